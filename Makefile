@@ -1,0 +1,51 @@
+# make demo | test | check | venv | clean.  Another Python: make PYTHON=python3.13 test
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -q -c constraints.txt
+SOURCES := barq scheduler workers api
+
+.PHONY: help venv demo test check clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    run real jobs through a day of surplus power; POWER=day.csv COLUMN=name replays another day"
+	@echo "make test    the whole test suite"
+	@echo "make check   lint, types, import rules"
+	@echo "make venv    only create $(VENV) and install into it"
+	@echo "make clean   remove $(VENV), caches and build products"
+
+venv: $(STAMP)
+
+# Made again when a dependency changes. Torch goes in first and alone: it is nine tenths of the wait.
+$(STAMP): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "There is no '$(PYTHON)' here. On Debian 12: apt-get install python3 python3-venv make git" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Barq needs Python 3.11 or newer, '$(PYTHON)' is older. Name another: make PYTHON=python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments. On Debian 12: apt-get install python3-venv make git" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) torch==2.13.0 numpy
+	$(PIP) -e '.[site,train,dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/barq demo $(if $(POWER),--power "$(POWER)") $(if $(COLUMN),--column "$(COLUMN)")
+
+test: $(STAMP)
+	$(BIN)/pytest --durations=15 $(foreach package,$(SOURCES),--cov=$(package)) --cov-report=term:skip-covered $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov
+	rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Shows: the HTTP face of a site."""

@@ -1,0 +1,1 @@
+"""Where the power limit comes from; one source is one file."""

@@ -1,0 +1,1 @@
+"""Acts at the edge: on GPU nodes and on the miners' network."""

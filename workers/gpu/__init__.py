@@ -1,0 +1,1 @@
+"""GPUs behind one interface; one kind of device is one file."""

@@ -1,0 +1,1 @@
+"""Miners behind one interface; one firmware is one file."""
