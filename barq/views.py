@@ -1,0 +1,212 @@
+"""What the API shows, as types: the JSON of its answers, in base units (W, Wh, s), times as ISO 8601 UTC.
+
+Keys are those of the answers. A site may add some; readers ignore what they do not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NotRequired, TypedDict
+
+
+class ReasonView(TypedDict):
+    """Why a job waits, is paused or failed."""
+
+    code: str
+    text: str
+    numbers: NotRequired[dict[str, float]]
+    remedy: NotRequired[str]
+
+
+class PlacementView(TypedDict):
+    """The GPUs of one node that a job holds."""
+
+    node_id: str
+    gpu_ids: list[str]
+
+
+class CommitView(TypedDict):
+    """A verified checkpoint."""
+
+    step: int
+    path: str
+
+
+class JobView(TypedDict):
+    """One job. `gpus` is per node; `since_at` is when `state` was entered."""
+
+    id: str
+    name: str
+    project: str
+    queue: str
+    kind: str
+    priority: int
+    flex: int
+    state: str
+    desired: str
+    reason: ReasonView | None
+    gpus: int
+    nodes: int
+    placements: list[PlacementView]
+    attempt: int | None
+    attempts: int
+    failures: int
+    step: int | None
+    last_commit: CommitView | None
+    submitted_at: str
+    since_at: str
+    started_at: str | None
+    ended_at: str | None
+    lost_steps: int
+    energy_wh: float | None
+    spec: dict[str, Any]
+
+
+class JobPage(TypedDict):
+    """Some jobs, and where the next page begins (None = there is none)."""
+
+    jobs: list[JobView]
+    next: str | None
+
+
+class EventView(TypedDict):
+    """Something that happened."""
+
+    seq: int
+    at: str
+    kind: str
+    text: str
+    data: dict[str, Any]
+
+
+class AttemptView(TypedDict):
+    """One placement of a job."""
+
+    id: str
+    number: int
+    state: str
+    outcome: str | None
+    cause: str | None
+    placements: list[PlacementView]
+    started_at: str | None
+    ended_at: str | None
+    resumed_step: int | None
+    last_step: int | None
+    lost_steps: int | None
+
+
+class CheckpointView(TypedDict):
+    """A checkpoint that was verified, or found damaged and set aside."""
+
+    step: int
+    path: str
+    verified_at: str | None
+    state: str
+    why: str | None
+
+
+class WhyView(TypedDict):
+    """Why a job is where it is, and what would change it."""
+
+    job_id: str
+    state: str
+    reason: ReasonView | None
+    expected: dict[str, Any] | None
+    history: list[str]
+    checkpoint: dict[str, Any] | None
+
+
+class GpuView(TypedDict):
+    """One GPU: measured draw and enforced cap, W."""
+
+    id: str
+    model: str
+    draw_w: float
+    cap_w: float | None
+    attempt_id: str | None
+
+
+class MinerView(TypedDict):
+    """One miner: ordered target and measured draw, W."""
+
+    id: str
+    target_w: float
+    draw_w: float
+
+
+class NodeView(TypedDict):
+    """One node or group of miners."""
+
+    id: str
+    kind: str
+    reachable: bool
+    in_fallback: bool
+    draw_w: float
+    entitlement_w: float
+    base_w: float
+    gpus: list[GpuView]
+    miners: list[MinerView]
+    last_report_at: str | None
+    alarms: list[str]
+
+
+class SourceView(TypedDict):
+    """One source of the limit."""
+
+    name: str
+    limit_w: float
+    provenance: str | None
+    age_s: float | None
+    stale: bool
+    valid_until: str | None
+
+
+class LimitView(TypedDict):
+    """A limit that a person set; `until_at` None = until released."""
+
+    id: str
+    limit_w: float
+    reason: str
+    set_at: NotRequired[str | None]
+    until_at: NotRequired[str | None]
+
+
+class ChangeView(TypedDict):
+    """The next known change of the limit."""
+
+    at: str
+    limit_w: float
+
+
+class PowerView(TypedDict):
+    """The site's power now, W at the site meter; `sentence` says it in words."""
+
+    at: str
+    site: str
+    limit_w: float
+    limit_source: str
+    limit_provenance: str | None
+    firm_w: float
+    draw_w: float
+    draw_measured_at: str | None
+    committed_w: float
+    ai_w: float
+    miners_w: float
+    unused_w: float
+    next_change: ChangeView | None
+    sources: list[SourceView]
+    limits: list[LimitView]
+    over_limit_s: float
+    sentence: str
+
+
+class SummaryView(TypedDict):
+    """Counters since the site started."""
+
+    withdrawals: int
+    comply_p50_s: float | None
+    comply_max_s: float | None
+    over_limit_s: float
+    steps_lost: int
+    checkpoints_verified: int
+    checkpoints_quarantined: int
+    energy: dict[str, float]
