@@ -1,4 +1,4 @@
-# make demo | test | check | venv | clean.  Another Python: make PYTHON=python3.13 test
+# make demo | test | check | format | venv | clean.  Another Python: make PYTHON=python3.13 test
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -8,13 +8,14 @@ STAMP := $(VENV)/.installed
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -q -c constraints.txt
 SOURCES := barq scheduler workers api
 
-.PHONY: help venv demo test check clean
+.PHONY: help venv demo test check format clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    run real jobs through a day of surplus power; POWER=day.csv COLUMN=name replays another day"
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types, import rules"
+	@echo "make format  put the sources in order, as make check wants them"
 	@echo "make venv    only create $(VENV) and install into it"
 	@echo "make clean   remove $(VENV), caches and build products"
 
@@ -44,6 +45,10 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov

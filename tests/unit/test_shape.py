@@ -14,21 +14,10 @@ FUNCTION_LINES = 50
 #: What would let the core fetch time, chance or facts by itself.
 FETCHES = {"asyncio", "concurrent", "ctypes", "glob", "http", "importlib", "io", "logging", "multiprocessing"}
 FETCHES |= {"os", "pathlib", "queue", "random", "secrets", "select", "selectors", "shutil", "signal"}
-FETCHES |= {
-    "socket",
-    "sqlite3",
-    "ssl",
-    "subprocess",
-    "sys",
-    "tempfile",
-    "threading",
-    "time",
-    "urllib",
-    "uuid",
-}
+FETCHES |= {"socket", "sqlite3", "ssl", "subprocess", "sys", "tempfile", "threading", "time", "urllib"}
 #: The rest of the house, and the frameworks that belong at its edges.
 EDGES = {"alembic", "api", "barq", "fastapi", "httpx", "numpy", "psutil", "pydantic", "pynvml", "ray", "rich"}
-EDGES |= {"sqlalchemy", "sqlmodel", "starlette", "structlog", "torch", "typer", "workers", "yaml"}
+EDGES |= {"sqlalchemy", "sqlmodel", "starlette", "structlog", "torch", "typer", "uuid", "workers", "yaml"}
 
 
 def sources(*folders: str) -> list[Path]:
