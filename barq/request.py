@@ -1,0 +1,274 @@
+"""What a person asks for: the job file as a checked model. The command line, the client and the API share it.
+
+Unknown fields are refused; fields that belong to the language but are not honoured yet are refused by name.
+Durations become seconds, sizes become bytes, times become aware UTC.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from barq import contract
+from barq.quantities import DURATION_FORMS, SIZE_FORMS, parse_bytes, parse_duration_s
+from barq.refusal import NotSupportedYet
+
+MAX_COMMAND_BYTES: Final = 64 * 1024
+MAX_ENV_BYTES: Final = 64 * 1024
+MAX_PATH_BYTES: Final = 4095
+MAX_GPUS: Final = 100_000
+MAX_NODES: Final = 100_000
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
+_RANGE = re.compile(r"\s*\d+\s*\.\.\s*\d*\s*", re.ASCII)
+_DEPENDENCY = re.compile(r"afterok:[A-Za-z0-9][A-Za-z0-9._-]{0,126}", re.ASCII)
+_YEARS: Final = range(1970, 2200)
+#: Set for every job by the node it runs on.
+_OURS: Final = frozenset(
+    {
+        contract.ENV_RANK,
+        contract.ENV_LOCAL_RANK,
+        contract.ENV_WORLD_SIZE,
+        contract.ENV_MASTER_ADDR,
+        contract.ENV_MASTER_PORT,
+        "CUDA_VISIBLE_DEVICES",
+    }
+)
+
+
+def _clean(text: str) -> str:
+    """Text that a process, a file and a database can all hold."""
+    if "\0" in text:
+        raise ValueError("remove the NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("write text that is valid Unicode")
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("use 1 to 63 letters, digits, '.', '_' or '-', the first a letter or digit")
+    return text
+
+
+def _entrypoint(value: object) -> object:
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ValueError("write a command line as text, or a list of texts")
+    if not words or not str(words[0]).strip():
+        raise ValueError("name a command to run")
+    size = sum(len(_clean(word).encode()) + 1 for word in words)
+    if size > MAX_COMMAND_BYTES:
+        raise ValueError(f"the command takes {size} bytes; keep it under {MAX_COMMAND_BYTES}")
+    return value
+
+
+def _path(text: str) -> str:
+    if not _clean(text) or len(text.encode()) > MAX_PATH_BYTES:
+        raise ValueError(f"write a path of 1 to {MAX_PATH_BYTES} bytes")
+    return text
+
+
+def _env_name(name: str) -> str:
+    if not _ENV_NAME.fullmatch(name):
+        raise ValueError("name variables with letters, digits and '_', the first no digit")
+    if name.startswith("BARQ_") or name in _OURS:
+        raise ValueError(f"{name} is set by Barq; remove it")
+    return name
+
+
+def _env_value(value: object) -> object:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value) if abs(value) < 10**18 else value
+    if isinstance(value, (bool, float)):
+        raise ValueError("put quotes around it, so that it arrives as written")  # noqa: TRY004 - for pydantic
+    return value
+
+
+def _env(env: Mapping[str, str]) -> Mapping[str, str]:
+    size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
+    if size > MAX_ENV_BYTES:
+        message = (
+            f"the variables take {size} bytes; keep them under {MAX_ENV_BYTES} and put the rest into a file"
+        )
+        raise ValueError(message)
+    return env
+
+
+def _no_range(value: object) -> object:
+    if isinstance(value, str) and _RANGE.fullmatch(value):
+        raise NotSupportedYet("elastic is not supported yet; write one number of nodes")
+    return value
+
+
+def _kind(value: object) -> object:
+    if value in ("service", "mining"):
+        raise NotSupportedYet(f"kind {value} is not supported yet; write training or batch")
+    return value
+
+
+def _dependency(text: str) -> str:
+    if not _DEPENDENCY.fullmatch(text):
+        raise ValueError('write "afterok:JOB_ID"')
+    return text
+
+
+def _distinct(entries: list[str]) -> list[str]:
+    if len(set(entries)) < len(entries):
+        raise ValueError("name each dependency once")
+    return entries
+
+
+def _interval(value: object) -> object:
+    return value if value == "auto" else _positive_s(value)
+
+
+def _positive_s(value: object) -> float:
+    seconds = parse_duration_s(value)
+    if seconds < 1:
+        raise ValueError("write at least 1 second")
+    return seconds
+
+
+def _instant(value: object) -> datetime:
+    """An ISO 8601 time as aware UTC; one without an offset is UTC."""
+    message = 'write a time such as "2026-03-01T06:00:00+01:00" (UTC if it has no offset)'
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value).strip())
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError(message) from error
+    if at.year not in _YEARS:
+        raise ValueError(f"write a year from {_YEARS.start} to {_YEARS.stop - 1}")
+    return at
+
+
+def _schema(*types: str, description: str, examples: list[Any]) -> WithJsonSchema:
+    return WithJsonSchema(
+        {"anyOf": [{"type": t} for t in types], "description": description, "examples": examples}
+    )
+
+
+_DURATION_SCHEMA = _schema(
+    "number", "string", description=f"Seconds: {DURATION_FORMS}.", examples=["1h30m", 5400]
+)
+_SIZE_SCHEMA = _schema("integer", "string", description=f"Bytes: {SIZE_FORMS}.", examples=["16GiB"])
+
+Name = Annotated[str, AfterValidator(_name)]
+Text = Annotated[str, AfterValidator(_clean)]
+DurationS = Annotated[float, BeforeValidator(parse_duration_s), _DURATION_SCHEMA]
+PositiveS = Annotated[float, BeforeValidator(_positive_s), _DURATION_SCHEMA]
+Bytes = Annotated[int, BeforeValidator(parse_bytes), _SIZE_SCHEMA]
+Interval = Annotated[
+    Literal["auto"] | float,
+    BeforeValidator(_interval),
+    _schema("number", "string", description=f'"auto", or {DURATION_FORMS}.', examples=["auto", "10m"]),
+]
+Command = Annotated[str | list[str], BeforeValidator(_entrypoint)]
+Instant = Annotated[datetime, BeforeValidator(_instant)]
+EnvName = Annotated[str, AfterValidator(_env_name)]
+EnvValue = Annotated[str, BeforeValidator(_env_value), AfterValidator(_clean)]
+Dependency = Annotated[str, AfterValidator(_dependency)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Resources(_Part):
+    """What each node must offer."""
+
+    gpus: int = Field(1, ge=0, le=MAX_GPUS, description="GPUs on each node; 0 = the job needs none")
+    gpu_type: Name | None = Field(
+        None, description="GPU model, as `GET /api/v1/nodes` names it; any if absent"
+    )
+    cpus: float | None = Field(
+        None, gt=0, le=100_000, description="CPU cores; kept with the job, not enforced yet"
+    )
+    memory: Bytes | None = Field(None, description="Memory; kept with the job, not enforced yet")
+
+
+class Retry(_Part):
+    """What happens after a failure. A pause for power is no failure and never spends the budget."""
+
+    max_failures: int = Field(0, ge=0, le=1000, description="Failures after which it is tried again")
+    backoff: DurationS = Field(1.0, description="Wait before the first retry; doubles with each failure")
+
+
+class Checkpoint(_Part):
+    """How often the job saves, and how many verified checkpoints are kept."""
+
+    interval: Interval = "auto"
+    keep: int = Field(2, ge=1, le=100)
+
+
+class Power(_Part):
+    """What may be done to the job when power is short."""
+
+    cap_ok: bool = Field(default=True, description="Whether its GPUs may be capped")
+    min_cap_w: float | None = Field(
+        None, gt=0, le=10_000, description="W per GPU; never capped below this while running"
+    )
+
+
+class JobRequest(_Part):
+    """One job as asked for: the content of a job file, and the body of `POST /api/v1/jobs`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "char-transformer",
+                    "entrypoint": "python train.py --epochs 3",
+                    "working_dir": "/home/ada/char-transformer",
+                    "env": {"SEED": "7"},
+                    "resources": {"gpus": 2, "gpu_type": "a100-sxm-400w"},
+                    "priority": 10,
+                    "retry": {"max_failures": 2, "backoff": "10s"},
+                    "flex": 4,
+                    "checkpoint": {"interval": "10m", "keep": 2},
+                },
+                {
+                    "name": "score",
+                    "kind": "batch",
+                    "entrypoint": ["python", "score.py", "data.npz"],
+                    "time_limit": "2h",
+                },
+            ]
+        }
+    )
+
+    name: Name = "job"
+    project: Name = "default"
+    queue: Name = "default"
+    priority: int = Field(0, ge=-1_000_000, le=1_000_000, description="A larger number is sooner")
+    kind: Annotated[Literal["training", "batch"], BeforeValidator(_kind)] = "training"
+    entrypoint: Command = Field(description="Text for `sh -c`, or a list of arguments")
+    working_dir: Annotated[str, AfterValidator(_path)] | None = Field(
+        None,
+        description="Absolute here; in a job file relative to it. The job's output folder if absent",
+    )
+    env: Annotated[dict[EnvName, EnvValue], AfterValidator(_env)] = Field(
+        default_factory=dict, max_length=1000
+    )
+    resources: Resources = Resources()
+    nodes: Annotated[int, BeforeValidator(_no_range)] = Field(1, ge=1, le=MAX_NODES)
+    dependencies: Annotated[list[Dependency], AfterValidator(_distinct)] = Field(
+        default_factory=list, max_length=1000, description='Jobs that must have succeeded: "afterok:ID"'
+    )
+    begin: Instant | None = Field(None, description="Not before this time; UTC if it has no offset")
+    time_limit: PositiveS | None = Field(None, description="Running time after which the job is ended")
+    retry: Retry = Retry()
+    flex: int = Field(4, ge=0, le=4, description="0 = firm, never shed for power … 4 = may be paused at will")
+    checkpoint: Checkpoint = Checkpoint()
+    power: Power = Power()
+
+
+PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power)
+"""The models of the job file."""
+FIELD_NAMES: Final = frozenset(name for part in PARTS for name in part.model_fields)
+"""Every field name of the job file, for suggestions."""
