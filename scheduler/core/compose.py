@@ -1,0 +1,96 @@
+"""From a plan to what goes out: per group the whole desired state, and how long it may stand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from scheduler.core.envelope import changes, lowest
+from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
+from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
+from scheduler.core.plan import Plan
+from scheduler.core.snapshot import Snapshot
+
+_PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An order without its number: the shell adds fence, boot id and the guard's clock."""
+
+    group_id: str
+    entitlement_w: float
+    fallback: tuple[FallbackStep, ...]
+    attempts: tuple[AttemptOrder, ...]
+    miners_target_w: float
+    expires_at: datetime
+
+
+def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:
+    """One draft per group that was heard of."""
+    expires_at = lease_end(plan, snapshot)
+    return {gid: _draft(plan, gid, expires_at) for gid, g in plan.groups.items() if g.reported_at is not None}
+
+
+def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
+    """A lease after now, or earlier where the limit is known to fall below the plan before that."""
+    site = snapshot.site
+    planned_w = plan.site_w()
+    full = snapshot.at + timedelta(seconds=site.lease_s)
+    for t in changes(snapshot.envelopes, after=snapshot.at, until=full + timedelta(seconds=site.fall_s)):
+        if lowest(snapshot.envelopes, t, now=snapshot.at, firm_w=site.firm_w).limit_w < planned_w:
+            return max(snapshot.at, min(full, t - timedelta(seconds=site.fall_s)))
+    return full
+
+
+def _draft(plan: Plan, group_id: str, expires_at: datetime) -> Draft:
+    members = sorted(plan.on(group_id), key=lambda a: a.id)
+    return Draft(
+        group_id=group_id,
+        entitlement_w=plan.group_w(group_id),
+        fallback=plan.fallback_of(group_id),
+        attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
+        miners_target_w=plan.miners_w.get(group_id, 0.0),
+        expires_at=expires_at,
+    )
+
+
+def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
+    spec = plan.jobs[attempt.job_id].spec
+    index, placement = _member(attempt, group_id)
+    return AttemptOrder(
+        attempt_id=attempt.id,
+        job_id=attempt.job_id,
+        number=attempt.number,
+        phase=attempt.phase,
+        gpu_ids=placement.gpu_ids,
+        cap_w=attempt.cap_w,
+        tier=spec.flex,
+        priority=spec.priority,
+        reason=attempt.pause_cause or "",
+        launch=replace(spec.launch, grace_s=_grace_s(plan, attempt, spec.launch.grace_s)),
+        resume_from=attempt.resume_from.path if attempt.resume_from else "",
+        rank=_rank(plan, attempt, index),
+    )
+
+
+def _grace_s(plan: Plan, attempt: Attempt, asked_s: float) -> float:
+    """A save that power forces must be over within the reaction time; any other gets what the job asked for."""
+    forced = attempt.phase is Phase.SAVE_EXIT and attempt.pause_cause is PauseCause.POWER_WITHDRAWN
+    return min(asked_s, max(1.0, plan.site.reaction_s - plan.site.fall_s)) if forced else asked_s
+
+
+def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
+    return next((i, p) for i, p in enumerate(attempt.placements) if p.node_id == group_id)
+
+
+def _rank(plan: Plan, attempt: Attempt, index: int) -> Rank:
+    if len(attempt.placements) == 1:
+        return Rank()
+    job = plan.jobs[attempt.job_id]
+    return Rank(
+        node_rank=index,
+        nodes=len(attempt.placements),
+        master_addr=plan.groups[attempt.placements[0].node_id].spec.address,
+        master_port=_PORTS[(job.number * 13 + attempt.number) % len(_PORTS)],
+    )

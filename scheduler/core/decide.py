@@ -1,0 +1,150 @@
+"""The decision: from a snapshot to what every job, node and miner is to do next. Pure; the same input, the same answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from scheduler.core.compose import Draft, drafts
+from scheduler.core.envelope import Limit, changes
+from scheduler.core.jobs import WAITING_STATES, Attempt, Job, JobState, PauseCause, Phase
+from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.progress import settle_facts
+from scheduler.core.raising import Raises, dwell, raise_work
+from scheduler.core.reasons import Event, Reason
+from scheduler.core.shedding import cut, release
+from scheduler.core.snapshot import Snapshot
+from scheduler.core.waiting import barred
+from scheduler.core.wishes import fulfil
+from scheduler.core.wording import paused_reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What was decided: changed jobs and attempts, the drafts of all orders, reasons, events, when to look again."""
+
+    limit: Limit
+    drafts: Mapping[str, Draft] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)  #: changed ones
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: changed or new ones, ended ones included
+    reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
+    events: tuple[Event, ...] = ()
+    cut_work: bool = False  #: AI work was cut for power in this round
+    planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
+    exposed_w: float = 0.0  #: site watts that could be drawn at most right now
+    wake_at: datetime | None = None
+
+
+def shed(snapshot: Snapshot) -> Decision | None:
+    """The reductions that the limit in force demands, None where it demands none. Raises nothing, ever."""
+    plan, limit = Plan(snapshot), limit_now(snapshot)
+    usable = usable_w(snapshot, limit)
+    if plan.site_w() <= usable:
+        return None
+    cut_work = cut(plan, usable)
+    return _decision(plan, snapshot, limit, {}, cut_work=cut_work)
+
+
+def decide(snapshot: Snapshot) -> Decision:
+    """Everything: facts, wishes, reductions, raises, miners, reasons."""
+    # 1. What became of the attempts, and what people want of the jobs.
+    plan, limit = Plan(snapshot), limit_now(snapshot)
+    usable = usable_w(snapshot, limit)
+    settle_facts(plan, snapshot)
+    fulfil(plan, snapshot)
+    # 2. Under the limit first.
+    cut_work = cut(plan, usable)
+    # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
+    _release_long_suspended(plan, usable)
+    # 4. Then up: resume, start, lift caps.
+    queue, reasons = _queue(plan, snapshot)
+    raises = _raise(plan, snapshot, queue, usable, cut_work=cut_work)
+    # 5. Miners take what is left.
+    _feed_miners(plan, snapshot, usable - raises.reserved_w)
+    # 6. Nobody wonders why.
+    reasons |= {job.id: paused_reason(plan, job, limit) for job in plan.jobs.values() if job.state is JobState.SUSPENDED}
+    reasons |= raises.reasons
+    return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
+
+
+def _release_long_suspended(plan: Plan, limit_w: float) -> None:
+    for attempt in plan.in_phase(Phase.SUSPEND):
+        if (plan.at - attempt.since_at).total_seconds() >= plan.site.suspend_max_s:
+            release(plan, attempt, attempt.pause_cause or PauseCause.POWER_WITHDRAWN, limit_w)
+
+
+def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]]:
+    """Waiting jobs that may start, larger priority first, then the oldest; and why the others may not."""
+    queue, reasons = [], {}
+    for job in plan.jobs.values():
+        if job.state in WAITING_STATES or job.state is JobState.HELD:
+            reason = barred(job, plan, snapshot.settled)
+            if reason is None:
+                queue.append(job)
+            else:
+                reasons[job.id] = reason
+    return sorted(queue, key=lambda j: (-j.spec.priority, j.number)), reasons
+
+
+def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
+    waiting = None if snapshot.raises_allowed else _not_yet(snapshot)
+    waiting = waiting or dwell(snapshot)
+    if cut_work or waiting is not None:
+        return Raises(reasons={j.id: waiting for j in queue} if waiting else {})
+    return raise_work(plan, snapshot, queue, limit_w)
+
+
+def _not_yet(snapshot: Snapshot) -> Reason:
+    return Reason(code="PendingEvaluation", text="orders of an earlier leader may still stand; nothing is raised yet")
+
+
+def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
+    """Give miners what the nodes leave, in proportion to their size; raise only beside all open orders."""
+    room_w = max(0.0, limit_w - plan.nodes_w())
+    sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
+    total_w = sum(sizes.values())
+    if total_w <= 0:
+        return
+    wanted = {gid: min(size_w, room_w * size_w / total_w) for gid, size_w in sizes.items()}
+    known = dict(plan.miners_w)
+    plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
+    spare_w = limit_w - plan.exposed_w()
+    raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
+    if not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
+        return
+    share = min(1.0, spare_w / raise_w)
+    for gid, target_w in wanted.items():
+        if target_w > known[gid]:
+            plan.miners_w[gid] = known[gid] + share * (target_w - known[gid])
+
+
+def _decision(
+    plan: Plan, snapshot: Snapshot, limit: Limit, reasons: dict[str, Reason], *, cut_work: bool
+) -> Decision:
+    return Decision(
+        limit=limit,
+        drafts=drafts(plan, snapshot),
+        jobs={j.id: j for j in plan.jobs.values() if j is not snapshot.jobs.get(j.id)},
+        attempts={a.id: a for a in _changed(plan, snapshot)},
+        reasons=reasons,
+        events=tuple(plan.events),
+        cut_work=cut_work,
+        planned_w=plan.site_w(),
+        exposed_w=plan.exposed_w(),
+        wake_at=_wake_at(snapshot, reasons),
+    )
+
+
+def _changed(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
+    everything = [*plan.attempts.values(), *plan.ended.values()]
+    return [a for a in everything if a != snapshot.attempts.get(a.id)]
+
+
+def _wake_at(snapshot: Snapshot, reasons: Mapping[str, Reason]) -> datetime | None:
+    """The next instant at which time alone changes something: a known limit step, a wait that ends."""
+    lead = timedelta(seconds=snapshot.site.lead_s)
+    steps = changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + timedelta(hours=1))
+    ends = [r.expected_at for r in reasons.values() if r.expected_at is not None]
+    coming = [t for s in steps for t in (s - lead, s)] + ends
+    return min((t for t in coming if t > snapshot.at), default=None)

@@ -1,0 +1,72 @@
+"""From attempts and readings to watts: what a group is entitled to, rests at, and is charged with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from scheduler.core.jobs import Attempt, Phase
+from scheduler.core.orders import FallbackStep, GpuReading, GroupKind, GroupSpec, MinerReading
+from scheduler.core.power import GPU_MODELS, GpuModel
+
+
+def idle_w(spec: GroupSpec) -> float:
+    """The group with nothing on it."""
+    return spec.base_w + sum(GPU_MODELS[g.model].idle_w for g in spec.gpus)
+
+
+def nameplate_w(spec: GroupSpec) -> float:
+    """The group at its worst: every GPU uncapped, every miner at nameplate."""
+    return spec.base_w + spec.miners_max_w + sum(GPU_MODELS[g.model].tdp_w for g in spec.gpus)
+
+
+def entitlement_w(spec: GroupSpec, attempts: Iterable[Attempt], *, miners_target_w: float = 0.0) -> float:
+    """What the group may draw under these phases and caps: running GPUs at their cap, held ones at the minimum cap."""
+    return _gpus_w(spec, {g: _ordered_w(spec, a, g) for a, g in _held(spec, attempts)}, miners_target_w)
+
+
+def fallback_profile(
+    spec: GroupSpec, attempts: Iterable[Attempt], tiers: Mapping[str, int], *, save_after_s: float, grace_s: float
+) -> tuple[FallbackStep, ...]:
+    """What the group may draw after expiry. Tier 0 goes on; the rest is held first, and gone once saved.
+
+    `tiers` maps job ids to flex tiers. Non-increasing.
+    """
+    held = list(_held(spec, attempts))
+    firm = {g: _ordered_w(spec, a, g) for a, g in held if tiers[a.job_id] == 0}
+    others = {g: _model(spec, g).held_w() for a, g in held if tiers[a.job_id] != 0}
+    first = FallbackStep(after_s=0.0, limit_w=_gpus_w(spec, firm | others, 0.0))
+    last = FallbackStep(after_s=save_after_s + grace_s, limit_w=_gpus_w(spec, firm, 0.0))
+    return (first, last) if others else (first,)
+
+
+def charged_w(spec: GroupSpec, gpus: Iterable[GpuReading], miners: Iterable[MinerReading] = ()) -> float:
+    """What the group may draw by its caps as read back: a GPU with processes at its enforced cap, else its idle draw.
+
+    A miner counts at its target or its draw, whichever is more: a target it has not yet followed frees nothing.
+    """
+    gpu_w = {r.gpu_id: _read_w(spec, r) for r in gpus}
+    miners_w = sum(max(m.target_w, m.draw_w) for m in miners)
+    return _gpus_w(spec, gpu_w, miners_w)
+
+
+def _read_w(spec: GroupSpec, reading: GpuReading) -> float:
+    model = _model(spec, reading.gpu_id)
+    return model.charge_w(reading.cap_w) if reading.processes else model.idle_w
+
+
+def _ordered_w(spec: GroupSpec, attempt: Attempt, gpu_id: str) -> float:
+    model = _model(spec, gpu_id)
+    return model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
+
+
+def _gpus_w(spec: GroupSpec, busy_w: Mapping[str, float], miners_w: float) -> float:
+    gpus_w = sum(busy_w.get(g.gpu_id, GPU_MODELS[g.model].idle_w) for g in spec.gpus)
+    return spec.base_w + gpus_w + (miners_w if spec.kind is GroupKind.MINERS else 0.0)
+
+
+def _held(spec: GroupSpec, attempts: Iterable[Attempt]) -> Iterable[tuple[Attempt, str]]:
+    return ((a, g) for a in attempts for p in a.placements if p.node_id == spec.group_id for g in p.gpu_ids)
+
+
+def _model(spec: GroupSpec, gpu_id: str) -> GpuModel:
+    return GPU_MODELS[next(g.model for g in spec.gpus if g.gpu_id == gpu_id)]

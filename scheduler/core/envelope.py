@@ -1,0 +1,103 @@
+"""How much the site may draw, when, on whose word: envelopes and their combination (DESIGN section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """From `starts_at` on, the limit is `limit_w`, until the next segment."""
+
+    starts_at: datetime
+    limit_w: float
+    provenance: str = ""  #: document, feeder, operator's reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """A piecewise-constant limit from one source, as known at `read_at`.
+
+    A limit that was issued at `issued_at` binds `reaction_s` later at the earliest. `valid_until` None = until further notice.
+    """
+
+    source: str
+    issued_at: datetime
+    read_at: datetime
+    reaction_s: float
+    segments: tuple[Segment, ...]
+    valid_until: datetime | None = None
+    stale_after_s: float | None = None  #: silent for longer = stale; None = never (a person's limit)
+
+    def limit_at(self, at: datetime) -> Segment | None:
+        """The segment in force at `at`, None before the first one or after the end."""
+        if self.valid_until is not None and at >= self.valid_until:
+            return None
+        past = [s for s in self.segments if s.starts_at <= at]
+        return past[-1] if past else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limit:
+    """The limit in force at one instant and who binds."""
+
+    limit_w: float
+    source: str
+    provenance: str
+    reaction_s: float
+    stale: bool = False
+
+
+def is_stale(envelope: Envelope, at: datetime) -> bool:
+    """Whether its source has been silent for too long."""
+    age_s = (at - envelope.read_at).total_seconds()
+    return envelope.stale_after_s is not None and age_s > envelope.stale_after_s
+
+
+def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) -> Limit | None:
+    """What one source contributes for `at`, judged by its freshness `now`. A stale one gives min(its last value, firm)."""
+    stale = is_stale(envelope, now)
+    segment = envelope.limit_at(envelope.read_at if stale else at)
+    if segment is None:
+        return Limit(limit_w=firm_w, source=envelope.source, provenance="silent", reaction_s=envelope.reaction_s, stale=True) if stale else None
+    return Limit(
+        limit_w=min(segment.limit_w, firm_w) if stale else segment.limit_w,
+        source=envelope.source,
+        provenance=segment.provenance,
+        reaction_s=envelope.reaction_s,
+        stale=stale,
+    )
+
+
+def lowest(envelopes: Iterable[Envelope], at: datetime, *, now: datetime, firm_w: float) -> Limit:
+    """The limit that binds at `at`: the lowest of all sources; the firm level where none says anything."""
+    limits = [x for e in envelopes if (x := limit_of(e, at, now=now, firm_w=firm_w)) is not None]
+    if not limits:
+        return Limit(limit_w=firm_w, source="firm", provenance="no source gives a limit", reaction_s=0.0)
+    return min(limits, key=lambda x: x.limit_w)
+
+
+def changes(envelopes: Sequence[Envelope], *, after: datetime, until: datetime) -> list[datetime]:
+    """The known instants in (after, until] at which some source's limit changes, in order."""
+    instants = {s.starts_at for e in envelopes for s in e.segments}
+    instants |= {e.valid_until for e in envelopes if e.valid_until is not None}
+    return sorted(t for t in instants if after < t <= until)
+
+
+def lowest_within(envelopes: Sequence[Envelope], at: datetime, *, lead_s: float, now: datetime, firm_w: float) -> Limit:
+    """The lowest limit known for [at, at + lead_s]: a drop that is known applies early by the lead."""
+    end = at + timedelta(seconds=lead_s)
+    instants = [at, *changes(envelopes, after=at, until=end)]
+    return min((lowest(envelopes, t, now=now, firm_w=firm_w) for t in instants), key=lambda x: x.limit_w)
+
+
+def window_s(envelopes: Sequence[Envelope], needed_w: float, *, now: datetime, horizon_s: float, firm_w: float) -> float | None:
+    """Seconds until the limit is known to fall below `needed_w`; None = not within the horizon as far as is known."""
+    if lowest(envelopes, now, now=now, firm_w=firm_w).limit_w < needed_w:
+        return 0.0
+    for t in changes(envelopes, after=now, until=now + timedelta(seconds=horizon_s)):
+        if lowest(envelopes, t, now=now, firm_w=firm_w).limit_w < needed_w:
+            return (t - now).total_seconds()
+    return None

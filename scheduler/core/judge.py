@@ -1,0 +1,170 @@
+"""From the facts of an attempt's members to what became of it. Whole gangs at once; files are the truth, exit codes hints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from scheduler.core.jobs import (
+    Attempt,
+    AttemptState,
+    CommitRef,
+    Desired,
+    FailureCause,
+    Job,
+    JobState,
+    Outcome,
+    PauseCause,
+    Phase,
+)
+from scheduler.core.lifecycle import attempt_moved, job_state, moved
+from scheduler.core.orders import AttemptFacts, Observed
+
+REQUEUE_CODES = frozenset({85, 75, 99})  #: "saved, requeue me": HTCondor's ERESTART, EX_TEMPFAIL, SGE
+_AFTER_PAUSE = frozenset({0, 1, 138, 140, 143}) | REQUEUE_CODES  #: what launchers exit with after a good pause
+_PAUSE_SIGNALS = frozenset({10, 12, 15})
+_KILLED = 9
+
+_SEEN = {
+    Observed.ABSENT: AttemptState.ALLOCATED,
+    Observed.STARTING: AttemptState.STARTING,
+    Observed.RUNNING: AttemptState.RUNNING,
+    Observed.SUSPENDED: AttemptState.SUSPENDED,
+    Observed.SAVING: AttemptState.SAVING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How an attempt ended and why."""
+
+    outcome: Outcome
+    cause: FailureCause | PauseCause | None
+    text: str
+
+
+def observed_state(members: Sequence[AttemptFacts]) -> AttemptState:
+    """The gang's state: saving if any saves, ended if all ended, else as far as the slowest member got."""
+    seen = {m.observed for m in members}
+    if seen == {Observed.ENDED}:
+        return AttemptState.ENDED
+    if Observed.SAVING in seen:
+        return AttemptState.SAVING
+    for behind in (Observed.ABSENT, Observed.STARTING):
+        if behind in seen:
+            return _SEEN[behind]
+    living = seen - {Observed.ENDED}
+    return AttemptState.SUSPENDED if living == {Observed.SUSPENDED} else AttemptState.RUNNING
+
+
+def must_end(members: Sequence[AttemptFacts]) -> bool:
+    """Whether the rest of a gang has to go, because a member ended otherwise than well."""
+    ended = [m for m in members if m.observed is Observed.ENDED]
+    return 0 < len(ended) < len(members) and any(m.exit_code != 0 for m in ended)
+
+
+def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verdict:
+    """How an attempt whose members have all ended, ended (DESIGN section 6)."""
+    if error := next((m.launch_error for m in members if m.launch_error), None):
+        return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=error)
+    asked = any(m.asked_to_exit for m in members)
+    if all(m.exit_code == 0 for m in members) and (not asked or any(m.says_done for m in members)):
+        return Verdict(outcome=Outcome.SUCCEEDED, cause=None, text="all members exited 0")
+    if job.desired is Desired.CANCEL:
+        return Verdict(outcome=Outcome.CANCELLED, cause=None, text="cancelled")
+    if attempt.cause is FailureCause.TIME_LIMIT:
+        return Verdict(outcome=Outcome.FAILED, cause=attempt.cause, text=f"ran {job.spec.time_limit_s:.0f} s, its limit")
+    worst = next((m for m in members if m.exit_code != 0), members[0])
+    if worst.oom_killed:
+        return _failed(FailureCause.OUT_OF_MEMORY, worst)
+    if asked and _ended_by_pause(worst):
+        return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members))
+    if worst.exit_code in REQUEUE_CODES:
+        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=f"asked to be requeued (exit {worst.exit_code})")
+    if worst.exit_code is None and worst.signal is None:
+        return Verdict(outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text="its supervisor vanished")
+    if worst.killed:
+        return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members))
+    return _failed(FailureCause.APP_ERROR, worst)
+
+
+def _ended_by_pause(member: AttemptFacts) -> bool:
+    return member.killed or member.exit_code in _AFTER_PAUSE or member.signal in _PAUSE_SIGNALS
+
+
+def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
+    commit = newest_commit(members)
+    start = attempt.resume_from.step if attempt.resume_from else 0
+    if commit is not None and commit.step > start:
+        return f"saved at step {commit.step}"
+    return f"rolled back to step {commit.step if commit else 0}: it left no newer verified checkpoint"
+
+
+def _failed(cause: FailureCause, member: AttemptFacts) -> Verdict:
+    how = f"exit {member.exit_code}" if member.signal is None else f"signal {member.signal}"
+    return Verdict(outcome=Outcome.FAILED, cause=cause, text=how)
+
+
+def newest_commit(members: Sequence[AttemptFacts]) -> CommitRef | None:
+    """The newest commit that a supervisor verified."""
+    found = [
+        CommitRef(path=m.committed_path, step=m.committed_step)
+        for m in members
+        if m.committed_path is not None and m.committed_step is not None
+    ]
+    return max(found, key=lambda c: c.step) if found else None
+
+
+def seen(attempt: Attempt, members: Sequence[AttemptFacts], at: datetime) -> Attempt:
+    """The attempt after a look at its members; a late report never moves it back."""
+    state = attempt_moved(attempt.state, observed_state(members))
+    steps = [m.step for m in members if m.step is not None]
+    resumed = [m.resumed_step for m in members if m.resumed_step is not None]
+    return replace(
+        attempt,
+        state=state,
+        running_at=attempt.running_at or (at if state is AttemptState.RUNNING else None),
+        last_step=max(steps, default=attempt.last_step),
+        resumed_step=max(resumed, default=attempt.resumed_step),
+        phase=Phase.KILL if must_end(members) else attempt.phase,
+    )
+
+
+def with_facts(job: Job, members: Sequence[AttemptFacts]) -> Job:
+    """The job with what its members learned: newest verified commit, seconds of a save."""
+    commit = newest_commit(members)
+    saves = [m.save_s for m in members if m.save_s is not None]
+    return replace(job, last_commit=commit or job.last_commit, save_s=max(saves, default=job.save_s))
+
+
+def after_attempt(job: Job, attempt: Attempt, found: Verdict, at: datetime, *, backoff_s: float) -> Job:
+    """The job after its attempt ended. Preemption never spends the retry budget."""
+    match found.outcome:
+        case Outcome.SUCCEEDED:
+            return moved(job, JobState.SUCCEEDED, at)
+        case Outcome.CANCELLED:
+            return moved(job, JobState.CANCELLED, at)
+        case Outcome.PREEMPTED | Outcome.LOST:
+            return _waiting(job, JobState.PAUSED if found.outcome is Outcome.PREEMPTED else JobState.PENDING, at)
+        case Outcome.FAILED:
+            return _after_failure(job, found, at, backoff_s)
+
+
+def _waiting(job: Job, state: JobState, at: datetime) -> Job:
+    if job.desired is Desired.CANCEL:
+        return moved(job, JobState.CANCELLED, at)
+    return moved(job, JobState.HELD if job.desired is Desired.HOLD else state, at)
+
+
+def _after_failure(job: Job, found: Verdict, at: datetime, backoff_s: float) -> Job:
+    failed = replace(job, failures=job.failures + 1)
+    final = found.cause in (FailureCause.TIME_LIMIT, FailureCause.DEADLINE_MISSED)
+    if final or failed.failures > job.spec.max_failures:
+        return moved(failed, JobState.FAILED, at)
+    return _waiting(replace(failed, not_before_at=at + timedelta(seconds=backoff_s)), JobState.PENDING, at)
+
+
+def shown(job: Job, attempt: Attempt, at: datetime) -> Job:
+    """The job in the state that its living attempt gives it."""
+    return moved(job, job_state(attempt.state, job.desired), at)

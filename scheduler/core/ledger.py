@@ -1,0 +1,98 @@
+"""What each device group might draw: the scheduler's account of orders not yet superseded or expired.
+
+The invariant (DESIGN section 4): overhead x sum of exposures <= limit, over every order that could still stand.
+All instants are on the scheduler's clock; `expires_at` is an upper bound of the expiry on the guard's clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from scheduler.core.orders import NO_FENCE, FallbackStep, Fence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenOrder:
+    """An order that was sent and may stand, or come to stand."""
+
+    fence: Fence
+    entitlement_w: float
+    fallback: tuple[FallbackStep, ...]
+    expires_at: datetime
+
+    def may_draw_w(self, at: datetime, *, fall_s: float) -> float:
+        """Upper bound of the draw under this order at `at`: entitled until expiry plus the fall, the fallback after."""
+        if at < self.expires_at + timedelta(seconds=fall_s):
+            return max(self.entitlement_w, self.resting_w())
+        return self.fallback_at_w(at, fall_s=fall_s)
+
+    def fallback_at_w(self, at: datetime, *, fall_s: float) -> float:
+        """The fallback at `at`, each step counted as late as the fall allows."""
+        late_s = (at - self.expires_at).total_seconds() - fall_s
+        passed = [s.limit_w for s in self.fallback if s.after_s <= late_s]
+        return min(passed) if passed else self.resting_w()
+
+    def resting_w(self) -> float:
+        """The first (highest) step of the fallback: what expiry alone leads to."""
+        return self.fallback[0].limit_w if self.fallback else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One group's account.
+
+    `charged_w` is what the devices may draw by their enforced caps as last reported. It counts on top of the open
+    orders, because entitlement that was revoked is free only when a reading confirms it.
+    """
+
+    group_id: str
+    idle_w: float  #: the group at rest
+    nameplate_w: float  #: the group at its worst, counted while nothing is known of it
+    known: bool = False  #: a report was seen
+    acked: Fence = NO_FENCE
+    sent: Fence = NO_FENCE
+    charged_w: float = 0.0
+    charged_at: datetime | None = None
+    open: tuple[OpenOrder, ...] = ()
+
+
+def sent(account: Account, order: OpenOrder) -> Account:
+    """The account after an order went out (recorded before it goes)."""
+    return replace(account, open=(*account.open, order), sent=max(account.sent, order.fence))
+
+
+def acknowledged(account: Account, fence: Fence) -> Account:
+    """The account after the guard showed that it accepted `fence`: everything older is fenced off for good."""
+    if fence <= account.acked:
+        return account
+    return replace(account, acked=fence, open=tuple(o for o in account.open if o.fence >= fence))
+
+
+def reported(account: Account, *, fence: Fence, charged_w: float, at: datetime) -> Account:
+    """The account after a report: acknowledged, and charged by what was read back."""
+    known = acknowledged(account, fence)
+    return replace(known, known=True, charged_w=charged_w, charged_at=at)
+
+
+def exposure_w(account: Account, at: datetime, *, fall_s: float) -> float:
+    """Upper bound of what the group may draw at `at`, whatever happens to it. Nameplate while nothing is known of it."""
+    if not account.known and not account.open:
+        return account.nameplate_w
+    orders_w = max((o.may_draw_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)
+    return max(orders_w, account.idle_w, _charged_w(account, at, fall_s=fall_s))
+
+
+def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
+    """A reading binds until every order it could stem from has expired and had its time to fall."""
+    if not account.open:
+        return account.charged_w
+    last = max(o.expires_at for o in account.open) + timedelta(seconds=fall_s)
+    return account.charged_w if at < last else 0.0
+
+
+def fallback_exposure_w(account: Account) -> float:
+    """Upper bound of what the group rests at once all its orders have expired."""
+    if not account.known and not account.open:
+        return account.nameplate_w
+    return max((o.resting_w() for o in account.open), default=account.idle_w)

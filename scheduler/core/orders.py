@@ -1,0 +1,178 @@
+"""What travels between the scheduler and a guard: orders down, reports up.
+
+An `Order` is the whole desired state of one device group (a node or a miner group), numbered and fenced by the leader's
+epoch; a guard that missed ten needs only the eleventh. A `GuardReport` is the whole observed state. Both carry a
+protocol version. All `*_boottime_s` are seconds of the *guard's* CLOCK_BOOTTIME.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scheduler.core.jobs import Launch, Phase
+
+PROTOCOL = 1
+
+
+class GroupKind(StrEnum):
+    """What a guard looks after."""
+
+    NODE = "node"
+    MINERS = "miners"
+
+
+class Observed(StrEnum):
+    """What a guard sees of an attempt."""
+
+    ABSENT = "absent"  #: never started here
+    STARTING = "starting"
+    RUNNING = "running"
+    SUSPENDED = "suspended"  #: confirmed: processes hold, or are frozen
+    SAVING = "saving"
+    ENDED = "ended"  #: no process of it is left
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Fence:
+    """Orders are accepted only in rising (epoch, seq)."""
+
+    epoch: int
+    seq: int
+
+
+NO_FENCE = Fence(epoch=0, seq=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rank:
+    """What one node's member of a gang needs to find the others (torchrun's variables)."""
+
+    node_rank: int = 0
+    nodes: int = 1
+    master_addr: str = "127.0.0.1"
+    master_port: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptOrder:
+    """The desired state of one attempt on one node."""
+
+    attempt_id: str
+    job_id: str
+    number: int
+    phase: Phase
+    gpu_ids: tuple[str, ...]
+    cap_w: float  #: per GPU while it runs; the guard caps at the minimum in every other phase
+    tier: int
+    priority: int = 0
+    reason: str = ""  #: told to the job in pause.json
+    launch: Launch
+    resume_from: str = ""  #: verified commit, or empty
+    rank: Rank = Rank()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallbackStep:
+    """From `after_s` past the expiry on, the group may draw at most `limit_w`."""
+
+    after_s: float
+    limit_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """The whole desired state of one device group, valid until `expires_boottime_s` of the guard's clock."""
+
+    protocol: int = PROTOCOL
+    group_id: str
+    boot_id: str  #: of the guard's host; an order for an earlier boot is refused
+    fence: Fence
+    expires_boottime_s: float
+    entitlement_w: float  #: watts the group may draw while this order stands (before site overhead)
+    fallback: tuple[FallbackStep, ...]  #: non-increasing
+    attempts: tuple[AttemptOrder, ...] = ()
+    miners_target_w: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuReading:
+    """One GPU as read back. `cap_w` is the *enforced* cap."""
+
+    gpu_id: str
+    draw_w: float
+    cap_w: float
+    processes: int  #: compute processes on it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinerReading:
+    """One miner as read back."""
+
+    miner_id: str
+    target_w: float
+    draw_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFacts:
+    """What the supervisor of one attempt saw on one node. Facts, not judgements: core judges whole gangs."""
+
+    attempt_id: str
+    observed: Observed
+    step: int | None = None  #: the job's claim of completed steps
+    committed_step: int | None = None  #: step of the newest commit that *verified*
+    committed_path: str | None = None
+    resumed_step: int | None = None  #: step of the commit this attempt started from, 0 = from the start
+    save_s: float | None = None  #: the job's claim of its last commit's seconds
+    quarantined: tuple[str, ...] = ()  #: checkpoints found damaged, with why
+    pause_seq: int = 0  #: last pause request that the supervisor wrote; 0 = never asked
+    asked_to_exit: bool = False  #: save_and_exit was asked for before it ended
+    says_done: bool = False  #: status.json says done
+    killed: bool = False  #: we killed it (deadline or order)
+    exit_code: int | None = None
+    signal: int | None = None
+    oom_killed: bool = False
+    launch_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSlot:
+    """A GPU that a node offers."""
+
+    gpu_id: str
+    model: str  #: key of `scheduler.core.power.GPU_MODELS`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSpec:
+    """How a group describes itself. Nodes have GPUs, miner groups have miners."""
+
+    group_id: str
+    kind: GroupKind
+    base_w: float  #: node: everything but its GPUs; miner group: controllers and fans at rest
+    gpus: tuple[GpuSlot, ...] = ()
+    miners_max_w: float = 0.0  #: nameplate sum of the group's miners
+    address: str = "127.0.0.1"
+    simulated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardReport:
+    """The whole observed state of a group. `version` rises with each change of substance."""
+
+    protocol: int = PROTOCOL
+    spec: GroupSpec
+    boot_id: str
+    boottime_s: float
+    version: int
+    accepted: Fence  #: the order now accepted
+    expires_boottime_s: float  #: of the accepted order
+    entitlement_w: float  #: of the accepted order (before its expiry)
+    fallback: tuple[FallbackStep, ...]
+    in_fallback: bool
+    draw_w: float  #: measured, whole group
+    gpus: tuple[GpuReading, ...] = ()
+    miners: tuple[MinerReading, ...] = ()
+    attempts: tuple[AttemptFacts, ...] = ()
+    alarms: tuple[str, ...] = ()

@@ -1,0 +1,53 @@
+"""Where a gang fits: whole GPUs on enough nodes at once, or nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.core.jobs import Job, Placement
+from scheduler.core.orders import GroupKind
+from scheduler.core.plan import Plan
+from scheduler.core.snapshot import Group
+
+
+def reachable(group: Group, plan: Plan) -> bool:
+    """Whether new work may be sent there: heard of lately, not cordoned, not fallen back."""
+    if group.reported_at is None or group.cordoned:
+        return False
+    silent_s = (plan.at - group.reported_at).total_seconds()
+    return silent_s <= plan.site.unreachable_after_s
+
+
+def free_gpus(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """Per reachable node the GPUs that no attempt holds and on which no process was seen, in slot order."""
+    free = {}
+    for gid, group in plan.groups.items():
+        if group.spec.kind is GroupKind.NODE and group.spec.gpus and reachable(group, plan):
+            held = {g for a in plan.on(gid) for p in a.placements if p.node_id == gid for g in p.gpu_ids}
+            busy = held | {r.gpu_id for r in group.gpus if r.processes}
+            free[gid] = tuple(g.gpu_id for g in group.spec.gpus if g.gpu_id not in busy)
+    return free
+
+
+def place(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> tuple[Placement, ...] | None:
+    """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
+    spec = job.spec
+    fitting = [n for n, gpus in free.items() if len(gpus) >= spec.gpus and may_use(job, n, plan)]
+    chosen = sorted(fitting, key=lambda n: (len(free[n]), n))[: spec.nodes]
+    if len(chosen) < spec.nodes:
+        return None
+    return tuple(Placement(node_id=n, gpu_ids=free[n][: spec.gpus]) for n in chosen)
+
+
+def may_use(job: Job, node_id: str, plan: Plan) -> bool:
+    """Whether the node has the right GPU type and can read the job's checkpoints."""
+    model = plan.model_of(node_id)
+    right_type = job.spec.gpu_type is None or (model is not None and model.name == job.spec.gpu_type)
+    return right_type and (not job.pinned_to or node_id in job.pinned_to)
+
+
+def ever_fits(job: Job, plan: Plan) -> bool:
+    """Whether the site, empty and with all power, could run the job."""
+    nodes = [g for g in plan.groups.values() if g.spec.kind is GroupKind.NODE]
+    fitting = [g for g in nodes if len(g.spec.gpus) >= job.spec.gpus and may_use(job, g.spec.group_id, plan)]
+    return len(fitting) >= job.spec.nodes

@@ -1,0 +1,187 @@
+"""A decision in the making: what each attempt and miner group is to do, and the watts that follow from it.
+
+The one mutable thing in core. `shed` and `decide` build it from a snapshot, change it step by step, and read it out.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from scheduler.core.entitlement import entitlement_w, fallback_profile
+from scheduler.core.envelope import Limit, lowest_within
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.ledger import exposure_w, fallback_exposure_w
+from scheduler.core.orders import FallbackStep, GroupKind
+from scheduler.core.power import GPU_MODELS, GpuModel, site_w
+from scheduler.core.reasons import Event
+from scheduler.core.snapshot import Group, Snapshot
+
+GRACE_S = 30.0  #: counted between a request to save and exit and the kill, where a job names none
+
+
+class Plan:
+    """The desired state of the site while a decision is being made. Watts are entitlements, never draws."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.at = snapshot.at
+        self.site = snapshot.site
+        self.groups: Mapping[str, Group] = snapshot.groups
+        self.jobs: dict[str, Job] = dict(snapshot.jobs)
+        self.attempts: dict[str, Attempt] = {}
+        self.ended: dict[str, Attempt] = {}
+        self.events: list[Event] = []
+        self.miners_w: dict[str, float] = {
+            g.spec.group_id: g.miners_target_w for g in snapshot.groups.values() if g.spec.kind is GroupKind.MINERS
+        }
+        self._members: dict[str, dict[str, Attempt]] = defaultdict(dict)
+        self._group_w: dict[str, float] = {}
+        self._exposure_w = {
+            gid: exposure_w(g.account, snapshot.at, fall_s=snapshot.site.fall_s) for gid, g in snapshot.groups.items()
+        }
+        self._models = {
+            gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
+        }
+        self._unmetered_w = self._excess_w(snapshot)
+        for gid in snapshot.groups:
+            self._recount(gid)
+        for attempt in snapshot.attempts.values():
+            self.put(attempt)
+
+    # -- attempts ------------------------------------------------------------------------------------------------
+
+    def put(self, attempt: Attempt) -> None:
+        """Add an attempt, or replace it by a changed one."""
+        self.attempts[attempt.id] = attempt
+        for placement in attempt.placements:
+            self._members[placement.node_id][attempt.id] = attempt
+            self._recount(placement.node_id)
+
+    def end(self, attempt: Attempt) -> None:
+        """Take an ended attempt out: its GPUs are free."""
+        self.ended[attempt.id] = attempt
+        self.attempts.pop(attempt.id, None)
+        for placement in attempt.placements:
+            self._members[placement.node_id].pop(attempt.id, None)
+            self._recount(placement.node_id)
+
+    def change(self, attempt: Attempt, **changes: Any) -> Attempt:
+        """Replace an attempt by itself with `changes`; a new phase starts now."""
+        if "phase" in changes and changes["phase"] is not attempt.phase:
+            changes["since_at"] = self.at
+        changed = replace(attempt, **changes)
+        self.put(changed)
+        return changed
+
+    def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
+        """Order an attempt held, saved or killed."""
+        return self.change(attempt, phase=phase, pause_cause=cause)
+
+    def running(self) -> list[Attempt]:
+        """Attempts ordered to run."""
+        return [a for a in self.attempts.values() if a.phase is Phase.RUN]
+
+    def in_phase(self, *phases: Phase) -> list[Attempt]:
+        """Attempts ordered into one of these phases."""
+        return [a for a in self.attempts.values() if a.phase in phases]
+
+    def on(self, group_id: str) -> Iterable[Attempt]:
+        """Attempts with a member on this group."""
+        return self._members[group_id].values()
+
+    def tier(self, attempt: Attempt) -> int:
+        """Its job's flex tier."""
+        return self.jobs[attempt.job_id].spec.flex
+
+    def model(self, attempt: Attempt) -> GpuModel:
+        """The GPU model it runs on."""
+        return self._models[attempt.placements[0].node_id]
+
+    def model_of(self, group_id: str) -> GpuModel | None:
+        """The GPU model of a node, None where it has no GPU."""
+        return self._models.get(group_id)
+
+    # -- watts ---------------------------------------------------------------------------------------------------
+
+    def nodes_w(self) -> float:
+        """Site watts of everything but miners, by entitlement."""
+        it_w = sum(w for gid, w in self._group_w.items() if gid not in self.miners_w)
+        rest_w = sum(w for gid, w in self._group_w.items() if gid in self.miners_w)
+        return self._site_w(it_w, rest_w) + self._unmetered_w
+
+    def site_w(self) -> float:
+        """Site watts by entitlement, miners at their targets."""
+        return self.nodes_w() + sum(self.miners_w.values())
+
+    def exposed_w(self) -> float:
+        """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
+        it_w = mine_w = 0.0
+        for gid, planned_w in self._group_w.items():
+            if gid in self.miners_w:
+                mine_w += max(self._exposure_w[gid], planned_w + self.miners_w[gid])
+            else:
+                it_w += max(self._exposure_w[gid], planned_w)
+        return self._site_w(it_w, mine_w) + self._unmetered_w
+
+    def fallback_w(self) -> float:
+        """Site watts that are left when every order has expired, over the plan and all open orders."""
+        it_w = mine_w = 0.0
+        for gid, group in self.groups.items():
+            resting_w = max(fallback_exposure_w(group.account), self.fallback_of(gid)[0].limit_w)
+            if gid in self.miners_w:
+                mine_w += resting_w
+            else:
+                it_w += resting_w
+        return self._site_w(it_w, mine_w)
+
+    def fallback_of(self, group_id: str) -> tuple[FallbackStep, ...]:
+        """The fallback profile of a group under this plan."""
+        members = list(self.on(group_id))
+        return fallback_profile(
+            self.groups[group_id].spec,
+            members,
+            {a.job_id: self.tier(a) for a in members},
+            save_after_s=self.site.save_after_s,
+            grace_s=GRACE_S,
+        )
+
+    def group_w(self, group_id: str) -> float:
+        """What an order under this plan entitles a group to."""
+        return self._group_w[group_id] + self.miners_w.get(group_id, 0.0)
+
+    def freed_w(self, attempt: Attempt, to_w: float) -> float:
+        """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""
+        model = self.model(attempt)
+        now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
+        return self.site.overhead * attempt.gpu_count * (now_w - to_w)
+
+    def _recount(self, group_id: str) -> None:
+        if group_id in self.groups:
+            self._group_w[group_id] = entitlement_w(self.groups[group_id].spec, self.on(group_id))
+
+    def _site_w(self, it_w: float, miners_w: float) -> float:
+        return site_w(it_w=it_w, miners_w=miners_w, overhead=self.site.overhead, auxiliary_w=self.site.auxiliary_w)
+
+    def _excess_w(self, snapshot: Snapshot) -> float:
+        """Watts that the site meter sees beyond all that could be drawn by the books: the meter is the judge."""
+        if snapshot.meter is None or not self._exposure_w:
+            return 0.0
+        miners = {g for g in self._exposure_w if g in self.miners_w}
+        it_w = sum(w for g, w in self._exposure_w.items() if g not in miners)
+        mine_w = sum(w for g, w in self._exposure_w.items() if g in miners)
+        return max(0.0, snapshot.meter.draw_w - self._site_w(it_w, mine_w))
+
+
+def limit_now(snapshot: Snapshot) -> Limit:
+    """The lowest limit known from now to the lead: drops that are known apply early."""
+    site = snapshot.site
+    return lowest_within(
+        snapshot.envelopes, snapshot.at, lead_s=site.lead_s, now=snapshot.at, firm_w=site.firm_w
+    )
+
+
+def usable_w(snapshot: Snapshot, limit: Limit) -> float:
+    """The part of a limit that may be entitled: less the margin."""
+    return limit.limit_w * (1.0 - snapshot.site.margin)

@@ -1,0 +1,91 @@
+"""Formulas of the power model: GPU cap curves, node and site watts.
+
+    P_site = auxiliary + overhead x sum(node base + sum(gpu)) + sum(miners)
+
+Miners are fed outside the hall's cooling, so the overhead factor (PUE) does not apply to them.
+Every formula charges *entitlement*: what a device may draw under its enforced cap, never what it happens to draw.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapPoint:
+    """One measured point of a cap curve: speed relative to no cap, and watts drawn."""
+
+    cap_w: float
+    speed: float
+    draw_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuModel:
+    """What a GPU type draws. `curve` rises in `cap_w` and ends at `tdp_w`."""
+
+    name: str
+    tdp_w: float
+    idle_w: float
+    context_w: float  #: on top of idle, while a process holds a context
+    curve: tuple[CapPoint, ...]
+
+    @property
+    def min_cap_w(self) -> float:
+        """The lowest cap the device accepts, W."""
+        return self.curve[0].cap_w
+
+    def charge_w(self, cap_w: float) -> float:
+        """Upper bound of the draw under an enforced cap: the cap, or the measured draw where it overshoots it."""
+        return max(cap_w, self._interpolate(cap_w, "draw_w"))
+
+    def busy_w(self, cap_w: float) -> float:
+        """Expected draw of training work under a cap, W, linear between the measured points."""
+        return self._interpolate(cap_w, "draw_w")
+
+    def speed(self, cap_w: float) -> float:
+        """Throughput under a cap relative to none, linear between the measured points."""
+        return self._interpolate(cap_w, "speed")
+
+    def held_w(self) -> float:
+        """Charge of a GPU whose attempt is suspended or saving: its cap is at the minimum, so no trust is needed."""
+        return self.charge_w(self.min_cap_w)
+
+    def _interpolate(self, cap_w: float, what: str) -> float:
+        caps = [p.cap_w for p in self.curve]
+        values = [float(getattr(p, what)) for p in self.curve]
+        if cap_w <= caps[0]:
+            return values[0]
+        if cap_w >= caps[-1]:
+            return values[-1]
+        i = bisect_left(caps, cap_w)
+        share = (cap_w - caps[i - 1]) / (caps[i] - caps[i - 1])
+        return values[i - 1] + share * (values[i] - values[i - 1])
+
+
+#: A100-SXM 400 W, mean of the pre-training class over Emerald's public 256-GPU cap sweep (data/dvfs_sweep.csv).
+A100_SXM = GpuModel(
+    name="a100-sxm-400w",
+    tdp_w=400.0,
+    idle_w=55.0,
+    context_w=40.0,
+    curve=tuple(
+        CapPoint(cap_w=cap, speed=speed, draw_w=draw)
+        for cap, speed, draw in (
+            (100.0, 0.19, 102.0),
+            (200.0, 0.63, 197.0),
+            (250.0, 0.78, 245.0),
+            (300.0, 0.87, 291.0),
+            (350.0, 0.92, 337.0),
+            (400.0, 1.00, 382.0),
+        )
+    ),
+)
+
+GPU_MODELS = {A100_SXM.name: A100_SXM}
+
+
+def site_w(*, it_w: float, miners_w: float, overhead: float, auxiliary_w: float) -> float:
+    """Watts at the site meter for given watts of the nodes and of the miners."""
+    return auxiliary_w + overhead * it_w + miners_w

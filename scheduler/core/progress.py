@@ -1,0 +1,112 @@
+"""What became of the attempts since the last look: facts judged, gangs ended, lost nodes given up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from scheduler.core.jobs import Attempt, AttemptState, Desired, FailureCause, JobState, Outcome, Phase
+from scheduler.core.judge import Verdict, after_attempt, newest_commit, seen, shown, verdict, with_facts
+from scheduler.core.orders import AttemptFacts, Observed
+from scheduler.core.plan import Plan
+from scheduler.core.reasons import Event
+from scheduler.core.snapshot import Group, Snapshot
+
+
+def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
+    """Bring every attempt, and its job, up to what the guards saw."""
+    facts = {(gid, f.attempt_id): f for gid, g in snapshot.groups.items() for f in g.facts}
+    for attempt in list(plan.attempts.values()):
+        if lost := _lost_node(attempt, plan, snapshot):
+            _end(plan, attempt, _node_lost(lost), ())
+            continue
+        members = _members(attempt, facts)
+        if members is None:
+            continue
+        _look(plan, attempt, members)
+
+
+def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> list[AttemptFacts] | None:
+    """One fact sheet per member; members not heard of yet are absent. None while nothing was heard of any."""
+    found = [facts.get((p.node_id, attempt.id)) for p in attempt.placements]
+    if not any(found):
+        return None
+    return [f or AttemptFacts(attempt_id=attempt.id, observed=Observed.ABSENT) for f in found]
+
+
+def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> None:
+    job = with_facts(plan.jobs[attempt.job_id], members)
+    looked = seen(attempt, members, plan.at)
+    if looked.state is AttemptState.ENDED:
+        plan.jobs[job.id] = job
+        _end(plan, looked, verdict(looked, job, members), members)
+        return
+    if looked != attempt:
+        plan.put(looked)
+    if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
+        job = shown(job, looked, plan.at)
+    if job != plan.jobs[job.id]:
+        plan.jobs[job.id] = job
+
+
+def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
+    job = plan.jobs[attempt.job_id]
+    backoff_s = job.spec.backoff_s * 2**job.failures
+    after = after_attempt(job, attempt, found, plan.at, backoff_s=backoff_s)
+    if attempt.running_at is not None:
+        after = replace(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
+    plan.jobs[job.id] = after
+    plan.end(
+        replace(
+            attempt,
+            state=AttemptState.ENDED,
+            outcome=found.outcome,
+            cause=found.cause,
+            ended_at=plan.at,
+        )
+    )
+    plan.events.append(_ended_event(plan, attempt, found, after.state, members))
+
+
+_KINDS = {
+    Outcome.SUCCEEDED: "job.succeeded",
+    Outcome.FAILED: "attempt.failed",
+    Outcome.PREEMPTED: "job.paused",
+    Outcome.CANCELLED: "job.cancelled",
+    Outcome.LOST: "attempt.lost",
+}
+
+
+def _ended_event(
+    plan: Plan, attempt: Attempt, found: Verdict, state: JobState, members: list[AttemptFacts] | tuple[()]
+) -> Event:
+    commit = newest_commit(members)
+    cause = f" ({found.cause})" if found.cause else ""
+    return Event(
+        at=plan.at,
+        kind="job.failed" if state is JobState.FAILED else _KINDS[found.outcome],
+        text=f"{attempt.job_id} attempt {attempt.number} {found.outcome.lower()}{cause}: {found.text}",
+        job_id=attempt.job_id,
+        attempt_id=attempt.id,
+        data={
+            "outcome": found.outcome,
+            "cause": found.cause,
+            "last_step": attempt.last_step,
+            "committed_step": commit.step if commit else None,
+        },
+    )
+
+
+def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:
+    """A node of the attempt that has been silent for so long that its guard has long ended everything on it."""
+    silence = timedelta(seconds=plan.site.lost_after_s)
+    return next((p.node_id for p in attempt.placements if _silent(snapshot.groups.get(p.node_id), snapshot, silence)), None)
+
+
+def _silent(group: Group | None, snapshot: Snapshot, silence: timedelta) -> bool:
+    last = (group.reported_at if group else None) or snapshot.led_since_at
+    return last is not None and snapshot.at - last > silence
+
+
+def _node_lost(node_id: str) -> Verdict:
+    return Verdict(outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text=f"{node_id} has been silent for too long")

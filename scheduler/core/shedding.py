@@ -1,0 +1,129 @@
+"""Reductions: mining, then caps, then suspending, then save-and-exit. They need nobody's leave.
+
+`shed` answers every second, before anything is recorded; `decide` takes the same step first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from scheduler.core.caps import fitting_caps
+from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.plan import Plan
+from scheduler.core.reasons import Event
+
+_DEFAULT_SAVE_S = 5.0
+
+
+def cut(plan: Plan, limit_w: float) -> bool:
+    """Bring the plan under `limit_w`, gentlest means first. Whether AI work was cut.
+
+    Attempts that are already leaving still count as held: they are waited for, and firm work is touched only if the
+    site would not fit even without them.
+    """
+    cut_miners(plan, limit_w)
+    if plan.site_w() <= limit_w:
+        return False
+    before = {a.id: a.cap_w for a in plan.running()}
+    _fit_caps(plan, limit_w, before)
+    suspended = _suspend(plan, limit_w)
+    _fit_caps(plan, limit_w, before)
+    _save_and_exit(plan, limit_w)
+    _sacrifice_firm(plan, limit_w)
+    plan.events.extend(_event(plan, a, "job.suspended", "suspended", limit_w) for a in suspended)
+    return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
+
+
+def cut_miners(plan: Plan, limit_w: float) -> None:
+    """Lower all miner groups by the same share, until the plan fits or they rest."""
+    over_w = plan.site_w() - limit_w
+    target_w = sum(plan.miners_w.values())
+    if over_w <= 0 or target_w <= 0:
+        return
+    left = max(0.0, target_w - over_w) / target_w
+    plan.miners_w.update({gid: w * left for gid, w in plan.miners_w.items()})
+
+
+def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
+    """The highest caps that fit, never above what they were."""
+    running = plan.running()
+    caps = fitting_caps(plan, limit_w, running)
+    for attempt in running:
+        plan.change(attempt, cap_w=min(before[attempt.id], caps[attempt.id]))
+
+
+def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
+    """Suspend the cheapest victims until it fits, then let go on those that were not needed after all."""
+    victims: list[Attempt] = []
+    for attempt in _victims(plan, (a for a in plan.running() if plan.tier(a) > 0)):
+        if plan.site_w() <= limit_w:
+            break
+        victims.append(attempt)
+        plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
+    return [a for a in victims if not _spared(plan, a, victims[-1], limit_w)]
+
+
+def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool:
+    """Whether it fits with this victim running after all; if so it goes on."""
+    if attempt is last:
+        return False
+    stopped = plan.attempts[attempt.id]
+    plan.put(attempt)
+    if plan.site_w() <= limit_w:
+        return True
+    plan.put(stopped)
+    return False
+
+
+def _save_and_exit(plan: Plan, limit_w: float) -> None:
+    """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
+    for attempt in _victims(plan, plan.in_phase(Phase.SUSPEND)):
+        if settled_w(plan) <= limit_w:
+            return
+        release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
+
+
+def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
+    """The limit is below what firm work needs: the grid comes first, firm work goes too."""
+    for attempt in _victims(plan, plan.running()):
+        if settled_w(plan) <= limit_w:
+            return
+        release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
+
+
+def settled_w(plan: Plan) -> float:
+    """Site watts once all that were told to leave have left."""
+    leaving = plan.in_phase(Phase.SAVE_EXIT, Phase.KILL)
+    return plan.site_w() - sum(plan.freed_w(a, plan.model(a).idle_w) for a in leaving)
+
+
+def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> None:
+    """Order an attempt to save, exit and release its GPUs."""
+    plan.stop(attempt, Phase.SAVE_EXIT, cause)
+    plan.events.append(_event(plan, attempt, "job.preempting", "told to save and release its GPUs", limit_w))
+
+
+def _victims(plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
+    """Tier descending, then value lost per watt freed, then the youngest."""
+    with_gpus = (a for a in attempts if a.gpu_count)
+    return sorted(with_gpus, key=lambda a: (-plan.tier(a), loss_per_w(plan, a), -a.created_at.timestamp(), a.id))
+
+
+def loss_per_w(plan: Plan, attempt: Attempt) -> float:
+    """GPU-seconds that a pause costs (save and restart) per site watt that holding it frees."""
+    job = plan.jobs[attempt.job_id]
+    lost_gpu_s = attempt.gpu_count * ((job.save_s or _DEFAULT_SAVE_S) + plan.site.restart_s)
+    model = plan.model(attempt)
+    freed_w = plan.site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
+    return lost_gpu_s / freed_w if freed_w > 0 else float("inf")
+
+
+def _event(plan: Plan, attempt: Attempt, kind: str, what: str, limit_w: float) -> Event:
+    return Event(
+        at=plan.at,
+        kind=kind,
+        text=f"{attempt.job_id} {what}: usable power fell to {limit_w / 1000:.1f} kW",
+        job_id=attempt.job_id,
+        attempt_id=attempt.id,
+        data={"limit_w": limit_w},
+    )

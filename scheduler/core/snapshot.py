@@ -1,0 +1,82 @@
+"""Everything a decision is made from, at one instant, as plain values. A recorded snapshot replays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduler.core.envelope import Envelope
+from scheduler.core.jobs import Attempt, Job, JobState
+from scheduler.core.ledger import Account
+from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SitePolicy:
+    """The site's contract with the grid and its pace. Watts at the site meter unless said otherwise."""
+
+    name: str
+    firm_w: float  #: what the site may always draw; the level on loss of signal
+    overhead: float = 1.25  #: PUE of the hall; does not apply to miners
+    auxiliary_w: float = 0.0
+    margin: float = 0.03  #: share of the limit kept free
+    lease_s: float = 15.0  #: how long an order stands without the next
+    fall_s: float = 3.0  #: p99 of a guard's fall after expiry or a lowering order
+    reaction_s: float = 30.0  #: the shortest reaction time any source grants
+    clock_uncertainty_s: float = 0.5
+    save_after_s: float = 5.0  #: past expiry, held jobs are told to save and exit
+    suspend_max_s: float = 60.0  #: suspended longer than this: save and release the GPUs
+    raise_delay_s: float = 10.0  #: after a cut, nothing of AI is raised for this long
+    restart_s: float = 20.0  #: from start order to the first step, for the window test
+    horizon_s: float = 48 * 3600.0
+    unreachable_after_s: float = 5.0  #: no report for this long: no new work there
+    lost_after_s: float = 60.0  #: no report for this long: its attempts are lost
+    patience_s: float = 300.0  #: a blocked job that waited this long lets nothing pass it
+
+    @property
+    def lead_s(self) -> float:
+        """A known drop applies this much early: the fall plus the clock uncertainty."""
+        return self.fall_s + self.clock_uncertainty_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeterReading:
+    """The site's draw as measured."""
+
+    draw_w: float
+    measured_at: datetime
+    source: str = "simulated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """One device group (node or miner group) as last reported, with its account."""
+
+    spec: GroupSpec
+    account: Account
+    reported_at: datetime | None = None  #: None = never heard of since this leader began
+    draw_w: float = 0.0
+    gpus: tuple[GpuReading, ...] = ()
+    miners: tuple[MinerReading, ...] = ()
+    facts: tuple[AttemptFacts, ...] = ()
+    in_fallback: bool = False
+    miners_target_w: float = 0.0  #: as last ordered
+    cordoned: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The input of `shed` and `decide`."""
+
+    at: datetime
+    site: SitePolicy
+    envelopes: tuple[Envelope, ...] = ()
+    meter: MeterReading | None = None
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
+    attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
+    settled: Mapping[str, JobState] = field(default_factory=dict)  #: final jobs that others depend on
+    led_since_at: datetime | None = None  #: when this leader began to listen
+    last_cut_at: datetime | None = None  #: when AI work was last cut for power
+    raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders

@@ -1,0 +1,162 @@
+"""Why a waiting job waits: one test per reason, in the order of precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from scheduler.core.jobs import Job, JobState
+from scheduler.core.placement import ever_fits
+from scheduler.core.plan import Plan
+from scheduler.core.reasons import Code, Reason
+from scheduler.core.snapshot import SitePolicy
+
+
+def barred(job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Reason | None:
+    """What keeps a job out of this round's queue altogether, None if nothing does."""
+    return (
+        _held(job)
+        or _never_fits(job, plan)
+        or _begin(job, plan)
+        or _dependency(job, plan, settled)
+        or _backoff(job, plan)
+    )
+
+
+def _held(job: Job) -> Reason | None:
+    if job.state is not JobState.HELD:
+        return None
+    return Reason(code=Code.HELD, text="held by a person", remedy=f"barq release {job.id}")
+
+
+def _never_fits(job: Job, plan: Plan) -> Reason | None:
+    if not plan.groups or ever_fits(job, plan):
+        return None
+    spec = job.spec
+    largest = max((len(g.spec.gpus) for g in plan.groups.values()), default=0)
+    return Reason(
+        code=Code.NEVER_FITS,
+        text=f"asks for {spec.gpus} GPUs on {spec.nodes} node(s); the largest node has {largest}",
+        numbers={"gpus": spec.gpus, "nodes": spec.nodes, "largest_node_gpus": largest},
+        remedy="submit it with fewer GPUs per node or fewer nodes",
+    )
+
+
+def _begin(job: Job, plan: Plan) -> Reason | None:
+    begin = job.spec.begin_at
+    if begin is None or begin <= plan.at:
+        return None
+    return Reason(code=Code.BEGIN_TIME, text=f"not before {begin:%Y-%m-%d %H:%M:%S} UTC", expected_at=begin)
+
+
+def _dependency(job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Reason | None:
+    for other in job.spec.dependencies:
+        state = settled.get(other) or (plan.jobs[other].state if other in plan.jobs else None)
+        if state is JobState.SUCCEEDED:
+            continue
+        return Reason(
+            code=Code.DEPENDENCY,
+            text=f"waits for {other} to succeed; it is {state or 'unknown'}",
+            remedy=f"barq why {other}",
+        )
+    return None
+
+
+def broken_dependency(job: Job, settled: Mapping[str, JobState]) -> str | None:
+    """A dependency that can never succeed any more."""
+    return next((d for d in job.spec.dependencies if settled.get(d) in (JobState.FAILED, JobState.CANCELLED)), None)
+
+
+def _backoff(job: Job, plan: Plan) -> Reason | None:
+    if job.not_before_at is None or job.not_before_at <= plan.at:
+        return None
+    left_s = (job.not_before_at - plan.at).total_seconds()
+    return Reason(
+        code=Code.RETRY_BACKOFF,
+        text=f"retry {job.failures} of {job.spec.max_failures} in {left_s:.0f} s",
+        numbers={"failures": job.failures, "max_failures": job.spec.max_failures, "wait_s": left_s},
+        expected_at=job.not_before_at,
+    )
+
+
+def no_power(job: Job, needed_w: float, free_w: float) -> Reason:
+    """Even at the lowest cap that the job accepts, it does not fit the limit."""
+    return Reason(
+        code=Code.POWER_UNAVAILABLE,
+        text=f"needs {needed_w / 1000:.2f} kW more, {max(0.0, free_w) / 1000:.2f} kW is free under the limit",
+        numbers={"needed_w": needed_w, "free_w": free_w},
+        remedy="a higher limit, or fewer GPUs",
+    )
+
+
+def no_firm_power(job: Job, needed_w: float, free_w: float) -> Reason:
+    """Its share of the fallback does not fit under the firm level."""
+    return Reason(
+        code=Code.POWER_UNAVAILABLE,
+        text=(
+            f"would rest at {needed_w / 1000:.2f} kW on loss of signal, "
+            f"{max(0.0, free_w) / 1000:.2f} kW of the firm level is free"
+        ),
+        numbers={"needed_w": needed_w, "free_w": free_w},
+        remedy="a flex tier above 0, fewer GPUs, or more firm power",
+    )
+
+
+def ramping(site: SitePolicy, at: datetime, since_s: float) -> Reason:
+    """Power was cut a moment ago; nothing is raised until the dwell time has passed."""
+    left_s = site.raise_delay_s - since_s
+    return Reason(
+        code=Code.POWER_RAMP_LIMITED,
+        text=f"power was cut {since_s:.0f} s ago; nothing is raised for another {left_s:.0f} s",
+        numbers={"since_s": since_s, "wait_s": left_s},
+        expected_at=at + timedelta(seconds=left_s),
+    )
+
+
+def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
+    """The limit is known to fall again before a start would have paid off."""
+    return Reason(
+        code=Code.WINDOW_TOO_SHORT,
+        text=f"power lasts {window_s:.0f} s as far as is known; a start pays off after {needed_s:.0f} s",
+        numbers={"window_s": window_s, "needed_s": needed_s},
+        expected_at=plan.at + timedelta(seconds=window_s),
+    )
+
+
+def no_gpus(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> Reason:
+    """Not enough free GPUs, or not together."""
+    spec, total = job.spec, sum(len(g) for g in free.values())
+    if not free:
+        return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
+    if total >= spec.gpus * spec.nodes:
+        return Reason(
+            code=Code.TOPOLOGY_FRAGMENTED,
+            text=f"{total} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
+            numbers={"free_gpus": total, "gpus": spec.gpus, "nodes": spec.nodes},
+        )
+    leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase.value in ("save_exit", "kill"))
+    code = Code.WAITING_FOR_PREEMPTED_JOBS if total + leaving >= spec.gpus * spec.nodes else Code.WAITING_FOR_RESOURCES
+    return Reason(
+        code=code,
+        text=f"needs {spec.gpus * spec.nodes} GPUs; {total} are free, {leaving} being released",
+        numbers={"needed_gpus": spec.gpus * spec.nodes, "free_gpus": total, "leaving_gpus": leaving},
+    )
+
+
+def releasing(needed_w: float, exposed_w: float) -> Reason:
+    """The plan has room, but watts that were taken from others are not confirmed free yet."""
+    return Reason(
+        code=Code.WAITING_FOR_PREEMPTED_JOBS,
+        text=f"{needed_w / 1000:.2f} kW are being released for it and not confirmed free yet",
+        numbers={"needed_w": needed_w, "exposed_w": exposed_w},
+    )
+
+
+def behind(head: Job, waited_s: float) -> Reason:
+    """A more important job has waited long enough for everything behind it to stand back."""
+    return Reason(
+        code=Code.LOWER_PRIORITY,
+        text=f"{head.id} is ahead and has waited {waited_s:.0f} s for room; nothing passes it now",
+        numbers={"waited_s": waited_s},
+        remedy=f"barq why {head.id}",
+    )
