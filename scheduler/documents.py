@@ -1,0 +1,148 @@
+"""The site as people see it: the JSON documents behind `barq power` and `barq nodes`, and the one-second sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.core.decide import Decision
+from scheduler.core.entitlement import entitlement_w
+from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
+from scheduler.core.jobs import Phase
+from scheduler.core.ledger import exposure_w
+from scheduler.core.orders import GroupKind
+from scheduler.core.snapshot import Group, Snapshot
+from scheduler.records import PowerSample
+
+
+def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> PowerSample:
+    """One second of the site, split by use as far as the sensors of nodes and miners attribute it."""
+    site, limit = snapshot.site, in_force(snapshot)
+    ai_w = site.overhead * sum(_working_w(g, snapshot) for g in snapshot.groups.values())
+    miners_w = sum(m.draw_w for g in snapshot.groups.values() for m in g.miners)
+    draw_w = snapshot.meter.draw_w if snapshot.meter else 0.0
+    return PowerSample(
+        at=snapshot.at,
+        limit_w=limit.limit_w,
+        limit_source=limit.source,
+        draw_w=draw_w,
+        ai_w=min(ai_w, draw_w),
+        rest_w=max(0.0, draw_w - ai_w - miners_w),
+        miners_w=miners_w,
+        committed_w=decision.exposed_w,
+        over_limit=over_limit,
+    )
+
+
+def in_force(snapshot: Snapshot) -> Limit:
+    """The limit at this very instant, without any lead."""
+    return lowest(snapshot.envelopes, snapshot.at, now=snapshot.at, firm_w=snapshot.site.firm_w)
+
+
+def _working_w(group: Group, snapshot: Snapshot) -> float:
+    """Draw of the GPUs whose attempt is ordered to run."""
+    at_work = {
+        g
+        for a in snapshot.attempts.values()
+        if a.phase is Phase.RUN
+        for p in a.placements
+        if p.node_id == group.spec.group_id
+        for g in p.gpu_ids
+    }
+    return sum(r.draw_w for r in group.gpus if r.gpu_id in at_work)
+
+
+def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) -> dict[str, Any]:
+    """What `/power` shows."""
+    limit = in_force(snapshot)
+    coming = changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + timedelta(days=366))
+    unused_w = max(0.0, limit.limit_w - latest.draw_w)
+    return {
+        "at": snapshot.at.isoformat(),
+        "site": snapshot.site.name,
+        "limit_w": limit.limit_w,
+        "limit_source": limit.source,
+        "limit_provenance": limit.provenance,
+        "limit_stale": limit.stale,
+        "firm_w": snapshot.site.firm_w,
+        "draw_w": latest.draw_w,
+        "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
+        "committed_w": decision.exposed_w,
+        "planned_w": decision.planned_w,
+        "ai_w": latest.ai_w,
+        "rest_w": latest.rest_w,
+        "miners_w": latest.miners_w,
+        "unused_w": unused_w,
+        "over_limit": latest.over_limit,
+        "raises_allowed": snapshot.raises_allowed,
+        "next_change": _next_change(snapshot, coming),
+        "sources": [_source(e, snapshot) for e in snapshot.envelopes],
+        "sentence": _sentence(latest, unused_w, coming),
+    }
+
+
+def _next_change(snapshot: Snapshot, coming: list[datetime]) -> dict[str, Any] | None:
+    if not coming:
+        return None
+    then = lowest(snapshot.envelopes, coming[0], now=snapshot.at, firm_w=snapshot.site.firm_w)
+    return {"at": coming[0].isoformat(), "limit_w": then.limit_w}
+
+
+def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
+    limit = limit_of(envelope, snapshot.at, now=snapshot.at, firm_w=snapshot.site.firm_w)
+    return {
+        "name": envelope.source,
+        "limit_w": limit.limit_w if limit else None,
+        "provenance": limit.provenance if limit else "",
+        "age_s": (snapshot.at - envelope.read_at).total_seconds(),
+        "stale": is_stale(envelope, snapshot.at),
+        "reaction_s": envelope.reaction_s,
+        "valid_until": envelope.valid_until.isoformat() if envelope.valid_until else None,
+    }
+
+
+def _sentence(latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
+    until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
+    return (
+        f"Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, mining {latest.miners_w / 1000:.1f}, "
+        f"site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"
+    )
+
+
+def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
+    """What `/nodes` shows."""
+    return [_node(g, snapshot, alarms.get(gid, ())) for gid, g in sorted(snapshot.groups.items())]
+
+
+def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str, Any]:
+    gid, heard_at = group.spec.group_id, group.reported_at
+    members = [a for a in snapshot.attempts.values() if any(p.node_id == gid for p in a.placements)]
+    holder = {g: a.id for a in members for p in a.placements if p.node_id == gid for g in p.gpu_ids}
+    models = {g.gpu_id: g.model for g in group.spec.gpus}
+    silent_s = (snapshot.at - heard_at).total_seconds() if heard_at else None
+    return {
+        "id": gid,
+        "kind": group.spec.kind,
+        "simulated": group.spec.simulated,
+        "reachable": silent_s is not None and silent_s <= snapshot.site.unreachable_after_s,
+        "in_fallback": group.in_fallback,
+        "draw_w": group.draw_w,
+        "entitlement_w": entitlement_w(group.spec, members)
+        + (group.miners_target_w if group.spec.kind is GroupKind.MINERS else 0.0),
+        "exposure_w": exposure_w(group.account, snapshot.at, fall_s=snapshot.site.fall_s),
+        "base_w": group.spec.base_w,
+        "gpus": [
+            {
+                "id": r.gpu_id,
+                "model": models.get(r.gpu_id, "unknown"),
+                "draw_w": r.draw_w,
+                "cap_w": r.cap_w,
+                "attempt_id": holder.get(r.gpu_id),
+            }
+            for r in group.gpus
+        ],
+        "miners": [{"id": m.miner_id, "target_w": m.target_w, "draw_w": m.draw_w} for m in group.miners],
+        "last_report_at": heard_at.isoformat() if heard_at else None,
+        "alarms": list(alarms),
+    }

@@ -1,0 +1,35 @@
+"""Errors of the scheduler.
+
+    BarqError
+    ├── SignalError        a source of the limit cannot be read
+    ├── MeterError         the meter cannot be read
+    ├── StoreError         the store cannot be read or written
+    │   └── StaleEpoch     another leader took over
+    └── SettingsError      a site file does not make sense
+"""
+
+from __future__ import annotations
+
+
+class BarqError(Exception):
+    """Root of all errors that Barq raises on purpose."""
+
+
+class SignalError(BarqError):
+    """A source of the limit cannot be read."""
+
+
+class MeterError(BarqError):
+    """The meter cannot be read."""
+
+
+class StoreError(BarqError):
+    """The store cannot be read or written."""
+
+
+class StaleEpoch(StoreError):
+    """Another leader took over; this one must stop."""
+
+
+class SettingsError(BarqError):
+    """A site file does not make sense. The message names field, value and remedy."""

@@ -1,0 +1,150 @@
+"""What of a tick is written down: deltas, events, a sample a second, the full snapshot now and then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from scheduler.core.decide import Decision
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.orders import AttemptFacts
+from scheduler.core.reasons import Event, Reason
+from scheduler.core.snapshot import Snapshot
+from scheduler.documents import in_force, nodes_document, power_document, sample
+from scheduler.records import CheckpointNote, PowerSample, TickRecord
+from scheduler.watchman import Watchman
+from scheduler.wire import dumps
+
+SAMPLE_S = 1.0
+SNAPSHOT_S = 60.0
+
+
+class Journal:
+    """Knows what was written before, so that only what changed is written again."""
+
+    def __init__(self, *, epoch: int, watchman: Watchman) -> None:
+        self._epoch = epoch
+        self._watchman = watchman
+        self._reasons: dict[str, Reason] = {}
+        self._noted: set[tuple[str, int, str]] = set()
+        self._limit: tuple[float, str] | None = None
+        self._sample: PowerSample | None = None
+        self._full_at: datetime | None = None
+
+    def write(
+        self,
+        snapshot: Snapshot,
+        decision: Decision,
+        orders: Mapping[str, OpenOrder],
+        alarms: Mapping[str, tuple[str, ...]],
+    ) -> TickRecord:
+        """The record of one tick."""
+        notes = self._new_checkpoints(snapshot)
+        events = (*self._limit_event(snapshot), *_checkpoint_events(notes), *decision.events)
+        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        if due:
+            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit())
+        full = bool(decision.events) or self._is_full_due(snapshot.at)
+        return TickRecord(
+            at=snapshot.at,
+            epoch=self._epoch,
+            jobs=tuple(decision.jobs.values()),
+            attempts=tuple(decision.attempts.values()),
+            reasons=self._changed_reasons(decision),
+            events=events,
+            orders=orders,
+            checkpoints=tuple(notes),
+            withdrawals=self._watchman.withdrawals(),
+            sample=self._sample if due else None,
+            last_cut_at=snapshot.at if decision.cut_work else None,
+            snapshot_json=dumps(snapshot) if full else None,
+            decision_json=dumps(decision) if full else None,
+            current=self._documents(snapshot, decision, alarms) if due or decision.events else {},
+        )
+
+    def _documents(
+        self, snapshot: Snapshot, decision: Decision, alarms: Mapping[str, tuple[str, ...]]
+    ) -> dict[str, str]:
+        if self._sample is None:
+            return {}
+        return {
+            "power": json.dumps(power_document(snapshot, decision, self._sample)),
+            "nodes": json.dumps(nodes_document(snapshot, alarms)),
+        }
+
+    def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
+        """New and changed reasons, None for those that are gone. A changed number alone is no change of reason."""
+        now = dict(decision.reasons)
+        changed: dict[str, Reason | None] = {
+            job_id: reason for job_id, reason in now.items() if reason != self._reasons.get(job_id)
+        }
+        changed |= {job_id: None for job_id in self._reasons if job_id not in now}
+        self._reasons = now
+        return changed
+
+    def _is_full_due(self, at: datetime) -> bool:
+        due = self._full_at is None or (at - self._full_at).total_seconds() >= SNAPSHOT_S
+        if due:
+            self._full_at = at
+        return due
+
+    def _limit_event(self, snapshot: Snapshot) -> tuple[Event, ...]:
+        limit = in_force(snapshot)
+        before, self._limit = self._limit, (limit.limit_w, limit.source)
+        if before == self._limit:
+            return ()
+        was = f" (was {before[0] / 1000:.1f} kW)" if before else ""
+        return (
+            Event(
+                at=snapshot.at,
+                kind="limit.changed",
+                text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
+                data={"limit_w": limit.limit_w, "source": limit.source, "stale": limit.stale},
+            ),
+        )
+
+    def _new_checkpoints(self, snapshot: Snapshot) -> list[CheckpointNote]:
+        notes = []
+        for facts in (f for g in snapshot.groups.values() for f in g.facts):
+            for note in _notes_of(facts, snapshot):
+                key = (note.job_id, note.step, note.path + note.damaged)
+                if key not in self._noted:
+                    self._noted.add(key)
+                    notes.append(note)
+        return notes
+
+
+def _notes_of(facts: AttemptFacts, snapshot: Snapshot) -> Iterable[CheckpointNote]:
+    job_id = facts.attempt_id.rpartition(".")[0]
+    if facts.committed_path is not None and facts.committed_step is not None:
+        yield CheckpointNote(
+            job_id=job_id,
+            attempt_id=facts.attempt_id,
+            step=facts.committed_step,
+            path=facts.committed_path,
+            at=snapshot.at,
+        )
+    for what in facts.quarantined:
+        yield CheckpointNote(
+            job_id=job_id, attempt_id=facts.attempt_id, step=_step_of(what), path=what, at=snapshot.at, damaged=what
+        )
+
+
+def _step_of(what: str) -> int:
+    """The step in a checkpoint's name, 0 where it names none."""
+    digits = what.partition("step-")[2][:9]
+    return int(digits) if digits.isdigit() else 0
+
+
+def _checkpoint_events(notes: Iterable[CheckpointNote]) -> Iterable[Event]:
+    for note in notes:
+        if note.damaged:
+            yield Event(
+                at=note.at,
+                kind="checkpoint.quarantined",
+                text=f"{note.job_id}: a damaged checkpoint was set aside, the one before it is used: {note.damaged}",
+                job_id=note.job_id,
+                attempt_id=note.attempt_id,
+                data={"step": note.step},
+            )

@@ -1,0 +1,89 @@
+"""The ports through which the loop meets the world. Each has a real driver and a fake, and one contract suite for both."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from scheduler.core.envelope import Envelope
+from scheduler.core.orders import GuardReport, Order
+from scheduler.core.snapshot import MeterReading
+from scheduler.records import Intents, Stored, TickRecord
+
+
+class Clock(Protocol):
+    """Where the loop gets its time from; the simulator has its own."""
+
+    def now(self) -> datetime:
+        """Aware UTC."""
+        ...
+
+    def monotonic_s(self) -> float:
+        """Seconds that never jump."""
+        ...
+
+    async def sleep_s(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class LimitSource(Protocol):
+    """One place a limit comes from. A silent source answers with its last envelope; its age tells."""
+
+    name: str
+
+    async def read(self, at: datetime) -> Envelope:
+        """The envelope as known at `at`. Raises `SignalError` when it cannot be had."""
+        ...
+
+
+class Meter(Protocol):
+    """The judge of the site's draw."""
+
+    async def read(self) -> MeterReading:
+        """The newest reading. Raises `MeterError` when there is none."""
+        ...
+
+
+ReportListener = Callable[[GuardReport], None]
+
+
+class Cluster(Protocol):
+    """Carries orders to guards and reports back. Never part of the safety path."""
+
+    async def deliver(self, orders: Sequence[Order], *, timeout_s: float) -> dict[str, GuardReport | str]:
+        """Send all in parallel. Per group: the report that came back, or why none did."""
+        ...
+
+    def listen(self, on_report: ReportListener) -> None:
+        """Have unasked reports handed over as they arrive."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection; guards go on by their leases."""
+        ...
+
+
+Wake = Callable[[], None]
+AsyncStep = Callable[[], Awaitable[None]]
+
+
+class Store(Protocol):
+    """The only durable memory. One leader at a time, told by its epoch."""
+
+    async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
+        """Become leader: a new epoch, 1 + max(stored, `at_least`). Older leaders' writes are refused from now on."""
+        ...
+
+    async def load(self) -> Stored:
+        """Everything a new leader starts from."""
+        ...
+
+    async def intents(self, after: int) -> Intents:
+        """What people did after sequence number `after`."""
+        ...
+
+    async def record(self, tick: TickRecord) -> None:
+        """Write one tick in one transaction. Raises `StaleEpoch` when another leader took over."""
+        ...

@@ -1,0 +1,182 @@
+"""The loop: observe, shed, decide, record, act. Level-triggered; events only wake it (DESIGN section 3)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from scheduler.core.compose import Draft
+from scheduler.core.decide import Decision, decide, shed
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.orders import GuardReport, Order
+from scheduler.core.plan import limit_now
+from scheduler.core.snapshot import MeterReading
+from scheduler.errors import StaleEpoch, StoreError
+from scheduler.journal import Journal
+from scheduler.ports import Clock, Cluster, Store
+from scheduler.view import View
+from scheduler.watchman import Watchman
+
+log = logging.getLogger(__name__)
+
+DELIVERY_S = 2.0
+RETRY_S = 1.0
+
+Numbered = Mapping[str, tuple[OpenOrder, Draft]]
+
+
+class Reconciler:
+    """Turns what the view knows into orders, once per tick."""
+
+    def __init__(self, *, view: View, store: Store, cluster: Cluster, clock: Clock, intents_seq: int = 0) -> None:
+        self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
+        self.watchman = Watchman()
+        self._journal = Journal(epoch=view.epoch, watchman=self.watchman)
+        self._intents_seq = intents_seq
+        self._sent: dict[str, tuple[Draft, datetime]] = {}
+        self._sending: set[asyncio.Task[None]] = set()
+
+    async def tick(self) -> Decision:
+        """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
+        self.view.give_up_silent(self.clock.now())
+        self._shed()
+        await self._take_intents()
+        snapshot = self.view.snapshot(self.clock.now())
+        decision = decide(snapshot)
+        numbered = self._number(self._due(decision, snapshot.at))
+        orders = {gid: order for gid, (order, _) in numbered.items()}
+        record = self._journal.write(snapshot, decision, orders, self.view.alarms)
+        try:
+            await self.store.record(record)
+        except StaleEpoch:
+            raise
+        except StoreError as error:
+            self._store_is(up=False, why=error)
+            self._journal = Journal(epoch=self.view.epoch, watchman=self.watchman)
+            self._act(self._renewals(numbered))
+            return decision
+        self._store_is(up=True)
+        self.view.apply(decision, snapshot.at)
+        if self._still_fits(decision):
+            self._act(numbered)
+        return decision
+
+    def on_report(self, report: GuardReport) -> bool:
+        """Take in a guard's report, asked for or not. Whether it told something new."""
+        return self.view.take_report(report, at=self.clock.now(), heard_s=self.clock.monotonic_s())
+
+    def on_meter(self, reading: MeterReading) -> None:
+        """Take in a reading of the site meter, and judge it."""
+        self.view.meter = reading
+        self.watchman.look(self.view.snapshot(self.clock.now()))
+
+    async def close(self) -> None:
+        """Wait for orders in flight."""
+        await asyncio.gather(*self._sending, return_exceptions=True)
+
+    # -- steps ---------------------------------------------------------------------------------------------------
+
+    def _shed(self) -> None:
+        """The fast path: reductions go out before anything is recorded, and with the store down."""
+        snapshot = self.view.snapshot(self.clock.now())
+        reduction = shed(snapshot)
+        if reduction is not None:
+            self.view.apply(reduction, snapshot.at)
+            self._act(self._number(self._due(reduction, snapshot.at)))
+
+    async def _take_intents(self) -> None:
+        try:
+            intents = await self.store.intents(self._intents_seq)
+        except StoreError as error:
+            self._store_is(up=False, why=error)
+            return
+        self._intents_seq = intents.seq
+        self.view.take_intents(intents)
+
+    def _due(self, decision: Decision, at: datetime) -> dict[str, Draft]:
+        """Drafts whose content changed, whose lease is a third gone, or that were not acknowledged in time."""
+        return {gid: draft for gid, draft in decision.drafts.items() if self._is_due(gid, draft, at)}
+
+    def _is_due(self, group_id: str, draft: Draft, at: datetime) -> bool:
+        if group_id not in self.view.links:
+            return False
+        if group_id not in self._sent:
+            return True
+        _, sent_at = self._sent[group_id]
+        waited_s = (at - sent_at).total_seconds()
+        account = self.view.groups[group_id].account
+        unheard = account.acked < account.sent and waited_s >= RETRY_S
+        return not self._prolongs(group_id, draft) or unheard or waited_s >= self.view.site.lease_s / 3
+
+    def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
+        """Give drafts their numbers; from now on they count as open."""
+        numbered = {}
+        for gid, draft in drafts.items():
+            order = OpenOrder(
+                fence=self.view.next_fence(gid),
+                entitlement_w=draft.entitlement_w,
+                fallback=draft.fallback,
+                expires_at=draft.expires_at,
+            )
+            self.view.opened(gid, order, self.clock.now())
+            numbered[gid] = (order, draft)
+        return numbered
+
+    def _renewals(self, numbered: Numbered) -> Numbered:
+        """Orders that only prolong what stands: all that may go out while the store is down, beside reductions."""
+        return {gid: (order, draft) for gid, (order, draft) in numbered.items() if self._prolongs(gid, draft)}
+
+    def _prolongs(self, group_id: str, draft: Draft) -> bool:
+        last = self._sent.get(group_id)
+        return last is not None and replace(draft, expires_at=last[0].expires_at) == last[0]
+
+    def _still_fits(self, decision: Decision) -> bool:
+        """Whether the limit still is what was decided under; if it fell, the next tick cuts first."""
+        now = limit_now(self.view.snapshot(self.clock.now()))
+        if now.limit_w < decision.limit.limit_w:
+            log.info("the limit fell while a decision was being recorded; its orders are dropped")
+            return False
+        return True
+
+    def _act(self, numbered: Numbered) -> None:
+        if not numbered:
+            return
+        now = self.clock.now()
+        self._sent.update({gid: (draft, now) for gid, (_, draft) in numbered.items()})
+        orders = [self._order(order, draft) for order, draft in numbered.values()]
+        task = asyncio.get_running_loop().create_task(self._deliver(orders))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
+
+    def _order(self, order: OpenOrder, draft: Draft) -> Order:
+        """The order as it travels. Its expiry is told on the guard's clock, and is never later than on ours."""
+        link = self.view.links[draft.group_id]
+        since_s = self.clock.monotonic_s() - link.heard_s
+        left_s = (order.expires_at - self.clock.now()).total_seconds()
+        return Order(
+            group_id=draft.group_id,
+            boot_id=link.boot_id,
+            fence=order.fence,
+            expires_boottime_s=link.boottime_s + since_s + left_s,
+            entitlement_w=draft.entitlement_w,
+            fallback=draft.fallback,
+            attempts=draft.attempts,
+            miners_target_w=draft.miners_target_w,
+        )
+
+    async def _deliver(self, orders: list[Order]) -> None:
+        answers = await self.cluster.deliver(orders, timeout_s=DELIVERY_S)
+        for group_id, answer in answers.items():
+            if isinstance(answer, str):
+                log.warning("%s: order not delivered: %s", group_id, answer)
+            else:
+                self.on_report(answer)
+
+    def _store_is(self, *, up: bool, why: Exception | None = None) -> None:
+        """While the store is down nothing is raised: the view says so to every decision."""
+        if up != self.view.store_up:
+            log.warning("the store is %s%s", "back" if up else "down: ", why or "")
+        self.view.store_up = up

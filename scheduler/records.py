@@ -1,0 +1,87 @@
+"""What the loop reads from and writes to the store: values between `reconcile` and the `Store` port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from scheduler.core.compliance import Withdrawal
+from scheduler.core.envelope import Envelope
+from scheduler.core.jobs import Attempt, Desired, Job, JobState
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.reasons import Event, Reason
+
+
+__all__ = ["CheckpointNote", "Intents", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """All that a new leader starts from."""
+
+    jobs: tuple[Job, ...]  #: not final
+    attempts: tuple[Attempt, ...]  #: not ended
+    settled: Mapping[str, JobState]  #: final states of jobs that others depend on
+    open_orders: Mapping[str, tuple[OpenOrder, ...]]  #: per group, as recorded by earlier leaders
+    limits: tuple[Envelope, ...]  #: manual limits that stand
+    last_cut_at: datetime | None
+    seq: int  #: of the newest intent contained in this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intents:
+    """What people did since: new jobs, wishes for old ones, the manual limits that stand now (None = unchanged)."""
+
+    seq: int
+    jobs: tuple[Job, ...] = ()
+    desired: Mapping[str, Desired] = field(default_factory=dict)
+    limits: tuple[Envelope, ...] | None = None
+    settled: Mapping[str, JobState] = field(default_factory=dict)  #: of the new jobs' dependencies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerSample:
+    """One second of the site, W at the site meter."""
+
+    at: datetime
+    limit_w: float
+    limit_source: str
+    draw_w: float  #: measured
+    ai_w: float  #: GPUs that run work, with overhead
+    rest_w: float  #: node bases, idle and held GPUs, overhead, auxiliary
+    miners_w: float
+    committed_w: float  #: sum of exposures: what could be drawn at most
+    over_limit: bool  #: over the limit outside the reaction time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointNote:
+    """A checkpoint that was verified, or found damaged."""
+
+    job_id: str
+    attempt_id: str
+    step: int
+    path: str
+    at: datetime
+    damaged: str = ""  #: why, empty = verified
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickRecord:
+    """One tick, written in one transaction: deltas only."""
+
+    at: datetime
+    epoch: int
+    jobs: tuple[Job, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
+    reasons: Mapping[str, Reason | None] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    orders: Mapping[str, OpenOrder] = field(default_factory=dict)  #: about to be sent, by group
+    checkpoints: tuple[CheckpointNote, ...] = ()
+    withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
+    sample: PowerSample | None = None
+    last_cut_at: datetime | None = None
+    snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
+    decision_json: bytes | None = None
+    current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"

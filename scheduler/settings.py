@@ -1,0 +1,190 @@
+"""The site file: one YAML document that describes a site. Unknown keys and nonsense are refused by name.
+
+Every field has a unit in its name; `configs/sites/` holds commented examples.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from scheduler.core.entitlement import idle_w
+from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.power import GPU_MODELS, site_w
+from scheduler.core.snapshot import SitePolicy
+from scheduler.errors import SettingsError
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Power(_Strict):
+    """The site's contract with the grid."""
+
+    firm_w: Watts
+    overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.25
+    auxiliary_w: Watts = 0.0
+    margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.03
+    reaction_s: Seconds = 30.0
+
+
+class Timing(_Strict):
+    """The site's pace; `SitePolicy` says what each means."""
+
+    lease_s: Seconds = 15.0
+    fall_s: Seconds = 3.0
+    clock_uncertainty_s: Annotated[float, Field(ge=0, le=60)] = 0.5
+    save_after_s: Seconds = 5.0
+    suspend_max_s: Seconds = 60.0
+    raise_delay_s: Annotated[float, Field(ge=0, le=86400)] = 10.0
+    restart_s: Annotated[float, Field(ge=0, le=86400)] = 20.0
+    unreachable_after_s: Seconds = 5.0
+    lost_after_s: Seconds = 60.0
+    patience_s: Seconds = 300.0
+
+
+class Nodes(_Strict):
+    """A number of like nodes. Only simulated ones so far."""
+
+    prefix: Name = "node"
+    count: Annotated[int, Field(ge=1, le=1000)]
+    gpus: Annotated[int, Field(ge=1, le=64)]
+    gpu_model: str = "a100-sxm-400w"
+    base_w: Watts = 1200.0
+    simulated: Literal[True]
+
+
+class Miners(_Strict):
+    """A group of co-located miners that follow a watt target. Only simulated ones so far."""
+
+    name: Name = "miners"
+    count: Annotated[int, Field(ge=1, le=10_000)]
+    max_w: Watts  #: nameplate of one
+    rest_w: Watts = 20.0  #: of one, asleep
+    ramp_down_w_per_s: Watts = 2000.0  #: of one
+    ramp_up_w_per_s: Watts = 500.0
+    simulated: Literal[True]
+
+
+class SignalSettings(BaseModel):
+    """One source of the limit. Everything but these three is read by the source's own file."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: str
+    name: str = ""
+    poll_s: Seconds = 0.5
+
+    def options(self) -> dict[str, Any]:
+        """The keys that belong to the source itself."""
+        return dict(self.model_extra or {})
+
+
+class Site(_Strict):
+    """A whole site."""
+
+    name: Name
+    power: Power
+    timing: Timing = Timing()
+    nodes: tuple[Nodes, ...]
+    miners: tuple[Miners, ...] = ()
+    signals: tuple[SignalSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        self._check_models()
+        self._check_pace()
+        self._check_firm()
+        return self
+
+    def policy(self) -> SitePolicy:
+        """What decisions need of it."""
+        power, timing = self.power.model_dump(), self.timing.model_dump()
+        return SitePolicy(name=self.name, **power, **timing)
+
+    def groups(self) -> dict[str, GroupSpec]:
+        """All device groups, by id."""
+        nodes = [_node(n, i) for n in self.nodes for i in range(n.count)]
+        return {s.group_id: s for s in [*nodes, *(_miners(m) for m in self.miners)]}
+
+    def _check_models(self) -> None:
+        for n in self.nodes:
+            if n.gpu_model not in GPU_MODELS:
+                raise ValueError(f"nodes.gpu_model: {n.gpu_model!r} is not known; use one of {sorted(GPU_MODELS)}")
+
+    def _check_pace(self) -> None:
+        timing, reaction_s = self.timing, self.power.reaction_s
+        if timing.lease_s + timing.fall_s > reaction_s:
+            raise ValueError(
+                f"timing.lease_s + timing.fall_s = {timing.lease_s + timing.fall_s:g} s exceed power.reaction_s = "
+                f"{reaction_s:g} s: guards on their own would fall too late; shorten the lease"
+            )
+        if timing.lost_after_s < timing.lease_s + timing.save_after_s + 30.0:
+            raise ValueError(
+                f"timing.lost_after_s = {timing.lost_after_s:g} s is shorter than a silent guard needs to end its jobs "
+                f"(lease + save_after + 30 s grace = {timing.lease_s + timing.save_after_s + 30.0:g} s); raise it"
+            )
+
+    def _check_firm(self) -> None:
+        """A site whose idle base exceeds the firm level cannot keep its promise on loss of signal."""
+        specs = self.groups().values()
+        nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
+        miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
+        base_w = site_w(
+            it_w=nodes_w, miners_w=miners_w, overhead=self.power.overhead, auxiliary_w=self.power.auxiliary_w
+        )
+        if base_w > self.power.firm_w:
+            raise ValueError(
+                f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it could not "
+                "be kept on loss of signal; raise the firm level or take nodes out"
+            )
+
+
+def _node(nodes: Nodes, index: int) -> GroupSpec:
+    return GroupSpec(
+        group_id=f"{nodes.prefix}-{index + 1}",
+        kind=GroupKind.NODE,
+        base_w=nodes.base_w,
+        gpus=tuple(GpuSlot(gpu_id=str(i), model=nodes.gpu_model) for i in range(nodes.gpus)),
+        simulated=nodes.simulated,
+    )
+
+
+def _miners(miners: Miners) -> GroupSpec:
+    return GroupSpec(
+        group_id=miners.name,
+        kind=GroupKind.MINERS,
+        base_w=miners.count * miners.rest_w,
+        miners_max_w=miners.count * (miners.max_w - miners.rest_w),
+        simulated=miners.simulated,
+    )
+
+
+def load_site(path: Path) -> Site:
+    """Read a site file. Raises `SettingsError` that names file, field, value and remedy."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = yaml.safe_load(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path}: cannot be read as a site file: {error}") from error
+    if not isinstance(document, dict):
+        raise SettingsError(f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/")
+    try:
+        return Site.model_validate(document)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_complaint(path, e) for e in error.errors(include_url=False))) from error
+
+
+def _complaint(path: Path, error: Any) -> str:
+    field = ".".join(str(p) for p in error["loc"]) or "the site"
+    value = "" if isinstance(error["input"], dict) else f" (given: {str(error['input'])[:60]!r})"
+    remedy = "; remove the key or correct its spelling" if error["type"] == "extra_forbidden" else ""
+    return f"{path}: {field}: {error['msg'].removeprefix('Value error, ')}{value}{remedy}"

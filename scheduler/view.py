@@ -1,0 +1,188 @@
+"""The live cache that ticks are decided from: filled by pollers and reports, never waits for a peer or the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from scheduler.core.decide import Decision
+from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
+from scheduler.core.envelope import Envelope
+from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
+from scheduler.core.ledger import Account, OpenOrder, reported, sent
+from scheduler.core.lifecycle import is_final
+from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
+from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
+from scheduler.records import Intents, Stored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """The last word of a guard, and when it came by the scheduler's own clock."""
+
+    boot_id: str
+    boottime_s: float
+    version: int
+    heard_s: float  #: monotonic
+
+
+class View:
+    """Jobs, attempts, groups and envelopes as now known. One writer: the scheduler's event loop."""
+
+    def __init__(self, site: SitePolicy, specs: Mapping[str, GroupSpec], *, epoch: int, at: datetime) -> None:
+        self.site = site
+        self.epoch = epoch
+        self.led_since_at = at
+        self.jobs: dict[str, Job] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.settled: dict[str, JobState] = {}
+        self.envelopes: dict[str, Envelope] = {}
+        self.manual: tuple[Envelope, ...] = ()
+        self.meter: MeterReading | None = None
+        self.last_cut_at: datetime | None = None
+        self.store_up = True
+        self.links: dict[str, Link] = {}
+        self.groups: dict[str, Group] = {gid: _unheard(spec) for gid, spec in specs.items()}
+        self.alarms: dict[str, tuple[str, ...]] = {}
+
+    # -- what comes in -------------------------------------------------------------------------------------------
+
+    def restore(self, stored: Stored) -> None:
+        """Begin from what earlier leaders recorded: their open orders count until they are fenced off or fall."""
+        self.jobs = {j.id: j for j in stored.jobs}
+        self.attempts = {a.id: a for a in stored.attempts}
+        self.settled = dict(stored.settled)
+        self.manual = stored.limits
+        self.last_cut_at = stored.last_cut_at
+        for gid, orders in stored.open_orders.items():
+            if gid in self.groups:
+                account = self.groups[gid].account
+                self.groups[gid] = replace(self.groups[gid], account=replace(account, open=orders))
+
+    def take_intents(self, intents: Intents) -> bool:
+        """Take in what people did. Whether anything changed."""
+        self.jobs.update({j.id: j for j in intents.jobs})
+        self.settled.update(intents.settled)
+        for job_id, wish in intents.desired.items():
+            self._wish(job_id, wish)
+        if intents.limits is not None:
+            self.manual = intents.limits
+        return bool(intents.jobs or intents.desired or intents.limits is not None)
+
+    def _wish(self, job_id: str, wish: Desired) -> None:
+        if job_id in self.jobs:
+            self.jobs[job_id] = replace(self.jobs[job_id], desired=wish)
+
+    def take_report(self, report: GuardReport, *, at: datetime, heard_s: float) -> bool:
+        """Take in a guard's report unless a newer one came first. Whether it told something new."""
+        gid = report.spec.group_id
+        known = self.links.get(gid)
+        if known is not None and known.boot_id == report.boot_id and known.boottime_s > report.boottime_s:
+            return False
+        self.links[gid] = Link(
+            boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
+        )
+        group = self.groups.get(gid) or _unheard(report.spec)
+        self.groups[gid] = _heard(group, report, at)
+        self.alarms[gid] = report.alarms
+        return known is None or known.version != report.version
+
+    def apply(self, decision: Decision, at: datetime) -> None:
+        """Make a decision that was made `at` the present."""
+        self.jobs.update(decision.jobs)
+        for job in decision.jobs.values():
+            if is_final(job.state):
+                self.settled[job.id] = job.state
+                del self.jobs[job.id]
+        for attempt in decision.attempts.values():
+            if attempt.state is AttemptState.ENDED:
+                self.attempts.pop(attempt.id, None)
+            else:
+                self.attempts[attempt.id] = attempt
+        for gid, draft in decision.drafts.items():
+            self.groups[gid] = replace(self.groups[gid], miners_target_w=draft.miners_target_w)
+        if decision.cut_work:
+            self.last_cut_at = at
+
+    def opened(self, group_id: str, order: OpenOrder, at: datetime) -> None:
+        """Count an order that is about to go out, and forget those that have long fallen."""
+        account = sent(self.groups[group_id].account, order)
+        self.groups[group_id] = replace(self.groups[group_id], account=_pruned(account, at, self.site))
+
+    # -- what goes out -------------------------------------------------------------------------------------------
+
+    def snapshot(self, at: datetime) -> Snapshot:
+        """Everything as known at `at`."""
+        return Snapshot(
+            at=at,
+            site=self.site,
+            envelopes=(*self.envelopes.values(), *self.manual),
+            meter=self.meter,
+            groups=dict(self.groups),
+            jobs=dict(self.jobs),
+            attempts=dict(self.attempts),
+            settled=self.settled,
+            led_since_at=self.led_since_at,
+            last_cut_at=self.last_cut_at,
+            raises_allowed=self.store_up and self.leads(at),
+        )
+
+    def leads(self, at: datetime) -> bool:
+        """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
+        if (at - self.led_since_at).total_seconds() > self.site.lease_s + self.site.fall_s:
+            return True
+        return all(g.account.acked.epoch == self.epoch for g in self.groups.values())
+
+    def give_up_silent(self, at: datetime) -> None:
+        """Once any earlier order must have fallen, a group that was never heard of counts at rest."""
+        if self.leads(at):
+            for gid, group in self.groups.items():
+                if not group.account.known:
+                    self.groups[gid] = replace(group, account=replace(group.account, known=True))
+
+    def next_fence(self, group_id: str) -> Fence:
+        """The number of the next order to a group."""
+        last = self.groups[group_id].account.sent
+        return Fence(epoch=self.epoch, seq=last.seq + 1 if last.epoch == self.epoch else 1)
+
+
+def _unheard(spec: GroupSpec) -> Group:
+    account = Account(group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec))
+    return Group(spec=spec, account=account)
+
+
+def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
+    charged = charged_w(report.spec, report.gpus, report.miners)
+    account = replace(group.account, idle_w=idle_w(report.spec), nameplate_w=nameplate_w(report.spec))
+    if report.accepted not in {o.fence for o in account.open} and report.accepted != NO_FENCE:
+        account = sent(account, _as_accepted(report, at))
+    return replace(
+        group,
+        spec=report.spec,
+        account=reported(account, fence=report.accepted, charged_w=charged, at=at),
+        reported_at=at,
+        draw_w=report.draw_w,
+        gpus=report.gpus,
+        miners=report.miners,
+        facts=report.attempts,
+        in_fallback=report.in_fallback,
+    )
+
+
+def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:
+    """The order a guard says it follows, for a leader whose store does not know it."""
+    return OpenOrder(
+        fence=report.accepted,
+        entitlement_w=report.entitlement_w,
+        fallback=report.fallback,
+        expires_at=at + timedelta(seconds=max(0.0, report.expires_boottime_s - report.boottime_s)),
+    )
+
+
+def _pruned(account: Account, at: datetime, site: SitePolicy) -> Account:
+    """Keep what can still stand; of those that fell unacknowledged, the one that rests highest."""
+    fallen = [o for o in account.open if o.expires_at + timedelta(seconds=site.fall_s) <= at]
+    alive = [o for o in account.open if o not in fallen]
+    highest = max(fallen, key=lambda o: (o.resting_w(), o.fence), default=None)
+    return replace(account, open=(*([highest] if highest else []), *alive))
