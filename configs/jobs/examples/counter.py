@@ -1,6 +1,6 @@
 """The smallest job that can be paused: it counts, and hashes a little. It needs nothing but Python and Barq.
 
-    python configs/jobs/examples/counter.py --steps 100
+python configs/jobs/examples/counter.py --steps 100
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import hashlib
 import time
 from pathlib import Path
 
-from step_log import StepLog, output_dir
-
 from barq.job import Job
+from step_log import StepLog, output_dir
 
 
 class Counter:

@@ -1,6 +1,6 @@
-"""A job that knows nothing of Barq: it prints how far it is, saves nothing, and starts over when it is killed.
+"""A job that knows nothing of Barq: it prints how far it is, saves nothing, starts over when it is killed.
 
-    python configs/jobs/examples/legacy_loop.py --steps 100
+python configs/jobs/examples/legacy_loop.py --steps 100
 """
 
 from __future__ import annotations
