@@ -1,7 +1,9 @@
 """Train a small character-level transformer on `rivers.txt`; with several ranks, by DDP over gloo.
 
-python configs/jobs/examples/char_transformer.py --steps 50
-torchrun --nproc-per-node 2 configs/jobs/examples/char_transformer.py --steps 50
+By hand:
+
+    python configs/jobs/examples/char_transformer.py --steps 50
+    torchrun --nproc-per-node 2 configs/jobs/examples/char_transformer.py --steps 50
 """
 
 from __future__ import annotations

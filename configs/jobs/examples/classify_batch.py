@@ -1,6 +1,8 @@
 """Classify a data set of shapes in chunks; each result is written exactly once, however often it is paused.
 
-python configs/jobs/examples/classify_batch.py --steps 50 --model out/image_classifier/model.pt
+By hand:
+
+    python configs/jobs/examples/classify_batch.py --steps 50 --model out/image_classifier/model.pt
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Results:
 
 
 def trained_model(path: str | None) -> nn.Module:
-    """Return the classifier whose weights are in the file `path`, or one that has learnt a little just now."""
+    """Return the classifier whose weights are in the file `path`, or one that has just learnt a little."""
     model = ShapeClassifier()
     if path is not None:
         model.load_state_dict(torch.load(path, weights_only=True))

@@ -1,6 +1,8 @@
 """The smallest job that can be paused: it counts, and hashes a little. It needs nothing but Python and Barq.
 
-python configs/jobs/examples/counter.py --steps 100
+By hand:
+
+    python configs/jobs/examples/counter.py --steps 100
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
 """Train a small image classifier on generated shapes; its weights end up in `model.pt` beside the steps.
 
-python configs/jobs/examples/image_classifier.py --steps 50
+By hand:
+
+    python configs/jobs/examples/image_classifier.py --steps 50
 """
 
 from __future__ import annotations

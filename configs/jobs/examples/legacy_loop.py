@@ -1,6 +1,8 @@
 """A job that knows nothing of Barq: it prints how far it is, saves nothing, starts over when it is killed.
 
-python configs/jobs/examples/legacy_loop.py --steps 100
+By hand:
+
+    python configs/jobs/examples/legacy_loop.py --steps 100
 """
 
 from __future__ import annotations

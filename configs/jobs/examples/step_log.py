@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def output_dir(wanted: str | None, name: str) -> Path:
-    """Return an existing directory for results: the one asked for, else the one Barq gives, else `out/<name>`."""
+    """Return a directory that exists: the one asked for, else the one Barq gives, else `out/<name>`."""
     path = Path(wanted or os.environ.get("BARQ_OUTPUT_DIR") or f"out/{name}")
     path.mkdir(parents=True, exist_ok=True)
     return path
