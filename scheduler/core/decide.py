@@ -15,7 +15,7 @@ from scheduler.core.raising import Raises, dwell, raise_work
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.shedding import cut, release
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.waiting import barred
+from scheduler.core.waiting import barred, ramping
 from scheduler.core.wishes import fulfil
 from scheduler.core.wording import paused_reason
 
@@ -89,9 +89,9 @@ def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]
 
 def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
     waiting = None if snapshot.raises_allowed else _not_yet(snapshot)
-    waiting = waiting or dwell(snapshot)
-    if cut_work or waiting is not None:
-        return Raises(reasons={j.id: waiting for j in queue} if waiting else {})
+    waiting = waiting or (ramping(snapshot.site, snapshot.at, 0.0) if cut_work else dwell(snapshot))
+    if waiting is not None:
+        return Raises(reasons={j.id: waiting for j in queue})
     return raise_work(plan, snapshot, queue, limit_w)
 
 

@@ -1,0 +1,153 @@
+"""The scheduler's process: `python -m scheduler.service --state DIR --ray-address HOST:PORT`.
+
+Becomes leader, then ticks: at least once a second, and at once when woken by a report, a limit, a person or the clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+
+from scheduler.core.orders import GuardReport
+from scheduler.errors import MeterError, SignalError, StaleEpoch
+from scheduler.ports import LimitSource
+from scheduler.wiring import Parts, assemble, wake_socket
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+GATHER_S = 0.02  #: events that come within this long share a tick
+METER_S = 0.25
+
+
+class Service:
+    """Feeds the view from its pollers and runs the loop."""
+
+    def __init__(self, parts: Parts) -> None:
+        self.parts = parts
+        self._woken = asyncio.Event()
+        self._stopped = asyncio.Event()
+
+    def wake(self) -> None:
+        """Have the next tick now. Losing this costs one period, never correctness."""
+        self._woken.set()
+
+    def stop(self) -> None:
+        """End after the tick in progress."""
+        self._stopped.set()
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Tick until stopped, or until another leader takes over. A poller that breaks ends the service too."""
+        self.parts.cluster.listen(self._on_report)
+        pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
+        work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
+        tasks = [asyncio.ensure_future(w) for w in work]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            await self._close(tasks)
+
+    async def _close(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self.parts.reconciler.close()
+        await self.parts.cluster.close()
+        self.parts.store.close()
+
+    async def _tick_until_stopped(self) -> None:
+        while not self._stopped.is_set():
+            self._woken.clear()
+            decision = await self.parts.reconciler.tick()
+            await self._rest(decision.wake_at)
+
+    async def _rest(self, wake_at: datetime | None) -> None:
+        """Until woken, or a second, or the instant that the decision named."""
+        clock = self.parts.clock
+        until_s = TICK_S if wake_at is None else min(TICK_S, max(0.0, (wake_at - clock.now()).total_seconds()))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._woken.wait(), timeout=until_s)
+        if not self._stopped.is_set():
+            await clock.sleep_s(GATHER_S)
+
+    def _on_report(self, report: GuardReport) -> None:
+        if self.parts.reconciler.on_report(report):
+            self.wake()
+
+    # -- pollers -------------------------------------------------------------------------------------------------
+
+    async def _poll(self, source: LimitSource, poll_s: float) -> None:
+        """Keep one source's envelope fresh. One that cannot be read goes stale by itself: that is a value."""
+        while True:
+            await self._guarded(lambda: self._read(source), SignalError, f"source {source.name}")
+            await self.parts.clock.sleep_s(poll_s)
+
+    async def _read(self, source: LimitSource) -> None:
+        view = self.parts.view
+        envelope = await source.read(self.parts.clock.now())
+        known = view.envelopes.get(source.name)
+        view.envelopes[source.name] = envelope
+        if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
+            self.wake()
+
+    async def _poll_meter(self) -> None:
+        while True:
+            await self._guarded(self._read_meter, MeterError, "meter")
+            await self.parts.clock.sleep_s(METER_S)
+
+    async def _read_meter(self) -> None:
+        self.parts.reconciler.on_meter(await self.parts.meter.read())
+
+    async def _guarded(self, step: Callable[[], Awaitable[None]], expected: type[Exception], what: str) -> None:
+        """One try of a poller: an expected failure is told, and leaves the last value to age."""
+        try:
+            await step()
+        except expected as error:
+            log.warning("%s: %s", what, error)
+
+    async def _hear_wakes(self) -> None:
+        """Datagrams from the API: only that something was written, never what."""
+        loop = asyncio.get_running_loop()
+        with wake_socket(self.parts.state) as sock:
+            while True:
+                await loop.sock_recv(sock, 64)
+                self.wake()
+
+
+async def serve(state: Path, ray_address: str) -> int:
+    """Run the service until SIGTERM. Returns the exit code: 3 when another leader took over."""
+    parts = await assemble(state, ray_address, holder=f"{socket.gethostname()}")
+    service = Service(parts)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop)
+    try:
+        await service.run()
+    except StaleEpoch as error:
+        log.error("%s", error)
+        return 3
+    return 0
+
+
+def main() -> int:
+    """Entry point of the process."""
+    parser = argparse.ArgumentParser(description="Barq's scheduler service")
+    parser.add_argument("--state", type=Path, required=True, help="state directory of the site")
+    parser.add_argument("--ray-address", required=True, help="HOST:PORT of the site's own Ray")
+    args = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    return asyncio.run(serve(args.state, args.ray_address))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
