@@ -99,7 +99,7 @@ class Client:
         limit: int = PAGE_SIZE,
         after: str | None = None,
     ) -> JobPage:
-        """Return one page of jobs: `state` may be waiting|active|finished, `after` the page before's `next`."""
+        """Return a page; `state` may be waiting|active|finished, `after` is the `next` of the page before."""
         params = {"state": state, "name": name, "project": project, "limit": limit, "after": after}
         return cast("JobPage", self._get("/api/v1/jobs", params))
 

@@ -43,10 +43,12 @@ def find_site(environ: Mapping[str, str]) -> Location:
 
     Raises Unreachable if nothing tells where it is, Unauthorized if its token cannot be read.
     """
-    token = environ.get(ENV_TOKEN) or None
+    wanted_url, token = environ.get(ENV_URL) or None, environ.get(ENV_TOKEN) or None
+    if wanted_url and token:
+        return Location(url=wanted_url, token=token)
     directory = state_dir(environ)
     local_url = _local_url(directory)
-    url = environ.get(ENV_URL) or local_url
+    url = wanted_url or local_url
     if url is None:
         message = f"no site runs here: {directory / _ADDRESS_FILES[-1]} does not exist"
         raise Unreachable(message, code="no_site", remedy=_START_REMEDY)

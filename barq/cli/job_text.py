@@ -1,0 +1,79 @@
+"""A job as people read it: its row in a table, its one line, and where it runs or why it does not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from barq.cli.facts import NOTHING, ago
+from barq.cli.output import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from barq.views import JobView, PlacementView
+
+STATE_STYLES: Final = {
+    "RUNNING": "green",
+    "STARTING": "green",
+    "SUSPENDED": "yellow",
+    "PREEMPTING": "yellow",
+    "PAUSED": "yellow",
+    "HELD": "magenta",
+    "CANCELLING": "magenta",
+    "CANCELLED": "dim",
+    "SUCCEEDED": "dim green",
+    "FAILED": "bold red",
+}
+_HEADERS: Final = ("ID", "NAME", "STATE", "SINCE", "PRIORITY", "GPUS", "STEP", "NODES(REASON)")
+_STOPPED_IN_PLACE: Final = frozenset({"SUSPENDED", "PREEMPTING"})
+
+
+def jobs_table(jobs: Iterable[JobView]) -> Table:
+    """Return one row per job."""
+    rows = [_row(job) for job in jobs]
+    return Table(
+        headers=_HEADERS, rows=rows, right=frozenset({"PRIORITY", "GPUS", "STEP"}), styles=STATE_STYLES
+    )
+
+
+def job_line(job: JobView) -> str:
+    """Return a job in one line: id, state, where or why."""
+    where = nodes_or_reason(job)
+    return f"{job['id']} {job['state']}" + ("" if where == NOTHING else f" {where}")
+
+
+def nodes_or_reason(job: JobView) -> str:
+    """Return the nodes of a placed job, else its reason in parentheses; both if it stopped in place."""
+    nodes = node_names(job["placements"])
+    reason = f"({job['reason']['text']})" if job["reason"] else ""
+    if nodes and job["state"] not in _STOPPED_IN_PLACE:
+        return nodes
+    return " ".join(part for part in (nodes, reason) if part) or NOTHING
+
+
+def node_names(placements: Sequence[PlacementView]) -> str:
+    """Return the nodes of an attempt, `node-1,node-2`."""
+    return ",".join(placement["node_id"] for placement in placements)
+
+
+def gpus_text(job: JobView) -> str:
+    """Return how many GPUs a job wants, `2`, or `4x2` for 2 on each of 4 nodes."""
+    return str(job["gpus"]) if job["nodes"] == 1 else f"{job['nodes']}x{job['gpus']}"
+
+
+def text_of(value: object) -> str:
+    """Return `value` as text, a dash for what is not known."""
+    return NOTHING if value is None or value == "" else str(value)
+
+
+def _row(job: JobView) -> list[str]:
+    return [
+        job["id"],
+        job["name"],
+        job["state"],
+        ago(job["since_at"]),
+        str(job["priority"]),
+        gpus_text(job),
+        text_of(job["step"]),
+        nodes_or_reason(job),
+    ]

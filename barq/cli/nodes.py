@@ -1,0 +1,66 @@
+"""`barq nodes`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from barq.cli.connect import connect
+from barq.cli.facts import NOTHING, ago
+from barq.cli.options import JsonOption, QuietOption
+from barq.cli.output import Format, Table, chosen_format, emit, say
+from barq.units import format_power
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barq.views import NodeView
+
+_HEADERS = ("NODE", "KIND", "STATE", "DRAW", "MAY DRAW", "GPUS USED", "CAP", "MINERS", "REPORT", "ALARMS")
+_RIGHT = frozenset({"DRAW", "MAY DRAW", "GPUS USED", "CAP", "MINERS"})
+_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red"}
+
+
+def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """List nodes and groups of miners: what each draws and may draw, and who uses its GPUs."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    with connect() as site:
+        found = site.nodes()
+    emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: [_table(found)])
+    if form is Format.TABLE and not found:
+        say("no nodes")
+
+
+def _table(found: Sequence[NodeView]) -> Table:
+    return Table(headers=_HEADERS, rows=[_row(node) for node in found], right=_RIGHT, styles=_STYLES)
+
+
+def _row(node: NodeView) -> list[str]:
+    used = sum(gpu["attempt_id"] is not None for gpu in node["gpus"])
+    miners_on = sum(miner["target_w"] > 0 for miner in node["miners"])
+    return [
+        node["id"],
+        node["kind"],
+        _state(node),
+        format_power(node["draw_w"]),
+        format_power(node["entitlement_w"]),
+        f"{used}/{len(node['gpus'])}" if node["gpus"] else NOTHING,
+        _caps(node),
+        f"{miners_on}/{len(node['miners'])} on" if node["miners"] else NOTHING,
+        ago(node["last_report_at"]),
+        "; ".join(node["alarms"]) or NOTHING,
+    ]
+
+
+def _state(node: NodeView) -> str:
+    if not node["reachable"]:
+        return "unreachable"
+    return "fallback" if node["in_fallback"] else "ok"
+
+
+def _caps(node: NodeView) -> str:
+    """Return the enforced cap of the GPUs, lowest to highest if they differ."""
+    caps_w = sorted({gpu["cap_w"] for gpu in node["gpus"] if gpu["cap_w"] is not None})
+    if not caps_w:
+        return NOTHING
+    lowest, highest = format_power(caps_w[0]), format_power(caps_w[-1])
+    return lowest if lowest == highest else f"{lowest} to {highest}"

@@ -1,0 +1,134 @@
+"""`barq power`, `barq power limit`, `barq power release`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from barq.cli.connect import connect
+from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.job_text import text_of
+from barq.cli.options import JsonOption, QuietOption, positive_duration_s
+from barq.cli.output import Block, Format, Table, chosen_format, emit, say
+from barq.units import format_duration, format_power, parse_power_w
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barq.views import LimitView, PowerView, SourceView
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+
+
+@app.callback()
+def power(ctx: typer.Context, *, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Show the site's power now: the limit, who draws what, and what changes next."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    if ctx.invoked_subcommand is not None:
+        return
+    with connect() as site:
+        now = site.power()
+    emit(form, value=now, ids=(limit["id"] for limit in now["limits"]), blocks=lambda: _blocks(now))
+
+
+@app.command()
+def limit(
+    most: Annotated[
+        str, typer.Argument(metavar="POWER", help="The most that the site may draw, such as 200kW.")
+    ],
+    *,
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="Why; everyone who asks is told.")],
+    lasts: Annotated[
+        str | None, typer.Option("--for", metavar="DURATION", help="End it by itself after this long.")
+    ] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Limit the site's draw until released.
+
+    It stands until `barq power release`, or ends by itself if --for says when.
+    """
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    limit_w, for_s = parse_power_w(most, field="POWER"), positive_duration_s(lasts, "--for")
+    with connect() as site:
+        made = site.limit(limit_w, reason=reason, for_s=for_s)
+    until = "until `barq power release`" if for_s is None else f"for {format_duration(for_s)}"
+    line = f"{made['id']}: the site is limited to {format_power(made['limit_w'])} {until}"
+    emit(form, value=made, ids=[made["id"]], blocks=lambda: [line])
+
+
+@app.command()
+def release(
+    *,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept with the record.")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Release all limits that people set."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    with connect() as site:
+        released = site.release_limits(reason=reason)
+    lines = [f"released {one['id']}: {format_power(one['limit_w'])}, {one['reason']}" for one in released]
+    emit(form, value=released, ids=(one["id"] for one in released), blocks=lambda: lines)
+    if form is Format.TABLE and not released:
+        say("no limit stood")
+
+
+def _blocks(now: PowerView) -> list[Block]:
+    blocks: list[Block] = [now["sentence"], "", Table(rows=_facts(now))]
+    if now["sources"]:
+        blocks += ["", _sources_table(now["sources"])]
+    if now["limits"]:
+        blocks += ["", _limits_table(now["limits"])]
+    return blocks
+
+
+def _facts(now: PowerView) -> list[tuple[str, str]]:
+    change = now["next_change"]
+    given_by = ", ".join(part for part in (now["limit_source"], now["limit_provenance"]) if part)
+    facts = [
+        ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
+        ("draw", f"{format_power(now['draw_w'])}, measured {ago(now['draw_measured_at'])}"),
+        ("AI work", format_power(now["ai_w"])),
+        ("miners", format_power(now["miners_w"])),
+        ("unused", format_power(now["unused_w"])),
+        ("at most", f"{format_power(now['committed_w'])} as things stand"),
+        ("firm", format_power(now["firm_w"])),
+        ("over the limit", f"{format_duration(now['over_limit_s'])} so far"),
+    ]
+    if change is not None:
+        facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
+    return facts
+
+
+def _sources_table(sources: Sequence[SourceView]) -> Table:
+    rows = [
+        (
+            source["name"],
+            format_power(source["limit_w"]),
+            "stale" if source["stale"] else "fresh",
+            NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
+            moment(source["valid_until"]),
+            text_of(source["provenance"]),
+        )
+        for source in sources
+    ]
+    headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
+    styles = {"fresh": "green", "stale": "bold red"}
+    return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
+
+
+def _limits_table(limits: Sequence[LimitView]) -> Table:
+    rows = [
+        (
+            one["id"],
+            format_power(one["limit_w"]),
+            ago(one.get("set_at")),
+            moment(until) if (until := one.get("until_at")) else "released",
+            one["reason"],
+        )
+        for one in limits
+    ]
+    headers = ("STANDING LIMIT", "LIMIT", "SET", "UNTIL", "REASON")
+    return Table(headers=headers, rows=rows, right=frozenset({"LIMIT"}))

@@ -1,0 +1,103 @@
+"""`barq show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from barq.cli.connect import connect
+from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.job_text import STATE_STYLES, gpus_text, node_names, text_of
+from barq.cli.options import JobArgument, JsonOption, QuietOption
+from barq.cli.output import Block, Format, Table, chosen_format, emit
+from barq.units import format_energy
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barq.client import Client
+    from barq.views import AttemptView, CheckpointView, JobView
+
+
+def show(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """Show a job, its attempts and its checkpoints. With --json, the job only."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    with connect() as site:
+        job = site.find(job_id)
+        blocks = _blocks(site, job) if form is Format.TABLE else []
+    emit(form, value=job, ids=[job["id"]], blocks=lambda: blocks)
+
+
+def _blocks(site: Client, job: JobView) -> list[Block]:
+    attempts, checkpoints = site.attempts(job["id"]), site.checkpoints(job["id"])
+    blocks: list[Block] = [Table(rows=_facts(job), styles=STATE_STYLES)]
+    if attempts:
+        blocks += ["", _attempts_table(attempts)]
+    if checkpoints:
+        blocks += ["", _checkpoints_table(checkpoints)]
+    return blocks
+
+
+def _facts(job: JobView) -> list[tuple[str, str]]:
+    commit, reason = job["last_commit"], job["reason"]
+    facts = {
+        "id": job["id"],
+        "name": job["name"],
+        "project": job["project"],
+        "state": job["state"],
+        "reason": reason and f"{reason['code']}: {reason['text']}",
+        "in this state": moment(job["since_at"]),
+        "kind": job["kind"],
+        "priority": job["priority"],
+        "flex tier": job["flex"],
+        "GPUs": gpus_text(job),
+        "nodes": node_names(job["placements"]) or None,
+        "step": job["step"],
+        "last commit": commit and f"step {commit['step']}, {commit['path']}",
+        "steps lost": job["lost_steps"],
+        "attempts": f"{job['attempts']}, {job['failures']} failed",
+        "energy": None if job["energy_wh"] is None else format_energy(job["energy_wh"]),
+        "submitted": moment(job["submitted_at"]),
+        "started": job["started_at"] and moment(job["started_at"]),
+        "ended": job["ended_at"] and moment(job["ended_at"]),
+        "command": _command(job["spec"].get("entrypoint")),
+        "working dir": job["spec"].get("working_dir"),
+    }
+    return [(name, str(value)) for name, value in facts.items() if value is not None]
+
+
+def _command(entrypoint: object) -> str | None:
+    if isinstance(entrypoint, list):
+        import shlex
+
+        return shlex.join(str(word) for word in entrypoint)
+    return None if entrypoint is None else str(entrypoint)
+
+
+def _attempts_table(attempts: Sequence[AttemptView]) -> Table:
+    headers = ("ATTEMPT", "STATE", "CAUSE", "NODES", "STARTED", "ENDED", "FROM STEP", "TO STEP", "LOST")
+    rows = [
+        [
+            str(attempt["number"]),
+            attempt["outcome"] or attempt["state"],
+            text_of(attempt["cause"]),
+            node_names(attempt["placements"]) or NOTHING,
+            ago(attempt["started_at"]),
+            ago(attempt["ended_at"]),
+            text_of(attempt["resumed_step"]),
+            text_of(attempt["last_step"]),
+            text_of(attempt["lost_steps"]),
+        ]
+        for attempt in attempts
+    ]
+    right = frozenset({"ATTEMPT", "FROM STEP", "TO STEP", "LOST"})
+    return Table(headers=headers, rows=rows, right=right, styles=STATE_STYLES)
+
+
+def _checkpoints_table(checkpoints: Sequence[CheckpointView]) -> Table:
+    rows = [
+        [str(one["step"]), one["state"], ago(one["verified_at"]), one["path"], text_of(one["why"])]
+        for one in checkpoints
+    ]
+    styles = {"verified": "green", "quarantined": "bold red"}
+    headers = ("CHECKPOINT", "STATE", "VERIFIED", "PATH", "WHY")
+    return Table(headers=headers, rows=rows, right=frozenset({"CHECKPOINT"}), styles=styles)

@@ -1,0 +1,116 @@
+"""`barq submit`: job files, or one command after `--`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from typer.core import TyperCommand
+
+from barq.cli.connect import connect
+from barq.cli.job_fields import checked, fields_of, given, overlaid, variables
+from barq.cli.job_text import job_line
+from barq.cli.options import JsonOption, QuietOption
+from barq.cli.output import Format, chosen_format, emit, say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barq.client import Client
+    from barq.request import JobRequest
+    from barq.views import JobView
+
+_COMMAND: Final = "barq.command"
+_DOC: Final = """Queue the jobs of job files, or one command that runs in this folder.
+
+For example: barq submit train.yaml, or: barq submit --gpus 2 --name x -- python train.py --epochs 3.
+Options win over what files say."""
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="JOB.yaml", help="Job files, - is stdin; instead, a command after --."),
+]
+Gpus = Annotated[int | None, typer.Option(metavar="N", help="GPUs on each node.")]
+Nodes = Annotated[int | None, typer.Option(metavar="N", help="Nodes.")]
+Name = Annotated[str | None, typer.Option(metavar="NAME", help="What to call it.")]
+Project = Annotated[str | None, typer.Option(metavar="NAME", help="The project that it belongs to.")]
+Kind = Annotated[str | None, typer.Option(metavar="KIND", help="training or batch.")]
+Priority = Annotated[int | None, typer.Option(metavar="N", help="Larger is sooner.")]
+Flex = Annotated[
+    int | None, typer.Option(metavar="TIER", help="0 = never shed for power, 4 = may be paused at will.")
+]
+Env = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=VALUE", help="A variable; NAME alone passes yours on.")
+]
+TimeLimit = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="End it after this running time, such as 1h.")
+]
+MaxFailures = Annotated[int | None, typer.Option(metavar="N", help="Failures after which it is tried again.")]
+After = Annotated[
+    list[str] | None, typer.Option(metavar="ID", help="Start only once this job has succeeded.")
+]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 unless it succeeded.")]
+
+
+class SubmitCommand(TyperCommand):
+    """Keeps what follows `--` apart from the job files: typer would put them together."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - typer keeps the type to itself
+        """Parse what comes before `--`."""
+        if "--" in args:
+            at = args.index("--")
+            ctx.meta[_COMMAND] = args[at + 1 :]
+            args = args[:at]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@app.command(cls=SubmitCommand, help=_DOC)
+def submit(
+    ctx: typer.Context,
+    files: Files = None,
+    *,
+    gpus: Gpus = None,
+    nodes: Nodes = None,
+    name: Name = None,
+    project: Project = None,
+    kind: Kind = None,
+    priority: Priority = None,
+    flex: Flex = None,
+    env: Env = None,
+    time_limit: TimeLimit = None,
+    max_failures: MaxFailures = None,
+    after: After = None,
+    wait: Wait = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Queue the jobs of job files, or one command that runs in this folder."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "nodes": nodes}
+    options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
+    options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}
+    asked = fields_of(files or [], ctx.meta.get(_COMMAND))
+    requests = [checked(overlaid(fields, given(options))) for fields in asked]
+    with connect() as site:
+        if after:
+            options["dependencies"] = [f"afterok:{site.find(text)['id']}" for text in after]
+            requests = [checked(overlaid(fields, given(options))) for fields in asked]
+        _report(site, _submit(site, requests), form, wait=wait)
+
+
+def _submit(site: Client, requests: Sequence[JobRequest]) -> list[JobView]:
+    return [site.submit(requests[0])] if len(requests) == 1 else site.submit_many(requests)
+
+
+def _report(site: Client, jobs: Sequence[JobView], form: Format, *, wait: bool) -> None:
+    if not wait:
+        emit(form, value=jobs, ids=(job["id"] for job in jobs), blocks=lambda: map(job_line, jobs))
+        return
+    from barq.cli.wait import await_jobs
+
+    if form is Format.TABLE:
+        say(f"waiting for {', '.join(job['id'] for job in jobs)}; Ctrl-C leaves the work alone")
+    await_jobs(site, [job["id"] for job in jobs], form)

@@ -1,0 +1,92 @@
+"""Which verbs there are, in the order of the help, and how one is loaded when it is called."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from barq.cli.exits import errors_as_exit_codes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verb:
+    """One verb: `target` is `module:name` of a function with typer's annotations, or of a Typer app."""
+
+    name: str
+    target: str
+    help: str  #: its line in `barq --help`
+
+
+VERBS: Final = (
+    Verb(name="submit", target="barq.cli.submit:app", help="Queue jobs from job files, or one command."),
+    Verb(name="jobs", target="barq.cli.jobs:jobs", help="List jobs: where each runs, or why it does not."),
+    Verb(name="show", target="barq.cli.show:show", help="Show a job, its attempts and its checkpoints."),
+    Verb(
+        name="why", target="barq.cli.why:why", help="Say why a job is where it is, and what would change it."
+    ),
+    Verb(name="logs", target="barq.cli.logs:logs", help="Print a job's output."),
+    Verb(name="events", target="barq.cli.events:events", help="List what happened to a job."),
+    Verb(
+        name="wait",
+        target="barq.cli.wait:wait",
+        help="Wait until jobs have ended; fail if one did not succeed.",
+    ),
+    Verb(name="cancel", target="barq.cli.control:cancel", help="End jobs for good."),
+    Verb(name="hold", target="barq.cli.control:hold", help="Stop jobs until they are released."),
+    Verb(name="release", target="barq.cli.control:release", help="Let held jobs run again."),
+    Verb(
+        name="nodes",
+        target="barq.cli.nodes:nodes",
+        help="List nodes and miners: what each draws and may draw.",
+    ),
+    Verb(
+        name="power",
+        target="barq.cli.power:app",
+        help="Show the site's power; limit it, or release its limits.",
+    ),
+    Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine."),
+    Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine."),
+    Verb(name="demo", target="barq.cli.demo:demo", help="Run real jobs through a day of surplus power."),
+    Verb(
+        name="replay",
+        target="barq.cli.replay:replay",
+        help="Decide again what a recording decided.",
+    ),
+)
+_BY_NAME: Final = {verb.name: verb for verb in VERBS}
+
+
+class VerbGroup(TyperGroup):
+    """The program: loads the verb that is called, and turns its errors into exit codes."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer keeps these types to itself
+        """Return the command that `args` names, loaded."""
+        if args and args[0] in _BY_NAME:
+            with errors_as_exit_codes():
+                self.commands[args[0]] = load(_BY_NAME[args[0]])
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps these types to itself
+        """Run the command that was called."""
+        with errors_as_exit_codes():
+            return super().invoke(ctx)
+
+
+def load(verb: Verb) -> Any:  # noqa: ANN401 - typer keeps these types to itself
+    """Import a verb's module, and return its command."""
+    module, _, name = verb.target.partition(":")
+    target = getattr(importlib.import_module(module), name)
+    app = target if isinstance(target, typer.Typer) else _app_of(target)
+    command = typer.main.get_command(app)
+    command.name = verb.name
+    return command
+
+
+def _app_of(function: Any) -> typer.Typer:  # noqa: ANN401 - any function with annotations
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(function)
+    return app
