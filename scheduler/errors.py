@@ -1,11 +1,11 @@
 """Errors of the scheduler.
 
-    BarqError
-    ├── SignalError        a source of the limit cannot be read
-    ├── MeterError         the meter cannot be read
-    ├── StoreError         the store cannot be read or written
-    │   └── StaleEpoch     another leader took over
-    └── SettingsError      a site file does not make sense
+BarqError
+├── SignalError        a source of the limit cannot be read
+├── MeterError         the meter cannot be read
+├── StoreError         the store cannot be read or written
+│   └── StaleEpoch     another leader took over
+└── SettingsError      a site file does not make sense
 """
 
 from __future__ import annotations

@@ -127,7 +127,12 @@ def _notes_of(facts: AttemptFacts, snapshot: Snapshot) -> Iterable[CheckpointNot
         )
     for what in facts.quarantined:
         yield CheckpointNote(
-            job_id=job_id, attempt_id=facts.attempt_id, step=_step_of(what), path=what, at=snapshot.at, damaged=what
+            job_id=job_id,
+            attempt_id=facts.attempt_id,
+            step=_step_of(what),
+            path=what,
+            at=snapshot.at,
+            damaged=what,
         )
 
 

@@ -1,4 +1,4 @@
-"""The ports through which the loop meets the world. Each has a real driver and a fake, and one contract suite for both."""
+"""The ports through which the loop meets the world: each with a real driver, a fake, one contract suite."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ Numbered = Mapping[str, tuple[OpenOrder, Draft]]
 class Reconciler:
     """Turns what the view knows into orders, once per tick."""
 
-    def __init__(self, *, view: View, store: Store, cluster: Cluster, clock: Clock, intents_seq: int = 0) -> None:
+    def __init__(
+        self, *, view: View, store: Store, cluster: Cluster, clock: Clock, intents_seq: int = 0
+    ) -> None:
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self.watchman = Watchman()
         self._journal = Journal(epoch=view.epoch, watchman=self.watchman)

@@ -12,7 +12,6 @@ from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.reasons import Event, Reason
 
-
 __all__ = ["CheckpointNote", "Intents", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
 
 

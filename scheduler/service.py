@@ -74,7 +74,9 @@ class Service:
     async def _rest(self, wake_at: datetime | None) -> None:
         """Until woken, or a second, or the instant that the decision named."""
         clock = self.parts.clock
-        until_s = TICK_S if wake_at is None else min(TICK_S, max(0.0, (wake_at - clock.now()).total_seconds()))
+        until_s = (
+            TICK_S if wake_at is None else min(TICK_S, max(0.0, (wake_at - clock.now()).total_seconds()))
+        )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout=until_s)
         if not self._stopped.is_set():
@@ -108,7 +110,9 @@ class Service:
     async def _read_meter(self) -> None:
         self.parts.reconciler.on_meter(await self.parts.meter.read())
 
-    async def _guarded(self, step: Callable[[], Awaitable[None]], expected: type[Exception], what: str) -> None:
+    async def _guarded(
+        self, step: Callable[[], Awaitable[None]], expected: type[Exception], what: str
+    ) -> None:
         """One try of a poller: an expected failure is told, and leaves the last value to age."""
         try:
             await step()
@@ -134,7 +138,7 @@ async def serve(state: Path, ray_address: str) -> int:
     try:
         await service.run()
     except StaleEpoch as error:
-        log.error("%s", error)
+        log.warning("stopping: %s", error)
         return 3
     return 0
 

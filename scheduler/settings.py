@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from scheduler.core.entitlement import idle_w
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
@@ -118,7 +119,9 @@ class Site(_Strict):
     def _check_models(self) -> None:
         for n in self.nodes:
             if n.gpu_model not in GPU_MODELS:
-                raise ValueError(f"nodes.gpu_model: {n.gpu_model!r} is not known; use one of {sorted(GPU_MODELS)}")
+                raise ValueError(
+                    f"nodes.gpu_model: {n.gpu_model!r} is not known; use one of {sorted(GPU_MODELS)}"
+                )
 
     def _check_pace(self) -> None:
         timing, reaction_s = self.timing, self.power.reaction_s
@@ -143,8 +146,8 @@ class Site(_Strict):
         )
         if base_w > self.power.firm_w:
             raise ValueError(
-                f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it could not "
-                "be kept on loss of signal; raise the firm level or take nodes out"
+                f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it "
+                "could not be kept on loss of signal; raise the firm level or take nodes out"
             )
 
 
@@ -176,14 +179,18 @@ def load_site(path: Path) -> Site:
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise SettingsError(f"{path}: cannot be read as a site file: {error}") from error
     if not isinstance(document, dict):
-        raise SettingsError(f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/")
+        raise SettingsError(
+            f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"
+        )
     try:
         return Site.model_validate(document)
     except ValidationError as error:
-        raise SettingsError("\n".join(_complaint(path, e) for e in error.errors(include_url=False))) from error
+        raise SettingsError(
+            "\n".join(_complaint(path, e) for e in error.errors(include_url=False))
+        ) from error
 
 
-def _complaint(path: Path, error: Any) -> str:
+def _complaint(path: Path, error: ErrorDetails) -> str:
     field = ".".join(str(p) for p in error["loc"]) or "the site"
     value = "" if isinstance(error["input"], dict) else f" (given: {str(error['input'])[:60]!r})"
     remedy = "; remove the key or correct its spelling" if error["type"] == "extra_forbidden" else ""

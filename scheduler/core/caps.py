@@ -44,13 +44,9 @@ def _lower(plan: Plan, members: list[Attempt], caps: dict[str, float], over_w: f
     tdp_w = max((plan.model(a).tdp_w for a in members), default=0.0)
     floor_w = min((floor_cap_w(plan.model(a), plan.jobs[a.job_id]) for a in members), default=0.0)
     before_w = _sum_w(plan, members, caps)
-    level_w = tdp_w
-    while level_w > floor_w:
+    level_w, lowered = tdp_w, {a.id: caps[a.id] for a in members}
+    while level_w > floor_w and before_w - _sum_w(plan, members, lowered) < over_w:
         level_w = max(level_w - _STEP_W, floor_w)
-        lowered = {a.id: _at_level(plan, a, level_w) for a in members}
-        if before_w - _sum_w(plan, members, lowered) >= over_w:
-            break
-    else:
         lowered = {a.id: _at_level(plan, a, level_w) for a in members}
     caps |= lowered
     return over_w - (before_w - _sum_w(plan, members, lowered))

@@ -25,7 +25,9 @@ class Withdrawal:
 class Watch:
     """What the watcher remembers between readings."""
 
-    limits: tuple[tuple[datetime, float], ...] = ()  #: (since, limit_w) of the last reaction time, oldest first
+    limits: tuple[
+        tuple[datetime, float], ...
+    ] = ()  #: (since, limit_w) of the last reaction time, oldest first
     falls: tuple[Withdrawal, ...] = ()  #: not complied with yet
 
 

@@ -1,4 +1,4 @@
-"""The decision: from a snapshot to what every job, node and miner is to do next. Pure; the same input, the same answer."""
+"""The decision: from a snapshot to what every job, node and miner does next. Same input, same answer."""
 
 from __future__ import annotations
 
@@ -63,7 +63,11 @@ def decide(snapshot: Snapshot) -> Decision:
     # 5. Miners take what is left.
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
-    reasons |= {job.id: paused_reason(plan, job, limit) for job in plan.jobs.values() if job.state is JobState.SUSPENDED}
+    reasons |= {
+        job.id: paused_reason(plan, job, limit)
+        for job in plan.jobs.values()
+        if job.state is JobState.SUSPENDED
+    }
     reasons |= raises.reasons
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 
@@ -88,15 +92,16 @@ def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]
 
 
 def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
-    waiting = None if snapshot.raises_allowed else _not_yet(snapshot)
+    waiting = None if snapshot.raises_allowed else _not_yet()
     waiting = waiting or (ramping(snapshot.site, snapshot.at, 0.0) if cut_work else dwell(snapshot))
     if waiting is not None:
         return Raises(reasons={j.id: waiting for j in queue})
     return raise_work(plan, snapshot, queue, limit_w)
 
 
-def _not_yet(snapshot: Snapshot) -> Reason:
-    return Reason(code="PendingEvaluation", text="orders of an earlier leader may still stand; nothing is raised yet")
+def _not_yet() -> Reason:
+    text = "orders of an earlier leader may still stand; nothing is raised yet"
+    return Reason(code="PendingEvaluation", text=text)
 
 
 def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:

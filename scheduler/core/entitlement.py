@@ -25,7 +25,12 @@ def entitlement_w(spec: GroupSpec, attempts: Iterable[Attempt], *, miners_target
 
 
 def fallback_profile(
-    spec: GroupSpec, attempts: Iterable[Attempt], tiers: Mapping[str, int], *, save_after_s: float, grace_s: float
+    spec: GroupSpec,
+    attempts: Iterable[Attempt],
+    tiers: Mapping[str, int],
+    *,
+    save_after_s: float,
+    grace_s: float,
 ) -> tuple[FallbackStep, ...]:
     """What the group may draw after expiry. Tier 0 goes on; the rest is held first, and gone once saved.
 

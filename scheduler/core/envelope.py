@@ -20,7 +20,8 @@ class Segment:
 class Envelope:
     """A piecewise-constant limit from one source, as known at `read_at`.
 
-    A limit that was issued at `issued_at` binds `reaction_s` later at the earliest. `valid_until` None = until further notice.
+    A limit that was issued at `issued_at` binds `reaction_s` later at the earliest.
+    `valid_until` None = until further notice.
     """
 
     source: str
@@ -57,11 +58,21 @@ def is_stale(envelope: Envelope, at: datetime) -> bool:
 
 
 def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) -> Limit | None:
-    """What one source contributes for `at`, judged by its freshness `now`. A stale one gives min(its last value, firm)."""
+    """What one source contributes for `at`. One that is stale `now` gives min(its last value, firm)."""
     stale = is_stale(envelope, now)
     segment = envelope.limit_at(envelope.read_at if stale else at)
     if segment is None:
-        return Limit(limit_w=firm_w, source=envelope.source, provenance="silent", reaction_s=envelope.reaction_s, stale=True) if stale else None
+        return (
+            Limit(
+                limit_w=firm_w,
+                source=envelope.source,
+                provenance="silent",
+                reaction_s=envelope.reaction_s,
+                stale=True,
+            )
+            if stale
+            else None
+        )
     return Limit(
         limit_w=min(segment.limit_w, firm_w) if stale else segment.limit_w,
         source=envelope.source,
@@ -86,14 +97,18 @@ def changes(envelopes: Sequence[Envelope], *, after: datetime, until: datetime) 
     return sorted(t for t in instants if after < t <= until)
 
 
-def lowest_within(envelopes: Sequence[Envelope], at: datetime, *, lead_s: float, now: datetime, firm_w: float) -> Limit:
+def lowest_within(
+    envelopes: Sequence[Envelope], at: datetime, *, lead_s: float, now: datetime, firm_w: float
+) -> Limit:
     """The lowest limit known for [at, at + lead_s]: a drop that is known applies early by the lead."""
     end = at + timedelta(seconds=lead_s)
     instants = [at, *changes(envelopes, after=at, until=end)]
     return min((lowest(envelopes, t, now=now, firm_w=firm_w) for t in instants), key=lambda x: x.limit_w)
 
 
-def window_s(envelopes: Sequence[Envelope], needed_w: float, *, now: datetime, horizon_s: float, firm_w: float) -> float | None:
+def window_s(
+    envelopes: Sequence[Envelope], needed_w: float, *, now: datetime, horizon_s: float, firm_w: float
+) -> float | None:
     """Seconds until the limit is known to fall below `needed_w`; None = not within the horizon as far as is known."""
     if lowest(envelopes, now, now=now, firm_w=firm_w).limit_w < needed_w:
         return 0.0

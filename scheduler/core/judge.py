@@ -1,4 +1,7 @@
-"""From the facts of an attempt's members to what became of it. Whole gangs at once; files are the truth, exit codes hints."""
+"""From the facts of an attempt's members to what became of it: whole gangs at once.
+
+Files are the truth, exit codes hints (DESIGN section 6).
+"""
 
 from __future__ import annotations
 
@@ -22,9 +25,10 @@ from scheduler.core.lifecycle import attempt_moved, job_state, moved
 from scheduler.core.orders import AttemptFacts, Observed
 
 REQUEUE_CODES = frozenset({85, 75, 99})  #: "saved, requeue me": HTCondor's ERESTART, EX_TEMPFAIL, SGE
-_AFTER_PAUSE = frozenset({0, 1, 138, 140, 143}) | REQUEUE_CODES  #: what launchers exit with after a good pause
+_AFTER_PAUSE = (
+    frozenset({0, 1, 138, 140, 143}) | REQUEUE_CODES
+)  #: what launchers exit with after a good pause
 _PAUSE_SIGNALS = frozenset({10, 12, 15})
-_KILLED = 9
 
 _SEEN = {
     Observed.ABSENT: AttemptState.ALLOCATED,
@@ -66,31 +70,47 @@ def must_end(members: Sequence[AttemptFacts]) -> bool:
 
 def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verdict:
     """How an attempt whose members have all ended, ended (DESIGN section 6)."""
-    if error := next((m.launch_error for m in members if m.launch_error), None):
-        return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=error)
     asked = any(m.asked_to_exit for m in members)
     if all(m.exit_code == 0 for m in members) and (not asked or any(m.says_done for m in members)):
         return Verdict(outcome=Outcome.SUCCEEDED, cause=None, text="all members exited 0")
+    if error := next((m.launch_error for m in members if m.launch_error), None):
+        return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=error)
     if job.desired is Desired.CANCEL:
         return Verdict(outcome=Outcome.CANCELLED, cause=None, text="cancelled")
     if attempt.cause is FailureCause.TIME_LIMIT:
-        return Verdict(outcome=Outcome.FAILED, cause=attempt.cause, text=f"ran {job.spec.time_limit_s:.0f} s, its limit")
+        return Verdict(
+            outcome=Outcome.FAILED, cause=attempt.cause, text=f"ran {job.spec.time_limit_s:.0f} s, its limit"
+        )
     worst = next((m for m in members if m.exit_code != 0), members[0])
+    return _paused(attempt, members, worst, asked=asked) or _broken(worst)
+
+
+def _paused(
+    attempt: Attempt, members: Sequence[AttemptFacts], worst: AttemptFacts, *, asked: bool
+) -> Verdict | None:
+    """An end that was asked for, by us or by the job itself. It spends no retry."""
+    if worst.oom_killed:
+        return None
+    if worst.killed or (asked and _ended_by_pause(worst)):
+        return Verdict(
+            outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members)
+        )
+    if worst.exit_code in REQUEUE_CODES:
+        text = f"asked to be requeued (exit {worst.exit_code})"
+        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=text)
+    return None
+
+
+def _broken(worst: AttemptFacts) -> Verdict:
     if worst.oom_killed:
         return _failed(FailureCause.OUT_OF_MEMORY, worst)
-    if asked and _ended_by_pause(worst):
-        return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members))
-    if worst.exit_code in REQUEUE_CODES:
-        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=f"asked to be requeued (exit {worst.exit_code})")
     if worst.exit_code is None and worst.signal is None:
         return Verdict(outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text="its supervisor vanished")
-    if worst.killed:
-        return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members))
     return _failed(FailureCause.APP_ERROR, worst)
 
 
 def _ended_by_pause(member: AttemptFacts) -> bool:
-    return member.killed or member.exit_code in _AFTER_PAUSE or member.signal in _PAUSE_SIGNALS
+    return member.exit_code in _AFTER_PAUSE or member.signal in _PAUSE_SIGNALS
 
 
 def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
@@ -138,7 +158,7 @@ def with_facts(job: Job, members: Sequence[AttemptFacts]) -> Job:
     return replace(job, last_commit=commit or job.last_commit, save_s=max(saves, default=job.save_s))
 
 
-def after_attempt(job: Job, attempt: Attempt, found: Verdict, at: datetime, *, backoff_s: float) -> Job:
+def after_attempt(job: Job, found: Verdict, at: datetime, *, backoff_s: float) -> Job:
     """The job after its attempt ended. Preemption never spends the retry budget."""
     match found.outcome:
         case Outcome.SUCCEEDED:
@@ -146,7 +166,9 @@ def after_attempt(job: Job, attempt: Attempt, found: Verdict, at: datetime, *, b
         case Outcome.CANCELLED:
             return moved(job, JobState.CANCELLED, at)
         case Outcome.PREEMPTED | Outcome.LOST:
-            return _waiting(job, JobState.PAUSED if found.outcome is Outcome.PREEMPTED else JobState.PENDING, at)
+            return _waiting(
+                job, JobState.PAUSED if found.outcome is Outcome.PREEMPTED else JobState.PENDING, at
+            )
         case Outcome.FAILED:
             return _after_failure(job, found, at, backoff_s)
 

@@ -76,7 +76,7 @@ def reported(account: Account, *, fence: Fence, charged_w: float, at: datetime) 
 
 
 def exposure_w(account: Account, at: datetime, *, fall_s: float) -> float:
-    """Upper bound of what the group may draw at `at`, whatever happens to it. Nameplate while nothing is known of it."""
+    """Upper bound of what the group may draw at `at`, whatever happens to it. Unknown = nameplate."""
     if not account.known and not account.open:
         return account.nameplate_w
     orders_w = max((o.may_draw_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)

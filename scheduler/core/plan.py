@@ -34,12 +34,15 @@ class Plan:
         self.ended: dict[str, Attempt] = {}
         self.events: list[Event] = []
         self.miners_w: dict[str, float] = {
-            g.spec.group_id: g.miners_target_w for g in snapshot.groups.values() if g.spec.kind is GroupKind.MINERS
+            g.spec.group_id: g.miners_target_w
+            for g in snapshot.groups.values()
+            if g.spec.kind is GroupKind.MINERS
         }
         self._members: dict[str, dict[str, Attempt]] = defaultdict(dict)
         self._group_w: dict[str, float] = {}
         self._exposure_w = {
-            gid: exposure_w(g.account, snapshot.at, fall_s=snapshot.site.fall_s) for gid, g in snapshot.groups.items()
+            gid: exposure_w(g.account, snapshot.at, fall_s=snapshot.site.fall_s)
+            for gid, g in snapshot.groups.items()
         }
         self._models = {
             gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
@@ -67,7 +70,7 @@ class Plan:
             self._members[placement.node_id].pop(attempt.id, None)
             self._recount(placement.node_id)
 
-    def change(self, attempt: Attempt, **changes: Any) -> Attempt:
+    def change(self, attempt: Attempt, **changes: Any) -> Attempt:  # noqa: ANN401 - as in dataclasses.replace
         """Replace an attempt by itself with `changes`; a new phase starts now."""
         if "phase" in changes and changes["phase"] is not attempt.phase:
             changes["since_at"] = self.at
@@ -162,7 +165,9 @@ class Plan:
             self._group_w[group_id] = entitlement_w(self.groups[group_id].spec, self.on(group_id))
 
     def _site_w(self, it_w: float, miners_w: float) -> float:
-        return site_w(it_w=it_w, miners_w=miners_w, overhead=self.site.overhead, auxiliary_w=self.site.auxiliary_w)
+        return site_w(
+            it_w=it_w, miners_w=miners_w, overhead=self.site.overhead, auxiliary_w=self.site.auxiliary_w
+        )
 
     def _excess_w(self, snapshot: Snapshot) -> float:
         """Watts that the site meter sees beyond all that could be drawn by the books: the meter is the judge."""

@@ -52,7 +52,7 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> None:
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
     job = plan.jobs[attempt.job_id]
     backoff_s = job.spec.backoff_s * 2**job.failures
-    after = after_attempt(job, attempt, found, plan.at, backoff_s=backoff_s)
+    after = after_attempt(job, found, plan.at, backoff_s=backoff_s)
     if attempt.running_at is not None:
         after = replace(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
     plan.jobs[job.id] = after
@@ -100,7 +100,10 @@ def _ended_event(
 def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:
     """A node of the attempt that has been silent for so long that its guard has long ended everything on it."""
     silence = timedelta(seconds=plan.site.lost_after_s)
-    return next((p.node_id for p in attempt.placements if _silent(snapshot.groups.get(p.node_id), snapshot, silence)), None)
+    return next(
+        (p.node_id for p in attempt.placements if _silent(snapshot.groups.get(p.node_id), snapshot, silence)),
+        None,
+    )
 
 
 def _silent(group: Group | None, snapshot: Snapshot, silence: timedelta) -> bool:
@@ -109,4 +112,6 @@ def _silent(group: Group | None, snapshot: Snapshot, silence: timedelta) -> bool
 
 
 def _node_lost(node_id: str) -> Verdict:
-    return Verdict(outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text=f"{node_id} has been silent for too long")
+    return Verdict(
+        outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text=f"{node_id} has been silent for too long"
+    )

@@ -1,4 +1,6 @@
-"""Raises: resume what is suspended, start what waits, lift caps. Each only where the plan *and* every open order leave room.
+"""Raises: resume what is suspended, start what waits, lift caps.
+
+Each only where the plan *and* every open order leave room.
 
 Miners do not stand in the way of the plan, for they will give their watts back; but nothing is raised before they have.
 """
@@ -13,8 +15,8 @@ from scheduler.core.caps import fitting_caps, floor_cap_w
 from scheduler.core.envelope import window_s
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
-from scheduler.core.plan import Plan
 from scheduler.core.placement import free_gpus, place
+from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
@@ -46,21 +48,23 @@ def raise_work(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float)
     return raises
 
 
-# -- who is wanted: judged with all peers at their floors, because caps go before pauses --------------------------------
+# -- who is wanted: judged with all peers at their floors, because caps go before pauses ---
 
 
 def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause is PauseCause.POWER_WITHDRAWN]
     wanted = []
-    for attempt in sorted(held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at)):
+    for attempt in sorted(
+        held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at)
+    ):
         job = plan.jobs[attempt.job_id]
         tried = plan.change(attempt, phase=Phase.RUN, cap_w=floor_cap_w(plan.model(attempt), job))
         over_w = floors_w(plan, job.spec.flex) - limit_w
         if over_w > 0:
             plan.put(attempt)
             needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(tried.cap_w))
-            raises.reasons[job.id] = no_power(job, needed_w, needed_w - over_w)
+            raises.reasons[job.id] = no_power(needed_w, needed_w - over_w)
         else:
             wanted.append(attempt)
     return wanted
@@ -78,7 +82,11 @@ def _startable(
             continue
         placements = place(job, free, plan)
         attempt = None if placements is None else new_attempt(job, placements, plan)
-        reason = no_gpus(job, free, plan) if attempt is None else _unaffordable(plan, snapshot, job, attempt, limit_w)
+        reason = (
+            no_gpus(job, free, plan)
+            if attempt is None
+            else _unaffordable(plan, snapshot, job, attempt, limit_w)
+        )
         if reason is not None:
             raises.reasons[job.id] = reason
             blocked = job if _waited_s(job, plan.at) > plan.site.patience_s else None
@@ -89,7 +97,9 @@ def _startable(
     return wanted
 
 
-def _unaffordable(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float) -> Reason | None:
+def _unaffordable(
+    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float
+) -> Reason | None:
     """Why there is no power for this attempt, having taken it out again; None = it is in the plan now."""
     before_w, rest_w = plan.nodes_w(), plan.fallback_w()
     plan.put(attempt)
@@ -106,9 +116,9 @@ def _power_reason(
     needed_w = plan.nodes_w() - before_w
     over_w = floors_w(plan, job.spec.flex) - limit_w
     if over_w > 0:
-        return no_power(job, needed_w, needed_w - over_w)
+        return no_power(needed_w, needed_w - over_w)
     if plan.fallback_w() > plan.site.firm_w:
-        return no_firm_power(job, plan.fallback_w() - rest_w, plan.site.firm_w - rest_w)
+        return no_firm_power(plan.fallback_w() - rest_w, plan.site.firm_w - rest_w)
     return _window_reason(plan, snapshot, job)
 
 
@@ -125,7 +135,9 @@ def floors_w(plan: Plan, tier: int) -> float:
     """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its floor."""
     running = [a for a in plan.running() if plan.tier(a) >= tier]
     floors = ((a, floor_cap_w(plan.model(a), plan.jobs[a.job_id])) for a in running)
-    return plan.nodes_w() - sum(plan.freed_w(a, plan.model(a).charge_w(min(a.cap_w, cap))) for a, cap in floors)
+    return plan.nodes_w() - sum(
+        plan.freed_w(a, plan.model(a).charge_w(min(a.cap_w, cap))) for a, cap in floors
+    )
 
 
 def _waited_s(job: Job, at: datetime) -> float:
@@ -149,7 +161,7 @@ def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Atte
     )
 
 
-# -- what is admitted now: only what fits beside every order that may still stand ---------------------------------------
+# -- what is admitted now: only what fits beside every order that may still stand ---
 
 
 def _settle(
@@ -189,7 +201,9 @@ def _confirm(plan: Plan, attempt: Attempt, *, resumed: bool) -> None:
     if resumed:
         plan.change(attempt, pause_cause=None)
     else:
-        plan.jobs[job.id] = replace(moved(job, JobState.STARTING, plan.at), attempts=attempt.number, not_before_at=None)
+        plan.jobs[job.id] = replace(
+            moved(job, JobState.STARTING, plan.at), attempts=attempt.number, not_before_at=None
+        )
     nodes = ", ".join(p.node_id for p in attempt.placements)
     step = f" from step {attempt.resume_from.step}" if attempt.resume_from and not resumed else ""
     plan.events.append(

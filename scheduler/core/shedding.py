@@ -106,7 +106,9 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
 def _victims(plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
     """Tier descending, then value lost per watt freed, then the youngest."""
     with_gpus = (a for a in attempts if a.gpu_count)
-    return sorted(with_gpus, key=lambda a: (-plan.tier(a), loss_per_w(plan, a), -a.created_at.timestamp(), a.id))
+    return sorted(
+        with_gpus, key=lambda a: (-plan.tier(a), loss_per_w(plan, a), -a.created_at.timestamp(), a.id)
+    )
 
 
 def loss_per_w(plan: Plan, attempt: Attempt) -> float:

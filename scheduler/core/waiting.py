@@ -64,7 +64,9 @@ def _dependency(job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Reason
 
 def broken_dependency(job: Job, settled: Mapping[str, JobState]) -> str | None:
     """A dependency that can never succeed any more."""
-    return next((d for d in job.spec.dependencies if settled.get(d) in (JobState.FAILED, JobState.CANCELLED)), None)
+    return next(
+        (d for d in job.spec.dependencies if settled.get(d) in (JobState.FAILED, JobState.CANCELLED)), None
+    )
 
 
 def _backoff(job: Job, plan: Plan) -> Reason | None:
@@ -79,7 +81,7 @@ def _backoff(job: Job, plan: Plan) -> Reason | None:
     )
 
 
-def no_power(job: Job, needed_w: float, free_w: float) -> Reason:
+def no_power(needed_w: float, free_w: float) -> Reason:
     """Even at the lowest cap that the job accepts, it does not fit the limit."""
     return Reason(
         code=Code.POWER_UNAVAILABLE,
@@ -89,7 +91,7 @@ def no_power(job: Job, needed_w: float, free_w: float) -> Reason:
     )
 
 
-def no_firm_power(job: Job, needed_w: float, free_w: float) -> Reason:
+def no_firm_power(needed_w: float, free_w: float) -> Reason:
     """Its share of the fallback does not fit under the firm level."""
     return Reason(
         code=Code.POWER_UNAVAILABLE,
@@ -135,7 +137,11 @@ def no_gpus(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> Reason
             numbers={"free_gpus": total, "gpus": spec.gpus, "nodes": spec.nodes},
         )
     leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase.value in ("save_exit", "kill"))
-    code = Code.WAITING_FOR_PREEMPTED_JOBS if total + leaving >= spec.gpus * spec.nodes else Code.WAITING_FOR_RESOURCES
+    code = (
+        Code.WAITING_FOR_PREEMPTED_JOBS
+        if total + leaving >= spec.gpus * spec.nodes
+        else Code.WAITING_FOR_RESOURCES
+    )
     return Reason(
         code=code,
         text=f"needs {spec.gpus * spec.nodes} GPUs; {total} are free, {leaving} being released",

@@ -1,10 +1,19 @@
-"""What people want of their jobs, and what their own limits demand: hold, cancel, release, time limits, dependencies."""
+"""What people want of their jobs, and what their own limits demand: hold, cancel, release, time limits."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.core.jobs import WAITING_STATES, Attempt, Desired, FailureCause, Job, JobState, PauseCause, Phase
+from scheduler.core.jobs import (
+    WAITING_STATES,
+    Attempt,
+    Desired,
+    FailureCause,
+    Job,
+    JobState,
+    PauseCause,
+    Phase,
+)
 from scheduler.core.lifecycle import is_final, moved
 from scheduler.core.plan import GRACE_S, Plan
 from scheduler.core.reasons import Event
@@ -51,7 +60,9 @@ def _out_of_time(plan: Plan, job: Job, attempt: Attempt) -> bool:
 def _of_waiting(plan: Plan, job: Job, snapshot: Snapshot) -> None:
     waits = job.state in WAITING_STATES
     if job.desired is Desired.CANCEL:
-        _finish(plan, job, JobState.CANCELLED, "cancelled before it ran" if job.attempts == 0 else "cancelled")
+        _finish(
+            plan, job, JobState.CANCELLED, "cancelled before it ran" if job.attempts == 0 else "cancelled"
+        )
     elif job.desired is Desired.HOLD and waits:
         plan.jobs[job.id] = moved(job, JobState.HELD, plan.at)
     elif job.desired is Desired.RUN and job.state is JobState.HELD:
