@@ -25,7 +25,7 @@ NOT_ORDERED = "this attempt is not in the order that stands"
 class Restraint:
     """The phase and the cap that each present attempt should have, and the miners' target.
 
-    `sheds` tells that something is less than ordered; `over_w` how far it stays over the entitlement even so.
+    `over_w` tells how far it stays over the entitlement even so.
     """
 
     seen: Seen
@@ -34,7 +34,6 @@ class Restraint:
     caps_w: dict[str, float] = field(default_factory=dict)  #: by attempt, per GPU while it runs
     reasons: dict[str, str] = field(default_factory=dict)
     miners_target_w: float = 0.0
-    sheds: bool = False
 
     def cap_w(self, gpu_id: str) -> float:
         """The cap that a GPU should have: the minimum unless everything that holds it runs."""
@@ -53,7 +52,6 @@ class Restraint:
 
     def change(self, attempt: Present, phase: Phase) -> None:
         """Shed one attempt to `phase`."""
-        self.sheds = True
         self.phases[attempt.attempt_id] = phase
         self.reasons[attempt.attempt_id] = (
             f"the group may draw {self.limit_w:.0f} W, too little for all that was started on it"
@@ -121,9 +119,7 @@ def _victims(attempts: Iterable[Present]) -> list[Present]:
 
 def _lower_miners(draft: Restraint) -> None:
     spare_w = max(0.0, draft.limit_w - (draft.total_w() - draft.miners_target_w))
-    if draft.miners_target_w > spare_w:
-        draft.miners_target_w = spare_w
-        draft.sheds = True
+    draft.miners_target_w = min(draft.miners_target_w, spare_w)
 
 
 def _lower_caps(draft: Restraint, victims: list[Present]) -> None:
@@ -133,7 +129,6 @@ def _lower_caps(draft: Restraint, victims: list[Present]) -> None:
         if over_w <= EPSILON_W:
             return
         if draft.phases[victim.attempt_id] is Phase.RUN and victim.gpu_ids:
-            draft.sheds = True
             draft.caps_w[victim.attempt_id] -= over_w / len(victim.gpu_ids)
             if draft.total_w() - draft.limit_w > EPSILON_W:
                 draft.caps_w[victim.attempt_id] = 0.0  # as low as the device goes
