@@ -26,9 +26,29 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from barq.contract import fsync_directory, write_atomically
+from barq.contract import fsync_directory, open_plain_file, write_atomically
 from barq.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, FileEntry, Manifest, new_hash
 from barq.strict_json import MAX_COUNT, ContractError, check_file_name, check_integer, is_plain_name
+
+__all__ = [
+    "QUARANTINE_DIR",
+    "WHY_FILE",
+    "CheckpointError",
+    "Commit",
+    "CommitRefused",
+    "DamagedCheckpoint",
+    "FileEntry",
+    "Manifest",
+    "Quarantined",
+    "StagedCommit",
+    "begin",
+    "commit_name",
+    "newest_verified",
+    "prune",
+    "quarantine",
+    "staging_path",
+    "verify",
+]
 
 QUARANTINE_DIR: Final = "quarantine"
 WHY_FILE: Final = "why.json"
@@ -290,18 +310,16 @@ def _sealed_files(staged: Path) -> Iterator[FileEntry]:
                 f"{path}: is not a plain file; stage flat files only, no links, pipes or sub-directories"
             )
             raise CommitRefused(message)
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            os.fsync(descriptor)
+        with open_plain_file(path) as file:
+            os.fsync(file.fileno())
             digest = hashlib.file_digest(file, new_hash).hexdigest()
-            yield FileEntry(name=path.name, size=os.fstat(descriptor).st_size, hash=digest)
+            yield FileEntry(name=path.name, size=file.tell(), hash=digest)
 
 
 def _read_manifest(path: Path) -> Manifest:
     if not stat.S_ISDIR(path.lstat().st_mode):
         raise DamagedCheckpoint(path, "is not a directory")
-    descriptor = os.open(path / MANIFEST_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
+    with open_plain_file(path / MANIFEST_FILE) as file:
         data = file.read(MAX_MANIFEST_BYTES + 1)
     try:
         manifest = Manifest.from_bytes(data)
@@ -323,9 +341,8 @@ def _check_listing(path: Path, manifest: Manifest) -> None:
 
 
 def _check_file(path: Path, entry: FileEntry) -> None:
-    descriptor = os.open(path / entry.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "rb") as file:
-        size = os.fstat(descriptor).st_size
+    with open_plain_file(path / entry.name) as file:
+        size = os.fstat(file.fileno()).st_size
         if size != entry.size:
             raise DamagedCheckpoint(path, f"{entry.name} has {size} bytes, its manifest says {entry.size}")
         if hashlib.file_digest(file, new_hash).hexdigest() != entry.hash:

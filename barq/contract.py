@@ -9,12 +9,14 @@ Exit codes and the status file are claims: the truth is the verified commit in t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 import threading
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from io import BufferedReader
 from pathlib import Path
 from typing import Final, cast
 
@@ -61,6 +63,7 @@ __all__ = [
     "JobStatus",
     "PauseRequest",
     "fsync_directory",
+    "open_plain_file",
     "read_pause_request",
     "read_status",
     "write_atomically",
@@ -264,17 +267,25 @@ def fsync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def open_plain_file(path: Path) -> BufferedReader:
+    """Open a file that somebody else may have made: follow no link and wait for no pipe. Raises OSError."""
+    file = open(path, "rb", opener=_open_carefully)  # noqa: SIM115 - Path.open has no opener
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.ENXIO, "it is not a plain file", str(path))
+    return file
+
+
+def _open_carefully(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
 def _read_small_file(path: Path) -> bytes | None:
-    """Read a file that the other side owns: follow no link, block on no pipe, read a bounded length."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open_plain_file(path) as file:
+            return file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         return None
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); replace it by a plain file"
         raise ContractError(message) from error
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            message = f"{path}: is not a plain file; write it to a temporary name and rename it"
-            raise ContractError(message)
-        return file.read(MAX_FILE_BYTES + 1)
