@@ -10,6 +10,7 @@ import ipaddress
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -117,14 +118,18 @@ class Transport:
 
 def _parse_address(url: str) -> httpx.URL:
     try:
-        address = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        message = f"url: {url!r} is no address ({error})"
-        raise InvalidInput(message, field="url", value=url, remedy="write http://HOST:PORT") from error
-    if address.scheme not in {"http", "https"} or not address.host:
-        message = f"url: {url!r} is no address of a site"
-        raise InvalidInput(message, field="url", value=url, remedy="write http://HOST:PORT")
-    return address
+        parts = urlsplit(url)
+        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port):
+            return httpx.URL(url)
+    except (ValueError, httpx.InvalidURL) as error:
+        raise _no_address(url) from error
+    raise _no_address(url)
+
+
+def _no_address(url: str) -> InvalidInput:
+    return InvalidInput(
+        f"url: {url!r} is no address", field="url", value=url, remedy="write http://HOST:PORT"
+    )
 
 
 def _is_here(host: str) -> bool:

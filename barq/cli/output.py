@@ -1,6 +1,7 @@
-"""What goes to stdout: a table for people, one JSON value for programs, ids for the shell.
+"""What goes to stdout: a table for people, one JSON value for programs, or ids for the shell.
 
-A table is drawn by rich on a terminal (NO_COLOR is respected), and is plain aligned columns anywhere else. Talk goes to stderr.
+A table is drawn by rich on a terminal (NO_COLOR is respected), and is plain aligned columns anywhere else.
+Talk goes to stderr.
 """
 
 from __future__ import annotations
