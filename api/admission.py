@@ -1,0 +1,66 @@
+"""From what a person asks for to what the scheduler decides on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from barq.request import JobRequest
+from scheduler.core.jobs import JobSpec, Kind, Launch
+
+AUTO_INTERVAL_S: Final = 300.0
+"""Between periodic checkpoints where the job file says `auto`."""
+GRACE_S: Final = 30.0
+"""Between the request to save and exit, and the kill."""
+_AFTER_OK: Final = "afterok:"
+
+
+def job_spec(request: JobRequest, *, job_id: str, state_dir: Path) -> JobSpec:
+    """The specification of the job `job_id`, whose files live under `state_dir`/jobs/`job_id`. Pure.
+
+    A job without a `working_dir` runs in its output folder.
+    """
+    return JobSpec(
+        name=request.name,
+        launch=_launch(request, state_dir / "jobs" / job_id),
+        gpus=request.resources.gpus,
+        nodes=request.nodes,
+        gpu_type=request.resources.gpu_type,
+        priority=request.priority,
+        kind=Kind(request.kind),
+        flex=request.flex,
+        cap_ok=request.power.cap_ok,
+        min_cap_w=request.power.min_cap_w,
+        max_failures=request.retry.max_failures,
+        backoff_s=request.retry.backoff,
+        begin_at=request.begin,
+        time_limit_s=request.time_limit,
+        dependencies=dependencies(request),
+        project=request.project,
+        queue=request.queue,
+    )
+
+
+def dependencies(request: JobRequest) -> tuple[str, ...]:
+    """The ids of the jobs that must have succeeded before."""
+    return tuple(entry.removeprefix(_AFTER_OK) for entry in request.dependencies)
+
+
+def _launch(request: JobRequest, home: Path) -> Launch:
+    output_dir = str(home / "output")
+    interval = request.checkpoint.interval
+    return Launch(
+        command=_command(request.entrypoint),
+        working_dir=request.working_dir or output_dir,
+        env=tuple(sorted(request.env.items())),
+        checkpoint_dir=str(home / "checkpoints"),
+        output_dir=output_dir,
+        log_path=str(home / "job.log"),
+        checkpoint_interval_s=AUTO_INTERVAL_S if interval == "auto" else interval,
+        keep=request.checkpoint.keep,
+        grace_s=GRACE_S,
+    )
+
+
+def _command(entrypoint: str | list[str]) -> tuple[str, ...]:
+    return ("/bin/sh", "-c", entrypoint) if isinstance(entrypoint, str) else tuple(entrypoint)

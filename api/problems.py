@@ -1,0 +1,198 @@
+"""Every error of the API as `application/problem+json` (RFC 9457) with a stable `code`.
+
+A `Refusal` is raised by routes; everything else that can go wrong (an unknown path, a body that makes no sense, a
+store that does not answer, a bug) is turned into the same form here, and says nothing of the inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+
+from barq import refusal
+from barq.request import FIELD_NAMES
+from scheduler.errors import StoreError
+
+PROBLEM_JSON: Final = "application/problem+json"
+MAX_ERRORS: Final = 20
+"""Of one request that are told at once."""
+_SHOWN_CHARACTERS: Final = 200
+_CODES: Final = {
+    400: "bad_request",
+    401: "unauthorized",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    422: "invalid_field",
+}
+log = structlog.get_logger(__name__)
+
+
+class FieldError(BaseModel):
+    """One field that is refused."""
+
+    code: str
+    field: str
+    value: str | None = None
+    remedy: str
+
+
+class Problem(BaseModel):
+    """What went wrong: `code` is for programs and stays as it is, `detail` and `remedy` are for people."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:barq:problem:invalid_field",
+                    "title": "Unprocessable Content",
+                    "status": 422,
+                    "code": "invalid_field",
+                    "detail": "resources.gpus = -1 is refused; write a number of at least 0",
+                    "field": "resources.gpus",
+                    "value": "-1",
+                    "remedy": "write a number of at least 0",
+                }
+            ]
+        }
+    )
+
+    type: str = Field(description="`urn:barq:problem:` and the code")
+    title: str = Field(description="The status in words")
+    status: int
+    code: str
+    detail: str = Field(description="One sentence")
+    field: str | None = Field(None, description="Which field of the request, dotted")
+    value: str | None = Field(None, description="What it held, as JSON, cut short")
+    remedy: str | None = Field(None, description="What to do about it")
+    errors: list[FieldError] | None = Field(None, description="All refused fields, if there are several")
+
+
+class Refused(Exception):
+    """A request that is understood and refused. `detail` is one sentence, `remedy` says what to do instead."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        field: str | None = None,
+        value: object = None,
+        remedy: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        shown = None if value is None else refusal.shown(value)
+        self.problem = problem(status, code, detail, field=field, value=shown, remedy=remedy)
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    field: str | None = None,
+    value: str | None = None,
+    remedy: str | None = None,
+    errors: list[FieldError] | None = None,
+) -> Problem:
+    """A problem with its title and type filled in."""
+    return Problem(
+        type=f"urn:barq:problem:{code}",
+        title=HTTPStatus(status).phrase,
+        status=status,
+        code=code,
+        detail=detail,
+        field=field,
+        value=value,
+        remedy=remedy,
+        errors=errors,
+    )
+
+
+def answer(what: Problem, headers: Mapping[str, str] | None = None) -> Response:
+    """The HTTP response that carries a problem."""
+    content = what.model_dump(exclude_none=True)
+    return JSONResponse(
+        content, status_code=what.status, headers=dict(headers or {}), media_type=PROBLEM_JSON
+    )
+
+
+def unauthorized(detail: str) -> Response:
+    """The answer to a request without a token that the site knows."""
+    remedy = "send `Authorization: Bearer TOKEN`; `barq up` prints where the token is"
+    headers = {"WWW-Authenticate": 'Bearer realm="barq"'}
+    return answer(problem(401, "unauthorized", detail, remedy=remedy), headers)
+
+
+def store_unavailable(error: StoreError) -> Response:
+    """The answer while the database cannot be used. What exactly is wrong is in the log, not in the answer."""
+    log.error("store_unavailable", error=str(error))
+    detail, remedy = "the site cannot reach its database", "try again in a moment"
+    return answer(problem(503, "store_unavailable", detail, remedy=remedy), {"Retry-After": "2"})
+
+
+def install(app: FastAPI) -> None:
+    """Have `app` answer every error with a problem."""
+    for kind in (Refused, RequestValidationError, HTTPException, StoreError, Exception):
+        app.add_exception_handler(kind, _told)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    match error:
+        case Refused():
+            return answer(error.problem)
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            return _http(request, error)
+        case StoreError():
+            return store_unavailable(error)
+        case _:
+            return _unforeseen(request, error)
+
+
+def _invalid(error: RequestValidationError) -> Response:
+    details = error.errors()
+    found = [refusal.explain(_within(d), known=FIELD_NAMES) for d in details[:MAX_ERRORS]]
+    first, more = found[0], len(details) - 1
+    detail = f"{first.field} {first.problem}" + (f" (and {more} more)" if more else "")
+    errors = [FieldError(code=r.code, field=r.field, value=r.value or None, remedy=r.remedy) for r in found]
+    return answer(
+        problem(
+            422,
+            first.code,
+            detail,
+            field=first.field,
+            value=first.value or None,
+            remedy=first.remedy,
+            errors=errors if more else None,
+        )
+    )
+
+
+def _within(details: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The details without the first step of their path, which says only "body" or "query"."""
+    if details["type"] == "json_invalid":
+        return {**details, "loc": (), "input": "the body"}
+    return {**details, "loc": tuple(details["loc"])[1:]}
+
+
+def _http(request: Request, error: HTTPException) -> Response:
+    code = _CODES.get(error.status_code, "refused")
+    where = ascii(f"{request.method} {request.url.path}")[1:-1][:_SHOWN_CHARACTERS]
+    return answer(problem(error.status_code, code, f"{where}: {error.detail}"), error.headers)
+
+
+def _unforeseen(request: Request, error: Exception) -> Response:
+    """A bug. The server logs its trace, for it gets the exception too; the answer tells nothing of the inside."""
+    log.error("unforeseen_error", path=request.url.path, error=type(error).__name__)
+    return answer(problem(500, "internal", "the API failed", remedy="look into the log of the API"))

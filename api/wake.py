@@ -1,0 +1,39 @@
+"""A knock on the scheduler's door after something was written for it to read."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+
+class Waker:
+    """Sends one datagram to the scheduler's socket. Losing it costs one period of the loop, never correctness."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def wake(self) -> None:
+        """Have the next tick now. Never raises: what was written stands, and the loop comes by within a second."""
+        try:
+            self._knock()
+        except BlockingIOError:
+            return  # the door is being knocked on so often that it is open already
+        except (FileNotFoundError, ConnectionRefusedError):
+            log.info("scheduler_not_listening", socket=str(self._path))
+        except OSError as error:
+            log.warning("wake_failed", socket=str(self._path), error=str(error))
+
+    def _knock(self) -> None:
+        """Name the socket through its open directory: its full path may be too long for the kernel."""
+        directory = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as knuckle:
+                knuckle.settimeout(0)
+                knuckle.sendto(b"wake", f"/proc/self/fd/{directory}/{self._path.name}")
+        finally:
+            os.close(directory)

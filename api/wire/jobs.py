@@ -1,0 +1,298 @@
+"""Jobs on the wire."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, field_validator
+
+from api.wire.parts import Sent, Shown, example
+from barq.request import JobRequest
+
+MAX_PAGE: Final = 1000
+MAX_BATCH: Final = 10_000
+
+PLACEMENT: Final[dict[str, Any]] = {"node_id": "node-1", "gpu_ids": ["0", "1"]}
+REASON: Final[dict[str, Any]] = {
+    "code": "PowerUnavailable",
+    "text": "needs 2.8 kW, 1.1 kW are free until 14:00",
+    "numbers": {"needed_w": 2800.0, "free_w": 1100.0},
+    "remedy": "",
+}
+JOB: Final[dict[str, Any]] = {
+    "id": "demo-12",
+    "name": "char-transformer",
+    "project": "default",
+    "queue": "default",
+    "kind": "training",
+    "priority": 10,
+    "flex": 4,
+    "state": "PAUSED",
+    "desired": "RUN",
+    "reason": REASON,
+    "gpus": 2,
+    "nodes": 1,
+    "placements": [],
+    "attempt": 1,
+    "attempts": 1,
+    "failures": 0,
+    "step": 340,
+    "last_commit": {"step": 340, "path": "/srv/barq/jobs/demo-12/checkpoints/step-000000340"},
+    "submitted_at": "2026-03-01T12:00:00Z",
+    "since_at": "2026-03-01T13:20:05Z",
+    "started_at": "2026-03-01T12:00:04Z",
+    "ended_at": None,
+    "lost_steps": 0,
+    "energy_wh": 1240.5,
+    "spec": {"name": "char-transformer", "entrypoint": "python train.py", "resources": {"gpus": 2}},
+}
+
+
+class SubmittedJob(JobRequest):
+    """One job to queue: the fields of a job file, with an absolute `working_dir` or none."""
+
+    @field_validator("working_dir")
+    @classmethod
+    def _is_absolute(cls, path: str | None) -> str | None:
+        if path is None or PurePosixPath(path).is_absolute():
+            return path
+        raise ValueError("send an absolute path; the command line makes it one")
+
+
+class SubmittedJobs(Sent):
+    """Several jobs to queue, all or none, in this order."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(jobs=[{"entrypoint": "python train.py --seed 1"}, {"entrypoint": "true"}])
+    )
+
+    jobs: Annotated[list[SubmittedJob], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+class JobFilter(Sent):
+    """Which jobs to list."""
+
+    model_config = ConfigDict(strict=False)  # a query is text
+
+    state: str | None = Field(
+        None, max_length=20, description="A state, or `waiting`, `active`, `finished`", examples=["waiting"]
+    )
+    name: str | None = Field(None, max_length=200, description="Exactly this name")
+    project: str | None = Field(None, max_length=200, description="Exactly this project")
+    limit: int = Field(100, ge=1, le=MAX_PAGE)
+    after: str | None = Field(None, max_length=200, description="`next` of the page before")
+
+
+class LogQuery(Sent):
+    """Which part of a log to read."""
+
+    model_config = ConfigDict(strict=False)  # a query is text
+
+    follow: bool = Field(default=False, description="Go on until the job has ended")
+    tail: int | None = Field(None, ge=0, le=1_000_000, description="Only the last lines of what there is")
+
+
+class Reason(Shown):
+    """Why a job waits, is paused or failed. The numbers are in base units."""
+
+    model_config = ConfigDict(json_schema_extra=example(**REASON))
+
+    code: str = Field(description="Stable, for programs")
+    text: str
+    numbers: dict[str, float] = Field(default_factory=dict)
+    remedy: str = Field("", description="What would change it")
+
+
+class Placement(Shown):
+    """The GPUs of one node that an attempt holds."""
+
+    model_config = ConfigDict(json_schema_extra=example(**PLACEMENT))
+
+    node_id: str
+    gpu_ids: list[str]
+
+
+class Commit(Shown):
+    """A verified checkpoint."""
+
+    step: int
+    path: str
+
+
+class JobView(Shown):
+    """One job. `gpus` is per node; `placements` are those of the running attempt."""
+
+    model_config = ConfigDict(json_schema_extra=example(**JOB))
+
+    id: str
+    name: str
+    project: str
+    queue: str
+    kind: str
+    priority: int
+    flex: int
+    state: str
+    desired: str
+    reason: Reason | None
+    gpus: int
+    nodes: int
+    placements: list[Placement]
+    attempt: int | None = Field(description="Number of the newest attempt")
+    attempts: int
+    failures: int
+    step: int | None
+    last_commit: Commit | None
+    submitted_at: datetime
+    since_at: datetime = Field(description="When `state` was entered")
+    started_at: datetime | None
+    ended_at: datetime | None
+    lost_steps: int
+    energy_wh: float | None
+    spec: dict[str, Any] = Field(description="The job file as submitted")
+
+
+class JobPage(Shown):
+    """Some jobs, newest first, and where the next page begins (null = there is none)."""
+
+    model_config = ConfigDict(json_schema_extra=example(jobs=[JOB], next="12"))
+
+    jobs: list[JobView]
+    next: str | None
+
+
+class JobList(Shown):
+    """The jobs that were queued, in the order in which they were sent."""
+
+    model_config = ConfigDict(json_schema_extra=example(jobs=[JOB]))
+
+    jobs: list[JobView]
+
+
+class EventView(Shown):
+    """Something that happened."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            seq=41,
+            at="2026-03-01T13:20:05Z",
+            kind="job.paused",
+            text="demo-12 paused: the limit fell to 4.0 kW",
+            data={"limit_w": 4000},
+        )
+    )
+
+    seq: int
+    at: datetime
+    kind: str = Field(description="Stable, for programs")
+    text: str
+    data: dict[str, str | float | int | bool | None]
+
+
+class Events(Shown):
+    """What happened to a job, oldest first."""
+
+    events: list[EventView]
+
+
+class AttemptView(Shown):
+    """One placement of a job."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            id="demo-12.1",
+            number=1,
+            state="ENDED",
+            outcome="PREEMPTED",
+            cause="PowerWithdrawn",
+            placements=[PLACEMENT],
+            started_at="2026-03-01T12:00:04Z",
+            ended_at="2026-03-01T13:20:05Z",
+            resumed_step=0,
+            last_step=340,
+            lost_steps=0,
+        )
+    )
+
+    id: str
+    number: int
+    state: str
+    outcome: str | None
+    cause: str | None
+    placements: list[Placement]
+    started_at: datetime | None
+    ended_at: datetime | None
+    resumed_step: int | None
+    last_step: int | None
+    lost_steps: int | None
+
+
+class Attempts(Shown):
+    """All placements of a job, oldest first."""
+
+    attempts: list[AttemptView]
+
+
+class CheckpointView(Shown):
+    """A checkpoint that was verified, or found damaged and set aside."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            step=340,
+            path="/srv/barq/jobs/demo-12/checkpoints/step-000000340",
+            verified_at="2026-03-01T13:20:04Z",
+            state="verified",
+            why=None,
+        )
+    )
+
+    step: int
+    path: str
+    verified_at: datetime | None
+    state: Literal["verified", "quarantined"]
+    why: str | None
+
+
+class Checkpoints(Shown):
+    """The checkpoints of a job."""
+
+    checkpoints: list[CheckpointView]
+
+
+class Expected(Shown):
+    """When the reason may end, as far as is known."""
+
+    at: datetime
+
+
+class Resumes(Shown):
+    """From where the job goes on, and what would be lost if its power went now without notice."""
+
+    step: int | None = Field(description="Of the newest verified checkpoint, null = from the start")
+    path: str | None
+    interval_s: float = Field(
+        description="Between periodic checkpoints: the most that is lost without notice"
+    )
+
+
+class WhyView(Shown):
+    """Why a job is where it is, and what would change it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            job_id="demo-12",
+            state="PAUSED",
+            reason=REASON,
+            expected={"at": "2026-03-01T14:00:00Z"},
+            history=["demo-12 paused: the limit fell to 4.0 kW"],
+            checkpoint={"step": 340, "path": "/srv/step-000000340", "interval_s": 300.0},
+        )
+    )
+
+    job_id: str
+    state: str
+    reason: Reason | None
+    expected: Expected | None
+    history: list[str] = Field(description="The latest events, oldest first")
+    checkpoint: Resumes | None

@@ -1,0 +1,301 @@
+"""The site on the wire: nodes, power, limits, counters, health."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, ConfigDict, Field
+
+from api.wire.parts import Sent, Shown, example
+from barq.request import Text
+
+MAX_LIMIT_W: Final = 1e12
+MAX_LIMIT_S: Final = 366 * 86_400.0
+MAX_REASON: Final = 500
+
+LIMIT: Final[dict[str, Any]] = {
+    "id": "3",
+    "limit_w": 200_000.0,
+    "reason": "feeder work",
+    "set_by": "admin",
+    "set_at": "2026-03-01T13:00:00Z",
+    "until_at": None,
+}
+
+
+class GpuView(Shown):
+    """One GPU: measured draw and enforced cap, W."""
+
+    id: str
+    model: str
+    draw_w: float
+    cap_w: float | None
+    attempt_id: str | None
+
+
+class MinerView(Shown):
+    """One miner: ordered target and measured draw, W."""
+
+    id: str
+    target_w: float
+    draw_w: float
+
+
+class NodeView(Shown):
+    """One node or group of miners. The GPUs of a node that never reported are not listed."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            id="node-1",
+            kind="node",
+            simulated=True,
+            reachable=True,
+            in_fallback=False,
+            draw_w=1875.0,
+            entitlement_w=2000.0,
+            exposure_w=2000.0,
+            base_w=1200.0,
+            gpus=[
+                {
+                    "id": "0",
+                    "model": "a100-sxm-400w",
+                    "draw_w": 337.0,
+                    "cap_w": 350.0,
+                    "attempt_id": "demo-12.1",
+                }
+            ],
+            miners=[],
+            last_report_at="2026-03-01T13:20:05Z",
+            alarms=[],
+        )
+    )
+
+    id: str
+    kind: str
+    simulated: bool = False
+    reachable: bool
+    in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
+    draw_w: float
+    entitlement_w: float = Field(description="What it may draw by the newest order")
+    exposure_w: float | None = Field(None, description="What it could draw at most, whatever happens")
+    base_w: float
+    gpus: list[GpuView]
+    miners: list[MinerView]
+    last_report_at: datetime | None
+    alarms: list[str]
+
+
+class Nodes(Shown):
+    """All nodes and groups of miners."""
+
+    nodes: list[NodeView]
+
+
+class ChangeView(Shown):
+    """The next known change of the limit."""
+
+    at: datetime
+    limit_w: float
+
+
+class SourceView(Shown):
+    """One source of the limit; a stale one contributes at most the firm level."""
+
+    name: str
+    limit_w: float | None
+    provenance: str | None
+    age_s: float | None
+    stale: bool
+    reaction_s: float | None = None
+    valid_until: datetime | None
+
+
+class LimitView(Shown):
+    """A limit that a person set; `until_at` null = until released."""
+
+    model_config = ConfigDict(json_schema_extra=example(**LIMIT))
+
+    id: str
+    limit_w: float
+    reason: str
+    set_by: str | None = None
+    set_at: datetime | None = None
+    until_at: datetime | None = None
+
+
+class Limits(Shown):
+    """The manual limits that stand; the lowest binds."""
+
+    limits: list[LimitView]
+
+
+class Released(Shown):
+    """The manual limits that were released by this request."""
+
+    released: list[LimitView]
+
+
+class PowerView(Shown):
+    """The site's power now, W at the site meter; `sentence` says it in words."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            at="2026-03-01T13:20:05Z",
+            site="demo",
+            limit_w=12_000.0,
+            limit_source="surplus",
+            limit_provenance="surplus.csv line 81",
+            limit_stale=False,
+            firm_w=8000.0,
+            draw_w=11_400.0,
+            draw_measured_at="2026-03-01T13:20:04Z",
+            committed_w=11_600.0,
+            planned_w=11_600.0,
+            ai_w=6000.0,
+            rest_w=3400.0,
+            miners_w=2000.0,
+            unused_w=600.0,
+            over_limit=False,
+            over_limit_s=0.0,
+            raises_allowed=True,
+            next_change={"at": "2026-03-01T14:00:00Z", "limit_w": 4000.0},
+            sources=[
+                {
+                    "name": "surplus",
+                    "limit_w": 12_000.0,
+                    "provenance": "surplus.csv line 81",
+                    "age_s": 0.4,
+                    "stale": False,
+                    "reaction_s": 30.0,
+                    "valid_until": None,
+                }
+            ],
+            limits=[LIMIT],
+            sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
+        )
+    )
+
+    at: datetime
+    site: str
+    limit_w: float
+    limit_source: str
+    limit_provenance: str | None
+    limit_stale: bool = False
+    firm_w: float
+    draw_w: float
+    draw_measured_at: datetime | None
+    committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
+    planned_w: float | None = None
+    ai_w: float
+    rest_w: float | None = Field(None, description="Node bases, idle and held GPUs, overhead, auxiliary")
+    miners_w: float
+    unused_w: float
+    over_limit: bool = Field(default=False, description="Over the limit outside the reaction time")
+    over_limit_s: float = Field(description="Seconds over the limit beyond the reaction time, in all")
+    raises_allowed: bool = True
+    next_change: ChangeView | None
+    sources: list[SourceView]
+    limits: list[LimitView]
+    sentence: str
+
+
+def _says_something(text: str) -> str:
+    if not text.strip():
+        raise ValueError("say why in a few words")
+    return text.strip()
+
+
+Why = Annotated[Text, Field(max_length=MAX_REASON), AfterValidator(_says_something)]
+
+
+class NewLimit(Sent):
+    """A limit for the site, on top of all others. It stands until it is released, or for `for_s` if given."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"limit_w": 200_000, "reason": "feeder work"},
+                {"limit_w": 0, "reason": "drill", "for_s": 1800},
+            ]
+        }
+    )
+
+    limit_w: float = Field(ge=0, le=MAX_LIMIT_W, description="W at the site meter")
+    reason: Why = Field(description="Shown wherever the limit is")
+    for_s: float | None = Field(None, gt=0, le=MAX_LIMIT_S, description="Seconds; absent = until released")
+
+
+class Release(Sent):
+    """Releases all manual limits that stand."""
+
+    model_config = ConfigDict(json_schema_extra=example(reason="work is done"))
+
+    reason: Why | None = None
+
+
+class Energy(Shown):
+    """Where the energy went, Wh, since the site was made."""
+
+    offered_wh: float
+    ai_wh: float
+    miners_wh: float
+    unused_wh: float
+    overhead_wh: float
+
+
+class SummaryView(Shown):
+    """Counters since the site was made. The times to comply are null before the first withdrawal."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            withdrawals=6,
+            comply_p50_s=0.9,
+            comply_max_s=2.1,
+            over_limit_s=0.0,
+            steps_lost=0,
+            checkpoints_verified=41,
+            checkpoints_quarantined=0,
+            energy={
+                "offered_wh": 900.0,
+                "ai_wh": 420.0,
+                "miners_wh": 200.0,
+                "unused_wh": 40.0,
+                "overhead_wh": 240.0,
+            },
+        )
+    )
+
+    withdrawals: int
+    comply_p50_s: float | None
+    comply_max_s: float | None
+    over_limit_s: float
+    steps_lost: int
+    checkpoints_verified: int
+    checkpoints_quarantined: int
+    energy: Energy
+
+
+class Health(Shown):
+    """The API process answers."""
+
+    model_config = ConfigDict(json_schema_extra=example(status="ok", version="0.1.0"))
+
+    status: str
+    version: str
+
+
+class Readiness(Shown):
+    """The database answers and the scheduler ticks."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            status="ready", database=True, epoch=3, ticked_at="2026-03-01T13:20:05Z", tick_age_s=0.4
+        )
+    )
+
+    status: str
+    database: bool
+    epoch: int | None = Field(None, description="Of the leader")
+    ticked_at: datetime | None = None
+    tick_age_s: float | None = None
