@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from barq.contract import Action, ContractError, JobPhase, JobStatus, PauseRequest
 from barq.manifest import Manifest
 
-FIELDS = (
+OF_FILES = (
     "version",
     "seq",
     "action",
@@ -21,11 +21,11 @@ FIELDS = (
     "commit",
     "save_s",
 )
-FIELDS += ["world", "files", "job", "attempt", "saved_at", "seal"]
+OF_MANIFEST = ("world", "files", "job", "attempt", "saved_at", "seal")
 NUMBERS = st.integers() | st.floats()
 LEAVES = st.none() | st.booleans() | NUMBERS | st.text() | st.sampled_from([*Action, *JobPhase])
 VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=5)
-RECORDS = st.dictionaries(st.sampled_from(FIELDS), VALUES).map(json.dumps).map(str.encode)
+RECORDS = st.dictionaries(st.sampled_from(OF_FILES + OF_MANIFEST), VALUES).map(json.dumps).map(str.encode)
 SECONDS = st.none() | st.floats(0, 1e10)
 COUNTS = st.integers(0, 2**53)
 
