@@ -50,6 +50,35 @@ JOB: Final[dict[str, Any]] = {
 }
 
 
+EVENT: Final[dict[str, Any]] = {
+    "seq": 41,
+    "at": "2026-03-01T13:20:05Z",
+    "kind": "job.paused",
+    "text": "demo-12 paused: the limit fell to 4.0 kW",
+    "data": {"limit_w": 4000},
+}
+ATTEMPT: Final[dict[str, Any]] = {
+    "id": "demo-12.1",
+    "number": 1,
+    "state": "ENDED",
+    "outcome": "PREEMPTED",
+    "cause": "PowerWithdrawn",
+    "placements": [PLACEMENT],
+    "started_at": "2026-03-01T12:00:04Z",
+    "ended_at": "2026-03-01T13:20:05Z",
+    "resumed_step": 0,
+    "last_step": 340,
+    "lost_steps": 0,
+}
+CHECKPOINT: Final[dict[str, Any]] = {
+    "step": 340,
+    "path": "/srv/barq/jobs/demo-12/checkpoints/step-000000340",
+    "verified_at": "2026-03-01T13:20:04Z",
+    "state": "verified",
+    "why": None,
+}
+
+
 class SubmittedJob(JobRequest):
     """One job to queue: the fields of a job file, with an absolute `working_dir` or none."""
 
@@ -173,15 +202,7 @@ class JobList(Shown):
 class EventView(Shown):
     """Something that happened."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            seq=41,
-            at="2026-03-01T13:20:05Z",
-            kind="job.paused",
-            text="demo-12 paused: the limit fell to 4.0 kW",
-            data={"limit_w": 4000},
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**EVENT))
 
     seq: int
     at: datetime
@@ -193,27 +214,15 @@ class EventView(Shown):
 class Events(Shown):
     """What happened to a job, oldest first."""
 
+    model_config = ConfigDict(json_schema_extra=example(events=[EVENT]))
+
     events: list[EventView]
 
 
 class AttemptView(Shown):
     """One placement of a job."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            id="demo-12.1",
-            number=1,
-            state="ENDED",
-            outcome="PREEMPTED",
-            cause="PowerWithdrawn",
-            placements=[PLACEMENT],
-            started_at="2026-03-01T12:00:04Z",
-            ended_at="2026-03-01T13:20:05Z",
-            resumed_step=0,
-            last_step=340,
-            lost_steps=0,
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**ATTEMPT))
 
     id: str
     number: int
@@ -231,21 +240,15 @@ class AttemptView(Shown):
 class Attempts(Shown):
     """All placements of a job, oldest first."""
 
+    model_config = ConfigDict(json_schema_extra=example(attempts=[ATTEMPT]))
+
     attempts: list[AttemptView]
 
 
 class CheckpointView(Shown):
     """A checkpoint that was verified, or found damaged and set aside."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            step=340,
-            path="/srv/barq/jobs/demo-12/checkpoints/step-000000340",
-            verified_at="2026-03-01T13:20:04Z",
-            state="verified",
-            why=None,
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**CHECKPOINT))
 
     step: int
     path: str
@@ -256,6 +259,8 @@ class CheckpointView(Shown):
 
 class Checkpoints(Shown):
     """The checkpoints of a job."""
+
+    model_config = ConfigDict(json_schema_extra=example(checkpoints=[CHECKPOINT]))
 
     checkpoints: list[CheckpointView]
 

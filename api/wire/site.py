@@ -24,6 +24,25 @@ LIMIT: Final[dict[str, Any]] = {
 }
 
 
+NODE: Final[dict[str, Any]] = {
+    "id": "node-1",
+    "kind": "node",
+    "simulated": True,
+    "reachable": True,
+    "in_fallback": False,
+    "draw_w": 1875.0,
+    "entitlement_w": 2000.0,
+    "exposure_w": 2000.0,
+    "base_w": 1200.0,
+    "gpus": [
+        {"id": "0", "model": "a100-sxm-400w", "draw_w": 337.0, "cap_w": 350.0, "attempt_id": "demo-12.1"}
+    ],
+    "miners": [],
+    "last_report_at": "2026-03-01T13:20:05Z",
+    "alarms": [],
+}
+
+
 class GpuView(Shown):
     """One GPU: measured draw and enforced cap, W."""
 
@@ -45,31 +64,7 @@ class MinerView(Shown):
 class NodeView(Shown):
     """One node or group of miners. The GPUs of a node that never reported are not listed."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            id="node-1",
-            kind="node",
-            simulated=True,
-            reachable=True,
-            in_fallback=False,
-            draw_w=1875.0,
-            entitlement_w=2000.0,
-            exposure_w=2000.0,
-            base_w=1200.0,
-            gpus=[
-                {
-                    "id": "0",
-                    "model": "a100-sxm-400w",
-                    "draw_w": 337.0,
-                    "cap_w": 350.0,
-                    "attempt_id": "demo-12.1",
-                }
-            ],
-            miners=[],
-            last_report_at="2026-03-01T13:20:05Z",
-            alarms=[],
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**NODE))
 
     id: str
     kind: str
@@ -88,6 +83,8 @@ class NodeView(Shown):
 
 class Nodes(Shown):
     """All nodes and groups of miners."""
+
+    model_config = ConfigDict(json_schema_extra=example(nodes=[NODE]))
 
     nodes: list[NodeView]
 
@@ -127,11 +124,15 @@ class LimitView(Shown):
 class Limits(Shown):
     """The manual limits that stand; the lowest binds."""
 
+    model_config = ConfigDict(json_schema_extra=example(limits=[LIMIT]))
+
     limits: list[LimitView]
 
 
 class Released(Shown):
     """The manual limits that were released by this request."""
+
+    model_config = ConfigDict(json_schema_extra=example(released=[LIMIT]))
 
     released: list[LimitView]
 

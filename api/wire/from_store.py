@@ -1,0 +1,144 @@
+"""From what the store knows to what the wire shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from api.wire import jobs as wire, site
+from scheduler.core.jobs import CommitRef, JobState, Placement
+from scheduler.core.reasons import Code, Reason
+from scheduler.store import views
+
+HISTORY: Final = 5
+"""Events that an answer to "why" tells."""
+_NOT_LOOKED_AT: Final = Reason(
+    code=Code.PENDING_EVALUATION.value, text="the scheduler has not looked at it yet", remedy=""
+)
+
+
+def job(view: views.JobView) -> wire.JobView:
+    """One job."""
+    spec, commit, reason = view.spec, view.last_commit, reason_of(view)
+    return wire.JobView(
+        id=view.id,
+        name=spec.name,
+        project=spec.project,
+        queue=spec.queue,
+        kind=spec.kind.value,
+        priority=spec.priority,
+        flex=spec.flex,
+        state=view.state.value,
+        desired=view.desired.value,
+        reason=_reason(reason),
+        gpus=spec.gpus,
+        nodes=spec.nodes,
+        placements=_placements(view.placements),
+        attempt=_number(view.attempt),
+        attempts=view.attempts,
+        failures=view.failures,
+        step=view.step,
+        last_commit=wire.Commit(step=commit.step, path=commit.path) if commit else None,
+        submitted_at=view.submitted_at,
+        since_at=view.since_at,
+        started_at=view.started_at,
+        ended_at=view.ended_at,
+        lost_steps=view.lost_steps,
+        energy_wh=view.energy_wh,
+        spec=dict(view.request),
+    )
+
+
+def reason_of(view: views.JobView) -> Reason | None:
+    """Why the job is where it is. One that nobody looked at yet has that as its reason."""
+    if view.reason is None and view.state is JobState.PENDING:
+        return _NOT_LOOKED_AT
+    return view.reason
+
+
+def why(view: views.JobView, events: Sequence[views.EventView]) -> wire.WhyView:
+    """Why a job is where it is, from the job and its events, oldest first."""
+    reason = reason_of(view)
+    expected_at = reason.expected_at if reason else None
+    return wire.WhyView(
+        job_id=view.id,
+        state=view.state.value,
+        reason=_reason(reason),
+        expected=wire.Expected(at=expected_at) if expected_at else None,
+        history=[event.text for event in events[-HISTORY:]],
+        checkpoint=_resumes(view.last_commit, view.spec.launch.checkpoint_interval_s),
+    )
+
+
+def event(view: views.EventView) -> wire.EventView:
+    """Something that happened."""
+    return wire.EventView(seq=view.seq, at=view.at, kind=view.kind, text=view.text, data=dict(view.data))
+
+
+def attempt(view: views.AttemptView) -> wire.AttemptView:
+    """One placement of a job. It starts when its first process runs."""
+    made = view.attempt
+    cause = made.cause or made.pause_cause
+    return wire.AttemptView(
+        id=made.id,
+        number=made.number,
+        state=made.state.value,
+        outcome=made.outcome.value if made.outcome else None,
+        cause=cause.value if cause else None,
+        placements=_placements(made.placements),
+        started_at=made.running_at,
+        ended_at=made.ended_at,
+        resumed_step=made.resumed_step,
+        last_step=made.last_step,
+        lost_steps=view.lost_steps,
+    )
+
+
+def checkpoint(view: views.CheckpointView) -> wire.CheckpointView:
+    """A checkpoint that was verified, or found damaged."""
+    return wire.CheckpointView(
+        step=view.step,
+        path=view.path,
+        verified_at=view.verified_at,
+        state=view.state.value,
+        why=view.why or None,
+    )
+
+
+def limit(view: views.LimitView) -> site.LimitView:
+    """A limit that a person set."""
+    return site.LimitView(
+        id=str(view.id),
+        limit_w=view.limit_w,
+        reason=view.reason,
+        set_by=view.by,
+        set_at=view.created_at,
+        until_at=view.ends_at,
+    )
+
+
+def summary(view: views.Summary) -> site.SummaryView:
+    """The site's counters."""
+    return site.SummaryView.model_validate(view)
+
+
+def _reason(reason: Reason | None) -> wire.Reason | None:
+    if reason is None:
+        return None
+    numbers = dict(reason.numbers)
+    return wire.Reason(code=reason.code, text=reason.text, numbers=numbers, remedy=reason.remedy)
+
+
+def _placements(placements: Sequence[Placement]) -> list[wire.Placement]:
+    return [wire.Placement(node_id=p.node_id, gpu_ids=list(p.gpu_ids)) for p in placements]
+
+
+def _number(attempt_id: str | None) -> int | None:
+    """The attempt's number, from its id "<job id>.<number>"."""
+    return int(attempt_id.rpartition(".")[2]) if attempt_id else None
+
+
+def _resumes(commit: CommitRef | None, interval_s: float) -> wire.Resumes:
+    return wire.Resumes(
+        step=commit.step if commit else None, path=commit.path if commit else None, interval_s=interval_s
+    )

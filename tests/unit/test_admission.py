@@ -1,0 +1,79 @@
+"""From a request to what the scheduler decides on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from api.admission import AUTO_INTERVAL_S, GRACE_S, job_spec
+from barq.jobfile import parse_job
+from scheduler.core.jobs import JobSpec, Kind, Launch
+
+STATE = Path("/var/lib/barq")
+
+
+def spec_of(**fields: object) -> JobSpec:
+    """The specification of a job with these fields."""
+    return job_spec(parse_job(fields), job_id="demo-7", state_dir=STATE)
+
+
+def test_every_field_that_decisions_need_arrives() -> None:
+    """Under the names and units of the core."""
+    spec = spec_of(
+        name="x",
+        project="physics",
+        queue="night",
+        priority=5,
+        kind="batch",
+        entrypoint=["python", "a.py"],
+        working_dir="/home/ada",
+        env={"B": "2", "A": "1"},
+        resources={"gpus": 4, "gpu_type": "a100-sxm-400w"},
+        nodes=2,
+        dependencies=["afterok:demo-1", "afterok:demo-2"],
+        begin="2026-03-01T06:00:00Z",
+        time_limit="2h",
+        retry={"max_failures": 3, "backoff": "5s"},
+        flex=2,
+        checkpoint={"interval": "1m", "keep": 4},
+        power={"cap_ok": False, "min_cap_w": 200},
+    )
+
+    assert spec == JobSpec(
+        name="x",
+        project="physics",
+        queue="night",
+        priority=5,
+        kind=Kind.BATCH,
+        gpus=4,
+        gpu_type="a100-sxm-400w",
+        nodes=2,
+        dependencies=("demo-1", "demo-2"),
+        begin_at=datetime(2026, 3, 1, 6, tzinfo=UTC),
+        time_limit_s=7200.0,
+        max_failures=3,
+        backoff_s=5.0,
+        flex=2,
+        cap_ok=False,
+        min_cap_w=200.0,
+        launch=Launch(
+            command=("python", "a.py"),
+            working_dir="/home/ada",
+            env=(("A", "1"), ("B", "2")),
+            checkpoint_dir="/var/lib/barq/jobs/demo-7/checkpoints",
+            output_dir="/var/lib/barq/jobs/demo-7/output",
+            log_path="/var/lib/barq/jobs/demo-7/job.log",
+            checkpoint_interval_s=60.0,
+            keep=4,
+            grace_s=GRACE_S,
+        ),
+    )
+
+
+def test_text_is_run_by_a_shell_in_the_output_folder_with_an_automatic_interval() -> None:
+    """The defaults of one line."""
+    launch = spec_of(entrypoint="python a.py && echo done").launch
+
+    assert launch.command == ("/bin/sh", "-c", "python a.py && echo done")
+    assert launch.working_dir == launch.output_dir
+    assert launch.checkpoint_interval_s == AUTO_INTERVAL_S
