@@ -6,6 +6,7 @@ is reached through `/proc/self/fd/<descriptor of its directory>/`, which is shor
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LONGEST_PATH_BYTES = 107
+LONGEST_LINE_BYTES = 64 * 1024 * 1024  #: of one request or answer
 
 
 def listen(path: Path, *, backlog: int = 64) -> socket.socket:
@@ -30,12 +32,17 @@ def listen(path: Path, *, backlog: int = 64) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    listener.setblocking(False)
     return listener
 
 
-def connect(path: Path, *, timeout_s: float | None = None) -> socket.socket:
-    """A stream socket connected to who listens at `path`. Raises OSError: FileNotFoundError, ConnectionRefusedError."""
+async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Streams to and from who listens at `path`. Raises OSError: FileNotFoundError, ConnectionRefusedError."""
+    with _short(path) as address:
+        return await asyncio.open_unix_connection(address, limit=LONGEST_LINE_BYTES)
+
+
+def dial(path: Path, *, timeout_s: float | None = None) -> socket.socket:
+    """A blocking socket to who listens at `path`. Raises OSError: FileNotFoundError, ConnectionRefusedError."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stream.settimeout(timeout_s)
     try:
