@@ -6,7 +6,6 @@ is reached through `/proc/self/fd/<descriptor of its directory>/`, which is shor
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 from collections.abc import Iterator
@@ -35,13 +34,7 @@ def listen(path: Path, *, backlog: int = 64) -> socket.socket:
     return listener
 
 
-async def connect(path: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Streams to and from who listens at `path`. Raises OSError: FileNotFoundError, ConnectionRefusedError."""
-    with _short(path) as address:
-        return await asyncio.open_unix_connection(address, limit=LONGEST_LINE_BYTES)
-
-
-def dial(path: Path, *, timeout_s: float | None = None) -> socket.socket:
+def connect(path: Path, *, timeout_s: float | None = None) -> socket.socket:
     """A blocking socket to who listens at `path`. Raises OSError: FileNotFoundError, ConnectionRefusedError."""
     stream = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     stream.settimeout(timeout_s)
