@@ -98,6 +98,7 @@ class Job:
 
         A step counts as completed when the loop asks for the next one. Leaves by SystemExit(85) if told to.
         """
+        self._the_saver()
         if start != self.step:
             message = (
                 f"steps({start}, {total}): {self.step} steps are done; start with what resume() returned"
@@ -110,6 +111,7 @@ class Job:
 
     def completed(self, step: int) -> None:
         """Count `step` as completed and pass the gate: for loops that cannot be written over `steps`."""
+        self._the_saver()
         if step != self.step:
             message = (
                 f"completed({step}): the next step is {self.step}; call this once after each step, in order"
