@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
 
 FINAL_STATES: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-PAGE_SIZE: Final = 100
+PAGE_SIZE: Final = 500
 
 _POLL_DELAYS_S: Final = (0.2, 0.2, 0.5, 1.0, 2.0)
 _LOST_POLLS: Final = 20  # each has tried for three seconds by itself
@@ -104,14 +104,21 @@ class Client:
         return cast("JobPage", self._get("/api/v1/jobs", params))
 
     def every_job(
-        self, *, state: str | None = None, name: str | None = None, project: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        project: str | None = None,
+        page_size: int = PAGE_SIZE,
     ) -> Iterator[JobView]:
-        """Go through all jobs that match, page by page."""
-        page = self.jobs(state=state, name=name, project=project)
-        yield from page["jobs"]
-        while page["next"] is not None:
-            page = self.jobs(state=state, name=name, project=project, after=page["next"])
+        """Go through all jobs that match, newest first, page by page."""
+        after = None
+        while True:
+            page = self.jobs(state=state, name=name, project=project, limit=page_size, after=after)
             yield from page["jobs"]
+            after = page["next"]
+            if after is None:
+                return
 
     def find(self, text: str) -> JobView:
         """Return the job with the id `text`, else the only one whose number it is or whose id begins with it.

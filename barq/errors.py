@@ -45,7 +45,8 @@ class BarqError(Exception):
         facts = self._facts_not_in(line)
         if facts:
             line = f"{line} ({facts})"
-        return f"{line}; {self.remedy.rstrip('.')}" if self.remedy else line
+        remedy = (self.remedy or "").rstrip(".")
+        return line if remedy in line else f"{line}; {remedy}"
 
     def _facts_not_in(self, line: str) -> str:
         named = "" if self.field is None or self.field in line else self.field

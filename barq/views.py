@@ -150,10 +150,10 @@ class NodeView(TypedDict):
 
 
 class SourceView(TypedDict):
-    """One source of the limit."""
+    """One source of the limit; a stale one contributes at most the firm level."""
 
     name: str
-    limit_w: float
+    limit_w: float | None
     provenance: str | None
     age_s: float | None
     stale: bool
@@ -190,6 +190,7 @@ class PowerView(TypedDict):
     draw_measured_at: str | None
     committed_w: float
     ai_w: float
+    rest_w: NotRequired[float | None]
     miners_w: float
     unused_w: float
     next_change: ChangeView | None

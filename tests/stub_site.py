@@ -17,7 +17,7 @@ def job(number: int = 1, **fields: Any) -> dict[str, Any]:
     """A job as the API shows it, waiting for power but for what `fields` say."""
     reason = {
         "code": "PowerUnavailable",
-        "text": "waiting for power: needs 4.2 kW, 1.1 kW are free",
+        "text": "needs 4.2 kW, 1.1 kW are free",
         "numbers": {"needs_w": 4200.0, "free_w": 1100.0},
     }
     return {

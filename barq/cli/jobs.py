@@ -27,10 +27,13 @@ def jobs(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """List jobs. The last column has the nodes of a job that is placed, else the reason why it is not."""
+    """List jobs, newest first. The last column has the nodes of a job that is placed, else the reason why it is not."""
+    from barq.client import PAGE_SIZE
+
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
-        found = site.every_job(state=_normal_state(state), name=name, project=project)
+        page_size = PAGE_SIZE if every else min(limit + 1, PAGE_SIZE)
+        found = site.every_job(state=_normal_state(state), name=name, project=project, page_size=page_size)
         listed = list(found if every else islice(found, limit + 1))
     shown = listed if every else listed[:limit]
     emit(form, value=shown, ids=(job["id"] for job in shown), blocks=lambda: [jobs_table(shown)])

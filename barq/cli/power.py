@@ -54,7 +54,7 @@ def limit(
     with connect() as site:
         made = site.limit(limit_w, reason=reason, for_s=for_s)
     until = "until `barq power release`" if for_s is None else f"for {format_duration(for_s)}"
-    line = f"{made['id']}: the site is limited to {format_power(made['limit_w'])} {until}"
+    line = f"limit {made['id']}: the site is limited to {format_power(made['limit_w'])} {until}"
     emit(form, value=made, ids=[made["id"]], blocks=lambda: [line])
 
 
@@ -69,7 +69,9 @@ def release(
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         released = site.release_limits(reason=reason)
-    lines = [f"released {one['id']}: {format_power(one['limit_w'])}, {one['reason']}" for one in released]
+    lines = [
+        f"released limit {one['id']}: {format_power(one['limit_w'])}, {one['reason']}" for one in released
+    ]
     emit(form, value=released, ids=(one["id"] for one in released), blocks=lambda: lines)
     if form is Format.TABLE and not released:
         say("no limit stood")
@@ -91,6 +93,7 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
         ("draw", f"{format_power(now['draw_w'])}, measured {ago(now['draw_measured_at'])}"),
         ("AI work", format_power(now["ai_w"])),
+        ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
         ("miners", format_power(now["miners_w"])),
         ("unused", format_power(now["unused_w"])),
         ("at most", f"{format_power(now['committed_w'])} as things stand"),
@@ -106,7 +109,7 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
     rows = [
         (
             source["name"],
-            format_power(source["limit_w"]),
+            NOTHING if source["limit_w"] is None else format_power(source["limit_w"]),
             "stale" if source["stale"] else "fresh",
             NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
             moment(source["valid_until"]),

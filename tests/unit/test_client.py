@@ -51,12 +51,12 @@ def test_several_jobs_are_one_request() -> None:
 
 def test_every_job_goes_through_all_pages() -> None:
     """Paging is the client's business."""
-    site = StubSite(*(job(number) for number in range(1, 251)))
+    site = StubSite(*(job(number) for number in range(1, 1202)))
 
     ids = [one["id"] for one in site.client().every_job(state="PENDING")]
 
-    assert ids == [f"demo-{number}" for number in range(1, 251)]
-    assert [request.url.params.get("after") for request in site.requests] == [None, "100", "200"]
+    assert ids == [f"demo-{number}" for number in range(1, 1202)]
+    assert [request.url.params.get("after") for request in site.requests] == [None, "500", "1000"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,76 @@
+"""What a terminal gets: colour where it is wanted, and nothing that moves its cursor."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from barq.cli.output import Format, Table, emit, plain_lines
+
+JOBS = Table(
+    headers=("ID", "STATE", "STEP"),
+    rows=[("demo-1", "RUNNING", "7"), ("demo-12", "[bold]x", "420")],
+    right=frozenset({"STEP"}),
+    styles={"RUNNING": "green"},
+)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn(monkeypatch: pytest.MonkeyPatch, **environ: str) -> str:
+    """What a terminal of 80 columns gets."""
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", **environ}.items():
+        monkeypatch.setenv(name, value)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", terminal := Terminal())
+        show(JOBS)
+    return terminal.getvalue()
+
+
+def show(table: Table) -> None:
+    """Print a table for people."""
+    emit(Format.TABLE, value=None, ids=(), blocks=lambda: [table])
+
+
+def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state is coloured, and square brackets are text."""
+    text = drawn(monkeypatch)
+
+    assert "\x1b[32mRUNNING" in text
+    assert "[bold]x" in text
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NO_COLOR leaves the words."""
+    text = drawn(monkeypatch, NO_COLOR="1")
+
+    assert "\x1b[32m" not in text
+    assert "RUNNING" in text
+
+
+def test_columns_are_aligned() -> None:
+    """Text to the left, numbers to the right, nothing after the last word."""
+    assert plain_lines(JOBS) == [
+        "ID       STATE    STEP",
+        "demo-1   RUNNING     7",
+        "demo-12  [bold]x   420",
+    ]
+
+
+def test_a_cell_is_one_line_without_control_characters() -> None:
+    """A name cannot clear the screen of whoever lists it."""
+    assert plain_lines(Table(rows=[("a\nb\x1b[2J", "c")])) == ["a b [2J  c"]
+
+
+def test_an_empty_table_is_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """No rows, no headers: scripts see an empty stdout."""
+    show(Table(headers=("ID",), rows=[]))
+
+    assert capsys.readouterr().out == ""

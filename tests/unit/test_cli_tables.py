@@ -1,0 +1,131 @@
+"""What verbs print for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.busy_site import barq, busy_site
+
+
+def test_jobs_are_a_table() -> None:
+    """The last column has the nodes of a job that is placed, else the reason."""
+    site = busy_site()
+    site.jobs["demo-2"] |= {
+        "state": "SUSPENDED",
+        "nodes": 4,
+        "reason": {"code": "x", "text": "power was withdrawn"},
+    }
+
+    assert barq(site, "jobs").stdout.splitlines() == [
+        "ID      NAME   STATE      SINCE      PRIORITY  GPUS  STEP  NODES(REASON)",
+        "demo-1  train  PENDING    3 min ago         0     2     -  (needs 4.2 kW, 1.1 kW are free)",
+        "demo-2  train  SUSPENDED  3 min ago         0   4x2   420  node-1 (power was withdrawn)",
+        "demo-3  train  SUCCEEDED  3 min ago         0     2     -  -",
+    ]
+
+
+def test_a_long_list_says_that_it_is_cut() -> None:
+    """--limit cuts and says so on stderr; --all does not."""
+    site = busy_site()
+    cut, whole = barq(site, "jobs", "--limit", "2", "-q"), barq(site, "jobs", "--limit", "2", "--all", "-q")
+
+    assert (len(cut.stdout.splitlines()), len(whole.stdout.splitlines())) == (2, 3)
+    assert "--all shows all" in cut.stderr
+    assert whole.stderr == ""
+
+
+def test_no_jobs_is_talk() -> None:
+    """An empty list leaves stdout empty; filters travel to the site."""
+    site = busy_site()
+    result = barq(site, "jobs", "--state", "held", "--name", "x", "--project", "y")
+
+    assert (result.stdout, result.stderr) == ("", "no jobs\n")
+    params = dict(site.requests[0].url.params)
+    assert params == {"state": "HELD", "name": "x", "project": "y", "limit": "51"}
+
+
+def test_why_is_a_story() -> None:
+    """State, sentence, numbers, what would change it, checkpoint, history."""
+    assert barq(busy_site(), "why", "demo-1").stdout.splitlines() == [
+        "demo-1 PENDING, since 3 min ago",
+        "needs 4.2 kW, 1.1 kW are free [PowerUnavailable]",
+        "  needs  4.2 kW",
+        "  free   1.1 kW",
+        "What would change it: a lower power need, or a higher limit",
+        "Expected:",
+        "  at  2026-03-01 12:20 (in 20 min)",
+        "Checkpoint:",
+        "  step      420",
+        "  path      /srv/step-420",
+        "  interval  5 min",
+        "Lately:",
+        "  demo-1 was paused: power was withdrawn",
+    ]
+
+
+def test_why_of_a_job_that_simply_runs() -> None:
+    """Nothing to explain is nothing said."""
+    site = busy_site()
+    nothing: dict[str, Any] = {"reason": None, "expected": None, "history": [], "checkpoint": None}
+    site.on("GET", "/jobs/demo-2/why", {"job_id": "demo-2", "state": "RUNNING", **nothing})
+
+    assert barq(site, "why", "2").stdout == "demo-2 RUNNING, since 3 min ago\n"
+
+
+def test_show_is_facts_attempts_and_checkpoints() -> None:
+    """What is not known is left out; a command can be copied."""
+    lines = barq(busy_site(), "show", "1").stdout.splitlines()
+
+    assert "state          PENDING" in lines
+    assert "reason         PowerUnavailable: needs 4.2 kW, 1.1 kW are free" in lines
+    assert "command        python train.py 'two words'" in lines
+    assert "submitted      2026-03-01 11:50 (10 min ago)" in lines
+    assert not any(line.startswith("ended") for line in lines)
+    assert lines[-5:] == [
+        "ATTEMPT  STATE      CAUSE           NODES   STARTED  ENDED      FROM STEP  TO STEP  LOST",
+        "      1  PREEMPTED  PowerWithdrawn  node-1  1 h ago  3 min ago          0      420     0",
+        "",
+        "CHECKPOINT  STATE        VERIFIED   PATH           WHY",
+        "       420  quarantined  3 min ago  /srv/step-420  hash differs",
+    ]
+
+
+def test_power_is_a_sentence_and_tables() -> None:
+    """The sentence first, then who draws what, the sources, and the limits that people set."""
+    assert barq(busy_site(), "power").stdout.splitlines() == [
+        "Surplus 412 kW. GPUs 268, miners 120, unused 24. Firm until 16:10.",
+        "",
+        "limit            412 kW (surplus, feeder 7)",
+        "draw             388 kW, measured 1 s ago",
+        "AI work          268 kW",
+        "nodes, overhead  0 W",
+        "miners           120 kW",
+        "unused           24 kW",
+        "at most          400 kW as things stand",
+        "firm             50 kW",
+        "over the limit   0 s so far",
+        "next             50 kW at 2026-03-01 16:10 (in 4 h)",
+        "",
+        "SOURCE    LIMIT  STATE  AGE  VALID UNTIL  FROM",
+        "surplus  412 kW  fresh  1 s  -            feeder 7",
+        "",
+        "STANDING LIMIT   LIMIT  SET      UNTIL     REASON",
+        "3               200 kW  1 h ago  released  feeder work",
+    ]
+
+
+def test_nodes_are_a_table() -> None:
+    """Draw beside entitlement, GPUs in use, caps, miners that are on, alarms."""
+    assert barq(busy_site(), "nodes").stdout.splitlines() == [
+        "NODE    KIND    STATE          DRAW  MAY DRAW  GPUS USED             CAP  MINERS  REPORT   ALARMS",
+        "node-1  node    ok           1.5 kW    2.2 kW        1/2  250 W to 400 W       -  2 s ago  -",
+        "miners  miners  unreachable  1.5 kW    2.2 kW          -               -  1/2 on  2 s ago  m2 is on",
+    ]
+
+
+def test_events_are_a_table() -> None:
+    """When, what kind, what happened."""
+    assert barq(busy_site(), "events", "1").stdout.splitlines() == [
+        "AT                            KIND        WHAT",
+        "2026-03-01 11:57 (3 min ago)  job.paused  power was withdrawn",
+    ]
