@@ -1,0 +1,93 @@
+"""What a leader reads: everything when it begins, and what people did since."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+from sqlmodel import col
+
+from scheduler.core.envelope import Envelope
+from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
+from scheduler.records import Intents, Stored
+from scheduler.store.open_orders import read_open_orders
+from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
+from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
+from scheduler.store.wishes import JOB, LIMITS, WISH
+
+_FINAL = tuple(state.value for state in FINAL_STATES)
+
+
+def read_stored(session: Session, *, reaction_s: float) -> Stored:
+    """Everything a new leader starts from, as one consistent view."""
+    jobs = _open_jobs(session)
+    return Stored(
+        jobs=jobs,
+        attempts=_open_attempts(session),
+        settled=_settled(session, jobs),
+        open_orders=read_open_orders(session),
+        limits=_limits(session, reaction_s),
+        last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
+        seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
+    )
+
+
+def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
+    """What people did after sequence number `after`."""
+    later = select(IntentRow).where(col(IntentRow.seq) > after).order_by(col(IntentRow.seq))
+    news = session.scalars(later).all()
+    if not news:
+        return Intents(seq=after)
+    jobs = _open_jobs(session, only=_about(news, JOB))
+    return Intents(
+        seq=max(row.seq or 0 for row in news),
+        jobs=jobs,
+        desired=_desired(session, _about(news, WISH)),
+        limits=_limits(session, reaction_s) if any(row.kind == LIMITS for row in news) else None,
+        settled=_settled(session, jobs),
+    )
+
+
+def _about(news: Iterable[IntentRow], kind: str) -> set[str]:
+    return {row.job_id for row in news if row.kind == kind and row.job_id is not None}
+
+
+def _open_jobs(session: Session, *, only: set[str] | None = None) -> tuple[Job, ...]:
+    """Jobs that are not final, in order of submission."""
+    rows = select(JobRow).where(col(JobRow.state).not_in(_FINAL)).order_by(col(JobRow.number))
+    if only is not None:
+        rows = rows.where(col(JobRow.id).in_(only))
+    return tuple(job_of(row) for row in session.scalars(rows)) if only is None or only else ()
+
+
+def _open_attempts(session: Session) -> tuple[Attempt, ...]:
+    """Attempts that have not ended, by job and number."""
+    not_ended = select(AttemptRow).where(col(AttemptRow.state) != AttemptState.ENDED.value)
+    rows = session.scalars(not_ended.order_by(col(AttemptRow.job_id), col(AttemptRow.number))).all()
+    nodes = nodes_by_attempt(session, [row.id for row in rows])
+    return tuple(attempt_of(row, nodes[row.id]) for row in rows)
+
+
+def _settled(session: Session, jobs: Sequence[Job]) -> dict[str, JobState]:
+    """Final states among the jobs that these depend on."""
+    needed = {job_id for job in jobs for job_id in job.spec.dependencies}
+    if not needed:
+        return {}
+    final = select(col(JobRow.id), col(JobRow.state)).where(col(JobRow.id).in_(needed))
+    return {job_id: JobState(state) for job_id, state in session.execute(final) if state in _FINAL}
+
+
+def _desired(session: Session, job_ids: set[str]) -> dict[str, Desired]:
+    """What people want now; where they changed their minds meanwhile, the last word."""
+    if not job_ids:
+        return {}
+    wishes = select(col(JobRow.id), col(JobRow.desired)).where(col(JobRow.id).in_(job_ids))
+    return {job_id: Desired(desired) for job_id, desired in session.execute(wishes)}
+
+
+def _limits(session: Session, reaction_s: float) -> tuple[Envelope, ...]:
+    """Limits that nobody released. One that has ended says so itself."""
+    unreleased = select(ManualLimitRow).where(col(ManualLimitRow.released_at).is_(None))
+    rows = session.scalars(unreleased.order_by(col(ManualLimitRow.id)))
+    return tuple(limit_envelope(row, reaction_s=reaction_s) for row in rows)

@@ -1,0 +1,75 @@
+"""What people ask of the store and cannot have.
+
+    BarqError
+    └── Refused
+        ├── JobNotFound      no job has that id
+        ├── JobIsFinal       nothing can change what has ended, or is being cancelled
+        ├── LimitNotFound    no manual limit has that number
+        ├── TokenNameTaken   two tokens of one name could not be told apart
+        └── InvalidField     a value that makes no sense
+
+`code` is stable: the API shows it, programs may branch on it.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from scheduler.core.jobs import JobState
+from scheduler.errors import BarqError
+
+
+class Refused(BarqError):
+    """Root of the refusals."""
+
+    code: ClassVar[str] = "refused"
+
+
+class JobNotFound(Refused):
+    """No job has that id."""
+
+    code = "job_not_found"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}; `barq jobs` lists them")
+        self.job_id = job_id
+
+
+class JobIsFinal(Refused):
+    """Nothing can change what has ended, or is being cancelled."""
+
+    code = "refused_final"
+
+    def __init__(self, job_id: str, state: JobState) -> None:
+        super().__init__(f"job {job_id} is {state.value}; submit it again to run it again")
+        self.job_id, self.state = job_id, state
+
+
+class LimitNotFound(Refused):
+    """No manual limit has that number."""
+
+    code = "limit_not_found"
+
+    def __init__(self, limit_id: int) -> None:
+        super().__init__(f"there is no manual limit {limit_id}; `barq power` lists those that stand")
+        self.limit_id = limit_id
+
+
+class TokenNameTaken(Refused):
+    """Two tokens of one name could not be told apart."""
+
+    code = "token_name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a token named {name!r}; revoke it first, or choose another name")
+        self.name = name
+
+
+class InvalidField(Refused):
+    """A value that makes no sense."""
+
+    code = "invalid_field"
+
+    def __init__(self, field: str, value: object, remedy: str) -> None:
+        super().__init__(f"{field}: {value!r} makes no sense; {remedy}")
+        self.field, self.value, self.remedy = field, value, remedy

@@ -1,0 +1,51 @@
+"""INSERT ... ON CONFLICT DO UPDATE for many rows at once, on SQLite and PostgreSQL alike."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Table as SqlTable
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from scheduler.errors import StoreError
+from scheduler.store.tables import Table
+
+
+def upsert(
+    session: Session, table: type[Table], rows: Sequence[dict[str, Any]], *, keep: Collection[str] = ()
+) -> None:
+    """Insert rows; where the primary key is taken, replace all given columns but those in `keep`.
+
+    All rows have the same keys. With every column in `keep`, a row that is there already stays as it is.
+    """
+    if not rows:
+        return
+    target = sql_table(table)
+    keys = [column.name for column in target.primary_key]
+    changed = [name for name in rows[0] if name not in keys and name not in keep]
+    insert = insert_into(session, table)
+    if changed:
+        replaced = {name: insert.excluded[name] for name in changed}
+        statement = insert.on_conflict_do_update(index_elements=keys, set_=replaced)
+    else:
+        statement = insert.on_conflict_do_nothing(index_elements=keys)
+    session.connection().execute(statement, rows)
+
+
+def sql_table(table: type[Table]) -> SqlTable:
+    """The SQLAlchemy table behind a class."""
+    return Table.metadata.tables[str(table.__tablename__)]
+
+
+def insert_into(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that knows ON CONFLICT, in the session's dialect."""
+    target, dialect = sql_table(table), session.get_bind().dialect.name
+    match dialect:
+        case "sqlite":
+            return sqlite.insert(target)
+        case "postgresql":
+            return postgresql.insert(target)
+        case _:
+            raise StoreError(f"database: {dialect!r} is not supported; use sqlite or postgresql")
