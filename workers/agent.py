@@ -19,6 +19,8 @@ NAMESPACE = "barq"  #: of all agents, in Ray
 NAME_PREFIX = "agent:"  #: an agent's name is this and the id of its group
 SOCKET_NAME = "guard.sock"
 DELIVERY_TIMEOUT_S = 10.0  #: the bridge gives up much earlier; this ends what it left behind
+CONNECT_TIMEOUT_S = 1.0  #: at once, unless the guard's backlog is full
+LINE_LIMIT_BYTES = 16 * 1024 * 1024  #: a report of a large group is one line
 POLL_MARGIN_S = 5.0  #: a long poll may come back this late
 
 
@@ -54,7 +56,8 @@ class Agent:
             return _error(f"the guard at {self._socket} cannot be reached: {error}")
 
     async def _exchange(self, request: bytes) -> bytes:
-        reader, writer = await connect(self._socket)
+        stream = connect(self._socket, timeout_s=CONNECT_TIMEOUT_S)
+        reader, writer = await asyncio.open_unix_connection(sock=stream, limit=LINE_LIMIT_BYTES)
         try:
             writer.write(request + b"\n")
             await writer.drain()
