@@ -1,0 +1,105 @@
+"""Puts the parts of the service together: the only place that knows which driver stands behind which port."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from scheduler.clock import SystemClock
+from scheduler.cluster import RayCluster
+from scheduler.core.orders import GroupKind
+from scheduler.core.power import site_w
+from scheduler.errors import SettingsError
+from scheduler.ports import Clock, Cluster, LimitSource, Meter
+from scheduler.reconcile import Reconciler
+from scheduler.settings import SignalSettings, Site, load_site
+from scheduler.signals.meter_simulated import SimulatedMeter
+from scheduler.store.database import open_database
+from scheduler.store.recorder import SqlStore
+from scheduler.view import View
+
+#: type in the site file -> module with `open_source(name, options, *, base, reaction_s) -> LimitSource`
+SOURCES: Mapping[str, str] = {
+    "constant": "scheduler.signals.constant",
+    "schedule_file": "scheduler.signals.schedule_file",
+    "replay": "scheduler.signals.replay",
+    "synthetic_day": "scheduler.signals.synthetic_day",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """A service, ready to run."""
+
+    state: Path
+    view: View
+    reconciler: Reconciler
+    cluster: Cluster
+    store: SqlStore
+    meter: Meter
+    clock: Clock
+    sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+
+
+async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
+    """Open the store, become leader, restore the view, connect to the guards."""
+    site = load_site(state / "site.yaml")
+    clock = SystemClock()
+    store = SqlStore(open_database(state / "barq.db"))
+    epoch = await store.claim(holder, at=clock.now())
+    view = View(site.policy(), site.groups(), epoch=epoch, at=clock.now())
+    stored = await store.load()
+    view.restore(stored)
+    cluster = await RayCluster.open(ray_address)
+    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, intents_seq=stored.seq)
+    return Parts(
+        state=state,
+        view=view,
+        reconciler=reconciler,
+        cluster=cluster,
+        store=store,
+        meter=_meter(view, site),
+        clock=clock,
+        sources=tuple((open_source(s, site, state), s.poll_s) for s in site.signals),
+    )
+
+
+def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
+    """The source that a part of the site file describes. Raises `SettingsError` on an unknown type."""
+    if settings.type not in SOURCES:
+        raise SettingsError(f"signals.type: {settings.type!r} is not known; use one of {sorted(SOURCES)}")
+    module = import_module(SOURCES[settings.type])
+    source: LimitSource = module.open_source(
+        settings.name or settings.type, settings.options(), base=base, reaction_s=site.power.reaction_s
+    )
+    return source
+
+
+def _meter(view: View, site: Site) -> Meter:
+    """The simulated site meter: what the simulated devices draw, with the hall's overhead."""
+
+    def draw_w() -> float:
+        groups = view.groups.values()
+        it_w = sum(g.draw_w for g in groups if g.spec.kind is GroupKind.NODE)
+        miners_w = sum(g.draw_w for g in groups if g.spec.kind is GroupKind.MINERS)
+        power = site.power
+        return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
+
+    return SimulatedMeter(draw_w)
+
+
+def wake_socket(state: Path) -> socket.socket:
+    """The datagram socket on which the API says that something was written; named through its directory, for the
+    kernel takes no long paths."""
+    (state / "run" / "wake.sock").unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    directory = os.open(state / "run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sock.bind(f"/proc/self/fd/{directory}/wake.sock")
+    finally:
+        os.close(directory)
+    return sock
