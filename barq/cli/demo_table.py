@@ -1,0 +1,115 @@
+"""The live table of the demo: limit against draw, jobs with their reasons, miners."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from barq.client import Client
+from barq.views import JobView, PowerView
+
+REFRESH_S = 0.5
+LINE_EVERY_S = 5.0
+FINAL = {"SUCCEEDED", "FAILED", "CANCELLED"}
+COLOURS = {
+    "RUNNING": "green",
+    "SUSPENDED": "yellow",
+    "PREEMPTING": "yellow",
+    "PAUSED": "yellow",
+    "FAILED": "red",
+}
+
+
+def watch_day(client: Client, ids: Sequence[str], *, seconds: float, patience_s: float) -> None:
+    """Show the site until the day is over and the jobs are done, at most `patience_s` longer.
+
+    Without a terminal a plain line is printed every few seconds instead.
+    """
+    console = Console(stderr=True)
+    began_s = time.monotonic()
+    plain_at_s = 0.0
+    with Live(console=console, refresh_per_second=4, transient=True) as live:
+        while True:
+            passed_s = time.monotonic() - began_s
+            power, jobs = client.power(), [client.job(job_id) for job_id in ids]
+            if console.is_terminal:
+                live.update(picture(power, jobs, passed_s / seconds))
+            elif passed_s >= plain_at_s:
+                plain_at_s = passed_s + LINE_EVERY_S
+                console.print(plain_line(power, jobs, passed_s / seconds), soft_wrap=True, highlight=False)
+            done = all(job["state"] in FINAL for job in jobs)
+            if passed_s >= seconds and (done or passed_s >= seconds + patience_s):
+                return
+            time.sleep(REFRESH_S)
+
+
+def picture(power: PowerView, jobs: Sequence[JobView], day: float) -> Group:
+    """One frame of the live table."""
+    return Group(_headline(day), _power_table(power), _job_table(jobs))
+
+
+def plain_line(power: PowerView, jobs: Sequence[JobView], day: float) -> str:
+    """The same in one line."""
+    states = " ".join(f"{job['name']}={job['state'].lower()}@{job['step'] or 0}" for job in jobs)
+    return f"{clock(day)} {power['sentence']} | {states}"
+
+
+def clock(day: float) -> str:
+    """Time of the replayed day."""
+    minutes = int(min(day, 1.0) * 24 * 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}"
+
+
+def _headline(day: float) -> Text:
+    if day < 1.0:
+        return Text(f"Barq demo: hour {clock(day)} of a replayed day of surplus power", style="bold")
+    return Text("Barq demo: the day is over, the last jobs finish", style="bold")
+
+
+def _power_table(power: PowerView) -> Table:
+    """Bars on one scale, so that limit and draw can be compared by eye."""
+    rows = [
+        ("limit", power["limit_w"], "cyan"),
+        ("draw", power["draw_w"], "white"),
+        ("AI", power["ai_w"], "green"),
+        ("mining", power["miners_w"], "magenta"),
+    ]
+    top_w = max(12_000.0, *(watts for _, watts, _ in rows))
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for name, watts, colour in rows:
+        bar = ProgressBar(
+            total=top_w, completed=watts, width=60, complete_style=colour, finished_style=colour
+        )
+        table.add_row(name, Text(f"{watts / 1000:5.1f} kW", justify="right"), bar)
+    return table
+
+
+def _job_table(jobs: Sequence[JobView]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for title in ("JOB", "NAME", "TIER", "STATE", "STEP", "ATTEMPT", "WHERE, OR WHY NOT"):
+        table.add_column(title, overflow="ellipsis", no_wrap=True)
+    for job in jobs:
+        state = Text(job["state"], style=COLOURS.get(job["state"], ""))
+        table.add_row(
+            job["id"],
+            job["name"],
+            str(job["flex"]),
+            state,
+            str(job["step"] or 0),
+            str(job["attempt"] or ""),
+            where(job),
+        )
+    return table
+
+
+def where(job: JobView) -> str:
+    """The nodes and GPUs that a job holds, or the reason why it holds none."""
+    if job["reason"] is not None:
+        return job["reason"]["text"]
+    return ", ".join(f"{p['node_id']}: GPU {' '.join(p['gpu_ids'])}" for p in job["placements"])
