@@ -86,7 +86,7 @@ class StubSite:
 
     def client(self, **options: Any) -> Client:
         """A client of this site, which never really sleeps."""
-        options = {"transport": httpx.MockTransport(self._handle), "sleep": self.slept_s.append, **options}
+        options = {"transport": httpx.MockTransport(self.handle), "sleep": self.slept_s.append, **options}
         return Client("http://site.test", "secret", **options)
 
     def asked(self, method: str = "POST") -> list[tuple[str, Any]]:
@@ -97,7 +97,8 @@ class StubSite:
             if request.method == method
         ]
 
-    def _handle(self, request: httpx.Request) -> httpx.Response:
+    def handle(self, request: httpx.Request) -> httpx.Response:
+        """Answer one request."""
         self.requests.append(request)
         told = self._answers.get((request.method, request.url.path))
         if told is None:

@@ -1,0 +1,47 @@
+"""What the client expects of an answer is what the API declares: the two are written down apart."""
+
+from __future__ import annotations
+
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from pydantic import BaseModel
+
+from api.wire import jobs, site
+from barq import views
+
+PAIRS: list[tuple[Any, type[BaseModel]]] = [
+    (views.ReasonView, jobs.Reason),
+    (views.PlacementView, jobs.Placement),
+    (views.CommitView, jobs.Commit),
+    (views.JobView, jobs.JobView),
+    (views.JobPage, jobs.JobPage),
+    (views.EventView, jobs.EventView),
+    (views.AttemptView, jobs.AttemptView),
+    (views.CheckpointView, jobs.CheckpointView),
+    (views.WhyView, jobs.WhyView),
+    (views.GpuView, site.GpuView),
+    (views.MinerView, site.MinerView),
+    (views.NodeView, site.NodeView),
+    (views.SourceView, site.SourceView),
+    (views.LimitView, site.LimitView),
+    (views.ChangeView, site.ChangeView),
+    (views.PowerView, site.PowerView),
+    (views.SummaryView, site.SummaryView),
+]
+
+
+@pytest.mark.parametrize("view,model", PAIRS, ids=lambda one: one.__name__)
+def test_the_api_sends_what_the_client_reads(view: Any, model: type[BaseModel]) -> None:
+    """Every key that the client knows is declared by the API."""
+    assert view.__required_keys__ | view.__optional_keys__ <= set(model.model_fields)
+
+
+@pytest.mark.parametrize("view,model", PAIRS, ids=lambda one: one.__name__)
+def test_the_client_knows_what_may_be_null(view: Any, model: type[BaseModel]) -> None:
+    """A field that the API may leave null is read as one that may be."""
+    nullable = {name for name, field in model.model_fields.items() if NoneType in get_args(field.annotation)}
+    strict = {name for name, kind in get_type_hints(view).items() if NoneType not in get_args(kind)}
+
+    assert not nullable & strict
