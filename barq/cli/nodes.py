@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from barq.views import NodeView
 
-_HEADERS = ("NODE", "KIND", "STATE", "DRAW", "MAY DRAW", "GPUS USED", "CAP", "MINERS", "REPORT", "ALARMS")
-_RIGHT = frozenset({"DRAW", "MAY DRAW", "GPUS USED", "CAP", "MINERS"})
+_HEADERS = ("NODE", "KIND", "STATE", "DRAW", "ALLOWED", "GPUS", "CAP", "MINERS", "REPORT", "ALARMS")
+_RIGHT = frozenset({"DRAW", "ALLOWED", "GPUS", "CAP", "MINERS"})
 _STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red"}
 
 
@@ -63,4 +63,4 @@ def _caps(node: NodeView) -> str:
     if not caps_w:
         return NOTHING
     lowest, highest = format_power(caps_w[0]), format_power(caps_w[-1])
-    return lowest if lowest == highest else f"{lowest} to {highest}"
+    return lowest if lowest == highest else f"{lowest}-{highest}"

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from itertools import zip_longest
 from typing import Final
 
 import typer
@@ -18,6 +19,7 @@ import typer
 from barq.errors import InvalidInput
 
 _GAP: Final = "  "
+_LEAST_LAST_WIDTH: Final = 24
 
 
 class Format(Enum):
@@ -71,9 +73,7 @@ def say(text: str) -> None:
 
 def plain_lines(table: Table) -> list[str]:
     """Return a table as aligned columns without colour; the last column is as long as it is."""
-    rows = [[_printable(cell) for cell in row] for row in table.rows]
-    lines = [list(table.headers), *rows] if table.headers else rows
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    lines, widths = _cells(table), _widths(table)
     right = [header in table.right for header in table.headers] or [False] * len(widths)
     return [
         _GAP.join(
@@ -100,17 +100,32 @@ def _echo_lines(lines: Iterable[str]) -> None:
 
 
 def _print_rich(table: Table) -> None:
+    """Draw a table; only its last column is folded, and nothing is cut, however narrow the terminal is."""
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    drawn = RichTable(box=None, show_header=bool(table.headers), pad_edge=False, padding=(0, 2, 0, 0))
-    for index in range(len(table.rows[0])):
-        header = table.headers[index] if table.headers else ""
-        drawn.add_column(Text(header), justify="right" if header in table.right else "left", overflow="fold")
-    for row in table.rows:
-        drawn.add_row(*(Text(_printable(cell), style=table.styles.get(cell, "")) for cell in row))
-    Console(file=sys.stdout).print(drawn)
+    console, widths = Console(file=sys.stdout), _widths(table)
+    before_last = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+    widths[-1] = min(widths[-1], max(console.width - before_last, _LEAST_LAST_WIDTH))
+    console.width = before_last + widths[-1]
+    drawn = RichTable.grid(padding=(0, len(_GAP), 0, 0))
+    for width, header in zip_longest(widths, table.headers):
+        drawn.add_column(justify="right" if header in table.right else "left", overflow="fold", width=width)
+    for index, line in enumerate(_cells(table)):
+        header_style = "bold" if table.headers and index == 0 else ""
+        drawn.add_row(*(Text(cell, style=header_style or table.styles.get(cell, "")) for cell in line))
+    console.print(drawn)
+
+
+def _cells(table: Table) -> list[list[str]]:
+    """Return what is printed line by line, the headers first if there are any."""
+    headers = [list(table.headers)] if table.headers else []
+    return headers + [[_printable(cell) for cell in row] for row in table.rows]
+
+
+def _widths(table: Table) -> list[int]:
+    return [max(map(len, column)) for column in zip(*_cells(table), strict=True)]
 
 
 def _printable(text: str) -> str:

@@ -22,15 +22,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def drawn(monkeypatch: pytest.MonkeyPatch, **environ: str) -> str:
-    """What a terminal of 80 columns gets."""
+def drawn(monkeypatch: pytest.MonkeyPatch, table: Table = JOBS, **environ: str) -> str:
+    """What a terminal gets, 80 columns wide if not told otherwise."""
     for name in ("NO_COLOR", "FORCE_COLOR"):
         monkeypatch.delenv(name, raising=False)
     for name, value in {"TERM": "xterm-256color", "COLUMNS": "80", **environ}.items():
         monkeypatch.setenv(name, value)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", terminal := Terminal())
-        show(JOBS)
+        show(table)
     return terminal.getvalue()
 
 
@@ -53,6 +53,18 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert "\x1b[32m" not in text
     assert "RUNNING" in text
+
+
+def test_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a narrow terminal the last column is folded, and all words are still there."""
+    reason = "(needs 4.2 kW, 1.1 kW are free until 14:00)"
+    long = Table(headers=("ID", "NAME", "REASON"), rows=[("demo-1", "a-name-of-some-length", reason)])
+
+    lines = drawn(monkeypatch, long, COLUMNS="30", NO_COLOR="1").splitlines()
+
+    assert len(lines) == 3
+    assert "demo-1  a-name-of-some-length  (needs 4.2 kW" in lines[1]
+    assert " ".join(" ".join(lines[1:]).split()) == f"demo-1 a-name-of-some-length {reason}"
 
 
 def test_columns_are_aligned() -> None:
