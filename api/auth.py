@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final
 
 from anyio.to_thread import run_sync
@@ -12,44 +13,43 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import store_unavailable, unauthorized
 from scheduler.errors import StoreError
+from scheduler.store.desk import Desk
+from scheduler.store.views import TokenView
 
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Served to everybody, for they say nothing of the site's work."""
-MAX_TOKEN: Final = 512
+SITE_TOKEN: Final = "site"  # noqa: S105 - a name
+"""What the token that a site makes for itself is called."""
+_MAX_CHARACTERS: Final = 512
 
-TokenHolder = Callable[[str], str | None]
-"""From a token's SHA-256 (hex) to the name it was given, None if the site does not know it. May block."""
+TokenFinder = Callable[[str], TokenView | None]
+"""Whose token a text is, None if the site does not know it. May block."""
 
 
 class Authentication:
     """Lets requests with a known token through, and puts its name into `scope["state"]["person"]`."""
 
-    def __init__(self, app: ASGIApp, *, holder: TokenHolder) -> None:
+    def __init__(self, app: ASGIApp, *, find: TokenFinder) -> None:
         self._app = app
-        self._holder = holder
+        self._find = find
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or answer 401."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        token = bearer_token(Headers(scope=scope))
+        text = bearer_token(Headers(scope=scope))
         try:
-            person = await run_sync(self._holder, token_hash(token)) if token else None
+            token = await run_sync(self._find, text) if text else None
         except StoreError as error:
             await store_unavailable(error)(scope, receive, send)
             return
-        if person is None:
-            detail = "this site does not know the token" if token else "the request carries no bearer token"
+        if token is None:
+            detail = "this site does not know the token" if text else "the request carries no bearer token"
             await unauthorized(detail)(scope, receive, send)
             return
-        scope.setdefault("state", {})["person"] = person
+        scope.setdefault("state", {})["person"] = token.name
         await self._app(scope, receive, send)
-
-
-def token_hash(token: str) -> str:
-    """What the site keeps of a token: its SHA-256 in hex."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -57,6 +57,30 @@ def bearer_token(headers: Headers) -> str | None:
     given = headers.getlist("authorization")
     if len(given) != 1:
         return None
-    scheme, _, token = given[0].partition(" ")
-    token = token.strip()
-    return token if scheme.lower() == "bearer" and 0 < len(token) <= MAX_TOKEN else None
+    scheme, _, text = given[0].partition(" ")
+    text = text.strip()
+    return text if scheme.lower() == "bearer" and 0 < len(text) <= _MAX_CHARACTERS else None
+
+
+def ensure_site_token(desk: Desk, file: Path) -> None:
+    """Leave a token that the site knows in `file` (mode 0600): the one that is there, else a new one.
+
+    Raises `StoreError`, and OSError if the file cannot be written.
+    """
+    if file.exists() and desk.find_token(file.read_text("utf-8").strip()) is not None:
+        return
+    desk.revoke_token(SITE_TOKEN)
+    text = desk.create_token(SITE_TOKEN, "admin")
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    with open(temporary, "w", encoding="utf-8", opener=_private) as stream:
+        stream.write(f"{text}\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(file)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner only, even if a file of that name was left there for others to read."""
+    descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return descriptor

@@ -6,11 +6,11 @@ store that does not answer, a bug) is turned into the same form here, and says n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from barq import refusal
 from barq.request import FIELD_NAMES
 from scheduler.errors import StoreError
+from scheduler.store import refusals as store
 
 PROBLEM_JSON: Final = "application/problem+json"
 MAX_ERRORS: Final = 20
@@ -33,7 +34,8 @@ _CODES: Final = {
     413: "body_too_large",
     422: "invalid_field",
 }
-log = structlog.get_logger(__name__)
+_STORE_STATUSES: Final = {"job_not_found": 404, "limit_not_found": 404, "refused_final": 409}
+log = logging.getLogger(__name__)
 
 
 class FieldError(BaseModel):
@@ -135,14 +137,14 @@ def unauthorized(detail: str) -> Response:
 
 def store_unavailable(error: StoreError) -> Response:
     """The answer while the database cannot be used. What exactly is wrong is in the log, not in the answer."""
-    log.error("store_unavailable", error=str(error))
+    log.error("the database cannot be used: %s", error)
     detail, remedy = "the site cannot reach its database", "try again in a moment"
     return answer(problem(503, "store_unavailable", detail, remedy=remedy), {"Retry-After": "2"})
 
 
 def install(app: FastAPI) -> None:
     """Have `app` answer every error with a problem."""
-    for kind in (Refused, RequestValidationError, HTTPException, StoreError, Exception):
+    for kind in (Refused, store.Refused, RequestValidationError, HTTPException, StoreError, Exception):
         app.add_exception_handler(kind, _told)
 
 
@@ -154,6 +156,8 @@ async def _told(request: Request, error: Exception) -> Response:
             return _invalid(error)
         case HTTPException():
             return _http(request, error)
+        case store.Refused():
+            return answer(_refused_by_store(error))
         case StoreError():
             return store_unavailable(error)
         case _:
@@ -179,6 +183,16 @@ def _invalid(error: RequestValidationError) -> Response:
     )
 
 
+def _refused_by_store(error: store.Refused) -> Problem:
+    """The store says what is so and, after a semicolon, what to do."""
+    detail, _, remedy = str(error).partition("; ")
+    if isinstance(error, store.InvalidField):
+        shown = refusal.shown(error.value)
+        detail = f"{error.field} = {shown} is refused"
+        return problem(422, error.code, detail, field=error.field, value=shown, remedy=error.remedy)
+    return problem(_STORE_STATUSES.get(error.code, 422), error.code, detail, remedy=remedy or None)
+
+
 def _within(details: Mapping[str, Any]) -> Mapping[str, Any]:
     """The details without the first step of their path, which says only "body" or "query"."""
     if details["type"] == "json_invalid":
@@ -194,5 +208,5 @@ def _http(request: Request, error: HTTPException) -> Response:
 
 def _unforeseen(request: Request, error: Exception) -> Response:
     """A bug. The server logs its trace, for it gets the exception too; the answer tells nothing of the inside."""
-    log.error("unforeseen_error", path=request.url.path, error=type(error).__name__)
+    log.error("%s failed with %s", ascii(request.url.path), type(error).__name__)
     return answer(problem(500, "internal", "the API failed", remedy="look into the log of the API"))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from pathlib import Path
 
-import structlog
-
-log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Waker:
@@ -24,9 +23,9 @@ class Waker:
         except BlockingIOError:
             return  # the door is being knocked on so often that it is open already
         except (FileNotFoundError, ConnectionRefusedError):
-            log.info("scheduler_not_listening", socket=str(self._path))
+            log.info("nobody listens at %s; the scheduler will look by itself", self._path)
         except OSError as error:
-            log.warning("wake_failed", socket=str(self._path), error=str(error))
+            log.warning("%s: the scheduler cannot be woken: %s", self._path, error)
 
     def _knock(self) -> None:
         """Name the socket through its open directory: its full path may be too long for the kernel."""

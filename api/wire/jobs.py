@@ -114,6 +114,17 @@ class JobFilter(Sent):
     after: str | None = Field(None, max_length=200, description="`next` of the page before")
 
 
+class EventQuery(Sent):
+    """Which events of a job to tell."""
+
+    model_config = ConfigDict(strict=False)  # a query is text
+
+    after: int | None = Field(
+        None, ge=0, lt=2**63, description="Only those after this `seq`, from the oldest"
+    )
+    limit: int = Field(1000, ge=1, le=MAX_PAGE, description="Without `after`, the newest of them")
+
+
 class LogQuery(Sent):
     """Which part of a log to read."""
 

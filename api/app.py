@@ -1,0 +1,69 @@
+"""Puts the API of one site together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import APIRouter, FastAPI
+
+import barq
+from api import problems
+from api.auth import Authentication, ensure_site_token
+from api.body_limit import BodyLimit
+from api.context import Context
+from api.openapi import describe, errors
+from api.routes import health, job_history, jobs, nodes, power, summary
+from api.settings import Settings
+from api.wake import Waker
+from scheduler.store.database import migrate, open_database
+from scheduler.store.desk import Desk
+
+DESCRIPTION = """\
+Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
+ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`.
+Each error is an `application/problem+json` with a stable `code`.
+"""
+
+
+def create_app(state: Path | Settings) -> FastAPI:
+    """The API of the site whose state directory, or whose settings, these are; ready to serve.
+
+    Brings the database's schema up to date and leaves a token in the token file. Raises `SettingsError`,
+    `StoreError` and OSError.
+    """
+    settings = state if isinstance(state, Settings) else Settings.of_state(state)
+    engine = open_database(settings.database)
+    migrate(engine)
+    desk = Desk(engine, site=settings.site)
+    ensure_site_token(desk, settings.token_file)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        engine.dispose()
+
+    app = FastAPI(
+        title="Barq",
+        version=barq.__version__,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,  # its page would be fetched from the network
+        redoc_url=None,
+    )
+    app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
+    _add_routes(app)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(Authentication, find=desk.find_token)  # added last = asked first
+    problems.install(app)
+    describe(app)
+    return app
+
+
+def _add_routes(app: FastAPI) -> None:
+    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 503))
+    for part in (jobs, job_history, nodes, power, summary):
+        v1.include_router(part.router)
+    app.include_router(v1)
+    app.include_router(health.router)

@@ -1,0 +1,35 @@
+"""What the API needs to know of its site."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from scheduler.settings import load_site
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Where a site keeps its state, and what it is called. `database` is a URL or the path of a SQLite file."""
+
+    site: str  #: prefix of job ids
+    state_dir: Path  #: absolute, so that job files mean the same in every process
+    database: str | Path
+
+    @classmethod
+    def of_state(cls, state_dir: Path) -> Self:
+        """The settings of the site whose state is in `state_dir`. Raises `SettingsError`."""
+        directory = state_dir.expanduser().absolute()
+        site = load_site(directory / "site.yaml")
+        return cls(site=site.name, state_dir=directory, database=directory / "barq.db")
+
+    @property
+    def run_dir(self) -> Path:
+        """Sockets and addresses of the processes of the site."""
+        return self.state_dir / "run"
+
+    @property
+    def token_file(self) -> Path:
+        """The site's own token in clear text, readable by its owner only."""
+        return self.state_dir / "token"
