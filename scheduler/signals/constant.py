@@ -1,12 +1,14 @@
-"""A standing limit from a contract: always the same, until the site file changes.
+"""A limit that never changes: a grid contract, the rating of a transformer.
 
 In the site file:
 
     signals:
       - type: constant
-        name: grid-contract      # how it is named wherever the limit is shown
-        limit_w: 12000           # W at the site meter
-        provenance: "connection agreement, feeder 4"
+        name: grid-contract
+        limit_w: 12000              # at the site meter
+        provenance: "connection agreement 2026/17, clause 4"   # shown to whoever asks why
+
+It stands from the beginning of time and is never stale. Other sources can only lower it.
 """
 
 from __future__ import annotations
@@ -16,49 +18,42 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from scheduler.core.envelope import Envelope, Segment
-from scheduler.errors import SettingsError
+from scheduler.signals import Options, read_options
 
-_ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
-
-
-class Options(BaseModel):
-    """What the site file says of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    limit_w: float = Field(ge=0, le=1e10, allow_inf_nan=False)
-    provenance: str = ""
+ALWAYS = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class ConstantLimit:
-    """Answers with the same envelope, always fresh."""
+class ConstantOptions(Options):
+    """What the site file says."""
 
-    def __init__(self, name: str, options: Options, *, reaction_s: float) -> None:
+    limit_w: float = Field(ge=0)
+    provenance: str = "standing limit"
+
+
+class Constant:
+    """The same envelope at every reading."""
+
+    def __init__(self, name: str, options: ConstantOptions, *, reaction_s: float) -> None:
         self.name = name
         self._options = options
         self._reaction_s = reaction_s
 
     async def read(self, at: datetime) -> Envelope:
-        """The envelope as known at `at`."""
-        segment = Segment(
-            starts_at=_ALWAYS, limit_w=self._options.limit_w, provenance=self._options.provenance
-        )
+        """The limit."""
+        options = self._options
         return Envelope(
             source=self.name,
-            issued_at=_ALWAYS,
+            issued_at=ALWAYS,
             read_at=at,
             reaction_s=self._reaction_s,
-            segments=(segment,),
+            segments=(Segment(starts_at=ALWAYS, limit_w=options.limit_w, provenance=options.provenance),),
         )
 
 
-def open_source(name: str, options: Mapping[str, Any], *, base: Path, reaction_s: float) -> ConstantLimit:
+def open_source(name: str, options: Mapping[str, Any], *, base: Path, reaction_s: float) -> Constant:
     """The source that the site file describes. Raises `SettingsError`."""
-    del base  # it reads no file
-    try:
-        return ConstantLimit(name, Options.model_validate(options), reaction_s=reaction_s)
-    except ValidationError as error:
-        raise SettingsError(f"signals.{name}: {error.errors(include_url=False)[0]['msg']}") from error
+    del base
+    return Constant(name, read_options(ConstantOptions, name, options), reaction_s=reaction_s)
