@@ -1,0 +1,238 @@
+"""`barq up`: start a site on this machine, and say where it is."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+import barq
+from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
+from barq.cli.options import JsonOption, QuietOption
+from barq.cli.output import chosen_format, emit, say
+from barq.errors import BarqError, InvalidInput, Refused
+from barq.location import state_dir
+from barq.site.files import SiteFiles, exclusive, is_held, read_json
+from barq.site.parts import KEEPER
+from barq.site.processes import spawn
+from barq.site.stopping import read_processes
+
+if TYPE_CHECKING:
+    from scheduler.settings import Site
+    from scheduler.store.desk import Desk
+
+DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
+READY_WITHIN_S = 90.0
+TOO_MANY_RESTARTS = 5  #: of one part before the site was ever ready: it will not get better
+ASK_EVERY_S = 0.2
+LOG_LINES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A site that is ready."""
+
+    api_url: str
+    token_file: Path
+    is_new: bool  #: False: it was up already
+
+
+def up(
+    site: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SITE.yaml", help="Site file; else that of the last time, else two simulated nodes."
+        ),
+    ] = None,
+    *,
+    state: StateOption = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 = a free one.")] = 0,
+    foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C or SIGTERM.")] = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Start a site on this machine, or say where it is when it is up already."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    directory = (state or state_dir(os.environ)).expanduser().resolve()
+    running = start_site(site, directory, port=port)
+    value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
+    if not running.is_new:
+        say("the site is up already")
+    blocks = [f"API:   {running.api_url}", f"Token: {running.token_file}"]
+    emit(form, value=value, ids=[running.api_url], blocks=lambda: blocks)
+    if foreground:
+        _stay(directory)
+
+
+def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running:
+    """Start the site in `state`, and return when it is ready. Does nothing to one that is up already.
+
+    Raises InvalidInput for a site file that makes no sense, BarqError with the log of what failed.
+    """
+    files = SiteFiles(state.resolve())
+    files.create()
+    with exclusive(files.command_lock, wait=True):
+        is_new = not is_held(files.keeper_lock)
+        if is_new:
+            _prepare(files, site_file)
+            _start_keeper(files, port)
+        try:
+            api_url = _wait_until_ready(files)
+        except (BarqError, KeyboardInterrupt):
+            if is_new:
+                say("the site did not come up: what started is ended again")
+                end_site(files, grace_s=GRACE_S)
+            raise
+    return Running(api_url=api_url, token_file=files.token, is_new=is_new)
+
+
+# -- before the start --------------------------------------------------------------------------------------------------
+
+
+def _prepare(files: SiteFiles, site_file: Path | None) -> None:
+    """Put the site file, the groups, the database and the token in their places."""
+    from scheduler.store.database import migrate, open_database
+    from scheduler.store.desk import Desk
+
+    text, site = _read_site(files, site_file)
+    if (
+        files.site_file.exists()
+        and files.site_file.read_text(encoding="utf-8") != text
+        and read_processes(files)
+    ):
+        raise Refused(
+            "a site with another site file runs here without its keeper", remedy="end it first: `barq down`"
+        )
+    files.site_file.write_text(text, encoding="utf-8")
+    for group_id in set(files.group_ids()) - set(site.groups()):
+        (files.groups / group_id / "group.json").unlink()
+    site.write_groups(files.state)
+    engine = open_database(files.database)
+    migrate(engine)
+    _make_token(files, Desk(engine, site=site.name))
+    engine.dispose()
+
+
+def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
+    from scheduler.errors import SettingsError
+    from scheduler.settings import load_site
+
+    path = site_file or (files.site_file if files.site_file.exists() else DEFAULT_SITE)
+    try:
+        return path.read_text(encoding="utf-8"), load_site(path)
+    except FileNotFoundError as error:
+        raise InvalidInput(
+            f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/"
+        ) from error
+    except SettingsError as error:
+        raise InvalidInput(str(error)) from error
+
+
+def _make_token(files: SiteFiles, desk: Desk) -> None:
+    """Make the operator's token, unless the one in its file is still good. The database keeps its hash only."""
+    if files.token.exists() and desk.find_token(files.token.read_text(encoding="ascii").strip()) is not None:
+        return
+    desk.revoke_token("operator")
+    files.token.unlink(missing_ok=True)
+    descriptor = os.open(files.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(desk.create_token("operator", "operator") + "\n")
+
+
+def _start_keeper(files: SiteFiles, port: int) -> None:
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "barq.cli.keeper",
+        "--state",
+        str(files.state),
+        "--port",
+        str(port),
+    ]
+    keeper = spawn(command, log=files.log(KEEPER), environment=_environment())
+    deadline_s = time.monotonic() + 10.0
+    while read_processes(files).get(KEEPER) != keeper:
+        if not keeper.is_alive() or time.monotonic() > deadline_s:
+            raise _failed(files, "the keeper did not start", KEEPER)
+        time.sleep(0.05)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with our Python first: a job that says `python` means the one that has what it needs."""
+    binaries = str(Path(sys.executable).parent)
+    paths = [path for path in os.environ.get("PATH", os.defpath).split(os.pathsep) if path != binaries]
+    return dict(os.environ) | {"PATH": os.pathsep.join([binaries, *paths])}
+
+
+# -- until it is ready -------------------------------------------------------------------------------------------------
+
+
+def _wait_until_ready(files: SiteFiles) -> str:
+    """The address of the API, once it says that the site is ready."""
+    import httpx
+
+    deadline_s, told = time.monotonic() + READY_WITHIN_S, ""
+    with httpx.Client(timeout=5.0, trust_env=False) as http:
+        while True:
+            ready, news = _ask(http, api_url := str(read_json(files.address).get("api_url", "")))
+            if ready:
+                return api_url
+            if news != told:
+                say(f"starting: {news}")
+                told = news
+            _check_progress(files, is_late=time.monotonic() > deadline_s)
+            time.sleep(ASK_EVERY_S)
+
+
+def _ask(http: Any, api_url: str) -> tuple[bool, str]:  # noqa: ANN401 - httpx is imported only when it is used
+    """Whether the site is ready, and if not, what is missing."""
+    import httpx
+
+    try:
+        answer = http.get(f"{api_url}/readyz")
+    except httpx.HTTPError:
+        return False, "processes"
+    if answer.is_success:
+        return True, ""
+    try:
+        return False, str(answer.json()["detail"])
+    except (ValueError, LookupError, TypeError):
+        return False, f"the API answers {answer.status_code}"
+
+
+def _check_progress(files: SiteFiles, *, is_late: bool) -> None:
+    """Show the log of what failed and raise BarqError, when waiting any longer is of no use."""
+    if not is_held(files.keeper_lock):
+        raise _failed(files, "the keeper ended", KEEPER)
+    restarts = {name: int(count) for name, count in read_json(files.restarts).items() if count}
+    worst = max(restarts, key=lambda name: restarts[name], default=None)
+    if worst and restarts[worst] >= TOO_MANY_RESTARTS:
+        raise _failed(files, f"{worst} ended {restarts[worst]} times", worst)
+    if is_late:
+        raise _failed(files, f"the site was not ready within {READY_WITHIN_S:g} s", *restarts, KEEPER)
+
+
+def _failed(files: SiteFiles, message: str, *names: str) -> BarqError:
+    """The error to raise, once a person was shown the ends of these logs."""
+    for name in names:
+        path = files.log(name)
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.exists() else []
+        say("\n".join([f"--- the end of {path}", *(f"    {line}" for line in lines[-LOG_LINES:])]))
+    return BarqError(message, remedy=f"look into {files.logs}")
+
+
+def _stay(state: Path) -> None:
+    """Wait for Ctrl-C or SIGTERM, then end the site."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        say("stopping")
+    stop_site(state)
