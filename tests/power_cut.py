@@ -31,7 +31,8 @@ class PowerCutAfter:
 
     def __enter__(self) -> Self:
         fsync = os.fsync
-        for owner, name in ((Path, "mkdir"), (Path, "rename"), (Path, "replace")):
+        changes = [(Path, "mkdir"), (Path, "rename"), (Path, "replace"), (os, "unlink"), (os, "rmdir")]
+        for owner, name in changes:
             self._patches.setattr(owner, name, self._counted(getattr(owner, name)))
         self._patches.setattr(os, "fsync", self._counted(lambda fd: self._flush(fsync, fd)))
         return self

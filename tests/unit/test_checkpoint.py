@@ -356,15 +356,43 @@ def test_a_power_cut_at_any_moment_of_a_commit_leaves_a_commit(tmp_path: Path) -
     pytest.fail("a commit should not take a hundred calls")
 
 
+def test_the_name_is_given_last_and_is_on_disk_before_anybody_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shards, manifest, its name; then the name of the commit; then the directory that holds that name."""
+    done: list[str] = []
+    rename = Path.rename
+
+    def noted(path: Path, target: Path) -> Path:
+        done.append(f"rename to {target.name}")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", noted)
+    monkeypatch.setattr(os, "fsync", lambda fd: done.append(Path(f"/proc/self/fd/{fd}").readlink().name))
+    commit(tmp_path, 1, shards={"a": b"1", "b": b"2"})
+
+    staging = "step-000000001.tmp-a1"
+    assert [name for name in done if "manifest" not in name] == [
+        "a",
+        "b",
+        staging,
+        "rename to step-000000001",
+        tmp_path.name,
+    ]
+    assert "manifest" in done[2]
+
+
 def test_a_power_cut_at_any_moment_of_deleting_leaves_no_damage(tmp_path: Path) -> None:
     """A half-deleted commit is rubbish, not a damaged checkpoint that somebody has to look into."""
     for step in range(1, 5):
         commit(tmp_path / "whole", step)
-    for calls in range(3):
+    for calls in range(8):
         directory = tmp_path / str(calls)
         shutil.copytree(tmp_path / "whole", directory)
-        with PowerCutAfter(calls, directory):
+        with PowerCutAfter(calls, directory) as cut:
             prune(directory)
-        assert newest_verified(directory)[1] == []
+        assert cut.happened
+        for left in directory.glob("step-*[0-9]"):
+            verify(left)
         prune(directory, attempt="next")
         assert names(directory) == ["step-000000003", "step-000000004"]
