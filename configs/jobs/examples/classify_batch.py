@@ -85,7 +85,6 @@ def main() -> None:
     arguments = parser.parse_args()
 
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(mode=True)
     torch.manual_seed(arguments.seed)
     out = output_dir(arguments.out, "classify_batch")
     job = Job.from_environment(checkpoint_dir=out / "checkpoints")
