@@ -253,6 +253,8 @@ def _verifies(path: Path) -> bool:
 def _delete_commit(path: Path) -> None:
     """Take the name away first, so that a crash half-way leaves rubbish and not a damaged commit."""
     rubbish = path.with_name(path.name + _DELETING)
+    if rubbish.exists():
+        shutil.rmtree(rubbish)
     path.rename(rubbish)
     shutil.rmtree(rubbish)
 

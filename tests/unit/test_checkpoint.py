@@ -331,6 +331,18 @@ def test_half_written_commits_of_former_attempts_are_cleared_away(tmp_path: Path
     assert names(tmp_path) == ["mine.tmp-a1", "step-000000005.tmp-a2"]
 
 
+def test_a_deletion_that_was_cut_off_does_not_stop_the_next(tmp_path: Path) -> None:
+    """Its rubbish goes when the same step is deleted again."""
+    rubbish = tmp_path / "step-000000001.tmp-deleting"
+    rubbish.mkdir()
+    (rubbish / "half").write_bytes(b"")
+    for step in range(1, 4):
+        commit(tmp_path, step)
+    prune(tmp_path)
+
+    assert names(tmp_path) == ["step-000000002", "step-000000003"]
+
+
 def test_keeping_none_is_refused(tmp_path: Path) -> None:
     """There is always a commit to go back to."""
     with pytest.raises(ContractError, match="keep=0"):
