@@ -1,0 +1,155 @@
+"""The directory in which a guard and the supervisor of one attempt leave each other word.
+
+    launch.json         guard, once: all that the supervisor needs
+    desired.json        guard: the phase that the attempt should be in
+    supervisor.pid      supervisor, once: who it is. Whoever makes it first owns the attempt, so that none starts twice
+    facts.json          supervisor: what it saw
+    control/ status/    the job contract: pause.json of the supervisor, status.json of the job
+    supervisor.log      what the supervisor itself has to say
+
+Each file is replaced whole. The directory outlives the guard: a new one adopts what it finds.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from barq.contract import write_atomically
+from scheduler.core.jobs import Phase
+from scheduler.core.orders import AttemptFacts, AttemptOrder
+from workers.processes import ProcessId
+from workers.wire import decode, encode
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launching:
+    """What a supervisor needs to start and look after one attempt."""
+
+    order: AttemptOrder
+    guard_lock: str  #: held by the guard while it lives
+    orphan_s: float  #: without a guard for this long, a job above tier 0 is suspended
+    suspend_patience_s: float  #: a job that does not hold by itself within this is frozen
+    legacy_after_s: float = 3.0  #: a job that says nothing for this long is taken to be running
+    visible_devices: str = ""  #: for CUDA_VISIBLE_DEVICES
+    nice: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instruction:
+    """What the guard wants of the attempt; a later `seq` wins. The deadline is on CLOCK_BOOTTIME."""
+
+    seq: int
+    phase: Phase
+    reason: str = ""
+    deadline_boottime_s: float | None = None  #: of SAVE_EXIT: killed then
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Who supervises the attempt, in which boot of the host."""
+
+    process: ProcessId
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FactsFile:
+    """What the supervisor saw, and what a guard needs to clean up after it."""
+
+    facts: AttemptFacts
+    job: ProcessId | None = None  #: the job's first process; its session has the same number
+    notes: tuple[str, ...] = ()  #: what is odd about this job, for people
+    is_final: bool = False  #: nothing will change any more
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFiles:
+    """The directory of one attempt."""
+
+    path: Path
+
+    @property
+    def control_dir(self) -> Path:
+        """Where pause.json lies."""
+        return self.path / "control"
+
+    @property
+    def status_dir(self) -> Path:
+        """Where the job says how it is."""
+        return self.path / "status"
+
+    @property
+    def facts_path(self) -> Path:
+        """What changes whenever the supervisor has news."""
+        return self.path / "facts.json"
+
+    @property
+    def log_path(self) -> Path:
+        """The supervisor's own words."""
+        return self.path / "supervisor.log"
+
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a supervisor was ever started here."""
+        return self._claim_path.exists()
+
+    def create(self, launching: Launching) -> None:
+        """Make the directory. Raises OSError; creating it again is harmless."""
+        self.control_dir.mkdir(parents=True, exist_ok=True)
+        self.status_dir.mkdir(exist_ok=True)
+        self._write("launch.json", launching)
+
+    def read_launching(self) -> Launching | None:
+        """What to launch, None if the guard died before it said so. Raises WireError, OSError."""
+        return self._read(Launching, "launch.json")
+
+    def write_desired(self, desired: Instruction) -> None:
+        """Leave word for the supervisor; the caller signals it. Raises OSError."""
+        self._write("desired.json", desired)
+
+    def read_desired(self) -> Instruction | None:
+        """The guard's newest word. Raises WireError, OSError."""
+        return self._read(Instruction, "desired.json")
+
+    def write_facts(self, facts: FactsFile) -> None:
+        """Leave word for the guard; final facts have reached the disk on return. Raises OSError."""
+        write_atomically(self.facts_path, encode(facts), durable=facts.is_final)
+
+    def read_facts(self) -> FactsFile | None:
+        """The supervisor's newest word. Raises WireError, OSError."""
+        return self._read(FactsFile, "facts.json")
+
+    def claim(self, claim: Claim) -> bool:
+        """Take the attempt for good; False if another supervisor ever had it. Raises OSError."""
+        draft = self.path / f".supervisor.{claim.process.pid}"
+        draft.write_bytes(encode(claim))
+        try:
+            os.link(draft, self._claim_path)
+        except FileExistsError:
+            return False
+        finally:
+            draft.unlink()
+        return True
+
+    def read_claim(self) -> Claim | None:
+        """Who supervises, None if nobody ever did. Raises WireError, OSError."""
+        return self._read(Claim, "supervisor.pid")
+
+    @property
+    def _claim_path(self) -> Path:
+        return self.path / "supervisor.pid"
+
+    def _write(self, name: str, value: object) -> None:
+        write_atomically(self.path / name, encode(value), durable=False)
+
+    def _read(self, kind: type[T], name: str) -> T | None:
+        try:
+            data = (self.path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        return decode(kind, data)

@@ -1,0 +1,79 @@
+"""What a supervisor knows of the checkpoints of its job: only what verified, and what had to be quarantined."""
+
+from __future__ import annotations
+
+import logging
+import selectors
+from pathlib import Path
+
+from workers.inspection import Findings, Inspection
+
+log = logging.getLogger("barq.supervisor")
+
+
+class Commits:
+    """Looks through one checkpoint directory, one look at a time, in a child process that reports to the selector."""
+
+    def __init__(self, checkpoint_dir: Path, selector: selectors.BaseSelector) -> None:
+        self._dir = checkpoint_dir
+        self._selector = selector
+        self._inspection: Inspection | None = None
+        self._checked: str | None = None
+        self.newest = Findings()  #: the newest commit that verified
+        self.quarantined: tuple[str, ...] = ()
+
+    @property
+    def is_looking(self) -> bool:
+        """Whether a look is in progress."""
+        return self._inspection is not None
+
+    def look_for_newest(self) -> None:
+        """Find the newest commit that verifies; damaged ones on the way are quarantined."""
+        self._stop()
+        if any(self._dir.glob("step-*")):
+            self._start(None)
+        else:
+            self.newest = Findings()  # nothing there: no need of a child to see that
+
+    def check(self, name: str) -> None:
+        """Verify the commit `name` that the job claims, once, unless a look is in progress."""
+        if self._inspection is None and name not in (self._checked, self._newest_name()):
+            self._checked = name
+            self._start(name)
+
+    def _start(self, only: str | None) -> None:
+        try:
+            inspection = Inspection(self._dir, only=only)
+        except OSError as error:
+            self._learn(Findings(error=f"cannot look through the checkpoints: {error}"))
+            return
+        self._inspection = inspection
+        self._selector.register(inspection.descriptor, selectors.EVENT_READ, self._on_news)
+
+    def _stop(self) -> None:
+        """Give up a look that nobody waits for any more."""
+        if self._inspection is not None:
+            self._selector.unregister(self._inspection.descriptor)
+            self._inspection.abandon()
+            self._inspection = None
+
+    def _on_news(self) -> None:
+        inspection = self._inspection
+        if inspection is None:
+            return
+        descriptor = inspection.descriptor
+        if inspection.advance():
+            self._selector.unregister(descriptor)
+            inspection.close()
+            self._inspection = None
+            self._learn(inspection.findings)
+
+    def _learn(self, findings: Findings) -> None:
+        self.quarantined += findings.quarantined
+        if findings.error is None:
+            self.newest = findings
+        else:
+            log.warning("%s", findings.error)
+
+    def _newest_name(self) -> str | None:
+        return None if self.newest.path is None else Path(self.newest.path).name

@@ -1,0 +1,93 @@
+"""Looking through checkpoints in a child process: hashing takes long, and the supervisor has deadlines to keep."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from barq.checkpoint import DamagedCheckpoint, newest_verified, verify
+from workers.parenthood import die_with_parent
+from workers.wire import WireError, decode, encode
+
+_CHUNK_BYTES = 65536
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a look at the checkpoints found; only what verified counts."""
+
+    step: int | None = None
+    path: str | None = None
+    quarantined: tuple[str, ...] = ()  #: each with what was wrong
+    error: str | None = None  #: why nothing is known
+
+
+class Inspection:
+    """One look in progress. Read `descriptor` until `advance` says that it is over; `findings` holds then."""
+
+    def __init__(self, checkpoint_dir: Path, *, only: str | None = None) -> None:
+        """Look for the newest verified commit, or at the one named `only`. Raises OSError if it cannot fork."""
+        self.descriptor, writer = os.pipe2(os.O_CLOEXEC)
+        self._received = b""
+        parent = os.getpid()
+        self._pid = os.fork()
+        if self._pid == 0:
+            _report(checkpoint_dir, only, writer, parent)
+        os.close(writer)
+
+    @property
+    def findings(self) -> Findings:
+        """What the child found out, once it is done."""
+        try:
+            return decode(Findings, self._received)
+        except WireError as error:
+            return Findings(error=f"looking through the checkpoints ended early: {error}")
+
+    def advance(self) -> bool:
+        """Take in what the child wrote, waiting for it; True when it is done."""
+        data = os.read(self.descriptor, _CHUNK_BYTES)
+        self._received += data
+        return not data
+
+    def close(self) -> None:
+        """Let go of the pipe."""
+        os.close(self.descriptor)
+
+    def abandon(self) -> None:
+        """End the look: nobody wants to know any more. Whoever reaps children buries it."""
+        os.kill(self._pid, signal.SIGKILL)
+        self.close()
+
+
+def look(checkpoint_dir: Path, only: str | None = None) -> Findings:
+    """The newest verified commit (damaged ones on the way are quarantined), or whether `only` verifies."""
+    try:
+        if only is not None:
+            return Findings(step=verify(checkpoint_dir / only).step, path=str(checkpoint_dir / only))
+        commit, quarantined = newest_verified(checkpoint_dir)
+    except DamagedCheckpoint as damage:
+        return Findings(error=str(damage))
+    except OSError as error:
+        return Findings(error=f"{checkpoint_dir}: cannot be read: {error}")
+    damaged = tuple(f"{item.name}: {item.why}" for item in quarantined)
+    if commit is None:
+        return Findings(quarantined=damaged)
+    return Findings(step=commit.step, path=str(commit.path), quarantined=damaged)
+
+
+def _report(checkpoint_dir: Path, only: str | None, writer: int, parent: int) -> None:
+    """The life of the child."""
+    code = 1
+    try:
+        for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
+            signal.signal(signum, signal.SIG_DFL)
+        signal.set_wakeup_fd(-1)
+        die_with_parent(parent)
+        data = encode(look(checkpoint_dir, only))
+        while data:
+            data = data[os.write(writer, data) :]
+        code = 0
+    finally:
+        os._exit(code)

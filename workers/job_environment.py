@@ -1,0 +1,60 @@
+"""What a job process finds in its environment: a clean one, what the job file says, and the contract above both."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from barq import contract
+from scheduler.core.orders import Rank
+from workers.attempt_files import AttemptFiles, Launching
+
+_INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "TMPDIR", "TZ", "USER")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def job_environment(
+    launching: Launching, files: AttemptFiles, *, resume_from: str, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """The whole environment of the job's first process. `python` is the one that the site itself runs on."""
+    launch = launching.order.launch
+    site_bin = str(Path(sys.executable).parent)
+    clean = {name: inherited[name] for name in _INHERITED if name in inherited}
+    clean["PATH"] = os.pathsep.join((site_bin, inherited.get("PATH") or _PATH))
+    clean["PYTHONUNBUFFERED"] = "1"  # so that its log can be followed
+    return clean | dict(launch.env) | _contract(launching, files, resume_from) | _gang(launching.order.rank)
+
+
+def _contract(launching: Launching, files: AttemptFiles, resume_from: str) -> dict[str, str]:
+    order, launch = launching.order, launching.order.launch
+    return {
+        contract.ENV_JOB_ID: order.job_id,
+        contract.ENV_ATTEMPT: str(order.number),
+        contract.ENV_RESTART_COUNT: str(order.number - 1),
+        contract.ENV_CHECKPOINT_DIR: launch.checkpoint_dir,
+        contract.ENV_CHECKPOINT_INTERVAL_S: f"{launch.checkpoint_interval_s:g}",
+        contract.ENV_CHECKPOINT_KEEP: str(launch.keep),
+        contract.ENV_RESUME_FROM: resume_from,
+        contract.ENV_CONTROL_DIR: str(files.control_dir),
+        contract.ENV_STATUS_DIR: str(files.status_dir),
+        contract.ENV_OUTPUT_DIR: launch.output_dir,
+        contract.ENV_PAUSE_SIGNAL: "SIGTERM",
+        contract.ENV_GRACE_S: f"{launch.grace_s:g}",
+        contract.ENV_EXIT_PAUSED: str(contract.EXIT_PAUSED),
+        "CUDA_VISIBLE_DEVICES": launching.visible_devices,
+    }
+
+
+def _gang(rank: Rank) -> dict[str, str]:
+    """What the members of a gang need to find each other; one alone needs nothing."""
+    if rank.nodes == 1:
+        return {}
+    return {
+        contract.ENV_MASTER_ADDR: rank.master_addr,
+        contract.ENV_MASTER_PORT: str(rank.master_port),
+        contract.ENV_RANK: str(rank.node_rank),
+        contract.ENV_WORLD_SIZE: str(rank.nodes),
+        contract.ENV_LOCAL_RANK: "0",
+    }

@@ -1,0 +1,82 @@
+"""The log of a job: what its processes print, over all its attempts, in files that stay small."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_FILES = 5
+
+
+class JobLog:
+    """Appends to `path`; a full file becomes `path.1`, that one `path.2`, and the oldest goes.
+
+    Several supervisors of one job may append at once: whoever finds the file full moves it, the others follow.
+    A disk that refuses costs log lines, never the job: they are counted and named once it accepts again.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = MAX_BYTES, files: int = MAX_FILES) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._files = files
+        self._descriptor: int | None = None
+        self.lost_bytes = 0
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        try:
+            self._append(data)
+        except OSError:
+            self.lost_bytes += len(data)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _append(self, data: bytes) -> None:
+        descriptor = self._open()
+        if os.fstat(descriptor).st_size >= self._max_bytes:
+            descriptor = self._rotated(descriptor)
+        if self.lost_bytes:
+            lost, self.lost_bytes = self.lost_bytes, 0
+            _write_all(descriptor, f"[barq: {lost} bytes of the log could not be written]\n".encode())
+        _write_all(descriptor, data)
+
+    def _open(self) -> int:
+        """The file that has the name now, which may not be the one of a moment ago."""
+        if self._descriptor is not None and not self._is_current(self._descriptor):
+            self.close()
+        if self._descriptor is None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+            self._descriptor = os.open(self._path, flags, 0o644)
+        return self._descriptor
+
+    def _rotated(self, descriptor: int) -> int:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)  # let go when the file is closed
+        if self._is_current(descriptor):
+            for number in range(self._files - 1, 0, -1):
+                older = self._name(number - 1)
+                if older.exists():
+                    older.replace(self._name(number))
+        self.close()
+        return self._open()
+
+    def _is_current(self, descriptor: int) -> bool:
+        try:
+            named = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(named, os.fstat(descriptor))
+
+    def _name(self, number: int) -> Path:
+        return self._path if number == 0 else self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

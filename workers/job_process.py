@@ -1,0 +1,163 @@
+"""The processes of one job: started in a session of their own, signalled, frozen, killed and reaped to the last one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from workers.parenthood import die_with_parent
+from workers.processes import ProcessId, ProcessStat, ProcessTable, ProcessTree, identify, read_stat
+
+_FREEZE_ROUNDS = 50
+_FREEZE_PAUSE_S = 0.002
+_RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGPIPE)
+
+
+class JobProcess:
+    """The job of this supervisor. Everything below this process that is not in its session belongs to it."""
+
+    def __init__(self) -> None:
+        self._tree = ProcessTree(ProcessId(pid=os.getpid(), start=_own_start()), ProcessTable())
+        self.main: ProcessId | None = None
+        self.exit_code: int | None = None
+        self.signal: int | None = None
+        self.is_over = False  #: the first process ended; others may be left
+
+    def start(
+        self,
+        command: Sequence[str],
+        *,
+        working_dir: str,
+        environment: Mapping[str, str],
+        output: int,
+        nice: int,
+    ) -> None:
+        """Start the first process; it dies with this one. Raises OSError, naming what could not be started."""
+        parent = os.getpid()
+
+        def prepare() -> None:
+            for signum in _RESET:
+                signal.signal(signum, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            die_with_parent(parent)
+            os.nice(nice)
+
+        started = subprocess.Popen(
+            list(command),
+            cwd=working_dir,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 - there is one thread here
+        )
+        started.returncode = 0  # reaped by `reap`, never by Popen
+        stat = read_stat(started.pid)  # a zombie at worst: only `reap` makes it vanish
+        self.main = None if stat is None else stat.id
+
+    def reap(self) -> None:
+        """Bury what has ended, and note how the first process did."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if self.main is not None and pid == self.main.pid:
+                self._note_end(status)
+
+    def members(self) -> list[ProcessStat]:
+        """Every living process of the job, read anew."""
+        self._tree.refresh(is_full=True)
+        return self._tree.members
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the job has spent since the first call; a cheap look."""
+        self._tree.refresh()
+        return self._tree.spent_s
+
+    def ask(self, *, is_contract: bool) -> None:
+        """Send SIGTERM to the launcher, and to nobody whom it would merely kill if the job speaks the contract.
+
+        The launcher is the first process, or, below shells that wait for one child, the first that handles the
+        signal. If none does, a job without the contract is told to end, each of its processes.
+        """
+        members = {stat.id.pid: stat for stat in self.members()}
+        launcher = self._launcher(members)
+        if launcher is not None:
+            _send(launcher, signal.SIGTERM)
+        elif not is_contract:
+            for pid in members:
+                _send(pid, signal.SIGTERM)
+
+    def freeze(self) -> None:
+        """Stop every process, and those that were forked meanwhile, until all stand still."""
+        for _ in range(_FREEZE_ROUNDS):
+            moving = [stat for stat in self.members() if not stat.is_stopped]
+            if not moving:
+                return
+            for stat in moving:
+                _send(stat.id.pid, signal.SIGSTOP)
+            time.sleep(_FREEZE_PAUSE_S)
+
+    def thaw(self) -> None:
+        """Let all go on."""
+        for stat in self.members():
+            _send(stat.id.pid, signal.SIGCONT)
+
+    def terminate(self) -> None:
+        """Tell what is left to end by itself."""
+        for stat in self.members():
+            _send(stat.id.pid, signal.SIGTERM)
+
+    def kill(self) -> bool:
+        """Kill what is left; True if nothing was. Call it, and `reap`, until then."""
+        members = self.members()
+        for stat in members:
+            _send(stat.id.pid, signal.SIGKILL)
+        return not members
+
+    def _launcher(self, members: Mapping[int, ProcessStat]) -> int | None:
+        pid = self.main.pid if self.main is not None and not self.is_over else None
+        while pid is not None and not handles_term(pid):
+            children = [stat.id.pid for stat in members.values() if stat.parent == pid]
+            pid = children[0] if len(children) == 1 else None
+        return pid
+
+    def _note_end(self, status: int) -> None:
+        self.is_over = True
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            self.signal = -code
+        else:
+            self.exit_code = code
+
+
+def handles_term(pid: int) -> bool:
+    """Whether a process has a handler for SIGTERM: without one the signal would end it."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
+    return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def _send(pid: int, signum: int) -> None:
+    """Signal a descendant. Its PID cannot have passed to another process before somebody here has reaped it."""
+    try:
+        os.kill(pid, signum)
+    except (ProcessLookupError, PermissionError):
+        return  # it ended, or became somebody else's by setuid: what is left shows in the next look
+
+
+def _own_start() -> int:
+    own = identify(os.getpid())
+    assert own is not None, "this process runs"  # noqa: S101 - true by being executed
+    return own.start

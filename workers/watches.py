@@ -1,0 +1,101 @@
+"""What a supervisor keeps an eye on: what the job says, whether it computes, whether there is still a guard."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from barq.contract import STATUS_FILE, ContractError, JobStatus, read_status
+from workers.job_process import JobProcess
+
+#: A held job polls and its helpers finish what they have begun; more CPU than this share of a core is work.
+COMPUTING_SHARE = 0.25
+COMPUTING_WINDOW_S = 1.0
+
+
+class StatusWatch:
+    """The newest sensible thing that the job said of itself. Nonsense is remembered as a complaint, no more."""
+
+    def __init__(self, status_dir: Path) -> None:
+        self._dir = status_dir
+        self._seen: tuple[int, int, int] | None = None
+        self.status: JobStatus | None = None
+        self.complaint: str | None = None
+
+    def look(self) -> None:
+        """Read status.json if it was replaced since the last look."""
+        seen = self._fingerprint()
+        if seen is None or seen == self._seen:
+            return
+        self._seen = seen
+        try:
+            self.status = read_status(self._dir) or self.status
+            self.complaint = None
+        except ContractError as error:
+            self.complaint = str(error)
+
+    def _fingerprint(self) -> tuple[int, int, int] | None:
+        try:
+            found = os.lstat(self._dir / STATUS_FILE)
+        except OSError:  # none yet; or the job took its directory away, which is its own loss
+            return None
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+class ComputingWatch:
+    """Whether the job uses the CPU in earnest: two windows in a row, so that a last effort does not count."""
+
+    def __init__(self, job: JobProcess) -> None:
+        self._job = job
+        self._since_s: float | None = None
+        self._spent_s = 0.0
+        self._busy_windows = 0
+
+    def rest(self) -> None:
+        """Forget what was seen: nobody asks now."""
+        self._since_s = None
+
+    def is_computing(self, now_s: float) -> bool:
+        """Ask this at every look while the job should hold."""
+        if self._since_s is None:
+            self._since_s, self._spent_s, self._busy_windows = now_s, self._job.cpu_s(), 0
+        elif now_s - self._since_s >= COMPUTING_WINDOW_S:
+            spent_s = self._job.cpu_s()
+            is_busy = (spent_s - self._spent_s) / (now_s - self._since_s) >= COMPUTING_SHARE
+            self._busy_windows = self._busy_windows + 1 if is_busy else 0
+            self._since_s, self._spent_s = now_s, spent_s
+        return self._busy_windows > 1
+
+
+class GuardWatch:
+    """Whether any guard lives: one holds the lock as long as it does."""
+
+    def __init__(self, lock: Path, orphan_s: float) -> None:
+        self._lock = lock
+        self._orphan_s = orphan_s
+        self._alone_since_s: float | None = None
+
+    def is_orphaned(self, now_s: float) -> bool:
+        """Whether at each look for the last `orphan_s` seconds no guard held the lock."""
+        if self._is_held():
+            self._alone_since_s = None
+            return False
+        if self._alone_since_s is None:
+            self._alone_since_s = now_s
+        return now_s - self._alone_since_s >= self._orphan_s
+
+    def _is_held(self) -> bool:
+        try:
+            descriptor = os.open(self._lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(
+                descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB
+            )  # shared: supervisors do not see each other
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(descriptor)
+        return False
