@@ -89,7 +89,7 @@ class RayCluster:
             self._keeping.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeping
-        self._fail_pending("the connection to the cluster is closed")
+        self._lose("the connection to the cluster is closed")
 
     # -- deliveries ------------------------------------------------------------------------------------------------
 

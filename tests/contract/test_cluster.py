@@ -1,0 +1,155 @@
+"""What every `Cluster` does, whether it goes through Ray or straight to the guards' sockets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+
+from scheduler.cluster import RayCluster
+from scheduler.core.orders import Fence, GuardReport
+from scheduler.ports import Cluster
+from scheduler.testing import DirectCluster
+from tests.our_ray import ray_environment, shared_ray
+from tests.stub_guard import Mood, StubGuard, order_for
+from tests.waiting import wait_until
+
+NAMES = ("node-1", "node-2")
+AWAIT_S = 30.0
+
+
+class Site:
+    """Two guards, and the cluster under test."""
+
+    def __init__(self, cluster: Cluster, guards: list[StubGuard]) -> None:
+        self.cluster = cluster
+        self.guards = {guard.group_id: guard for guard in guards}
+        self.reports: list[GuardReport] = []
+        cluster.listen(self.reports.append)
+
+    async def deliver(
+        self, *names: str, seq: int = 1, timeout_s: float = 5.0
+    ) -> dict[str, GuardReport | str]:
+        """Send each an order."""
+        orders = [order_for(name, seq=seq) for name in names]
+        return await self.cluster.deliver(orders, timeout_s=timeout_s)
+
+    def heard(self, name: str) -> list[int]:
+        """Versions of the reports that came unasked."""
+        return [report.version for report in self.reports if report.spec.group_id == name]
+
+    async def heard_from_all(self) -> None:
+        """Until every guard has reported: the cluster is up."""
+        await wait_until(lambda: all(self.heard(name) for name in self.guards), timeout_s=AWAIT_S)
+
+
+@pytest.fixture(params=["direct", "ray"])
+async def site(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Site]:
+    """A cluster of each kind, connected to two guards."""
+    async with AsyncExitStack() as stack:
+        if request.param == "ray":
+            ray = shared_ray(request.config)
+            ray_environment(ray, monkeypatch)
+            directories = [ray.group(name) for name in NAMES]
+            cluster: Cluster = await RayCluster.open(ray.head.address)
+        else:
+            directories = [_group(tmp_path, name) for name in NAMES]
+            cluster = DirectCluster(dict(zip(NAMES, directories, strict=True)))
+        guards = [await stack.enter_async_context(StubGuard(path)) for path in directories]
+        stack.push_async_callback(cluster.close)
+        made = Site(cluster, guards)
+        await made.heard_from_all()
+        yield made
+
+
+def _group(tmp_path: Path, name: str) -> Path:
+    path = tmp_path / ("long" * 30) / name
+    path.mkdir(parents=True)
+    return path
+
+
+async def test_an_accepted_order_comes_back_as_a_report(site: Site) -> None:
+    """Each guard gets its own order, and its report shows the new fence."""
+    answers = await site.deliver(*NAMES)
+    for name in NAMES:
+        report = answers[name]
+        assert isinstance(report, GuardReport), report
+        assert (report.spec.group_id, report.accepted) == (name, Fence(epoch=1, seq=1))
+        assert site.guards[name].orders == [order_for(name)]
+
+
+async def test_a_refused_order_comes_back_as_the_standing_report(site: Site) -> None:
+    """The fence of the answer tells the sender that it is too old."""
+    await site.deliver("node-1", seq=7)
+    answer = (await site.deliver("node-1", seq=3))["node-1"]
+    assert isinstance(answer, GuardReport)
+    assert answer.accepted == Fence(epoch=1, seq=7)
+
+
+async def test_a_guard_that_is_gone_is_told_by_a_reason_and_hinders_no_other(site: Site) -> None:
+    """One dead guard costs its own answer only."""
+    await site.guards["node-1"].vanish()
+    answers = await site.deliver(*NAMES)
+    assert isinstance(answers["node-1"], str)
+    assert "cannot be reached" in answers["node-1"]
+    assert isinstance(answers["node-2"], GuardReport)
+
+
+async def test_a_guard_that_hangs_is_given_up_at_the_deadline(site: Site) -> None:
+    """The deadline holds per group: the others have answered."""
+    site.guards["node-1"].mood = Mood.HANGS
+    async with asyncio.timeout(AWAIT_S):
+        answers = await site.deliver(*NAMES, timeout_s=0.5)
+    assert "did not answer within 0.5 s" in str(answers["node-1"])
+    assert isinstance(answers["node-2"], GuardReport)
+
+
+@pytest.mark.parametrize("mood", [Mood.CLOSES, Mood.RAVES])
+async def test_a_senseless_answer_is_a_reason_not_an_exception(site: Site, mood: Mood) -> None:
+    """Whatever a guard says, the loop goes on."""
+    site.guards["node-1"].mood = mood
+    answers = await site.deliver("node-1")
+    assert isinstance(answers["node-1"], str)
+    assert answers["node-1"]
+
+
+async def test_an_unknown_group_is_told_by_a_reason(site: Site) -> None:
+    """Nobody waits for a group that is not there."""
+    answers = await site.deliver("nowhere")
+    assert "nowhere" in str(answers["nowhere"])
+
+
+async def test_a_change_is_reported_unasked(site: Site) -> None:
+    """What happens at the edge reaches the listener without a question."""
+    await site.guards["node-2"].change()
+    newest = site.guards["node-2"].version
+    await wait_until(lambda: newest in site.heard("node-2"), timeout_s=AWAIT_S)
+
+
+async def test_reports_keep_coming_without_any_change(site: Site) -> None:
+    """Their draw is fresh, and silence means trouble."""
+    before = len(site.heard("node-1"))
+    await wait_until(lambda: len(site.heard("node-1")) >= before + 2, timeout_s=AWAIT_S)
+
+
+async def test_a_guard_that_starts_anew_is_heard_again(site: Site) -> None:
+    """Its versions begin again at a lower number."""
+    guard = site.guards["node-1"]
+    await guard.change()
+    await guard.vanish()
+    async with StubGuard(guard._path.parent, version=0):
+        await wait_until(lambda: 0 in site.heard("node-1"), timeout_s=AWAIT_S)
+
+
+async def test_closing_twice_is_harmless_and_ends_the_reports(site: Site) -> None:
+    """Nothing is heard afterwards, and an order gets a reason or its answer, never an exception."""
+    await site.cluster.close()
+    await site.cluster.close()
+    count = len(site.reports)
+    await site.guards["node-1"].change()
+    assert len(site.reports) == count
