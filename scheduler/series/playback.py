@@ -23,18 +23,50 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Playback:
-    """A trace that is played. `speed` is seconds of the trace per second; all other times are real ones."""
+class Track:
+    """What is played: steps in seconds from its start, and how long it is."""
 
-    source: str
     steps: tuple[Step, ...]  #: rising in time, the first at 0
-    length_s: float  #: of the trace
-    began_at: datetime
+    length_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How it is played. `speed` is seconds of the track per second; all other times are real ones."""
+
     speed: float = 1.0
     notice_s: float = 0.0  #: how far ahead a step is told
     reaction_s: float = 30.0
     stale_after_s: float | None = None
     loop: bool = False
+    began_at: datetime | None = None  #: None = when it is first asked
+
+
+class Player:
+    """A `LimitSource` that plays a track."""
+
+    def __init__(self, name: str, track: Track, pace: Pace) -> None:
+        self.name = name
+        self._track = track
+        self._pace = pace
+        self._playback: Playback | None = None
+
+    async def read(self, at: datetime) -> Envelope:
+        """The step that is played at `at`, and those that are told ahead."""
+        if self._playback is None:
+            began_at = self._pace.began_at or at
+            self._playback = Playback(source=self.name, track=self._track, pace=self._pace, began_at=began_at)
+        return self._playback.envelope(at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Playback:
+    """A track that began at a known instant. The same question has the same answer."""
+
+    source: str
+    track: Track
+    pace: Pace
+    began_at: datetime
 
     def envelope(self, at: datetime) -> Envelope:
         """What the source says at `at`: the step in force, and those known ahead up to the first surprise."""
@@ -46,10 +78,10 @@ class Playback:
             source=self.source,
             issued_at=min(at, max([self.began_at, *(self._told_at(t, s) for t, s in known)])),
             read_at=at,
-            reaction_s=self.reaction_s,
+            reaction_s=self.pace.reaction_s,
             segments=tuple(segments),
             valid_until=end_at if end_at is not None and end_at <= self._horizon(at) else None,
-            stale_after_s=self.stale_after_s,
+            stale_after_s=self.pace.stale_after_s,
         )
 
     def _announced(self, at: datetime) -> Iterator[tuple[datetime, Step]]:
@@ -63,28 +95,28 @@ class Playback:
 
     def _from(self, at: datetime) -> Iterator[tuple[datetime, Step]]:
         """Steps with their real times: the one in force at `at`, one before it, and all that follow."""
-        elapsed_s = max(0.0, (at - self.began_at).total_seconds() * self.speed)
-        lap, into_s = divmod(elapsed_s, self.length_s) if self.loop else (0.0, elapsed_s)
-        first = max(0, bisect_right(self.steps, into_s, key=lambda s: s.at_s) - 2)
-        lap, first = (lap - 1, len(self.steps) - 1) if lap and not first else (lap, first)
+        elapsed_s = max(0.0, (at - self.began_at).total_seconds() * self.pace.speed)
+        lap, into_s = divmod(elapsed_s, self.track.length_s) if self.pace.loop else (0.0, elapsed_s)
+        first = max(0, bisect_right(self.track.steps, into_s, key=lambda s: s.at_s) - 2)
+        lap, first = (lap - 1, len(self.track.steps) - 1) if lap and not first else (lap, first)
         while True:
-            for step in self.steps[first:]:
-                yield self._real(lap * self.length_s + step.at_s), step
-            if not self.loop:
+            for step in self.track.steps[first:]:
+                yield self._real(lap * self.track.length_s + step.at_s), step
+            if not self.pace.loop:
                 return
             lap, first = lap + 1, 0
 
     def _real(self, trace_s: float) -> datetime:
-        return self.began_at + timedelta(seconds=trace_s / self.speed)
+        return self.began_at + timedelta(seconds=trace_s / self.pace.speed)
 
     def _told_at(self, starts_at: datetime, step: Step) -> datetime:
-        return starts_at if step.surprise else starts_at - timedelta(seconds=self.notice_s)
+        return starts_at if step.surprise else starts_at - timedelta(seconds=self.pace.notice_s)
 
     def _horizon(self, at: datetime) -> datetime:
-        return at + timedelta(seconds=self.notice_s)
+        return at + timedelta(seconds=self.pace.notice_s)
 
     def _end_at(self) -> datetime | None:
-        return None if self.loop else self._real(self.length_s)
+        return None if self.pace.loop else self._real(self.track.length_s)
 
 
 def merged(steps: tuple[Step, ...]) -> tuple[Step, ...]:

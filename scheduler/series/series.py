@@ -14,6 +14,7 @@ from scheduler.series.csv_table import CsvTable
 from scheduler.series.instants import read_instants, recognise
 
 _TIME_WORDS = ("time", "date", "stamp", "period", "interval", "hour", "zeit")
+_LOOKED_AT = 2000
 _GAP = 1.5
 """Rows further apart than this many usual steps have a gap between them."""
 
@@ -41,7 +42,7 @@ def find_time_column(table: CsvTable, zone: tzinfo) -> str:
     """
     telling = [c for c in table.columns if any(word in c.lower() for word in _TIME_WORDS)]
     for name in [*telling, *(c for c in table.columns if c not in telling)]:
-        if _rises(table.column(name), zone):
+        if _rises(table.column(name)[:_LOOKED_AT], zone):
             return name
     raise SignalError(
         f"{table.path}: none of the columns {', '.join(table.columns)} reads as time; name time_column"

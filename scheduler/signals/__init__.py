@@ -7,17 +7,53 @@ A new source starts as a copy of `_blueprint.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from scheduler.errors import SettingsError
+from scheduler.series.playback import Pace
 
 
 class Options(BaseModel):
     """What a source reads from its part of the site file. Unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _is_zone(zone: str) -> str:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError("there is no such time zone; use an IANA name like Asia/Karachi") from error
+    return zone
+
+
+ZoneName = Annotated[str, AfterValidator(_is_zone)]
+"""The IANA name of a time zone."""
+
+
+class PlayedOptions(Options):
+    """What every source that plays a day reads from the site file."""
+
+    speed: float = Field(default=1.0, gt=0, le=1e6)  #: seconds of the day in one second
+    notice_s: float = Field(default=0.0, ge=0)  #: how far ahead a step is told
+    loop: bool = False
+    began_at: AwareDatetime | None = None  #: None = when the source is first read
+    reaction_s: float | None = Field(default=None, gt=0)  #: what is granted, if not as the site
+    stale_after_s: float = Field(default=30.0, gt=0)
+
+    def pace(self, *, reaction_s: float) -> Pace:
+        """How to play it; `reaction_s` is the site's."""
+        return Pace(
+            speed=self.speed,
+            notice_s=self.notice_s,
+            reaction_s=self.reaction_s or reaction_s,
+            stale_after_s=self.stale_after_s,
+            loop=self.loop,
+            began_at=self.began_at,
+        )
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741 - it stands next to Options and nowhere else
