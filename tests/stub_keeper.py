@@ -1,0 +1,64 @@
+"""The real keeper with parts that only wait, as a program: `python tests/stub_keeper.py [--with-ray] --state DIR`.
+
+With `--with-ray`, Ray and enrol are the real ones.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from barq.cli import keeper
+from barq.site.files import SiteFiles
+from barq.site.parts import ENROL, RAY, Part, site_parts
+from barq.site.ray_head import RayHead
+
+WAITS = "import signal; signal.pause()"
+#: Leaves a grandchild that nobody knows of, in a session of its own, and goes on waiting.
+LITTERS = """
+import signal, subprocess, sys
+start = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'], start_new_session=True)"
+subprocess.run([sys.executable, "-W", "ignore", "-c", "import subprocess, sys; " + start])
+signal.pause()
+"""
+FAILS = "raise SystemExit('cannot do it')"
+
+
+def stub_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Mapping[str, str]) -> list[Part]:
+    """The parts of the site, as harmless programs; `state/program-NAME` may hold another one."""
+    parts = site_parts(files, head, api_port=api_port, inherited=inherited)
+    real = {RAY, ENROL} if "--with-ray" in sys.argv else set()
+    parts = [part for part in parts if real or part.name not in {RAY, ENROL}]
+    return [
+        part if part.name in real else replace(part, command=_program(files, part.name)) for part in parts
+    ]
+
+
+def _program(files: SiteFiles, name: str) -> list[str]:
+    own = files.state / f"program-{name.replace(':', '-')}"
+    return [sys.executable, "-c", own.read_text(encoding="utf-8") if own.exists() else WAITS]
+
+
+def command(state: Path, *, with_ray: bool = False) -> list[str]:
+    """How a test starts it."""
+    return [
+        sys.executable,
+        str(Path(__file__).resolve()),
+        *(["--with-ray"] if with_ray else []),
+        "--state",
+        str(state),
+    ]
+
+
+def main() -> int:
+    """Run the keeper with these parts."""
+    changed: Any = keeper
+    changed.site_parts = stub_parts
+    return keeper.main([argument for argument in sys.argv[1:] if argument != "--with-ray"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
