@@ -51,7 +51,7 @@ def _lost(attempt: AttemptRow, later: Sequence[AttemptRow], committed_step: int 
 
 def _commits(session: Session, job_ids: Collection[str]) -> dict[str, int | None]:
     of_jobs = select(col(JobRow.id), col(JobRow.commit_step)).where(col(JobRow.id).in_(list(job_ids)))
-    return dict(session.execute(of_jobs).tuples().all())
+    return {row[0]: row[1] for row in session.execute(of_jobs)}
 
 
 def _write(session: Session, table: type[AttemptRow | JobRow], lost: list[tuple[str, int]]) -> None:

@@ -1,0 +1,129 @@
+"""`InMemoryStore`: the `Store` port without a database, for tests and simulations. One contract suite judges both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+
+from scheduler.core.envelope import Envelope
+from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.lifecycle import is_final
+from scheduler.core.reasons import Event, Reason
+from scheduler.errors import StaleEpoch, StoreError
+from scheduler.records import Intents, Stored, TickRecord
+from scheduler.store.open_orders import still_open
+from scheduler.store.wishes import JOB, LIMITS, WISH
+
+
+class InMemoryStore:
+    """What the SQL store keeps between leaders, as values.
+
+    People's side is `submit`, `wish` and `limit`. `up` = False makes every call of the port raise `StoreError`;
+    `on_record` sees each tick before it is judged.
+    """
+
+    def __init__(self) -> None:
+        self.up = True
+        self.epoch = 0
+        self.jobs: dict[str, Job] = {}
+        self.attempts: dict[str, Attempt] = {}
+        self.reasons: dict[str, Reason | None] = {}
+        self.open_orders: dict[str, tuple[OpenOrder, ...]] = {}
+        self.limits: tuple[Envelope, ...] = ()
+        self.last_cut_at: datetime | None = None
+        self.events: list[Event] = []
+        self.records: list[TickRecord] = []
+        self.on_record: Callable[[TickRecord], None] = lambda _: None
+        self._news: list[tuple[str, str]] = []  # kind of intent, job id
+
+    # -- people --------------------------------------------------------------------------------------------------
+
+    def submit(self, job: Job) -> None:
+        """Add a job."""
+        self.jobs[job.id] = job
+        self._news.append((JOB, job.id))
+
+    def wish(self, job_id: str, desired: Desired) -> None:
+        """Say what is wanted of a job. What ended, or was cancelled, is let be."""
+        job = self.jobs[job_id]
+        if job.desired is not Desired.CANCEL and not is_final(job.state):
+            self.jobs[job_id] = replace(job, desired=desired)
+            self._news.append((WISH, job_id))
+
+    def limit(self, *limits: Envelope) -> None:
+        """Set the limits that stand by hand; none = release them."""
+        self.limits = limits
+        self._news.append((LIMITS, ""))
+
+    # -- the port ------------------------------------------------------------------------------------------------
+
+    async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
+        """A new epoch, 1 + max(stored, `at_least`)."""
+        del holder, at
+        self._check()
+        self.epoch = 1 + max(self.epoch, at_least)
+        return self.epoch
+
+    async def load(self) -> Stored:
+        """Everything a new leader starts from."""
+        self._check()
+        jobs = _in_order(j for j in self.jobs.values() if not is_final(j.state))
+        return Stored(
+            jobs=jobs,
+            attempts=tuple(a for a in self.attempts.values() if a.state is not AttemptState.ENDED),
+            settled=self._settled(jobs),
+            open_orders=dict(self.open_orders),
+            limits=self.limits,
+            last_cut_at=self.last_cut_at,
+            seq=len(self._news),
+        )
+
+    async def intents(self, after: int) -> Intents:
+        """What people did after sequence number `after`."""
+        self._check()
+        news = self._news[after:]
+        named = {job_id for kind, job_id in news if kind == JOB}
+        jobs = _in_order(j for j in self.jobs.values() if j.id in named and not is_final(j.state))
+        return Intents(
+            seq=max(after, len(self._news)),
+            jobs=jobs,
+            desired={job_id: self.jobs[job_id].desired for kind, job_id in news if kind == WISH},
+            limits=self.limits if (LIMITS, "") in news else None,
+            settled=self._settled(jobs),
+        )
+
+    async def record(self, tick: TickRecord) -> None:
+        """Take one tick, once. Raises `StaleEpoch`."""
+        self.on_record(tick)
+        self._check()
+        if tick.epoch != self.epoch:
+            raise StaleEpoch(f"epoch {tick.epoch} is over: epoch {self.epoch} leads; this leader must stop")
+        if self.records and self.records[-1] == tick:
+            return
+        self.records.append(tick)
+        self.jobs.update({j.id: replace(j, desired=self._desired(j)) for j in tick.jobs})
+        self.attempts.update({a.id: a for a in tick.attempts})
+        self.reasons.update(tick.reasons)
+        self.events.extend(tick.events)
+        self.last_cut_at = tick.last_cut_at or self.last_cut_at
+        for gid, order in tick.orders.items():
+            self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
+
+    def _desired(self, job: Job) -> Desired:
+        """What people said last; the loop's word does not count."""
+        known = self.jobs.get(job.id)
+        return known.desired if known else job.desired
+
+    def _settled(self, jobs: Iterable[Job]) -> dict[str, JobState]:
+        needed = {job_id for job in jobs for job_id in job.spec.dependencies}
+        return {j: self.jobs[j].state for j in needed if j in self.jobs and is_final(self.jobs[j].state)}
+
+    def _check(self) -> None:
+        if not self.up:
+            raise StoreError("the store is down")
+
+
+def _in_order(jobs: Iterable[Job]) -> tuple[Job, ...]:
+    return tuple(sorted(jobs, key=lambda job: job.number))

@@ -1,0 +1,291 @@
+"""What the loop may rely on, whatever stands behind the port `Store`: in memory, SQLite, PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
+from scheduler.errors import StaleEpoch
+from scheduler.ports import Store
+from scheduler.store.desk import Desk
+from scheduler.store.recorder import SqlStore
+from scheduler.store.testing import InMemoryStore
+from scheduler.store.wishes import NewLimit
+from tests.stores import KINDS, SITE, T0, after, attempt, database, event, job, new_job, order, spec, tick
+
+
+class Side(Protocol):
+    """A store and the people's side of it."""
+
+    @property
+    def store(self) -> Store: ...
+
+    def submit(self, *dependencies: str) -> str: ...
+
+    def wish(self, job_id: str, desired: Desired) -> None: ...
+
+    def limit(self, *watts: float) -> None: ...
+
+    def events(self) -> Sequence[str]: ...
+
+
+class Sql:
+    def __init__(self, engine: Engine) -> None:
+        self.store = SqlStore(engine, reaction_s=30.0)
+        self._desk = Desk(engine, site=SITE, now=lambda: T0)
+
+    def submit(self, *dependencies: str) -> str:
+        return self._desk.submit([new_job(dependencies=dependencies)])[0].id
+
+    def wish(self, job_id: str, desired: Desired) -> None:
+        self._desk.set_desired(job_id, desired)
+
+    def limit(self, *watts: float) -> None:
+        self._desk.release_limits(by="ops")
+        for w in watts:
+            self._desk.add_limit(NewLimit(limit_w=w, reason="feeder work", by="ops"))
+
+    def events(self) -> Sequence[str]:
+        return [e.text for e in self._desk.events()]
+
+
+class Memory:
+    def __init__(self) -> None:
+        self.store = InMemoryStore()
+
+    def submit(self, *dependencies: str) -> str:
+        new = job(len(self.store.jobs) + 1, spec=spec(dependencies=dependencies))
+        self.store.submit(new)
+        return new.id
+
+    def wish(self, job_id: str, desired: Desired) -> None:
+        self.store.wish(job_id, desired)
+
+    def limit(self, *watts: float) -> None:
+        from scheduler.store.rows import limit_envelope
+        from scheduler.store.tables import ManualLimitRow
+
+        rows = [ManualLimitRow(limit_w=w, reason="feeder work", by="ops", created_at=T0) for w in watts]
+        self.store.limit(*(limit_envelope(row, reaction_s=30.0) for row in rows))
+
+    def events(self) -> Sequence[str]:
+        return [e.text for e in self.store.events]
+
+
+@pytest.fixture(params=["memory", *KINDS])
+def side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
+    """One of the stores, empty."""
+    if request.param == "memory":
+        yield Memory()
+        return
+    with database(request.param, tmp_path) as engine:
+        sql = Sql(engine)
+        yield sql
+        sql.store.close()
+
+
+async def test_a_new_store_is_empty(side: Side) -> None:
+    """The first leader of a site begins with nothing."""
+    stored = await side.store.load()
+    assert (stored.jobs, stored.attempts, stored.open_orders, stored.limits) == ((), (), {}, ())
+    assert stored.last_cut_at is None
+    assert (await side.store.intents(stored.seq)).jobs == ()
+
+
+async def test_each_claim_is_a_later_epoch(side: Side) -> None:
+    """Later than the last one, and later than what guards have seen."""
+    assert await side.store.claim("a", at=T0) == 1
+    assert await side.store.claim("b", at=T0) == 2
+    assert await side.store.claim("c", at=T0, at_least=7) == 8
+    assert await side.store.claim("d", at=T0, at_least=3) == 9
+
+
+async def test_an_older_leader_cannot_write(side: Side) -> None:
+    """Its tick is refused whole: nothing of it is kept."""
+    job_id = side.submit()
+    old = await side.store.claim("old", at=T0)
+    new = await side.store.claim("new", at=T0)
+    with pytest.raises(StaleEpoch, match=f"epoch {old} is over"):
+        await side.store.record(tick(1, old, events=(event("old"),), orders={"node-1": order(1)}))
+    await side.store.record(tick(1, new, events=(event("new"),)))
+
+    stored = await side.store.load()
+    assert list(side.events()) == ["new"]
+    assert stored.open_orders == {}
+    assert [j.id for j in stored.jobs] == [job_id]
+
+
+async def test_what_was_recorded_is_there_after_a_crash(side: Side) -> None:
+    """A new leader finds jobs, attempts, orders and the last cut as the old one left them."""
+    side.submit()
+    epoch = await side.store.claim("a", at=T0)
+    [pending] = (await side.store.intents(0)).jobs
+    running = replace(
+        pending,
+        state=JobState.RUNNING,
+        since_at=after(5),
+        attempts=1,
+        failures=1,
+        not_before_at=after(3),
+        last_commit=CommitRef(path="/c/step-7", step=7),
+        save_s=0.25,
+        ran_s=4.5,
+        pinned_to=("node-1", "node-2"),
+    )
+    gang = attempt(
+        pending.id,
+        running_at=after(4),
+        resume_from=CommitRef(path="/c/step-3", step=3),
+        placements=(
+            Placement(node_id="node-2", gpu_ids=("0",)),
+            Placement(node_id="node-1", gpu_ids=("2", "3")),
+        ),
+        last_step=9,
+        resumed_step=3,
+    )
+    await side.store.record(
+        tick(5, epoch, jobs=(running,), attempts=(gang,), orders={"node-1": order(1)}, last_cut_at=after(2))
+    )
+
+    stored = await side.store.load()
+    assert stored.jobs == (running,)
+    assert stored.attempts == (gang,)
+    assert stored.open_orders == {"node-1": (order(1),)}
+    assert stored.last_cut_at == after(2)
+
+
+async def test_the_last_cut_stays_until_a_later_one(side: Side) -> None:
+    """A tick without a cut does not forget the cut before it."""
+    epoch = await side.store.claim("a", at=T0)
+    await side.store.record(tick(1, epoch, last_cut_at=after(1)))
+    await side.store.record(tick(2, epoch))
+    assert (await side.store.load()).last_cut_at == after(1)
+
+
+async def test_what_is_over_is_not_loaded(side: Side) -> None:
+    """Final jobs and ended attempts are history."""
+    job_id = side.submit()
+    epoch = await side.store.claim("a", at=T0)
+    [pending] = (await side.store.intents(0)).jobs
+    await side.store.record(tick(1, epoch, attempts=(attempt(job_id),)))
+    done = replace(pending, state=JobState.SUCCEEDED, since_at=after(2))
+    ended = attempt(job_id, state=AttemptState.ENDED, ended_at=after(2))
+    await side.store.record(tick(2, epoch, jobs=(done,), attempts=(ended,)))
+
+    stored = await side.store.load()
+    assert (stored.jobs, stored.attempts) == ((), ())
+    assert (await side.store.intents(0)).jobs == ()
+
+
+async def test_intents_come_once_and_in_order(side: Side) -> None:
+    """Asked from where the last answer ended, the store tells only what is new."""
+    first, second = side.submit(), side.submit()
+    news = await side.store.intents(0)
+    assert [j.id for j in news.jobs] == [first, second]
+    assert [j.number for j in news.jobs] == [1, 2]
+    assert (news.desired, news.limits) == ({}, None)
+
+    again = await side.store.intents(news.seq)
+    assert (again.seq, again.jobs) == (news.seq, ())
+    third = side.submit()
+    later = await side.store.intents(news.seq)
+    assert [j.id for j in later.jobs] == [third]
+    assert later.seq > news.seq
+
+
+async def test_what_was_loaded_is_no_news(side: Side) -> None:
+    """The sequence number that a leader loads covers all that it loaded."""
+    side.submit()
+    side.limit(9000.0)
+    stored = await side.store.load()
+    news = await side.store.intents(stored.seq)
+    assert (news.seq, news.jobs, news.limits) == (stored.seq, (), None)
+
+
+async def test_wishes_are_told_and_kept(side: Side) -> None:
+    """The last word counts, and the loop's record of the job does not overwrite it."""
+    job_id = side.submit()
+    epoch = await side.store.claim("a", at=T0)
+    before = await side.store.intents(0)
+    side.wish(job_id, Desired.HOLD)
+    side.wish(job_id, Desired.CANCEL)
+    assert (await side.store.intents(before.seq)).desired == {job_id: Desired.CANCEL}
+
+    unaware = replace(before.jobs[0], state=JobState.RUNNING)
+    await side.store.record(tick(1, epoch, jobs=(unaware,)))
+    assert (await side.store.load()).jobs == (replace(unaware, desired=Desired.CANCEL),)
+
+
+async def test_limits_set_by_hand_are_told_as_a_whole(side: Side) -> None:
+    """Each change brings all that stand; a release brings none; no change brings no word."""
+    side.limit(200_000.0, 90_000.0)
+    news = await side.store.intents(0)
+    assert news.limits is not None
+    assert [e.segments[0].limit_w for e in news.limits] == [200_000.0, 90_000.0]
+    assert {(e.source, e.reaction_s, e.stale_after_s, e.valid_until) for e in news.limits} == {
+        ("operator", 30.0, None, None)
+    }
+    assert (await side.store.load()).limits == news.limits
+
+    side.limit()
+    assert (await side.store.intents(news.seq)).limits == ()
+    assert (await side.store.load()).limits == ()
+
+
+async def test_dependencies_that_are_settled_are_told(side: Side) -> None:
+    """Only final states, and only of jobs that an open job waits for."""
+    done_id, open_id, other_id = side.submit(), side.submit(), side.submit()
+    epoch = await side.store.claim("a", at=T0)
+    news = await side.store.intents(0)
+    done = [replace(j, state=JobState.SUCCEEDED) for j in news.jobs if j.id in (done_id, other_id)]
+    await side.store.record(tick(1, epoch, jobs=tuple(done)))
+    side.submit(done_id, open_id)
+
+    assert (await side.store.intents(news.seq)).settled == {done_id: JobState.SUCCEEDED}
+    assert (await side.store.load()).settled == {done_id: JobState.SUCCEEDED}
+
+
+async def test_orders_that_may_stand_are_kept(side: Side) -> None:
+    """Of each group, whatever an earlier leader sent that a guard could still follow."""
+    epoch = await side.store.claim("a", at=T0)
+    high, low = order(1, entitlement_w=3000.0), order(2, entitlement_w=2000.0, expires_s=20.0)
+    await side.store.record(tick(1, epoch, orders={"node-1": high, "node-2": high}))
+    await side.store.record(tick(2, epoch, orders={"node-1": low}))
+    assert (await side.store.load()).open_orders == {"node-1": (high, low), "node-2": (high,)}
+
+    higher = order(3, entitlement_w=3000.0, expires_s=25.0)
+    await side.store.record(tick(3, epoch, orders={"node-1": higher}))
+    assert (await side.store.load()).open_orders["node-1"] == (higher,)
+
+
+async def test_a_tick_that_is_told_twice_is_written_once(side: Side) -> None:
+    """After a commit whose answer got lost, the loop may simply tell it again."""
+    side.submit()
+    epoch = await side.store.claim("a", at=T0)
+    news = await side.store.intents(0)
+    told = tick(1, epoch, jobs=news.jobs, events=(event("once"),), orders={"node-1": order(1)})
+    await side.store.record(told)
+    await side.store.record(told)
+    assert list(side.events()) == ["once"]
+    assert (await side.store.load()).open_orders == {"node-1": (order(1),)}
+
+
+async def test_two_ticks_of_one_instant_are_two(side: Side) -> None:
+    """Virtual time stands still between ticks: only the very same content is a repetition."""
+    epoch = await side.store.claim("a", at=T0)
+    await side.store.record(tick(1, epoch, events=(event("one"),)))
+    await side.store.record(tick(1, epoch, events=(event("two"),)))
+    assert list(side.events()) == ["one", "two"]
+
+
+async def test_a_job_that_was_never_submitted_is_taken_as_it_is(side: Side) -> None:
+    """A simulation brings its own jobs."""
+    epoch = await side.store.claim("a", at=T0)
+    await side.store.record(tick(1, epoch, jobs=(job(5),), attempts=(attempt("demo-5"),)))
+    assert (await side.store.load()).jobs == (job(5),)
