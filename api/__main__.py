@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import argparse
 import logging
-import signal
 import sys
 from pathlib import Path
 
 from api.app import create_app
-from api.server import bind, publish, serve
+from api.server import bind, leave, on_stop, publish, serve
 from scheduler.errors import BarqError
 
 log = logging.getLogger("api")
@@ -23,8 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 0 stopped, 1 cannot serve."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)  # uvicorn handles them, raises them again when it is done
+    on_stop(leave)
     try:
         app = create_app(options.state)
         listener = bind(options.host, options.port, options.state)

@@ -62,7 +62,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 503))
+    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 422, 503))
     for part in (jobs, job_history, nodes, power, summary):
         v1.include_router(part.router)
     app.include_router(v1)

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from api.auth import OPEN_PATHS
 from api.problems import PROBLEM_JSON, Problem
+from api.wire.parts import Shown
 
 REF: Final = "#/components/schemas/{model}"
 TEXT: Final[dict[str, Any]] = {
@@ -66,9 +67,18 @@ def _document(app: FastAPI) -> dict[str, Any]:
     components = document.setdefault("components", {})
     problem = Problem.model_json_schema(ref_template=REF)
     components.setdefault("schemas", {}).update(problem.pop("$defs", {}) | {"Problem": problem})
+    _restore_nulls(components["schemas"])
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}]
     for path in OPEN_PATHS:
         for operation in document["paths"][path].values():
             operation["security"] = []
     return document
+
+
+def _restore_nulls(schemas: dict[str, Any]) -> None:
+    """FastAPI drops nulls from examples; in an answer they are there."""
+    for model in Shown.__subclasses__():
+        schema = schemas.get(model.__name__, {})
+        if "examples" in schema:
+            schema["examples"] = model.model_json_schema()["examples"]

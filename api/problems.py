@@ -55,7 +55,7 @@ class Problem(BaseModel):
             "examples": [
                 {
                     "type": "urn:barq:problem:invalid_field",
-                    "title": "Unprocessable Content",
+                    "title": HTTPStatus(422).phrase,
                     "status": 422,
                     "code": "invalid_field",
                     "detail": "resources.gpus = -1 is refused; write a number of at least 0",
@@ -166,7 +166,7 @@ async def _told(request: Request, error: Exception) -> Response:
 
 def _invalid(error: RequestValidationError) -> Response:
     details = error.errors()
-    found = [refusal.explain(_within(d), known=FIELD_NAMES) for d in details[:MAX_ERRORS]]
+    found = [_explained(d) for d in details[:MAX_ERRORS]]
     first, more = found[0], len(details) - 1
     detail = f"{first.field} {first.problem}" + (f" (and {more} more)" if more else "")
     errors = [FieldError(code=r.code, field=r.field, value=r.value or None, remedy=r.remedy) for r in found]
@@ -193,11 +193,13 @@ def _refused_by_store(error: store.Refused) -> Problem:
     return problem(_STORE_STATUSES.get(error.code, 422), error.code, detail, remedy=remedy or None)
 
 
-def _within(details: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The details without the first step of their path, which says only "body" or "query"."""
-    if details["type"] == "json_invalid":
-        return {**details, "loc": (), "input": "the body"}
-    return {**details, "loc": tuple(details["loc"])[1:]}
+def _explained(details: Mapping[str, Any]) -> refusal.Refusal:
+    """The first step of a path says only "body" or "query"; a body that is no JSON has no fields at all."""
+    if details["type"] == "json_invalid" or isinstance(details.get("input"), bytes):
+        why = details.get("ctx", {}).get("error", "no Content-Type says that it is")
+        remedy = f"send `Content-Type: application/json` and valid JSON ({why})"
+        return refusal.Refusal(code="invalid_json", field="body", value="no JSON", remedy=remedy)
+    return refusal.explain({**details, "loc": tuple(details["loc"])[1:]}, known=FIELD_NAMES)
 
 
 def _http(request: Request, error: HTTPException) -> Response:

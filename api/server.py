@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -54,10 +56,23 @@ def publish(listener: socket.socket, state: Path) -> str:
 
 def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; answers in progress get `GRACE_S` seconds, followed logs end at once."""
+    context: Context = app.state.context
+    on_stop(lambda: None if context.stopping.is_set() else leave())
     config = uvicorn.Config(
         app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
     )
-    _Server(config, app.state.context).run(sockets=[listener])
+    _Server(config, context).run(sockets=[listener])
+
+
+def on_stop(act: Callable[[], None]) -> None:
+    """Have SIGTERM and SIGINT do this. The server, while it runs, takes them itself and passes them on when done."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: act())
+
+
+def leave() -> None:
+    """End the process at once, as asked: no failure."""
+    raise SystemExit(0)
 
 
 class _Server(uvicorn.Server):

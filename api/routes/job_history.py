@@ -33,7 +33,7 @@ def why(job_id: str, here: Here) -> WhyView:
     return from_store.why(here.desk.get(job_id), recent)
 
 
-@router.get("/events", responses=errors(404, 422))
+@router.get("/events", responses=errors(404))
 def events(job_id: str, query: Annotated[EventQuery, Query()], here: Here) -> Events:
     """Tell what happened to a job, oldest first: the newest events, or those after a given one."""
     if query.after is None:
@@ -55,7 +55,7 @@ def checkpoints(job_id: str, here: Here) -> Checkpoints:
     return Checkpoints(checkpoints=[from_store.checkpoint(view) for view in here.desk.checkpoints(job_id)])
 
 
-@router.get("/logs", response_class=StreamingResponse, responses={**errors(404, 422), 200: TEXT})
+@router.get("/logs", response_class=StreamingResponse, responses={**errors(404), 200: TEXT})
 async def logs(
     job_id: str, query: Annotated[LogQuery, Query()], request: Request, here: Here
 ) -> StreamingResponse:

@@ -35,19 +35,19 @@ class _Batch:
         return f"jobs[{index}]." if self.many else ""
 
 
-@router.post("/jobs", status_code=201, responses=errors(422))
+@router.post("/jobs", status_code=201)
 def submit_job(request: SubmittedJob, here: Here) -> JobView:
     """Queue one job."""
     return _submit(_Batch(requests=[request], many=False), here)[0]
 
 
-@router.post("/jobs:batch", status_code=201, responses=errors(422))
+@router.post("/jobs:batch", status_code=201)
 def submit_jobs(body: SubmittedJobs, here: Here) -> JobList:
     """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`."""
     return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here))
 
 
-@router.get("/jobs", responses=errors(422))
+@router.get("/jobs")
 def list_jobs(query: Annotated[JobFilter, Query()], here: Here) -> JobPage:
     """List jobs, newest first, in pages."""
     which = job_queries.JobFilter(state=query.state, name=query.name, project=query.project)

@@ -37,7 +37,7 @@ def list_limits(here: Here) -> Limits:
     return Limits(limits=[from_store.limit(view) for view in here.desk.limits()])
 
 
-@router.post("/limits", status_code=201, responses=errors(422))
+@router.post("/limits", status_code=201)
 def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
     """Limit the site, until released or for a while. The lowest of all limits binds."""
     new = wishes.NewLimit(limit_w=body.limit_w, reason=body.reason, by=person, for_s=body.for_s)
@@ -46,7 +46,7 @@ def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
     return from_store.limit(view)
 
 
-@router.post("/release", responses=errors(422))
+@router.post("/release")
 def release_limits(here: Here, person: Person, body: Release | None = None) -> Released:
     """Release all manual limits that stand, and say which they were."""
     reason = (body.reason if body else None) or ""

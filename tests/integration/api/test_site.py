@@ -1,0 +1,135 @@
+"""The site: nodes, power, limits, counters, health."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from barq import __version__
+from scheduler.records import Withdrawal
+from tests.api_site import ApiSite, refused, two_nodes
+from tests.builders import T0, site as site_of
+
+
+async def test_nodes_and_power_are_shown_as_the_scheduler_told(site: ApiSite) -> None:
+    """Its real documents, with the manual limits that stand."""
+    await site.client.post("/api/v1/power/limits", json={"limit_w": 7000, "reason": "feeder work"})
+    await site.show(two_nodes().running("j", on="node-1", gpus=2))
+
+    nodes = {node["id"]: node for node in (await site.get("/nodes"))["nodes"]}
+    power = await site.get("/power")
+
+    assert set(nodes) == {"node-1", "node-2", "miners"}
+    assert [gpu["attempt_id"] for gpu in nodes["node-1"]["gpus"]] == ["j.1", "j.1", None, None]
+    assert nodes["node-1"]["reachable"] is True
+    assert (power["site"], power["limit_w"], power["limit_source"]) == ("s", 9000.0, "grid")
+    assert power["sources"][0]["name"] == "grid"
+    assert [limit["reason"] for limit in power["limits"]] == ["feeder work"]
+    assert power["over_limit_s"] == 0.0
+    assert power["sentence"]
+
+
+async def test_before_the_scheduler_ran_there_is_no_power_to_show(site: ApiSite) -> None:
+    """Nothing is made up."""
+    refused(await site.client.get("/api/v1/power"), 503, "not_ready")
+    assert await site.get("/nodes") == {"nodes": []}
+
+
+async def test_an_unlimited_source_is_shown_as_no_number(site: ApiSite) -> None:
+    """JSON has no infinity."""
+    await site.show(site_of(firm_w=3000).node("node-1").limit_w(float("inf")))
+
+    assert (await site.get("/power"))["sources"][0]["limit_w"] is None
+
+
+async def test_a_manual_limit_stands_until_it_is_released(site: ApiSite) -> None:
+    """Each with its reason, who set it, and its end if it has one; a release tells which it ended."""
+    for body in (
+        {"limit_w": 200_000, "reason": " feeder work "},
+        {"limit_w": 0, "reason": "drill", "for_s": 1800},
+    ):
+        assert (await site.client.post("/api/v1/power/limits", json=body)).status_code == 201
+
+    stands, ends = (await site.get("/power/limits"))["limits"]
+    released = (await site.client.post("/api/v1/power/release", json={"reason": "done"})).json()["released"]
+
+    assert (stands["limit_w"], stands["reason"], stands["set_by"]) == (200_000.0, "feeder work", "site")
+    assert stands["until_at"] is None
+    set_at, until_at = (datetime.fromisoformat(ends[name]) for name in ("set_at", "until_at"))
+    assert until_at - set_at == timedelta(minutes=30)
+    assert released == [stands, ends]
+    assert (await site.get("/power/limits"))["limits"] == []
+    assert (await site.client.post("/api/v1/power/release")).json() == {"released": []}
+
+
+@pytest.mark.parametrize(
+    "body, field",
+    [
+        ({"reason": "x"}, "limit_w"),
+        ({"limit_w": -1, "reason": "x"}, "limit_w"),
+        ({"limit_w": "200kW", "reason": "x"}, "limit_w"),
+        ({"limit_w": 1e13, "reason": "x"}, "limit_w"),
+        ({"limit_w": True, "reason": "x"}, "limit_w"),
+        ({"limit_w": 1}, "reason"),
+        ({"limit_w": 1, "reason": "  "}, "reason"),
+        ({"limit_w": 1, "reason": "x" * 501}, "reason"),
+        ({"limit_w": 1, "reason": "\0"}, "reason"),
+        ({"limit_w": 1, "reason": "x", "for_s": 0}, "for_s"),
+        ({"limit_w": 1, "reason": "x", "for_s": 1e12}, "for_s"),
+        ({"limit_w": 1, "reason": "x", "for": 60}, "for"),
+    ],
+    ids=range(12),
+)
+async def test_a_limit_that_makes_no_sense_is_refused(
+    site: ApiSite, body: dict[str, Any], field: str
+) -> None:
+    """Nothing may be guessed about how much the site may draw."""
+    response = await site.client.post("/api/v1/power/limits", json=body)
+
+    assert response.status_code == 422
+    assert response.json()["field"] == field
+
+
+async def test_the_summary_counts(site: ApiSite) -> None:
+    """Withdrawals with their times to comply; null before the first."""
+    before = await site.get("/summary")
+    falls = [
+        Withdrawal(
+            began_at=T0 + timedelta(minutes=i),
+            limit_w=1000.0,
+            draw_w=2000.0,
+            reaction_s=30.0,
+            complied_at=T0 + timedelta(minutes=i, seconds=i + 1),
+        )
+        for i in range(3)
+    ]
+    await site.record(withdrawals=tuple(falls))
+
+    after = await site.get("/summary")
+
+    assert (before["withdrawals"], before["comply_p50_s"], before["comply_max_s"]) == (0, None, None)
+    assert (after["withdrawals"], after["comply_p50_s"], after["comply_max_s"]) == (3, 2.0, 3.0)
+    assert set(after["energy"]) == {"offered_wh", "ai_wh", "miners_wh", "unused_wh", "overhead_wh"}
+
+
+async def test_healthy_is_the_process_ready_is_the_site(site: ApiSite) -> None:
+    """Ready once the scheduler ticked, and only for as long as it goes on."""
+    async with site.client_with({}) as probe:
+        assert (await probe.get("/healthz")).json() == {"status": "ok", "version": __version__}
+        refused(await probe.get("/readyz"), 503, "not_ready")
+        await site.record()
+        ready = (await probe.get("/readyz")).json()
+        assert (ready["status"], ready["database"], ready["epoch"]) == ("ready", True, 1)
+        assert 0 <= ready["tick_age_s"] < 10
+
+
+async def test_a_scheduler_that_fell_silent_is_told(site: ApiSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With for how long."""
+    await site.record()
+    monkeypatch.setattr("api.routes.health.SILENT_AFTER_S", -1.0)
+
+    problem = refused(await site.client.get("/readyz"), 503, "not_ready")
+
+    assert "ticked last" in problem["detail"]
