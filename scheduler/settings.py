@@ -17,6 +17,7 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
+from scheduler.wire import dumps
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
@@ -98,6 +99,9 @@ class Site(_Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     signals: tuple[SignalSettings, ...] = ()
+    job_nice: Annotated[int, Field(ge=0, le=19)] = (
+        5  #: simulated GPUs are CPUs: jobs leave the site itself some air
+    )
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
@@ -115,6 +119,34 @@ class Site(_Strict):
         """All device groups, by id."""
         nodes = [_node(n, i) for n in self.nodes for i in range(n.count)]
         return {s.group_id: s for s in [*nodes, *(_miners(m) for m in self.miners)]}
+
+    def write_groups(self, state: Path) -> None:
+        """Leave each guard its configuration, `groups/<id>/group.json` in the state directory."""
+        for group_id, spec in self.groups().items():
+            directory = state / "groups" / group_id
+            directory.mkdir(parents=True, exist_ok=True)
+            config = {
+                "spec": spec,
+                "save_after_s": self.timing.save_after_s,
+                "orphan_s": self.timing.lease_s + self.timing.fall_s,
+                "job_nice": self.job_nice,
+                "miners": self._miner_models(group_id),
+            }
+            (directory / "group.json").write_bytes(dumps(config))
+
+    def _miner_models(self, group_id: str) -> list[dict[str, object]]:
+        return [
+            {
+                "miner_id": f"{m.name}-{i + 1}",
+                "nameplate_w": m.max_w,
+                "idle_w": m.rest_w,
+                "fall_w_per_s": m.ramp_down_w_per_s,
+                "rise_w_per_s": m.ramp_up_w_per_s,
+            }
+            for m in self.miners
+            if m.name == group_id
+            for i in range(m.count)
+        ]
 
     def _check_models(self) -> None:
         for n in self.nodes:

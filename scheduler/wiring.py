@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
@@ -29,6 +31,7 @@ SOURCES: Mapping[str, str] = {
     "replay": "scheduler.signals.replay",
     "synthetic_day": "scheduler.signals.synthetic_day",
 }
+PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,11 +75,20 @@ def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource
     """The source that a part of the site file describes. Raises `SettingsError` on an unknown type."""
     if settings.type not in SOURCES:
         raise SettingsError(f"signals.type: {settings.type!r} is not known; use one of {sorted(SOURCES)}")
+    name, options = settings.name or settings.type, settings.options()
+    if settings.type in PLAYED and "began_at" not in options:
+        options["began_at"] = _first_opened(base, name).isoformat()
     module = import_module(SOURCES[settings.type])
-    source: LimitSource = module.open_source(
-        settings.name or settings.type, settings.options(), base=base, reaction_s=site.power.reaction_s
-    )
+    source: LimitSource = module.open_source(name, options, base=base, reaction_s=site.power.reaction_s)
     return source
+
+
+def _first_opened(base: Path, name: str) -> datetime:
+    """When this site first opened a played source: a restarted scheduler goes on where the day is."""
+    path = base / "run" / f"began-{name}.json"
+    if not path.exists():
+        path.write_text(json.dumps(datetime.now(UTC).isoformat()), encoding="utf-8")
+    return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
 
 
 def _meter(view: View, site: Site) -> Meter:
@@ -94,7 +106,8 @@ def _meter(view: View, site: Site) -> Meter:
 
 def wake_socket(state: Path) -> socket.socket:
     """The datagram socket on which the API says that something was written; named through its directory, for the
-    kernel takes no long paths."""
+    kernel takes no long paths.
+    """
     (state / "run" / "wake.sock").unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     directory = os.open(state / "run", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
