@@ -105,8 +105,9 @@ def _meter(view: View, site: Site) -> Meter:
 
 
 def wake_socket(state: Path) -> socket.socket:
-    """The datagram socket on which the API says that something was written; named through its directory, for the
-    kernel takes no long paths.
+    """The datagram socket on which the API says that something was written.
+
+    It is named through its directory, for the kernel takes no long paths.
     """
     (state / "run" / "wake.sock").unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
