@@ -81,8 +81,9 @@ def _site(
             "no such file", field="power", value=str(power), remedy="give the path of a CSV file"
         )
     built_in = site["signals"][0]
-    site["signals"] = [
-        {
+    site["signals"][0] = {
+        key: value
+        for key, value in {
             "type": "replay",
             "name": "grid",
             "path": str(power.resolve()),
@@ -91,10 +92,12 @@ def _site(
             "start": start,
             "invert": invert,
             "speed": 86_400.0 / DAY_S,
+            "hours": 24.0,
             "max_w": built_in["max_w"],
             "min_w": built_in["min_w"],
-        }
-    ]
+        }.items()
+        if value is not None
+    }
     return site
 
 
