@@ -108,11 +108,11 @@ class AttemptFiles:
         """What to launch, None if the guard died before it said so. Raises WireError, OSError."""
         return self._read(Launching, "launch.json")
 
-    def write_desired(self, desired: Instruction) -> None:
+    def write_instruction(self, desired: Instruction) -> None:
         """Leave word for the supervisor; the caller signals it. Raises OSError."""
         self._write("desired.json", desired)
 
-    def read_desired(self) -> Instruction | None:
+    def read_instruction(self) -> Instruction | None:
         """The guard's newest word. Raises WireError, OSError."""
         return self._read(Instruction, "desired.json")
 

@@ -30,7 +30,7 @@ class Instructions:
     def read(self) -> None:
         """Take in the guard's newest word."""
         try:
-            desired = self._files.read_desired()
+            desired = self._files.read_instruction()
         except (OSError, WireError):
             log.exception("the guard's word cannot be read; the one before stands")
             return

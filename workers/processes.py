@@ -166,6 +166,11 @@ class ProcessTree:
         """Whether every member is frozen."""
         return all(stat.is_stopped for stat in self._members.values())
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether neither the root nor any member is left."""
+        return not self._members and not is_alive(self.root)
+
     def refresh(self, *, is_full: bool = False) -> None:
         """Look by itself: for a table that no other tree uses."""
         self._table.refresh((p.pid for p in self._members), is_full=is_full)

@@ -1,0 +1,177 @@
+"""All attempts on this node: started once each, adopted by the next guard, forgotten when nobody asks any more."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from scheduler.core.enforce import PhaseCommand
+from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
+from workers.attempt_files import AttemptFiles, Claim, Instruction, Launching
+from workers.clock import boot_id
+from workers.forkserver import ForkServer
+from workers.gpu.port import GpuDriver
+from workers.group_config import GroupConfig
+from workers.local_attempt import LocalAttempt
+from workers.processes import ProcessTable, identify, send
+from workers.wire import WireError
+
+T = TypeVar("T")
+
+log = logging.getLogger("barq.guard")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What attempts need of their guard."""
+
+    directory: Path  #: one sub-directory per attempt
+    guard_lock: Path
+    config: GroupConfig
+    fork_server: ForkServer
+    gpus: GpuDriver
+
+
+class Attempts:
+    """The attempts of one node."""
+
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._around = surroundings
+        self._table = ProcessTable()
+        self._known: dict[str, LocalAttempt] = {}
+
+    def __iter__(self) -> Iterator[LocalAttempt]:
+        return iter(self._known.values())
+
+    @property
+    def present(self) -> list[LocalAttempt]:
+        """Those that are not over."""
+        return [a for a in self if not a.is_ended]
+
+    @property
+    def ended_ids(self) -> frozenset[str]:
+        """Those that ran here and are over."""
+        return frozenset(a.order.attempt_id for a in self if a.is_ended)
+
+    def adopt(self) -> None:
+        """Take over what an earlier guard left: supervisors go on, what never began is removed. Raises OSError."""
+        self._around.directory.mkdir(parents=True, exist_ok=True)
+        for path in sorted(p for p in self._around.directory.iterdir() if p.is_dir()):
+            attempt = self._found(AttemptFiles(path))
+            if attempt is not None:
+                self._add(attempt)
+                attempt.recall()
+        self.look()
+
+    def look(self) -> None:
+        """Learn what became of all of them."""
+        present = self.present
+        watched = {s.id.pid for a in present for s in a.tree.members}
+        watched |= {a.supervisor.pid for a in present if a.supervisor is not None}
+        self._table.refresh(watched)
+        for attempt in present:
+            attempt.look()
+
+    def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
+        """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit."""
+        for command in commands:
+            attempt = self._known[command.attempt_id]
+            own_s = attempt.order.launch.grace_s
+            attempt.tell(
+                command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
+            )
+
+    def start(self, order: AttemptOrder) -> None:
+        """Start an attempt that was never started here. If it cannot be, its facts say why."""
+        files = AttemptFiles(self._around.directory / order.attempt_id)
+        instruction = Instruction(seq=1, phase=order.phase, reason=order.reason)
+        try:
+            files.create(self._launching(order))
+            files.write_instruction(instruction)
+            pid = self._around.fork_server.start(files.path)
+        except OSError as error:
+            self.refuse(order, f"the node cannot start it: {error}")
+            return
+        process = identify(pid)
+        claim = None if process is None else Claim(process=process, boot_id=boot_id())
+        attempt = LocalAttempt(files, order, claim, self._table)
+        attempt.remember(instruction)
+        self._add(attempt)
+
+    def refuse(self, order: AttemptOrder, why: str) -> None:
+        """Note that an attempt cannot be started here, for good."""
+        log.warning("refusing %s: %s", order.attempt_id, why)
+        files = AttemptFiles(self._around.directory / order.attempt_id)
+        attempt = LocalAttempt(files, order, None, self._table)
+        try:
+            files.create(self._launching(order))
+            self._claim(files)
+            attempt.end(launch_error=why)
+        except OSError:
+            log.exception("the refusal of %s cannot be written; trying again", order.attempt_id)
+            return
+        self._add(attempt)
+
+    def forget(self, wanted: Iterable[str]) -> None:
+        """Forget those that are over and that the accepted order does not name any more."""
+        for attempt_id in self.ended_ids - frozenset(wanted):
+            path = self._known.pop(attempt_id).files.path
+            try:
+                shutil.rmtree(path)
+            except OSError:
+                log.exception("%s cannot be removed; the next guard will find it", path)
+
+    def facts(self, ordered: Iterable[AttemptOrder]) -> tuple[AttemptFacts, ...]:
+        """The facts of all that were started, and the absence of those that were not."""
+        absent = [o.attempt_id for o in ordered if o.attempt_id not in self._known]
+        started = [attempt.known.facts for attempt in self]
+        return (*started, *(AttemptFacts(attempt_id=name, observed=Observed.ABSENT) for name in absent))
+
+    def _add(self, attempt: LocalAttempt) -> None:
+        self._known[attempt.order.attempt_id] = attempt
+        if not attempt.is_ended:
+            self._around.gpus.attach(attempt.order.gpu_ids, attempt.tree)
+
+    def _launching(self, order: AttemptOrder) -> Launching:
+        config = self._around.config
+        return Launching(
+            order=order,
+            guard_lock=str(self._around.guard_lock),
+            orphan_s=config.orphan_s,
+            suspend_patience_s=config.suspend_patience_s,
+            visible_devices="" if config.spec.simulated else ",".join(order.gpu_ids),
+            nice=config.job_nice,
+        )
+
+    def _found(self, files: AttemptFiles) -> LocalAttempt | None:
+        """The attempt in a directory; None if nothing ever ran in it, and then it is removed."""
+        if self._claim(files):  # nobody else can any more
+            shutil.rmtree(files.path)
+            return None
+        claim = _read(files.read_claim)
+        launching = _read(files.read_launching)
+        if launching is not None:
+            return LocalAttempt(files, launching.order, claim, self._table)
+        if claim is not None and claim.boot_id == boot_id():
+            send(claim.process, signal.SIGKILL)  # its job dies with it
+        shutil.rmtree(files.path)
+        return None
+
+    def _claim(self, files: AttemptFiles) -> bool:
+        own = identify(os.getpid())
+        return own is not None and files.claim(Claim(process=own, boot_id=boot_id()))
+
+
+def _read(what: Callable[[], T | None]) -> T | None:
+    """What a file says, None if it says nothing that makes sense."""
+    try:
+        return what()
+    except WireError:
+        log.exception("a file of an attempt makes no sense and is taken for missing")
+        return None

@@ -1,0 +1,99 @@
+"""The devices of one group as one thing: what they are like now, and caps and targets that are set only when new."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+
+from scheduler.core.orders import GpuReading, MinerReading
+from workers.gpu.port import GpuDriver
+from workers.miners.port import MinerDriver
+
+log = logging.getLogger("barq.guard")
+
+SAME_W = 0.5
+#: A device that refused a cap is asked again this often, s.
+RETRY_S = 10.0
+
+
+class Devices:
+    """The GPUs and miners of one group; most groups have only the ones or the others."""
+
+    def __init__(self, gpus: GpuDriver, miners: MinerDriver) -> None:
+        self._gpus = gpus
+        self._miners = miners
+        self._asked_w: dict[str, tuple[float, float]] = {}
+        self._floors: dict[str, tuple[float, float]] = {}
+
+    def gpu_readings(self) -> tuple[GpuReading, ...]:
+        """Each GPU that answers."""
+        return self._gpus.readings()
+
+    def miner_readings(self) -> tuple[MinerReading, ...]:
+        """Each miner."""
+        return self._miners.readings()
+
+    def cap_floors_w(self) -> dict[str, float]:
+        """GPUs that lately enforced more than they were told to, W."""
+        now_s = time.monotonic()
+        self._floors = {
+            g: (cap_w, until_s) for g, (cap_w, until_s) in self._floors.items() if until_s > now_s
+        }
+        return {g: cap_w for g, (cap_w, _) in self._floors.items()}
+
+    def set_caps(self, caps_w: Mapping[str, float], readings: tuple[GpuReading, ...]) -> bool:
+        """Set the caps that are not what they should be; True if any was. Read again to see what came of it."""
+        now_w = {reading.gpu_id: reading.cap_w for reading in readings}
+        wrong = {g: cap_w for g, cap_w in caps_w.items() if not self._stands(g, cap_w, now_w.get(g))}
+        for gpu_id, cap_w in wrong.items():
+            self._set_cap(gpu_id, cap_w, now_w.get(gpu_id, 0.0))
+        return bool(wrong)
+
+    def set_miners(self, target_w: float) -> bool:
+        """Share a target among the miners; True if any got a new one."""
+        targets_w = {m.miner_id: m.target_w for m in self._miners.readings()}
+        shares_w = share(target_w, targets_w, self._miners.max_w())
+        wrong = {m: w for m, w in shares_w.items() if abs(w - targets_w.get(m, 0.0)) > SAME_W}
+        for miner_id, share_w in wrong.items():
+            try:
+                self._miners.set_target(miner_id, share_w)
+            except OSError as error:
+                log.warning("miner %s did not take a target of %.0f W: %s", miner_id, share_w, error)
+        return bool(wrong)
+
+    def _stands(self, gpu_id: str, cap_w: float, now_w: float | None) -> bool:
+        """Whether the device enforces this cap, or what it made of it when it was last told."""
+        if now_w is None:
+            return False
+        asked_w, got_w = self._asked_w.get(gpu_id, (now_w, now_w))
+        return abs(now_w - cap_w) <= SAME_W or (
+            asked_w == cap_w and abs(got_w - now_w) <= SAME_W and got_w < cap_w
+        )
+
+    def _set_cap(self, gpu_id: str, cap_w: float, now_w: float) -> None:
+        try:
+            got_w = self._gpus.set_cap(gpu_id, cap_w)
+        except OSError as error:
+            log.warning("GPU %s did not take a cap of %.0f W: %s", gpu_id, cap_w, error)
+            got_w = now_w
+        self._asked_w[gpu_id] = (cap_w, got_w)
+        if got_w > cap_w + SAME_W:
+            self._floors[gpu_id] = (got_w, time.monotonic() + RETRY_S)
+        else:
+            self._floors.pop(gpu_id, None)
+
+
+def share(total_w: float, targets_w: Mapping[str, float], max_w: Mapping[str, float]) -> dict[str, float]:
+    """New targets that sum to `total_w`, or as near as the miners allow.
+
+    A sum that rises lowers none of them and one that falls raises none, each in proportion to what it has to give.
+    """
+    now_w = {m: min(targets_w.get(m, 0.0), max_w[m]) for m in max_w}
+    change_w = total_w - sum(now_w.values())
+    room_w = {m: max_w[m] - now_w[m] if change_w > 0 else now_w[m] for m in max_w}
+    all_w = sum(room_w.values())
+    if all_w <= 0:
+        return now_w
+    part = max(-1.0, min(1.0, change_w / all_w))
+    return {m: now_w[m] + part * room_w[m] for m in max_w}

@@ -1,0 +1,134 @@
+"""The guard's socket: one JSON request per line, one JSON answer per line, any number of clients.
+
+    {"op": "deliver", "order": {...}}                            {"refusal": null | why, "report": {...}}
+    {"op": "report"}                                             {"report": {...}}
+    {"op": "report", "after_version": n, "timeout_s": t}         the same, once newer than n, or after t
+    {"op": "stop", "grace_s": g}                                 {"ok": true} when nothing runs any more
+
+What makes no sense, or cannot be remembered, is answered by {"error": why} and changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, Protocol, assert_never
+
+from pydantic import Field
+
+from scheduler.core.lease import Refusal
+from scheduler.core.orders import GuardReport, Order
+from workers.sockets import listen
+from workers.wire import WireError, decode, encode
+
+LONGEST_LINE_BYTES = 64 * 1024 * 1024
+STOPPED = encode({"ok": True})
+
+log = logging.getLogger("barq.guard")
+
+
+class Served(Protocol):
+    """What the socket needs of a guard."""
+
+    @property
+    def report(self) -> GuardReport:
+        """The newest report."""
+        ...
+
+    def deliver(self, order: Order) -> Refusal | None:
+        """Accept an order, or say why not."""
+        ...
+
+    async def report_after(self, version: int, *, timeout_s: float) -> GuardReport:
+        """A report newer than `version`."""
+        ...
+
+    async def stop(self, grace_s: float) -> None:
+        """End what runs; returns when nothing is left."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliver:
+    """Make this order the one that stands."""
+
+    op: Literal["deliver"] = "deliver"
+    order: Order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Tell what is observed."""
+
+    op: Literal["report"] = "report"
+    after_version: int | None = None
+    timeout_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """End what runs, then the guard."""
+
+    op: Literal["stop"] = "stop"
+    grace_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """Any of them."""
+
+    request: Annotated[Deliver | Report | Stop, Field(discriminator="op")]
+
+
+@asynccontextmanager
+async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterator[None]:
+    """Answer on the socket at `path` inside the `with`; `ended` is set when a `stop` is done. Raises OSError."""
+
+    async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while line := await reader.readline():
+                answer = await _answer(guard, line)
+                writer.write(answer + b"\n")
+                await writer.drain()
+                if answer == STOPPED:
+                    ended.set()
+        except (ConnectionError, ValueError, asyncio.CancelledError) as error:
+            log.debug("a client is gone: %s", error)  # ValueError: a line without end
+        finally:
+            writer.close()
+
+    server = await asyncio.start_unix_server(on_client, sock=listen(path), limit=LONGEST_LINE_BYTES)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def _answer(guard: Served, line: bytes) -> bytes:
+    try:
+        return await _obey(guard, decode(Request, b'{"request":' + line + b"}"))
+    except (WireError, ValueError, OSError) as error:
+        log.warning("refused a request: %s", error)
+        return encode({"error": str(error)})
+
+
+async def _obey(guard: Served, wrapped: Request) -> bytes:
+    request = wrapped.request
+    match request:
+        case Deliver():
+            refusal = guard.deliver(request.order)
+            return encode({"refusal": refusal, "report": guard.report})
+        case Report():
+            if request.after_version is None:
+                return encode({"report": guard.report})
+            newer = await guard.report_after(request.after_version, timeout_s=request.timeout_s)
+            return encode({"report": newer})
+        case Stop():
+            await guard.stop(request.grace_s)
+            return STOPPED
+        case _:
+            assert_never(request)

@@ -1,0 +1,135 @@
+"""One attempt as its guard sees it: its supervisor, its processes, what it was told and what it reported."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from dataclasses import replace
+
+from scheduler.core.jobs import Phase
+from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
+from scheduler.core.presence import Present
+from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction
+from workers.clock import boot_id, boottime_s
+from workers.processes import ProcessId, ProcessTable, ProcessTree, is_alive, send
+from workers.wire import WireError
+
+log = logging.getLogger("barq.guard")
+
+
+class LocalAttempt:
+    """An attempt that was started on this node, by this guard or one before it."""
+
+    def __init__(
+        self, files: AttemptFiles, order: AttemptOrder, claim: Claim | None, table: ProcessTable
+    ) -> None:
+        self.files = files
+        self.order = order
+        self._table = table
+        is_of_this_boot = claim is not None and claim.boot_id == boot_id()
+        self.supervisor: ProcessId | None = claim.process if claim is not None and is_of_this_boot else None
+        self.tree = ProcessTree(self.supervisor or ProcessId(pid=0, start=0), table)
+        self.known = FactsFile(facts=AttemptFacts(attempt_id=order.attempt_id, observed=Observed.STARTING))
+        self._seen: tuple[int, int] | None = None
+        self._told = Instruction(seq=0, phase=Phase.RUN)
+        self._is_told_by_us = False
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether no process of it is left, and nothing more will be learned of it."""
+        return self.known.is_final
+
+    @property
+    def present(self) -> Present:
+        """What enforcing needs to know of it."""
+        order = self.order
+        return Present(
+            attempt_id=order.attempt_id,
+            job_id=order.job_id,
+            gpu_ids=order.gpu_ids,
+            tier=order.tier,
+            priority=order.priority,
+            phase=self._told.phase,
+        )
+
+    def remember(self, told: Instruction) -> None:
+        """Take note of what it was started with."""
+        self._told, self._is_told_by_us = told, True
+
+    def recall(self) -> None:
+        """Learn what an earlier guard told it. It is told again, so that it knows that there is a guard."""
+        try:
+            self._told = self.files.read_instruction() or self._told
+        except (OSError, WireError):
+            log.exception("what %s was told last cannot be read", self.order.attempt_id)
+
+    def tell(self, phase: Phase, reason: str, *, grace_s: float) -> None:
+        """Tell it its phase unless it knows. What cannot be written is tried again at the next look."""
+        if phase is self._told.phase and self._is_told_by_us:
+            return
+        deadline_s = boottime_s() + grace_s if phase is Phase.SAVE_EXIT else None
+        if phase is self._told.phase and self._told.deadline_boottime_s is not None:
+            deadline_s = self._told.deadline_boottime_s
+        told = Instruction(seq=self._told.seq + 1, phase=phase, reason=reason, deadline_boottime_s=deadline_s)
+        try:
+            self.files.write_instruction(told)
+        except OSError:
+            log.exception("%s cannot be told to %s; free some disk space", self.order.attempt_id, phase)
+            return
+        self._told, self._is_told_by_us = told, True
+        if self.supervisor is not None:
+            send(self.supervisor, signal.SIGUSR1)
+
+    def look(self) -> None:
+        """Take in new facts; clear up after a supervisor that ended without any."""
+        if self.is_ended:
+            return
+        self.tree.update()
+        was_alive = self.supervisor is not None and is_alive(self.supervisor)
+        self._read_facts()  # after the question, so that the last words of one that just ended count
+        if not was_alive and not self.is_ended:
+            self._bury()
+
+    def end(self, **changes: object) -> None:
+        """Note for good that nothing of it is left. Raises OSError."""
+        facts = replace(self.known.facts, observed=Observed.ENDED, **changes)  # type: ignore[arg-type]
+        known = replace(self.known, facts=facts, is_final=True)
+        self.files.write_facts(known)
+        self.known = known
+
+    def _read_facts(self) -> None:
+        try:
+            found = self.files.facts_path.stat()
+        except FileNotFoundError:
+            return
+        seen = (found.st_ino, found.st_mtime_ns)
+        if seen == self._seen:
+            return
+        try:
+            self.known = self.files.read_facts() or self.known
+        except (OSError, WireError):
+            log.exception("the facts of %s cannot be read; the ones before stand", self.order.attempt_id)
+        self._seen = seen
+
+    def _bury(self) -> None:
+        """Kill what a dead supervisor left behind; once nothing is left, note that no more is known."""
+        left = {stat.id for stat in self.tree.members} | self._left_in_session()
+        for process in left:
+            send(process, signal.SIGKILL)
+        if left:
+            return
+        log.warning("the supervisor of %s ended without a word", self.order.attempt_id)
+        try:
+            self.end()
+        except OSError:
+            log.exception("the end of %s cannot be written; trying again", self.order.attempt_id)
+
+    def _left_in_session(self) -> set[ProcessId]:
+        """The members of the job's session, if that still is the job's."""
+        job = self.known.job
+        if job is None or self.supervisor is None:
+            return set()
+        leader = self._table.get(job.pid)
+        if leader is not None and leader.id != job:
+            return set()
+        return {stat.id for stat in self._table.in_session(job.pid) if not stat.is_dead}

@@ -1,0 +1,93 @@
+"""Simulated miners: each follows its target along a straight ramp, fast down and slow up.
+
+Targets and draws are those above rest, from 0 to nameplate less rest. What was last set is kept in a file with its
+time, so that a restarted guard finds the miners where they would be: they do not stop because nobody watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from barq.contract import write_atomically
+from scheduler.core.orders import MinerReading
+from workers.clock import boottime_s
+from workers.wire import WireError, decode, encode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinerModel:
+    """One miner: nameplate and rest as measured at its plug, and how fast its draw follows a new target."""
+
+    miner_id: str
+    nameplate_w: float
+    idle_w: float = 0.0
+    fall_w_per_s: float = 3000.0
+    rise_w_per_s: float = 300.0
+
+    @property
+    def max_w(self) -> float:
+        """The most that it draws above its rest."""
+        return self.nameplate_w - self.idle_w
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinerState:
+    """Where a miner was when its target was set; times are CLOCK_BOOTTIME."""
+
+    target_w: float = 0.0
+    draw_w: float = 0.0
+    at_s: float = 0.0
+
+
+class SimulatedMiners:
+    """The miners of one simulated group."""
+
+    def __init__(
+        self, models: Sequence[MinerModel], state_path: Path, *, clock: Callable[[], float] = boottime_s
+    ) -> None:
+        self._models = {model.miner_id: model for model in models}
+        self._state_path = state_path
+        self._clock = clock
+        self._states = _read_states(state_path)
+
+    def max_w(self) -> Mapping[str, float]:
+        """The miners that there are, each with what it draws at most above its rest."""
+        return {miner_id: model.max_w for miner_id, model in self._models.items()}
+
+    def readings(self) -> tuple[MinerReading, ...]:
+        """Target and draw of each miner now."""
+        return tuple(
+            MinerReading(
+                miner_id=miner_id, target_w=self._state(miner_id).target_w, draw_w=self._draw_w(miner_id)
+            )
+            for miner_id in self._models
+        )
+
+    def set_target(self, miner_id: str, target_w: float) -> float:
+        """Give a miner a target and return what it took. Raises KeyError, OSError."""
+        taken_w = min(max(target_w, 0.0), self._models[miner_id].max_w)
+        self._states[miner_id] = MinerState(
+            target_w=taken_w, draw_w=self._draw_w(miner_id), at_s=self._clock()
+        )
+        write_atomically(self._state_path, encode(self._states), durable=False)
+        return taken_w
+
+    def _state(self, miner_id: str) -> MinerState:
+        return self._states.get(miner_id, MinerState())
+
+    def _draw_w(self, miner_id: str) -> float:
+        model, state = self._models[miner_id], self._state(miner_id)
+        since_s = max(0.0, self._clock() - state.at_s)  # negative after a reboot: it begins where it was
+        if state.target_w >= state.draw_w:
+            return min(state.target_w, state.draw_w + model.rise_w_per_s * since_s)
+        return max(state.target_w, state.draw_w - model.fall_w_per_s * since_s)
+
+
+def _read_states(path: Path) -> dict[str, MinerState]:
+    """The states that were set last; miners that are new, or whose memory is damaged, are at rest."""
+    try:
+        return decode(dict[str, MinerState], path.read_bytes())
+    except (FileNotFoundError, WireError):
+        return {}

@@ -1,0 +1,85 @@
+"""When a report is news: its version rises at once with what matters, and now and then with what merely drifts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from scheduler.core.orders import AttemptFacts, GuardReport
+
+DRIFT_EVERY_S = 1.0
+#: A change of the draw by more than this is news at once.
+JUMP_W = 10.0
+JUMP_SHARE = 0.02
+
+
+class Reporter:
+    """The newest report, and those who wait for the next."""
+
+    def __init__(self) -> None:
+        """Versions go on rising over the guard's own restarts: they begin at the wall clock's milliseconds."""
+        self._version = time.time_ns() // 1_000_000
+        self._report: GuardReport | None = None
+        self._told_at_s = 0.0
+        self._news = asyncio.Event()
+
+    @property
+    def report(self) -> GuardReport:
+        """The newest report. Raises LookupError before the first."""
+        if self._report is None:
+            raise LookupError("nothing was observed yet")
+        return self._report
+
+    def update(self, observed: GuardReport) -> None:
+        """Take in what is observed now, whatever its version says."""
+        now_s = time.monotonic()
+        if self._is_news(observed, now_s):
+            self._version += 1
+            self._told_at_s = now_s
+            self._report = replace(observed, version=self._version)
+            self._news.set()
+            self._news = asyncio.Event()
+        elif self._report is not None:
+            self._report = replace(self._report, boottime_s=observed.boottime_s)
+
+    async def after(self, version: int, *, timeout_s: float) -> GuardReport:
+        """The newest report, as soon as it is newer than `version`, or after `timeout_s`."""
+        deadline_s = time.monotonic() + timeout_s
+        while self.report.version <= version and (left_s := deadline_s - time.monotonic()) > 0:
+            try:
+                await asyncio.wait_for(self._news.wait(), left_s)
+            except TimeoutError:
+                break
+        return self.report
+
+    def _is_news(self, observed: GuardReport, now_s: float) -> bool:
+        if self._report is None or _substance(observed) != _substance(self._report):
+            return True
+        change_w = abs(observed.draw_w - self._report.draw_w)
+        if change_w > max(JUMP_W, JUMP_SHARE * self._report.draw_w):
+            return True
+        return now_s - self._told_at_s >= DRIFT_EVERY_S and _drift(observed) != _drift(self._report)
+
+
+def _substance(report: GuardReport) -> GuardReport:
+    """The report without what drifts: draws, steps, and the clock."""
+    return replace(
+        report,
+        version=0,
+        boottime_s=0.0,
+        draw_w=0.0,
+        gpus=tuple(replace(gpu, draw_w=0.0, processes=min(gpu.processes, 1)) for gpu in report.gpus),
+        miners=tuple(replace(miner, draw_w=0.0) for miner in report.miners),
+        attempts=tuple(_without_progress(facts) for facts in report.attempts),
+    )
+
+
+def _without_progress(facts: AttemptFacts) -> AttemptFacts:
+    return replace(facts, step=None)
+
+
+def _drift(report: GuardReport) -> tuple[object, ...]:
+    """What drifts, to the watt."""
+    gpus = tuple((round(gpu.draw_w), gpu.processes) for gpu in report.gpus)
+    return (round(report.draw_w), gpus, tuple(facts.step for facts in report.attempts))
