@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.context import Context, Here
+from api.context import Context, Here, JobId
 from api.logs import LogReader, follow
 from api.openapi import TEXT, errors
 from api.problems import Refused
@@ -27,14 +27,14 @@ log = logging.getLogger(__name__)
 
 
 @router.get("/why", responses=errors(404))
-def why(job_id: str, here: Here) -> WhyView:
+def why(job_id: JobId, here: Here) -> WhyView:
     """Say why a job is where it is, and what would change it."""
     recent = here.desk.recent_events(job_id, limit=from_store.HISTORY)
     return from_store.why(here.desk.get(job_id), recent)
 
 
 @router.get("/events", responses=errors(404))
-def events(job_id: str, query: Annotated[EventQuery, Query()], here: Here) -> Events:
+def events(job_id: JobId, query: Annotated[EventQuery, Query()], here: Here) -> Events:
     """Tell what happened to a job, oldest first: the newest events, or those after a given one."""
     if query.after is None:
         found = here.desk.recent_events(job_id, limit=query.limit)
@@ -44,20 +44,20 @@ def events(job_id: str, query: Annotated[EventQuery, Query()], here: Here) -> Ev
 
 
 @router.get("/attempts", responses=errors(404))
-def attempts(job_id: str, here: Here) -> Attempts:
+def attempts(job_id: JobId, here: Here) -> Attempts:
     """List the placements of a job, oldest first."""
     return Attempts(attempts=[from_store.attempt(view) for view in here.desk.attempts(job_id)])
 
 
 @router.get("/checkpoints", responses=errors(404))
-def checkpoints(job_id: str, here: Here) -> Checkpoints:
+def checkpoints(job_id: JobId, here: Here) -> Checkpoints:
     """List the checkpoints of a job, verified and quarantined, oldest first."""
     return Checkpoints(checkpoints=[from_store.checkpoint(view) for view in here.desk.checkpoints(job_id)])
 
 
 @router.get("/logs", response_class=StreamingResponse, responses={**errors(404), 200: TEXT})
 async def logs(
-    job_id: str, query: Annotated[LogQuery, Query()], request: Request, here: Here
+    job_id: JobId, query: Annotated[LogQuery, Query()], request: Request, here: Here
 ) -> StreamingResponse:
     """Give a job's output, that of all its attempts: what there is, or `follow` it until the job has ended."""
     job = await run_sync(here.desk.get, job_id)

@@ -9,7 +9,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.admission import dependencies, job_spec
-from api.context import Context, Here
+from api.context import Context, Here, JobId
 from api.fitting import misfit
 from api.openapi import errors
 from api.problems import Refused
@@ -56,25 +56,25 @@ def list_jobs(query: Annotated[JobFilter, Query()], here: Here) -> JobPage:
 
 
 @router.get("/jobs/{job_id}", responses=errors(404))
-def show_job(job_id: str, here: Here) -> JobView:
+def show_job(job_id: JobId, here: Here) -> JobView:
     """Show one job."""
     return from_store.job(here.desk.get(job_id))
 
 
 @router.post("/jobs/{job_id}/cancel", responses=errors(404, 409))
-def cancel_job(job_id: str, here: Here) -> JobView:
+def cancel_job(job_id: JobId, here: Here) -> JobView:
     """End a job for good. Again is no change; 409 if it has ended otherwise."""
     return _wish(job_id, Desired.CANCEL, here)
 
 
 @router.post("/jobs/{job_id}/hold", responses=errors(404, 409))
-def hold_job(job_id: str, here: Here) -> JobView:
+def hold_job(job_id: JobId, here: Here) -> JobView:
     """Stop a job until it is released. Again is no change; 409 if it has ended."""
     return _wish(job_id, Desired.HOLD, here)
 
 
 @router.post("/jobs/{job_id}/release", responses=errors(404, 409))
-def release_job(job_id: str, here: Here) -> JobView:
+def release_job(job_id: JobId, here: Here) -> JobView:
     """Let a held job run again. Again is no change; 409 if it has ended."""
     return _wish(job_id, Desired.RUN, here)
 

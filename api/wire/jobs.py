@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from api.wire.parts import Sent, Shown, example
-from barq.request import JobRequest
+from barq.request import JobRequest, Text
 
 MAX_PAGE: Final = 1000
 MAX_BATCH: Final = 10_000
@@ -99,6 +99,14 @@ class SubmittedJobs(Sent):
 
     jobs: Annotated[list[SubmittedJob], Field(min_length=1, max_length=MAX_BATCH)]
 
+    @field_validator("jobs")
+    @classmethod
+    def _can_be_looked_up(cls, jobs: list[SubmittedJob]) -> list[SubmittedJob]:
+        named = {entry for job in jobs for entry in job.dependencies}
+        if len(named) > MAX_BATCH:
+            raise ValueError(f"name at most {MAX_BATCH} different dependencies in one batch; split it")
+        return jobs
+
 
 class JobFilter(Sent):
     """Which jobs to list."""
@@ -108,8 +116,8 @@ class JobFilter(Sent):
     state: str | None = Field(
         None, max_length=20, description="A state, or `waiting`, `active`, `finished`", examples=["waiting"]
     )
-    name: str | None = Field(None, max_length=200, description="Exactly this name")
-    project: str | None = Field(None, max_length=200, description="Exactly this project")
+    name: Text | None = Field(None, max_length=200, description="Exactly this name")
+    project: Text | None = Field(None, max_length=200, description="Exactly this project")
     limit: int = Field(100, ge=1, le=MAX_PAGE)
     after: str | None = Field(None, max_length=200, description="`next` of the page before")
 

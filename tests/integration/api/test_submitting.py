@@ -195,3 +195,15 @@ async def test_a_node_that_never_reported_may_hold_anything(site: ApiSite) -> No
     await site.show(world)
 
     await site.submit(resources={"gpus": 8})
+
+
+async def test_a_batch_may_not_name_more_jobs_than_can_be_looked_up(site: ApiSite) -> None:
+    """One question to the database has an end."""
+    jobs = [
+        {"entrypoint": "x", "dependencies": [f"afterok:t-{j}-{i}" for i in range(1000)]} for j in range(11)
+    ]
+
+    problem = refused(await site.client.post("/api/v1/jobs:batch", json={"jobs": jobs}), 422, "invalid_field")
+
+    assert problem["field"] == "jobs"
+    assert "dependencies" in problem["remedy"]
