@@ -13,7 +13,8 @@ import anyio
 from anyio.to_thread import run_sync
 
 CHUNK_BYTES: Final = 64 * 1024
-MAX_ROTATED: Final = 100
+MAX_ROTATED: Final = 10
+"""Older files that are looked for. One may be missing for a moment, while they are moved up."""
 POLL_S: Final = 0.25
 """Between looks at a log that somebody follows."""
 
@@ -101,8 +102,6 @@ def _open_all(path: Path) -> list[int]:
     try:
         for name in _names(path):
             file = _open(name)
-            if file is None and name != path:
-                break
             if file is not None and files.setdefault(_identity(file), file) != file:
                 os.close(file)
     except OSError:
@@ -113,7 +112,7 @@ def _open_all(path: Path) -> list[int]:
 
 def _names(path: Path) -> Iterator[Path]:
     yield path
-    yield from (path.with_name(f"{path.name}.{number}") for number in range(1, MAX_ROTATED))
+    yield from (path.with_name(f"{path.name}.{number}") for number in range(1, MAX_ROTATED + 1))
 
 
 def _open(path: Path) -> int | None:

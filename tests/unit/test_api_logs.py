@@ -100,6 +100,14 @@ def test_a_reader_that_was_overtaken_goes_on_with_what_is_left(log: Path) -> Non
         assert reader.read() + reader.read() == b"bc"
 
 
+def test_a_gap_while_files_are_moved_up_hides_nothing(log: Path) -> None:
+    """Between two renames one number is free."""
+    append(log.with_name("job.log.2"), b"a")
+    append(log, b"b")
+
+    assert read_all(log) == b"ab"
+
+
 def test_a_log_that_is_emptied_in_place_is_read_from_its_new_start(log: Path) -> None:
     """As tools that copy and truncate do it."""
     append(log, b"a long first line\n")
