@@ -26,7 +26,10 @@ class Ranks(Protocol):
     world: int
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Return, for each place, the largest value that any rank brought; every rank must call this."""
+        """Return, for each place, the largest value that any rank brought; every rank must call this.
+
+        Raises PeerFailed if one has gone.
+        """
 
 
 class Alone:
@@ -53,12 +56,18 @@ class GlooRanks:
         self._group = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Return, for each place, the largest value that any rank brought."""
+        """Return, for each place, the largest value that any rank brought. Raises PeerFailed if one has gone."""
         import torch
         from torch import distributed
 
         agreed = torch.tensor(list(values), dtype=torch.int64)
-        distributed.all_reduce(agreed, op=distributed.ReduceOp.MAX, group=self._group)
+        try:
+            distributed.all_reduce(agreed, op=distributed.ReduceOp.MAX, group=self._group)
+        except RuntimeError as error:
+            message = (
+                f"rank {self.rank}: another rank has gone, or was not heard of for {PATIENCE}; see its log"
+            )
+            raise PeerFailed(message) from error
         return [int(value) for value in agreed]
 
 

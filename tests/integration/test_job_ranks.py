@@ -23,7 +23,9 @@ def free_port() -> str:
 
 
 @contextmanager
-def two_ranks(place: Workplace, attempt: str, steps: int) -> Iterator[list[JobProcess]]:
+def two_ranks(
+    place: Workplace, attempt: str, steps: int, script: str = "char_transformer.py"
+) -> Iterator[list[JobProcess]]:
     """Both ranks of one attempt, as a supervisor launches them."""
     meeting = {
         "MASTER_ADDR": "127.0.0.1",
@@ -34,9 +36,7 @@ def two_ranks(place: Workplace, attempt: str, steps: int) -> Iterator[list[JobPr
     with ExitStack() as stack:
         yield [
             stack.enter_context(
-                JobProcess(
-                    place, "char_transformer.py", "--steps", str(steps), attempt=attempt, **meeting, RANK=rank
-                )
+                JobProcess(place, script, "--steps", str(steps), attempt=attempt, **meeting, RANK=rank)
             )
             for rank in ("0", "1")
         ]
@@ -87,3 +87,13 @@ def test_two_ranks_pause_at_one_step_and_go_on_as_if_nothing_had_been(tmp_path: 
     assert [line["step"] for line in place.steps()] == list(range(total))
     assert {line["attempt"] for line in place.steps()} == {"1", "2"}
     assert place.losses() == undisturbed.losses()
+
+
+def test_a_rank_whose_peer_has_gone_does_not_wait_for_it(tmp_path: Path) -> None:
+    """It ends with an error that says so; a job that set up no process group of its own gets one."""
+    place = Workplace(tmp_path)
+    with two_ranks(place, "1", 10**6, "counter.py") as ranks:
+        wait_for(place.steps, timeout_s=PATIENCE_S)
+        ranks[1].process.kill()
+        assert ranks[0].wait_for_exit() == 1
+    assert "PeerFailed: rank 0: another rank has gone" in ranks[0].log.read_text()
