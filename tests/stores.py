@@ -7,17 +7,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Launch, Placement
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import FallbackStep, Fence
 from scheduler.core.reasons import Event
 from scheduler.records import PowerSample, TickRecord
-from scheduler.store.database import downgrade, migrate, open_database
+from scheduler.store.database import migrate, open_database, writing
+from scheduler.store.tables import LeaderRow, Table
 from scheduler.store.views import NewJob
 
 T0 = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -35,15 +38,36 @@ def after(seconds: float) -> datetime:
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[Engine]:
     """A migrated, empty database: "sqlite" in `folder`, "postgresql" where `BARQ_TEST_POSTGRES` says."""
-    engine = open_database(POSTGRES if kind == "postgresql" else folder / "barq.db")
+    engine = _emptied_postgres() if kind == "postgresql" else _copied_sqlite(folder / "barq.db")
     try:
-        if kind == "postgresql":
-            migrate(engine)
-            downgrade(engine, "base")
-        migrate(engine)
         yield engine
     finally:
         engine.dispose()
+
+
+def _copied_sqlite(path: Path) -> Engine:
+    """A copy of a file that was migrated once: each test gets its own without waiting for the migrations."""
+    path.write_bytes(_migrated_file())
+    return open_database(path)
+
+
+@cache
+def _migrated_file() -> bytes:
+    with TemporaryDirectory() as folder:
+        engine = open_database(Path(folder) / "barq.db")
+        migrate(engine)
+        engine.dispose()
+        return (Path(folder) / "barq.db").read_bytes()
+
+
+def _emptied_postgres() -> Engine:
+    engine = open_database(POSTGRES)
+    migrate(engine)
+    with writing(engine) as session:
+        for table in Table.metadata.tables.values():
+            session.execute(text(f'TRUNCATE "{table.name}" RESTART IDENTITY CASCADE'))
+        session.add(LeaderRow(id=1))
+    return engine
 
 
 def spec(name: str = "train", **changes: Any) -> JobSpec:
