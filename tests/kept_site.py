@@ -76,7 +76,8 @@ class KeptSite:
 
     def assert_gone(self) -> None:
         """Nothing that was ever seen of the site runs, and nothing speaks of it."""
-        assert [process for process in self.seen if process.is_alive()] == []
+        alive = [process for process in self.seen if process.is_alive()]
+        assert not alive, f"{alive}: {self.log()}"
         assert not self.files.address.exists()
         assert not self.files.processes.exists()
         assert not is_held(self.files.keeper_lock)

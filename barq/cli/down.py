@@ -16,7 +16,7 @@ from barq.errors import BarqError
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, write_json
 from barq.site.parts import KEEPER
-from barq.site.processes import Process, end
+from barq.site.processes import Process, end, wait_gone
 from barq.site.stopping import forget, read_processes, stop_processes
 
 GRACE_S = 60.0
@@ -81,14 +81,14 @@ def _ask_keeper(files: SiteFiles, *, grace_s: float) -> bool:
             end([keeper] if keeper else [], grace_s=0.0)
             break
         time.sleep(0.1)
-    reap_keeper(asked)
+    if asked is not None:
+        wait_gone([asked], timeout_s=5.0)  # it lets go of its lock a moment earlier
+        _reap(asked)
     return True
 
 
-def reap_keeper(keeper: Process | None) -> None:
+def _reap(keeper: Process) -> None:
     """Wait for a keeper that this very process had started, so that not even a zombie is left."""
-    if keeper is None:
-        return
     try:
         os.waitpid(keeper.pid, os.WNOHANG)
     except ChildProcessError:

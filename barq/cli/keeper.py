@@ -62,8 +62,11 @@ class Keeper:
         """Keep until SIGTERM or SIGINT; return when nothing of the site runs any more."""
         self._adopt()
         while True:
-            self._look()
-            self._start_due()
+            try:
+                self._look()
+                self._start_due()
+            except OSError:  # such as a full disk: the parts go on, and so does their keeper
+                log.exception("something could not be recorded or started; tried again")
             received = signal.sigtimedwait(AWAITED, LOOK_EVERY_S)
             if received is not None and received.si_signo in (signal.SIGTERM, signal.SIGINT):
                 self._stop()
@@ -92,10 +95,11 @@ class Keeper:
 
     def _look(self) -> None:
         """Notice who has ended, and who Ray has started."""
+        dead = {name: process for name, process in self._live.items() if not process.is_alive()}
         codes = reap()
-        dead = [name for name, process in self._live.items() if not process.is_alive()]
-        for name in dead:
-            self._bury(name, codes.get(self._live[name].pid))
+        for name, process in dead.items():
+            if name in self._live:  # burying Ray takes its members along
+                self._bury(name, codes.get(process.pid))
         if RAY in self._live and time.monotonic() - self._members_at_s > MEMBERS_EVERY_S:
             self._note_ray_members()
         if dead:
