@@ -58,7 +58,7 @@ class Reconciler:
         except StoreError as error:
             self._store_is(up=False, why=error)
             self._journal = Journal(epoch=self.view.epoch, watchman=self.watchman)
-            self._act(self._renewals(numbered))
+            self._prolong(decision, snapshot.at)
             return decision
         self._store_is(up=True)
         self.view.apply(decision, snapshot.at)
@@ -72,7 +72,7 @@ class Reconciler:
 
     def on_meter(self, reading: MeterReading) -> None:
         """Take in a reading of the site meter, and judge it."""
-        self.view.meter = reading
+        self.view.take_meter(reading)
         self.watchman.look(self.view.snapshot(self.clock.now()))
 
     async def close(self) -> None:
@@ -82,11 +82,13 @@ class Reconciler:
     # -- steps ---------------------------------------------------------------------------------------------------
 
     def _shed(self) -> None:
-        """The fast path: reductions go out before anything is recorded, and with the store down."""
+        """The fast path: reductions go out before anything is recorded, and with the store down.
+
+        The view stays as it is: the decision that follows comes to the same cut, and that one is recorded.
+        """
         snapshot = self.view.snapshot(self.clock.now())
         reduction = shed(snapshot)
         if reduction is not None:
-            self.view.apply(reduction, snapshot.at)
             self._act(self._number(self._due(reduction, snapshot.at)))
 
     async def _take_intents(self) -> None:
@@ -127,9 +129,11 @@ class Reconciler:
             numbered[gid] = (order, draft)
         return numbered
 
-    def _renewals(self, numbered: Numbered) -> Numbered:
-        """Orders that only prolong what stands: all that may go out while the store is down, beside reductions."""
-        return {gid: (order, draft) for gid, (order, draft) in numbered.items() if self._prolongs(gid, draft)}
+    def _prolong(self, decision: Decision, at: datetime) -> None:
+        """Renew what was sent last: all that may go out while the store is down, beside reductions."""
+        last = {gid: draft for gid, (draft, _) in self._sent.items() if gid in decision.drafts}
+        renewed = {gid: replace(d, expires_at=decision.drafts[gid].expires_at) for gid, d in last.items()}
+        self._act(self._number({gid: d for gid, d in renewed.items() if self._is_due(gid, d, at)}))
 
     def _prolongs(self, group_id: str, draft: Draft) -> bool:
         last = self._sent.get(group_id)

@@ -12,6 +12,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, reported, sent
 from scheduler.core.lifecycle import is_final
+from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.records import Intents, Stored
@@ -40,6 +41,7 @@ class View:
         self.envelopes: dict[str, Envelope] = {}
         self.manual: tuple[Envelope, ...] = ()
         self.meter: MeterReading | None = None
+        self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
         self.store_up = True
         self.links: dict[str, Link] = {}
@@ -88,6 +90,12 @@ class View:
         self.alarms[gid] = report.alarms
         return known is None or known.version != report.version
 
+    def take_meter(self, reading: MeterReading) -> None:
+        """Take in a reading of the site meter, and hold it against the books as they are now."""
+        self.meter = reading
+        newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
+        self.excess = remembered(self.excess, newest, self.site)
+
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
         self.jobs.update(decision.jobs)
@@ -119,6 +127,7 @@ class View:
             site=self.site,
             envelopes=(*self.envelopes.values(), *self.manual),
             meter=self.meter,
+            unmetered_w=standing_w(self.excess, self.site),
             groups=dict(self.groups),
             jobs=dict(self.jobs),
             attempts=dict(self.attempts),

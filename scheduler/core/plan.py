@@ -47,7 +47,7 @@ class Plan:
         self._models = {
             gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
         }
-        self._unmetered_w = self._excess_w(snapshot)
+        self._unmetered_w = snapshot.unmetered_w
         for gid in snapshot.groups:
             self._recount(gid)
         for attempt in snapshot.attempts.values():
@@ -168,15 +168,6 @@ class Plan:
         return site_w(
             it_w=it_w, miners_w=miners_w, overhead=self.site.overhead, auxiliary_w=self.site.auxiliary_w
         )
-
-    def _excess_w(self, snapshot: Snapshot) -> float:
-        """Watts that the site meter sees beyond all that could be drawn by the books: the meter is the judge."""
-        if snapshot.meter is None or not self._exposure_w:
-            return 0.0
-        miners = {g for g in self._exposure_w if g in self.miners_w}
-        it_w = sum(w for g, w in self._exposure_w.items() if g not in miners)
-        mine_w = sum(w for g, w in self._exposure_w.items() if g in miners)
-        return max(0.0, snapshot.meter.draw_w - self._site_w(it_w, mine_w))
 
 
 def limit_now(snapshot: Snapshot) -> Limit:

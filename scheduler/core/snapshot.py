@@ -73,6 +73,7 @@ class Snapshot:
     site: SitePolicy
     envelopes: tuple[Envelope, ...] = ()
     meter: MeterReading | None = None
+    unmetered_w: float = 0.0  #: site watts that the meter keeps seeing beyond the books
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
