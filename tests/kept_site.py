@@ -20,12 +20,14 @@ WITHIN_S = 60.0
 
 
 class KeptSite:
-    """One state directory with two groups, and keepers for it."""
+    """One state directory, and keepers for it."""
 
-    def __init__(self, state: Path, *, with_ray: bool = False) -> None:
+    def __init__(
+        self, state: Path, *, groups: Sequence[str] = ("node-1", "node-2"), with_ray: bool = False
+    ) -> None:
         self.files = SiteFiles(state)
         self.files.create()
-        for name in ("node-1", "node-2"):
+        for name in groups:
             (self.files.groups / name).mkdir()
             (self.files.groups / name / "group.json").write_text("{}")
         self.with_ray = with_ray

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from scheduler.store.desk import Desk
 
 DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
+KEEPER_WITHIN_S = 30.0
 READY_WITHIN_S = 90.0
 TOO_MANY_RESTARTS = 5  #: of one part before the site was ever ready: it will not get better
 ASK_EVERY_S = 0.2
@@ -81,8 +82,9 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running
         is_new = not is_held(files.keeper_lock)
         if is_new:
             _prepare(files, site_file)
-            _start_keeper(files, port)
         try:
+            if is_new:
+                _start_keeper(files, port)
             api_url = _wait_until_ready(files)
         except (BarqError, KeyboardInterrupt):
             if is_new:
@@ -146,22 +148,17 @@ def _make_token(files: SiteFiles, desk: Desk) -> None:
 
 
 def _start_keeper(files: SiteFiles, port: int) -> None:
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "barq.cli.keeper",
-        "--state",
-        str(files.state),
-        "--port",
-        str(port),
-    ]
-    keeper = spawn(command, log=files.log(KEEPER), environment=_environment())
-    deadline_s = time.monotonic() + 10.0
+    keeper = spawn(keeper_command(files.state, port), log=files.log(KEEPER), environment=_environment())
+    deadline_s = time.monotonic() + KEEPER_WITHIN_S
     while read_processes(files).get(KEEPER) != keeper:
         if not keeper.is_alive() or time.monotonic() > deadline_s:
             raise _failed(files, "the keeper did not start", KEEPER)
         time.sleep(0.05)
+
+
+def keeper_command(state: Path, port: int) -> list[str]:
+    """The program that keeps the site."""
+    return [sys.executable, "-P", "-m", "barq.cli.keeper", "--state", str(state), "--port", str(port)]
 
 
 def _environment() -> dict[str, str]:

@@ -122,6 +122,7 @@ def test_a_lost_record_of_addresses_costs_all_but_the_guards(site: KeptSite) -> 
     keeper = site.start()
     before = site.wait_for(*PARTS)
     keeper.send(signal.SIGKILL)
+    Path(site.address()["ray_temp_dir"]).rmdir()  # nobody will know of it any more
     site.files.address.unlink()
     site.start()
     site.wait_for_new("api", before["api"])
