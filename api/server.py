@@ -58,10 +58,20 @@ def serve(app: FastAPI, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT; answers in progress get `GRACE_S` seconds, followed logs end at once."""
     context: Context = app.state.context
     on_stop(lambda: None if context.stopping.is_set() else leave())
+    make_server(app).run(sockets=[listener])
+
+
+def make_server(app: FastAPI) -> uvicorn.Server:
+    """The server of `app`; it ends when `should_exit` is set, or by a signal if it runs in the main thread."""
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, timeout_graceful_shutdown=GRACE_S
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=GRACE_S,
     )
-    _Server(config, context).run(sockets=[listener])
+    return _Server(config, app.state.context)
 
 
 def on_stop(act: Callable[[], None]) -> None:

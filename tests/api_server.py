@@ -1,4 +1,4 @@
-"""The API as its own process, and a client of it."""
+"""The API behind a socket: in a thread of the test, or as its own process."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
-
-from tests.api_site import ApiSite
+from api.app import create_app
+from api.server import bind, make_server, publish
 from tests.waiting import wait_for
 
+REPOSITORY = Path(__file__).parents[1]
 SITE = """\
 name: t
 power: {firm_w: 20000}
@@ -23,21 +24,45 @@ nodes: [{count: 1, gpus: 4, simulated: true}]
 """
 
 
-class Server:
+def make_state(folder: Path) -> Path:
+    """The state directory of a site named "t" in `folder`."""
+    state = folder / "state"
+    state.mkdir()
+    (state / "site.yaml").write_text(SITE, "utf-8")
+    return state
+
+
+@contextmanager
+def served(state: Path) -> Iterator[str]:
+    """Serve the site from a thread; gives the URL."""
+    listener = bind("127.0.0.1", 0, state)
+    server = make_server(create_app(state))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_for(lambda: server.started, timeout_s=30, what="the server has started")
+        yield publish(listener, state)
+    finally:
+        server.should_exit = True
+        thread.join(timeout=30)
+        listener.close()
+
+
+class Process:
     """`python -m api` on one state directory."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
         self.process = subprocess.Popen(
             [sys.executable, "-m", "api", "--state", str(state)],
-            cwd=Path(__file__).parents[1],
+            cwd=REPOSITORY,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
 
     def address(self) -> dict[str, Any]:
         """What `run/api.json` tells, once it is this process's."""
-        return wait_for(self._address, timeout_s=30, what="run/api.json")
+        return wait_for(self._address, timeout_s=60, what="run/api.json")
 
     def _address(self) -> dict[str, Any]:
         assert self.process.poll() is None, self.process.stdout and self.process.stdout.read()
@@ -48,26 +73,5 @@ class Server:
     def stop(self, how: signal.Signals = signal.SIGTERM) -> tuple[int, str]:
         """End it; exit code and output."""
         self.process.send_signal(how)
-        output, _ = self.process.communicate(timeout=30)
+        output, _ = self.process.communicate(timeout=60)
         return self.process.returncode, output.decode()
-
-    def open_files(self) -> list[str]:
-        """The files that it holds open, by path."""
-        found = []
-        for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
-            try:
-                found.append(str(link.readlink()))
-            except FileNotFoundError:
-                continue
-        return found
-
-
-@asynccontextmanager
-async def site_of(server: Server) -> AsyncIterator[tuple[ApiSite, httpx.AsyncClient]]:
-    """The server's site with a scheduler's hand in this process, and a client over a socket."""
-    async with ApiSite(server.state) as site:
-        headers = {"Authorization": f"Bearer {site.token}"}
-        async with httpx.AsyncClient(
-            base_url=server.address()["api_url"], headers=headers, timeout=30
-        ) as client:
-            yield site, client

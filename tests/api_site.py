@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,6 +42,22 @@ def refused(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
     assert problem["title"]
     assert problem["detail"]
     return problem
+
+
+def open_files(folder: Path) -> list[str]:
+    """The files in `folder` that this process holds open."""
+    files = []
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists the directory itself
+            files.append(str(link.readlink()))
+    return [file for file in files if file.startswith(str(folder))]
+
+
+def log_of(site: ApiSite) -> Path:
+    """Where the log of the first job is to be."""
+    folder = site.state / "jobs" / "t-1"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "job.log"
 
 
 class ApiSite:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from api import logs
 from api.logs import LogReader, follow
+from tests.api_site import open_files
 
 PIECES = st.lists(st.binary(max_size=30) | st.just(b"line\n"), max_size=8)
 
@@ -26,15 +27,6 @@ def read_all(path: Path, *, tail: int | None = None) -> bytes:
     """All that a new reader gives."""
     with closing(LogReader(path, tail=tail)) as reader:
         return b"".join(iter(reader.read, b""))
-
-
-def open_files(folder: Path) -> list[str]:
-    """The files in `folder` that this process holds open."""
-    files = []
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(OSError):  # the one that lists the directory itself
-            files.append(str(link.readlink()))
-    return [file for file in files if file.startswith(str(folder))]
 
 
 def rotate(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A new site, or a new server, for each test."""
+"""A new site for each test, with or without a socket."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.api_server import SITE, Server
+from tests.api_server import Process, make_state, served
 from tests.api_site import ApiSite
 
 
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[ApiSite]:
-    """A new site, its state under a path that is too long for the name of a socket."""
+    """A site, its state under a path that is too long for the name of a socket."""
     async with ApiSite(tmp_path / ("long" * 25) / "state") as made:
         yield made
 
@@ -22,16 +22,20 @@ async def site(tmp_path: Path) -> AsyncIterator[ApiSite]:
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """The state directory of a site."""
-    made = tmp_path / "state"
-    made.mkdir()
-    (made / "site.yaml").write_text(SITE, "utf-8")
-    return made
+    return make_state(tmp_path)
 
 
 @pytest.fixture
-def server(state: Path) -> Iterator[Server]:
-    """A server that is listening."""
-    made = Server(state)
+def url(state: Path) -> Iterator[str]:
+    """Where the site of `state` is served, from this process."""
+    with served(state) as address:
+        yield address
+
+
+@pytest.fixture
+def process(state: Path) -> Iterator[Process]:
+    """The API of `state` as its own process, listening."""
+    made = Process(state)
     made.address()
     yield made
     if made.process.poll() is None:

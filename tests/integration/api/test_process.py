@@ -1,48 +1,65 @@
-"""The API as its own process: where it listens, how it stops, and logs that are followed over a socket."""
+"""The API as its own process: where it listens, and how it stops."""
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import httpx
 
-from tests.api_server import Server, site_of
-from tests.waiting import wait_until
+from api.server import bind, publish
+from tests.api_server import REPOSITORY, Process
+from tests.api_site import ApiSite, log_of
 
 
-def test_it_tells_where_it_listens_and_keeps_its_port(state: Path, server: Server) -> None:
-    """A client finds a restarted API where it was; stopping is no failure."""
-    first = server.address()
+def test_it_tells_where_it_listens_and_keeps_its_port(state: Path, process: Process) -> None:
+    """A client finds a restarted API where it was, also after a kill; stopping is no failure."""
+    first = process.address()
     assert httpx.get(f"{first['api_url']}/healthz").json()["status"] == "ok"
 
-    code, output = server.stop()
-    again = Server(state)
+    process.stop(signal.SIGKILL)
+    again = Process(state)
     second = again.address()
-    again.stop()
+    code, output = again.stop()
 
     assert code == 0, output
     assert (second["host"], second["port"]) == (first["host"], first["port"]) == ("127.0.0.1", second["port"])
 
 
-def test_a_port_that_is_taken_since_is_left_to_its_owner(state: Path, server: Server) -> None:
-    """A second API on the same state finds another."""
-    other = Server(state)
-    theirs = other.address()
-    other.stop()
+def test_a_port_that_is_taken_since_is_left_to_its_owner(tmp_path: Path) -> None:
+    """The next best is another."""
+    with bind("127.0.0.1", 0, tmp_path) as first:
+        publish(first, tmp_path)
+        with bind("127.0.0.1", 0, tmp_path) as second:
+            assert second.getsockname()[1] != first.getsockname()[1]
 
-    assert theirs["port"] != 0
-    assert server.process.poll() is None
+
+def test_what_was_written_about_the_last_port_may_be_nonsense(tmp_path: Path) -> None:
+    """Then any port will do."""
+    (tmp_path / "run").mkdir()
+    for text in ("{", "[]", "{}", '{"port": "x"}', '{"port": 99999}', '{"port": null}'):
+        (tmp_path / "run" / "api.json").write_text(text, "utf-8")
+        bind("127.0.0.1", 0, tmp_path).close()
+
+
+def test_who_listens_everywhere_is_reached_here(tmp_path: Path) -> None:
+    """The address for clients is one that can be connected to."""
+    with bind("0.0.0.0", 0, tmp_path) as listener:  # noqa: S104 - for a moment, and nothing is served
+        assert publish(listener, tmp_path) == f"http://127.0.0.1:{listener.getsockname()[1]}"
+    if socket.has_dualstack_ipv6():
+        with bind("::1", 0, tmp_path) as listener:
+            assert publish(listener, tmp_path).startswith("http://[::1]:")
 
 
 def test_a_state_that_is_no_site_is_told_in_one_line(tmp_path: Path) -> None:
     """What is missing, without a trace."""
     done = subprocess.run(
         [sys.executable, "-m", "api", "--state", str(tmp_path)],
-        cwd=Path(__file__).parents[3],
+        cwd=REPOSITORY,
         capture_output=True,
         text=True,
         timeout=60,
@@ -54,58 +71,21 @@ def test_a_state_that_is_no_site_is_told_in_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-async def test_a_log_is_followed_until_the_job_has_ended(server: Server) -> None:
-    """Across a rotation, to its last byte."""
-    async with site_of(server) as (site, client):
-        await site.submit()
-        log = _log_of(server)
-        log.write_bytes(b"one\ntwo\n")
-        url = "/api/v1/jobs/t-1/logs"
-        async with client.stream("GET", url, params={"follow": "true", "tail": "1"}) as response:
-            assert response.headers["content-type"] == "text/plain; charset=utf-8"
-            pieces = response.aiter_text()
-            assert await anext(pieces) == "two\n"
-            log.rename(log.with_name("job.log.1"))
-            log.write_bytes(b"three \xff\n")
-            assert await anext(pieces) == "three \N{REPLACEMENT CHARACTER}\n"
-            await site.end("t-1")
-            assert [piece async for piece in pieces] == []
-
-        assert (await client.get(url)).text == "one\ntwo\nthree \N{REPLACEMENT CHARACTER}\n"
-        assert (await client.get(url, params={"tail": 0})).text == ""
-
-
-async def test_a_reader_that_goes_away_is_let_go(server: Server) -> None:
-    """No follower is kept, no file stays open."""
-    async with site_of(server) as (site, client):
-        await site.submit()
-        log = _log_of(server)
-        log.write_bytes(b"one\n")
-        async with client.stream("GET", "/api/v1/jobs/t-1/logs", params={"follow": "true"}) as response:
-            assert await anext(response.aiter_text()) == "one\n"
-            assert str(log) in server.open_files()
-
-        await wait_until(lambda: str(log) not in server.open_files(), timeout_s=10, what="the log is closed")
-
-
-async def test_stopping_does_not_wait_for_followers(server: Server) -> None:
+async def test_stopping_does_not_wait_for_followers(state: Path, process: Process) -> None:
     """Their answers end, whole."""
-    async with site_of(server) as (site, client):
+    async with ApiSite(state) as site:
         await site.submit()
-        _log_of(server).write_bytes(b"one\n")
-        async with client.stream("GET", "/api/v1/jobs/t-1/logs", params={"follow": "true"}) as response:
+        log_of(site).write_bytes(b"one\n")
+        headers, url = {"Authorization": f"Bearer {site.token}"}, process.address()["api_url"]
+        async with (
+            httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client,
+            client.stream("GET", "/api/v1/jobs/t-1/logs", params={"follow": "true"}) as response,
+        ):
             pieces = response.aiter_text()
             assert await anext(pieces) == "one\n"
-            os.kill(server.process.pid, signal.SIGTERM)
+            os.kill(process.process.pid, signal.SIGTERM)
             assert [piece async for piece in pieces] == []
 
-    output, _ = server.process.communicate(timeout=30)
-    assert server.process.returncode == 0, output
+    output, _ = process.process.communicate(timeout=60)
+    assert process.process.returncode == 0, output
     assert b"Cancel" not in output
-
-
-def _log_of(server: Server) -> Path:
-    """Where the log of the first job is."""
-    folder = server.state / "jobs" / "t-1"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / "job.log"

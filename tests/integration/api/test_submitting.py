@@ -207,3 +207,24 @@ async def test_a_batch_may_not_name_more_jobs_than_can_be_looked_up(site: ApiSit
 
     assert problem["field"] == "jobs"
     assert "dependencies" in problem["remedy"]
+
+
+async def test_a_scheduler_that_cannot_be_woken_loses_nothing(
+    site: ApiSite, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody listening, a door that is knocked on too often, a directory that is gone: the job is queued."""
+    caplog.set_level("INFO", logger="api.wake")
+    await site.submit()
+    assert "nobody listens" in caplog.text
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door, pytest.MonkeyPatch.context() as patch:
+        patch.chdir(site.state / "run")
+        door.bind("wake.sock")
+        for _ in range(1000):
+            site.context.waker.wake()
+    (site.state / "run" / "wake.sock").unlink()
+    (site.state / "run").rmdir()
+    (site.state / "run").write_text("no directory", "utf-8")
+    await site.submit()
+    assert "cannot be woken" in caplog.text
+
+    assert len((await site.get("/jobs"))["jobs"]) == 2

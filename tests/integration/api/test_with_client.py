@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from barq.client import Client
 from barq.errors import InvalidInput, NotFound, Refused, ServerError, Unauthorized
 from barq.jobfile import parse_job_text
-from tests.api_server import Server
 
 
 @pytest.fixture
-def client(server: Server) -> Iterator[Client]:
+def client(state: Path, url: str) -> Iterator[Client]:
     """A client that found the site as the command line does: by its state directory."""
-    with Client.from_environment({"BARQ_STATE": str(server.state)}) as made:
+    assert url
+    with Client.from_environment({"BARQ_STATE": str(state)}) as made:
         yield made
 
 
-def test_a_job_file_becomes_a_job_and_is_told_about(client: Client, server: Server) -> None:
+def test_a_job_file_becomes_a_job_and_is_told_about(client: Client, state: Path) -> None:
     """From the text that a person writes to what the site shows of it."""
     text = b"name: train\nentrypoint: python train.py\ntime_limit: 1h\nresources: {gpus: 2, memory: 1GiB}\n"
-    [request] = parse_job_text(text, file="job.yaml", folder=server.state)
+    [request] = parse_job_text(text, file="job.yaml", folder=state)
 
     job = client.submit(request)
 
     assert (job["id"], job["name"], job["gpus"]) == ("t-1", "train", 2)
-    assert job["spec"]["working_dir"] == str(server.state)
+    assert job["spec"]["working_dir"] == str(state)
     assert job["spec"]["resources"] == {"gpus": 2, "memory": 2**30}
     assert client.find("1") == client.job("t-1") == job
     assert client.why("t-1")["reason"] == job["reason"]
@@ -55,7 +56,7 @@ def test_wishes_and_limits(client: Client) -> None:
     assert client.summary()["withdrawals"] == 0
 
 
-def test_refusals_arrive_as_what_they_are(client: Client, server: Server) -> None:
+def test_refusals_arrive_as_what_they_are(client: Client, url: str) -> None:
     """Each with field, value and remedy, so that the command line can say them."""
     with pytest.raises(InvalidInput) as caught:
         client.submit({"entrypoint": "true", "flex": 7})
@@ -70,5 +71,5 @@ def test_refusals_arrive_as_what_they_are(client: Client, server: Server) -> Non
     client.cancel("t-1")
     with pytest.raises(Refused, match="CANCELLING"):
         client.hold("t-1")
-    with Client(server.address()["api_url"], "wrong") as stranger, pytest.raises(Unauthorized):
+    with Client(url, "wrong") as stranger, pytest.raises(Unauthorized):
         stranger.jobs()
