@@ -24,11 +24,12 @@ Reader = Callable[[str, tzinfo], datetime | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spelling:
-    """One way to write times. `has_date` is False for bare times of day, which wrap at midnight."""
+    """One way to write times."""
 
     name: str
     read: Reader
-    has_date: bool = True
+    has_date: bool = True  #: False for bare times of day, which wrap at midnight
+    telling: bool = True  #: False where any other small number looks the same
 
 
 def recognise(texts: Sequence[str], zone: tzinfo = UTC) -> Spelling | None:
@@ -138,7 +139,7 @@ SPELLINGS = (
     Spelling(name="day/month/year", read=_pattern(_YEAR_LAST, "dmy")),
     Spelling(name="day.month.year", read=_pattern(_DOTTED, "dmy")),
     Spelling(name="Unix time", read=_unix),
-    Spelling(name="seconds from zero", read=_from_zero),
+    Spelling(name="seconds from zero", read=_from_zero, telling=False),
     Spelling(name="time of day", read=_time_of_day, has_date=False),
 )
 """All spellings, the likelier first."""

@@ -42,7 +42,7 @@ def find_time_column(table: CsvTable, zone: tzinfo) -> str:
     """
     telling = [c for c in table.columns if any(word in c.lower() for word in _TIME_WORDS)]
     for name in [*telling, *(c for c in table.columns if c not in telling)]:
-        if _rises(table.column(name)[:_LOOKED_AT], zone):
+        if _rises(table.column(name)[:_LOOKED_AT], zone, named=name in telling):
             return name
     raise SignalError(
         f"{table.path}: none of the columns {', '.join(table.columns)} reads as time; name time_column"
@@ -107,9 +107,10 @@ def shifted(series: Series, seconds: float) -> Series:
     return replace(series, times=tuple(at + by for at in series.times))
 
 
-def _rises(texts: Sequence[str], zone: tzinfo) -> bool:
+def _rises(texts: Sequence[str], zone: tzinfo, *, named: bool) -> bool:
+    """Whether a column counts up through time. Small numbers do so only under a telling name."""
     spelling = recognise(texts, zone)
-    if spelling is None:
+    if spelling is None or not (named or spelling.telling):
         return False
     instants = [at for at in read_instants(texts, spelling, zone) if at is not None]
     steps = [b > a for a, b in pairwise(instants)]

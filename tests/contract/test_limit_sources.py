@@ -1,0 +1,145 @@
+"""What the loop may rely on, whatever gives the limit. Enter a new source in `SOURCES`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from importlib import import_module
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.core.envelope import Envelope, Segment
+from scheduler.errors import SettingsError
+from scheduler.ports import LimitSource
+from scheduler.signals.manual import Manual
+from scheduler.wire import dumps, loads
+
+T0 = datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
+HOUR_S = 3600.0
+READINGS_S = (0.0, 1.0, 60.0, 1800.0, 3600.0, 4 * HOUR_S, 11.5 * HOUR_S, 23.9 * HOUR_S, 30 * HOUR_S)
+
+Make = Callable[[Path], LimitSource]
+
+
+def after(seconds: float) -> datetime:
+    """So many seconds after the first reading."""
+    return T0 + timedelta(seconds=seconds)
+
+
+def opened(module: str, **options: Any) -> Make:
+    """A source as the site file describes it."""
+
+    def make(folder: Path) -> LimitSource:
+        (folder / "day.csv").write_text(
+            "time,limit\n" + "".join(f"2026-06-01T{h:02d}:00Z,{100 + 10 * (h % 5)}\n" for h in range(24)),
+            encoding="utf-8",
+        )
+        source: LimitSource = import_module(f"scheduler.signals.{module}").open_source(
+            "grid", options, base=folder, reaction_s=30.0
+        )
+        return source
+
+    return make
+
+
+def by_hand(_: Path) -> LimitSource:
+    """Two limits set by people, one of them for two hours."""
+    limits = [
+        Envelope(
+            source="operator",
+            issued_at=T0,
+            read_at=T0,
+            reaction_s=30.0,
+            segments=(Segment(starts_at=T0, limit_w=limit_w, provenance="feeder work (asma)"),),
+            valid_until=valid_until,
+        )
+        for limit_w, valid_until in ((200_000.0, None), (90_000.0, after(2 * HOUR_S)))
+    ]
+    return Manual(lambda: limits, reaction_s=30.0, name="grid")
+
+
+SOURCES: dict[str, Make] = {
+    "constant": opened("constant", limit_w=12_000),
+    "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
+    "replay": opened("replay", path="day.csv", column="limit", max_w=500_000, min_w=100_000),
+    "replay, told ahead, again and again": opened(
+        "replay", path="day.csv", column="limit", max_w=500_000, notice_s=2 * HOUR_S, loop=True, speed=2
+    ),
+    "synthetic_day": opened("synthetic_day", max_w=500_000, min_w=100_000, notice_s=HOUR_S),
+    "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
+    "blueprint": opened("_blueprint", limit_w=12_000),
+    "manual": by_hand,
+}
+
+
+@pytest.fixture(params=SOURCES)
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], LimitSource]:
+    """Makes the source, as often as wanted."""
+    return lambda: SOURCES[request.param](tmp_path)
+
+
+async def test_it_says_who_it_is(make: Callable[[], LimitSource]) -> None:
+    """Under the name that the site file gives it, in every envelope."""
+    source = make()
+    assert source.name == "grid"
+    assert (await source.read(T0)).source == "grid"
+
+
+@pytest.mark.parametrize("at_s", READINGS_S)
+async def test_its_envelopes_make_sense(make: Callable[[], LimitSource], at_s: float) -> None:
+    """Watts that can be, aware times that rise, issued before they were read, a reaction time."""
+    source = make()
+    await source.read(T0)
+    envelope = await source.read(after(at_s))
+    assert envelope.issued_at <= envelope.read_at <= after(at_s)
+    assert all(math.isfinite(s.limit_w) and s.limit_w >= 0 for s in envelope.segments)
+    assert all(s.provenance for s in envelope.segments)
+    assert all(a.starts_at < b.starts_at for a, b in pairwise(envelope.segments))
+    times = [envelope.issued_at, envelope.read_at, *(s.starts_at for s in envelope.segments)]
+    assert all(t.utcoffset() == timedelta(0) for t in times)
+    assert envelope.reaction_s > 0
+    assert envelope.stale_after_s is None or envelope.stale_after_s > 0
+
+
+@pytest.mark.parametrize("at_s", READINGS_S)
+async def test_asked_again_it_says_the_same(make: Callable[[], LimitSource], at_s: float) -> None:
+    """Reading has no effect."""
+    source = make()
+    await source.read(T0)
+    assert await source.read(after(at_s)) == await source.read(after(at_s))
+
+
+async def test_the_limit_in_force_is_among_its_segments(make: Callable[[], LimitSource]) -> None:
+    """At least at the beginning, each of these has something to say about now."""
+    source = make()
+    assert (await source.read(T0)).limit_at(T0) is not None
+
+
+async def test_what_it_told_ahead_comes_true(make: Callable[[], LimitSource]) -> None:
+    """Up to the next segment that it kept to itself, the limit is the one that was known before."""
+    source = make()
+    for at_s in READINGS_S:
+        told = await source.read(after(at_s))
+        for segment in told.segments:
+            if segment.starts_at > after(at_s):
+                then = await source.read(segment.starts_at)
+                in_force = then.limit_at(segment.starts_at)
+                assert in_force is not None
+                assert (in_force.limit_w, in_force.provenance) == (segment.limit_w, segment.provenance)
+
+
+async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -> None:
+    """A snapshot that is recorded holds them."""
+    envelope = await make().read(T0)
+    assert loads(Envelope, dumps(envelope)) == envelope
+
+
+@pytest.mark.parametrize("module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint"])
+def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
+    """By name, with those that it knows: a misspelt key must not be a default."""
+    with pytest.raises(SettingsError, match=r"signals: grid: limit_kw is not known; use one of "):
+        opened(module, limit_kw=12)(tmp_path)
