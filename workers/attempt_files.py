@@ -13,6 +13,7 @@ Each file is replaced whole. The directory outlives the guard: a new one adopts 
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -24,6 +25,32 @@ from workers.processes import ProcessId
 from workers.wire import decode, encode
 
 T = TypeVar("T")
+
+
+class Freshness:
+    """Whether a file was replaced since the last look, without reading it.
+
+    Times of files are coarse and numbers are used again, so that a file replaced a moment ago may look like the one
+    before: what is younger than `SETTLED_S` always counts as new.
+    """
+
+    SETTLED_S = 0.05
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+
+    def is_new(self) -> bool:
+        """Whether to read it (again). False if there is none."""
+        try:
+            found = self._path.lstat()
+        except OSError:  # none yet; or somebody took the directory away, and there is nothing to read
+            return False
+        seen = (found.st_ino, found.st_mtime_ns, found.st_size)
+        is_new = seen != self._seen
+        is_settled = time.time() - found.st_mtime > self.SETTLED_S
+        self._seen = seen if is_settled else None
+        return is_new
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

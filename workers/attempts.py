@@ -72,9 +72,7 @@ class Attempts:
     def look(self) -> None:
         """Learn what became of all of them."""
         present = self.present
-        watched = {s.id.pid for a in present for s in a.tree.members}
-        watched |= {a.supervisor.pid for a in present if a.supervisor is not None}
-        self._table.refresh(watched)
+        self._table.refresh(pid for a in present for pid in a.tree.to_read_again())
         for attempt in present:
             attempt.look()
 

@@ -54,7 +54,7 @@ class Commits:
         """Give up a look that nobody waits for any more."""
         if self._inspection is not None:
             self._selector.unregister(self._inspection.descriptor)
-            self._inspection.abandon()
+            self._inspection.close()
             self._inspection = None
 
     def _on_news(self) -> None:

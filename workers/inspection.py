@@ -25,15 +25,17 @@ class Findings:
 
 
 class Inspection:
-    """One look in progress. Read `descriptor` until `advance` says that it is over; `findings` holds then."""
+    """One look in progress. Read `descriptor` until `advance` says that it is over; `findings` holds then.
+
+    Whoever reaps children buries the child.
+    """
 
     def __init__(self, checkpoint_dir: Path, *, only: str | None = None) -> None:
         """Look for the newest verified commit, or at the one named `only`. Raises OSError if it cannot fork."""
         self.descriptor, writer = os.pipe2(os.O_CLOEXEC)
         self._received = b""
         parent = os.getpid()
-        self._pid = os.fork()
-        if self._pid == 0:
+        if os.fork() == 0:
             _report(checkpoint_dir, only, writer, parent)
         os.close(writer)
 
@@ -52,13 +54,8 @@ class Inspection:
         return not data
 
     def close(self) -> None:
-        """Let go of the pipe."""
+        """Let go of the pipe. A child that has not answered yet finds nobody to answer to, and ends."""
         os.close(self.descriptor)
-
-    def abandon(self) -> None:
-        """End the look: nobody wants to know any more. Whoever reaps children buries it."""
-        os.kill(self._pid, signal.SIGKILL)
-        self.close()
 
 
 def look(checkpoint_dir: Path, only: str | None = None) -> Findings:
@@ -85,6 +82,7 @@ def _report(checkpoint_dir: Path, only: str | None, writer: int, parent: int) ->
             signal.signal(signum, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         die_with_parent(parent)
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         data = encode(look(checkpoint_dir, only))
         while data:
             data = data[os.write(writer, data) :]

@@ -9,7 +9,7 @@ from dataclasses import replace
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
 from scheduler.core.presence import Present
-from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction
+from workers.attempt_files import AttemptFiles, Claim, FactsFile, Freshness, Instruction
 from workers.clock import boot_id, boottime_s
 from workers.processes import ProcessId, ProcessTable, ProcessTree, is_alive, send
 from workers.wire import WireError
@@ -30,7 +30,7 @@ class LocalAttempt:
         self.supervisor: ProcessId | None = claim.process if claim is not None and is_of_this_boot else None
         self.tree = ProcessTree(self.supervisor or ProcessId(pid=0, start=0), table)
         self.known = FactsFile(facts=AttemptFacts(attempt_id=order.attempt_id, observed=Observed.STARTING))
-        self._seen: tuple[int, int] | None = None
+        self._news = Freshness(files.facts_path)
         self._told = Instruction(seq=0, phase=Phase.RUN)
         self._is_told_by_us = False
 
@@ -86,7 +86,8 @@ class LocalAttempt:
             return
         self.tree.update()
         was_alive = self.supervisor is not None and is_alive(self.supervisor)
-        self._read_facts()  # after the question, so that the last words of one that just ended count
+        if self._news.is_new() or not was_alive:
+            self._read_facts()  # after the question, so that the last words of one that just ended count
         if not was_alive and not self.is_ended:
             self._bury()
 
@@ -99,17 +100,9 @@ class LocalAttempt:
 
     def _read_facts(self) -> None:
         try:
-            found = self.files.facts_path.stat()
-        except FileNotFoundError:
-            return
-        seen = (found.st_ino, found.st_mtime_ns)
-        if seen == self._seen:
-            return
-        try:
             self.known = self.files.read_facts() or self.known
         except (OSError, WireError):
             log.exception("the facts of %s cannot be read; the ones before stand", self.order.attempt_id)
-        self._seen = seen
 
     def _bury(self) -> None:
         """Kill what a dead supervisor left behind; once nothing is left, note that no more is known."""

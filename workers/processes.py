@@ -166,6 +166,11 @@ class ProcessTree:
         """Whether every member is frozen."""
         return all(stat.is_stopped for stat in self._members.values())
 
+    def to_read_again(self) -> list[int]:
+        """The PIDs whose next state matters. Also of what the root has just forked: it will leave its session."""
+        below = self._table.below(self.root.pid) if self.root.pid else []
+        return [self.root.pid, *(stat.id.pid for stat in (*below, *self._members.values()))]
+
     @property
     def is_gone(self) -> bool:
         """Whether neither the root nor any member is left."""
@@ -173,7 +178,7 @@ class ProcessTree:
 
     def refresh(self, *, is_full: bool = False) -> None:
         """Look by itself: for a table that no other tree uses."""
-        self._table.refresh((p.pid for p in self._members), is_full=is_full)
+        self._table.refresh(self.to_read_again(), is_full=is_full)
         self.update()
 
     def update(self) -> None:

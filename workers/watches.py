@@ -7,10 +7,11 @@ import os
 from pathlib import Path
 
 from barq.contract import STATUS_FILE, ContractError, JobStatus, read_status
+from workers.attempt_files import Freshness
 from workers.job_process import JobProcess
 
 #: A held job polls and its helpers finish what they have begun; more CPU than this share of a core is work.
-COMPUTING_SHARE = 0.25
+COMPUTING_SHARE = 0.1
 COMPUTING_WINDOW_S = 1.0
 
 
@@ -19,28 +20,19 @@ class StatusWatch:
 
     def __init__(self, status_dir: Path) -> None:
         self._dir = status_dir
-        self._seen: tuple[int, int, int] | None = None
+        self._news = Freshness(status_dir / STATUS_FILE)
         self.status: JobStatus | None = None
         self.complaint: str | None = None
 
     def look(self) -> None:
         """Read status.json if it was replaced since the last look."""
-        seen = self._fingerprint()
-        if seen is None or seen == self._seen:
+        if not self._news.is_new():
             return
-        self._seen = seen
         try:
             self.status = read_status(self._dir) or self.status
             self.complaint = None
         except ContractError as error:
             self.complaint = str(error)
-
-    def _fingerprint(self) -> tuple[int, int, int] | None:
-        try:
-            found = os.lstat(self._dir / STATUS_FILE)
-        except OSError:  # none yet; or the job took its directory away, which is its own loss
-            return None
-        return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 class ComputingWatch:
