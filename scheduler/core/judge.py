@@ -63,13 +63,17 @@ def observed_state(members: Sequence[AttemptFacts]) -> AttemptState:
 
 
 def must_end(members: Sequence[AttemptFacts]) -> bool:
-    """Whether the rest of a gang has to go, because a member ended otherwise than well."""
+    """Whether the rest of a gang has to go, because a member ended otherwise than well or as it was asked to."""
     ended = [m for m in members if m.observed is Observed.ENDED]
-    return 0 < len(ended) < len(members) and any(m.exit_code != 0 for m in ended)
+    return len(ended) < len(members) and not all(_ended_well(m) for m in ended)
+
+
+def _ended_well(member: AttemptFacts) -> bool:
+    return member.exit_code == 0 or (member.asked_to_exit and _ended_by_pause(member))
 
 
 def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verdict:
-    """How an attempt whose members have all ended, ended (DESIGN section 6)."""
+    """How an attempt whose members have all ended, or will never start, ended (DESIGN section 6)."""
     asked = any(m.asked_to_exit for m in members)
     if all(m.exit_code == 0 for m in members) and (not asked or any(m.says_done for m in members)):
         return Verdict(outcome=Outcome.SUCCEEDED, cause=None, text="all members exited 0")
@@ -81,7 +85,9 @@ def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verd
         return Verdict(
             outcome=Outcome.FAILED, cause=attempt.cause, text=f"ran {job.spec.time_limit_s:.0f} s, its limit"
         )
-    worst = next((m for m in members if m.exit_code != 0), members[0])
+    if all(m.observed is Observed.ABSENT for m in members):
+        return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text="it had not begun")
+    worst = _culprit(members)
     return _paused(attempt, members, worst, asked=asked) or _broken(worst)
 
 
@@ -107,6 +113,12 @@ def _broken(worst: AttemptFacts) -> Verdict:
     if worst.exit_code is None and worst.signal is None:
         return Verdict(outcome=Outcome.LOST, cause=FailureCause.NODE_LOST, text="its supervisor vanished")
     return _failed(FailureCause.APP_ERROR, worst)
+
+
+def _culprit(members: Sequence[AttemptFacts]) -> AttemptFacts:
+    """The member whose end explains that of the gang: one that we did not kill, if there is any."""
+    failed = [m for m in members if m.exit_code != 0 and m.observed is not Observed.ABSENT]
+    return next((m for m in failed if not m.killed), (*failed, members[0])[0])
 
 
 def _ended_by_pause(member: AttemptFacts) -> bool:
