@@ -54,11 +54,15 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     clock = SystemClock()
     store = SqlStore(open_database(state / "barq.db"))
     epoch = await store.claim(holder, at=clock.now())
-    view = View(site.policy(), site.groups(), epoch=epoch, at=clock.now())
+    sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
+    names = [source.name for source, _ in sources]
+    view = View(site.policy(), site.groups(), epoch=epoch, at=clock.now(), sources=names)
     stored = await store.load()
     view.restore(stored)
     cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, intents_seq=stored.seq)
+    reconciler = Reconciler(
+        view=view, store=store, cluster=cluster, clock=clock, intents_seq=stored.seq, holder=holder
+    )
     return Parts(
         state=state,
         view=view,
@@ -67,7 +71,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         store=store,
         meter=_meter(view, site),
         clock=clock,
-        sources=tuple((open_source(s, site, state), s.poll_s) for s in site.signals),
+        sources=sources,
     )
 
 

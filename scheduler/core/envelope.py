@@ -30,7 +30,9 @@ class Envelope:
     reaction_s: float
     segments: tuple[Segment, ...]
     valid_until: datetime | None = None
-    stale_after_s: float | None = None  #: silent for longer = stale; None = never (a person's limit)
+    stale_after_s: float | None = (
+        None  #: silent for longer = stale; None = never (a person's limit); < 0 = always
+    )
 
     def limit_at(self, at: datetime) -> Segment | None:
         """The segment in force at `at`, None before the first one or after the end."""
@@ -51,6 +53,13 @@ class Limit:
     stale: bool = False
 
 
+def unheard(source: str, *, at: datetime, reaction_s: float) -> Envelope:
+    """A source that is known to exist and has not spoken yet: silent from the start, so it holds the site to firm."""
+    return Envelope(
+        source=source, issued_at=at, read_at=at, reaction_s=reaction_s, segments=(), stale_after_s=-1.0
+    )
+
+
 def is_stale(envelope: Envelope, at: datetime) -> bool:
     """Whether its source has been silent for too long."""
     age_s = (at - envelope.read_at).total_seconds()
@@ -58,9 +67,13 @@ def is_stale(envelope: Envelope, at: datetime) -> bool:
 
 
 def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) -> Limit | None:
-    """What one source contributes for `at`. One that is stale `now` gives min(its last value, firm)."""
+    """What one source contributes for `at`, judged by its freshness `now`.
+
+    A stale one gives min(its last value, firm), or less where it had announced less: its rises are not trusted.
+    """
     stale = is_stale(envelope, now)
-    segment = envelope.limit_at(envelope.read_at if stale else at)
+    known = (envelope.limit_at(t) for t in ((envelope.read_at, at) if stale else (at,)))
+    segment = min((s for s in known if s is not None), key=lambda s: s.limit_w, default=None)
     if segment is None:
         return (
             Limit(
