@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
-from scheduler.core.plan import Plan
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
+from scheduler.core.snapshot import Group, Snapshot
 
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 
@@ -27,19 +27,35 @@ class Draft:
 
 
 def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:
-    """One draft per group that was heard of."""
-    expires_at = lease_end(plan, snapshot)
-    return {gid: _draft(plan, gid, expires_at) for gid, g in plan.groups.items() if g.reported_at is not None}
+    """One draft per group that was heard of within a lease. What would raise waits until the books have room for it."""
+    is_full = plan.exposed_w() > usable_w(snapshot, limit_now(snapshot)) + EPSILON_W
+    end = lease_end(plan, snapshot)
+    ends = {gid: _group_end(g, end, plan) for gid, g in plan.groups.items()}
+    return {
+        gid: _draft(plan, gid, expires_at)
+        for gid, expires_at in ends.items()
+        if expires_at > plan.at and not (is_full and plan.raises(gid))
+    }
+
+
+def _group_end(group: Group, end: datetime, plan: Plan) -> datetime:
+    """No lease outlives the last report by more than `lease_s`: orders may reach whom no report comes back from."""
+    last = group.reported_at
+    return plan.at if last is None else min(end, last + timedelta(seconds=plan.site.lease_s))
 
 
 def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
-    """A lease after now, or earlier where the limit is known to fall below the plan before that."""
+    """A lease after now, or earlier where the limit is known to fall below the plan before that.
+
+    What falls within the lead was planned for already: an order that lapses before it would only cut less.
+    """
     site = snapshot.site
     planned_w = plan.site_w()
-    full = snapshot.at + timedelta(seconds=site.lease_s)
-    for t in changes(snapshot.envelopes, after=snapshot.at, until=full + timedelta(seconds=site.fall_s)):
+    full, fall = snapshot.at + timedelta(seconds=site.lease_s), timedelta(seconds=site.fall_s)
+    lead = timedelta(seconds=site.lead_s)
+    for t in changes(snapshot.envelopes, after=snapshot.at + lead, until=full + fall):
         if lowest(snapshot.envelopes, t, now=snapshot.at, firm_w=site.firm_w).limit_w < planned_w:
-            return max(snapshot.at, min(full, t - timedelta(seconds=site.fall_s)))
+            return min(full, t - fall)
     return full
 
 

@@ -15,11 +15,15 @@ from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.orders import FallbackStep, GroupKind
-from scheduler.core.power import GPU_MODELS, GpuModel, site_w
+from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
 
-GRACE_S = 30.0  #: counted between a request to save and exit and the kill, where a job names none
+EPSILON_W = 1e-6  #: what sums of watts may differ by
+GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
+_NOWHERE = GpuModel(
+    name="unknown", tdp_w=0.0, idle_w=0.0, context_w=0.0, curve=(CapPoint(cap_w=0.0, speed=1.0, draw_w=0.0),)
+)
 
 
 class Plan:
@@ -99,8 +103,8 @@ class Plan:
         return self.jobs[attempt.job_id].spec.flex
 
     def model(self, attempt: Attempt) -> GpuModel:
-        """The GPU model it runs on."""
-        return self._models[attempt.placements[0].node_id]
+        """The GPU model it runs on; one without watts where its node is not part of the site any more."""
+        return self._models.get(attempt.placements[0].node_id, _NOWHERE)
 
     def model_of(self, group_id: str) -> GpuModel | None:
         """The GPU model of a node, None where it has no GPU."""
@@ -128,6 +132,10 @@ class Plan:
                 it_w += max(self._exposure_w[gid], planned_w)
         return self._site_w(it_w, mine_w) + self._unmetered_w
 
+    def raises(self, group_id: str) -> bool:
+        """Whether an order under this plan would entitle a group to more than it may draw already."""
+        return self.group_w(group_id) > self._exposure_w[group_id] + EPSILON_W
+
     def fallback_w(self) -> float:
         """Site watts that are left when every order has expired, over the plan and all open orders."""
         it_w = mine_w = 0.0
@@ -147,8 +155,12 @@ class Plan:
             members,
             {a.job_id: self.tier(a) for a in members},
             save_after_s=self.site.save_after_s,
-            grace_s=GRACE_S,
+            grace_s=max((self.grace_s(a) for a in members), default=0.0),
         )
+
+    def grace_s(self, attempt: Attempt) -> float:
+        """The longest that it may take from a request to save and exit to its end."""
+        return max(GRACE_S, self.jobs[attempt.job_id].spec.launch.grace_s)
 
     def group_w(self, group_id: str) -> float:
         """What an order under this plan entitles a group to."""

@@ -23,7 +23,7 @@ def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
         members = _members(attempt, facts)
         if members is None:
             continue
-        _look(plan, attempt, members)
+        _look(plan, attempt, members, snapshot)
 
 
 def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> list[AttemptFacts] | None:
@@ -34,10 +34,10 @@ def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> li
     return [f or AttemptFacts(attempt_id=attempt.id, observed=Observed.ABSENT) for f in found]
 
 
-def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> None:
+def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> None:
     job = with_facts(plan.jobs[attempt.job_id], members)
     looked = seen(attempt, members, plan.at)
-    if looked.state is AttemptState.ENDED:
+    if looked.state is AttemptState.ENDED or _never_begins(looked, members, snapshot):
         plan.jobs[job.id] = job
         _end(plan, looked, verdict(looked, job, members), members)
         return
@@ -47,6 +47,16 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> None:
         job = shown(job, looked, plan.at)
     if job != plan.jobs[job.id]:
         plan.jobs[job.id] = job
+
+
+def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:
+    """Whether it was told to leave before it began: members that are absent accepted this leader's word for it."""
+    told = snapshot.attempts[attempt.id].phase in (Phase.SAVE_EXIT, Phase.KILL)
+    over = all(m.observed in (Observed.ABSENT, Observed.ENDED) for m in members)
+    accounts = [
+        snapshot.groups[p.node_id].account for p in attempt.placements if p.node_id in snapshot.groups
+    ]
+    return told and over and all(a.acked >= a.sent and a.acked.epoch == snapshot.epoch for a in accounts)
 
 
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
@@ -98,8 +108,16 @@ def _ended_event(
 
 
 def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:
-    """A node of the attempt that has been silent for so long that its guard has long ended everything on it."""
-    silence = timedelta(seconds=plan.site.lost_after_s)
+    """A node of the attempt that has been silent for so long that its guard has long ended everything on it.
+
+    No order outlives the last report by more than a lease; after it come the fall, the save, and the kill. A guard
+    on its own never ends firm work: that is lost only when it reports again, or when nobody wants it to go on.
+    """
+    site, job = plan.site, plan.jobs[attempt.job_id]
+    if job.spec.flex == 0 and job.desired is not Desired.CANCEL:
+        return None
+    over_s = site.lease_s + site.fall_s + site.save_after_s + plan.grace_s(attempt) + site.fall_s
+    silence = timedelta(seconds=max(site.lost_after_s, over_s))
     return next(
         (p.node_id for p in attempt.placements if _silent(snapshot.groups.get(p.node_id), snapshot, silence)),
         None,

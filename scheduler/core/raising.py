@@ -117,8 +117,9 @@ def _power_reason(
     over_w = floors_w(plan, job.spec.flex) - limit_w
     if over_w > 0:
         return no_power(needed_w, needed_w - over_w)
-    if plan.fallback_w() > plan.site.firm_w:
-        return no_firm_power(plan.fallback_w() - rest_w, plan.site.firm_w - rest_w)
+    firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
+    if plan.fallback_w() > firm_w:
+        return no_firm_power(plan.fallback_w() - rest_w, firm_w - rest_w)
     return _window_reason(plan, snapshot, job)
 
 

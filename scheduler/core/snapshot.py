@@ -78,6 +78,7 @@ class Snapshot:
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
     settled: Mapping[str, JobState] = field(default_factory=dict)  #: final jobs that others depend on
+    epoch: int = 0  #: of this leader
     led_since_at: datetime | None = None  #: when this leader began to listen
     last_cut_at: datetime | None = None  #: when AI work was last cut for power
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders

@@ -15,7 +15,7 @@ from scheduler.core.jobs import (
     Phase,
 )
 from scheduler.core.lifecycle import is_final, moved
-from scheduler.core.plan import GRACE_S, Plan
+from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import broken_dependency
@@ -42,13 +42,13 @@ def _of_attempt(plan: Plan, attempt: Attempt) -> None:
         plan.change(attempt, phase=Phase.KILL, cause=FailureCause.TIME_LIMIT)
     elif job.desired is Desired.HOLD and attempt.phase is not Phase.SAVE_EXIT:
         plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.OPERATOR)
-    elif attempt.phase is Phase.SAVE_EXIT and _overdue(plan, job, attempt):
+    elif attempt.phase is Phase.SAVE_EXIT and _overdue(plan, attempt):
         plan.stop(attempt, Phase.KILL, attempt.pause_cause)
 
 
-def _overdue(plan: Plan, job: Job, attempt: Attempt) -> bool:
+def _overdue(plan: Plan, attempt: Attempt) -> bool:
     """The guard kills at the grace itself; this is for one that did not."""
-    return (plan.at - attempt.since_at).total_seconds() > 2 * max(GRACE_S, job.spec.launch.grace_s)
+    return (plan.at - attempt.since_at).total_seconds() > 2 * plan.grace_s(attempt)
 
 
 def _out_of_time(plan: Plan, job: Job, attempt: Attempt) -> bool:
