@@ -13,7 +13,7 @@ from scheduler.core.decide import Decision, decide, shed
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.plan import limit_now
-from scheduler.core.snapshot import MeterReading
+from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
 from scheduler.ports import Clock, Cluster, Store
@@ -32,9 +32,17 @@ class Reconciler:
     """Turns what the view knows into orders, once per tick."""
 
     def __init__(
-        self, *, view: View, store: Store, cluster: Cluster, clock: Clock, intents_seq: int = 0
+        self,
+        *,
+        view: View,
+        store: Store,
+        cluster: Cluster,
+        clock: Clock,
+        intents_seq: int = 0,
+        holder: str = "scheduler",
     ) -> None:
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
+        self._holder = holder
         self.watchman = Watchman()
         self._journal = Journal(epoch=view.epoch, watchman=self.watchman)
         self._intents_seq = intents_seq
@@ -62,7 +70,9 @@ class Reconciler:
             return decision
         self._store_is(up=True)
         self.view.apply(decision, snapshot.at)
-        if self._still_fits(decision):
+        if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
+            await self._outrank(epoch)
+        elif self._still_fits(decision):
             self._act(numbered)
         return decision
 
@@ -100,8 +110,21 @@ class Reconciler:
         self._intents_seq = intents.seq
         self.view.take_intents(intents)
 
+    async def _outrank(self, epoch: int) -> None:
+        """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
+        log.warning(
+            "guards follow epoch %d, the store knows of %d: leading from above both", epoch, self.view.epoch
+        )
+        try:
+            claimed = await self.store.claim(self._holder, at=self.clock.now(), at_least=epoch)
+        except StoreError as error:
+            self._store_is(up=False, why=error)
+            return
+        self.view.lead(claimed, self.clock.now())
+        self._journal = Journal(epoch=claimed, watchman=self.watchman)
+
     def _due(self, decision: Decision, at: datetime) -> dict[str, Draft]:
-        """Drafts whose content changed, whose lease is a third gone, or that were not acknowledged in time."""
+        """Drafts whose content changed, that end a third of a lease later or any earlier, or were not acknowledged."""
         return {gid: draft for gid, draft in decision.drafts.items() if self._is_due(gid, draft, at)}
 
     def _is_due(self, group_id: str, draft: Draft, at: datetime) -> bool:
@@ -109,11 +132,12 @@ class Reconciler:
             return False
         if group_id not in self._sent:
             return True
-        _, sent_at = self._sent[group_id]
-        waited_s = (at - sent_at).total_seconds()
+        last, sent_at = self._sent[group_id]
         account = self.view.groups[group_id].account
-        unheard = account.acked < account.sent and waited_s >= RETRY_S
-        return not self._prolongs(group_id, draft) or unheard or waited_s >= self.view.site.lease_s / 3
+        unheard = account.acked < account.sent and (at - sent_at).total_seconds() >= RETRY_S
+        longer_s = (draft.expires_at - last.expires_at).total_seconds()
+        moved = longer_s < 0 or longer_s >= self.view.site.lease_s / 3
+        return not self._prolongs(group_id, draft) or unheard or moved
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
         """Give drafts their numbers; from now on they count as open."""
@@ -186,3 +210,8 @@ class Reconciler:
         if up != self.view.store_up:
             log.warning("the store is %s%s", "back" if up else "down: ", why or "")
         self.view.store_up = up
+
+
+def _acknowledged_epoch(snapshot: Snapshot) -> int:
+    """The highest epoch that any guard follows."""
+    return max((g.account.acked.epoch for g in snapshot.groups.values()), default=0)

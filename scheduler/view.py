@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
-from scheduler.core.envelope import Envelope
+from scheduler.core.envelope import Envelope, unheard
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
-from scheduler.core.ledger import Account, OpenOrder, reported, sent
+from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
@@ -31,20 +31,31 @@ class Link:
 class View:
     """Jobs, attempts, groups and envelopes as now known. One writer: the scheduler's event loop."""
 
-    def __init__(self, site: SitePolicy, specs: Mapping[str, GroupSpec], *, epoch: int, at: datetime) -> None:
+    def __init__(
+        self,
+        site: SitePolicy,
+        specs: Mapping[str, GroupSpec],
+        *,
+        epoch: int,
+        at: datetime,
+        sources: Iterable[str] = (),
+    ) -> None:
         self.site = site
         self.epoch = epoch
         self.led_since_at = at
         self.jobs: dict[str, Job] = {}
         self.attempts: dict[str, Attempt] = {}
         self.settled: dict[str, JobState] = {}
-        self.envelopes: dict[str, Envelope] = {}
+        self.envelopes: dict[str, Envelope] = {
+            name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
+        }
         self.manual: tuple[Envelope, ...] = ()
         self.meter: MeterReading | None = None
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
         self.store_up = True
         self.links: dict[str, Link] = {}
+        self._past_boots: set[str] = set()
         self.groups: dict[str, Group] = {gid: _unheard(spec) for gid, spec in specs.items()}
         self.alarms: dict[str, tuple[str, ...]] = {}
 
@@ -60,7 +71,17 @@ class View:
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
-                self.groups[gid] = replace(self.groups[gid], account=replace(account, open=orders))
+                lasting = tuple(self._renewed(o) for o in orders)
+                self.groups[gid] = replace(self.groups[gid], account=replace(account, open=lasting))
+
+    def _renewed(self, order: OpenOrder) -> OpenOrder:
+        """A recorded order as it may have been renewed, unrecorded, until this leader took over."""
+        end = self.led_since_at + timedelta(seconds=self.site.lease_s)
+        return replace(order, expires_at=max(order.expires_at, end))
+
+    def lead(self, epoch: int, at: datetime) -> None:
+        """Lead with a new epoch from now on; nothing is raised until all guards follow it."""
+        self.epoch, self.led_since_at = epoch, at
 
     def take_intents(self, intents: Intents) -> bool:
         """Take in what people did. Whether anything changed."""
@@ -73,14 +94,15 @@ class View:
         return bool(intents.jobs or intents.desired or intents.limits is not None)
 
     def _wish(self, job_id: str, wish: Desired) -> None:
-        if job_id in self.jobs:
-            self.jobs[job_id] = replace(self.jobs[job_id], desired=wish)
+        job = self.jobs.get(job_id)
+        if job is not None and job.desired is not Desired.CANCEL:  # nobody calls back what is on its way out
+            self.jobs[job_id] = replace(job, desired=wish)
 
     def take_report(self, report: GuardReport, *, at: datetime, heard_s: float) -> bool:
         """Take in a guard's report unless a newer one came first. Whether it told something new."""
         gid = report.spec.group_id
         known = self.links.get(gid)
-        if known is not None and known.boot_id == report.boot_id and known.boottime_s > report.boottime_s:
+        if known is not None and self._is_late(report, known):
             return False
         self.links[gid] = Link(
             boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
@@ -89,6 +111,15 @@ class View:
         self.groups[gid] = _heard(group, report, at)
         self.alarms[gid] = report.alarms
         return known is None or known.version != report.version
+
+    def _is_late(self, report: GuardReport, known: Link) -> bool:
+        """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
+        if known.boot_id == report.boot_id:
+            return known.boottime_s > report.boottime_s
+        if report.boot_id in self._past_boots:
+            return True
+        self._past_boots.add(known.boot_id)
+        return False
 
     def take_meter(self, reading: MeterReading) -> None:
         """Take in a reading of the site meter, and hold it against the books as they are now."""
@@ -116,7 +147,9 @@ class View:
     def opened(self, group_id: str, order: OpenOrder, at: datetime) -> None:
         """Count an order that is about to go out, and forget those that have long fallen."""
         account = sent(self.groups[group_id].account, order)
-        self.groups[group_id] = replace(self.groups[group_id], account=_pruned(account, at, self.site))
+        self.groups[group_id] = replace(
+            self.groups[group_id], account=pruned(account, at, fall_s=self.site.fall_s)
+        )
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
@@ -132,6 +165,7 @@ class View:
             jobs=dict(self.jobs),
             attempts=dict(self.attempts),
             settled=self.settled,
+            epoch=self.epoch,
             led_since_at=self.led_since_at,
             last_cut_at=self.last_cut_at,
             raises_allowed=self.store_up and self.leads(at),
@@ -187,11 +221,3 @@ def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:
         fallback=report.fallback,
         expires_at=at + timedelta(seconds=max(0.0, report.expires_boottime_s - report.boottime_s)),
     )
-
-
-def _pruned(account: Account, at: datetime, site: SitePolicy) -> Account:
-    """Keep what can still stand; of those that fell unacknowledged, the one that rests highest."""
-    fallen = [o for o in account.open if o.expires_at + timedelta(seconds=site.fall_s) <= at]
-    alive = [o for o in account.open if o not in fallen]
-    highest = max(fallen, key=lambda o: (o.resting_w(), o.fence), default=None)
-    return replace(account, open=(*([highest] if highest else []), *alive))

@@ -29,7 +29,10 @@ class OpenOrder:
 
     def fallback_at_w(self, at: datetime, *, fall_s: float) -> float:
         """The fallback at `at`, each step counted as late as the fall allows."""
-        late_s = (at - self.expires_at).total_seconds() - fall_s
+        return self.step_w((at - self.expires_at).total_seconds() - fall_s)
+
+    def step_w(self, late_s: float) -> float:
+        """The step of the fallback that holds `late_s` past the expiry."""
         passed = [s.limit_w for s in self.fallback if s.after_s <= late_s]
         return min(passed) if passed else self.resting_w()
 
@@ -84,11 +87,31 @@ def exposure_w(account: Account, at: datetime, *, fall_s: float) -> float:
 
 
 def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
-    """A reading binds until every order it could stem from has expired and had its time to fall."""
+    """A reading binds until every order it could stem from has expired and fallen; a later one, always."""
     if not account.open:
         return account.charged_w
     last = max(o.expires_at for o in account.open) + timedelta(seconds=fall_s)
-    return account.charged_w if at < last else 0.0
+    since_fall = account.charged_at is not None and account.charged_at >= last
+    return account.charged_w if at < last or since_fall else 0.0
+
+
+def pruned(account: Account, at: datetime, *, fall_s: float) -> Account:
+    """The account without orders that have fallen and that a later one covers: what is left allows as much."""
+    gone = {o.fence for o in account.open if o.expires_at + timedelta(seconds=fall_s) <= at}
+    kept = tuple(
+        o
+        for i, o in enumerate(account.open)
+        if o.fence not in gone or not any(_covers(later, o) for later in account.open[i + 1 :])
+    )
+    return account if len(kept) == len(account.open) else replace(account, open=kept)
+
+
+def _covers(later: OpenOrder, fallen: OpenOrder) -> bool:
+    """Whether `later` rests at least as high as a fallen order at every instant from now on."""
+    if later.expires_at < fallen.expires_at:
+        return False
+    steps = {0.0, *(s.after_s for s in later.fallback), *(s.after_s for s in fallen.fallback)}
+    return all(later.step_w(s) >= fallen.step_w(s) for s in steps)
 
 
 def fallback_exposure_w(account: Account) -> float:
