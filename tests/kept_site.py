@@ -46,10 +46,14 @@ class KeptSite:
         self.seen.update(live.values())
         return live
 
+    def parts(self) -> dict[str, Process]:
+        """As `live`, without what Ray started."""
+        return {name: process for name, process in self.live().items() if not name.startswith("ray/")}
+
     def wait_for(self, *names: str) -> dict[str, Process]:
         """Until all of these run."""
         wait_for(lambda: set(names) <= self.live().keys(), timeout_s=WITHIN_S, what=f"{names}: {self.log()}")
-        return self.live()
+        return self.parts()
 
     def wait_for_new(self, name: str, old: Process) -> Process:
         """Until another process has taken the place of `old`."""

@@ -24,6 +24,16 @@ start = "subprocess.Popen([sys.executable, '-c', 'import signal; signal.pause()'
 subprocess.run([sys.executable, "-W", "ignore", "-c", "import subprocess, sys; " + start])
 signal.pause()
 """
+#: As much of a Ray head as the keeper sees: a member in its session, and its address when it is ready.
+RAY_HEAD = """
+import json, pathlib, signal, subprocess, sys
+site = json.loads(pathlib.Path(STATE, "run/site.json").read_text())
+directory = pathlib.Path(site["ray_temp_dir"], "ray")
+directory.mkdir()
+subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+(directory / "ray_current_cluster").write_text(site["ray_address"])
+signal.pause()
+"""
 FAILS = "raise SystemExit('cannot do it')"
 
 
@@ -31,7 +41,6 @@ def stub_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Map
     """The parts of the site, as harmless programs; `state/program-NAME` may hold another one."""
     parts = site_parts(files, head, api_port=api_port, inherited=inherited)
     real = {RAY, ENROL} if "--with-ray" in sys.argv else set()
-    parts = [part for part in parts if real or part.name not in {RAY, ENROL}]
     return [
         part if part.name in real else replace(part, command=_program(files, part.name)) for part in parts
     ]
@@ -39,7 +48,9 @@ def stub_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Map
 
 def _program(files: SiteFiles, name: str) -> list[str]:
     own = files.state / f"program-{name.replace(':', '-')}"
-    return [sys.executable, "-c", own.read_text(encoding="utf-8") if own.exists() else WAITS]
+    usual = RAY_HEAD if name == RAY else WAITS
+    program = own.read_text(encoding="utf-8") if own.exists() else usual
+    return [sys.executable, "-W", "ignore", "-c", program.replace("STATE", repr(str(files.state)))]
 
 
 def command(state: Path, *, with_ray: bool = False) -> list[str]:

@@ -31,6 +31,7 @@ class SiteFiles:
         self.token = state / "token"
         self.database = state / "barq.db"
         self.address = self.run / "site.json"
+        self.api_address = self.run / "api.json"  #: by the API itself
         self.processes = self.run / "processes.json"
         self.ray_token = self.run / "ray.token"
         self.restarts = self.run / "restarts.json"

@@ -58,7 +58,13 @@ def forget(files: SiteFiles) -> None:
     temp_dir = read_json(files.address).get("ray_temp_dir")
     if temp_dir:
         RayHead(port=0, temp_dir=Path(temp_dir), token=files.ray_token).remove()
-    for path in (files.address, files.processes, files.restarts, files.stop_request):
+    for path in (
+        files.address,
+        files.api_address,
+        files.processes,
+        files.restarts,
+        files.stop_request,
+    ):
         path.unlink(missing_ok=True)
 
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from barq.cli.down import stop_site
-from barq.site.files import read_json
+from barq.site.files import read_json, write_json
 from barq.site.parts import KEEPER
-from barq.site.processes import Process, descendants
+from barq.site.processes import Process, all_stats, descendants, spawn
 from tests import stub_keeper
-from tests.kept_site import KeptSite
-from tests.stub_keeper import FAILS, LITTERS
+from tests.kept_site import KeptSite, reap_keepers
+from tests.stub_keeper import FAILS, LITTERS, WAITS
 from tests.waiting import wait_for
 
-PARTS = ("api", "guard:node-1", "guard:node-2", "scheduler")
+PARTS = ("api", "enrol", "guard:node-1", "guard:node-2", "ray", "scheduler")
 
 
 @pytest.fixture
@@ -34,7 +38,8 @@ def test_all_parts_start_each_in_a_session_of_its_own(site: KeptSite) -> None:
     keeper = site.start()
     live = site.wait_for(*PARTS)
     assert set(live) == {KEEPER, *PARTS}
-    assert {process.pid for process in descendants([keeper.pid])} == {live[name].pid for name in PARTS}
+    sessions = {stat.session for stat in all_stats() if stat.parent == keeper.pid}
+    assert sessions == {live[name].pid for name in PARTS}
     assert site.address()["api_url"].startswith("http://127.0.0.1:")
 
 
@@ -45,7 +50,7 @@ def test_a_killed_part_comes_back_and_no_other_is_touched(site: KeptSite, name: 
     before = site.wait_for(*PARTS)
     before[name].send(signal.SIGKILL)
     after = {name: site.wait_for_new(name, before[name])}
-    assert {**before, **after} == site.live()
+    assert {**before, **after} == site.parts()
 
 
 def test_a_part_that_cannot_start_is_tried_again_and_counted(site: KeptSite) -> None:
@@ -63,10 +68,10 @@ def test_stopping_leaves_nothing_not_even_what_nobody_knew_of(site: KeptSite) ->
     (site.files.state / "program-scheduler").write_text(LITTERS)
     keeper = site.start()
     live = site.wait_for(*PARTS)
-    known = {process.pid for process in live.values()}
+    sessions = {process.pid for process in live.values()}
 
     def strays() -> list[Process]:
-        return [process for process in descendants([keeper.pid]) if process.pid not in known]
+        return [child for child in descendants([keeper.pid]) if os.getsid(child.pid) not in sessions]
 
     wait_for(lambda: len(strays()) == 1, timeout_s=30.0, what="the daemon")
     site.seen.update(strays())
@@ -91,7 +96,7 @@ def test_a_killed_keeper_leaves_the_site_and_the_next_one_adopts_it(site: KeptSi
     before, address = site.wait_for(*PARTS), site.address()
     keeper.send(signal.SIGKILL)
     new = site.start()
-    assert site.live() == {**before, KEEPER: new}
+    assert site.parts() == {**before, KEEPER: new}
     assert site.address() == address
     before["api"].send(signal.SIGKILL)
     site.wait_for_new("api", before["api"])
@@ -122,13 +127,15 @@ def test_a_lost_record_of_addresses_costs_all_but_the_guards(site: KeptSite) -> 
     keeper = site.start()
     before = site.wait_for(*PARTS)
     keeper.send(signal.SIGKILL)
-    Path(site.address()["ray_temp_dir"]).rmdir()  # nobody will know of it any more
+    lost = Path(site.address()["ray_temp_dir"])
     site.files.address.unlink()
     site.start()
     site.wait_for_new("api", before["api"])
     after = site.wait_for(*PARTS)
     assert after["guard:node-1"] == before["guard:node-1"]
     assert after["scheduler"] != before["scheduler"]
+    assert not before["ray"].is_alive()
+    shutil.rmtree(lost)
 
 
 def test_a_site_has_one_keeper(site: KeptSite) -> None:
@@ -140,4 +147,57 @@ def test_a_site_has_one_keeper(site: KeptSite) -> None:
     )
     assert second.returncode == 1
     assert "has a keeper already" in second.stderr
-    assert site.live() == live
+    assert site.parts() == live
+
+
+def member_of_ray(site: KeptSite) -> Process:
+    """What the stub of the Ray head started, once it is recorded."""
+
+    def members() -> list[Process]:
+        return [process for name, process in site.live().items() if name.startswith("ray/")]
+
+    (member,) = wait_for(members, timeout_s=30.0, what="a member of Ray")
+    return member
+
+
+def test_a_dead_ray_takes_its_members_and_drivers_along(site: KeptSite) -> None:
+    """What it left is ended, enrol starts anew with the next one, and nobody else notices."""
+    site.start()
+    before = site.wait_for(*PARTS)
+    left = member_of_ray(site)
+    before["ray"].send(signal.SIGKILL)
+    after = {name: site.wait_for_new(name, before[name]) for name in ("ray", "enrol")}
+    assert not left.is_alive()
+    assert site.parts() == {**before, **after}
+
+
+def test_a_taken_port_moves_ray_and_those_who_were_told_of_it(site: KeptSite) -> None:
+    """Somebody else may listen where our Ray was: the scheduler is told the new address."""
+    site.start()
+    before, address = site.wait_for(*PARTS), site.address()
+    host, _, port = address["ray_address"].rpartition(":")
+    with socket.create_server((host, int(port))):
+        before["ray"].send(signal.SIGKILL)
+        for name in ("ray", "scheduler", "enrol"):
+            site.wait_for_new(name, before[name])
+    assert site.address()["ray_address"] != address["ray_address"]
+    assert site.address()["api_url"] == address["api_url"]
+
+
+def test_jobs_that_outlived_their_guard_are_ended_with_the_site(site: KeptSite, tmp_path: Path) -> None:
+    """A guard that was killed for good cannot stop its supervisors: they are found by what they recorded."""
+    attempt = site.files.groups / "node-1" / "attempts" / "a-1.1"
+    (attempt).mkdir(parents=True)
+    log = tmp_path / "job.log"
+    supervisor, job = (
+        spawn([sys.executable, "-c", WAITS], log=log, environment=os.environ) for _ in range(2)
+    )
+    site.seen.update((supervisor, job))
+    claim = {"process": {"pid": supervisor.pid, "start": supervisor.starttime}, "boot_id": supervisor.boot_id}
+    write_json(attempt / "supervisor.pid", claim)
+    write_json(attempt / "facts.json", {"facts": {}, "job": {"pid": job.pid, "start": job.starttime}})
+    site.start()
+    site.wait_for("guard:node-1")
+    assert site.stop()
+    site.assert_gone()
+    reap_keepers({supervisor, job})

@@ -36,12 +36,14 @@ port = int(json.loads(pathlib.Path(STATE, "run/site.json").read_text())["api_url
 http.server.HTTPServer(("127.0.0.1", port), Answer).serve_forever()
 """
 
+EXPECTED = {KEEPER, "api", "enrol", "guard:node-1", "guard:node-2", "ray", "scheduler"}
+
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KeptSite]:
     """A state directory whose keeper starts stubs; its API is ready at once."""
     made = KeptSite(tmp_path / "state", groups=())
-    (made.files.state / "program-api").write_text(READY.replace("STATE", repr(str(made.files.state))))
+    (made.files.state / "program-api").write_text(READY)
     monkeypatch.setattr(up_module, "keeper_command", lambda state, port: stub_keeper.command(state))
     yield made
     made.destroy()
@@ -65,7 +67,7 @@ def test_up_prepares_starts_and_waits(site: KeptSite, site_file: Path) -> None:
     running = start_site(site_file, site.files.state)
     assert running.is_new
     assert running.api_url == site.address()["api_url"]
-    assert set(site.wait_for("scheduler")) == {KEEPER, "api", "guard:node-1", "guard:node-2", "scheduler"}
+    assert set(site.wait_for("enrol")) == EXPECTED
     assert site.files.site_file.read_text() == site_file.read_text()
     assert running.token_file.stat().st_mode & 0o777 == 0o600
 
@@ -93,10 +95,10 @@ def test_the_token_is_known_by_its_hash_and_made_once(site: KeptSite, site_file:
 def test_up_twice_says_where_it_is(site: KeptSite, site_file: Path) -> None:
     """The second one changes nothing."""
     first = start_site(site_file, site.files.state)
-    live = site.wait_for("scheduler")
+    live = site.wait_for("enrol")
     second = start_site(None, site.files.state)
     assert (second.api_url, second.is_new) == (first.api_url, False)
-    assert site.live() == live
+    assert site.parts() == live
 
 
 def test_a_restart_takes_the_site_file_of_the_last_time(site: KeptSite, site_file: Path) -> None:
@@ -123,13 +125,13 @@ def test_groups_that_left_the_site_file_are_left_out(site: KeptSite, site_file: 
 def test_up_after_a_killed_keeper_adopts(site: KeptSite, site_file: Path, tmp_path: Path) -> None:
     """The same processes under a new keeper; but not under another site file."""
     start_site(site_file, site.files.state)
-    before = site.wait_for("scheduler")
+    before = site.wait_for("enrol")
     before[KEEPER].send(signal.SIGKILL)
     assert wait_gone([before[KEEPER]], timeout_s=30.0) == []
     with pytest.raises(Refused, match="barq down"):
         start_site(written(tmp_path, "hall"), site.files.state)
     assert start_site(site_file, site.files.state).is_new
-    after = site.live()
+    after = site.parts()
     assert after.pop(KEEPER) != before.pop(KEEPER)
     assert after == before
 
