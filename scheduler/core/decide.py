@@ -64,9 +64,9 @@ def decide(snapshot: Snapshot) -> Decision:
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
     reasons |= {
-        job.id: paused_reason(plan, job, limit)
-        for job in plan.jobs.values()
-        if job.state is JobState.SUSPENDED
+        attempt.job_id: paused_reason(plan, attempt, limit)
+        for attempt in plan.attempts.values()
+        if plan.jobs[attempt.job_id].state is JobState.SUSPENDED
     }
     reasons |= raises.reasons
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)

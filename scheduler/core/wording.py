@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from scheduler.core.envelope import Limit
-from scheduler.core.jobs import Job, PauseCause
+from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Reason
 
 
-def paused_reason(plan: Plan, job: Job, limit: Limit) -> Reason:
-    """Why a suspended job is suspended, and what its pause costs."""
-    attempt = next(a for a in plan.attempts.values() if a.job_id == job.id)
+def paused_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason:
+    """Why a suspended attempt is suspended, and what its pause costs."""
     since_s = (plan.at - attempt.since_at).total_seconds()
     cause = attempt.pause_cause or PauseCause.POWER_WITHDRAWN
     return Reason(
