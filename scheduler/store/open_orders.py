@@ -67,8 +67,4 @@ def _covers(later: OpenOrder, order: OpenOrder, at: datetime) -> bool:
 def _rests_as_high(later: OpenOrder, order: OpenOrder) -> bool:
     """Compares the fallbacks at every step of either. That of `later` starts no sooner, which can only raise it."""
     after_s = {0.0, *(s.after_s for s in later.fallback), *(s.after_s for s in order.fallback)}
-    return all(_resting_w(later, s) >= _resting_w(order, s) for s in after_s)
-
-
-def _resting_w(order: OpenOrder, late_s: float) -> float:
-    return order.fallback_at_w(order.expires_at + timedelta(seconds=late_s), fall_s=0.0)
+    return all(later.step_w(s) >= order.step_w(s) for s in after_s)

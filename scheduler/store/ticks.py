@@ -36,6 +36,8 @@ from scheduler.store.upsert import sql_table, upsert
 from scheduler.wire import dumps
 
 DECISIONS_KEPT = timedelta(hours=24)
+MOST_DECISIONS = 20_000
+"""However many there are in a day: some 20 KB each, packed, for a site of 64 nodes."""
 INTENTS_KEPT = timedelta(hours=24)
 _STILL = WAITING_STATES | FINAL_STATES | {JobState.HELD}
 _QUICKLY = 1  # zlib: a snapshot shrinks tenfold at the lowest level already
@@ -98,7 +100,9 @@ def forget_old(session: Session, tick: TickRecord) -> None:
     over = col(ManualLimitRow.ends_at) <= tick.at
     unreleased = update(ManualLimitRow).where(over, col(ManualLimitRow.released_at).is_(None))
     session.execute(unreleased.values(released_at=ManualLimitRow.ends_at, release_reason="its time was up"))
-    session.execute(delete(DecisionRow).where(col(DecisionRow.at) < tick.at - DECISIONS_KEPT))
+    newest = session.scalar(select(func.max(col(DecisionRow.id)))) or 0
+    too_many = col(DecisionRow.id) <= newest - MOST_DECISIONS
+    session.execute(delete(DecisionRow).where((col(DecisionRow.at) < tick.at - DECISIONS_KEPT) | too_many))
     session.execute(delete(IntentRow).where(col(IntentRow.at) < tick.at - INTENTS_KEPT))
 
 

@@ -257,3 +257,13 @@ async def test_what_is_kept_for_a_while_goes_after_it(site: Site) -> None:
         assert session.scalars(select(IntentRow)).all() == []
         assert len(session.scalars(select(ManualLimitRow)).all()) == 1
     assert [j.id for j in (await site.store.load()).jobs] == ["demo-1"]
+
+
+async def test_a_busy_day_does_not_fill_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only so many decisions are kept, the newest."""
+    monkeypatch.setattr("scheduler.store.ticks.MOST_DECISIONS", 3)
+    for at_s in range(6):
+        await site.tick(at_s, snapshot_json=b"{}")
+    await site.tick(60)
+    with reading(site.engine) as session:
+        assert session.scalars(select(col(DecisionRow.at))).all() == [after(3), after(4), after(5)]
