@@ -37,7 +37,7 @@ from scheduler.wire import dumps
 
 DECISIONS_KEPT = timedelta(hours=24)
 MOST_DECISIONS = 20_000
-"""However many there are in a day: some 20 KB each, packed, for a site of 64 nodes."""
+"""However many there are in a day: some 30 KB each, packed, for 64 nodes and 256 jobs."""
 INTENTS_KEPT = timedelta(hours=24)
 _STILL = WAITING_STATES | FINAL_STATES | {JobState.HELD}
 _QUICKLY = 1  # zlib: a snapshot shrinks tenfold at the lowest level already
