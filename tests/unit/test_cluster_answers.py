@@ -29,7 +29,7 @@ def test_a_refusal_carries_the_standing_report(caplog: pytest.LogCaptureFixture)
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    "answer, words",
     [
         (b'{"error":"no guard"}', "no guard"),
         (b'{"refusal":"another boot"}', "another boot"),
