@@ -31,6 +31,11 @@ class Reporter:
             raise LookupError("nothing was observed yet")
         return self._report
 
+    @property
+    def version(self) -> int:
+        """The version of the newest report; the next one's is higher."""
+        return self._version
+
     def update(self, observed: GuardReport) -> None:
         """Take in what is observed now, whatever its version says."""
         now_s = time.monotonic()

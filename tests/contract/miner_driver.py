@@ -1,0 +1,53 @@
+"""What every miner driver must do: a suite to derive from, with a fixture `driver` that makes one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.waiting import wait_for
+from workers.miners.port import MinerDriver
+
+RAMP_S = 20.0
+
+
+class MinerDriverContract:
+    """Derive, and give a fixture `driver` whose miners rest."""
+
+    def test_each_miner_is_read(self, driver: MinerDriver) -> None:
+        """There is one reading for each miner, at rest."""
+        readings = driver.readings()
+
+        assert [r.miner_id for r in readings] == list(driver.max_w())
+        assert all(r.target_w == 0 and r.draw_w == 0 for r in readings)
+
+    def test_a_target_is_taken_and_followed(self, driver: MinerDriver) -> None:
+        """The draw moves to the target and stays there; down again it rests."""
+        miner_id, max_w = next(iter(driver.max_w().items()))
+
+        for target_w in (max_w / 2, 0.0):
+            taken_w = driver.set_target(miner_id, target_w)
+            assert taken_w == pytest.approx(target_w, abs=1.0)
+            assert driver.readings()[0].target_w == taken_w
+            wait_for(
+                lambda taken_w=taken_w: driver.readings()[0].draw_w == pytest.approx(taken_w, abs=1.0),  # type: ignore[misc]
+                timeout_s=RAMP_S,
+                what="the miner draws its target",
+            )
+
+    def test_a_target_out_of_range_becomes_the_nearest(self, driver: MinerDriver) -> None:
+        """No miner draws less than nothing or more than its nameplate, and it says what it took."""
+        miner_id, max_w = next(iter(driver.max_w().items()))
+
+        assert driver.set_target(miner_id, max_w * 9) == pytest.approx(max_w, abs=1.0)
+        assert driver.set_target(miner_id, -100.0) == 0.0
+
+    def test_the_miners_are_told_one_by_one(self, driver: MinerDriver) -> None:
+        """A target for one leaves the others alone."""
+        driver.set_target(next(iter(driver.max_w())), 500.0)
+
+        assert all(r.target_w == 0 for r in driver.readings()[1:])
+
+    def test_an_unknown_miner_is_an_error(self, driver: MinerDriver) -> None:
+        """Nobody tells what is not there."""
+        with pytest.raises(KeyError):
+            driver.set_target("no-such-miner", 100.0)

@@ -1,0 +1,118 @@
+"""Devices of a group: told only what is new, believed only what they enforce."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from scheduler.core.orders import GpuReading, GpuSlot, MinerReading
+from workers.devices import Devices, share
+
+
+class FakeGpus:
+    """One GPU that takes caps from `floor_w` on, if it obeys at all."""
+
+    def __init__(self, *, floor_w: float = 100.0, obeys: bool = True) -> None:
+        self.cap_w = 400.0
+        self.floor_w = floor_w
+        self.obeys = obeys
+        self.told: list[float] = []
+
+    def slots(self) -> tuple[GpuSlot, ...]:
+        return ()
+
+    def readings(self) -> tuple[GpuReading, ...]:
+        return (GpuReading(gpu_id="g0", draw_w=55.0, cap_w=self.cap_w, processes=0),)
+
+    def set_cap(self, gpu_id: str, cap_w: float) -> float:
+        self.told.append(cap_w)
+        if not self.obeys:
+            raise OSError(5, "the bus is down")
+        self.cap_w = max(float(round(cap_w)), self.floor_w)
+        return self.cap_w
+
+    def attach(self, gpu_ids: object, tree: object) -> None:
+        raise NotImplementedError
+
+
+class FakeMiners:
+    """Two miners of 3000 W."""
+
+    def __init__(self) -> None:
+        self.targets_w = {"a": 0.0, "b": 0.0}
+        self.told: list[tuple[str, float]] = []
+
+    def max_w(self) -> dict[str, float]:
+        return {"a": 3000.0, "b": 3000.0}
+
+    def readings(self) -> tuple[MinerReading, ...]:
+        return tuple(MinerReading(miner_id=m, target_w=w, draw_w=0.0) for m, w in self.targets_w.items())
+
+    def set_target(self, miner_id: str, target_w: float) -> float:
+        self.told.append((miner_id, target_w))
+        if miner_id == "b":
+            raise OSError(110, "no answer")
+        self.targets_w[miner_id] = target_w
+        return target_w
+
+
+def test_a_cap_that_stands_is_not_set_again() -> None:
+    """A device is told once, and also if it rounds what it is told."""
+    gpus = FakeGpus()
+    devices = Devices(gpus, FakeMiners())
+
+    assert devices.set_caps({"g0": 250.4}, devices.gpu_readings())
+    assert not devices.set_caps({"g0": 250.4}, devices.gpu_readings())
+    assert gpus.told == [250.4]
+    assert devices.cap_floors_w() == {}
+
+
+def test_a_cap_that_was_lost_is_set_again() -> None:
+    """A device that forgot its cap (a reset, a person) is told anew."""
+    gpus = FakeGpus()
+    devices = Devices(gpus, FakeMiners())
+    devices.set_caps({"g0": 200.0}, devices.gpu_readings())
+    gpus.cap_w = 400.0
+
+    assert devices.set_caps({"g0": 200.0}, devices.gpu_readings())
+    assert gpus.cap_w == 200.0
+
+
+def test_a_device_that_refuses_a_lower_cap_is_counted_at_it() -> None:
+    """What the device enforces instead is a floor for a while."""
+    devices = Devices(FakeGpus(floor_w=300.0), FakeMiners())
+    devices.set_caps({"g0": 100.0}, devices.gpu_readings())
+    assert devices.cap_floors_w() == {"g0": 300.0}
+
+    deaf = Devices(FakeGpus(obeys=False), FakeMiners())
+    deaf.set_caps({"g0": 100.0}, deaf.gpu_readings())
+    assert deaf.cap_floors_w() == {"g0": 400.0}
+
+
+def test_a_miner_that_does_not_answer_does_not_stop_the_others() -> None:
+    """Each gets its share; the one that failed is tried again at the next look."""
+    miners = FakeMiners()
+    devices = Devices(FakeGpus(), miners)
+
+    assert devices.set_miners(2000.0)
+    assert miners.targets_w == {"a": 1000.0, "b": 0.0}
+    assert devices.set_miners(2000.0)
+    assert miners.targets_w["a"] == pytest.approx(1000.0 + 1000.0 * 2000 / 5000)
+
+
+watts = st.floats(0.0, 5000.0)
+
+
+@given(st.lists(st.tuples(watts, watts), max_size=5), st.floats(0.0, 30000.0))
+def test_shares_add_up_and_move_one_way(miners: list[tuple[float, float]], total_w: float) -> None:
+    """The sum is met as far as the miners allow; none moves against the sum."""
+    max_w = {str(i): high for i, (_, high) in enumerate(miners)}
+    now_w = {str(i): min(target, high) for i, (target, high) in enumerate(miners)}
+
+    shares_w = share(total_w, now_w, max_w)
+    possible_w = min(total_w, sum(max_w.values()))
+    assert sum(shares_w.values()) == pytest.approx(possible_w, abs=1e-6)
+    rises = total_w > sum(now_w.values())
+    for miner_id, share_w in shares_w.items():
+        assert -1e-6 <= share_w <= max_w[miner_id] + 1e-6
+        assert (share_w >= now_w[miner_id] - 1e-6) if rises else (share_w <= now_w[miner_id] + 1e-6)
