@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.orders import FallbackStep, GpuReading, GroupKind, GroupSpec, MinerReading
 from scheduler.core.power import GPU_MODELS, GpuModel
+from scheduler.core.presence import LEAVING
 
 
 def idle_w(spec: GroupSpec) -> float:
@@ -34,11 +35,11 @@ def fallback_profile(
 ) -> tuple[FallbackStep, ...]:
     """What the group may draw after expiry. Tier 0 goes on; the rest is held first, and gone once saved.
 
-    `tiers` maps job ids to flex tiers. Non-increasing.
+    `tiers` maps job ids to flex tiers. Who was told to leave leaves, whatever its tier. Non-increasing.
     """
     held = list(_held(spec, attempts))
-    firm = {g: _ordered_w(spec, a, g) for a, g in held if tiers[a.job_id] == 0}
-    others = {g: _model(spec, g).held_w() for a, g in held if tiers[a.job_id] != 0}
+    firm = {g: _ordered_w(spec, a, g) for a, g in held if tiers[a.job_id] == 0 and a.phase not in LEAVING}
+    others = {g: _model(spec, g).held_w() for a, g in held if g not in firm}
     first = FallbackStep(after_s=0.0, limit_w=_gpus_w(spec, firm | others, 0.0))
     last = FallbackStep(after_s=save_after_s + grace_s, limit_w=_gpus_w(spec, firm, 0.0))
     return (first, last) if others else (first,)

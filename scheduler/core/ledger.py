@@ -95,6 +95,18 @@ def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
     return account.charged_w if at < last or since_fall else 0.0
 
 
+def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
+    """What the group surely comes down to from `at` on, even if it hears of nothing any more."""
+    return max((o.fallback_at_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)
+
+
+def final_w(account: Account) -> float:
+    """What the group rests at in the end, once held work has saved and left."""
+    return max(
+        (min(s.limit_w for s in o.fallback) for o in account.open if o.fallback), default=account.idle_w
+    )
+
+
 def pruned(account: Account, at: datetime, *, fall_s: float) -> Account:
     """The account without orders that have fallen and that a later one covers: what is left allows as much."""
     gone = {o.fence for o in account.open if o.expires_at + timedelta(seconds=fall_s) <= at}

@@ -13,9 +13,10 @@ from typing import Any
 from scheduler.core.entitlement import entitlement_w, fallback_profile
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
-from scheduler.core.ledger import exposure_w, fallback_exposure_w
+from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
 from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
+from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
 
@@ -44,10 +45,11 @@ class Plan:
         }
         self._members: dict[str, dict[str, Attempt]] = defaultdict(dict)
         self._group_w: dict[str, float] = {}
-        self._exposure_w = {
-            gid: exposure_w(g.account, snapshot.at, fall_s=snapshot.site.fall_s)
-            for gid, g in snapshot.groups.items()
-        }
+        self._settled_w: dict[str, float] = {}  #: without those that were told to leave
+        at, fall_s, groups = snapshot.at, snapshot.site.fall_s, snapshot.groups.items()
+        self._exposure_w = {gid: exposure_w(g.account, at, fall_s=fall_s) for gid, g in groups}
+        self._resting_w = {gid: resting_w(g.account, at, fall_s=fall_s) for gid, g in groups}
+        self._final_w = {gid: final_w(g.account) for gid, g in groups}
         self._models = {
             gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
         }
@@ -113,10 +115,15 @@ class Plan:
     # -- watts ---------------------------------------------------------------------------------------------------
 
     def nodes_w(self) -> float:
-        """Site watts of everything but miners, by entitlement."""
-        it_w = sum(w for gid, w in self._group_w.items() if gid not in self.miners_w)
-        rest_w = sum(w for gid, w in self._group_w.items() if gid in self.miners_w)
-        return self._site_w(it_w, rest_w) + self._unmetered_w
+        """Site watts of everything but miners, by entitlement.
+
+        A guard may never hear of a lower one: no group counts less than it comes down to by itself.
+        """
+        return self._sum_w(self._group_w, self._resting_w)
+
+    def settled_w(self) -> float:
+        """Site watts once all that were told to leave have left, miners at their targets."""
+        return self._sum_w(self._settled_w, self._final_w) + sum(self.miners_w.values())
 
     def site_w(self) -> float:
         """Site watts by entitlement, miners at their targets."""
@@ -174,7 +181,21 @@ class Plan:
 
     def _recount(self, group_id: str) -> None:
         if group_id in self.groups:
-            self._group_w[group_id] = entitlement_w(self.groups[group_id].spec, self.on(group_id))
+            spec, members = self.groups[group_id].spec, list(self.on(group_id))
+            self._group_w[group_id] = entitlement_w(spec, members)
+            stay = [a for a in members if a.phase not in LEAVING]
+            self._settled_w[group_id] = (
+                entitlement_w(spec, stay) if len(stay) < len(members) else self._group_w[group_id]
+            )
+
+    def _sum_w(self, planned_w: Mapping[str, float], least_w: Mapping[str, float]) -> float:
+        it_w = mine_w = 0.0
+        for gid, group_w in planned_w.items():
+            if gid in self.miners_w:
+                mine_w += max(group_w, least_w[gid])
+            else:
+                it_w += max(group_w, least_w[gid])
+        return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def _site_w(self, it_w: float, miners_w: float) -> float:
         return site_w(

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from scheduler.core.jobs import Attempt, AttemptState, Desired, FailureCause, JobState, Outcome, Phase
+from scheduler.core.jobs import (
+    Attempt,
+    AttemptState,
+    Desired,
+    FailureCause,
+    JobState,
+    Outcome,
+    Phase,
+)
 from scheduler.core.judge import Verdict, after_attempt, newest_commit, seen, shown, verdict, with_facts
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
 
@@ -51,7 +60,7 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:
     """Whether it was told to leave before it began: members that are absent accepted this leader's word for it."""
-    told = snapshot.attempts[attempt.id].phase in (Phase.SAVE_EXIT, Phase.KILL)
+    told = snapshot.attempts[attempt.id].phase in LEAVING
     over = all(m.observed in (Observed.ABSENT, Observed.ENDED) for m in members)
     accounts = [
         snapshot.groups[p.node_id].account for p in attempt.placements if p.node_id in snapshot.groups

@@ -78,7 +78,7 @@ def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool
 def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
     for attempt in _victims(plan, plan.in_phase(Phase.SUSPEND)):
-        if settled_w(plan) <= limit_w:
+        if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
 
@@ -86,15 +86,9 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
 def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
     for attempt in _victims(plan, plan.running()):
-        if settled_w(plan) <= limit_w:
+        if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
-
-
-def settled_w(plan: Plan) -> float:
-    """Site watts once all that were told to leave have left."""
-    leaving = plan.in_phase(Phase.SAVE_EXIT, Phase.KILL)
-    return plan.site_w() - sum(plan.freed_w(a, plan.model(a).idle_w) for a in leaving)
 
 
 def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> None:
