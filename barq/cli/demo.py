@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +18,7 @@ from barq.client import Client
 from barq.errors import InvalidInput
 
 DAY_S = 150.0
+START_S = 18.0  #: the day begins this long after the command, when the site is up
 PATIENCE_S = 45.0  #: for jobs that are not done when the day is over
 CONFIGS = Path(barq.__file__).resolve().parent.parent / "configs"
 
@@ -54,10 +56,12 @@ def demo(
     from barq.cli.demo_table import watch_day
 
     site = _site(power, column, time_column, start, invert=invert)
+    began_at = datetime.now(UTC) + timedelta(seconds=START_S)
+    site["signals"][0]["began_at"] = began_at.isoformat()
     with _state(keep=keep) as state, _running(site, state) as client:
         ids = _submit(client, state)
-        watch_day(client, ids, seconds=DAY_S, patience_s=PATIENCE_S)
-        verdict = judge(client, ids, state, seconds_per_day=DAY_S)
+        day = watch_day(client, ids, began_at=began_at, seconds=DAY_S, patience_s=PATIENCE_S)
+        verdict = judge(client, ids, state, day, seconds_per_day=DAY_S)
     show_summary(verdict, as_json=json_)
     raise typer.Exit(0 if verdict.kept else 1)
 
@@ -132,17 +136,17 @@ def _running(site: dict[str, Any], state: Path) -> Iterator[Client]:
 
 def _submit(client: Client, state: Path) -> list[str]:
     """The demo's jobs: two transformers, a classifier, what it then classifies, and one firm job."""
-    classifier = client.submit(_job("image_classifier", "classifier", gpus=4, flex=3, steps=900, priority=5))
+    classifier = client.submit(_job("image_classifier", "classifier", gpus=4, flex=3, steps=1500, priority=5))
     model = state / "jobs" / classifier["id"] / "output" / "model.pt"
     jobs = [
         classifier,
-        client.submit(_job("char_transformer", "transformer", gpus=4, flex=4, steps=900, priority=10)),
-        client.submit(_job("char_transformer", "transformer-2", gpus=2, flex=4, steps=600, seed=1)),
+        client.submit(_job("char_transformer", "transformer", gpus=4, flex=4, steps=1400, priority=10)),
+        client.submit(_job("char_transformer", "transformer-2", gpus=2, flex=4, steps=900, seed=1)),
         client.submit(
-            _job("image_classifier", "firm-classifier", gpus=1, flex=0, steps=600, seed=2, priority=20)
+            _job("image_classifier", "firm-classifier", gpus=1, flex=0, steps=1500, seed=2, priority=20)
         ),
         client.submit(
-            _job("classify_batch", "batch-inference", gpus=2, flex=4, steps=250, model=model)
+            _job("classify_batch", "batch-inference", gpus=2, flex=4, steps=400, model=model)
             | {"dependencies": [f"afterok:{classifier['id']}"]}
         ),
     ]

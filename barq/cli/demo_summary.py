@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from barq.cli.demo_table import Day
 from barq.client import Client
 from barq.views import JobView, SummaryView
 
@@ -38,14 +39,13 @@ class Verdict:
     unused_kwh: float
 
 
-def judge(client: Client, ids: Sequence[str], state: Path, *, seconds_per_day: float) -> Verdict:
+def judge(client: Client, ids: Sequence[str], state: Path, day: Day, *, seconds_per_day: float) -> Verdict:
     """Sum up from the site's own record, and from what the jobs themselves wrote down, step by step."""
     summary: SummaryView = client.summary()
     jobs = [client.job(job_id) for job_id in ids]
     logs = [_steps(state / "jobs" / job_id / "output" / "steps.jsonl") for job_id in ids]
     lost = sum(_done_twice(log) for log in logs)
     scale = 86_400.0 / seconds_per_day / 1000.0
-    energy = summary["energy"]
     faults = tuple(_faults(summary, jobs, lost))
     return Verdict(
         kept=not faults,
@@ -60,11 +60,11 @@ def judge(client: Client, ids: Sequence[str], state: Path, *, seconds_per_day: f
         pauses=sum(max(0, job["attempts"] - 1) for job in jobs),
         finished=sum(job["state"] == "SUCCEEDED" for job in jobs),
         jobs=len(jobs),
-        offered_kwh=energy["offered_wh"] * scale,
-        ai_kwh=energy["ai_wh"] * scale,
-        miners_kwh=energy["miners_wh"] * scale,
-        site_kwh=energy["overhead_wh"] * scale,
-        unused_kwh=energy["unused_wh"] * scale,
+        offered_kwh=day.energy_wh("offered_wh") * scale,
+        ai_kwh=day.energy_wh("ai_wh") * scale,
+        miners_kwh=day.energy_wh("miners_wh") * scale,
+        site_kwh=day.energy_wh("overhead_wh") * scale,
+        unused_kwh=day.energy_wh("unused_wh") * scale,
     )
 
 

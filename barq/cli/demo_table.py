@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -12,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from barq.client import Client
-from barq.views import JobView, PowerView
+from barq.views import JobView, PowerView, SummaryView
 
 REFRESH_S = 0.5
 LINE_EVERY_S = 5.0
@@ -26,17 +28,35 @@ COLOURS = {
 }
 
 
-def watch_day(client: Client, ids: Sequence[str], *, seconds: float, patience_s: float) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """The site's meters at both ends of the day."""
+
+    dawn: SummaryView
+    dusk: SummaryView
+
+    def energy_wh(self, use: str) -> float:
+        """What went into one use between dawn and dusk, in real Wh."""
+        return self.dusk["energy"][use] - self.dawn["energy"][use]
+
+
+def watch_day(
+    client: Client, ids: Sequence[str], *, began_at: datetime, seconds: float, patience_s: float
+) -> Day:
     """Show the site until the day is over and the jobs are done, at most `patience_s` longer.
 
-    Without a terminal a plain line is printed every few seconds instead.
+    Returns the site's meters as they stood when the day began and when it was over. Without a terminal a plain line is printed every few seconds instead.
     """
     console = Console(stderr=True)
-    began_s = time.monotonic()
-    plain_at_s = 0.0
+    plain_at_s = float("-inf")
+    dawn = dusk = client.summary()
     with Live(console=console, refresh_per_second=4, transient=True) as live:
         while True:
-            passed_s = time.monotonic() - began_s
+            passed_s = (datetime.now(UTC) - began_at).total_seconds()
+            if passed_s < seconds:
+                dusk = client.summary()
+            if passed_s < 0:
+                dawn = dusk
             power, jobs = client.power(), [client.job(job_id) for job_id in ids]
             if console.is_terminal:
                 live.update(picture(power, jobs, passed_s / seconds))
@@ -45,7 +65,7 @@ def watch_day(client: Client, ids: Sequence[str], *, seconds: float, patience_s:
                 console.print(plain_line(power, jobs, passed_s / seconds), soft_wrap=True, highlight=False)
             done = all(job["state"] in FINAL for job in jobs)
             if passed_s >= seconds and (done or passed_s >= seconds + patience_s):
-                return
+                return Day(dawn=dawn, dusk=dusk)
             time.sleep(REFRESH_S)
 
 
@@ -62,7 +82,7 @@ def plain_line(power: PowerView, jobs: Sequence[JobView], day: float) -> str:
 
 def clock(day: float) -> str:
     """Time of the replayed day."""
-    minutes = int(min(day, 1.0) * 24 * 60)
+    minutes = int(min(max(day, 0.0), 1.0) * 24 * 60)
     return f"{minutes // 60:02d}:{minutes % 60:02d}"
 
 

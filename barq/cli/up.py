@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
 KEEPER_WITHIN_S = 30.0
 READY_WITHIN_S = 90.0
+GUARDS_WITHIN_S = 30.0
 TOO_MANY_RESTARTS = 5  #: of one part before the site was ever ready: it will not get better
 ASK_EVERY_S = 0.2
 LOG_LINES = 20
@@ -86,6 +87,7 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running
             if is_new:
                 _start_keeper(files, port)
             api_url = _wait_until_ready(files)
+            _wait_for_guards(files)
         except (BarqError, KeyboardInterrupt):
             if is_new:
                 say("the site did not come up: what started is ended again")
@@ -202,6 +204,19 @@ def _ask(http: Any, api_url: str) -> tuple[bool, str]:  # noqa: ANN401 - httpx i
         return False, str(answer.json()["detail"])
     except (ValueError, LookupError, TypeError):
         return False, f"the API answers {answer.status_code}"
+
+
+def _wait_for_guards(files: SiteFiles) -> None:
+    """Until every guard was heard of. One that stays silent keeps nobody waiting: the site runs without it."""
+    from barq.client import Client
+
+    deadline_s = time.monotonic() + GUARDS_WITHIN_S
+    with Client.from_environment({"BARQ_STATE": str(files.state)}) as client:
+        while silent := [node["id"] for node in client.nodes() if not node["reachable"]]:
+            if time.monotonic() > deadline_s:
+                say(f"not heard of yet: {', '.join(silent)}; see `barq nodes`")
+                return
+            time.sleep(ASK_EVERY_S)
 
 
 def _check_progress(files: SiteFiles, *, is_late: bool) -> None:
