@@ -45,7 +45,8 @@ def watch_day(
 ) -> Day:
     """Show the site until the day is over and the jobs are done, at most `patience_s` longer.
 
-    Returns the site's meters as they stood when the day began and when it was over. Without a terminal a plain line is printed every few seconds instead.
+    Returns the site's meters as they stood when the day began and when it was over.
+    Without a terminal a plain line is printed every few seconds instead of the table.
     """
     console = Console(stderr=True)
     plain_at_s = float("-inf")
