@@ -92,10 +92,12 @@ async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterato
         try:
             while line := await reader.readline():
                 answer = await _answer(guard, line)
-                writer.write(answer + b"\n")
-                await writer.drain()
-                if answer == STOPPED:
-                    ended.set()
+                try:
+                    writer.write(answer + b"\n")
+                    await writer.drain()
+                finally:
+                    if answer == STOPPED:
+                        ended.set()
         except (ConnectionError, ValueError, asyncio.CancelledError) as error:
             log.debug("a client is gone: %s", error)  # ValueError: a line without end
         finally:

@@ -35,7 +35,8 @@ class Inspection:
         self.descriptor, writer = os.pipe2(os.O_CLOEXEC)
         self._received = b""
         parent = os.getpid()
-        if os.fork() == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             _report(checkpoint_dir, only, writer, parent)
         os.close(writer)
 

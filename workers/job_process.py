@@ -36,7 +36,9 @@ class JobProcess:
         output: int,
         nice: int,
     ) -> None:
-        """Start the first process; it dies with this one. Raises OSError, naming what could not be started."""
+        """Start the first process; it dies with this one. Raises OSError or ValueError, saying what is in the way."""
+        if not command:
+            raise ValueError("the command is empty; give the program to run")
         parent = os.getpid()
 
         def prepare() -> None:
@@ -46,16 +48,21 @@ class JobProcess:
             die_with_parent(parent)
             os.nice(nice)
 
-        started = subprocess.Popen(
-            list(command),
-            cwd=working_dir,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            preexec_fn=prepare,  # noqa: PLW1509 - there is one thread here
-        )
+        try:
+            started = subprocess.Popen(
+                list(command),
+                cwd=working_dir,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                preexec_fn=prepare,  # noqa: PLW1509 - there is one thread here
+            )
+        except subprocess.SubprocessError as error:
+            raise OSError(
+                f"a niceness of {nice} or a death signal is refused by this host: {error}"
+            ) from error
         started.returncode = 0  # reaped by `reap`, never by Popen
         stat = read_stat(started.pid)  # a zombie at worst: only `reap` makes it vanish
         self.main = None if stat is None else stat.id
@@ -82,16 +89,19 @@ class JobProcess:
         self._tree.refresh()
         return self._tree.spent_s
 
-    def ask(self, *, is_contract: bool) -> None:
+    def ask(self, *, is_contract: bool, is_gentle: bool) -> None:
         """Send SIGTERM to the launcher, and to nobody whom it would merely kill if the job speaks the contract.
 
         The launcher is the first process, or, below shells that wait for one child, the first that handles the
-        signal. If none does, a job without the contract is told to end, each of its processes.
+        signal. If none does, a job without the contract is told to end, each of its processes. A gentle request is
+        one to hold: a launcher of processes that handle the signal too (torchrun) would end them, so it gets none.
+        They look at pause.json by themselves, a moment later.
         """
         members = {stat.id.pid: stat for stat in self.members()}
         launcher = self._launcher(members)
         if launcher is not None:
-            _send(launcher, signal.SIGTERM)
+            if not (is_gentle and any(handles_term(pid) for pid in members if pid != launcher)):
+                _send(launcher, signal.SIGTERM)
         elif not is_contract:
             for pid in members:
                 _send(pid, signal.SIGTERM)

@@ -256,7 +256,7 @@ class Supervisor:
     def _act(self, act: Act) -> None:
         match act:
             case Act.SIGNAL:
-                self._job.ask(is_contract=self._said.status is not None)
+                self._job.ask(is_contract=self._said.status is not None, is_gentle=self._ladder.is_held)
             case Act.FREEZE:
                 self._job.freeze()
             case Act.THAW:

@@ -13,7 +13,7 @@ import pytest
 
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import Observed
-from tests.guarding import BASE_W, HELD_W, IDLE_W, GuardedNode, is_idle_for
+from tests.guarding import BASE_W, EXAMPLES, HELD_W, IDLE_W, GuardedNode, is_idle_for
 from tests.waiting import wait_for
 from workers.processes import is_alive, read_stat
 
@@ -272,3 +272,21 @@ def test_the_environment_is_the_contract(node: GuardedNode) -> None:
     assert found["BARQ_RESUME_FROM"] == ""
     assert found["BARQ_CHECKPOINT_DIR"] == job.launch.checkpoint_dir
     assert "PYTEST_CURRENT_TEST" not in found
+
+
+def test_a_launcher_of_launched_processes_is_not_signalled_to_hold(node: GuardedNode) -> None:
+    """Like torchrun: a first process that ends its workers on SIGTERM. They see pause.json by themselves and hold."""
+    launcher = (
+        "import signal, subprocess, sys\n"
+        f"worker = subprocess.Popen([sys.executable, {str(EXAMPLES / 'counter.py')!r}, '--steps', '100000'])\n"
+        "signal.signal(signal.SIGTERM, lambda *_: worker.kill())\n"
+        "sys.exit(worker.wait())\n"
+    )
+    job = node.python("t-1.1", launcher)
+    node.order(job)
+    node.await_steps("t-1.1", 3)
+
+    node.order(replace(job, phase=Phase.SUSPEND))
+    node.await_observed("t-1.1", Observed.SUSPENDED)
+    node.order(job)
+    node.await_steps("t-1.1", 3)

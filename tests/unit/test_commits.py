@@ -1,0 +1,115 @@
+"""What a supervisor learns of checkpoints, through a child process."""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from barq import checkpoint
+from workers import commits
+from workers.commits import Commits
+from workers.inspection import Findings, Inspection, look
+
+
+def commit(directory: Path, step: int) -> Path:
+    """A good commit of `step`."""
+    with checkpoint.begin(directory, step, "1") as staged:
+        (staged.path / "shard").write_bytes(bytes(1000))
+        return staged.commit(world=1, job="j", attempt="1").path
+
+
+def damage(path: Path) -> None:
+    """Flip a bit in a commit."""
+    data = bytearray((path / "shard").read_bytes())
+    data[500] ^= 1
+    (path / "shard").write_bytes(data)
+
+
+class Watched:
+    """Commits of a directory, and the loop that a supervisor would run."""
+
+    def __init__(self, directory: Path) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.commits = Commits(directory, self._selector)
+
+    def settle(self) -> None:
+        """Let the look in progress end."""
+        while self.commits.is_looking:
+            events = self._selector.select(timeout=10)
+            assert events, "the look does not end"
+            for key, _ in events:
+                key.data()
+
+    def close(self) -> None:
+        """Let go of everything."""
+        self.settle()
+        self._selector.close()
+
+
+@pytest.fixture
+def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
+    """An empty checkpoint directory; every child that looks through it is buried."""
+    made: list[Inspection] = []
+
+    def inspect(directory: Path, *, only: str | None = None) -> Inspection:
+        made.append(Inspection(directory, only=only))
+        return made[-1]
+
+    monkeypatch.setattr(commits, "Inspection", inspect)
+    watched = Watched(tmp_path)
+    yield watched
+    watched.close()
+    for inspection in made:
+        os.waitpid(inspection.pid, 0)
+
+
+def test_no_commit_is_found_where_there_is_none(tmp_path: Path) -> None:
+    """A directory without commits, or none at all, is a fresh start and no error."""
+    assert look(tmp_path) == Findings()
+    assert look(tmp_path / "none") == Findings()
+
+
+def test_the_newest_good_commit_is_found_and_the_damaged_one_named(tmp_path: Path, watched: Watched) -> None:
+    """The look quarantines on its way, and says what was wrong."""
+    good = commit(tmp_path, 10)
+    damage(commit(tmp_path, 20))
+    watched.commits.look_for_newest()
+    watched.settle()
+
+    assert watched.commits.newest.step == 10
+    assert watched.commits.newest.path == str(good)
+    (why,) = watched.commits.quarantined
+    assert why.startswith("step-000000020: shard")
+    assert not (tmp_path / "step-000000020").exists()
+
+
+def test_a_claimed_commit_is_checked_once(tmp_path: Path, watched: Watched) -> None:
+    """A commit counts when it verified; a claim that does not hold changes nothing, and stays where it is."""
+    commit(tmp_path, 10)
+    watched.commits.check("step-000000010")
+    watched.settle()
+    assert watched.commits.newest.step == 10
+
+    bad = commit(tmp_path, 20)
+    damage(bad)
+    watched.commits.check("step-000000020")
+    watched.settle()
+    assert watched.commits.newest.step == 10
+    assert bad.exists()
+    watched.commits.check("step-000000020")
+    assert not watched.commits.is_looking
+
+
+def test_the_last_look_replaces_one_in_progress(tmp_path: Path, watched: Watched) -> None:
+    """At the end of an attempt nobody waits for a check that is still under way."""
+    commit(tmp_path, 10)
+    watched.commits.check("step-000000010")
+    commit(tmp_path, 20)
+    watched.commits.look_for_newest()
+    watched.settle()
+
+    assert watched.commits.newest.step == 20
