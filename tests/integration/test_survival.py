@@ -7,7 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from barq.contract import EXIT_PAUSED
 from barq.site.processes import Process
+from barq.site.stopping import read_processes
+from scheduler.core.orders import AttemptFacts
 from tests.site_harness import RunningSite, running_site
 from tests.waiting import wait_for
 
@@ -99,15 +102,13 @@ def test_a_killed_raylet_costs_no_attempt(site: RunningSite, jobs: list[str]) ->
 
 
 def _recorded(site: RunningSite) -> dict[str, Process]:
-    from barq.site.stopping import read_processes
-
     return read_processes(site.files)
 
 
 def test_a_killed_job_is_retried_from_its_last_verified_commit(site: RunningSite) -> None:
     """Kill -9 a job process: its retry budget pays for one more attempt, which resumes from a commit."""
     job_id = site.submit(
-        "counter.py", "--steps=1000000", name="killed", retry={"max_failures": 1, "backoff": "100ms"}
+        "counter.py", "--steps=1000000", name="killed", retry={"max_failures": 1, "backoff": 0.1}
     )
     site.wait_state(job_id, "RUNNING")
     wait_for(lambda: site.client.job(job_id)["last_commit"], timeout_s=20.0, what="a commit")
@@ -134,11 +135,14 @@ def test_without_a_scheduler_guards_fall_to_the_firm_level_by_themselves(site: R
         site.wait_state(job_id, "RUNNING")
     wait_for(lambda: site.draw_w() > 4600.0, timeout_s=20.0, what="a draw above the firm level")
 
+    attempts = list(processes_of(site, flexible))
     keeper = site.kill("keeper", signal.SIGSTOP)
     try:
         site.kill("scheduler")
         wait_for(lambda: site.draw_w() <= 4600.0, timeout_s=10.0, what="a draw at or under the firm level")
-        wait_for(lambda: _all_committed(site, flexible), timeout_s=30.0, what="verified commits of all jobs")
+        wait_for(
+            lambda: not _uncommitted(site, attempts), timeout_s=30.0, what="verified commits of all jobs"
+        )
         site.wait_steps(firm, 20)
         assert site.draw_w() <= 4600.0
     finally:
@@ -153,16 +157,14 @@ def test_without_a_scheduler_guards_fall_to_the_firm_level_by_themselves(site: R
         site.wait_state(job_id, "CANCELLED")
 
 
-def _all_committed(site: RunningSite, ids: list[str]) -> bool:
-    """Whether every flexible job left with a verified commit of its last step."""
+def _uncommitted(site: RunningSite, attempts: list[str]) -> list[AttemptFacts | None]:
+    """Flexible attempts that have not (yet) left with a verified commit of their last step."""
     facts = {f.attempt_id: f for g in ("node-1", "node-2") for f in site.report(g).attempts}
-    return all(
-        (fact := facts.get(f"{i}.1")) is not None
-        and fact.observed == "ended"
-        and fact.exit_code == 85
-        and fact.committed_step == fact.step
-        for i in ids
-    )
+    return [fact for a in attempts if not _left_well(fact := facts.get(a))]
+
+
+def _left_well(fact: AttemptFacts | None) -> bool:
+    return fact is not None and fact.exit_code == EXIT_PAUSED and fact.committed_step == fact.step
 
 
 def test_a_flipped_bit_is_found_and_the_commit_before_is_used(site: RunningSite) -> None:
