@@ -74,7 +74,7 @@ class Journal:
         }
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
-        """New and changed reasons, None for those that are gone. A changed number alone is no change of reason."""
+        """New and changed reasons, None for those that are gone."""
         now = dict(decision.reasons)
         changed: dict[str, Reason | None] = {
             job_id: reason for job_id, reason in now.items() if reason != self._reasons.get(job_id)

@@ -130,7 +130,7 @@ def _job_table(jobs: Sequence[JobView]) -> Table:
 
 
 def where(job: JobView) -> str:
-    """The nodes and GPUs that a job holds, or the reason why it holds none."""
-    if job["reason"] is not None:
-        return job["reason"]["text"]
-    return ", ".join(f"{p['node_id']}: GPU {' '.join(p['gpu_ids'])}" for p in job["placements"])
+    """The nodes and GPUs that a job holds, and the reason why it stands still, waits, or is slow."""
+    held = ", ".join(f"{p['node_id']}: GPU {' '.join(p['gpu_ids'])}" for p in job["placements"])
+    why = job["reason"]["text"] if job["reason"] else ""
+    return "; ".join(part for part in (held, why) if part)

@@ -17,7 +17,7 @@ from scheduler.core.shedding import cut, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import barred, ramping
 from scheduler.core.wishes import fulfil
-from scheduler.core.wording import paused_reason
+from scheduler.core.wording import capped_reason, paused_reason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +63,20 @@ def decide(snapshot: Snapshot) -> Decision:
     # 5. Miners take what is left.
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
-    reasons |= {
-        attempt.job_id: paused_reason(plan, attempt, limit)
-        for attempt in plan.attempts.values()
-        if plan.jobs[attempt.job_id].state is JobState.SUSPENDED
-    }
+    reasons |= _placed_reasons(plan, limit)
     reasons |= raises.reasons
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
+
+
+def _placed_reasons(plan: Plan, limit: Limit) -> dict[str, Reason]:
+    """Why jobs that hold GPUs stand still, or run slower than they could."""
+    reasons = {}
+    for attempt in plan.attempts.values():
+        if plan.jobs[attempt.job_id].state is JobState.SUSPENDED:
+            reasons[attempt.job_id] = paused_reason(plan, attempt, limit)
+        elif attempt.phase is Phase.RUN and (capped := capped_reason(plan, attempt, limit)):
+            reasons[attempt.job_id] = capped
+    return reasons
 
 
 def _release_long_suspended(plan: Plan, limit_w: float) -> None:
@@ -93,7 +100,7 @@ def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]
 
 def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
     waiting = None if snapshot.raises_allowed else _not_yet()
-    waiting = waiting or (ramping(snapshot.site, snapshot.at, 0.0) if cut_work else dwell(snapshot))
+    waiting = waiting or (ramping(snapshot.site, snapshot.at) if cut_work else dwell(snapshot))
     if waiting is not None:
         return Raises(reasons={j.id: waiting for j in queue})
     return raise_work(plan, snapshot, queue, limit_w)

@@ -35,7 +35,7 @@ def dwell(snapshot: Snapshot) -> Reason | None:
     if snapshot.last_cut_at is None:
         return None
     since_s = (snapshot.at - snapshot.last_cut_at).total_seconds()
-    return ramping(snapshot.site, snapshot.at, since_s) if since_s < snapshot.site.raise_delay_s else None
+    return ramping(snapshot.site, snapshot.last_cut_at) if since_s < snapshot.site.raise_delay_s else None
 
 
 def raise_work(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float) -> Raises:

@@ -29,6 +29,7 @@ class Code(StrEnum):
     LOWER_PRIORITY = "LowerPriority"
     RETRY_BACKOFF = "RetryBackoff"
     PENDING_EVALUATION = "PendingEvaluation"
+    CAPPED = "Capped"  #: it runs, slower than it could
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,11 +72,10 @@ def broken_dependency(job: Job, settled: Mapping[str, JobState]) -> str | None:
 def _backoff(job: Job, plan: Plan) -> Reason | None:
     if job.not_before_at is None or job.not_before_at <= plan.at:
         return None
-    left_s = (job.not_before_at - plan.at).total_seconds()
     return Reason(
         code=Code.RETRY_BACKOFF,
-        text=f"retry {job.failures} of {job.spec.max_failures} in {left_s:.0f} s",
-        numbers={"failures": job.failures, "max_failures": job.spec.max_failures, "wait_s": left_s},
+        text=f"retry {job.failures} of {job.spec.max_failures} at {job.not_before_at:%H:%M:%S} UTC",
+        numbers={"failures": job.failures, "max_failures": job.spec.max_failures},
         expected_at=job.not_before_at,
     )
 
@@ -104,24 +103,25 @@ def no_firm_power(needed_w: float, free_w: float) -> Reason:
     )
 
 
-def ramping(site: SitePolicy, at: datetime, since_s: float) -> Reason:
+def ramping(site: SitePolicy, cut_at: datetime) -> Reason:
     """Power was cut a moment ago; nothing is raised until the dwell time has passed."""
-    left_s = site.raise_delay_s - since_s
+    until_at = cut_at + timedelta(seconds=site.raise_delay_s)
     return Reason(
         code=Code.POWER_RAMP_LIMITED,
-        text=f"power was cut {since_s:.0f} s ago; nothing is raised for another {left_s:.0f} s",
-        numbers={"since_s": since_s, "wait_s": left_s},
-        expected_at=at + timedelta(seconds=left_s),
+        text=f"power was cut at {cut_at:%H:%M:%S} UTC; nothing is raised before {until_at:%H:%M:%S}",
+        numbers={"raise_delay_s": site.raise_delay_s},
+        expected_at=until_at,
     )
 
 
 def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     """The limit is known to fall again before a start would have paid off."""
+    ends_at = plan.at + timedelta(seconds=window_s)
     return Reason(
         code=Code.WINDOW_TOO_SHORT,
-        text=f"power lasts {window_s:.0f} s as far as is known; a start pays off after {needed_s:.0f} s",
-        numbers={"window_s": window_s, "needed_s": needed_s},
-        expected_at=plan.at + timedelta(seconds=window_s),
+        text=f"power lasts until {ends_at:%H:%M:%S} UTC as far as is known; a start pays off after {needed_s:.0f} s",
+        numbers={"needed_s": needed_s},
+        expected_at=ends_at,
     )
 
 

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from scheduler.core.envelope import Limit
 from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
-from scheduler.core.reasons import Reason
+from scheduler.core.reasons import Code, Reason
 
 
 def paused_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason:
     """Why a suspended attempt is suspended, and what its pause costs."""
-    since_s = (plan.at - attempt.since_at).total_seconds()
-    cause = attempt.pause_cause or PauseCause.POWER_WITHDRAWN
+    until_at = attempt.since_at + timedelta(seconds=plan.site.suspend_max_s)
     return Reason(
-        code=cause,
+        code=attempt.pause_cause or PauseCause.POWER_WITHDRAWN,
         text=(
-            f"suspended {since_s:.0f} s ago at step {attempt.last_step or 0}: {limit.source} allows "
-            f"{limit.limit_w / 1000:.1f} kW ({limit.provenance or 'no document named'}); it keeps its GPUs "
-            f"for {max(0.0, plan.site.suspend_max_s - since_s):.0f} s more, then it saves and releases them"
+            f"suspended since {attempt.since_at:%H:%M:%S} UTC at step {attempt.last_step or 0}: {limit.source} allows "
+            f"{limit.limit_w / 1000:.1f} kW ({limit.provenance or 'no document named'}); it keeps its GPUs until "
+            f"{until_at:%H:%M:%S}, then it saves and releases them"
         ),
-        numbers={"limit_w": limit.limit_w, "suspended_s": since_s, "step": float(attempt.last_step or 0)},
+        numbers={"limit_w": limit.limit_w, "step": float(attempt.last_step or 0)},
+        expected_at=until_at,
         remedy="a higher limit",
+    )
+
+
+def capped_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason | None:
+    """Why a running attempt is slower than it could be, None if it is not capped."""
+    if not attempt.gpu_count:
+        return None
+    model = plan.model(attempt)
+    if attempt.cap_w >= model.tdp_w:
+        return None
+    return Reason(
+        code=Code.CAPPED,
+        text=(
+            f"runs at {attempt.cap_w:.0f} of {model.tdp_w:.0f} W per GPU, about {model.speed(attempt.cap_w):.0%} of "
+            f"full speed: {limit.source} allows {limit.limit_w / 1000:.1f} kW"
+        ),
+        numbers={
+            "cap_w": attempt.cap_w,
+            "tdp_w": model.tdp_w,
+            "speed": model.speed(attempt.cap_w),
+            "limit_w": limit.limit_w,
+        },
+        remedy="a higher limit; power.cap_ok: false in the job file prefers a pause to a cap",
     )
