@@ -63,17 +63,17 @@ def decide(snapshot: Snapshot) -> Decision:
     # 5. Miners take what is left.
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
-    reasons |= _placed_reasons(plan, limit)
     reasons |= raises.reasons
+    reasons |= _placed_reasons(plan, limit, raises)
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 
 
-def _placed_reasons(plan: Plan, limit: Limit) -> dict[str, Reason]:
+def _placed_reasons(plan: Plan, limit: Limit, raises: Raises) -> dict[str, Reason]:
     """Why jobs that hold GPUs stand still, or run slower than they could."""
     reasons = {}
     for attempt in plan.attempts.values():
         if plan.jobs[attempt.job_id].state is JobState.SUSPENDED:
-            reasons[attempt.job_id] = paused_reason(plan, attempt, limit)
+            reasons[attempt.job_id] = paused_reason(plan, attempt, limit, raises.reasons.get(attempt.job_id))
         elif attempt.phase is Phase.RUN and (capped := capped_reason(plan, attempt, limit)):
             reasons[attempt.job_id] = capped
     return reasons

@@ -78,7 +78,7 @@ def _startable(
     blocked: Job | None = None
     for job in queue:
         if blocked is not None:
-            raises.reasons[job.id] = behind(blocked, _waited_s(blocked, plan.at))
+            raises.reasons[job.id] = behind(blocked)
             continue
         placements = place(job, free, plan)
         attempt = None if placements is None else new_attempt(job, placements, plan)

@@ -158,11 +158,10 @@ def releasing(needed_w: float, exposed_w: float) -> Reason:
     )
 
 
-def behind(head: Job, waited_s: float) -> Reason:
+def behind(head: Job) -> Reason:
     """A more important job has waited long enough for everything behind it to stand back."""
     return Reason(
         code=Code.LOWER_PRIORITY,
-        text=f"{head.id} is ahead and has waited {waited_s:.0f} s for room; nothing passes it now",
-        numbers={"waited_s": waited_s},
+        text=f"{head.id} is ahead and has waited for room since {head.since_at:%H:%M:%S} UTC; nothing passes it now",
         remedy=f"barq why {head.id}",
     )

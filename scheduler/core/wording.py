@@ -10,17 +10,21 @@ from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
 
 
-def paused_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason:
-    """Why a suspended attempt is suspended, and what its pause costs."""
+def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | None) -> Reason:
+    """Why a suspended attempt is suspended, for how long, and what it lacks to go on."""
     until_at = attempt.since_at + timedelta(seconds=plan.site.suspend_max_s)
     return Reason(
         code=attempt.pause_cause or PauseCause.POWER_WITHDRAWN,
         text=(
             f"suspended since {attempt.since_at:%H:%M:%S} UTC at step {attempt.last_step or 0}: {limit.source} allows "
             f"{limit.limit_w / 1000:.1f} kW ({limit.provenance or 'no document named'}); it keeps its GPUs until "
-            f"{until_at:%H:%M:%S}, then it saves and releases them"
+            f"{until_at:%H:%M:%S}, then it saves and releases them{'; it ' + lacking.text if lacking else ''}"
         ),
-        numbers={"limit_w": limit.limit_w, "step": float(attempt.last_step or 0)},
+        numbers={
+            "limit_w": limit.limit_w,
+            "step": float(attempt.last_step or 0),
+            **(lacking.numbers if lacking else {}),
+        },
         expected_at=until_at,
         remedy="a higher limit",
     )
