@@ -5,6 +5,7 @@ Every field has a unit in its name; `configs/sites/` holds commented examples.
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -21,6 +22,7 @@ from scheduler.wire import dumps
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -71,9 +73,18 @@ class Miners(_Strict):
     count: Annotated[int, Field(ge=1, le=10_000)]
     max_w: Watts  #: nameplate of one
     rest_w: Watts = 20.0  #: of one, asleep
-    ramp_down_w_per_s: Watts = 2000.0  #: of one
-    ramp_up_w_per_s: Watts = 500.0
+    ramp_down_w_per_s: Ramp = 2000.0  #: of one
+    ramp_up_w_per_s: Ramp = 500.0
     simulated: Literal[True]
+
+    @model_validator(mode="after")
+    def _rests_below_its_nameplate(self) -> Self:
+        if self.rest_w > self.max_w:
+            raise ValueError(
+                f"rest_w = {self.rest_w:g} W is above max_w = {self.max_w:g} W: a miner at rest draws less than "
+                "at work; correct one of them"
+            )
+        return self
 
 
 class SignalSettings(BaseModel):
@@ -106,6 +117,7 @@ class Site(_Strict):
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
         self._check_models()
+        self._check_names()
         self._check_pace()
         self._check_firm()
         return self
@@ -155,6 +167,17 @@ class Site(_Strict):
                     f"nodes.gpu_model: {n.gpu_model!r} is not known; use one of {sorted(GPU_MODELS)}"
                 )
 
+    def _check_names(self) -> None:
+        """Groups and sources are known by name: of two alike, one would silently take the other's place."""
+        groups = [f"{n.prefix}-{i + 1}" for n in self.nodes for i in range(n.count)]
+        groups += [m.name for m in self.miners]
+        if twice := _twice(groups):
+            raise ValueError(
+                f"nodes and miners: two groups are called {twice!r}; give them other prefixes or names"
+            )
+        if twice := _twice([s.name or s.type for s in self.signals]):
+            raise ValueError(f"signals.name: two sources are called {twice!r}; give each a name of its own")
+
     def _check_pace(self) -> None:
         timing, reaction_s = self.timing, self.power.reaction_s
         if timing.lease_s + timing.fall_s > reaction_s:
@@ -181,6 +204,10 @@ class Site(_Strict):
                 f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it "
                 "could not be kept on loss of signal; raise the firm level or take nodes out"
             )
+
+
+def _twice(names: list[str]) -> str | None:
+    return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
 def _node(nodes: Nodes, index: int) -> GroupSpec:
