@@ -1,0 +1,49 @@
+"""Each file under configs/ works as it is."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from scheduler.settings import load_site
+from scheduler.wiring import open_source
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+SITES = sorted((CONFIGS / "sites").glob("*.yaml"))
+
+
+def a_state_directory(tmp_path: Path) -> Path:
+    """Where a played source remembers when its day began."""
+    (tmp_path / "run").mkdir(parents=True)
+    return tmp_path
+
+
+@pytest.mark.parametrize("path", SITES, ids=[p.stem for p in SITES])
+async def test_each_site_loads_and_knows_its_limit(path: Path, tmp_path: Path) -> None:
+    """Every source opens under the name in the file, and says at once what the site may draw."""
+    site = load_site(path)
+    sources = [open_source(s, site, a_state_directory(tmp_path / s.name)) for s in site.signals]
+    now = datetime.now(UTC)
+    envelopes = [await source.read(now) for source in sources]
+
+    assert [e.source for e in envelopes] == [s.name for s in site.signals] != []
+    assert all(e.limit_at(now) is not None for e in envelopes)
+
+
+@pytest.mark.parametrize("path", SITES, ids=[p.stem for p in SITES])
+def test_each_site_is_called_like_its_file(path: Path) -> None:
+    """`barq up demo` and what the site calls itself in job ids agree."""
+    assert load_site(path).name == path.stem
+
+
+@pytest.mark.parametrize("path", SITES, ids=[p.stem for p in SITES])
+def test_each_site_explains_itself(path: Path) -> None:
+    """An example is read before it is run: it begins with a sentence, and figures of power carry a comment."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    (firm,) = [line for line in lines if "firm_w" in line]
+
+    assert lines[0].startswith("# ")
+    assert re.search(r"# \w", firm)
