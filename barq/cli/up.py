@@ -25,7 +25,6 @@ from barq.site.stopping import read_processes
 
 if TYPE_CHECKING:
     from scheduler.settings import Site
-    from scheduler.store.desk import Desk
 
 DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
 KEEPER_WITHIN_S = 30.0
@@ -101,6 +100,7 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running
 
 def _prepare(files: SiteFiles, site_file: Path | None) -> None:
     """Put the site file, the groups, the database and the token in their places."""
+    from api.auth import ensure_site_token
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
 
@@ -119,7 +119,7 @@ def _prepare(files: SiteFiles, site_file: Path | None) -> None:
     site.write_groups(files.state)
     engine = open_database(files.database)
     migrate(engine)
-    _make_token(files, Desk(engine, site=site.name))
+    ensure_site_token(Desk(engine, site=site.name), files.token)
     engine.dispose()
 
 
@@ -136,17 +136,6 @@ def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
         ) from error
     except SettingsError as error:
         raise InvalidInput(str(error)) from error
-
-
-def _make_token(files: SiteFiles, desk: Desk) -> None:
-    """Make the operator's token, unless the one in its file is still good. The database keeps its hash only."""
-    if files.token.exists() and desk.find_token(files.token.read_text(encoding="ascii").strip()) is not None:
-        return
-    desk.revoke_token("operator")
-    files.token.unlink(missing_ok=True)
-    descriptor = os.open(files.token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(desk.create_token("operator", "operator") + "\n")
 
 
 def _start_keeper(files: SiteFiles, port: int) -> None:
