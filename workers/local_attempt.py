@@ -6,12 +6,13 @@ import logging
 import signal
 from dataclasses import replace
 
+from barq.contract import ENV_CONTROL_DIR
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
 from scheduler.core.presence import Present
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Freshness, Instruction
 from workers.clock import boot_id, boottime_s
-from workers.processes import ProcessId, ProcessTable, ProcessTree, is_alive, send
+from workers.processes import ProcessId, ProcessTable, ProcessTree, carrying, is_alive, send
 from workers.wire import WireError
 
 log = logging.getLogger("barq.guard")
@@ -106,7 +107,7 @@ class LocalAttempt:
 
     def _bury(self) -> None:
         """Kill what a dead supervisor left behind; once nothing is left, note that no more is known."""
-        left = {stat.id for stat in self.tree.members} | self._left_in_session()
+        left = {stat.id for stat in self.tree.members} | self._left_in_session() | self._left_by_mark()
         for process in left:
             send(process, signal.SIGKILL)
         if left:
@@ -116,6 +117,12 @@ class LocalAttempt:
             self.end()
         except OSError:
             log.exception("the end of %s cannot be written; trying again", self.order.attempt_id)
+
+    def _left_by_mark(self) -> set[ProcessId]:
+        """Whoever was started with the control directory of this very attempt: also what nobody has seen yet."""
+        if self.supervisor is None:
+            return set()
+        return carrying(f"{ENV_CONTROL_DIR}={self.files.control_dir}")
 
     def _left_in_session(self) -> set[ProcessId]:
         """The members of the job's session, if that still is the job's."""

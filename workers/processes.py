@@ -93,6 +93,22 @@ def send(process: ProcessId, signum: int) -> bool:
     return True
 
 
+def carrying(entry: str) -> set[ProcessId]:
+    """The processes that were started with exactly this `NAME=value` in their environment, as far as we may see."""
+    wanted = os.fsencode(entry)
+    found = set()
+    for pid in (name for name in os.listdir("/proc") if name.isdigit()):  # noqa: PTH208 - names are enough
+        process = identify(int(pid))
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - as above
+                entries = file.read().split(b"\0")
+        except (*_GONE, PermissionError):
+            continue
+        if process is not None and wanted in entries:
+            found.add(process)
+    return found
+
+
 class ProcessTable:
     """All processes of this host, kept up to date cheaply: old ones are read again only where it matters."""
 
