@@ -91,9 +91,13 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
 
 
 def _grace_s(plan: Plan, attempt: Attempt, asked_s: float) -> float:
-    """A save that power forces must be over within the reaction time; any other gets what the job asked for."""
+    """A save that power forces must be over within the reaction time; any other gets what the job asked for.
+
+    The lead is what the order may take on its way, the fall what the devices take after the kill.
+    """
     forced = attempt.phase is Phase.SAVE_EXIT and attempt.pause_cause is PauseCause.POWER_WITHDRAWN
-    return min(asked_s, max(1.0, plan.site.reaction_s - plan.site.fall_s)) if forced else asked_s
+    left_s = plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s
+    return min(asked_s, max(1.0, left_s)) if forced else asked_s
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
