@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,6 +17,7 @@ from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
 from scheduler.ports import Clock, Cluster, Store
+from scheduler.records import TickRecord
 from scheduler.view import View
 from scheduler.watchman import Watchman
 
@@ -46,13 +47,14 @@ class Reconciler:
         self.watchman = Watchman()
         self._journal = Journal(epoch=view.epoch, watchman=self.watchman)
         self._intents_seq = intents_seq
+        self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._sent: dict[str, tuple[Draft, datetime]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
-        self._shed()
+        reduction = self._shed()
         await self._take_intents()
         snapshot = self.view.snapshot(self.clock.now())
         decision = decide(snapshot)
@@ -60,20 +62,22 @@ class Reconciler:
         orders = {gid: order for gid, (order, _) in numbered.items()}
         record = self._journal.write(snapshot, decision, orders, self.view.alarms)
         try:
-            await self.store.record(record)
+            await self.store.record(_with_cuts(record, self._unrecorded, self.view.last_cut_at))
         except StaleEpoch:
             raise
         except StoreError as error:
             self._store_is(up=False, why=error)
-            self._journal = Journal(epoch=self.view.epoch, watchman=self.watchman)
-            self._prolong(decision, snapshot.at)
+            self._go_on_unrecorded(reduction, decision, numbered, snapshot.at)
             return decision
         self._store_is(up=True)
+        self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
         if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
             await self._outrank(epoch)
         elif self._still_fits(decision):
             self._act(numbered)
+        else:
+            self._drop(numbered)
         return decision
 
     def on_report(self, report: GuardReport) -> bool:
@@ -91,7 +95,7 @@ class Reconciler:
 
     # -- steps ---------------------------------------------------------------------------------------------------
 
-    def _shed(self) -> None:
+    def _shed(self) -> Decision | None:
         """The fast path: reductions go out before anything is recorded, and with the store down.
 
         The view stays as it is: the decision that follows comes to the same cut, and that one is recorded.
@@ -100,6 +104,18 @@ class Reconciler:
         reduction = shed(snapshot)
         if reduction is not None:
             self._act(self._number(self._due(reduction, snapshot.at)))
+        return reduction
+
+    def _go_on_unrecorded(
+        self, reduction: Decision | None, decision: Decision, numbered: Numbered, at: datetime
+    ) -> None:
+        """The store is down: what was cut is the present now, and is recorded later; the rest did not happen."""
+        self._journal = Journal(epoch=self.view.epoch, watchman=self.watchman)
+        self._drop(numbered)
+        if reduction is not None:
+            self.view.apply(reduction, at)
+            self._unrecorded = (*self._unrecorded, reduction)
+        self._prolong(decision, at)
 
     async def _take_intents(self) -> None:
         try:
@@ -152,6 +168,11 @@ class Reconciler:
             self.view.opened(gid, order, self.clock.now())
             numbered[gid] = (order, draft)
         return numbered
+
+    def _drop(self, numbered: Numbered) -> None:
+        """These did not go out: they do not count as open."""
+        for gid, (order, _) in numbered.items():
+            self.view.dropped(gid, order)
 
     def _prolong(self, decision: Decision, at: datetime) -> None:
         """Renew what was sent last: all that may go out while the store is down, beside reductions."""
@@ -215,3 +236,14 @@ class Reconciler:
 def _acknowledged_epoch(snapshot: Snapshot) -> int:
     """The highest epoch that any guard follows."""
     return max((g.account.acked.epoch for g in snapshot.groups.values()), default=0)
+
+
+def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:
+    """The record together with cuts that went out before it and were not recorded then."""
+    attempts = {a.id: a for cut in cuts for a in cut.attempts.values()} | {a.id: a for a in record.attempts}
+    return replace(
+        record,
+        attempts=tuple(attempts.values()),
+        events=(*(e for cut in cuts for e in cut.events), *record.events),
+        last_cut_at=record.last_cut_at or (last_cut_at if any(c.cut_work for c in cuts) else None),
+    )

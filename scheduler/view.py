@@ -10,7 +10,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, unheard
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
-from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent
+from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
@@ -150,6 +150,11 @@ class View:
         self.groups[group_id] = replace(
             self.groups[group_id], account=pruned(account, at, fall_s=self.site.fall_s)
         )
+
+    def dropped(self, group_id: str, order: OpenOrder) -> None:
+        """Count an order no more that did not go out after all."""
+        account = unsent(self.groups[group_id].account, order.fence)
+        self.groups[group_id] = replace(self.groups[group_id], account=account)
 
     # -- what goes out -------------------------------------------------------------------------------------------
 

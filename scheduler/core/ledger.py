@@ -95,6 +95,17 @@ def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
     return account.charged_w if at < last or since_fall else 0.0
 
 
+def confirmed_w(account: Account, at: datetime, *, fall_s: float) -> float:
+    """What the group showed that it may draw: by the order that it accepted and by its last reading."""
+    accepted = (o.may_draw_w(at, fall_s=fall_s) for o in account.open if o.fence <= account.acked)
+    return max([account.idle_w, _charged_w(account, at, fall_s=fall_s), *accepted])
+
+
+def unsent(account: Account, fence: Fence) -> Account:
+    """The account after an order that was counted did not go out after all; its number is spent."""
+    return replace(account, open=tuple(o for o in account.open if o.fence != fence))
+
+
 def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
     """What the group surely comes down to from `at` on, even if it hears of nothing any more."""
     return max((o.fallback_at_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)

@@ -13,7 +13,7 @@ from typing import Any
 from scheduler.core.entitlement import entitlement_w, fallback_profile
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
-from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, resting_w
+from scheduler.core.ledger import confirmed_w, exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
 from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
 from scheduler.core.presence import LEAVING
@@ -140,8 +140,10 @@ class Plan:
         return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def raises(self, group_id: str) -> bool:
-        """Whether an order under this plan would entitle a group to more than it may draw already."""
-        return self.group_w(group_id) > self._exposure_w[group_id] + EPSILON_W
+        """Whether an order under this plan would entitle a group to more than it is known to be allowed already."""
+        account = self.groups[group_id].account
+        known_w = confirmed_w(account, self.at, fall_s=self.site.fall_s)
+        return self.group_w(group_id) > known_w + EPSILON_W
 
     def fallback_w(self) -> float:
         """Site watts that are left when every order has expired, over the plan and all open orders."""
