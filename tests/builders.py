@@ -13,10 +13,30 @@ from scheduler.core.compose import Draft
 from scheduler.core.decide import Decision, decide
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
-from scheduler.core.jobs import Attempt, AttemptState, CommitRef, Desired, Job, JobSpec, JobState, Launch, Phase, Placement
+from scheduler.core.jobs import (
+    Attempt,
+    AttemptState,
+    CommitRef,
+    Desired,
+    Job,
+    JobSpec,
+    JobState,
+    Launch,
+    Phase,
+    Placement,
+)
 from scheduler.core.ledger import Account, OpenOrder, reported, sent
 from scheduler.core.lifecycle import is_final
-from scheduler.core.orders import AttemptFacts, Fence, GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading, Observed
+from scheduler.core.orders import (
+    AttemptFacts,
+    Fence,
+    GpuReading,
+    GpuSlot,
+    GroupKind,
+    GroupSpec,
+    MinerReading,
+    Observed,
+)
 from scheduler.core.power import A100_SXM
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 
@@ -26,7 +46,12 @@ T0 = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 def launch(**changes: Any) -> Launch:
     """A launch that nobody will run."""
     plain = Launch(
-        command=("true",), working_dir="/", checkpoint_dir="/c", output_dir="/o", log_path="/l", checkpoint_interval_s=5.0
+        command=("true",),
+        working_dir="/",
+        checkpoint_dir="/c",
+        output_dir="/o",
+        log_path="/l",
+        checkpoint_interval_s=5.0,
     )
     return replace(plain, **changes)
 
@@ -60,14 +85,18 @@ class SiteBuilder:
         return self._group(GroupSpec(group_id=name, kind=GroupKind.MINERS, base_w=0.0, miners_max_w=max_w))
 
     def _group(self, spec: GroupSpec) -> SiteBuilder:
-        account = Account(group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec), known=True)
+        account = Account(
+            group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec), known=True
+        )
         gpus = tuple(GpuReading(gpu_id=g.gpu_id, draw_w=55.0, cap_w=100.0, processes=0) for g in spec.gpus)
         self.groups[spec.group_id] = Group(
             spec=spec, account=replace(account, charged_w=idle_w(spec)), reported_at=self.at, gpus=gpus
         )
         return self
 
-    def limit_w(self, limit_w: float, *, reaction_s: float = 30.0, source: str = "grid", **changes: Any) -> SiteBuilder:
+    def limit_w(
+        self, limit_w: float, *, reaction_s: float = 30.0, source: str = "grid", **changes: Any
+    ) -> SiteBuilder:
         """One source's limit from now on, in place of its last one."""
         envelope = Envelope(
             source=source,
@@ -89,10 +118,17 @@ class SiteBuilder:
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
+    def wants(self, name: str, desired: Desired) -> SiteBuilder:
+        """Somebody wants something of a job."""
+        self.jobs[name] = replace(self.jobs[name], desired=desired)
+        return self
+
     def job(self, name: str = "j", *, state: JobState = JobState.PENDING, **spec: Any) -> SiteBuilder:
         """A job that waits (or is in `state`), submitted after all before it."""
         number = len(self.jobs) + 1
-        changes = {k: spec.pop(k) for k in ("desired", "failures", "last_commit", "not_before_at") if k in spec}
+        changes = {
+            k: spec.pop(k) for k in ("desired", "failures", "last_commit", "not_before_at") if k in spec
+        }
         made = JobSpec(name=name, launch=spec.pop("launch", launch()), **spec)
         self.jobs[name] = Job(
             id=name,
@@ -109,7 +145,9 @@ class SiteBuilder:
         """A job that runs on the first free GPUs of a node, ordered, acknowledged and read back."""
         self.job(name, state=JobState.RUNNING, gpus=gpus, **spec)
         self.jobs[name] = replace(self.jobs[name], attempts=1)
-        taken = {g for a in self.attempts.values() for p in a.placements if p.node_id == on for g in p.gpu_ids}
+        taken = {
+            g for a in self.attempts.values() for p in a.placements if p.node_id == on for g in p.gpu_ids
+        }
         free = [g.gpu_id for g in self.groups[on].spec.gpus if g.gpu_id not in taken][:gpus]
         self.attempts[f"{name}.1"] = Attempt(
             id=f"{name}.1",
@@ -142,6 +180,18 @@ class SiteBuilder:
         )
 
     # -- stories -----------------------------------------------------------------------------------------------------
+
+    def does(self, *, obeyed: bool = True) -> list[str]:
+        """What one more decision does, in words: all of it, and nothing else."""
+        before = self.snapshot()
+        return actions(before, self.decided(obeyed=obeyed))
+
+    def settles(self, rounds: int = 6) -> SiteBuilder:
+        """Decide and obey until nothing changes any more. Fails if that takes longer."""
+        for _ in range(rounds):
+            if not self.does():
+                return self
+        raise AssertionError(f"still changing after {rounds} rounds: {self.does()}")
 
     def passes(self, seconds: float) -> SiteBuilder:
         """Let time pass; guards and sources stay fresh."""
@@ -176,9 +226,14 @@ class SiteBuilder:
         group = self.groups[gid]
         fence = Fence(epoch=1, seq=group.account.sent.seq + 1)
         order = OpenOrder(
-            fence=fence, entitlement_w=draft.entitlement_w, fallback=draft.fallback, expires_at=draft.expires_at
+            fence=fence,
+            entitlement_w=draft.entitlement_w,
+            fallback=draft.fallback,
+            expires_at=draft.expires_at,
         )
-        self.groups[gid] = replace(group, account=sent(group.account, order), miners_target_w=draft.miners_target_w)
+        self.groups[gid] = replace(
+            group, account=sent(group.account, order), miners_target_w=draft.miners_target_w
+        )
 
     def facts(self, attempt_id: str, on: str, **facts: Any) -> SiteBuilder:
         """What a guard reports of an attempt, in place of what it reported before."""
@@ -254,6 +309,34 @@ def _facts(attempt: Attempt, world: SiteBuilder) -> AttemptFacts:
     )
 
 
+def actions(before: Snapshot, decision: Decision) -> list[str]:
+    """A decision as sorted words: start, resume, cap, suspend, save, kill, end, mine."""
+    words = [w for a in decision.attempts.values() if (w := _action(before.attempts.get(a.id), a))]
+    for gid, draft in decision.drafts.items():
+        if abs(draft.miners_target_w - before.groups[gid].miners_target_w) > 0.5:
+            words.append(f"mine {draft.miners_target_w:.0f} W on {gid}")
+    return sorted(words)
+
+
+def _action(old: Attempt | None, new: Attempt) -> str:
+    nodes = "+".join(p.node_id for p in new.placements)
+    match new:
+        case Attempt(state=AttemptState.ENDED):
+            return f"end {new.job_id}: {new.outcome}"
+        case Attempt() if old is None:
+            return f"start {new.job_id} on {nodes} at {new.cap_w:.0f} W"
+        case Attempt(phase=Phase.RUN) if old.phase is Phase.SUSPEND:
+            return f"resume {new.job_id} at {new.cap_w:.0f} W"
+        case Attempt(phase=phase) if phase is not old.phase:
+            return f"{_VERBS[phase]} {new.job_id}"
+        case Attempt() if new.cap_w != old.cap_w:
+            return f"cap {new.job_id} at {new.cap_w:.0f} W"
+    return ""
+
+
+_VERBS = {Phase.SUSPEND: "suspend", Phase.SAVE_EXIT: "save", Phase.KILL: "kill"}
+
+
 def site(**policy: Any) -> SiteBuilder:
     """Start a site. Defaults: firm 5 kW, no overhead, no margin, no dwell time."""
     return SiteBuilder(**policy)
@@ -264,4 +347,4 @@ def commit(step: int) -> CommitRef:
     return CommitRef(path=f"/c/step-{step}", step=step)
 
 
-__all__ = ["T0", "Desired", "JobState", "SiteBuilder", "commit", "launch", "obey", "site"]
+__all__ = ["T0", "Desired", "JobState", "SiteBuilder", "actions", "commit", "launch", "obey", "site"]

@@ -1,0 +1,284 @@
+"""The promise of section 4 as a property: whatever is lost, late, restarted or withdrawn, the limit is kept."""
+
+from __future__ import annotations
+
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from scheduler.core.jobs import Desired
+from scheduler.core.power import site_w
+from scheduler.errors import StaleEpoch
+from tests.power_world import POLICY, SPECS, World
+
+GROUPS = sorted(SPECS)
+LIMITS_W = st.sampled_from([2400.0, 2500.0, 2800.0, 3200.0, 3600.0, 4000.0, 4500.0, 5500.0])
+
+
+class LossySite(RuleBasedStateMachine):
+    """Everything may be lost, late or restarted. Limits stay at or above the firm level, which is always granted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.submit(gpus=2, flex=4)
+        self.world.submit(gpus=1, flex=0)
+        self.calm(4)
+
+    def teardown(self) -> None:
+        self.world.close()
+
+    # -- time --------------------------------------------------------------------------------------------------------
+
+    @rule(ms=st.integers(50, 20_000))
+    def time_passes(self, ms: int) -> None:
+        """Nobody does anything; leases run."""
+        self.check(self.world.advance(ms))
+
+    @rule(seconds=st.integers(1, 12))
+    def calm(self, seconds: int) -> None:
+        """Seconds in which what is connected works as it should."""
+        for _ in range(seconds):
+            self.world.poll()
+            self.world.exchange()
+            self.world.measure()
+            self.world.tick()
+            self.check(self.world.advance(1000))
+
+    @rule()
+    def ticks(self) -> None:
+        """One round of the loop, by whatever it knows."""
+        self.world.tick()
+
+    # -- links -------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.orders)
+    @rule(data=st.data(), lost=st.booleans())
+    def an_order_arrives_or_is_lost(self, data: st.DataObject, lost: bool) -> None:
+        """Any order in flight, not the oldest first."""
+        index = data.draw(st.integers(0, len(self.world.orders) - 1))
+        if lost:
+            self.world.orders.pop(index)
+        else:
+            self.world.deliver_order(index)
+
+    @rule(gid=st.sampled_from(GROUPS))
+    def a_guard_speaks(self, gid: str) -> None:
+        """A report goes on its way."""
+        self.world.speak(gid)
+
+    @precondition(lambda self: self.world.reports)
+    @rule(data=st.data(), lost=st.booleans())
+    def a_report_arrives_or_is_lost(self, data: st.DataObject, lost: bool) -> None:
+        """Any report in flight, however old."""
+        index = data.draw(st.integers(0, len(self.world.reports) - 1))
+        if lost:
+            self.world.reports.pop(index)
+        else:
+            self.world.deliver_report(index)
+
+    @rule(gid=st.sampled_from(GROUPS), deaf=st.booleans(), mute=st.booleans())
+    def a_link_changes(self, gid: str, deaf: bool, mute: bool) -> None:
+        """Orders, reports or both get through to and from a guard, or do not."""
+        (self.world.deaf.add if deaf else self.world.deaf.discard)(gid)
+        (self.world.mute.add if mute else self.world.mute.discard)(gid)
+
+    # -- power -------------------------------------------------------------------------------------------------------
+
+    @rule(limit_w=LIMITS_W)
+    def a_limit_is_pushed(self, limit_w: float) -> None:
+        """Without notice."""
+        self.world.push("grid", limit_w)
+
+    @rule(now_w=LIMITS_W, in_s=st.integers(1, 30), then_w=LIMITS_W)
+    def a_step_is_announced(self, now_w: float, in_s: int, then_w: float) -> None:
+        """A change now, and one that is known."""
+        self.world.push("feeder", now_w, then=[(in_s, then_w)])
+
+    @rule(name=st.sampled_from(["grid", "feeder"]), silent=st.booleans())
+    def a_source_falls_silent_or_speaks(self, name: str, silent: bool) -> None:
+        """Its last value ages."""
+        if name in self.world.sources:
+            self.world.sources[name].is_silent = silent
+
+    @rule()
+    def the_meter_is_read(self) -> None:
+        """It sees what is drawn."""
+        self.world.measure()
+
+    @rule(gid=st.sampled_from(GROUPS), lag_ms=st.sampled_from([0, 700, 1999]))
+    def a_guard_falls_faster_or_slower(self, gid: str, lag_ms: int) -> None:
+        """Within its guarantee."""
+        self.world.guards[gid].lag_ms = lag_ms
+
+    # -- restarts ----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.store.up)
+    @rule()
+    def the_scheduler_restarts(self) -> None:
+        """A new leader begins from the store; the old one, should it go on, is stopped by it."""
+        self.world.start()
+
+    @precondition(lambda self: self.world.deposed is not None and self.world.store.up)
+    @rule()
+    def the_old_leader_ticks_once_more(self) -> None:
+        """It learns that it is over. What it said before it knew is in flight."""
+        loop, self.world.loop = self.world.loop, self.world.deposed
+        try:
+            self.world.tick()
+            raise AssertionError("two leaders")
+        except StaleEpoch:
+            self.world.orders += self.world.cluster.take()
+        finally:
+            self.world.loop, self.world.deposed = loop, None
+
+    @rule(knows=st.booleans())
+    def the_store_is_lost(self, knows: bool) -> None:
+        """A leader begins from nothing; if the guards' epoch is not told it from the start, it learns of it."""
+        followed = max(g.memory.seen.epoch for g in self.world.guards.values())
+        self.world.lose_store()
+        self.world.start(at_least=followed if knows else 0)
+        for gid in GROUPS:
+            self.world.hear(gid)
+
+    @rule(up=st.booleans())
+    def the_store_goes_or_comes(self, up: bool) -> None:
+        """Every call to it fails, or works."""
+        self.world.store.up = up
+
+    @rule(gid=st.sampled_from(GROUPS))
+    def a_host_reboots(self, gid: str) -> None:
+        """Its processes and its clock begin anew."""
+        self.world.guards[gid].reboot(self.world.clock.now_ms)
+
+    # -- work --------------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.world.submitted < 8)
+    @rule(
+        gpus=st.integers(1, 2),
+        nodes=st.sampled_from([1, 1, 1, 2]),
+        flex=st.sampled_from([0, 1, 3, 4, 4]),
+        grace_s=st.sampled_from([1.0, 3.0, 50.0]),
+    )
+    def a_job_is_submitted(self, gpus: int, nodes: int, flex: int, grace_s: float) -> None:
+        """Of any tier; some take long to save."""
+        self.world.submit(gpus=gpus, nodes=nodes, flex=flex, grace_s=grace_s)
+
+    @rule(data=st.data(), desired=st.sampled_from(Desired))
+    def somebody_wants_something(self, data: st.DataObject, desired: Desired) -> None:
+        """Hold, release or cancel."""
+        if jobs := sorted(self.world.store.jobs):
+            self.world.store.wish(data.draw(st.sampled_from(jobs)), desired)
+
+    @rule(data=st.data(), exit_code=st.sampled_from([0, 1, 85]))
+    def a_job_ends(self, data: st.DataObject, exit_code: int) -> None:
+        """By itself, well or not."""
+        self.world.ends(f"j{data.draw(st.integers(1, self.world.submitted))}", exit_code)
+
+    # -- promises ----------------------------------------------------------------------------------------------------
+
+    @invariant()
+    def every_promise_holds(self) -> None:
+        """At this instant; `advance` looks at those between."""
+        self.check(list(self.world.breaches()))
+
+    @invariant()
+    def the_fallbacks_fit_the_firm_level(self) -> None:
+        """Whatever stands now, or may yet be accepted, would rest under the firm level if nothing more were heard."""
+        it_w = mine_w = 0.0
+        for gid, guard in self.world.guards.items():
+            could_stand = [o.fallback[0].limit_w for o in self.world.orders if self.may_accept(gid, o)]
+            order = guard.memory.order
+            rests_w = max([order.fallback[0].limit_w if order else guard.memory.idle_w, *could_stand])
+            if gid == "m":
+                mine_w += rests_w
+            else:
+                it_w += rests_w
+        total_w = site_w(it_w=it_w, miners_w=mine_w, overhead=POLICY.overhead, auxiliary_w=POLICY.auxiliary_w)
+        assert total_w <= POLICY.firm_w + 1e-6, f"fallbacks {total_w:.1f} W exceed firm {POLICY.firm_w:.1f} W"
+
+    def may_accept(self, gid: str, order: object) -> bool:
+        guard = self.world.guards[gid]
+        return (
+            order.group_id == gid  # type: ignore[attr-defined]
+            and order.boot_id == guard.memory.boot_id  # type: ignore[attr-defined]
+            and order.fence > guard.memory.seen  # type: ignore[attr-defined]
+            and order.expires_boottime_s > guard.boottime_s(self.world.clock.now_ms)  # type: ignore[attr-defined]
+        )
+
+    @invariant()
+    def no_gpu_is_promised_twice(self) -> None:
+        """Of all attempts that have not ended, no two hold the same GPU, and no two belong to one job."""
+        if self.world.loop is None:
+            return
+        attempts = list(self.world.loop.view.attempts.values())
+        held = [(p.node_id, g) for a in attempts for p in a.placements for g in p.gpu_ids]
+        jobs = [a.job_id for a in attempts]
+        assert len(held) == len(set(held))
+        assert len(jobs) == len(set(jobs))
+
+    @staticmethod
+    def check(wrong: list[str]) -> None:
+        assert not wrong, "; ".join(wrong)
+
+
+class SoundSite(RuleBasedStateMachine):
+    """Nothing is lost and the loop runs, so that any limit is kept, down to that of the site at rest."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+        self.world.submit(gpus=2, flex=4)
+        self.world.submit(gpus=1, flex=0)
+        self.time_passes(16)
+
+    def teardown(self) -> None:
+        self.world.close()
+
+    @rule(quarters=st.integers(1, 60))
+    def time_passes(self, quarters: int) -> None:
+        """A quarter of a second at a time."""
+        for _ in range(quarters):
+            self.world.poll()
+            self.world.exchange()
+            self.world.measure()
+            self.world.tick()
+            wrong = self.world.advance(250)
+            assert not wrong, "; ".join(wrong)
+
+    @rule(limit_w=st.floats(1302.5, 5500.0))
+    def a_limit_is_pushed(self, limit_w: float) -> None:
+        """Without notice."""
+        self.world.push("grid", limit_w)
+
+    @rule(now_w=st.floats(1302.5, 5500.0), in_s=st.integers(1, 30), then_w=st.floats(1302.5, 5500.0))
+    def a_step_is_announced(self, now_w: float, in_s: int, then_w: float) -> None:
+        """A change now, and one that is known."""
+        self.world.push("feeder", now_w, then=[(in_s, then_w)])
+
+    @rule(name=st.sampled_from(["grid", "feeder"]), silent=st.booleans())
+    def a_source_falls_silent_or_speaks(self, name: str, silent: bool) -> None:
+        """Its last value ages."""
+        if name in self.world.sources:
+            self.world.sources[name].is_silent = silent
+
+    @precondition(lambda self: self.world.submitted < 8)
+    @rule(
+        gpus=st.integers(1, 2),
+        nodes=st.sampled_from([1, 1, 1, 2]),
+        flex=st.sampled_from([0, 1, 3, 4, 4]),
+        grace_s=st.sampled_from([1.0, 3.0, 50.0]),
+    )
+    def a_job_is_submitted(self, gpus: int, nodes: int, flex: int, grace_s: float) -> None:
+        """Of any tier; some take long to save."""
+        self.world.submit(gpus=gpus, nodes=nodes, flex=flex, grace_s=grace_s)
+
+    @rule(data=st.data(), exit_code=st.sampled_from([0, 1, 85]))
+    def a_job_ends(self, data: st.DataObject, exit_code: int) -> None:
+        """By itself, well or not."""
+        self.world.ends(f"j{data.draw(st.integers(1, self.world.submitted))}", exit_code)
+
+
+TestLossySite = LossySite.TestCase
+TestLossySite.settings = settings(max_examples=60, stateful_step_count=40)
+TestSoundSite = SoundSite.TestCase
+TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
