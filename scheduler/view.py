@@ -110,7 +110,7 @@ class View:
         group = self.groups.get(gid) or _unheard(report.spec)
         self.groups[gid] = _heard(group, report, at)
         self.alarms[gid] = report.alarms
-        return known is None or known.version != report.version
+        return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
         """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
