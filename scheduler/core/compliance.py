@@ -44,8 +44,9 @@ def judge_draw(watch: Watch, *, at: datetime, limit_w: float, draw_w: float, rea
     """Judge one reading of the meter against the limit in force and those of the last `reaction_s` seconds."""
     limits = _remembered(watch.limits, at, limit_w, reaction_s)
     begun = _begun(watch, at=at, limit_w=limit_w, draw_w=draw_w, reaction_s=reaction_s)
-    complied = tuple(replace(f, complied_at=at) for f in watch.falls if draw_w <= min(f.limit_w, limit_w))
-    standing = tuple(f for f in watch.falls if draw_w > min(f.limit_w, limit_w))
+    under = draw_w <= limit_w  # the limit in force: one that has risen again asks for no more than that
+    complied = tuple(replace(f, complied_at=at) for f in watch.falls if under)
+    standing = () if under else watch.falls
     return Judgement(
         watch=Watch(limits=limits, falls=(*standing, *begun)),
         over_limit=draw_w > max(w for _, w in limits),
