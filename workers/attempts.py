@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ from workers.processes import ProcessTable, identify, send
 from workers.wire import WireError
 
 T = TypeVar("T")
+
+LOOK_AT_PROCESSES_S = 0.2  #: the dearest part of a look, and the slowest to matter
 
 log = logging.getLogger("barq.guard")
 
@@ -72,9 +75,11 @@ class Attempts:
     def look(self) -> None:
         """Learn what became of all of them."""
         present = self.present
-        self._table.refresh(pid for a in present for pid in a.tree.to_read_again())
+        is_due = time.monotonic() - self._table.sampled_at_s >= LOOK_AT_PROCESSES_S
+        if is_due:
+            self._table.refresh(pid for a in present for pid in a.tree.to_read_again())
         for attempt in present:
-            attempt.look()
+            attempt.look(is_due=is_due)
 
     def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
         """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit."""

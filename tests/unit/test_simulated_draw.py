@@ -79,6 +79,16 @@ def test_a_tree_counts_as_computing_until_a_window_says_otherwise(bench: Bench) 
     assert bench.draw_w(after_s=9.0) == pytest.approx(95.0)
 
 
+def test_a_tree_that_nobody_looked_at_has_no_window_yet(bench: Bench) -> None:
+    """The first window begins with the first look at the processes, not before."""
+    bench.tree.sampled_at_s = float("-inf")
+    bench.gpus.attach(["g0"], cast("ProcessTree", bench.tree))
+    bench.gpus.readings()
+    bench.tree.sampled_at_s = 50.0
+
+    assert bench.draw_w(after_s=9.0) == pytest.approx(382.0)
+
+
 @pytest.mark.parametrize("share, expected_w", [(0.04, 95.0), (0.06, 382.0), (2.0, 382.0)])
 def test_the_share_of_a_core_decides(bench: Bench, share: float, expected_w: float) -> None:
     """Five hundredths of a core are work."""

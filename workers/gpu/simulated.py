@@ -130,6 +130,8 @@ class _Activity:
     def look(self, physics: GpuPhysics) -> None:
         """Judge the last window once it is full."""
         now_s, spent_s = self.tree.sampled_at_s, self.tree.spent_s
+        if now_s == float("-inf"):
+            return  # nobody has looked at it yet
         if self._since_s is None:
             self._since_s, self._spent_s = now_s, spent_s
         elif now_s - self._since_s >= physics.window_s:
