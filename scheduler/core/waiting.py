@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from scheduler.core.jobs import Job, JobState
-from scheduler.core.placement import ever_fits
+from scheduler.core.placement import ever_fits, may_use
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.snapshot import SitePolicy
@@ -32,13 +32,23 @@ def _held(job: Job) -> Reason | None:
 def _never_fits(job: Job, plan: Plan) -> Reason | None:
     if not plan.groups or ever_fits(job, plan):
         return None
-    spec = job.spec
-    largest = max((len(g.spec.gpus) for g in plan.groups.values()), default=0)
+    spec, groups = job.spec, plan.groups.items()
+    asked = f"asks for {spec.gpus} {f'{spec.gpu_type} ' if spec.gpu_type else ''}GPUs on {spec.nodes} node(s)"
+    largest = max((len(g.spec.gpus) for gid, g in groups if may_use(job, gid, plan)), default=0)
+    types = sorted({slot.model for _, g in groups for slot in g.spec.gpus})
+    if spec.gpu_type is not None and spec.gpu_type not in types:
+        found, remedy = (
+            f"this site has {', '.join(types) or 'none'}",
+            "submit it for a GPU type that the site has",
+        )
+    else:
+        found = f"the largest node that it may use has {largest}"
+        remedy = "submit it with fewer GPUs per node or fewer nodes"
     return Reason(
         code=Code.NEVER_FITS,
-        text=f"asks for {spec.gpus} GPUs on {spec.nodes} node(s); the largest node has {largest}",
+        text=f"{asked}; {found}",
         numbers={"gpus": spec.gpus, "nodes": spec.nodes, "largest_node_gpus": largest},
-        remedy="submit it with fewer GPUs per node or fewer nodes",
+        remedy=remedy,
     )
 
 
