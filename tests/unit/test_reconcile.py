@@ -208,6 +208,20 @@ async def test_without_a_store_reductions_go_out() -> None:
     assert there.guards["a"].draw_w() == 1500.0
 
 
+async def test_a_cut_of_an_outage_is_recorded_when_the_store_is_back() -> None:
+    """With the instant at which it was made, not that of the record."""
+    there = await a_busy_node()
+    there.store.up = False
+    there.limit_w(1500)
+    await there.orders()
+    there.store.up = True
+    await there.orders_after(3)
+
+    record = there.store.records[-1]
+    assert [(a.id, a.cap_w) for a in record.attempts] == [("j.1", 225.0)]
+    assert (record.at, record.last_cut_at) == (T0 + timedelta(seconds=3), T0)
+
+
 async def test_a_store_that_is_back_hears_what_it_missed() -> None:
     """The reason that a job waits for was told to nobody: it is told again, though it did not change."""
     there = await a_node(limit_w=900)
@@ -289,6 +303,7 @@ async def test_orders_that_a_falling_limit_overtook_are_dropped() -> None:
     there.store.on_record = lambda _: there.limit_w(1500)
 
     assert await there.orders() == []
+    assert [o.entitlement_w for o in there.view.groups["a"].account.open] == [IDLE_W], "it counts no more"
     (order,) = await there.orders()
     assert shape(order) == (1500.0, [("j.1", Phase.RUN, 225.0)])
 
