@@ -1,105 +1,131 @@
-"""Whether the limit was kept, and how long a withdrawal took."""
+"""Whether the limit is kept, judged reading by reading: withdrawals, seconds to comply, breaches."""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from scheduler.core.compliance import Judgement, Watch, judge_draw
+from scheduler.core.compliance import Watch, Withdrawal, judge_draw
 from tests.builders import T0
 
-Reading = tuple[float, float, float]  #: second, limit, draw
+REACTION_S = 30.0
 
 
-def judged(*readings: Reading, reaction_s: float = 30.0) -> list[Judgement]:
-    """One reading after the other."""
-    watch, found = Watch(), []
-    for second, limit_w, draw_w in readings:
-        judgement = judge_draw(
-            watch, at=T0 + timedelta(seconds=second), limit_w=limit_w, draw_w=draw_w, reaction_s=reaction_s
-        )
-        watch = judgement.watch
-        found.append(judgement)
-    return found
+def at(after_s: float) -> datetime:
+    """So many seconds into the story."""
+    return T0 + timedelta(seconds=after_s)
 
 
-def breaches(*readings: Reading) -> list[bool]:
-    """Which readings were over the limit."""
-    return [j.over_limit for j in judged(*readings)]
+@dataclass(slots=True)
+class Watcher:
+    """Reads the meter now and then, and keeps what was noticed."""
+
+    watch: Watch = field(default_factory=Watch)
+    breaches_s: list[float] = field(default_factory=list)
+    noted: dict[datetime, Withdrawal] = field(default_factory=dict)
+
+    def reads(self, after_s: float, *, draw_w: float, limit_w: float) -> Watcher:
+        """One reading of the meter while a limit is in force."""
+        found = judge_draw(self.watch, at=at(after_s), limit_w=limit_w, draw_w=draw_w, reaction_s=REACTION_S)
+        self.watch = found.watch
+        self.breaches_s += [after_s] if found.over_limit else []
+        self.noted |= {w.began_at: w for w in found.changed}
+        return self
+
+    def withdrawals(self) -> list[tuple[float, float, float, float | None]]:
+        """Each as (began after s, limit, draw then, complied after s)."""
+        return [
+            (_s(w.began_at), w.limit_w, w.draw_w, None if w.complied_at is None else _s(w.complied_at))
+            for w in self.noted.values()
+        ]
 
 
-def test_under_the_limit_nothing_happens() -> None:
-    """At the limit is under it."""
-    found = judged((0, 5000, 4000), (1, 5000, 5000))
-
-    assert [(j.over_limit, j.changed) for j in found] == [(False, ()), (False, ())]
+def _s(instant: datetime) -> float:
+    return (instant - T0).total_seconds()
 
 
-def test_over_the_only_limit_is_a_breach_at_once() -> None:
-    """There was no fall to react to."""
-    assert breaches((0, 5000, 5001)) == [True]
+def test_a_draw_at_the_limit_keeps_it() -> None:
+    """Only what is above is over."""
+    watcher = Watcher().reads(0, draw_w=1000, limit_w=1000).reads(100, draw_w=1000, limit_w=1000)
+
+    assert (watcher.breaches_s, watcher.withdrawals()) == ([], [])
 
 
-def test_the_reaction_time_belongs_to_the_site() -> None:
-    """Until it is over the old limit is the measure; from then on the new one."""
-    assert breaches((0, 5000, 4000), (10, 3000, 4000), (39.9, 3000, 4000), (40, 3000, 4000)) == [
-        False,
-        False,
-        False,
-        True,
-    ]
+def test_a_draw_above_a_limit_that_stood_is_a_breach_at_once() -> None:
+    """Nobody granted a reaction time for going over by oneself."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000).reads(1, draw_w=1001, limit_w=1000)
+
+    assert watcher.breaches_s == [1]
+    assert watcher.withdrawals() == []
 
 
-def test_a_higher_draw_is_no_part_of_the_reaction() -> None:
-    """Above the old limit is a breach, reaction or not."""
-    assert breaches((0, 5000, 4000), (10, 3000, 5001)) == [False, True]
+def test_a_withdrawal_that_is_met_in_time_is_no_breach() -> None:
+    """It is noted when it begins and when the draw is at or under the new limit."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000)
+    watcher.reads(10, draw_w=900, limit_w=400).reads(20, draw_w=401, limit_w=400)
+    watcher.reads(25, draw_w=400, limit_w=400).reads(60, draw_w=400, limit_w=400)
+
+    assert watcher.breaches_s == []
+    assert watcher.withdrawals() == [(10, 400, 900, 25)]
+    assert watcher.watch.falls == ()
 
 
-def test_a_second_fall_does_not_extend_the_first() -> None:
-    """Each limit is forgotten on its own."""
-    readings = (
-        (0, 5000, 4500),
-        (10, 4000, 4500),
-        (30, 3000, 3500),
-        (40, 3000, 4500),
-        (41, 3000, 3500),
-        (60, 3000, 3500),
-    )
+def test_a_withdrawal_that_is_met_late_is_a_breach_until_it_is_met() -> None:
+    """The higher limit of before counts for less than `reaction_s` after the fall, and not at its end."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000)
+    for after_s in (10.0, 39.9, 40.0, 50.0):
+        watcher.reads(after_s, draw_w=900, limit_w=400)
+    watcher.reads(51, draw_w=400, limit_w=400)
 
-    assert breaches(*readings) == [False, False, False, True, False, True]
+    assert watcher.breaches_s == [40.0, 50.0]
+    assert watcher.withdrawals() == [(10, 400, 900, 51)]
 
 
-def test_a_withdrawal_begins_when_the_limit_falls_below_the_draw_and_ends_under_it() -> None:
-    """With the seconds in between."""
-    found = judged((0, 5000, 4000), (10, 3000, 4000), (12, 3000, 3500), (14, 3000, 3000))
-    begun, ended = found[1].changed[0], found[3].changed[0]
+def test_a_fall_that_leaves_the_draw_under_the_limit_asks_nothing() -> None:
+    """There is nothing to withdraw."""
+    watcher = Watcher().reads(0, draw_w=300, limit_w=1000).reads(1, draw_w=300, limit_w=400)
 
-    assert [len(j.changed) for j in found] == [0, 1, 0, 1]
-    assert (begun.limit_w, begun.draw_w, begun.reaction_s, begun.complied_at) == (3000, 4000, 30.0, None)
-    assert ended.complied_at is not None
-    assert (ended.complied_at - ended.began_at).total_seconds() == 4.0
+    assert watcher.withdrawals() == []
 
 
-def test_a_fall_that_is_met_already_is_no_withdrawal() -> None:
-    """Nothing had to be given back."""
-    assert judged((0, 5000, 2000), (10, 3000, 2000))[1].changed == ()
+def test_two_falls_are_two_withdrawals() -> None:
+    """Both are over when the draw is under the lower one: a limit that fell further leaves no way back."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000)
+    watcher.reads(5, draw_w=900, limit_w=700).reads(10, draw_w=800, limit_w=400)
+    watcher.reads(12, draw_w=600, limit_w=400)
+    assert watcher.withdrawals() == [(5, 700, 900, None), (10, 400, 800, None)]
+
+    watcher.reads(15, draw_w=400, limit_w=400)
+    assert watcher.withdrawals() == [(5, 700, 900, 15), (10, 400, 800, 15)]
 
 
-def test_falls_upon_falls_end_when_each_is_met() -> None:
-    """All of them are met once the draw is under the limit in force."""
-    found = judged((0, 5000, 4500), (10, 4000, 4500), (12, 3000, 3800), (14, 3000, 2900))
+def test_a_limit_that_rises_again_asks_for_no_more_than_itself() -> None:
+    """A withdrawal is over when the draw is under the limit in force, whichever of the two moved."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000).reads(5, draw_w=900, limit_w=400)
+    watcher.reads(8, draw_w=900, limit_w=899)
+    assert watcher.withdrawals() == [(5, 400, 900, None)]
 
-    assert [[w.limit_w for w in j.changed] for j in found] == [[], [4000], [3000], [4000, 3000]]
-
-
-def test_a_limit_that_returns_ends_a_withdrawal() -> None:
-    """It asks for no more than the limit in force, however long the site goes on as before."""
-    found = judged((0, 5000, 4500), (10, 4000, 4500), (12, 4400, 4500), (14, 5000, 4500), (900, 5000, 3900))
-
-    assert [len(j.changed) for j in found] == [0, 1, 0, 1, 0]
+    watcher.reads(10, draw_w=900, limit_w=900)
+    assert watcher.withdrawals() == [(5, 400, 900, 10)]
 
 
-def test_only_the_limits_of_the_last_reaction_time_are_remembered() -> None:
-    """And the one before them, which was in force when it began."""
-    found = judged(*((float(s), 5000.0 - s, 0.0) for s in range(100)), reaction_s=10.0)
+def test_the_highest_limit_of_the_reaction_time_counts() -> None:
+    """Of several limits that stood within it, each was granted its own seconds."""
+    watcher = Watcher().reads(0, draw_w=500, limit_w=500)
+    watcher.reads(10, draw_w=500, limit_w=1000).reads(15, draw_w=500, limit_w=300)
+    watcher.reads(44, draw_w=1000, limit_w=300)
+    assert watcher.breaches_s == []
+    watcher.reads(45.1, draw_w=301, limit_w=300)
+    assert watcher.breaches_s == [45.1]
 
-    assert len(found[-1].watch.limits) == 11
+
+def test_old_limits_are_forgotten() -> None:
+    """What is kept between readings does not grow with time."""
+    watcher = Watcher()
+    for i in range(200):
+        watcher.reads(i, draw_w=0, limit_w=1000 + i % 2)
+
+    assert len(watcher.watch.limits) <= REACTION_S + 2
+    watcher.reads(300, draw_w=0, limit_w=7)
+    watcher.reads(331, draw_w=0, limit_w=7)
+    assert watcher.watch.limits == ((at(300), 7),)

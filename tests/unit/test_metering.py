@@ -1,0 +1,113 @@
+"""The meter is the judge: what it keeps seeing beyond the books is taken off the room for work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from scheduler.core.decide import decide, shed
+from scheduler.core.jobs import Phase
+from scheduler.core.metering import Excess, excess_w, remembered, standing_w
+from scheduler.core.snapshot import MeterReading, SitePolicy
+from tests.builders import T0, SiteBuilder, site
+
+SITE = SitePolicy(name="s", firm_w=5000.0, fall_s=3.0)
+
+
+def at(after_s: float) -> datetime:
+    """So many seconds into the story."""
+    return T0 + timedelta(seconds=after_s)
+
+
+def excess_of(built: SiteBuilder, draw_w: float) -> float:
+    """What one reading shows beyond the books, now."""
+    return excess_w(built.groups.values(), built.site, MeterReading(draw_w=draw_w, measured_at=built.at))
+
+
+def kept(*readings: tuple[float, float]) -> tuple[Excess, ...]:
+    """What is remembered of readings of (after s, W beyond the books)."""
+    seen: tuple[Excess, ...] = ()
+    for after_s, beyond_w in readings:
+        seen = remembered(seen, (at(after_s), beyond_w), SITE)
+    return seen
+
+
+def standing(*readings: tuple[float, float]) -> float:
+    """The excess that stood after such readings."""
+    return standing_w(kept(*readings), SITE)
+
+
+def test_the_books_are_all_that_could_be_drawn() -> None:
+    """Nodes with the overhead of the hall, miners without, what the site itself needs: only more is beyond them."""
+    built = site(overhead=1.25, auxiliary_w=100.0).node("a").miners("m", max_w=500)
+    books_w = 100 + 1.25 * 820
+
+    assert excess_of(built, books_w) == 0.0
+    assert excess_of(built, books_w + 7) == pytest.approx(7.0)
+    assert excess_of(built, 0.0) == 0.0
+
+
+def test_open_orders_are_in_the_books() -> None:
+    """A job that may draw 2200 W and is read at less is no excess when it draws more."""
+    built = site().node("a").limit_w(3000).job("j", gpus=4)
+    built.decided(obeyed=False)
+
+    assert excess_of(built, 2200.0) == 0.0
+    assert excess_of(built, 2201.0) == 1.0
+
+
+def test_one_reading_proves_nothing() -> None:
+    """Nor do several within a fall and a second: the meter may merely lag behind an order."""
+    assert standing((0, 300.0)) == 0.0
+    assert standing((0, 300.0), (1, 300.0), (3.9, 300.0)) == 0.0
+
+
+def test_what_stands_through_a_fall_counts() -> None:
+    """From four seconds on, the least that was read in all of them."""
+    assert standing((0, 300.0), (2, 250.0), (4, 280.0)) == 250.0
+
+
+def test_a_gap_between_readings_is_bridged_by_the_one_before() -> None:
+    """A slow meter proves as much as a fast one, later."""
+    assert standing((0, 300.0), (10, 200.0)) == 200.0
+
+
+def test_one_reading_within_the_books_clears_it() -> None:
+    """It begins anew from there."""
+    assert standing((0, 300.0), (2, 300.0), (3, 0.0), (4, 300.0), (6, 300.0)) == 0.0
+    assert standing((3, 0.0), (4, 300.0), (6, 300.0), (7, 300.0), (8, 300.0), (11, 300.0)) == 300.0
+
+
+def test_nothing_read_is_no_excess() -> None:
+    """A site without a meter is charged by its books alone."""
+    assert standing_w((), SITE) == 0.0
+
+
+def test_old_readings_are_forgotten() -> None:
+    """Those of a fall and a second stay, and one from before them."""
+    seen = kept(*((float(s), 1.0) for s in range(100)))
+
+    assert [e[0] for e in seen] == [at(s) for s in (95, 96, 97, 98, 99)]
+
+
+def test_unmetered_draw_is_taken_off_the_room_for_work() -> None:
+    """What fits a limit of 2200 W by the books is capped when 300 W more are seen to be drawn by nobody known."""
+    built = site().node("a").limit_w(2200).running("j", on="a")
+    assert shed(built.snapshot()) is None
+
+    decision = decide(replace(built.snapshot(), unmetered_w=300.0))
+    assert {a.id: (a.phase, a.cap_w) for a in decision.attempts.values()} == {"j.1": (Phase.RUN, 325.0)}
+    assert decision.planned_w == 600 + 4 * 325 + 300
+
+
+def test_unmetered_draw_is_taken_off_miners_first() -> None:
+    """They lose the 300 W, work loses nothing."""
+    built = site().node("a").miners("m", max_w=2000).running("j", on="a").limit_w(3000)
+    built.decided()
+    assert built.groups["m"].miners_target_w == 800.0
+
+    decision = decide(replace(built.snapshot(), unmetered_w=300.0))
+    assert decision.drafts["m"].miners_target_w == 500.0
+    assert decision.attempts == {}
