@@ -27,11 +27,17 @@ power: {firm_w: 2000, overhead: 1.1}
 nodes: [{prefix: NODE, count: 2, gpus: 1, base_w: 300, simulated: true}]
 signals: [{type: constant, name: contract, limit_w: 3000, provenance: "for tests"}]
 """
+#: An API that is ready at once; the guard of its node is heard of from the third time on that somebody asks.
 READY = """
 import json, http.server, pathlib
+asked = 0
 class Answer(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        global asked
+        asked += self.path.endswith("nodes")
+        pathlib.Path(STATE, "asked").write_text(str(asked))
         self.send_response(200); self.end_headers()
+        self.wfile.write(json.dumps({"nodes": [{"id": "node-1", "reachable": asked > 2}]}).encode())
 port = int(json.loads(pathlib.Path(STATE, "run/site.json").read_text())["api_url"].rpartition(":")[2])
 http.server.HTTPServer(("127.0.0.1", port), Answer).serve_forever()
 """
@@ -70,6 +76,12 @@ def test_up_prepares_starts_and_waits(site: KeptSite, site_file: Path) -> None:
     assert set(site.wait_for("enrol")) == EXPECTED
     assert site.files.site_file.read_text() == site_file.read_text()
     assert running.token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_up_returns_when_every_guard_was_heard_of(site: KeptSite, site_file: Path) -> None:
+    """The API is ready before the guards are enrolled; `up` waits for those too."""
+    start_site(site_file, site.files.state)
+    assert (site.files.state / "asked").read_text() == "3"
 
 
 def test_the_token_is_known_by_its_hash_and_made_once(site: KeptSite, site_file: Path) -> None:
