@@ -30,7 +30,8 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
-    plan.events.extend(_event(plan, a, "job.suspended", "suspended", limit_w) for a in suspended)
+    held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
+    plan.events.extend(_event(plan, a, "job.suspended", "suspended", limit_w) for a in held)
     return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
 
 
