@@ -170,7 +170,7 @@ def test_a_known_fall_is_met_early() -> None:
 
 
 def test_what_is_cut_off_counts_as_what_it_comes_down_to() -> None:
-    """Firm work on a node that hears nothing goes on by itself, though it was cancelled: the others make room for it."""
+    """Firm work on a node that hears nothing goes on, though it was cancelled: the others make room for it."""
     built = site().node("a", gpus=2).node("b", gpus=2).limit_w(9000)
     built.running("firm", "a", gpus=2, flex=0).running("soft", "b", gpus=2).settles()
     built.attempts["firm.1"] = replace(built.attempts["firm.1"], phase=Phase.KILL)
