@@ -92,7 +92,7 @@ def test_a_decision_that_comes_out_otherwise_shows_where() -> None:
 def test_a_list_of_another_length_shows_its_items() -> None:
     """By their index."""
     ours = json.loads(dumps(decide(a_site().snapshot())))["events"]
-    extra = {
+    extra: dict[str, object] = {
         "at": "2026-01-10T12:00:00Z",
         "kind": "x",
         "text": "x",
