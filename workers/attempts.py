@@ -74,12 +74,18 @@ class Attempts:
 
     def look(self) -> None:
         """Learn what became of all of them."""
-        present = self.present
-        is_due = time.monotonic() - self._table.sampled_at_s >= LOOK_AT_PROCESSES_S
-        if is_due:
-            self._table.refresh(pid for a in present for pid in a.tree.to_read_again())
-        for attempt in present:
-            attempt.look(is_due=is_due)
+        lively = [a for a in self if a.is_lively]
+        if time.monotonic() - self._table.sampled_at_s >= LOOK_AT_PROCESSES_S:
+            self._look_at_processes(lively)
+        for attempt in lively:
+            attempt.look()
+        if any(a.is_ended for a in lively):
+            self._look_at_processes(lively)  # at once: others wait for what these held
+
+    def _look_at_processes(self, attempts: list[LocalAttempt]) -> None:
+        self._table.refresh(pid for a in attempts for pid in a.tree.to_read_again())
+        for attempt in attempts:
+            attempt.tree.update()
 
     def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
         """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit."""
@@ -123,7 +129,8 @@ class Attempts:
 
     def forget(self, wanted: Iterable[str]) -> None:
         """Forget those that are over and that the accepted order does not name any more."""
-        for attempt_id in self.ended_ids - frozenset(wanted):
+        gone = {a.order.attempt_id for a in self if not a.is_lively}
+        for attempt_id in gone - frozenset(wanted):
             path = self._known.pop(attempt_id).files.path
             try:
                 shutil.rmtree(path)

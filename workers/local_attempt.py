@@ -41,6 +41,11 @@ class LocalAttempt:
         return self.known.is_final
 
     @property
+    def is_lively(self) -> bool:
+        """Whether it is not over, or processes of it were there when they were last looked at."""
+        return not self.is_ended or bool(self.tree.members)
+
+    @property
     def present(self) -> Present:
         """What enforcing needs to know of it."""
         order = self.order
@@ -81,12 +86,10 @@ class LocalAttempt:
         if self.supervisor is not None:
             send(self.supervisor, signal.SIGUSR1)
 
-    def look(self, *, is_due: bool) -> None:
-        """Take in new facts, and new processes if that `is_due`; clear up after a supervisor that ended without any."""
+    def look(self) -> None:
+        """Take in new facts; clear up after a supervisor that ended without any."""
         if self.is_ended:
             return
-        if is_due:
-            self.tree.update()
         was_alive = self.supervisor is not None and is_alive(self.supervisor)
         if self._news.is_new() or not was_alive:
             self._read_facts()  # after the question, so that the last words of one that just ended count
