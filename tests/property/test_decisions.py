@@ -1,0 +1,191 @@
+"""What holds for every decision, over random sites: work of all tiers, capped, held, leaving and waiting."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hypothesis import given, settings, strategies as st
+
+from scheduler.core.decide import Decision, decide, shed
+from scheduler.core.jobs import AttemptState, PauseCause, Phase
+from scheduler.core.presence import LEAVING
+from scheduler.core.snapshot import Snapshot
+from scheduler.wire import dumps, loads
+from tests.builders import Desired, SiteBuilder, launch, obey, site
+
+EPSILON_W = 1e-6
+FLEX = st.sampled_from([0, 1, 2, 3, 4, 4])
+
+
+@st.composite
+def sites(draw: st.DrawFn, *, obeyed: bool = False) -> SiteBuilder:
+    """A site in the middle of anything; `obeyed` = all its guards have brought about what is ordered."""
+    built = site(
+        firm_w=draw(st.sampled_from([2500.0, 5000.0, 9000.0])),
+        margin=draw(st.sampled_from([0.0, 0.03])),
+        overhead=draw(st.sampled_from([1.0, 1.25])),
+    )
+    for i in range(draw(st.integers(1, 3))):
+        built.node(f"n{i}", gpus=draw(st.integers(1, 4)))
+    if draw(st.booleans()):
+        built.miners(max_w=3000.0)
+    built.limit_w(draw(st.floats(500.0, 12_000.0)))
+    for i in range(draw(st.integers(0, 4))):
+        draw(placed_jobs(built, f"r{i}"))
+    for i in range(draw(st.integers(0, 4))):
+        built.job(
+            f"w{i}", gpus=draw(st.integers(1, 3)), nodes=draw(st.sampled_from([1, 1, 2])), flex=draw(FLEX)
+        )
+    if obeyed:
+        for gid in built.groups:
+            obey(built, gid)
+    if draw(st.booleans()):
+        built.falls_to_w(draw(st.floats(500.0, 12_000.0)), in_s=draw(st.floats(0.1, 60.0)))
+    return built
+
+
+@st.composite
+def placed_jobs(draw: st.DrawFn, built: SiteBuilder, name: str) -> None:
+    """A job on the free GPUs of some node, in any phase; nothing where there are none."""
+    node = draw(st.sampled_from([g for g in built.groups if g != "miners"]))
+    held = {g for a in built.attempts.values() for p in a.placements if p.node_id == node for g in p.gpu_ids}
+    free = len(built.groups[node].spec.gpus) - len(held)
+    if not free:
+        return
+    cap_w, flex = draw(st.sampled_from([400.0, 350.0, 250.0])), draw(FLEX)
+    spec = {"gpus": draw(st.integers(1, free)), "flex": flex, "cap_ok": draw(st.booleans())}
+    built.running(name, node, cap_w=400.0 if flex == 0 else cap_w, launch=launch(grace_s=5.0), **spec)
+    phase = draw(st.sampled_from([Phase.RUN, Phase.RUN, *Phase]))
+    cause = (
+        None
+        if phase is Phase.RUN
+        else draw(st.sampled_from([PauseCause.POWER_WITHDRAWN, PauseCause.OPERATOR]))
+    )
+    state = {Phase.SUSPEND: AttemptState.SUSPENDED, Phase.SAVE_EXIT: AttemptState.SAVING}.get(
+        phase, AttemptState.RUNNING
+    )
+    attempt = built.attempts[f"{name}.1"]
+    built.attempts[f"{name}.1"] = replace(attempt, phase=phase, pause_cause=cause, state=state)
+    if draw(st.integers(0, 5)) == 0:
+        built.wants(name, draw(st.sampled_from(Desired)))
+
+
+def starts(before: Snapshot, decision: Decision) -> list[str]:
+    """Jobs that get a new attempt."""
+    return [a.job_id for a in decision.attempts.values() if a.id not in before.attempts]
+
+
+def raised(before: Snapshot, decision: Decision) -> list[str]:
+    """What a decision gives more to: started, resumed, capped less, fed more."""
+    found = starts(before, decision)
+    for attempt in decision.attempts.values():
+        old = before.attempts.get(attempt.id)
+        if old is not None and attempt.phase is Phase.RUN:
+            found += [attempt.job_id] if old.phase is not Phase.RUN or attempt.cap_w > old.cap_w else []
+    for gid, draft in decision.drafts.items():
+        found += [gid] if draft.miners_target_w > before.groups[gid].miners_target_w + EPSILON_W else []
+    return found
+
+
+@given(sites())
+def test_shedding_raises_nothing(built: SiteBuilder) -> None:
+    """And leaves nobody's phase gentler than it was."""
+    before = built.snapshot()
+    reduction = shed(before)
+
+    if reduction is not None:
+        assert raised(before, reduction) == []
+        assert not reduction.jobs
+        assert all(
+            before.attempts[a.id].phase not in LEAVING or a.phase in LEAVING
+            for a in reduction.attempts.values()
+        )
+
+
+@given(sites())
+def test_no_job_is_started_and_paused_at_once(built: SiteBuilder) -> None:
+    """New attempts run; and while work is cut, none of its power goes to other work."""
+    before = built.snapshot()
+    decision = decide(before)
+    paused = {
+        a.job_id
+        for a in decision.attempts.values()
+        if a.id in before.attempts and a.phase is not before.attempts[a.id].phase is Phase.RUN
+    }
+
+    assert not paused & set(starts(before, decision))
+    assert all(decision.attempts[a].phase is Phase.RUN for a in decision.attempts if a not in before.attempts)
+    if decision.cut_work:
+        assert not [name for name in raised(before, decision) if name not in before.groups]
+
+
+@given(sites())
+def test_no_gpu_and_no_job_is_given_away_twice(built: SiteBuilder) -> None:
+    """Of all that has not ended."""
+    before = built.snapshot()
+    attempts = dict(before.attempts) | dict(decide(before).attempts)
+    living = [a for a in attempts.values() if a.state is not AttemptState.ENDED]
+    held = [(p.node_id, g) for a in living for p in a.placements for g in p.gpu_ids]
+
+    assert len(held) == len(set(held))
+    assert len(living) == len({a.job_id for a in living})
+
+
+@given(sites())
+def test_every_waiting_job_is_told_why(built: SiteBuilder) -> None:
+    """A start or a reason, for all of them."""
+    before = built.snapshot()
+    decision = decide(before)
+    jobs = dict(before.jobs) | dict(decision.jobs)
+
+    waiting = {j.id for j in jobs.values() if j.state in ("PENDING", "PAUSED", "HELD")}
+    just_ended = {a.job_id for a in decision.attempts.values() if a.state is AttemptState.ENDED}
+    assert waiting - just_ended <= set(decision.reasons)
+
+
+@given(sites())
+def test_work_is_raised_only_into_room(built: SiteBuilder) -> None:
+    """What could be drawn at most, after a raise of anything, is within the limit."""
+    before = built.snapshot()
+    decision = decide(before)
+
+    if raised(before, decision):
+        usable_w = decision.limit.limit_w * (1 - before.site.margin)
+        assert decision.exposed_w <= usable_w + EPSILON_W
+
+
+@given(sites(obeyed=True))
+@settings(max_examples=60)
+def test_deciding_again_after_success_does_nothing(built: SiteBuilder) -> None:
+    """With guards that obey, a few rounds end in a decision that repeats itself."""
+    for _ in range(10):
+        built.decided()
+    before = built.snapshot()
+    last = decide(before)
+
+    assert (dict(last.jobs), dict(last.attempts), last.events) == ({}, {}, ())
+    assert raised(before, last) == []
+    assert decide(before) == last
+
+
+@given(sites(), st.floats(0.0, 3000.0))
+def test_less_power_never_starts_more(built: SiteBuilder, less_w: float) -> None:
+    """Of jobs of one shape. Of several, two small ones may fit where one large one would not."""
+    for name in [n for n in built.jobs if n.startswith("w")]:
+        spec = replace(built.jobs[name].spec, gpus=1, nodes=1, flex=4)
+        built.jobs[name] = replace(built.jobs[name], spec=spec)
+    rich = built.snapshot()
+    (grid,) = rich.envelopes
+    lower = tuple(replace(s, limit_w=s.limit_w - less_w) for s in grid.segments)
+    poor = replace(rich, envelopes=(replace(grid, segments=lower),))
+
+    assert len(starts(poor, decide(poor))) <= len(starts(rich, decide(rich)))
+
+
+@given(sites())
+@settings(max_examples=40)
+def test_a_recorded_snapshot_gives_the_same_decision(built: SiteBuilder) -> None:
+    """Through JSON and back: nothing but the snapshot goes into it."""
+    snapshot = loads(Snapshot, dumps(built.snapshot()))
+
+    assert dumps(decide(snapshot)) == dumps(decide(loads(Snapshot, dumps(snapshot))))
