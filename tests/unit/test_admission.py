@@ -17,6 +17,20 @@ def spec_of(**fields: object) -> JobSpec:
     return job_spec(parse_job(fields), job_id="demo-7", state_dir=STATE)
 
 
+#: Where everything of job demo-7 lies.
+LAUNCH = Launch(
+    command=("python", "a.py"),
+    working_dir="/home/ada",
+    env=(("A", "1"), ("B", "2")),
+    checkpoint_dir="/var/lib/barq/jobs/demo-7/checkpoints",
+    output_dir="/var/lib/barq/jobs/demo-7/output",
+    log_path="/var/lib/barq/jobs/demo-7/job.log",
+    checkpoint_interval_s=60.0,
+    keep=4,
+    grace_s=GRACE_S,
+)
+
+
 def test_every_field_that_decisions_need_arrives() -> None:
     """Under the names and units of the core."""
     spec = spec_of(
@@ -56,17 +70,7 @@ def test_every_field_that_decisions_need_arrives() -> None:
         flex=2,
         cap_ok=False,
         min_cap_w=200.0,
-        launch=Launch(
-            command=("python", "a.py"),
-            working_dir="/home/ada",
-            env=(("A", "1"), ("B", "2")),
-            checkpoint_dir="/var/lib/barq/jobs/demo-7/checkpoints",
-            output_dir="/var/lib/barq/jobs/demo-7/output",
-            log_path="/var/lib/barq/jobs/demo-7/job.log",
-            checkpoint_interval_s=60.0,
-            keep=4,
-            grace_s=GRACE_S,
-        ),
+        launch=LAUNCH,
     )
 
 
