@@ -174,6 +174,7 @@ class SiteBuilder:
             jobs=dict(self.jobs),
             attempts=dict(self.attempts),
             settled=dict(self.settled),
+            epoch=1,
             led_since_at=T0,
             last_cut_at=self.last_cut_at,
             raises_allowed=self.raises_allowed,

@@ -107,10 +107,10 @@ def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
 def _rank(plan: Plan, attempt: Attempt, index: int) -> Rank:
     if len(attempt.placements) == 1:
         return Rank()
-    job = plan.jobs[attempt.job_id]
+    job, master = plan.jobs[attempt.job_id], plan.groups.get(attempt.placements[0].node_id)
     return Rank(
         node_rank=index,
         nodes=len(attempt.placements),
-        master_addr=plan.groups[attempt.placements[0].node_id].spec.address,
+        master_addr=master.spec.address if master else "",
         master_port=_PORTS[(job.number * 13 + attempt.number) % len(_PORTS)],
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from scheduler.core.entitlement import entitlement_w, fallback_profile
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase, Placement
 from scheduler.core.ledger import confirmed_w, exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
 from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
@@ -89,12 +89,12 @@ class Plan:
         return self.change(attempt, phase=phase, pause_cause=cause)
 
     def running(self) -> list[Attempt]:
-        """Attempts ordered to run."""
-        return [a for a in self.attempts.values() if a.phase is Phase.RUN]
+        """Attempts ordered to run, on nodes of this site."""
+        return self.in_phase(Phase.RUN)
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
-        """Attempts ordered into one of these phases."""
-        return [a for a in self.attempts.values() if a.phase in phases]
+        """Attempts ordered into one of these phases, on nodes of this site."""
+        return [a for a in self.attempts.values() if a.phase in phases and self._here(a)]
 
     def on(self, group_id: str) -> Iterable[Attempt]:
         """Attempts with a member on this group."""
@@ -105,8 +105,8 @@ class Plan:
         return self.jobs[attempt.job_id].spec.flex
 
     def model(self, attempt: Attempt) -> GpuModel:
-        """The GPU model it runs on; one without watts where its node is not part of the site any more."""
-        return self._models.get(attempt.placements[0].node_id, _NOWHERE)
+        """The GPU model it runs on; one without watts where its nodes are not part of the site any more."""
+        return next((self._models[p.node_id] for p in self._here(attempt)), _NOWHERE)
 
     def model_of(self, group_id: str) -> GpuModel | None:
         """The GPU model of a node, None where it has no GPU."""
@@ -179,7 +179,12 @@ class Plan:
         """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""
         model = self.model(attempt)
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
-        return self.site.overhead * attempt.gpu_count * (now_w - to_w)
+        gpus = sum(len(p.gpu_ids) for p in self._here(attempt))
+        return self.site.overhead * gpus * (now_w - to_w)
+
+    def _here(self, attempt: Attempt) -> list[Placement]:
+        """Its placements on nodes that still are part of the site."""
+        return [p for p in attempt.placements if p.node_id in self._models]
 
     def _recount(self, group_id: str) -> None:
         if group_id in self.groups:
