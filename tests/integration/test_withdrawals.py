@@ -23,7 +23,7 @@ SEED = 20
 WITHDRAWALS = 20
 #: Four PyTorch jobs, and four that chain hashes: one number a step that depends on every step before it.
 JOBS = [("char_transformer.py", 2), ("image_classifier.py", 2), ("counter.py", 4)]
-STEPS = 200
+STEPS = 160
 SLOWLY = {"counter.py": ["--step-ms=200"]}  #: as slow as the others; what it counts is the same
 #: One that no job can stay for, two at which all are held, one that leaves room for some, one for all at a lower cap.
 LEVELS_W = [2300.0, 2750.0, 2750.0, 3300.0, 4600.0]
@@ -44,10 +44,10 @@ def undisturbed(script: str, seed: int, out: Path) -> list[tuple[int, float]]:
 
 
 def withdraw_at_random(site: RunningSite, ids: list[str]) -> None:
-    """Withdraw power after random amounts of work, deep and shallow, for short and long."""
+    """Withdraw power at random points of the jobs' work, deep and shallow, for short and long."""
     chance = random.Random(SEED)
     for count in range(WITHDRAWALS):
-        goal = done(site, ids) + chance.randint(3, 20)
+        goal = int(STEPS * len(ids) * (count + chance.random()) / (WITHDRAWALS + 1))
         wait_for(partial(reached, site, ids, goal), timeout_s=120.0, what=f"{goal} steps of all jobs")
         site.client.limit(chance.choice(LEVELS_W), reason=f"withdrawal {count}")
         time.sleep(chance.choice([0.5, 1.0, 5.0]))
