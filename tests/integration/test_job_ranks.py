@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from barq.checkpoint import newest_verified
 from barq.contract import EXIT_PAUSED, Action, JobPhase
-from tests.job_process import PATIENCE_S, JobProcess, Workplace
+from tests.job_process import PATIENCE_S, ROOT, JobProcess, Workplace
 from tests.waiting import wait_for
 
 
@@ -97,3 +100,34 @@ def test_a_rank_whose_peer_has_gone_does_not_wait_for_it(tmp_path: Path) -> None
         ranks[1].process.kill()
         assert ranks[0].wait_for_exit() == 1
     assert "PeerFailed: rank 0: another rank has gone" in ranks[0].log.read_text()
+
+
+LEAVING = """
+import atexit
+from torch import distributed
+from barq.ranks import GlooRanks
+
+@atexit.register
+def last_words():
+    print("initialized:", distributed.is_initialized())
+
+distributed.init_process_group("gloo")
+GlooRanks(0, 1)
+raise SystemExit(85)
+"""
+
+
+def test_a_rank_that_leaves_ends_the_process_groups_it_met_there(tmp_path: Path) -> None:
+    """Their threads, left running, would abort some of the ranks that leave in order."""
+    meeting = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "GLOO_SOCKET_IFNAME": "lo"}
+    alone = {"RANK": "0", "WORLD_SIZE": "1", "PYTHONPATH": str(ROOT)}
+    left = subprocess.run(
+        [sys.executable, "-c", LEAVING],
+        env=os.environ | meeting | alone,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+    assert (left.returncode, left.stdout) == (EXIT_PAUSED, "initialized: False\n"), left.stderr
