@@ -1,4 +1,4 @@
-"""From a plan to orders: what is told to whom, and for how long it may stand."""
+"""From a plan to orders: the whole desired state of each group, and how long it may stand."""
 
 from __future__ import annotations
 
@@ -9,160 +9,205 @@ from typing import Any
 import pytest
 
 from scheduler.core.compose import Draft, drafts, lease_end
+from scheduler.core.decide import decide
 from scheduler.core.jobs import PauseCause, Phase, Placement
-from scheduler.core.ledger import OpenOrder
-from scheduler.core.orders import FallbackStep, Fence, Rank
+from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
 from scheduler.core.plan import Plan
-from tests.builders import SiteBuilder, commit, launch, site
+from tests.builders import T0, SiteBuilder, commit, launch, site
+
+
+def a_site(**policy: Any) -> SiteBuilder:
+    """One node of four A100 under a limit with room."""
+    return site(**policy).node("a").limit_w(9000)
 
 
 def drafted(built: SiteBuilder) -> dict[str, Draft]:
-    """The drafts of a site as it is."""
+    """The drafts of the site as it is, nothing decided."""
     snapshot = built.snapshot()
     return drafts(Plan(snapshot), snapshot)
 
 
-def lease_s(built: SiteBuilder) -> float:
-    """Seconds from now to the end of the lease."""
-    snapshot = built.snapshot()
-    return (lease_end(Plan(snapshot), snapshot) - snapshot.at).total_seconds()
+def ordered(built: SiteBuilder, attempt_id: str, **changes: Any) -> SiteBuilder:
+    """An attempt as it is to be ordered."""
+    built.attempts[attempt_id] = replace(built.attempts[attempt_id], **changes)
+    return built
 
 
-def told(built: SiteBuilder, **changes: Any) -> Draft:
-    """The draft for a site whose only attempt was changed."""
-    ((attempt_id, attempt),) = built.attempts.items()
-    built.attempts[attempt_id] = replace(attempt, **changes)
-    return drafted(built)["node-1"]
+# -- what an order says --------------------------------------------------------------------------------------------
 
 
-def test_an_order_is_the_whole_desired_state() -> None:
-    """Watts, fallback, attempts with all that a supervisor needs."""
-    built = site().node(gpus=2).limit_w(5000).running("j", "node-1", gpus=1, flex=2, priority=7, cap_w=300.0)
-    draft = drafted(built)["node-1"]
-    (attempt,) = draft.attempts
+def test_a_draft_is_the_whole_desired_state() -> None:
+    """Watts, fallback, every attempt with its launch, and the end of the lease."""
+    built = a_site().running("j", on="a", gpus=2, flex=3, priority=7, cap_w=300.0)
+    ordered(built, "j.1", resume_from=commit(5), number=1)
 
-    assert (draft.entitlement_w, draft.miners_target_w) == (600 + 300 + 55, 0.0)
-    assert draft.fallback == (
-        FallbackStep(after_s=0.0, limit_w=600 + 102 + 55),
-        FallbackStep(after_s=35.0, limit_w=710.0),
+    order = AttemptOrder(
+        attempt_id="j.1",
+        job_id="j",
+        number=1,
+        phase=Phase.RUN,
+        gpu_ids=("0", "1"),
+        cap_w=300.0,
+        tier=3,
+        priority=7,
+        launch=launch(),
+        resume_from="/c/step-5",
     )
-    assert (attempt.attempt_id, attempt.job_id, attempt.number, attempt.phase) == ("j.1", "j", 1, Phase.RUN)
-    assert (attempt.gpu_ids, attempt.cap_w, attempt.tier, attempt.priority) == (("0",), 300.0, 2, 7)
-    assert (attempt.launch, attempt.resume_from, attempt.rank) == (launch(), "", Rank())
+    assert drafted(built) == {
+        "a": Draft(
+            group_id="a",
+            entitlement_w=600 + 2 * 300 + 2 * 55,
+            fallback=(
+                FallbackStep(after_s=0.0, limit_w=600 + 2 * 102 + 2 * 55),
+                FallbackStep(after_s=5.0 + 30.0, limit_w=820.0),
+            ),
+            attempts=(order,),
+            miners_target_w=0.0,
+            expires_at=T0 + timedelta(seconds=15),
+        )
+    }
+
+
+def test_a_suspended_attempt_is_told_why() -> None:
+    """Its GPUs count at the minimum cap."""
+    built = a_site().running("j", on="a")
+    ordered(built, "j.1", phase=Phase.SUSPEND, pause_cause=PauseCause.POWER_WITHDRAWN)
+    draft = drafted(built)["a"]
+
+    assert draft.entitlement_w == 600 + 4 * 102
+    assert [(a.phase, a.reason) for a in draft.attempts] == [(Phase.SUSPEND, "PowerWithdrawn")]
+
+
+def test_attempts_are_named_in_order_of_their_ids() -> None:
+    """The same state is the same order, in whatever order it came about."""
+    built = a_site().running("z", on="a", gpus=1).running("b", on="a", gpus=1)
+
+    assert [a.attempt_id for a in drafted(built)["a"].attempts] == ["b.1", "z.1"]
+
+
+def test_miners_are_told_their_target() -> None:
+    """Their entitlement is their rest and the target."""
+    built = a_site().miners("m", max_w=3000)
+    built.groups["m"] = replace(built.groups["m"], miners_target_w=700.0)
+    built.groups["m"] = replace(
+        built.groups["m"], account=replace(built.groups["m"].account, charged_w=700.0)
+    )
+    draft = drafted(built)["m"]
+
+    assert (draft.entitlement_w, draft.miners_target_w, draft.attempts) == (700.0, 700.0, ())
+
+
+def test_members_of_a_gang_find_each_other() -> None:
+    """Ranks in the order of placement, all with the address of the first node and one port."""
+    built = a_site().node("b").running("j", on="b")
+    gang = (*built.attempts["j.1"].placements, Placement(node_id="a", gpu_ids=("0", "1", "2", "3")))
+    ordered(built, "j.1", placements=gang)
+    built.groups["b"] = replace(built.groups["b"], spec=replace(built.groups["b"].spec, address="192.0.2.7"))
+    built.limit_w(20_000)
+    ranks = {gid: d.attempts[0].rank for gid, d in drafted(built).items()}
+
+    assert ranks == {
+        "b": Rank(node_rank=0, nodes=2, master_addr="192.0.2.7", master_port=20_014),
+        "a": Rank(node_rank=1, nodes=2, master_addr="192.0.2.7", master_port=20_014),
+    }
+
+
+# -- how long a save may take ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "cause, grace_s, told_s",
+    [
+        (PauseCause.POWER_WITHDRAWN, 300.0, 30.0 - 3.5 - 3.0),
+        (PauseCause.POWER_WITHDRAWN, 8.0, 8.0),
+        (PauseCause.OPERATOR, 300.0, 300.0),
+    ],
+)
+def test_a_save_that_power_forces_fits_the_reaction_time(
+    cause: PauseCause, grace_s: float, told_s: float
+) -> None:
+    """Less the order's way and the fall; any other save gets what the job asked for."""
+    built = a_site(reaction_s=30.0, fall_s=3.0, clock_uncertainty_s=0.5)
+    built.running("j", on="a", launch=launch(grace_s=grace_s))
+    ordered(built, "j.1", phase=Phase.SAVE_EXIT, pause_cause=cause)
+
+    assert drafted(built)["a"].attempts[0].launch.grace_s == told_s
+
+
+def test_the_grace_of_a_running_job_is_its_own() -> None:
+    """Nothing forces it yet."""
+    built = a_site().running("j", on="a", launch=launch(grace_s=300.0))
+
+    assert drafted(built)["a"].attempts[0].launch.grace_s == 300.0
 
 
 def test_the_fallback_waits_for_the_slowest_save() -> None:
     """A job may ask for more than the usual 30 s."""
-    built = site().node(gpus=2).limit_w(5000).running("j", "node-1", gpus=1, launch=launch(grace_s=120.0))
+    built = a_site().running("j", on="a", launch=launch(grace_s=120.0))
 
-    assert [s.after_s for s in drafted(built)["node-1"].fallback] == [0.0, 125.0]
+    assert [s.after_s for s in drafted(built)["a"].fallback] == [0.0, 125.0]
 
 
-def test_the_commit_to_resume_from_and_the_reason_of_a_pause_travel() -> None:
-    """The job is told both."""
-    draft = told(
-        site().node().limit_w(5000).running("j", "node-1"),
-        resume_from=commit(7),
-        phase=Phase.SUSPEND,
-        pause_cause=PauseCause.POWER_WITHDRAWN,
-    )
+# -- how long an order may stand -------------------------------------------------------------------------------------
 
-    assert (draft.attempts[0].resume_from, draft.attempts[0].reason) == ("/c/step-7", "PowerWithdrawn")
+
+def ends_s(built: SiteBuilder) -> float:
+    """Seconds until the lease of an order of now would end."""
+    snapshot = built.snapshot()
+    return (lease_end(Plan(snapshot), snapshot) - built.at).total_seconds()
 
 
 @pytest.mark.parametrize(
-    "cause, asked_s, grace_s",
-    [
-        (PauseCause.POWER_WITHDRAWN, 120.0, 23.5),
-        (PauseCause.POWER_WITHDRAWN, 10.0, 10.0),
-        (PauseCause.OPERATOR, 120.0, 120.0),
-    ],
+    "in_s, lasts_s",
+    [(3.5, 15.0), (3.6, 0.6), (10.0, 7.0), (17.9, 14.9), (18.0, 15.0), (18.1, 15.0)],
 )
-def test_a_save_that_power_forces_is_over_within_the_reaction_time(
-    cause: PauseCause, asked_s: float, grace_s: float
-) -> None:
-    """30 s, less the lead for the order's way and the fall of the devices. Any other save takes what it asked for."""
-    built = site().node().limit_w(5000).running("j", "node-1", launch=launch(grace_s=asked_s))
+def test_a_lease_ends_a_fall_before_a_known_drop(in_s: float, lasts_s: float) -> None:
+    """Nearer than the lead it is planned for already; later than lease and fall it comes in another order."""
+    built = a_site().running("j", on="a").falls_to_w(1000, in_s=in_s)
 
-    assert told(built, phase=Phase.SAVE_EXIT, pause_cause=cause).attempts[0].launch.grace_s == grace_s
+    assert ends_s(built) == pytest.approx(lasts_s)
 
 
-def test_a_gang_is_told_where_its_members_are() -> None:
-    """Ranks by node, the first node's address, one port for all of an attempt and another for the next."""
-    built = site().node("a").node("b").limit_w(9000).running("j", "a")
-    built.groups["a"] = replace(built.groups["a"], spec=replace(built.groups["a"].spec, address="10.0.0.7"))
-    both = (Placement(node_id="a", gpu_ids=("0",)), Placement(node_id="b", gpu_ids=("0",)))
-    built.attempts["j.1"] = replace(built.attempts["j.1"], placements=both)
-    ranks = {gid: d.attempts[0].rank for gid, d in drafted(built).items()}
-    built.attempts["j.1"] = replace(built.attempts["j.1"], number=2)
-    again = drafted(built)["a"].attempts[0].rank
-
-    assert [(r.node_rank, r.nodes, r.master_addr) for r in ranks.values()] == [
-        (0, 2, "10.0.0.7"),
-        (1, 2, "10.0.0.7"),
-    ]
-    assert ranks["a"].master_port == ranks["b"].master_port != again.master_port
-    assert 20_000 <= again.master_port < 30_000
+def test_a_drop_that_leaves_room_for_the_plan_shortens_nothing() -> None:
+    """It asks for nothing."""
+    assert ends_s(a_site().running("j", on="a").falls_to_w(2200, in_s=10)) == 15.0
+    assert ends_s(a_site().running("j", on="a").falls_to_w(2199, in_s=10)) == 7.0
 
 
-def test_a_lease_lasts_its_time() -> None:
-    """15 s where nothing is known to change, or only for the better."""
-    assert lease_s(site().node().limit_w(5000).running("j", "node-1")) == 15.0
-    assert lease_s(site().node().limit_w(5000).running("j", "node-1").falls_to_w(6000, in_s=9)) == 15.0
+def test_no_lease_outlives_the_last_report_by_more_than_itself() -> None:
+    """A group of which nothing is heard for a lease is sent nothing: its orders may arrive, its word does not."""
+    built = a_site().node("b")
+    silent = built.groups["a"]
+    built.passes(6).groups["a"] = silent
+    ends = {gid: d.expires_at for gid, d in drafted(built).items()}
+    assert ends == {"a": T0 + timedelta(seconds=15), "b": T0 + timedelta(seconds=21)}
+
+    built.passes(9).groups["a"] = silent
+    assert list(drafted(built)) == ["b"]
 
 
-def test_a_lease_lapses_before_a_drop_that_the_plan_exceeds() -> None:
-    """In time for the fall."""
-    assert lease_s(site().node().limit_w(5000).running("j", "node-1").falls_to_w(1000, in_s=9)) == 6.0
-
-
-def test_a_drop_that_the_plan_fits_needs_no_lapse() -> None:
-    """The order may stand through it."""
-    assert lease_s(site().node().limit_w(5000).running("j", "node-1").falls_to_w(2200, in_s=9)) == 15.0
-
-
-@pytest.mark.parametrize("in_s", [0.1, 2.9, 3.5])
-def test_a_drop_within_the_lead_does_not_void_the_order_that_cuts_for_it(in_s: float) -> None:
-    """The plan under it is the best there is; an order that lapsed at once would be refused."""
-    assert lease_s(site().node().limit_w(5000).running("j", "node-1").falls_to_w(100, in_s=in_s)) == 15.0
-
-
-def test_no_lease_outlives_the_last_report_by_more_than_a_lease() -> None:
-    """An order may arrive where no report comes back from."""
-    built = site().node("a").node("b").limit_w(9000)
-    heard_at = built.at
-    built.passes(10)
-    built.groups["b"] = replace(built.groups["b"], reported_at=heard_at)
-    ends = {gid: (d.expires_at - built.at).total_seconds() for gid, d in drafted(built).items()}
-
-    assert ends == {"a": 15.0, "b": 5.0}
-
-
-def test_nothing_is_drafted_for_groups_that_are_not_heard_of() -> None:
-    """Never, or not for a whole lease."""
-    built = site().node("a").node("b").limit_w(9000)
-    heard_at = built.at
-    built.passes(15)
-    built.groups["b"] = replace(built.groups["b"], reported_at=heard_at)
-    assert set(drafted(built)) == {"a"}
-
+def test_a_group_that_was_never_heard_of_is_sent_nothing() -> None:
+    """There is no clock to tell an end by."""
+    built = a_site()
     built.groups["a"] = replace(built.groups["a"], reported_at=None)
-    assert not drafted(built)
+
+    assert drafted(built) == {}
 
 
-def test_a_raise_is_held_back_while_the_books_have_no_room() -> None:
-    """What another group may still draw comes first; what raises nothing goes out."""
-    built = site().node("a").node("b").limit_w(3100).running("j", "a")
-    group = built.groups["a"]  # it fell back to rest, while b may still draw 2200 W by an order that stands
-    built.groups["a"] = replace(group, account=replace(group.account, open=(), charged_w=820.0))
-    busy = OpenOrder(
-        fence=Fence(epoch=1, seq=1),
-        entitlement_w=2200.0,
-        fallback=(),
-        expires_at=built.at + timedelta(seconds=5),
+# -- raises that the books have no room for --------------------------------------------------------------------------
+
+
+def test_what_would_raise_waits_for_room_in_the_books() -> None:
+    """Miners may still draw what they were last allowed, so the node's higher order stays here; theirs goes out."""
+    built = site().node("a").miners("m", max_w=1000).limit_w(3200)
+    built.decided()
+    assert built.groups["m"].miners_target_w == 1000.0
+    built.running("j", on="a")
+    built.groups["a"] = replace(
+        built.groups["a"], account=replace(built.groups["a"].account, charged_w=820.0, open=())
     )
-    other = built.groups["b"]
-    built.groups["b"] = replace(other, account=replace(other.account, open=(busy,)))
+    built.limit_w(3100)
+    decision = decide(built.snapshot())
 
-    assert set(drafted(built)) == {"b"}
-    assert set(drafted(built.limit_w(4400))) == {"a", "b"}
+    assert {gid: d.miners_target_w for gid, d in decision.drafts.items()} == {"m": pytest.approx(900.0)}
+    assert (decision.planned_w, decision.exposed_w) == pytest.approx((3100.0, 3200.0))
