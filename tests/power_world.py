@@ -162,11 +162,6 @@ class World:
         """A guard sends a report on its way."""
         self.reports.append(self.guards[group_id].report(self.clock.now_ms))
 
-    def hear(self, group_id: str) -> None:
-        """A guard's report arrives as it is sent."""
-        if self.loop is not None:
-            self.loop.on_report(self.guards[group_id].report(self.clock.now_ms))
-
     def exchange(self) -> None:
         """Everything in flight arrives, and every guard answers."""
         while self.orders:

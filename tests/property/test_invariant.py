@@ -11,6 +11,7 @@ from scheduler.errors import StaleEpoch
 from tests.power_world import POLICY, SPECS, World
 
 GROUPS = sorted(SPECS)
+FATES = st.sampled_from(["arrives", "arrives", "lost", "stays"])
 LIMITS_W = st.sampled_from([2400.0, 2500.0, 2800.0, 3200.0, 3600.0, 4000.0, 4500.0, 5500.0])
 
 
@@ -44,43 +45,50 @@ class LossySite(RuleBasedStateMachine):
             self.world.tick()
             self.check(self.world.advance(1000))
 
-    @rule()
-    def ticks(self) -> None:
-        """One round of the loop, by whatever it knows."""
-        self.world.tick()
+    @rule(limits_w=st.lists(LIMITS_W, min_size=1, max_size=4), ms=st.sampled_from([0, 50, 700, 1500]))
+    def the_loop_runs_blind(self, limits_w: list[float], ms: int) -> None:
+        """Limits change, rounds pass, and nothing arrives."""
+        for limit_w in limits_w:
+            self.world.push("grid", limit_w)
+            self.world.tick()
+            self.check(self.world.advance(ms))
 
     # -- links -------------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.world.orders)
-    @rule(data=st.data(), lost=st.booleans())
-    def an_order_arrives_or_is_lost(self, data: st.DataObject, lost: bool) -> None:
-        """Any order in flight, not the oldest first."""
-        index = data.draw(st.integers(0, len(self.world.orders) - 1))
-        if lost:
-            self.world.orders.pop(index)
-        else:
-            self.world.deliver_order(index)
+    @rule(data=st.data())
+    def some_orders_arrive(self, data: st.DataObject) -> None:
+        """In any order; others are lost, or stay in flight."""
+        for fate in data.draw(st.lists(FATES, max_size=len(self.world.orders))):
+            index = data.draw(st.integers(0, len(self.world.orders) - 1))
+            if fate == "lost":
+                self.world.orders.pop(index)
+            elif fate == "arrives":
+                self.world.deliver_order(index)
 
-    @rule(gid=st.sampled_from(GROUPS))
-    def a_guard_speaks(self, gid: str) -> None:
-        """A report goes on its way."""
-        self.world.speak(gid)
+    @rule(gids=st.sets(st.sampled_from(GROUPS), min_size=1))
+    def guards_speak(self, gids: set[str]) -> None:
+        """Their reports go on their way."""
+        for gid in sorted(gids):
+            self.world.speak(gid)
 
     @precondition(lambda self: self.world.reports)
-    @rule(data=st.data(), lost=st.booleans())
-    def a_report_arrives_or_is_lost(self, data: st.DataObject, lost: bool) -> None:
-        """Any report in flight, however old."""
-        index = data.draw(st.integers(0, len(self.world.reports) - 1))
-        if lost:
-            self.world.reports.pop(index)
-        else:
-            self.world.deliver_report(index)
+    @rule(data=st.data())
+    def some_reports_arrive(self, data: st.DataObject) -> None:
+        """However old; others are lost, or stay in flight."""
+        for fate in data.draw(st.lists(FATES, max_size=len(self.world.reports))):
+            index = data.draw(st.integers(0, len(self.world.reports) - 1))
+            if fate == "lost":
+                self.world.reports.pop(index)
+            elif fate == "arrives":
+                self.world.deliver_report(index)
 
-    @rule(gid=st.sampled_from(GROUPS), deaf=st.booleans(), mute=st.booleans())
-    def a_link_changes(self, gid: str, deaf: bool, mute: bool) -> None:
-        """Orders, reports or both get through to and from a guard, or do not."""
+    @rule(gid=st.sampled_from(GROUPS), deaf=st.booleans(), mute=st.booleans(), seconds=st.integers(0, 80))
+    def a_link_changes(self, gid: str, deaf: bool, mute: bool, seconds: int) -> None:
+        """Orders, reports or both get through to and from a guard, or do not, for a while or for good."""
         (self.world.deaf.add if deaf else self.world.deaf.discard)(gid)
         (self.world.mute.add if mute else self.world.mute.discard)(gid)
+        self.calm(seconds)
 
     # -- power -------------------------------------------------------------------------------------------------------
 
@@ -99,11 +107,6 @@ class LossySite(RuleBasedStateMachine):
         """Its last value ages."""
         if name in self.world.sources:
             self.world.sources[name].is_silent = silent
-
-    @rule()
-    def the_meter_is_read(self) -> None:
-        """It sees what is drawn."""
-        self.world.measure()
 
     @rule(gid=st.sampled_from(GROUPS), lag_ms=st.sampled_from([0, 700, 1999]))
     def a_guard_falls_faster_or_slower(self, gid: str, lag_ms: int) -> None:
@@ -133,12 +136,16 @@ class LossySite(RuleBasedStateMachine):
 
     @rule(knows=st.booleans())
     def the_store_is_lost(self, knows: bool) -> None:
-        """A leader begins from nothing; if the guards' epoch is not told it from the start, it learns of it."""
+        """A leader begins from nothing; if the guards' epoch is not told it from the start, it learns of it.
+
+        All guards are in reach just then: of one that is not, nobody would know what it may rest at.
+        """
         followed = max(g.memory.seen.epoch for g in self.world.guards.values())
         self.world.lose_store()
+        self.world.deaf.clear()
+        self.world.mute.clear()
         self.world.start(at_least=followed if knows else 0)
-        for gid in GROUPS:
-            self.world.hear(gid)
+        self.calm(3)
 
     @rule(up=st.booleans())
     def the_store_goes_or_comes(self, up: bool) -> None:
