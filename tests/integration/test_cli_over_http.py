@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -56,16 +57,21 @@ def url(site: StubSite) -> Iterator[str]:
         thread.join()
 
 
-def barq(*words: str, **environ: str) -> subprocess.Popen[str]:
-    """Start `barq` with these words; nothing of this machine's site is seen."""
+@contextmanager
+def barq(*words: str, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `barq` with these words, and leave none behind; nothing of this machine's site is seen."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("BARQ_")}
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "barq", *words],
         env={**mine, "HTTP_PROXY": "http://127.0.0.1:9", **environ},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def test_a_job_goes_from_the_shell_to_the_site(site: StubSite, url: str, tmp_path: Path) -> None:
