@@ -136,11 +136,11 @@ def _running(site: dict[str, Any], state: Path) -> Iterator[Client]:
 
 def _submit(client: Client, state: Path) -> list[str]:
     """The demo's jobs: two transformers, a classifier, what it then classifies, and one firm job."""
-    classifier = client.submit(_job("image_classifier", "classifier", gpus=4, flex=3, steps=1000, priority=5))
+    classifier = client.submit(_job("image_classifier", "classifier", gpus=4, flex=3, steps=600, priority=5))
     model = state / "jobs" / classifier["id"] / "output" / "model.pt"
     jobs = [
         classifier,
-        client.submit(_job("char_transformer", "transformer", gpus=4, flex=4, steps=1100, priority=10)),
+        client.submit(_job("char_transformer", "transformer", gpus=4, flex=4, steps=750, priority=10)),
         client.submit(_job("char_transformer", "transformer-2", gpus=2, flex=4, steps=800, seed=1)),
         client.submit(
             _job("image_classifier", "firm-classifier", gpus=1, flex=0, steps=1500, seed=2, priority=20)
