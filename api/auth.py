@@ -24,7 +24,10 @@ __all__ = ["OPEN_PATHS", "Authentication", "Unknown", "authenticate", "ensure_si
 SITE_TOKEN: Final = "site"  # noqa: S105 - a name
 """What the token that a site makes for itself is called."""
 _MAX_CHARACTERS: Final = 512
-_SEND: Final = "send `Authorization: Bearer TOKEN`; `barq up` prints where the token is"
+_SEND: Final = (
+    "send `Authorization: Bearer TOKEN`: `barq login` keeps the one that an operator made for you, "
+    "`barq up` prints where the site's own is"
+)
 _RENEW: Final = "ask an operator for a new one (`barq token create`), then `barq login`"
 
 TokenFinder = Callable[[str], TokenView | None]
