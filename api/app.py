@@ -23,7 +23,8 @@ from scheduler.store.desk import Desk
 
 DESCRIPTION = """\
 Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
-ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`.
+ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`; what a token may do depends
+on its role (viewer, researcher, operator, admin): each includes those before it.
 Each error is an `application/problem+json` with a stable `code`.
 """
 

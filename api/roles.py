@@ -1,7 +1,8 @@
 """Who may do what: one table from each route to the least role that it wants, asked before a body is read.
 
 A path that is not in the table is there for admins only: everybody else is told that there is no such thing. So a
-route that was forgotten here is shut, not open. Whose job it is, is asked by the routes (`api.context.OwnJob`).
+route that was forgotten here is shut, not open. What is mounted has a row such as `/static/{path:path}`. Whose job it
+is, is asked by the routes (`api.context.OwnJob`).
 """
 
 from __future__ import annotations

@@ -48,7 +48,10 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """One site. Use as an asynchronous context manager, or await `close`. For the tasks of one event loop."""
+    """One site: `async with AsyncClient.from_environment() as site: job = await site.submit("train.yaml")`.
+
+    Use it as an asynchronous context manager, or await `close`. For the tasks of one event loop.
+    """
 
     def __init__(
         self,

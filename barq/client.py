@@ -53,7 +53,10 @@ T = TypeVar("T")
 
 
 class Client:
-    """One site. Use as a context manager, or call `close`. Not for several threads at once."""
+    """One site: `with Client.from_environment() as site: job = site.submit("train.yaml")`.
+
+    Use it as a context manager, or call `close`. Not for several threads at once.
+    """
 
     def __init__(
         self,

@@ -12,7 +12,8 @@ import typer
 from barq.cli.facts import NOTHING, moment
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, Table, chosen_format, emit, say
-from barq.errors import InvalidInput
+from barq.errors import BarqError, InvalidInput
+from barq.location import find_site
 from barq.profiles import ENV_PROFILE, Profile, Profiles, load_profiles, save_profiles
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def login(
         f"kept in {path}",
     ]
     emit(form, value=_shown(name, made, current=name), ids=[name], blocks=lambda: lines)
+    _say_if_hidden(name, url)
 
 
 def logout(
@@ -110,6 +112,16 @@ def _warn_if_readable(url: str) -> None:
     address = parse_address(url)
     if address.scheme == "http" and not is_here(address.host):
         say(f"warning: {url} is not encrypted: who is on the way can read your token; use https")
+
+
+def _say_if_hidden(name: str, url: str) -> None:
+    """Tell a person who has just logged in that commands without `--profile` lead elsewhere."""
+    try:
+        found = find_site(os.environ).url
+    except BarqError:
+        found = "the place that BARQ_STATE names"
+    if found != url:
+        say(f"note: from here commands go to {found}; --profile {name} leads to this site")
 
 
 def _read_token(file: str | None) -> str:

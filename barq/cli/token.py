@@ -17,6 +17,7 @@ from barq.roles import Role
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from barq.client import Client
     from barq.views import TokenView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -48,13 +49,13 @@ def create(
     expires_in_s = positive_duration_s(expires, "--expires")
     with connect() as site:
         made = site.create_token(user, role=role.value, expires_in_s=expires_in_s, name=name)
-        url = site.url
+        address = _address(site)
     emit(form, value=made, ids=[made["token"]], blocks=lambda: [made["token"]])
     if form is Format.TABLE:
         say(
             f"token {made['name']} of {made['user']}: {made['role']}, {_ends(made)}; it cannot be shown again"
         )
-        say(f"its user types: barq login {url}")
+        say(f"its user types: barq login {address}")
 
 
 @app.command(name="list")
@@ -88,6 +89,13 @@ def revoke(
     emit(form, value=gone, ids=(one["name"] for one in gone), blocks=lambda: lines)
     if failed:
         raise typer.Exit(exit_code_of(failed[0]))
+
+
+def _address(site: Client) -> str:
+    """Return where others reach the site, as far as can be told from here."""
+    from barq.transport import is_here, parse_address
+
+    return "URL" if is_here(parse_address(site.url).host) else site.url
 
 
 def _table(found: Sequence[TokenView]) -> Table:

@@ -158,6 +158,20 @@ def test_a_token_that_makes_no_sense_is_not_made(operator: Type, words: tuple[st
     assert operator("token", "list", "-q").stdout == "site\n"
 
 
+def test_who_logs_in_where_a_site_runs_is_told_where_commands_go(operator: Type, url: str) -> None:
+    """The site here comes first, so a profile of another one has to be named."""
+    text = operator("token", "create", "--user", "olga", "--role", "operator", "-q").stdout
+    other = url.replace("127.0.0.1", "localhost")
+
+    result = operator("login", other, "--profile", "far", input=text)
+
+    assert (result.exit_code, result.stderr) == (
+        0,
+        f"note: from here commands go to {url}; --profile far leads to this site\n",
+    )
+    assert told(operator("jobs", "--mine", "--profile", "far", "--json")) == []
+
+
 def test_an_open_line_is_warned_of(ada: Type) -> None:
     """Plain HTTP to another machine shows the token to whoever is on the way."""
     result = ada("login", "http://site.test:8470", input="\n")

@@ -31,13 +31,14 @@ async def people(site: ApiSite) -> AsyncIterator[dict[str, httpx.AsyncClient]]:
 
 
 def routes_of(app: FastAPI) -> set[tuple[str, str]]:
-    """Each method and path that the application serves."""
-    return {
-        (method, str(route.path))
-        for route in iter_route_contexts(app.routes)
-        for method in (route.methods or ())
-        if method != "HEAD"
-    }
+    """Each method and path that the application serves; of what is mounted, all paths below it, for reading."""
+    served = set()
+    for route in iter_route_contexts(app.routes):
+        if route.methods is None:
+            served.add(("GET", f"{route.path}/{{path:path}}"))
+        else:
+            served |= {(method, str(route.path)) for method in route.methods if method != "HEAD"}
+    return served
 
 
 async def test_every_route_has_a_least_role(site: ApiSite) -> None:
