@@ -14,7 +14,8 @@ from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
 from api.openapi import describe, errors
-from api.routes import health, job_history, jobs, nodes, power, summary
+from api.roles import Authorization
+from api.routes import health, job_history, jobs, nodes, people, power, summary
 from api.settings import Settings
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
@@ -22,7 +23,8 @@ from scheduler.store.desk import Desk
 
 DESCRIPTION = """\
 Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
-ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`.
+ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`; what a token may do depends
+on its role (viewer, researcher, operator, admin): each includes those before it.
 Each error is an `application/problem+json` with a stable `code`.
 """
 
@@ -55,15 +57,16 @@ def create_app(state: Path | Settings) -> FastAPI:
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Authentication, find=desk.find_token)  # added last = asked first
+    app.add_middleware(Authorization)
+    app.add_middleware(Authentication, find=desk.look_up_token)  # added last = asked first
     problems.install(app)
     describe(app)
     return app
 
 
 def _add_routes(app: FastAPI) -> None:
-    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 422, 503))
-    for part in (jobs, job_history, nodes, power, summary):
+    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 403, 413, 422, 503))
+    for part in (jobs, job_history, nodes, people, power, summary):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,22 +13,53 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import store_unavailable, unauthorized
+from api.roles import OPEN_PATHS, Caller
+from barq.roles import Role
 from scheduler.errors import StoreError
 from scheduler.store.desk import Desk
 from scheduler.store.views import TokenView
 
-OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
-"""Served to everybody, for they say nothing of the site's work."""
+__all__ = ["OPEN_PATHS", "Authentication", "Unknown", "authenticate", "ensure_site_token"]
+
 SITE_TOKEN: Final = "site"  # noqa: S105 - a name
 """What the token that a site makes for itself is called."""
 _MAX_CHARACTERS: Final = 512
+_SEND: Final = (
+    "send `Authorization: Bearer TOKEN`: `barq login` keeps the one that an operator made for you, "
+    "`barq up` prints where the site's own is"
+)
+_RENEW: Final = "ask an operator for a new one (`barq token create`), then `barq login`"
 
 TokenFinder = Callable[[str], TokenView | None]
-"""Whose token a text is, None if the site does not know it. May block."""
+"""Whose token a text is or was, None if the site never knew it. May block."""
+
+
+class Unknown(Exception):
+    """A token that opens nothing. The message says why, `remedy` what to do."""
+
+    def __init__(self, why: str, remedy: str = _SEND) -> None:
+        super().__init__(why)
+        self.remedy = remedy
+
+
+def authenticate(find: TokenFinder, text: str | None) -> TokenView:
+    """The token that `text` is, if it opens the door now. May block. Raises `Unknown`, `StoreError`."""
+    if not text:
+        raise Unknown("the request carries no bearer token")
+    token = find(text)
+    if token is None or token.role not in list(Role):
+        raise Unknown("this site does not know the token")
+    if token.revoked_at is not None:
+        raise Unknown(
+            f"the token {token.name} of {token.user} was revoked at {_shown(token.revoked_at)}", _RENEW
+        )
+    if token.expires_at is not None and token.expires_at <= datetime.now(UTC):
+        raise Unknown(f"the token {token.name} of {token.user} expired at {_shown(token.expires_at)}", _RENEW)
+    return token
 
 
 class Authentication:
-    """Lets requests with a known token through, and puts its name into `scope["state"]["person"]`."""
+    """Lets requests with a good token through, and puts who it is into `scope["state"]`: person, role, token."""
 
     def __init__(self, app: ASGIApp, *, find: TokenFinder) -> None:
         self._app = app
@@ -38,18 +70,23 @@ class Authentication:
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, send)
             return
-        text = bearer_token(Headers(scope=scope))
         try:
-            token = await run_sync(self._find, text) if text else None
+            token = await run_sync(authenticate, self._find, bearer_token(Headers(scope=scope)))
         except StoreError as error:
             await store_unavailable(error)(scope, receive, send)
             return
-        if token is None:
-            detail = "this site does not know the token" if text else "the request carries no bearer token"
-            await unauthorized(detail)(scope, receive, send)
+        except Unknown as error:
+            await unauthorized(str(error), error.remedy)(scope, receive, send)
             return
-        scope.setdefault("state", {})["person"] = token.name
+        introduce(scope, token)
         await self._app(scope, receive, send)
+
+
+def introduce(scope: Scope, token: TokenView) -> None:
+    """Have all that serve the request know who asks."""
+    caller = Caller(person=token.user, role=Role(token.role))
+    known = {"person": caller.person, "role": caller.role, "caller": caller, "token": token}
+    scope.setdefault("state", {}).update(known)
 
 
 def bearer_token(headers: Headers) -> str | None:
@@ -84,3 +121,7 @@ def _private(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
+
+
+def _shown(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="seconds")

@@ -8,10 +8,13 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from api.roles import Caller, forbidden
 from api.settings import Settings
 from api.wake import Waker
+from barq.roles import Role
 from scheduler.store.desk import Desk
 from scheduler.store.refusals import JobNotFound
+from scheduler.store.views import TokenView
 
 _MAX_ID: Final = 200
 
@@ -26,17 +29,32 @@ class Context:
     stopping: threading.Event = field(default_factory=threading.Event)
 
 
-def _context(request: Request) -> Context:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who sent a request, and by which token."""
+
+    caller: Caller
+    token: TokenView
+
+
+# What follows waits for nobody: as coroutines they cost no change of thread for each request.
+
+
+async def _context(request: Request) -> Context:
     context: Context = request.app.state.context
     return context
 
 
-def _person(request: Request) -> str:
+async def _person(request: Request) -> str:
     person: str = request.state.person
     return person
 
 
-def _job_id(job_id: str) -> str:
+async def _asking(request: Request) -> Asked:
+    return Asked(caller=request.state.caller, token=request.state.token)
+
+
+async def _job_id(job_id: str) -> str:
     """An id that a database can look for. Raises `JobNotFound` for what cannot be one."""
     if not job_id.isprintable() or len(job_id) > _MAX_ID:
         raise JobNotFound(job_id[:_MAX_ID])
@@ -45,6 +63,22 @@ def _job_id(job_id: str) -> str:
 
 Here = Annotated[Context, Depends(_context)]
 Person = Annotated[str, Depends(_person)]
-"""The name of the token that the request came with."""
+"""The user whose token the request came with."""
+Asking = Annotated[Asked, Depends(_asking)]
+"""The same with their role and their token."""
 JobId = Annotated[str, Depends(_job_id)]
 """The job that the path names."""
+
+
+def _own_job(job_id: JobId, here: Here, asking: Asking) -> str:
+    """Raises `JobNotFound`, and 403 for a job that is somebody else's business."""
+    caller = asking.caller
+    if not caller.role.includes(Role.OPERATOR):
+        owner = here.desk.get(job_id).owner
+        if not caller.may_touch(owner):
+            raise forbidden(caller, f"{job_id}, a job of {owner},", "its owner or the role operator")
+    return job_id
+
+
+OwnJob = Annotated[str, Depends(_own_job)]
+"""The job that the path names, if it is the caller's business."""

@@ -29,12 +29,19 @@ _SHOWN_CHARACTERS: Final = 200
 _CODES: Final = {
     400: "bad_request",
     401: "unauthorized",
+    403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
     413: "body_too_large",
     422: "invalid_field",
 }
-_STORE_STATUSES: Final = {"job_not_found": 404, "limit_not_found": 404, "refused_final": 409}
+_STORE_STATUSES: Final = {
+    "job_not_found": 404,
+    "limit_not_found": 404,
+    "refused_final": 409,
+    "token_name_taken": 409,
+    "token_not_found": 404,
+}
 log = logging.getLogger(__name__)
 
 
@@ -128,9 +135,8 @@ def answer(what: Problem, headers: Mapping[str, str] | None = None) -> Response:
     )
 
 
-def unauthorized(detail: str) -> Response:
-    """The answer to a request without a token that the site knows."""
-    remedy = "send `Authorization: Bearer TOKEN`; `barq up` prints where the token is"
+def unauthorized(detail: str, remedy: str) -> Response:
+    """The answer to a request without a token that opens the door."""
     headers = {"WWW-Authenticate": 'Bearer realm="barq"'}
     return answer(problem(401, "unauthorized", detail, remedy=remedy), headers)
 

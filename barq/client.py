@@ -1,30 +1,36 @@
 """A site from Python: submit jobs, watch them, ask why they wait, and limit the power.
 
+    from barq import Client
+
     with Client.from_environment() as site:
         job = site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
         [job] = site.wait([job["id"]])
 
 Methods are named after the verbs of the command line and return the site's JSON (`barq.views`). They raise
-Unreachable, Unauthorized, NotFound, Refused, InvalidInput, ServerError (`barq.errors`).
+Unreachable, Unauthorized, NotFound, Refused, InvalidInput, ServerError (`barq.errors`). `barq.AsyncClient` has the
+same ones to await. What they send is in `barq.calls`, what takes several requests in `barq.talks`.
 """
 
 from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Final, Self, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from barq.errors import InvalidInput, NotFound, Unreachable
+from barq import calls, talks
+from barq.calls import PAGE_SIZE, Call
+from barq.errors import BarqError
 from barq.location import find_site
+from barq.talks import FINAL_STATES, Item, Pause, Turns
 from barq.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import httpx
 
-    from barq.request import JobRequest
+    from barq.calls import Job, Jobs
+    from barq.talks import Talk
     from barq.views import (
         AttemptView,
         CheckpointView,
@@ -32,21 +38,25 @@ if TYPE_CHECKING:
         JobPage,
         JobView,
         LimitView,
+        MadeTokenView,
+        MeView,
         NodeView,
         PowerView,
         SummaryView,
+        TokenView,
         WhyView,
     )
 
-FINAL_STATES: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
-PAGE_SIZE: Final = 500
+__all__ = ["FINAL_STATES", "PAGE_SIZE", "Client"]
 
-_POLL_DELAYS_S: Final = (0.2, 0.2, 0.5, 1.0, 2.0)
-_LOST_POLLS: Final = 20  # each has tried for three seconds by itself
+T = TypeVar("T")
 
 
 class Client:
-    """One site. Use as a context manager, or call `close`. Not for several threads at once."""
+    """One site: `with Client.from_environment() as site: job = site.submit("train.yaml")`.
+
+    Use it as a context manager, or call `close`. Not for several threads at once.
+    """
 
     def __init__(
         self,
@@ -61,9 +71,14 @@ class Client:
         self._sleep = sleep
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None, *, timeout_s: float = 30.0) -> Client:
-        """Return a client of the site that BARQ_URL names, else of the one here. Raises Unreachable."""
-        location = find_site(os.environ if environ is None else environ)
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, profile: str | None = None, timeout_s: float = 30.0
+    ) -> Client:
+        """Return a client of the site of `profile`, else of the one that the environment leads to.
+
+        `barq.location` says which that is. Raises Unreachable, and InvalidInput for an unknown profile.
+        """
+        location = find_site(os.environ if environ is None else environ, profile)
         return cls(location.url, location.token, timeout_s)
 
     @property
@@ -81,14 +96,13 @@ class Client:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def submit(self, job: JobRequest | Mapping[str, Any]) -> JobView:
-        """Queue one job. A mapping has the fields of a job file."""
-        return cast("JobView", self._post("/api/v1/jobs", _body(job)))
+    def submit(self, job: Job) -> JobView:
+        """Queue one job: a mapping with the fields of a job file, a JobRequest, or the path of a job file."""
+        return self._do(calls.submit(job))
 
-    def submit_many(self, jobs: Iterable[JobRequest | Mapping[str, Any]]) -> list[JobView]:
-        """Queue several jobs, all or none, in this order."""
-        answer = self._post("/api/v1/jobs:batch", {"jobs": [_body(job) for job in jobs]})
-        return cast("list[JobView]", answer["jobs"])
+    def submit_many(self, jobs: Jobs) -> list[JobView]:
+        """Queue several jobs, or all those of a job file: all or none, in this order."""
+        return self._do(calls.submit_many(jobs))
 
     def jobs(
         self,
@@ -96,12 +110,14 @@ class Client:
         state: str | None = None,
         name: str | None = None,
         project: str | None = None,
+        owner: str | None = None,
         limit: int = PAGE_SIZE,
         after: str | None = None,
     ) -> JobPage:
         """Return a page; `state` may be waiting|active|finished, `after` is the `next` of the page before."""
-        params = {"state": state, "name": name, "project": project, "limit": limit, "after": after}
-        return cast("JobPage", self._get("/api/v1/jobs", params))
+        return self._do(
+            calls.jobs(state=state, name=name, project=project, owner=owner, limit=limit, after=after)
+        )
 
     def every_job(
         self,
@@ -109,165 +125,139 @@ class Client:
         state: str | None = None,
         name: str | None = None,
         project: str | None = None,
+        owner: str | None = None,
         page_size: int = PAGE_SIZE,
     ) -> Iterator[JobView]:
         """Go through all jobs that match, newest first, page by page."""
-        after = None
-        while True:
-            page = self.jobs(state=state, name=name, project=project, limit=page_size, after=after)
-            yield from page["jobs"]
-            after = page["next"]
-            if after is None:
-                return
+        return self._items(
+            talks.every_job(state=state, name=name, project=project, owner=owner, page_size=page_size)
+        )
 
     def find(self, text: str) -> JobView:
         """Return the job with the id `text`, else the only one whose number it is or whose id begins with it.
 
         Raises NotFound if there is none, InvalidInput if there are several.
         """
-        try:
-            return self.job(text)
-        except NotFound:
-            if not text:
-                raise
-            candidates = list(self.every_job())
-            numbered = [job for job in candidates if job["id"].rpartition("-")[2] == text]
-            found = numbered or [job for job in candidates if job["id"].startswith(text)]
-            if not found:
-                raise
-        if len(found) > 1:
-            raise _ambiguous(text, [job["id"] for job in found])
-        return found[0]
+        return self._result(talks.find(text))
 
     def job(self, job_id: str) -> JobView:
         """Return one job."""
-        return cast("JobView", self._get(_job_path(job_id)))
+        return self._do(calls.job(job_id))
+
+    def show(self, job_id: str) -> JobView:
+        """Return one job, as `job` does: the command line calls it so."""
+        return self._do(calls.job(job_id))
 
     def why(self, job_id: str) -> WhyView:
         """Return why a job is where it is, and what would change it."""
-        return cast("WhyView", self._get(_job_path(job_id, "why")))
+        return self._do(calls.why(job_id))
 
     def events(self, job_id: str) -> list[EventView]:
         """Return what happened to a job, oldest first."""
-        return cast("list[EventView]", self._get(_job_path(job_id, "events"))["events"])
+        return self._do(calls.events(job_id))
 
     def attempts(self, job_id: str) -> list[AttemptView]:
         """Return the placements of a job, oldest first."""
-        return cast("list[AttemptView]", self._get(_job_path(job_id, "attempts"))["attempts"])
+        return self._do(calls.attempts(job_id))
 
     def checkpoints(self, job_id: str) -> list[CheckpointView]:
         """Return the checkpoints of a job, verified and quarantined."""
-        return cast("list[CheckpointView]", self._get(_job_path(job_id, "checkpoints"))["checkpoints"])
+        return self._do(calls.checkpoints(job_id))
 
     def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
-        params = {"follow": "true" if follow else None, "tail": tail}
-        with self._transport.stream(_job_path(job_id, "logs"), params=params) as pieces:
+        with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
             yield from pieces
 
     def cancel(self, job_id: str) -> JobView:
         """End a job for good. Raises Refused if it has ended otherwise."""
-        return self._control(job_id, "cancel")
+        return self._do(calls.control(job_id, "cancel"))
 
     def hold(self, job_id: str) -> JobView:
         """Stop a job until it is released. Raises Refused if it has ended."""
-        return self._control(job_id, "hold")
+        return self._do(calls.control(job_id, "hold"))
 
     def release(self, job_id: str) -> JobView:
         """Let a held job run again. Raises Refused if it has ended."""
-        return self._control(job_id, "release")
+        return self._do(calls.control(job_id, "release"))
 
     def watch(self, job_ids: Sequence[str], *, timeout_s: float | None = None) -> Iterator[JobView]:
         """Give each job now and whenever its state has changed, until all ended or `timeout_s` passed.
 
         Rides out a minute without an answer, so that a site may be restarted meanwhile.
         """
-        give_up_at = None if timeout_s is None else time.monotonic() + timeout_s
-        states: dict[str, str] = {}
-        unfinished = list(dict.fromkeys(job_ids))
-        for delay_s in _poll_delays():
-            for job_id in unfinished:
-                job = self._job_patiently(job_id)
-                if states.get(job_id) != job["state"]:
-                    states[job_id] = job["state"]
-                    yield job
-            unfinished = [job_id for job_id in unfinished if states[job_id] not in FINAL_STATES]
-            if not unfinished or (give_up_at is not None and time.monotonic() >= give_up_at):
-                return
-            self._sleep(delay_s)
+        return self._items(talks.watch(job_ids, timeout_s=timeout_s))
 
     def wait(self, job_ids: Sequence[str], timeout_s: float | None = None) -> list[JobView]:
         """Return the jobs in this order once all have ended; as they are if `timeout_s` passes before."""
-        latest = {job["id"]: job for job in self.watch(job_ids, timeout_s=timeout_s)}
-        jobs = (latest[job_id] for job_id in job_ids)
-        return [job if job["state"] in FINAL_STATES else self.job(job["id"]) for job in jobs]
+        return self._result(talks.wait(job_ids, timeout_s=timeout_s))
 
     def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
-        return cast("list[NodeView]", self._get("/api/v1/nodes")["nodes"])
+        return self._do(calls.nodes())
 
     def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""
-        return cast("PowerView", self._get("/api/v1/power"))
+        return self._do(calls.power())
 
     def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""
-        return cast("list[LimitView]", self._get("/api/v1/power/limits")["limits"])
+        return self._do(calls.limits())
 
     def limit(self, limit_w: float, *, reason: str, for_s: float | None = None) -> LimitView:
         """Limit the site to `limit_w`, until released or for `for_s` seconds."""
-        body: dict[str, Any] = {"limit_w": limit_w, "reason": reason}
-        if for_s is not None:
-            body["for_s"] = for_s
-        return cast("LimitView", self._post("/api/v1/power/limits", body))
+        return self._do(calls.limit(limit_w, reason=reason, for_s=for_s))
 
     def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
         """Release all manual limits; return them."""
-        answer = self._post("/api/v1/power/release", {} if reason is None else {"reason": reason})
-        return cast("list[LimitView]", answer["released"])
+        return self._do(calls.release_limits(reason=reason))
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
-        return cast("SummaryView", self._get("/api/v1/summary"))
+        return self._do(calls.summary())
 
-    def _control(self, job_id: str, verb: str) -> JobView:
-        return cast("JobView", self._post(_job_path(job_id, verb), None))
+    def me(self) -> MeView:
+        """Return whose token this is, what it may do, and when it ends."""
+        return self._do(calls.me())
 
-    def _job_patiently(self, job_id: str) -> JobView:
-        for _ in range(_LOST_POLLS):
-            try:
-                return self.job(job_id)
-            except Unreachable:
-                self._sleep(_POLL_DELAYS_S[0])
-        return self.job(job_id)
+    def tokens(self) -> list[TokenView]:
+        """Return the tokens, without their texts."""
+        return self._do(calls.tokens())
 
-    def _get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:  # noqa: ANN401 - JSON; callers cast
-        return self._transport.send("GET", path, params=params)
+    def create_token(
+        self, user: str, *, role: str, expires_in_s: float | None = None, name: str | None = None
+    ) -> MadeTokenView:
+        """Make a token; its text, under `token`, cannot be had again. Without `expires_in_s` it never ends."""
+        return self._do(calls.create_token(user, role=role, expires_in_s=expires_in_s, name=name))
 
-    def _post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON; callers cast
-        return self._transport.send("POST", path, body=body)
+    def revoke_token(self, name: str) -> TokenView:
+        """Take a token back: from now on it opens nothing."""
+        return self._do(calls.revoke_token(name))
 
+    def _do(self, call: Call[T]) -> T:
+        return call.result(self._transport.send(call))
 
-def _body(job: JobRequest | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that were given, as JSON."""
-    return dict(job) if isinstance(job, dict) else _dumped(cast("JobRequest", job))
+    def _items(self, talk: Talk[Any]) -> Iterator[Any]:
+        return self._lead(Turns(talk))
 
+    def _result(self, talk: Talk[T]) -> T:
+        turns = Turns(talk)
+        for _ in self._lead(turns):
+            pass
+        return cast("T", turns.result)
 
-def _dumped(request: JobRequest) -> dict[str, Any]:
-    return request.model_dump(mode="json", exclude_unset=True)
-
-
-def _job_path(job_id: str, verb: str = "") -> str:
-    return f"/api/v1/jobs/{quote(job_id, safe='')}" + (f"/{verb}" if verb else "")
-
-
-def _poll_delays() -> Iterator[float]:
-    yield from _POLL_DELAYS_S
-    while True:
-        yield _POLL_DELAYS_S[-1]
-
-
-def _ambiguous(text: str, ids: Sequence[str]) -> InvalidInput:
-    shown = ", ".join(ids[:5]) + (", …" if len(ids) > 5 else "")  # noqa: PLR2004 - enough to see what is meant
-    message = f"id: {text!r} could be {shown}"
-    return InvalidInput(message, code="ambiguous_id", field="id", value=text, remedy="write more of it")
+    def _lead(self, turns: Turns) -> Iterator[Any]:
+        """Do what a talk wants, turn by turn, and pass on what it has to give."""
+        while (step := turns.step) is not None:
+            answer = None
+            if isinstance(step, Pause):
+                self._sleep(step.seconds)
+            elif isinstance(step, Item):
+                yield step.value
+            else:
+                try:
+                    answer = self._do(step)
+                except BarqError as error:
+                    turns.fail(error)
+                    continue
+            turns.answer(answer)

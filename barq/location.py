@@ -1,7 +1,13 @@
-"""Where the site is and which token it wants: from the environment, else from the site on this machine.
+"""Where the site is and which token it wants, by the first of these that is there.
 
-`BARQ_URL` and `BARQ_TOKEN` win. Without them, the state directory (`BARQ_STATE`, else `~/.barq`) of a
-local site tells its address in `run/api.json` or `run/site.json`, and the token lies beside it in `token`.
+1. the profile that the command names (`barq --profile NAME ...`), from an earlier `barq login`;
+2. `BARQ_URL`, with `BARQ_TOKEN`;
+3. the site whose state is in `BARQ_STATE`: its address lies in `run/api.json` or `run/site.json`, its token in `token`;
+4. the profile that `BARQ_PROFILE` names;
+5. the site on this machine whose state is in `~/.barq`, unless `BARQ_STATE` names another place;
+6. the current profile, likewise.
+
+So who names a site gets that site or an error, never another one.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from barq.errors import Unauthorized, Unreachable
+from barq.profiles import ENV_PROFILE, Profile, load_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +29,10 @@ ENV_STATE: Final = "BARQ_STATE"
 
 _ADDRESS_FILES: Final = ("run/api.json", "run/site.json")
 _ADDRESS_KEYS: Final = ("api_url", "url")
-_START_REMEDY: Final = "start a site here with `barq up`, or name another by BARQ_URL and BARQ_TOKEN"
+_START_REMEDY: Final = (
+    "start a site here with `barq up`, log in to another with `barq login URL`, "
+    "or name one by BARQ_URL and BARQ_TOKEN"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,21 +48,38 @@ def state_dir(environ: Mapping[str, str]) -> Path:
     return Path(environ.get(ENV_STATE) or "~/.barq").expanduser()
 
 
-def find_site(environ: Mapping[str, str]) -> Location:
-    """Return where the site is; the token of a local site is never shown to another address.
+def find_site(environ: Mapping[str, str], profile: str | None = None) -> Location:
+    """Return where the site is; the token of one site is never shown to another address.
 
-    Raises Unreachable if nothing tells where it is, Unauthorized if its token cannot be read.
+    Raises Unreachable if nothing tells where it is, Unauthorized if its token cannot be read, InvalidInput
+    for a profile that there is not.
     """
-    wanted_url, token = environ.get(ENV_URL) or None, environ.get(ENV_TOKEN) or None
-    if wanted_url and token:
-        return Location(url=wanted_url, token=token)
+    if profile:
+        return _of_profile(load_profiles(environ).get(profile))
     directory = state_dir(environ)
-    local_url = _local_url(directory)
-    url = wanted_url or local_url
-    if url is None:
-        message = f"no site runs here: {directory / _ADDRESS_FILES[-1]} does not exist"
-        raise Unreachable(message, code="no_site", remedy=_START_REMEDY)
-    if token is None and url.rstrip("/") == (local_url or "").rstrip("/"):
+    if environ.get(ENV_URL):
+        return _of_url(environ[ENV_URL], environ, directory)
+    chosen = environ.get(ENV_PROFILE)
+    local_url = None if chosen and not environ.get(ENV_STATE) else _local_url(directory)
+    if local_url is not None:
+        return Location(url=local_url, token=environ.get(ENV_TOKEN) or _local_token(directory))
+    if chosen:
+        return _of_profile(load_profiles(environ).get(chosen))
+    profiles = load_profiles(environ)
+    if profiles.current is not None and not environ.get(ENV_STATE):
+        return _of_profile(profiles.get(profiles.current))
+    message = f"no site runs here: {directory / _ADDRESS_FILES[-1]} does not exist"
+    raise Unreachable(message, code="no_site", remedy=_START_REMEDY)
+
+
+def _of_profile(profile: Profile) -> Location:
+    return Location(url=profile.url, token=profile.token)
+
+
+def _of_url(url: str, environ: Mapping[str, str], directory: Path) -> Location:
+    """The site at `url`; without a token in the environment, that of the site here if it is the one."""
+    token = environ.get(ENV_TOKEN) or None
+    if token is None and url.rstrip("/") == (_local_url(directory) or "").rstrip("/"):
         token = _local_token(directory)
     return Location(url=url, token=token)
 

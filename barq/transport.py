@@ -1,4 +1,4 @@
-"""One request and its answer: retries while a site restarts, and its refusals as typed errors.
+"""One request and its answer, for programs that wait and for those that await: retries while a site restarts.
 
 A refused connection means that nothing was sent, so any request is tried again for about three seconds,
 the time in which a site brings its API back. An answer lost half-way is asked for again only by a GET.
@@ -6,45 +6,28 @@ the time in which a site brings its API back. An answer lost half-way is asked f
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import httpx
 
-from barq.errors import BarqError, InvalidInput, NotFound, Refused, ServerError, Unauthorized, Unreachable
+from barq.answers import is_asked_again, json_of, raise_for_refusal, unreachable
+from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from barq.calls import Call
 
 RETRY_DELAYS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 
-_NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
-_ANSWER_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
-_PROBLEM: Final = "application/problem+json"
-_REFUSED_CODES: Final = frozenset({"never_fits", "refused_final"})
-_ERRORS: Final[Mapping[int, type[BarqError]]] = {
-    400: InvalidInput,
-    401: Unauthorized,
-    403: Refused,
-    404: NotFound,
-    409: Refused,
-    413: InvalidInput,
-    422: InvalidInput,
-    429: Refused,
-}
-_REMEDIES: Final[Mapping[type[BarqError], str]] = {
-    Unauthorized: "set BARQ_TOKEN to a token of this site",
-    ServerError: "try again; if it stays so, look into the site's logs",
-}
-_NO_SITE_REMEDY: Final = "check BARQ_URL, or start a site here with `barq up`"
-_LOST_REMEDY: Final = "look at `barq jobs` or `barq power` for what was done before you try again"
-
 
 class Transport:
-    """Sends requests to one site. Raises InvalidInput (url) if the address is none."""
+    """Sends requests to one site, and waits. Raises InvalidInput (url) if the address is none."""
 
     def __init__(
         self,
@@ -57,66 +40,102 @@ class Transport:
     ) -> None:
         self.url = url
         self._sleep = sleep
-        address = _parse_address(url)
-        self._http = httpx.Client(
-            base_url=address,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=timeout_s,
-            transport=transport,
-            trust_env=not _is_here(address.host),  # a proxy cannot reach a site on this machine
-        )
+        self._http = httpx.Client(**_options(url, token, timeout_s), transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def send(
-        self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: object = None
-    ) -> Any:  # noqa: ANN401
+    def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
-        request = self._http.build_request(method, path, params=_present(params), json=body)
-        response = self._open(request, stream=False)
-        _raise_for_refusal(response)
-        return _json(response)
+        return json_of(self._open(_request(self._http, call), stream=False))
 
     @contextmanager
-    def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[str]]:
+    def stream(self, call: Call[Any]) -> Iterator[Iterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
-        request = self._http.build_request("GET", path, params=_present(params))
-        request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
+        request = _endless(_request(self._http, call))
         response = self._open(request, stream=True)
         try:
             if not response.is_success:
                 response.read()
-            _raise_for_refusal(response)
+            raise_for_refusal(response)
             yield response.iter_text()
         except httpx.TransportError as error:
-            raise self._unreachable(request, error) from error
+            raise unreachable(self.url, request, error) from error
         finally:
             response.close()
 
     def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
-        retried = _NOTHING_SENT + (_ANSWER_LOST if request.method == "GET" else ())
         for delay_s in (*RETRY_DELAYS_S, None):
             try:
                 return self._http.send(request, stream=stream)
             except httpx.TransportError as error:
-                if delay_s is None or not isinstance(error, retried):
-                    raise self._unreachable(request, error) from error
+                if delay_s is None or not is_asked_again(request, error):
+                    raise unreachable(self.url, request, error) from error
                 self._sleep(delay_s)
         raise AssertionError  # the last turn returned or raised
 
-    def _unreachable(self, request: httpx.Request, error: httpx.TransportError) -> Unreachable:
-        if isinstance(error, _NOTHING_SENT):
-            return Unreachable(f"no site answers at {self.url}", code="no_answer", remedy=_NO_SITE_REMEDY)
-        what = (
-            "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off its answer"
-        )
-        remedy = "try again" if request.method == "GET" else _LOST_REMEDY
-        return Unreachable(f"the site at {self.url} {what}", code="answer_lost", remedy=remedy)
+
+class AsyncTransport:
+    """As `Transport`, and awaits."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        timeout_s: float,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.url = url
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(**_options(url, token, timeout_s), transport=transport)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
+        """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
+        return json_of(await self._open(_request(self._http, call), stream=False))
+
+    @asynccontextmanager
+    async def stream(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
+        """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
+        request = _endless(_request(self._http, call))
+        response = await self._open(request, stream=True)
+        try:
+            if not response.is_success:
+                await response.aread()
+            raise_for_refusal(response)
+            yield response.aiter_text()
+        except httpx.TransportError as error:
+            raise unreachable(self.url, request, error) from error
+        finally:
+            await response.aclose()
+
+    async def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        for delay_s in (*RETRY_DELAYS_S, None):
+            try:
+                return await self._http.send(request, stream=stream)
+            except httpx.TransportError as error:
+                if delay_s is None or not is_asked_again(request, error):
+                    raise unreachable(self.url, request, error) from error
+                await self._sleep(delay_s)
+        raise AssertionError  # the last turn returned or raised
 
 
-def _parse_address(url: str) -> httpx.URL:
+def is_here(host: str) -> bool:
+    """Tell whether `host` is this very machine, so that nothing sent to it travels."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def parse_address(url: str) -> httpx.URL:
+    """Return the address of a site. Raises InvalidInput (url) if it is none."""
     try:
         parts = urlsplit(url)
         if parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port):
@@ -126,51 +145,29 @@ def _parse_address(url: str) -> httpx.URL:
     raise _no_address(url)
 
 
+def _options(url: str, token: str | None, timeout_s: float) -> dict[str, Any]:
+    """What both of httpx's clients are made with. They verify certificates and follow no redirection."""
+    address = parse_address(url)
+    return {
+        "base_url": address,
+        "headers": {"Authorization": f"Bearer {token}"} if token else {},
+        "timeout": timeout_s,
+        "trust_env": not is_here(address.host),  # a proxy cannot reach a site on this machine
+        "verify": httpx.create_ssl_context() if address.scheme == "https" else True,  # minds SSL_CERT_FILE
+    }
+
+
+def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
+    params = {name: value for name, value in call.params.items() if value is not None}
+    return http.build_request(call.method, call.path, params=params, json=call.body)
+
+
+def _endless(request: httpx.Request) -> httpx.Request:
+    request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
+    return request
+
+
 def _no_address(url: str) -> InvalidInput:
     return InvalidInput(
         f"url: {url!r} is no address", field="url", value=url, remedy="write http://HOST:PORT"
     )
-
-
-def _is_here(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def _present(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {name: value for name, value in (params or {}).items() if value is not None}
-
-
-def _json(response: httpx.Response) -> Any:  # noqa: ANN401 - the caller knows the shape
-    try:
-        return response.json()
-    except ValueError as error:
-        raise _not_a_site(response) from error
-
-
-def _raise_for_refusal(response: httpx.Response) -> None:
-    if response.is_success:
-        return
-    if not response.headers.get("content-type", "").startswith(_PROBLEM):
-        raise _not_a_site(response)
-    problem = _json(response)
-    raise _error_of(response.status_code, problem if isinstance(problem, dict) else {})
-
-
-def _error_of(status: int, problem: Mapping[str, Any]) -> BarqError:
-    code = str(problem.get("code") or "") or None
-    kind = Refused if code in _REFUSED_CODES else _ERRORS.get(status, ServerError)
-    return kind(
-        str(problem.get("detail") or problem.get("title") or f"the site answered {status}"),
-        code=code,
-        field=problem.get("field"),
-        value=problem.get("value"),
-        remedy=problem.get("remedy") or _REMEDIES.get(kind),
-    )
-
-
-def _not_a_site(response: httpx.Response) -> ServerError:
-    message = f"{response.request.url} answered {response.status_code} in no form that a site uses"
-    return ServerError(message, code="not_a_site", remedy="check that BARQ_URL is the address of a Barq site")

@@ -35,6 +35,7 @@ class JobView(TypedDict):
     """One job. `gpus` is per node; `since_at` is when `state` was entered."""
 
     id: str
+    owner: NotRequired[str]  #: the user who submitted it
     name: str
     project: str
     queue: str
@@ -211,3 +212,29 @@ class SummaryView(TypedDict):
     checkpoints_verified: int
     checkpoints_quarantined: int
     energy: dict[str, float]
+
+
+class TokenView(TypedDict):
+    """A token, without its text; `expires_at` None = never."""
+
+    name: str
+    user: str
+    role: str
+    created_at: str
+    expires_at: str | None
+
+
+class MadeTokenView(TokenView):
+    """A new token with its text, which is shown this once."""
+
+    token: str
+
+
+class MeView(TypedDict):
+    """Whose token it is, by its name, and what it may do on which site; `expires_at` None = never."""
+
+    site: str
+    user: str
+    role: str
+    token: str
+    expires_at: str | None

@@ -21,6 +21,7 @@ from scheduler.documents import nodes_document, power_document, sample
 from scheduler.records import TickRecord
 from scheduler.store.database import open_database
 from scheduler.store.recorder import SqlStore
+from scheduler.store.tokens import NewToken
 from tests.builders import SiteBuilder, site
 
 PROBLEM = "application/problem+json"
@@ -79,6 +80,11 @@ class ApiSite:
         """A client of the application, without a socket between; errors come as answers."""
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         return httpx.AsyncClient(transport=transport, base_url="http://site.test", headers=headers)
+
+    def client_of(self, user: str, role: str) -> httpx.AsyncClient:
+        """A client with a new token of that user and role."""
+        _, text = self.context.desk.make_token(NewToken(user=user, role=role))
+        return self.client_with({"Authorization": f"Bearer {text}"})
 
     async def __aenter__(self) -> Self:
         self._lifespan = self.app.router.lifespan_context(self.app)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.context import Context, Here, JobId
+from api.context import Context, Here, JobId, OwnJob
 from api.logs import LogReader, follow
 from api.openapi import TEXT, errors
 from api.problems import Refused
@@ -57,7 +57,7 @@ def checkpoints(job_id: JobId, here: Here) -> Checkpoints:
 
 @router.get("/logs", response_class=StreamingResponse, responses={**errors(404), 200: TEXT})
 async def logs(
-    job_id: JobId, query: Annotated[LogQuery, Query()], request: Request, here: Here
+    job_id: OwnJob, query: Annotated[LogQuery, Query()], request: Request, here: Here
 ) -> StreamingResponse:
     """Give a job's output, that of all its attempts: what there is, or `follow` it until the job has ended."""
     job = await run_sync(here.desk.get, job_id)

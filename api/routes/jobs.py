@@ -9,10 +9,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.admission import dependencies, job_spec
-from api.context import Context, Here, JobId
+from api.context import Asking, Context, Here, JobId, OwnJob
 from api.fitting import misfit
 from api.openapi import errors
 from api.problems import Refused
+from api.roles import Caller
 from api.routes.nodes import known_nodes
 from api.wire import from_store
 from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, SubmittedJobs
@@ -36,71 +37,74 @@ class _Batch:
 
 
 @router.post("/jobs", status_code=201)
-def submit_job(request: SubmittedJob, here: Here) -> JobView:
-    """Queue one job."""
-    return _submit(_Batch(requests=[request], many=False), here)[0]
+def submit_job(request: SubmittedJob, here: Here, asking: Asking) -> JobView:
+    """Queue one job. It belongs to the user of the token."""
+    return _submit(_Batch(requests=[request], many=False), here, asking.caller)[0]
 
 
 @router.post("/jobs:batch", status_code=201)
-def submit_jobs(body: SubmittedJobs, here: Here) -> JobList:
+def submit_jobs(body: SubmittedJobs, here: Here, asking: Asking) -> JobList:
     """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`."""
-    return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here))
+    return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here, asking.caller))
 
 
 @router.get("/jobs")
-def list_jobs(query: Annotated[JobFilter, Query()], here: Here) -> JobPage:
-    """List jobs, newest first, in pages."""
-    which = job_queries.JobFilter(state=query.state, name=query.name, project=query.project)
+def list_jobs(query: Annotated[JobFilter, Query()], here: Here, asking: Asking) -> JobPage:
+    """List jobs, newest first, in pages. What others run, and with which variables, is for operators."""
+    which = job_queries.JobFilter(
+        state=query.state, name=query.name, project=query.project, owner=query.owner
+    )
     page = here.desk.list(which, limit=query.limit, after=query.after)
-    return JobPage(jobs=[from_store.job(view) for view in page.jobs], next=page.next)
+    return JobPage(jobs=[from_store.job(view, asking.caller) for view in page.jobs], next=page.next)
 
 
 @router.get("/jobs/{job_id}", responses=errors(404))
-def show_job(job_id: JobId, here: Here) -> JobView:
-    """Show one job."""
-    return from_store.job(here.desk.get(job_id))
+def show_job(job_id: JobId, here: Here, asking: Asking) -> JobView:
+    """Show one job. What others run, and with which variables, is for operators."""
+    return from_store.job(here.desk.get(job_id), asking.caller)
 
 
 @router.post("/jobs/{job_id}/cancel", responses=errors(404, 409))
-def cancel_job(job_id: JobId, here: Here) -> JobView:
+def cancel_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
     """End a job for good. Again is no change; 409 if it has ended otherwise."""
-    return _wish(job_id, Desired.CANCEL, here)
+    return _wish(job_id, Desired.CANCEL, here, asking.caller)
 
 
 @router.post("/jobs/{job_id}/hold", responses=errors(404, 409))
-def hold_job(job_id: JobId, here: Here) -> JobView:
+def hold_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
     """Stop a job until it is released. Again is no change; 409 if it has ended."""
-    return _wish(job_id, Desired.HOLD, here)
+    return _wish(job_id, Desired.HOLD, here, asking.caller)
 
 
 @router.post("/jobs/{job_id}/release", responses=errors(404, 409))
-def release_job(job_id: JobId, here: Here) -> JobView:
+def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
     """Let a held job run again. Again is no change; 409 if it has ended."""
-    return _wish(job_id, Desired.RUN, here)
+    return _wish(job_id, Desired.RUN, here, asking.caller)
 
 
-def _wish(job_id: str, desired: Desired, here: Context) -> JobView:
-    view = here.desk.set_desired(job_id, desired)
+def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobView:
+    view = here.desk.set_desired(job_id, desired, by=caller.person)
     here.waker.wake()
-    return from_store.job(view)
+    return from_store.job(view, caller)
 
 
-def _submit(batch: _Batch, here: Context) -> list[JobView]:
+def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
     _check_fit(batch, here)
-    new = [_new_job(request, here) for request in batch.requests]
+    new = [_new_job(request, here, caller.person) for request in batch.requests]
     try:
         views = here.desk.submit(new)
     except InvalidField as error:
         raise _located(error, batch) from error
     here.waker.wake()
-    return [from_store.job(view) for view in views]
+    return [from_store.job(view, caller) for view in views]
 
 
-def _new_job(request: SubmittedJob, here: Context) -> NewJob:
+def _new_job(request: SubmittedJob, here: Context, owner: str) -> NewJob:
     """The job; with its id, given when it is stored, it gets its folders."""
     return NewJob(
         request=request.model_dump(mode="json", exclude_unset=True),
         build=lambda job_id: job_spec(request, job_id=job_id, state_dir=here.settings.state_dir),
+        owner=owner,
     )
 
 

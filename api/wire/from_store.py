@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
+from api.roles import Caller
 from api.wire import jobs as wire, site
 from scheduler.core.jobs import CommitRef, JobState, Placement
 from scheduler.core.reasons import Code, Reason
@@ -12,16 +13,20 @@ from scheduler.store import views
 
 HISTORY: Final = 5
 """Events that an answer to "why" tells."""
+_SCHEDULING: Final = "project queue priority kind resources nodes dependencies begin time_limit retry flex"
+_PUBLIC: Final = frozenset(("name", "checkpoint", "power", *_SCHEDULING.split()))
+"""Fields of a job file that tell nothing of what the job runs. One that is not here is for the owner and operators."""
 _NOT_LOOKED_AT: Final = Reason(
     code=Code.PENDING_EVALUATION.value, text="the scheduler has not looked at it yet", remedy=""
 )
 
 
-def job(view: views.JobView) -> wire.JobView:
-    """One job."""
+def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
+    """One job, as `caller` may see it; without one, as somebody whose business it is not."""
     spec, commit, reason = view.spec, view.last_commit, reason_of(view)
     return wire.JobView(
         id=view.id,
+        owner=view.owner,
         name=spec.name,
         project=spec.project,
         queue=spec.queue,
@@ -45,7 +50,7 @@ def job(view: views.JobView) -> wire.JobView:
         ended_at=view.ended_at,
         lost_steps=view.lost_steps,
         energy_wh=view.energy_wh,
-        spec=dict(view.request),
+        spec=_request(view, caller),
     )
 
 
@@ -120,6 +125,12 @@ def limit(view: views.LimitView) -> site.LimitView:
 def summary(view: views.Summary) -> site.SummaryView:
     """The site's counters."""
     return site.SummaryView.model_validate(view)
+
+
+def _request(view: views.JobView, caller: Caller | None) -> dict[str, Any]:
+    if caller is not None and caller.may_touch(view.owner):
+        return dict(view.request)
+    return {name: value for name, value in view.request.items() if name in _PUBLIC}
 
 
 def _reason(reason: Reason | None) -> wire.Reason | None:

@@ -23,6 +23,7 @@ REASON: Final[dict[str, Any]] = {
 }
 JOB: Final[dict[str, Any]] = {
     "id": "demo-12",
+    "owner": "ada",
     "name": "char-transformer",
     "project": "default",
     "queue": "default",
@@ -118,6 +119,7 @@ class JobFilter(Sent):
     )
     name: Text | None = Field(None, max_length=200, description="Exactly this name")
     project: Text | None = Field(None, max_length=200, description="Exactly this project")
+    owner: Text | None = Field(None, max_length=200, description="Submitted by exactly this user")
     limit: int = Field(100, ge=1, le=MAX_PAGE)
     after: str | None = Field(None, max_length=200, description="`next` of the page before")
 
@@ -175,6 +177,7 @@ class JobView(Shown):
     model_config = ConfigDict(json_schema_extra=example(**JOB))
 
     id: str
+    owner: str = Field(description="The user who submitted it")
     name: str
     project: str
     queue: str
@@ -198,7 +201,9 @@ class JobView(Shown):
     ended_at: datetime | None
     lost_steps: int
     energy_wh: float | None
-    spec: dict[str, Any] = Field(description="The job file as submitted")
+    spec: dict[str, Any] = Field(
+        description="The job file as submitted; of others' jobs only what says nothing of what they run"
+    )
 
 
 class JobPage(Shown):

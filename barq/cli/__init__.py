@@ -9,14 +9,16 @@ from typing import Annotated
 import typer
 
 from barq import __version__
+from barq.cli.connect import choose
 from barq.cli.exits import ExitCode
-from barq.cli.verbs import VERBS, VerbGroup
+from barq.cli.verbs import PROFILE, VERBS, VerbGroup
 
 __all__ = ["app", "main"]
 
 _HELP = """Run AI work where surplus electricity exists.
 
-Commands talk to the site that BARQ_URL and BARQ_TOKEN name, else to the one on this machine.
+Commands talk to the site that --profile NAME, BARQ_URL and BARQ_TOKEN, or BARQ_PROFILE name, else to the one
+on this machine, else to the one of the last `barq login`.
 Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 no server, 130 interrupted."""
 
 app = typer.Typer(
@@ -50,12 +52,17 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _barq(
+    ctx: typer.Context,
     *,
-    version: Annotated[
+    profile: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The site to talk to, by the profile of a login.")
+    ] = None,
+    version: Annotated[  # noqa: ARG001 - its callback has printed it
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of the program itself."""
+    choose(ctx.meta.get(PROFILE) or profile)
 
 
 def _not_loaded() -> None:

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from barq.client import Client
 
+_PROFILE: ContextVar[str | None] = ContextVar("profile", default=None)
+
+
+def choose(profile: str | None) -> None:
+    """Have `connect` lead to the site of this profile, None = to the one that the environment names."""
+    _PROFILE.set(profile)
+
 
 def connect() -> Client:
-    """Return a client of the site that the environment names. httpx is imported here, not for `--help`."""
+    """Return a client of the site that is meant. httpx is imported here, not for `--help`."""
     from barq.client import Client
 
-    return Client.from_environment()
+    profile = _PROFILE.get()
+    return Client.from_environment() if profile is None else Client.from_environment(profile=profile)

@@ -22,6 +22,8 @@ def jobs(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only jobs of this name.")] = None,
     project: Annotated[str | None, typer.Option(help="Only jobs of this project.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Only jobs that this user submitted.")] = None,
+    mine: Annotated[bool, typer.Option("--mine", help="Only jobs that you submitted.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     as_json: JsonOption = False,
@@ -33,7 +35,10 @@ def jobs(
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         page_size = PAGE_SIZE if every else min(limit + 1, PAGE_SIZE)
-        found = site.every_job(state=_normal_state(state), name=name, project=project, page_size=page_size)
+        owner = site.me()["user"] if mine else owner
+        found = site.every_job(
+            state=_normal_state(state), name=name, project=project, owner=owner, page_size=page_size
+        )
         listed = list(found if every else islice(found, limit + 1))
     shown = listed if every else listed[:limit]
     emit(form, value=shown, ids=(job["id"] for job in shown), blocks=lambda: [jobs_table(shown)])

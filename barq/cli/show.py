@@ -42,6 +42,7 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
     facts = {
         "id": job["id"],
         "name": job["name"],
+        "owner": job.get("owner"),
         "project": job["project"],
         "state": job["state"],
         "reason": reason and f"{reason['code']}: {reason['text']}",

@@ -19,6 +19,7 @@ class Verb:
     name: str
     target: str
     help: str  #: its line in `barq --help`
+    asks: bool = True  #: it asks a site, so `--profile NAME` may follow it too
 
 
 VERBS: Final = (
@@ -48,15 +49,32 @@ VERBS: Final = (
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",
     ),
-    Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine."),
-    Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine."),
-    Verb(name="demo", target="barq.cli.demo:demo", help="Run real jobs through a day of surplus power."),
+    Verb(name="token", target="barq.cli.token:app", help="Make, list and revoke the tokens of people."),
+    Verb(name="login", target="barq.cli.login:login", help="Remember a site and your token.", asks=False),
+    Verb(name="logout", target="barq.cli.login:logout", help="Forget a site and your token.", asks=False),
+    Verb(
+        name="profiles",
+        target="barq.cli.login:profiles",
+        help="List the sites that you logged in to, or choose one.",
+        asks=False,
+    ),
+    Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine.", asks=False),
+    Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine.", asks=False),
+    Verb(
+        name="demo",
+        target="barq.cli.demo:demo",
+        help="Run real jobs through a day of surplus power.",
+        asks=False,
+    ),
     Verb(
         name="replay",
         target="barq.cli.replay:replay",
         help="Decide again what a recording decided.",
+        asks=False,
     ),
 )
+PROFILE: Final = "barq.profile"
+"""Where the profile that a verb was given lies in typer's context."""
 _BY_NAME: Final = {verb.name: verb for verb in VERBS}
 
 
@@ -66,14 +84,28 @@ class VerbGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401 - typer keeps these types to itself
         """Return the command that `args` names, loaded."""
         if args and args[0] in _BY_NAME:
+            verb = _BY_NAME[args[0]]
             with errors_as_exit_codes():
-                self.commands[args[0]] = load(_BY_NAME[args[0]])
+                self.commands[args[0]] = load(verb)
+            if verb.asks:
+                ctx.meta[PROFILE], args = without_profile(args)
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps these types to itself
         """Run the command that was called."""
         with errors_as_exit_codes():
             return super().invoke(ctx)
+
+
+def without_profile(args: list[str]) -> tuple[str | None, list[str]]:
+    """Return the value of `--profile`, and the rest. What follows `--` is somebody else's command line."""
+    end = args.index("--") if "--" in args else len(args)
+    for at, word in enumerate(args[:end]):
+        if word.startswith("--profile="):
+            return word.partition("=")[2], args[:at] + args[at + 1 :]
+        if word == "--profile" and at + 1 < end:
+            return args[at + 1], args[:at] + args[at + 2 :]
+    return None, args
 
 
 def load(verb: Verb) -> Any:  # noqa: ANN401 - typer keeps these types to itself

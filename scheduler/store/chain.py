@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from scheduler.core.reasons import Event
-from scheduler.store.tables import EventRow
+from scheduler.store.tables import EventRow, LeaderRow
 from scheduler.wire import dumps
 
 GENESIS = "0" * 64
@@ -59,6 +59,12 @@ def append(session: Session, events: Iterable[Event]) -> None:
         last = Head(seq=row.seq, hash=row.hash)
     if rows:
         session.execute(insert(EventRow), rows)
+
+
+def note(session: Session, event: Event) -> None:
+    """Chain what a person did. Holds the leader's row until the commit, as each tick does."""
+    session.scalars(select(LeaderRow).with_for_update()).one()
+    append(session, [event])
 
 
 def link(before: str, row: EventRow) -> str:

@@ -16,7 +16,9 @@ from scheduler.records import PowerSample
 from scheduler.store import chain, job_queries, site_queries, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.job_queries import JobFilter
-from scheduler.store.tables import ManualLimitRow
+from scheduler.store.refusals import TokenNotFound
+from scheduler.store.tables import SITE_USER, ManualLimitRow
+from scheduler.store.tokens import NewToken
 from scheduler.store.views import (
     AttemptView,
     CheckpointView,
@@ -67,10 +69,10 @@ class Desk:
         with reading(self._engine) as session:
             return job_queries.list_jobs(session, which, limit=limit, after=after)
 
-    def set_desired(self, job_id: str, desired: Desired) -> JobView:
-        """Say what is wanted of a job; saying it again changes nothing. Raises `JobNotFound`, `JobIsFinal`."""
+    def set_desired(self, job_id: str, desired: Desired, *, by: str = SITE_USER) -> JobView:
+        """Say what `by` wants of a job; saying it again changes nothing. Raises `JobNotFound`, `JobIsFinal`."""
         with writing(self._engine) as session:
-            wishes.set_desired(session, self._site, job_id, desired, at=self._now())
+            wishes.set_desired(session, self._site, job_id, desired, at=self._now(), by=by)
             session.flush()
             return job_queries.get_job(session, job_id)
 
@@ -154,22 +156,40 @@ class Desk:
 
     # -- tokens --------------------------------------------------------------------------------------------------
 
-    def create_token(self, name: str, role: str, *, expires_at: datetime | None = None) -> str:
-        """A new token in clear text; it cannot be had again. Raises `TokenNameTaken`, `InvalidField`."""
+    def make_token(self, new: NewToken) -> tuple[TokenView, str]:
+        """A new token, and its clear text, which cannot be had again. Raises `TokenNameTaken`, `InvalidField`."""
         with writing(self._engine) as session:
-            return tokens.create_token(session, name, role, at=self._now(), expires_at=expires_at)
+            return tokens.create_token(session, new, at=self._now())
+
+    def create_token(self, name: str, role: str, *, expires_at: datetime | None = None) -> str:
+        """As `make_token`, for a user of the same name; only the clear text."""
+        return self.make_token(NewToken(user=name, name=name, role=role, expires_at=expires_at))[1]
+
+    def look_up_token(self, text: str) -> TokenView | None:
+        """Whose token this is or was, expired and revoked ones too; None for one that never was."""
+        with reading(self._engine) as session:
+            return tokens.look_up_token(session, text)
 
     def find_token(self, text: str) -> TokenView | None:
-        """Whose token this is; None for one that is unknown or has expired."""
-        with reading(self._engine) as session:
-            return tokens.find_token(session, text, at=self._now())
+        """Whose token this is; None for one that is unknown, was revoked or has expired."""
+        token = self.look_up_token(text)
+        return token if token is not None and tokens.is_valid(token, self._now()) else None
 
     def tokens(self) -> tuple[TokenView, ...]:
-        """All tokens by name, expired ones too."""
+        """All tokens by name, expired ones too, revoked ones not."""
         with reading(self._engine) as session:
             return tokens.list_tokens(session)
 
-    def revoke_token(self, name: str) -> bool:
-        """Forget a token. Whether there was one."""
+    def token(self, name: str) -> TokenView:
+        """The token of that name. Raises `TokenNotFound`."""
+        with reading(self._engine) as session:
+            return tokens.get_token(session, name)
+
+    def revoke_token(self, name: str, *, by: str | None = None) -> bool:
+        """Take a token back. Whether there was one."""
         with writing(self._engine) as session:
-            return tokens.revoke_token(session, name)
+            try:
+                tokens.revoke_token(session, name, at=self._now(), by=by)
+            except TokenNotFound:
+                return False
+            return True

@@ -38,6 +38,7 @@ class JobFilter:
     state: str | None = None
     name: str | None = None
     project: str | None = None
+    owner: str | None = None
 
 
 def get_job(session: Session, job_id: str) -> JobView:
@@ -109,6 +110,8 @@ def _filtered(which: JobFilter) -> Select[JobRow]:
         query = query.where(col(JobRow.name) == which.name)
     if which.project is not None:
         query = query.where(col(JobRow.project) == which.project)
+    if which.owner is not None:
+        query = query.where(col(JobRow.owner) == which.owner)
     return query
 
 
@@ -138,6 +141,7 @@ def _view(row: JobRow, attempt: AttemptRow | None, nodes: Mapping[str, Sequence[
         return JobView(
             id=row.id,
             number=row.number,
+            owner=row.owner,
             state=JobState(row.state),
             desired=Desired(row.desired),
             reason=loads(Reason, row.reason) if row.reason else None,

@@ -5,6 +5,7 @@
         ├── JobNotFound      no job has that id
         ├── JobIsFinal       nothing can change what has ended, or is being cancelled
         ├── LimitNotFound    no manual limit has that number
+        ├── TokenNotFound    no token has that name
         ├── TokenNameTaken   two tokens of one name could not be told apart
         └── InvalidField     a value that makes no sense
 
@@ -53,6 +54,16 @@ class LimitNotFound(Refused):
     def __init__(self, limit_id: int) -> None:
         super().__init__(f"there is no manual limit {limit_id}; `barq power` lists those that stand")
         self.limit_id = limit_id
+
+
+class TokenNotFound(Refused):
+    """No token has that name."""
+
+    code = "token_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is no token named {name[:63]!r}; `barq token list` lists them")
+        self.name = name
 
 
 class TokenNameTaken(Refused):

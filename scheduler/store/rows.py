@@ -28,7 +28,7 @@ from scheduler.core.jobs import (
 )
 from scheduler.core.lifecycle import is_final
 from scheduler.errors import StoreError
-from scheduler.store.tables import AttemptNodeRow, AttemptRow, JobRow, ManualLimitRow
+from scheduler.store.tables import SITE_USER, AttemptNodeRow, AttemptRow, JobRow, ManualLimitRow
 from scheduler.wire import dumps, loads
 
 OPERATOR = "operator"
@@ -38,11 +38,12 @@ _CAUSES: dict[str, FailureCause | PauseCause] = {c.value: c for c in (*FailureCa
 Values = dict[str, Any]
 
 
-def job_values(job: Job, *, request: str = "{}") -> Values:
+def job_values(job: Job, *, request: str = "{}", owner: str = SITE_USER) -> Values:
     """All columns of a new job."""
     spec = job.spec
     return {
         "number": job.number,
+        "owner": owner,
         "name": spec.name,
         "project": spec.project,
         "queue": spec.queue,

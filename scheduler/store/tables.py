@@ -23,6 +23,10 @@ NAMES = {
 """How constraints are called, so that a migration can find them again on every database."""
 
 
+SITE_USER = "site"
+"""Who the site's own token belongs to, and whose jobs those are that nobody submitted by a token of their own."""
+
+
 class Table(SQLModel):
     """Root of the tables; keeps them apart from anybody else's SQLModel classes."""
 
@@ -45,9 +49,11 @@ class JobRow(Table, table=True):
         Index("ix_jobs_state_number", "state", "number"),
         Index("ix_jobs_project_number", "project", "number"),
         Index("ix_jobs_name_number", "name", "number"),
+        Index("ix_jobs_owner_number", "owner", "number"),
     )
     id: str = Field(primary_key=True)
     number: int = Field(unique=True, sa_type=BIG)
+    owner: str = SITE_USER  #: who submitted it
     name: str
     project: str
     queue: str
@@ -259,6 +265,20 @@ class TokenRow(Table, table=True):
     __tablename__ = "tokens"
     hash: str = Field(primary_key=True)
     name: str = Field(unique=True)
+    user_name: str = SITE_USER
     role: str
     created_at: datetime = Field(sa_type=UtcDateTime)
     expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+
+
+class RevokedTokenRow(Table, table=True):
+    """A token that was taken back, so that whoever still has it is told so. Its name may be given again."""
+
+    __tablename__ = "revoked_tokens"
+    hash: str = Field(primary_key=True)
+    name: str
+    user_name: str
+    role: str
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    expires_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    revoked_at: datetime = Field(sa_type=UtcDateTime)

@@ -17,6 +17,7 @@ from scheduler.core.jobs import (
     Placement,
 )
 from scheduler.core.reasons import Reason
+from scheduler.store.tables import SITE_USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,7 @@ class NewJob:
 
     request: Mapping[str, Any]  #: the job file as submitted; kept as it is
     build: Callable[[str], JobSpec]
+    owner: str = SITE_USER  #: who submits it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class JobView:
 
     id: str
     number: int
+    owner: str  #: who submitted it
     state: JobState
     desired: Desired
     reason: Reason | None  #: why it waits, is paused or failed
@@ -146,12 +149,14 @@ class DecisionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenView:
-    """Who a token belongs to."""
+    """Who a token belongs to, and until when."""
 
     name: str
+    user: str
     role: str
     created_at: datetime
-    expires_at: datetime | None
+    expires_at: datetime | None  #: None = never
+    revoked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

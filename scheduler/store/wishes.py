@@ -13,9 +13,10 @@ from sqlmodel import col
 
 from scheduler.core.jobs import Desired, Job, JobSpec, JobState
 from scheduler.core.lifecycle import is_final
+from scheduler.store import chain, deeds
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
-from scheduler.store.tables import IntentRow, JobRow, ManualLimitRow, SiteRow
+from scheduler.store.tables import SITE_USER, IntentRow, JobRow, ManualLimitRow, SiteRow
 from scheduler.store.upsert import insert_into
 from scheduler.store.views import NewJob
 from scheduler.wire import dumps
@@ -41,15 +42,20 @@ def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) 
     first = _take_numbers(session, site, len(new))
     jobs = [_pending(f"{site}-{n}", n, job, at) for n, job in enumerate(new, start=first)]
     _check_dependencies(session, [job.spec for job in jobs])
-    rows = [job_values(job, request=dumps(n.request).decode()) for job, n in zip(jobs, new, strict=True)]
+    rows = [
+        job_values(job, request=dumps(n.request).decode(), owner=n.owner)
+        for job, n in zip(jobs, new, strict=True)
+    ]
     if rows:
         session.execute(insert(JobRow), rows)
         session.execute(insert(IntentRow), [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs])
     return [job.id for job in jobs]
 
 
-def set_desired(session: Session, site: str, job_id: str, desired: Desired, *, at: datetime) -> None:
-    """Note what people want of a job. Again is no change. Raises `JobNotFound`, `JobIsFinal`.
+def set_desired(
+    session: Session, site: str, job_id: str, desired: Desired, *, at: datetime, by: str = SITE_USER
+) -> None:
+    """Note what `by` wants of a job. Again is no change. Raises `JobNotFound`, `JobIsFinal`.
 
     To cancel what was cancelled is no change either, but a job on its way out is not called back.
     """
@@ -65,6 +71,7 @@ def set_desired(session: Session, site: str, job_id: str, desired: Desired, *, a
         raise JobIsFinal(job_id, JobState.CANCELLING)
     row.desired = desired.value
     session.add(IntentRow(kind=WISH, job_id=job_id, at=at))
+    chain.note(session, deeds.wished(job_id, desired, by=by, at=at))
 
 
 def add_limit(session: Session, site: str, new: NewLimit, *, at: datetime) -> ManualLimitRow:
@@ -75,6 +82,8 @@ def add_limit(session: Session, site: str, new: NewLimit, *, at: datetime) -> Ma
     row = ManualLimitRow(limit_w=new.limit_w, reason=new.reason, by=new.by, created_at=at, ends_at=ends_at)
     session.add_all([row, IntentRow(kind=LIMITS, at=at)])
     session.flush()
+    deed = deeds.limited(new.limit_w, limit_id=row.id, for_s=new.for_s, by=new.by, reason=new.reason, at=at)
+    chain.note(session, deed)
     return row
 
 
@@ -90,6 +99,8 @@ def release_limits(
         row.released_at, row.released_by, row.release_reason = at, by, reason
     if rows:
         session.add(IntentRow(kind=LIMITS, at=at))
+        released = {str(row.id): row.limit_w for row in rows}
+        chain.note(session, deeds.released(released, by=by, reason=reason, at=at))
     return rows
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from api.wire import jobs, site
+from api.wire import jobs, people, site
 from barq import views
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
@@ -29,6 +29,9 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.ChangeView, site.ChangeView),
     (views.PowerView, site.PowerView),
     (views.SummaryView, site.SummaryView),
+    (views.TokenView, people.TokenView),
+    (views.MadeTokenView, people.MadeToken),
+    (views.MeView, people.Me),
 ]
 
 

@@ -41,7 +41,9 @@ def test_a_job_lives_through_the_client(site: Client) -> None:
     assert site.release(made["id"])["desired"] == "RUN"
     assert site.cancel(made["id"])["desired"] == "CANCEL"
     assert site.why(made["id"])["job_id"] == made["id"]
-    assert (site.events(made["id"]), site.attempts(made["id"]), site.checkpoints(made["id"])) == ([], [], [])
+    asked = [f"job.{verb}_asked" for verb in ("hold", "release", "cancel")]
+    assert [event["kind"] for event in site.events(made["id"])] == asked
+    assert (site.attempts(made["id"]), site.checkpoints(made["id"])) == ([], [])
     assert "".join(site.logs(made["id"])) == ""
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from barq.errors import Unauthorized, Unreachable
+from barq.errors import InvalidInput, Unauthorized, Unreachable
 from barq.location import Location, find_site
+from barq.profiles import Profile, Profiles, save_profiles
 
 HERE = "http://127.0.0.1:8470"
 AWAY = "https://barq.example"
@@ -96,3 +97,67 @@ def test_a_site_without_a_token_file_is_asked_without(state: Path) -> None:
     (state / "token").unlink()
 
     assert find_site({"BARQ_STATE": str(state)}).token is None
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    """An environment whose home has a current profile "lab", another one "hall", and no site."""
+    (tmp_path / "home").mkdir()
+    environ = {"HOME": str(tmp_path / "home")}
+    both = Profiles().with_one("hall", Profile(url="https://hall.test", token="of-hall"))  # noqa: S106
+    save_profiles(environ, both.with_one("lab", Profile(url="https://lab.test", token="of-lab")))  # noqa: S106
+    return environ
+
+
+LAB = Location(url="https://lab.test", token="of-lab")  # noqa: S106
+HALL = Location(url="https://hall.test", token="of-hall")  # noqa: S106
+
+
+@pytest.mark.parametrize(
+    "profile,variables,here,there,found",
+    [
+        ("hall", "BARQ_URL BARQ_TOKEN BARQ_STATE BARQ_PROFILE", True, True, HALL),
+        (None, "BARQ_URL BARQ_TOKEN BARQ_STATE BARQ_PROFILE", True, True, Location(url=AWAY, token=MINE)),
+        (None, "BARQ_URL BARQ_PROFILE", True, False, Location(url=AWAY, token=None)),
+        (None, "BARQ_STATE BARQ_PROFILE", True, True, Location(url=HERE, token=LOCAL)),
+        (None, "BARQ_STATE BARQ_PROFILE", True, False, HALL),
+        (None, "BARQ_PROFILE", True, False, HALL),
+        (None, "BARQ_PROFILE BARQ_TOKEN", False, False, HALL),
+        (None, "", True, False, Location(url=HERE, token=LOCAL)),
+        (None, "", False, False, LAB),
+        (None, "BARQ_TOKEN", False, False, LAB),
+    ],
+)
+def test_who_names_a_site_gets_that_one(  # noqa: PLR0917 - a table
+    home: dict[str, str],
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    profile: str | None,
+    variables: str,
+    here: bool,
+    there: bool,
+    found: Location,
+) -> None:
+    """The profile of the command, the address, the state directory, the variable, the site here, the last login."""
+    monkeypatch.setenv("HOME", home["HOME"])
+    if here:
+        (Path(home["HOME"]) / ".barq").symlink_to(state)
+    place = state if there else state / "nothing"
+    said = {"BARQ_URL": AWAY, "BARQ_TOKEN": MINE, "BARQ_STATE": str(place), "BARQ_PROFILE": "hall"}
+
+    assert find_site({**home, **{name: said[name] for name in variables.split()}}, profile) == found
+
+
+def test_a_named_place_without_a_site_is_not_replaced_by_another(
+    home: dict[str, str], tmp_path: Path
+) -> None:
+    """A slip in BARQ_STATE must not send a command to the site of the last login."""
+    with pytest.raises(Unreachable, match=r"no site runs here.*`barq up`.*`barq login URL`.*BARQ_URL"):
+        find_site({**home, "BARQ_STATE": str(tmp_path / "slip")})
+
+
+@pytest.mark.parametrize("variables", [{"BARQ_PROFILE": "moon"}, {}])
+def test_a_profile_that_there_is_not_is_told(home: dict[str, str], variables: dict[str, str]) -> None:
+    """And what there is, is one command away."""
+    with pytest.raises(InvalidInput, match="there is no profile 'moon'; `barq profiles` lists them"):
+        find_site({**home, **variables}, None if variables else "moon")

@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from scheduler.store.database import reading
 from scheduler.store.desk import Desk
 from scheduler.store.refusals import InvalidField, TokenNameTaken
+from scheduler.store.tokens import NewToken
 from tests.stores import KINDS, SITE, T0, after, database
 
 
@@ -92,3 +93,54 @@ def test_names_are_given_once_and_not_empty(desk: Desk) -> None:
         desk.create_token("asma", "user")
     with pytest.raises(InvalidField, match="name: ' ' makes no sense"):
         desk.create_token(" ", "user")
+
+
+def test_a_token_is_called_after_its_user_unless_it_is_named(desk: Desk) -> None:
+    """Several of one person are told apart by a number, or by what they are for."""
+    names = [desk.make_token(NewToken(user="ada", role="researcher"))[0].name for _ in range(3)]
+    laptop, text = desk.make_token(NewToken(user="ada", role="researcher", name="laptop"))
+
+    assert [*names, laptop.name] == ["ada", "ada-2", "ada-3", "laptop"]
+    assert desk.find_token(text) == laptop == desk.token("laptop")
+    assert {view.user for view in desk.tokens()} == {"ada"}
+
+
+@pytest.mark.parametrize("name", ["", " ada", "a/b", "a\nb", "é", "x" * 64])
+def test_a_user_is_named_so_that_all_can_show_it(desk: Desk, name: str) -> None:
+    """In a path, on one line, in every alphabet."""
+    with pytest.raises(InvalidField, match=r"user: .* use 1 to 63 letters"):
+        desk.make_token(NewToken(user=name, role="viewer"))
+
+
+def test_a_token_that_opens_nothing_is_still_known(engine: Engine) -> None:
+    """So that whoever has it can be told what became of it, also when its name was given again."""
+    clock = [T0]
+    desk = Desk(engine, site=SITE, now=lambda: clock[0])
+    expired = desk.create_token("guest", "viewer", expires_at=after(60))
+    revoked = desk.create_token("ada", "researcher")
+    clock[0] = after(120)
+
+    assert desk.revoke_token("ada", by="root")
+    assert desk.create_token("ada", "viewer") != revoked
+
+    was = desk.look_up_token(revoked)
+    assert was is not None
+    assert (was.user, was.role, was.revoked_at) == ("ada", "researcher", after(120))
+    ended = desk.look_up_token(expired)
+    assert ended is not None
+    assert ended.expires_at == after(60)
+    assert [desk.find_token(text) for text in (revoked, expired)] == [None, None]
+
+
+def test_the_log_tells_who_made_and_revoked_a_token(desk: Desk) -> None:
+    """In the chain, without the token; what the site made for itself is not worth a line."""
+    desk.create_token("site", "admin")
+    _, text = desk.make_token(NewToken(user="ada", role="viewer", expires_at=after(60), by="root"))
+    desk.revoke_token("ada", by="root")
+
+    made, revoked = desk.events()
+    assert (made.kind, made.data["by"]) == ("token.made", "root")
+    assert made.text == "root made the token ada for ada: viewer until 2026-01-10 12:01 UTC"
+    assert (revoked.kind, revoked.text) == ("token.revoked", "root revoked the token ada of ada: viewer")
+    assert text not in str((made, revoked))
+    assert desk.verify_events() is None

@@ -1,4 +1,4 @@
-"""The client of `barq` and the real API: each method, over a socket."""
+"""The clients of `barq`, the one that waits and the one to await, and the real API: each verb, over a socket."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from barq.client import Client
+from barq import AsyncClient, Client
 from barq.errors import InvalidInput, NotFound, Refused, ServerError, Unauthorized
 from barq.jobfile import parse_job_text
+from tests.awaited import awaited
 
 
-@pytest.fixture
-def client(state: Path, url: str) -> Iterator[Client]:
+@pytest.fixture(params=["sync", "async"])
+def client(request: pytest.FixtureRequest, state: Path, url: str) -> Iterator[Client]:
     """A client that found the site as the command line does: by its state directory."""
     assert url
-    with Client.from_environment({"BARQ_STATE": str(state)}) as made:
-        yield made
+    environ = {"BARQ_STATE": str(state)}
+    if request.param == "sync":
+        with Client.from_environment(environ) as made:
+            yield made
+    else:
+        with awaited(lambda: AsyncClient.from_environment(environ)) as made:
+            yield made
 
 
 def test_a_job_file_becomes_a_job_and_is_told_about(client: Client, state: Path) -> None:
@@ -73,3 +79,58 @@ def test_refusals_arrive_as_what_they_are(client: Client, url: str) -> None:
         client.hold("t-1")
     with Client(url, "wrong") as stranger, pytest.raises(Unauthorized):
         stranger.jobs()
+
+
+def test_job_files_are_submitted_by_their_path(client: Client, tmp_path: Path) -> None:
+    """One job by `submit`, several by `submit_many`; a file of several is not cut down to its first."""
+    one, two = tmp_path / "one.yaml", tmp_path / "two.yaml"
+    one.write_text("entrypoint: python train.py\n", "utf-8")
+    two.write_text("- entrypoint: a\n- entrypoint: b\n", "utf-8")
+
+    assert client.submit(one)["spec"]["working_dir"] == str(tmp_path)
+    assert [job["id"] for job in client.submit_many(str(two))] == ["t-2", "t-3"]
+    with pytest.raises(InvalidInput, match="holds 2 jobs; submit them together: submit_many"):
+        client.submit(two)
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        client.submit(tmp_path / "none.yaml")
+
+
+def test_tokens_and_who_asks(client: Client, url: str) -> None:
+    """Made, used, listed, revoked; jobs are found by their owner."""
+    made = client.create_token("ada", role="researcher", expires_in_s=3600, name="laptop")
+
+    with Client(url, made["token"]) as ada:
+        me = ada.me()
+        assert (me["user"], me["role"], me["token"], me["site"]) == ("ada", "researcher", "laptop", "t")
+        assert me["expires_at"] == made["expires_at"] is not None
+        ada.submit({"entrypoint": "true"})
+        with pytest.raises(Refused, match="needs the role operator; ask an operator") as caught:
+            ada.limit(5000.0, reason="drill")
+        assert caught.value.code == "forbidden"
+        assert [job["owner"] for job in client.every_job(owner="ada")] == ["ada"]
+        assert {one["name"] for one in client.tokens()} == {"site", "laptop"}
+        assert client.revoke_token("laptop")["user"] == "ada"
+        with pytest.raises(Unauthorized, match=r"was revoked at .*barq login"):
+            ada.me()
+    with pytest.raises(NotFound, match="laptop"):
+        client.revoke_token("laptop")
+
+
+def test_the_log_of_a_job_is_streamed(client: Client, state: Path) -> None:
+    """In pieces that are text, whole at the end."""
+    client.submit({"entrypoint": "true"})
+    log = state / "jobs" / "t-1" / "job.log"
+    log.parent.mkdir(parents=True)
+    log.write_text("step 1\nstep 2 ✓\n", "utf-8")
+
+    assert "".join(client.logs("t-1")) == "step 1\nstep 2 ✓\n"
+    assert "".join(client.logs("t-1", tail=1)) == "step 2 ✓\n"
+
+
+def test_waiting_gives_up_in_time(client: Client) -> None:
+    """A job that waits for a scheduler is returned as it is."""
+    client.submit({"entrypoint": "true"})
+
+    assert [job["state"] for job in client.wait(["t-1"], timeout_s=0)] == ["PENDING"]
+    assert [job["state"] for job in client.watch(["t-1"], timeout_s=0)] == ["PENDING"]
+    assert client.show("t-1") == client.job("t-1")

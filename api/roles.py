@@ -1,0 +1,100 @@
+"""Who may do what: one table from each route to the least role that it wants, asked before a body is read.
+
+A path that is not in the table is there for admins only: everybody else is told that there is no such thing. So a
+route that was forgotten here is shut, not open. What is mounted has a row such as `/static/{path:path}`. Whose job it
+is, is asked by the routes (`api.context.OwnJob`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from starlette.routing import compile_path
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from api.problems import Problem, Refused, answer, problem
+from barq.roles import Role
+
+JOB: Final = "/api/v1/jobs/{job_id}"
+LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
+    ("GET", "/openapi.json"): Role.VIEWER,
+    ("GET", "/api/v1/me"): Role.VIEWER,
+    ("GET", "/api/v1/nodes"): Role.VIEWER,
+    ("GET", "/api/v1/power"): Role.VIEWER,
+    ("GET", "/api/v1/power/limits"): Role.VIEWER,
+    ("GET", "/api/v1/summary"): Role.VIEWER,
+    ("GET", "/api/v1/jobs"): Role.VIEWER,
+    ("GET", JOB): Role.VIEWER,
+    ("GET", f"{JOB}/why"): Role.VIEWER,
+    ("GET", f"{JOB}/events"): Role.VIEWER,
+    ("GET", f"{JOB}/attempts"): Role.VIEWER,
+    ("GET", f"{JOB}/checkpoints"): Role.VIEWER,
+    ("GET", f"{JOB}/logs"): Role.RESEARCHER,  # of own jobs; so are the next three
+    ("POST", f"{JOB}/cancel"): Role.RESEARCHER,
+    ("POST", f"{JOB}/hold"): Role.RESEARCHER,
+    ("POST", f"{JOB}/release"): Role.RESEARCHER,
+    ("POST", "/api/v1/jobs"): Role.RESEARCHER,
+    ("POST", "/api/v1/jobs:batch"): Role.RESEARCHER,
+    ("POST", "/api/v1/power/limits"): Role.OPERATOR,
+    ("POST", "/api/v1/power/release"): Role.OPERATOR,
+    ("GET", "/api/v1/tokens"): Role.OPERATOR,
+    ("POST", "/api/v1/tokens"): Role.OPERATOR,
+    ("DELETE", "/api/v1/tokens/{name}"): Role.OPERATOR,
+}
+OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
+"""Served to everybody, for they say nothing of the site's work."""
+
+_ROWS: Final = [(method, compile_path(path)[0], least) for (method, path), least in LEAST_ROLE.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks: the person that the token belongs to, and the role that it has."""
+
+    person: str
+    role: Role
+
+    def may_touch(self, owner: str) -> bool:
+        """Whether a job of `owner` is this caller's business: its log, its command, its end."""
+        return self.person == owner or self.role.includes(Role.OPERATOR)
+
+
+class Authorization:
+    """Lets a request through if the role in `scope["state"]` is enough for its route; else 403, 404 or 405."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, or refuse it."""
+        refused = _refusal(scope) if scope["type"] == "http" and scope["path"] not in OPEN_PATHS else None
+        if refused is None:
+            await self._app(scope, receive, send)
+        else:
+            await answer(refused)(scope, receive, send)
+
+
+def forbidden(caller: Caller, what: str, needed: str) -> Refused:
+    """The refusal of something that the caller's role does not include. `needed` says whose it would be."""
+    detail = f"{what} is not for {caller.person} with the role {caller.role}: it needs {needed}"
+    return Refused(
+        403, "forbidden", detail, remedy="ask an operator of the site to do it, or for such a token"
+    )
+
+
+def _refusal(scope: Scope) -> Problem | None:
+    caller: Caller = scope["state"]["caller"]
+    method, path = "GET" if scope["method"] == "HEAD" else scope["method"], scope["path"]
+    rows = [(wanted, least) for wanted, pattern, least in _ROWS if pattern.match(path)]
+    least = max(
+        (least for wanted, least in rows if wanted == method), key=list(Role).index, default=Role.ADMIN
+    )
+    if caller.role.includes(least):
+        return None
+    where = f"{method} {ascii(path)[1:-1][:200]}"
+    if not rows:
+        return problem(404, "not_found", f"{where}: Not Found")
+    if all(wanted != method for wanted, _ in rows):
+        return problem(405, "method_not_allowed", f"{where}: Method Not Allowed")
+    return forbidden(caller, where, f"the role {least}").problem

@@ -1,0 +1,259 @@
+"""A site from Python code that awaits: the verbs of `barq.Client`, with the same names and arguments.
+
+from barq import AsyncClient
+
+async with AsyncClient.from_environment() as site:
+job = await site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
+async for piece in site.logs(job["id"], follow=True):
+print(piece, end="")
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+
+from barq import calls, talks
+from barq.calls import PAGE_SIZE, Call
+from barq.errors import BarqError
+from barq.location import find_site
+from barq.talks import Item, Pause, Turns
+from barq.transport import AsyncTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+
+    import httpx
+
+    from barq.calls import Job, Jobs
+    from barq.talks import Talk
+    from barq.views import (
+        AttemptView,
+        CheckpointView,
+        EventView,
+        JobPage,
+        JobView,
+        LimitView,
+        MadeTokenView,
+        MeView,
+        NodeView,
+        PowerView,
+        SummaryView,
+        TokenView,
+        WhyView,
+    )
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """One site: `async with AsyncClient.from_environment() as site: job = await site.submit("train.yaml")`.
+
+    Use it as an asynchronous context manager, or await `close`. For the tasks of one event loop.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._transport = AsyncTransport(url, token, timeout_s, transport=transport, sleep=sleep)
+        self._sleep = sleep
+
+    @classmethod
+    def from_environment(
+        cls, environ: Mapping[str, str] | None = None, *, profile: str | None = None, timeout_s: float = 30.0
+    ) -> AsyncClient:
+        """Return a client of the site of `profile`, else of the one that the environment leads to.
+
+        `barq.location` says which that is. Raises Unreachable, and InvalidInput for an unknown profile.
+        """
+        location = find_site(os.environ if environ is None else environ, profile)
+        return cls(location.url, location.token, timeout_s)
+
+    @property
+    def url(self) -> str:
+        """The address of the site."""
+        return self._transport.url
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    async def submit(self, job: Job) -> JobView:
+        """Queue one job: a mapping with the fields of a job file, a JobRequest, or the path of a job file."""
+        return await self._do(calls.submit(job))
+
+    async def submit_many(self, jobs: Jobs) -> list[JobView]:
+        """Queue several jobs, or all those of a job file: all or none, in this order."""
+        return await self._do(calls.submit_many(jobs))
+
+    async def jobs(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        project: str | None = None,
+        owner: str | None = None,
+        limit: int = PAGE_SIZE,
+        after: str | None = None,
+    ) -> JobPage:
+        """Return a page; `state` may be waiting|active|finished, `after` is the `next` of the page before."""
+        return await self._do(
+            calls.jobs(state=state, name=name, project=project, owner=owner, limit=limit, after=after)
+        )
+
+    def every_job(
+        self,
+        *,
+        state: str | None = None,
+        name: str | None = None,
+        project: str | None = None,
+        owner: str | None = None,
+        page_size: int = PAGE_SIZE,
+    ) -> AsyncIterator[JobView]:
+        """Go through all jobs that match, newest first, page by page."""
+        return self._items(
+            talks.every_job(state=state, name=name, project=project, owner=owner, page_size=page_size)
+        )
+
+    async def find(self, text: str) -> JobView:
+        """Return the job with the id `text`, else the only one whose number it is or whose id begins with it.
+
+        Raises NotFound if there is none, InvalidInput if there are several.
+        """
+        return await self._result(talks.find(text))
+
+    async def job(self, job_id: str) -> JobView:
+        """Return one job."""
+        return await self._do(calls.job(job_id))
+
+    async def show(self, job_id: str) -> JobView:
+        """Return one job, as `job` does: the command line calls it so."""
+        return await self._do(calls.job(job_id))
+
+    async def why(self, job_id: str) -> WhyView:
+        """Return why a job is where it is, and what would change it."""
+        return await self._do(calls.why(job_id))
+
+    async def events(self, job_id: str) -> list[EventView]:
+        """Return what happened to a job, oldest first."""
+        return await self._do(calls.events(job_id))
+
+    async def attempts(self, job_id: str) -> list[AttemptView]:
+        """Return the placements of a job, oldest first."""
+        return await self._do(calls.attempts(job_id))
+
+    async def checkpoints(self, job_id: str) -> list[CheckpointView]:
+        """Return the checkpoints of a job, verified and quarantined."""
+        return await self._do(calls.checkpoints(job_id))
+
+    async def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
+        """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
+        async with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def cancel(self, job_id: str) -> JobView:
+        """End a job for good. Raises Refused if it has ended otherwise."""
+        return await self._do(calls.control(job_id, "cancel"))
+
+    async def hold(self, job_id: str) -> JobView:
+        """Stop a job until it is released. Raises Refused if it has ended."""
+        return await self._do(calls.control(job_id, "hold"))
+
+    async def release(self, job_id: str) -> JobView:
+        """Let a held job run again. Raises Refused if it has ended."""
+        return await self._do(calls.control(job_id, "release"))
+
+    def watch(self, job_ids: Sequence[str], *, timeout_s: float | None = None) -> AsyncIterator[JobView]:
+        """Give each job now and whenever its state has changed, until all ended or `timeout_s` passed.
+
+        Rides out a minute without an answer, so that a site may be restarted meanwhile.
+        """
+        return self._items(talks.watch(job_ids, timeout_s=timeout_s))
+
+    async def wait(self, job_ids: Sequence[str], timeout_s: float | None = None) -> list[JobView]:
+        """Return the jobs in this order once all have ended; as they are if `timeout_s` passes before."""
+        return await self._result(talks.wait(job_ids, timeout_s=timeout_s))
+
+    async def nodes(self) -> list[NodeView]:
+        """Return the nodes and groups of miners, with what each draws and may draw."""
+        return await self._do(calls.nodes())
+
+    async def power(self) -> PowerView:
+        """Return the site's power now: limit, draw, who uses it, what changes next."""
+        return await self._do(calls.power())
+
+    async def limits(self) -> list[LimitView]:
+        """Return the manual limits that stand."""
+        return await self._do(calls.limits())
+
+    async def limit(self, limit_w: float, *, reason: str, for_s: float | None = None) -> LimitView:
+        """Limit the site to `limit_w`, until released or for `for_s` seconds."""
+        return await self._do(calls.limit(limit_w, reason=reason, for_s=for_s))
+
+    async def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
+        """Release all manual limits; return them."""
+        return await self._do(calls.release_limits(reason=reason))
+
+    async def summary(self) -> SummaryView:
+        """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
+        return await self._do(calls.summary())
+
+    async def me(self) -> MeView:
+        """Return whose token this is, what it may do, and when it ends."""
+        return await self._do(calls.me())
+
+    async def tokens(self) -> list[TokenView]:
+        """Return the tokens, without their texts."""
+        return await self._do(calls.tokens())
+
+    async def create_token(
+        self, user: str, *, role: str, expires_in_s: float | None = None, name: str | None = None
+    ) -> MadeTokenView:
+        """Make a token; its text, under `token`, cannot be had again. Without `expires_in_s` it never ends."""
+        return await self._do(calls.create_token(user, role=role, expires_in_s=expires_in_s, name=name))
+
+    async def revoke_token(self, name: str) -> TokenView:
+        """Take a token back: from now on it opens nothing."""
+        return await self._do(calls.revoke_token(name))
+
+    async def _do(self, call: Call[T]) -> T:
+        return call.result(await self._transport.send(call))
+
+    def _items(self, talk: Talk[Any]) -> AsyncIterator[Any]:
+        return self._lead(Turns(talk))
+
+    async def _result(self, talk: Talk[T]) -> T:
+        turns = Turns(talk)
+        async for _ in self._lead(turns):
+            pass
+        return cast("T", turns.result)
+
+    async def _lead(self, turns: Turns) -> AsyncIterator[Any]:
+        """Do what a talk wants, turn by turn, and pass on what it has to give."""
+        while (step := turns.step) is not None:
+            answer = None
+            if isinstance(step, Pause):
+                await self._sleep(step.seconds)
+            elif isinstance(step, Item):
+                yield step.value
+            else:
+                try:
+                    answer = await self._do(step)
+                except BarqError as error:
+                    turns.fail(error)
+                    continue
+            turns.answer(answer)

@@ -1,0 +1,196 @@
+"""Each verb of a site as the request that it is: what to send, and where in the answer the result lies. No I/O.
+
+`Client` and `AsyncClient` send these alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from urllib.parse import quote
+
+from barq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from barq.request import JobRequest
+    from barq.views import (
+        AttemptView,
+        CheckpointView,
+        EventView,
+        JobPage,
+        JobView,
+        LimitView,
+        MadeTokenView,
+        MeView,
+        NodeView,
+        PowerView,
+        SummaryView,
+        TokenView,
+        WhyView,
+    )
+
+    Job = JobRequest | Mapping[str, Any] | Path | str
+    Jobs = Iterable[JobRequest | Mapping[str, Any]] | Path | str
+
+T = TypeVar("T")
+
+PAGE_SIZE: Final = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call(Generic[T]):
+    """One request. The result is the whole answer, or what it holds under `key`."""
+
+    method: str
+    path: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    body: object = None
+    key: str | None = None
+
+    def result(self, answer: Any) -> T:  # noqa: ANN401 - JSON
+        """Return the result that the JSON `answer` holds."""
+        return cast("T", answer if self.key is None else answer[self.key])
+
+
+def submit(job: Job) -> Call[JobView]:
+    """Queue one job. Raises InvalidInput for a file that holds none, or several."""
+    bodies = _bodies_of_file(job) if isinstance(job, (Path, str)) else [_body(job)]
+    if len(bodies) > 1:
+        remedy = "submit them together: submit_many"
+        raise InvalidInput(f"{job} holds {len(bodies)} jobs", field="job", value=str(job), remedy=remedy)
+    return _post("/jobs", bodies[0])
+
+
+def submit_many(jobs: Jobs) -> Call[list[JobView]]:
+    """Queue several jobs, all or none."""
+    bodies = _bodies_of_file(jobs) if isinstance(jobs, (Path, str)) else [_body(job) for job in jobs]
+    return _post("/jobs:batch", {"jobs": bodies}, key="jobs")
+
+
+def jobs(
+    *,
+    state: str | None,
+    name: str | None,
+    project: str | None,
+    owner: str | None,
+    limit: int,
+    after: str | None,
+) -> Call[JobPage]:
+    """One page of jobs."""
+    params = {"state": state, "name": name, "project": project, "owner": owner}
+    return _get("/jobs", {**params, "limit": limit, "after": after})
+
+
+def job(job_id: str) -> Call[JobView]:
+    """One job."""
+    return _get(_job_path(job_id))
+
+
+def why(job_id: str) -> Call[WhyView]:
+    """Why a job is where it is."""
+    return _get(_job_path(job_id, "why"))
+
+
+def events(job_id: str) -> Call[list[EventView]]:
+    """What happened to a job."""
+    return _get(_job_path(job_id, "events"), key="events")
+
+
+def attempts(job_id: str) -> Call[list[AttemptView]]:
+    """The placements of a job."""
+    return _get(_job_path(job_id, "attempts"), key="attempts")
+
+
+def checkpoints(job_id: str) -> Call[list[CheckpointView]]:
+    """The checkpoints of a job."""
+    return _get(_job_path(job_id, "checkpoints"), key="checkpoints")
+
+
+def logs(job_id: str, *, follow: bool, tail: int | None) -> Call[str]:
+    """The output of a job, to be streamed."""
+    return _get(_job_path(job_id, "logs"), {"follow": "true" if follow else None, "tail": tail})
+
+
+def control(job_id: str, verb: str) -> Call[JobView]:
+    """Cancel, hold or release a job."""
+    return _post(_job_path(job_id, verb), None)
+
+
+def nodes() -> Call[list[NodeView]]:
+    """The nodes and groups of miners."""
+    return _get("/nodes", key="nodes")
+
+
+def power() -> Call[PowerView]:
+    """The site's power now."""
+    return _get("/power")
+
+
+def limits() -> Call[list[LimitView]]:
+    """The manual limits that stand."""
+    return _get("/power/limits", key="limits")
+
+
+def limit(limit_w: float, *, reason: str, for_s: float | None) -> Call[LimitView]:
+    """Limit the site."""
+    ends: dict[str, Any] = {} if for_s is None else {"for_s": for_s}
+    return _post("/power/limits", {"limit_w": limit_w, "reason": reason, **ends})
+
+
+def release_limits(*, reason: str | None) -> Call[list[LimitView]]:
+    """Release all manual limits."""
+    return _post("/power/release", {} if reason is None else {"reason": reason}, key="released")
+
+
+def summary() -> Call[SummaryView]:
+    """The site's counters."""
+    return _get("/summary")
+
+
+def me() -> Call[MeView]:
+    """Who asks."""
+    return _get("/me")
+
+
+def tokens() -> Call[list[TokenView]]:
+    """The tokens, without their texts."""
+    return _get("/tokens", key="tokens")
+
+
+def create_token(
+    user: str, *, role: str, expires_in_s: float | None, name: str | None
+) -> Call[MadeTokenView]:
+    """Make a token."""
+    optional = {"expires_in_s": expires_in_s, "name": name}
+    given = {field: value for field, value in optional.items() if value is not None}
+    return _post("/tokens", {"user": user, "role": role, **given})
+
+
+def revoke_token(name: str) -> Call[TokenView]:
+    """Take a token back."""
+    return Call(method="DELETE", path=f"/api/v1/tokens/{quote(name, safe='')}")
+
+
+def _get(path: str, params: Mapping[str, Any] | None = None, *, key: str | None = None) -> Call[Any]:
+    return Call(method="GET", path=f"/api/v1{path}", params=params or {}, key=key)
+
+
+def _post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
+    return Call(method="POST", path=f"/api/v1{path}", body=body, key=key)
+
+
+def _job_path(job_id: str, verb: str = "") -> str:
+    return f"/jobs/{quote(job_id, safe='')}" + (f"/{verb}" if verb else "")
+
+
+def _bodies_of_file(path: Path | str) -> list[dict[str, Any]]:
+    from barq.jobfile import load_job_file
+
+    return [_body(request) for request in load_job_file(path)]
+
+
+def _body(job: JobRequest | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that were given, as JSON."""
+    return dict(job) if isinstance(job, Mapping) else job.model_dump(mode="json", exclude_unset=True)
