@@ -20,7 +20,7 @@ TEXT: Final[dict[str, Any]] = {
 _CODES: Final = {
     401: ("unauthorized", "No bearer token, or one that the site does not know"),
     404: ("job_not_found", "There is no such job"),
-    409: ("refused_final", "The job has ended, or is being cancelled"),
+    409: ("refused_final", "It does not go with how things stand: a job that has ended, a node without room"),
     413: ("body_too_large", "The body is larger than 8 MiB"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),

@@ -34,7 +34,12 @@ _CODES: Final = {
     413: "body_too_large",
     422: "invalid_field",
 }
-_STORE_STATUSES: Final = {"job_not_found": 404, "limit_not_found": 404, "refused_final": 409}
+_STORE_STATUSES: Final = {
+    "job_not_found": 404,
+    "node_not_found": 404,
+    "limit_not_found": 404,
+    "refused_final": 409,
+}
 log = logging.getLogger(__name__)
 
 

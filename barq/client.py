@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         EventView,
         JobPage,
         JobView,
+        JoinedView,
         LimitView,
         NodeView,
         PowerView,
@@ -205,6 +206,18 @@ class Client:
     def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return cast("list[NodeView]", self._get("/api/v1/nodes")["nodes"])
+
+    def join_node(self, node: Mapping[str, Any]) -> JoinedView:
+        """Take a node of another machine into the site. Raises Refused with numbers if it has no room for it."""
+        return cast("JoinedView", self._post("/api/v1/nodes/join", node))
+
+    def let_node_leave(self, name: str) -> None:
+        """Have no new work sent to a node that joined. Raises NotFound."""
+        self._post(f"/api/v1/nodes/{quote(name, safe='')}/leave", None)
+
+    def forget_node(self, name: str) -> None:
+        """Count a node that joined no more. Raises NotFound, Refused while it may still follow an order."""
+        self._post(f"/api/v1/nodes/{quote(name, safe='')}/forget", None)
 
     def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""

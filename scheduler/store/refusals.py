@@ -5,6 +5,7 @@
         ├── JobNotFound      no job has that id
         ├── JobIsFinal       nothing can change what has ended, or is being cancelled
         ├── LimitNotFound    no manual limit has that number
+        ├── NodeNotFound     no node of that name joined the site
         ├── TokenNameTaken   two tokens of one name could not be told apart
         └── InvalidField     a value that makes no sense
 
@@ -53,6 +54,18 @@ class LimitNotFound(Refused):
     def __init__(self, limit_id: int) -> None:
         super().__init__(f"there is no manual limit {limit_id}; `barq power` lists those that stand")
         self.limit_id = limit_id
+
+
+class NodeNotFound(Refused):
+    """No node of that name joined the site."""
+
+    code = "node_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no node named {name!r} joined this site; `barq nodes` lists all, the site file has the rest"
+        )
+        self.name = name
 
 
 class TokenNameTaken(Refused):
