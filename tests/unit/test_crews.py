@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from barq.site import ray_head
 from barq.site.crews import HeadCrew, MemberCrew
 from barq.site.files import SiteFiles, write_json
 from barq.site.membership import Membership, own_address, read_membership, write_membership
@@ -24,6 +25,12 @@ def files(tmp_path: Path) -> SiteFiles:
     made = SiteFiles(tmp_path / "state")
     made.create()
     return made
+
+
+@pytest.fixture(autouse=True)
+def _leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No Ray is started: its directories may have long names."""
+    monkeypatch.setattr(ray_head, "TEMP_PARENT", str(tmp_path))
 
 
 @pytest.fixture
