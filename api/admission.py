@@ -15,14 +15,14 @@ GRACE_S: Final = 30.0
 _AFTER_OK: Final = "afterok:"
 
 
-def job_spec(request: JobRequest, *, job_id: str, state_dir: Path) -> JobSpec:
-    """The specification of the job `job_id`, whose files live under `state_dir`/jobs/`job_id`. Pure.
+def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path) -> JobSpec:
+    """The specification of the job `job_id`, whose files live under `jobs_dir`/`job_id`. Pure.
 
     A job without a `working_dir` runs in its output folder.
     """
     return JobSpec(
         name=request.name,
-        launch=_launch(request, state_dir / "jobs" / job_id),
+        launch=_launch(request, jobs_dir / job_id),
         gpus=request.resources.gpus,
         nodes=request.nodes,
         gpu_type=request.resources.gpu_type,

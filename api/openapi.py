@@ -20,8 +20,11 @@ TEXT: Final[dict[str, Any]] = {
 _CODES: Final = {
     401: ("unauthorized", "No bearer token, or one that is unknown, expired or revoked"),
     403: ("forbidden", "The token's role does not include this, or it is somebody else's job"),
-    404: ("not_found", "There is no such job or token"),
-    409: ("refused_final", "The job has ended, or is being cancelled; or the name is taken"),
+    404: ("not_found", "There is no such job, token or node"),
+    409: (
+        "refused_final",
+        "As things stand it cannot be: a job has ended, a name is taken, a node has no room",
+    ),
     413: ("body_too_large", "The body is larger than 8 MiB"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),

@@ -37,6 +37,7 @@ _CODES: Final = {
 }
 _STORE_STATUSES: Final = {
     "job_not_found": 404,
+    "node_not_found": 404,
     "limit_not_found": 404,
     "refused_final": 409,
     "token_name_taken": 409,

@@ -36,6 +36,9 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{JOB}/release"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs:batch"): Role.RESEARCHER,
+    ("POST", "/api/v1/nodes/join"): Role.OPERATOR,  # its answer holds the token of Ray
+    ("POST", "/api/v1/nodes/{name}/leave"): Role.OPERATOR,
+    ("POST", "/api/v1/nodes/{name}/forget"): Role.OPERATOR,
     ("POST", "/api/v1/power/limits"): Role.OPERATOR,
     ("POST", "/api/v1/power/release"): Role.OPERATOR,
     ("GET", "/api/v1/tokens"): Role.OPERATOR,

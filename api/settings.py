@@ -16,13 +16,20 @@ class Settings:
     site: str  #: prefix of job ids
     state_dir: Path  #: absolute, so that job files mean the same in every process
     database: str | Path
+    jobs_dir: Path | None = None  #: below which jobs have their directories; None = in the state directory
 
     @classmethod
     def of_state(cls, state_dir: Path) -> Self:
         """The settings of the site whose state is in `state_dir`. Raises `SettingsError`."""
         directory = state_dir.expanduser().absolute()
         site = load_site(directory / "site.yaml")
-        return cls(site=site.name, state_dir=directory, database=directory / "barq.db")
+        jobs_dir = site.jobs_dir(directory)
+        return cls(site=site.name, state_dir=directory, database=directory / "barq.db", jobs_dir=jobs_dir)
+
+    @property
+    def jobs_home(self) -> Path:
+        """Below which every job has its directory."""
+        return self.jobs_dir or self.state_dir / "jobs"
 
     @property
     def run_dir(self) -> Path:

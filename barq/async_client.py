@@ -1,11 +1,11 @@
 """A site from Python code that awaits: the verbs of `barq.Client`, with the same names and arguments.
 
-from barq import AsyncClient
+    from barq import AsyncClient
 
-async with AsyncClient.from_environment() as site:
-job = await site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
-async for piece in site.logs(job["id"], follow=True):
-print(piece, end="")
+    async with AsyncClient.from_environment() as site:
+        job = await site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
+        async for piece in site.logs(job["id"], follow=True):
+            print(piece, end="")
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         EventView,
         JobPage,
         JobView,
+        JoinedView,
         LimitView,
         MadeTokenView,
         MeView,
@@ -191,6 +192,18 @@ class AsyncClient:
     async def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return await self._do(calls.nodes())
+
+    async def join_node(self, node: Mapping[str, Any]) -> JoinedView:
+        """Take a node of another machine into the site. Raises Refused with numbers if it has no room for it."""
+        return await self._do(calls.join_node(node))
+
+    async def let_node_leave(self, name: str) -> None:
+        """Have no new work sent to a node that joined. Raises NotFound."""
+        await self._do(calls.let_node_leave(name))
+
+    async def forget_node(self, name: str) -> None:
+        """Count a node that joined no more. Raises NotFound, Refused while it may still follow an order."""
+        await self._do(calls.forget_node(name))
 
     async def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         EventView,
         JobPage,
         JobView,
+        JoinedView,
         LimitView,
         MadeTokenView,
         MeView,
@@ -121,6 +122,21 @@ def control(job_id: str, verb: str) -> Call[JobView]:
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
     return _get("/nodes", key="nodes")
+
+
+def join_node(node: Mapping[str, Any]) -> Call[JoinedView]:
+    """Take a node of another machine in."""
+    return _post("/nodes/join", node)
+
+
+def let_node_leave(name: str) -> Call[None]:
+    """Send a node that joined no new work."""
+    return _post(f"/nodes/{quote(name, safe='')}/leave", None)
+
+
+def forget_node(name: str) -> Call[None]:
+    """Count a node that joined no more."""
+    return _post(f"/nodes/{quote(name, safe='')}/forget", None)
 
 
 def power() -> Call[PowerView]:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         EventView,
         JobPage,
         JobView,
+        JoinedView,
         LimitView,
         MadeTokenView,
         MeView,
@@ -195,6 +196,18 @@ class Client:
     def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return self._do(calls.nodes())
+
+    def join_node(self, node: Mapping[str, Any]) -> JoinedView:
+        """Take a node of another machine into the site. Raises Refused with numbers if it has no room for it."""
+        return self._do(calls.join_node(node))
+
+    def let_node_leave(self, name: str) -> None:
+        """Have no new work sent to a node that joined. Raises NotFound."""
+        self._do(calls.let_node_leave(name))
+
+    def forget_node(self, name: str) -> None:
+        """Count a node that joined no more. Raises NotFound, Refused while it may still follow an order."""
+        self._do(calls.forget_node(name))
 
     def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""

@@ -141,6 +141,8 @@ class NodeView(TypedDict):
     kind: str
     reachable: bool
     in_fallback: bool
+    address: NotRequired[str]
+    cordoned: NotRequired[bool]
     draw_w: float
     entitlement_w: float
     base_w: float
@@ -148,6 +150,15 @@ class NodeView(TypedDict):
     miners: list[MinerView]
     last_report_at: str | None
     alarms: list[str]
+
+
+class JoinedView(TypedDict):
+    """What a node needs to be part of a site. Holds a secret: Ray's token."""
+
+    site: str
+    ray_address: str
+    ray_token: str
+    guard: dict[str, Any]
 
 
 class SourceView(TypedDict):

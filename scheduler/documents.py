@@ -10,8 +10,9 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.jobs import Phase
-from scheduler.core.ledger import exposure_w
+from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.orders import GroupKind
+from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.records import PowerSample
 
@@ -70,6 +71,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
+        "fallback_w": _fallback_w(snapshot),
         "ai_w": latest.ai_w,
         "rest_w": latest.rest_w,
         "miners_w": latest.miners_w,
@@ -80,6 +82,17 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "sentence": _sentence(latest, unused_w, coming),
     }
+
+
+def _fallback_w(snapshot: Snapshot) -> float:
+    """Site watts that are left once every order has expired."""
+    groups, site = snapshot.groups.values(), snapshot.site
+    return site_w(
+        it_w=sum(fallback_exposure_w(g.account) for g in groups if g.spec.kind is GroupKind.NODE),
+        miners_w=sum(fallback_exposure_w(g.account) for g in groups if g.spec.kind is GroupKind.MINERS),
+        overhead=site.overhead,
+        auxiliary_w=site.auxiliary_w,
+    )
 
 
 def _next_change(snapshot: Snapshot, coming: list[datetime]) -> dict[str, Any] | None:
@@ -127,6 +140,9 @@ def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str
         "simulated": group.spec.simulated,
         "reachable": silent_s is not None and silent_s <= snapshot.site.unreachable_after_s,
         "in_fallback": group.in_fallback,
+        "address": group.spec.address,
+        "cordoned": group.cordoned,
+        "storage": group.storage,
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)
         + (group.miners_target_w if group.spec.kind is GroupKind.MINERS else 0.0),

@@ -10,9 +10,18 @@ from scheduler.core.compliance import Withdrawal
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
+from scheduler.core.orders import GroupSpec
 from scheduler.core.reasons import Event, Reason
 
-__all__ = ["CheckpointNote", "Intents", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A node on another machine that joined the site, as it was agreed on."""
+
+    spec: GroupSpec
+    leaving: bool = False  #: no new work goes there
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +35,7 @@ class Stored:
     limits: tuple[Envelope, ...]  #: manual limits that stand
     last_cut_at: datetime | None
     seq: int  #: of the newest intent contained in this
+    members: tuple[Member, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +47,7 @@ class Intents:
     desired: Mapping[str, Desired] = field(default_factory=dict)
     limits: tuple[Envelope, ...] | None = None
     settled: Mapping[str, JobState] = field(default_factory=dict)  #: of the new jobs' dependencies
+    members: tuple[Member, ...] | None = None  #: all that joined the site; None = unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

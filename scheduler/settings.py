@@ -6,6 +6,9 @@ Every field has a unit in its name; `configs/sites/` holds commented examples.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -101,6 +104,13 @@ class SignalSettings(BaseModel):
         return dict(self.model_extra or {})
 
 
+class Storage(_Strict):
+    """Where jobs keep checkpoints, outputs and logs."""
+
+    jobs_dir: Annotated[str, Field(pattern=r"^/[^\x00]*$")] | None = None
+    """Absolute; on several machines, a file system that all of them mount there. None = in the state directory."""
+
+
 class Site(_Strict):
     """A whole site."""
 
@@ -110,6 +120,8 @@ class Site(_Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     signals: tuple[SignalSettings, ...] = ()
+    listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
+    storage: Storage = Storage()
     job_nice: Annotated[int, Field(ge=0, le=19)] = (
         5  #: simulated GPUs are CPUs: jobs leave the site itself some air
     )
@@ -122,6 +134,14 @@ class Site(_Strict):
         self._check_firm()
         return self
 
+    def idle_base_w(self, joined: Iterable[GroupSpec] = ()) -> float:
+        """Site watts with nothing on any group, those that joined from elsewhere included."""
+        specs = [*self.groups().values(), *joined]
+        nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
+        miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
+        power = self.power
+        return site_w(it_w=nodes_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
+
     def policy(self) -> SitePolicy:
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
@@ -132,19 +152,30 @@ class Site(_Strict):
         nodes = [_node(n, i) for n in self.nodes for i in range(n.count)]
         return {s.group_id: s for s in [*nodes, *(_miners(m) for m in self.miners)]}
 
-    def write_groups(self, state: Path) -> None:
+    def jobs_dir(self, state: Path) -> Path:
+        """Below which every job has its directory."""
+        return Path(self.storage.jobs_dir or state / "jobs")
+
+    def write_groups(self, state: Path, *, address: str = "127.0.0.1") -> None:
         """Leave each guard its configuration, `groups/<id>/group.json` in the state directory."""
         for group_id, spec in self.groups().items():
             directory = state / "groups" / group_id
             directory.mkdir(parents=True, exist_ok=True)
-            config = {
-                "spec": spec,
-                "save_after_s": self.timing.save_after_s,
-                "orphan_s": self.timing.lease_s + self.timing.fall_s,
-                "job_nice": self.job_nice,
+            config = self.guard_config(state) | {
+                "spec": replace(spec, address=address),
+                "own_jobs_dir": str(state / "jobs"),
                 "miners": self._miner_models(group_id),
             }
             (directory / "group.json").write_bytes(dumps(config))
+
+    def guard_config(self, state: Path) -> dict[str, object]:
+        """What every guard of the site is told alike, on whatever machine it is."""
+        return {
+            "save_after_s": self.timing.save_after_s,
+            "orphan_s": self.timing.lease_s + self.timing.fall_s,
+            "job_nice": self.job_nice,
+            "jobs_dir": str(self.jobs_dir(state)),
+        }
 
     def _miner_models(self, group_id: str) -> list[dict[str, object]]:
         return [
@@ -193,12 +224,7 @@ class Site(_Strict):
 
     def _check_firm(self) -> None:
         """A site whose idle base exceeds the firm level cannot keep its promise on loss of signal."""
-        specs = self.groups().values()
-        nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
-        miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
-        base_w = site_w(
-            it_w=nodes_w, miners_w=miners_w, overhead=self.power.overhead, auxiliary_w=self.power.auxiliary_w
-        )
+        base_w = self.idle_base_w()
         if base_w > self.power.firm_w:
             raise ValueError(
                 f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it "

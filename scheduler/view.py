@@ -15,7 +15,8 @@ from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
-from scheduler.records import Intents, Stored
+from scheduler.records import Intents, Member, Stored
+from scheduler.roll import Roll
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class View:
         self._past_boots: set[str] = set()
         self.groups: dict[str, Group] = {gid: _unheard(spec) for gid, spec in specs.items()}
         self.alarms: dict[str, tuple[str, ...]] = {}
+        self.roll = Roll(specs)
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
@@ -68,6 +70,7 @@ class View:
         self.settled = dict(stored.settled)
         self.manual = stored.limits
         self.last_cut_at = stored.last_cut_at
+        self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -91,7 +94,20 @@ class View:
             self._wish(job_id, wish)
         if intents.limits is not None:
             self.manual = intents.limits
-        return bool(intents.jobs or intents.desired or intents.limits is not None)
+        if intents.members is not None:
+            self._take_members(intents.members)
+        news = (intents.limits, intents.members)
+        return bool(intents.jobs or intents.desired or any(n is not None for n in news))
+
+    def _take_members(self, members: Iterable[Member]) -> None:
+        """Count the nodes that joined from now on, and those that left no more."""
+        for gid in self.roll.call(members):
+            self.groups.pop(gid, None)
+            self.links.pop(gid, None)
+            self.alarms.pop(gid, None)
+        for gid, spec in self.roll.agreed.items():
+            group = self.groups.get(gid) or _unheard(spec)
+            self.groups[gid] = replace(group, cordoned=self.roll.is_barred(group.spec))
 
     def _wish(self, job_id: str, wish: Desired) -> None:
         job = self.jobs.get(job_id)
@@ -108,8 +124,8 @@ class View:
             boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
         )
         group = self.groups.get(gid) or _unheard(report.spec)
-        self.groups[gid] = _heard(group, report, at)
-        self.alarms[gid] = report.alarms
+        self.groups[gid] = replace(_heard(group, report, at), cordoned=self.roll.is_barred(report.spec))
+        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
@@ -215,6 +231,7 @@ def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
         miners=report.miners,
         facts=report.attempts,
         in_fallback=report.in_fallback,
+        storage=report.storage,
     )
 
 

@@ -13,8 +13,10 @@ from pathlib import Path
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
+from scheduler.core.ledger import exposure_w
 from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
+from scheduler.core.snapshot import Group
 from scheduler.errors import SettingsError
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
@@ -69,7 +71,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         reconciler=reconciler,
         cluster=cluster,
         store=store,
-        meter=_meter(view, site),
+        meter=_meter(view, site, clock),
         clock=clock,
         sources=sources,
     )
@@ -95,17 +97,25 @@ def _first_opened(base: Path, name: str) -> datetime:
     return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _meter(view: View, site: Site) -> Meter:
+def _meter(view: View, site: Site, clock: Clock) -> Meter:
     """The simulated site meter: what the simulated devices draw, with the hall's overhead."""
 
     def draw_w() -> float:
-        groups = view.groups.values()
-        it_w = sum(g.draw_w for g in groups if g.spec.kind is GroupKind.NODE)
-        miners_w = sum(g.draw_w for g in groups if g.spec.kind is GroupKind.MINERS)
+        groups, at = view.groups.values(), clock.now()
+        it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
+        miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
         power = site.power
         return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
 
     return SimulatedMeter(draw_w)
+
+
+def _drawn_w(group: Group, at: datetime, view: View) -> float:
+    """As last told; a group that fell silent draws no more than what is left of its orders."""
+    silent_s = (at - group.reported_at).total_seconds() if group.reported_at else 0.0
+    if silent_s <= view.site.unreachable_after_s:
+        return group.draw_w
+    return min(group.draw_w, exposure_w(group.account, at, fall_s=view.site.fall_s))
 
 
 def wake_socket(state: Path) -> socket.socket:

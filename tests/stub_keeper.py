@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from barq.cli import keeper
+from barq.site import crews
 from barq.site.files import SiteFiles
-from barq.site.parts import ENROL, RAY, Part, site_parts
+from barq.site.parts import ENROL, RAY, Part, member_parts, site_parts
 from barq.site.ray_head import RayHead
+from barq.site.ray_member import RayMember
 
 WAITS = "import signal; signal.pause()"
 #: Leaves a grandchild that nobody knows of, in a session of its own, and goes on waiting.
@@ -39,7 +41,15 @@ FAILS = "raise SystemExit('cannot do it')"
 
 def stub_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Mapping[str, str]) -> list[Part]:
     """The parts of the site, as harmless programs; `state/program-NAME` may hold another one."""
-    parts = site_parts(files, head, api_port=api_port, inherited=inherited)
+    return _harmless(files, site_parts(files, head, api_port=api_port, inherited=inherited))
+
+
+def stub_member_parts(files: SiteFiles, ray: RayMember, *, inherited: Mapping[str, str]) -> list[Part]:
+    """The same for a member of a site elsewhere."""
+    return _harmless(files, member_parts(files, ray, inherited=inherited))
+
+
+def _harmless(files: SiteFiles, parts: list[Part]) -> list[Part]:
     real = {RAY, ENROL} if "--with-ray" in sys.argv else set()
     return [
         part if part.name in real else replace(part, command=_program(files, part.name)) for part in parts
@@ -66,8 +76,8 @@ def command(state: Path, *, with_ray: bool = False) -> list[str]:
 
 def main() -> int:
     """Run the keeper with these parts."""
-    changed: Any = keeper
-    changed.site_parts = stub_parts
+    changed: Any = crews
+    changed.site_parts, changed.member_parts = stub_parts, stub_member_parts
     return keeper.main([argument for argument in sys.argv[1:] if argument != "--with-ray"])
 
 

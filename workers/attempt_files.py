@@ -64,6 +64,7 @@ class Launching:
     legacy_after_s: float = 3.0  #: a job that says nothing for this long is taken to be running
     visible_devices: str = ""  #: for CUDA_VISIBLE_DEVICES
     nice: int = 0
+    interface: str = ""  #: of the network that a gang talks over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

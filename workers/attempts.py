@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,8 @@ from workers.clock import boot_id
 from workers.forkserver import ForkServer
 from workers.gpu.port import GpuDriver
 from workers.group_config import GroupConfig
+from workers.interfaces import interface_of
+from workers.job_storage import JobStorage
 from workers.local_attempt import LocalAttempt
 from workers.processes import ProcessTable, identify, send
 from workers.wire import WireError
@@ -39,6 +41,7 @@ class Surroundings:
     config: GroupConfig
     fork_server: ForkServer
     gpus: GpuDriver
+    storage: JobStorage | None = None  #: None = jobs are where their launch says
 
 
 class Attempts:
@@ -98,6 +101,7 @@ class Attempts:
 
     def start(self, order: AttemptOrder) -> None:
         """Start an attempt that was never started here. If it cannot be, its facts say why."""
+        order = self._placed(order)
         files = AttemptFiles(self._around.directory / order.attempt_id)
         instruction = Instruction(seq=1, phase=order.phase, reason=order.reason)
         try:
@@ -148,6 +152,11 @@ class Attempts:
         if not attempt.is_ended:
             self._around.gpus.attach(attempt.order.gpu_ids, attempt.tree)
 
+    def _placed(self, order: AttemptOrder) -> AttemptOrder:
+        """The order with its directories where this machine has them."""
+        storage = self._around.storage
+        return order if storage is None else replace(order, launch=storage.placed(order.launch))
+
     def _launching(self, order: AttemptOrder) -> Launching:
         config = self._around.config
         return Launching(
@@ -157,6 +166,7 @@ class Attempts:
             suspend_patience_s=config.suspend_patience_s,
             visible_devices="" if config.spec.simulated else ",".join(order.gpu_ids),
             nice=config.job_nice,
+            interface=interface_of(config.spec.address) if order.rank.nodes > 1 else "",
         )
 
     def _found(self, files: AttemptFiles) -> LocalAttempt | None:

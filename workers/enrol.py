@@ -1,6 +1,6 @@
 """Sees to it that each group of this machine has its agent in Ray: `python -m workers.enrol`.
 
-    python -m workers.enrol --ray-address HOST:PORT --groups DIR
+    python -m workers.enrol --ray-address HOST:PORT --groups DIR [--ray-temp-dir DIR]
 
 Every directory in DIR with a `group.json` is a group. Its agent is a detached actor `agent:<group_id>`, bound
 to this machine's raylet; Ray restarts it when its process dies. What Ray does not do is done here, once a
@@ -148,13 +148,20 @@ def main(arguments: list[str] | None = None) -> int:
     """Connect to the Ray cluster at the address given, and to no other; stay until it is gone."""
     parser = argparse.ArgumentParser(prog="python -m workers.enrol", description=__doc__.splitlines()[0])
     parser.add_argument("--ray-address", required=True, metavar="HOST:PORT")
+    parser.add_argument("--ray-temp-dir", metavar="DIR", help="of this machine's raylet, if it has several")
     parser.add_argument("--groups", required=True, type=Path, metavar="DIR")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     if not wait_for_port(options.ray_address, timeout_s=START_TIMEOUT_S):
         log.error("nothing listens at --ray-address %s; is the Ray head up?", options.ray_address)
         return EXIT_RAY_GONE
-    ray.init(address=options.ray_address, namespace=NAMESPACE, log_to_driver=False, configure_logging=False)
+    ray.init(
+        address=options.ray_address,
+        _temp_dir=options.ray_temp_dir,
+        namespace=NAMESPACE,
+        log_to_driver=False,
+        configure_logging=False,
+    )
     try:
         asyncio.run(watch(options.ray_address, options.groups.resolve()))
     except RayGone as error:

@@ -30,6 +30,10 @@ class GroupConfig:
     job_nice: int = 0  #: added to the niceness of jobs, so that simulated GPUs leave a small host some air
     physics: GpuPhysics = field(default_factory=GpuPhysics)
     miners: tuple[MinerModel, ...] = ()
+    jobs_dir: str = (
+        ""  #: below which the site keeps its jobs' directories; empty = wherever their launch says
+    )
+    own_jobs_dir: str = ""  #: where this machine keeps them when it cannot use that
 
     def __post_init__(self) -> None:
         for name in ("save_after_s", "orphan_s", "poll_s", "suspend_patience_s"):

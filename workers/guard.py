@@ -37,6 +37,7 @@ from workers.forkserver import ForkServer
 from workers.gpu.simulated import SimulatedGpus
 from workers.group_config import ConfigError, GroupConfig, load
 from workers.guard_socket import serve
+from workers.job_storage import storage_of
 from workers.memory import DurableMemory
 from workers.miners.simulated import SimulatedMiners
 from workers.processes import identify
@@ -60,6 +61,7 @@ class Guard:
         self._memory = DurableMemory(directory / "memory.json", fresh)
         gpus = SimulatedGpus(spec.gpus, directory / "gpus.json", physics=config.physics)
         self._devices = Devices(gpus, SimulatedMiners(config.miners, directory / "miners.json"))
+        self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
         self._attempts = Attempts(
             Surroundings(
                 directory=directory / "attempts",
@@ -67,12 +69,14 @@ class Guard:
                 config=config,
                 fork_server=fork_server,
                 gpus=gpus,
+                storage=self._storage,
             )
         )
         self._miner_watch = MinerWatch()
         self._reporter = Reporter()
         self._stop_grace_s: float | None = None
         self._attempts.adopt()
+        self._keep_storage()
         self.step()
 
     @property
@@ -101,6 +105,18 @@ class Guard:
         self.step()
         while self._attempts.present:
             await self.report_after(self.report.version, timeout_s=1.0)
+
+    def _keep_storage(self) -> None:
+        """Adopted attempts stay with the directories that they were started with."""
+        if self._storage is not None:
+            for attempt in self._attempts.present:
+                self._storage.keep(attempt.order.launch.checkpoint_dir)
+
+    def _storage_alarms(self) -> list[str]:
+        if self._storage is None:
+            return []
+        complaint = self._storage.look(is_busy=bool(self._attempts.present))
+        return [complaint] if complaint else []
 
     def step(self) -> None:
         """Look, decide, act, and look again if that changed a device."""
@@ -158,7 +174,11 @@ class Guard:
         memory = self._memory.now
         order = memory.order
         alarms = [self._memory.damage] if self._memory.damage else []
-        alarms += group_alarms(seen, over_w) + self._miner_watch.look(seen.miners, time.monotonic())
+        alarms += (
+            self._storage_alarms()
+            + group_alarms(seen, over_w)
+            + self._miner_watch.look(seen.miners, time.monotonic())
+        )
         return GuardReport(
             spec=self._config.spec,
             boot_id=memory.boot_id,
@@ -174,6 +194,7 @@ class Guard:
             miners=seen.miners,
             attempts=self._attempts.facts(() if order is None else order.attempts),
             alarms=(*alarms, *attempt_alarms(self._attempts)),
+            storage="" if self._storage is None else self._storage.storage,
         )
 
 

@@ -12,6 +12,7 @@ from scheduler.core.orders import Rank
 from workers.attempt_files import AttemptFiles, Launching
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "TMPDIR", "TZ", "USER")
+_INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -24,7 +25,13 @@ def job_environment(
     clean = {name: inherited[name] for name in _INHERITED if name in inherited}
     clean["PATH"] = os.pathsep.join((site_bin, inherited.get("PATH") or _PATH))
     clean["PYTHONUNBUFFERED"] = "1"  # so that its log can be followed
+    clean |= _interface(launching.interface)
     return clean | dict(launch.env) | _contract(launching, files, resume_from) | _gang(launching.order.rank)
+
+
+def _interface(name: str) -> dict[str, str]:
+    """The interface that a gang talks over, for libraries that would ask the host's name; a job may name another."""
+    return dict.fromkeys(_INTERFACES, name) if name else {}
 
 
 def _contract(launching: Launching, files: AttemptFiles, resume_from: str) -> dict[str, str]:
@@ -48,7 +55,10 @@ def _contract(launching: Launching, files: AttemptFiles, resume_from: str) -> di
 
 
 def _gang(rank: Rank) -> dict[str, str]:
-    """What the members of a gang need to find each other; one alone needs nothing."""
+    """What the members of a gang need to find each other; one alone needs nothing.
+
+    Each node starts one process, so these are also the ranks, unless that process is a launcher of more.
+    """
     if rank.nodes == 1:
         return {}
     return {
@@ -57,4 +67,17 @@ def _gang(rank: Rank) -> dict[str, str]:
         contract.ENV_RANK: str(rank.node_rank),
         contract.ENV_WORLD_SIZE: str(rank.nodes),
         contract.ENV_LOCAL_RANK: "0",
+        **_launcher(rank),
+    }
+
+
+def _launcher(rank: Rank) -> dict[str, str]:
+    """The same for a launcher on each node: `torchrun --nproc-per-node 4 train.py` needs no more than these."""
+    return {
+        "NNODES": str(rank.nodes),
+        "NODE_RANK": str(rank.node_rank),
+        "PET_NNODES": str(rank.nodes),
+        "PET_NODE_RANK": str(rank.node_rank),
+        "PET_MASTER_ADDR": rank.master_addr,
+        "PET_MASTER_PORT": str(rank.master_port),
     }

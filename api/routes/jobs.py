@@ -103,7 +103,7 @@ def _new_job(request: SubmittedJob, here: Context, owner: str) -> NewJob:
     """The job; with its id, given when it is stored, it gets its folders."""
     return NewJob(
         request=request.model_dump(mode="json", exclude_unset=True),
-        build=lambda job_id: job_spec(request, job_id=job_id, state_dir=here.settings.state_dir),
+        build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home),
         owner=owner,
     )
 

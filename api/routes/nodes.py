@@ -1,18 +1,26 @@
-"""Nodes and groups of miners."""
+"""Nodes and groups of miners; nodes of other machines that join and leave."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path as InPath
 from pydantic import TypeAdapter
 
-from api.context import Here
+from api import joining
+from api.context import Context, Here, Person
+from api.openapi import errors
+from api.problems import Refused
+from api.wire.members import NAME, Join, Joined, Left
 from api.wire.site import Nodes, NodeView
 from scheduler.store.desk import Desk
 
 router = APIRouter(tags=["site"])
 _NODES = TypeAdapter(list[NodeView])
+
+NodeName = Annotated[str, InPath(pattern=NAME)]
 
 
 @router.get("/nodes")
@@ -21,7 +29,54 @@ def list_nodes(here: Here) -> Nodes:
     return Nodes(nodes=known_nodes(here.desk))
 
 
+@router.post("/nodes/join", responses=errors(409))
+def join_node(request: Join, here: Here, person: Person) -> Joined:
+    """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
+    spec, site = joining.spec_of(request), joining.site_of(here.settings)
+    answer = Joined.model_validate(joining.answer(here.settings, site))
+    check = joining.checks(spec, site, known_nodes(here.desk), _fallback_w(here.desk))
+    here.desk.join(spec, by=person, check=check)
+    here.waker.wake()
+    return answer
+
+
+@router.post("/nodes/{name}/leave", responses=errors(404))
+def let_node_leave(name: NodeName, here: Here) -> Left:
+    """Send no new work to a node that joined; again is no change. Its jobs go on until its guard ends them."""
+    here.desk.leave(name)
+    here.waker.wake()
+    return Left(name=name)
+
+
+@router.post("/nodes/{name}/forget", responses=errors(404, 409))
+def forget_node(name: NodeName, here: Here) -> Left:
+    """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order."""
+    _check_gone(name, here)
+    here.desk.forget(name)
+    here.waker.wake()
+    return Left(name=name)
+
+
 def known_nodes(desk: Desk) -> list[NodeView]:
     """The nodes as the scheduler last told, none before it did. Raises `StoreError`."""
     document = desk.current("nodes")
     return _NODES.validate_python(json.loads(document.text)) if document else []
+
+
+def _fallback_w(desk: Desk) -> float | None:
+    """What the site comes down to when every order has expired, as the scheduler last told."""
+    document = desk.current("power")
+    value = json.loads(document.text).get("fallback_w") if document else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _check_gone(name: str, here: Context) -> None:
+    node = next((n for n in known_nodes(here.desk) if n.id == name), None)
+    leaves = any(m.leaving for m in here.desk.members() if m.spec.group_id == name)
+    if node is None or leaves or node.last_report_at is None:
+        return
+    silent_s = (datetime.now(UTC) - node.last_report_at).total_seconds()
+    lost_after_s = joining.site_of(here.settings).timing.lost_after_s
+    if silent_s < lost_after_s:
+        detail = f"{name} was heard of {silent_s:.0f} s ago; its jobs may go on for {lost_after_s:.0f} s"
+        raise Refused(409, "still_there", detail, remedy="run `barq node leave` there, or try again later")

@@ -30,6 +30,9 @@ NODE: Final[dict[str, Any]] = {
     "simulated": True,
     "reachable": True,
     "in_fallback": False,
+    "address": "10.0.0.1",
+    "cordoned": False,
+    "storage": "5f2c41",
     "draw_w": 1875.0,
     "entitlement_w": 2000.0,
     "exposure_w": 2000.0,
@@ -71,6 +74,9 @@ class NodeView(Shown):
     simulated: bool = False
     reachable: bool
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
+    address: str = Field("127.0.0.1", description="By which the other nodes reach it")
+    cordoned: bool = Field(default=False, description="Whether no new work goes there")
+    storage: str = Field("", description="Nodes with the same one read the same checkpoints")
     draw_w: float
     entitlement_w: float = Field(description="What it may draw by the newest order")
     exposure_w: float | None = Field(None, description="What it could draw at most, whatever happens")
@@ -153,6 +159,7 @@ class PowerView(Shown):
             draw_measured_at="2026-03-01T13:20:04Z",
             committed_w=11_600.0,
             planned_w=11_600.0,
+            fallback_w=3300.0,
             ai_w=6000.0,
             rest_w=3400.0,
             miners_w=2000.0,
@@ -188,6 +195,7 @@ class PowerView(Shown):
     draw_measured_at: datetime | None
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
+    fallback_w: float | None = Field(None, description="What is left once every order has expired")
     ai_w: float
     rest_w: float | None = Field(None, description="Node bases, idle and held GPUs, overhead, auxiliary")
     miners_w: float

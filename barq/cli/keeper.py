@@ -15,24 +15,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from barq.site.crews import Crew, HeadCrew, MemberCrew
 from barq.site.files import AlreadyHeld, SiteFiles, exclusive, read_json, write_json
-from barq.site.parts import (
-    ENROL,
-    KEEPER,
-    RAY,
-    RAY_MEMBER_PREFIX,
-    SCHEDULER,
-    BackOff,
-    Part,
-    adoptable,
-    site_parts,
-)
+from barq.site.membership import read_membership
+from barq.site.parts import ENROL, KEEPER, RAY, RAY_MEMBER_PREFIX, SCHEDULER, BackOff, Part, adoptable
 from barq.site.processes import Process, descendants, end, reap, session_members, spawn
-from barq.site.ray_head import LOOPBACK, RayHead, free_port
 from barq.site.stopping import end_ray, forget, ray_members, read_processes, stop_processes, write_processes
 
 log = logging.getLogger("barq.keeper")
@@ -46,17 +36,16 @@ AWAITED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Keeper:
-    """Keeps the parts of one site alive until it is told to stop."""
+    """Keeps the parts of one site, or of one member of a site, alive until it is told to stop."""
 
-    def __init__(self, files: SiteFiles, *, api_port: int, environment: Mapping[str, str]) -> None:
+    def __init__(self, files: SiteFiles, crew: Crew) -> None:
         self._files = files
-        self._environment = environment
-        self._head, self._api_port = self._addresses(api_port)
+        self._crew = crew
         self._live: dict[str, Process] = {}
         self._backoffs: dict[str, BackOff] = {}
         self._members_at_s = float("-inf")
         self._held: int | None = None
-        self._parts = self._site_parts()
+        self._parts = crew.parts()
 
     def run(self) -> None:
         """Keep until SIGTERM or SIGINT; return when nothing of the site runs any more."""
@@ -108,12 +97,19 @@ class Keeper:
     def _bury(self, name: str, code: int | None) -> None:
         if name == RAY:
             self._end_rest_of_ray()
-        self._live.pop(name, None)
+        elif RAY in self._live and self._crew.loses_ray(name, code):
+            self._end_rest_of_ray()
+            self._note_end(RAY, "its head is gone")
         if name.startswith(RAY_MEMBER_PREFIX):
+            self._live.pop(name, None)
             return  # Ray's own business, until its head ends
+        self._note_end(name, _how(code))
+
+    def _note_end(self, name: str, how: str) -> None:
+        self._live.pop(name, None)
         now_s = time.monotonic()
         backoff = self._backoffs[name] = self._backoffs.get(name, BackOff()).ended(now_s)
-        log.warning("%s ended (%s); again in %.1f s", name, _how(code), backoff.due_s - now_s)
+        log.warning("%s ended (%s); again in %.1f s", name, how, backoff.due_s - now_s)
 
     def _end_rest_of_ray(self) -> None:
         """With its head gone, nothing of our Ray is of use; whoever talks to it learns of the next by starting anew."""
@@ -157,15 +153,17 @@ class Keeper:
                 self._start(part, backoff.started(now_s))
 
     def _may_start(self, part: Part) -> bool:
-        return not part.needs_ray or (RAY in self._live and self._head.is_ready())
+        if part.name == RAY:
+            return self._crew.may_start_ray()
+        return not part.needs_ray or (RAY in self._live and self._crew.ray.is_ready())
 
     def _start(self, part: Part, backoff: BackOff) -> None:
-        if part.name == RAY:
-            part = self._prepare_ray(part)
         log_path = self._files.log(part.name)
         _rotate(log_path)
         self._backoffs[part.name] = backoff
         try:
+            if part.name == RAY:
+                part = self._prepare_ray(part)
             self._live[part.name] = spawn(part.command, log=log_path, environment=part.environment)
         except OSError as error:
             log.error("%s cannot be started: %s", part.name, error)  # noqa: TRY400 - a trace says no more
@@ -176,49 +174,26 @@ class Keeper:
         self._record()
 
     def _prepare_ray(self, part: Part) -> Part:
-        """The Ray part as it starts now: at its old address, unless somebody took the port meanwhile."""
-        if not self._head.port_is_free():
-            log.warning("port %d was taken by somebody else; Ray and its drivers move", self._head.port)
-            self._head = self._head.at(free_port())
-            self._parts = self._site_parts()
+        """The Ray part as it starts now: at its old address, unless it had to move."""
+        if self._crew.moves_ray():
+            self._parts = self._crew.parts()
             self._write_address()
             if SCHEDULER in self._live:
                 self._live[SCHEDULER].send(signal.SIGTERM)
             part = next(p for p in self._parts if p.name == RAY)
-        self._head.prepare()
+        self._crew.ray.prepare()
         self._hold_temp_dir()
         return part
 
     def _hold_temp_dir(self) -> None:
         """Those who clear old files out of /tmp leave a locked directory alone."""
         if self._held is None:
-            self._held = os.open(self._head.temp_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._held = os.open(self._crew.ray.temp_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._held, fcntl.LOCK_SH)
-
-    # -- addresses -------------------------------------------------------------------------------------------------
-
-    def _addresses(self, api_port: int) -> tuple[RayHead, int]:
-        """As recorded, for those that run already know them; else new ones."""
-        recorded = read_json(self._files.address)
-        try:
-            port, temp_dir = int(recorded["ray_address"].rpartition(":")[2]), Path(recorded["ray_temp_dir"])
-            api_port = int(recorded["api_url"].rpartition(":")[2])
-        except (KeyError, ValueError, AttributeError):
-            return RayHead.new(self._files.ray_token), api_port or free_port()
-        return RayHead(port=port, temp_dir=temp_dir, token=self._files.ray_token), api_port
 
     def _write_address(self) -> None:
         started_at = read_json(self._files.address).get("started_at") or datetime.now(UTC).isoformat()
-        address = {
-            "api_url": f"http://{LOOPBACK}:{self._api_port}",
-            "ray_address": self._head.address,
-            "ray_temp_dir": str(self._head.temp_dir),
-            "started_at": started_at,
-        }
-        write_json(self._files.address, address)
-
-    def _site_parts(self) -> list[Part]:
-        return site_parts(self._files, self._head, api_port=self._api_port, inherited=self._environment)
+        write_json(self._files.address, self._crew.address() | {"started_at": started_at})
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -236,6 +211,14 @@ class Keeper:
         if left:
             log.error("could not be ended: %s", [process.pid for process in left])
         forget(self._files)
+
+
+def _crew(files: SiteFiles, *, api_port: int) -> Crew:
+    """Whom to keep: what a member of a site elsewhere needs, or a whole site."""
+    membership = read_membership(files)
+    if membership is not None:
+        return MemberCrew(files, membership, environment=os.environ)
+    return HeadCrew(files, api_port=api_port, environment=os.environ)
 
 
 def become_subreaper() -> None:
@@ -271,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.chdir("/")
     try:
         with exclusive(files.keeper_lock, wait=False):
-            Keeper(files, api_port=options.port, environment=os.environ).run()
+            Keeper(files, _crew(files, api_port=options.port)).run()
     except AlreadyHeld:
         log.error("%s has a keeper already", files.state)  # noqa: TRY400 - a trace says no more
         return 1

@@ -15,9 +15,21 @@ if TYPE_CHECKING:
 
     from barq.views import NodeView
 
-_HEADERS = ("NODE", "KIND", "STATE", "DRAW", "ALLOWED", "GPUS", "CAP", "MINERS", "REPORT", "ALARMS")
+_HEADERS = (
+    "NODE",
+    "KIND",
+    "ADDRESS",
+    "STATE",
+    "DRAW",
+    "ALLOWED",
+    "GPUS",
+    "CAP",
+    "MINERS",
+    "REPORT",
+    "ALARMS",
+)
 _RIGHT = frozenset({"DRAW", "ALLOWED", "GPUS", "CAP", "MINERS"})
-_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red"}
+_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red", "no new work": "yellow"}
 
 
 def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -40,6 +52,7 @@ def _row(node: NodeView) -> list[str]:
     return [
         node["id"],
         node["kind"],
+        node.get("address") or NOTHING,
         _state(node),
         format_power(node["draw_w"]),
         format_power(node["entitlement_w"]),
@@ -54,6 +67,8 @@ def _row(node: NodeView) -> list[str]:
 def _state(node: NodeView) -> str:
     if not node["reachable"]:
         return "unreachable"
+    if node.get("cordoned"):
+        return "no new work"
     return "fallback" if node["in_fallback"] else "ok"
 
 

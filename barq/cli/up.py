@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -19,11 +20,14 @@ from barq.cli.output import chosen_format, emit, say
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, read_json
+from barq.site.network import choose_network, read_network, what_to_open
 from barq.site.parts import KEEPER
 from barq.site.processes import spawn
+from barq.site.ray_head import PORTS_FROM
 from barq.site.stopping import read_processes
 
 if TYPE_CHECKING:
+    from scheduler.core.orders import GroupSpec
     from scheduler.settings import Site
 
 DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
@@ -53,7 +57,20 @@ def up(
     ] = None,
     *,
     state: StateOption = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the API; 0 = a free one.")] = 0,
+    port: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=65435,
+            help=f"Port of the API; 0 = a free one. With --listen, of the first of 100; 0 = {PORTS_FROM}.",
+        ),
+    ] = 0,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="IPv4 address that other machines of the site reach this one by."
+        ),
+    ] = None,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay until Ctrl-C or SIGTERM.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -61,17 +78,18 @@ def up(
     """Start a site on this machine, or say where it is when it is up already."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     directory = (state or state_dir(os.environ)).expanduser().resolve()
-    running = start_site(site, directory, port=port)
+    running = start_site(site, directory, port=port, listen=listen)
     value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
     if not running.is_new:
         say("the site is up already")
     blocks = [f"API:   {running.api_url}", f"Token: {running.token_file}"]
+    blocks += what_to_open(str(read_json(SiteFiles(directory).address).get("ray_address", "")))
     emit(form, value=value, ids=[running.api_url], blocks=lambda: blocks)
     if foreground:
         _stay(directory)
 
 
-def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running:
+def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: str | None = None) -> Running:
     """Start the site in `state`, and return when it is ready. Does nothing to one that is up already.
 
     Raises InvalidInput for a site file that makes no sense, BarqError with the log of what failed.
@@ -81,10 +99,10 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running
     with exclusive(files.command_lock, wait=True):
         is_new = not is_held(files.keeper_lock)
         if is_new:
-            _prepare(files, site_file)
+            _prepare(files, site_file, listen=listen, port=port)
         try:
             if is_new:
-                _start_keeper(files, port)
+                start_keeper(files, port)
             api_url = _wait_until_ready(files)
             _wait_for_guards(files)
         except (BarqError, KeyboardInterrupt):
@@ -98,29 +116,66 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0) -> Running
 # -- before the start --------------------------------------------------------------------------------------------------
 
 
-def _prepare(files: SiteFiles, site_file: Path | None) -> None:
-    """Put the site file, the groups, the database and the token in their places."""
+def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, port: int) -> None:
+    """Put the site file, the groups, the jobs' directory, the database and the token in their places."""
     from api.auth import ensure_site_token
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
 
+    if files.membership.exists():
+        raise Refused("this machine is a node of another site", remedy="leave it first: `barq node leave`")
     text, site = _read_site(files, site_file)
-    if (
-        files.site_file.exists()
-        and files.site_file.read_text(encoding="utf-8") != text
-        and read_processes(files)
-    ):
-        raise Refused(
-            "a site with another site file runs here without its keeper", remedy="end it first: `barq down`"
-        )
+    if read_processes(files):
+        _check_same(files, text, listen)
     files.site_file.write_text(text, encoding="utf-8")
     for group_id in set(files.group_ids()) - set(site.groups()):
         (files.groups / group_id / "group.json").unlink()
-    site.write_groups(files.state)
+    network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)
+    site.write_groups(files.state, address=network.host)
+    _mark_storage(site.jobs_dir(files.state))
     engine = open_database(files.database)
     migrate(engine)
-    ensure_site_token(Desk(engine, site=site.name), files.token)
+    desk = Desk(engine, site=site.name)
+    _check_members(site, [member.spec for member in desk.members()])
+    ensure_site_token(desk, files.token)
     engine.dispose()
+
+
+def _check_same(files: SiteFiles, text: str, listen: str | None) -> None:
+    """What runs here without its keeper can only be kept as it is. Raises Refused."""
+    remedy = "end it first: `barq down`"
+    if files.site_file.exists() and files.site_file.read_text(encoding="utf-8") != text:
+        raise Refused("a site with another site file runs here without its keeper", remedy=remedy)
+    host = read_network(files).host
+    if listen not in (None, host):
+        raise Refused(f"a site that listens on {host} runs here without its keeper", remedy=remedy)
+
+
+def _mark_storage(jobs_dir: Path) -> None:
+    """Give the place of the jobs its id, by which other machines know it. Raises InvalidInput."""
+    from workers.job_storage import mark
+
+    try:
+        mark(jobs_dir)
+    except OSError as error:
+        raise InvalidInput(
+            f"storage.jobs_dir: {jobs_dir} cannot be used: {error}",
+            field="storage.jobs_dir",
+            remedy="name a directory that this user may write, mounted before the site starts",
+        ) from error
+
+
+def _check_members(site: Site, joined: Sequence[GroupSpec]) -> None:
+    """With the nodes of other machines too, the firm level must hold the site at rest. Raises InvalidInput."""
+    base_w = site.idle_base_w(joined)
+    if base_w > site.power.firm_w:
+        names = ", ".join(spec.group_id for spec in joined)
+        raise InvalidInput(
+            f"power.firm_w = {site.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W with the "
+            f"nodes that joined ({names})",
+            field="power.firm_w",
+            remedy="raise it, or take nodes out",
+        )
 
 
 def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
@@ -138,12 +193,13 @@ def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
         raise InvalidInput(str(error)) from error
 
 
-def _start_keeper(files: SiteFiles, port: int) -> None:
+def start_keeper(files: SiteFiles, port: int = 0) -> None:
+    """Start the keeper of a state directory, and return once it has recorded itself. Raises BarqError."""
     keeper = spawn(keeper_command(files.state, port), log=files.log(KEEPER), environment=_environment())
     deadline_s = time.monotonic() + KEEPER_WITHIN_S
     while read_processes(files).get(KEEPER) != keeper:
         if not keeper.is_alive() or time.monotonic() > deadline_s:
-            raise _failed(files, "the keeper did not start", KEEPER)
+            raise failed(files, "the keeper did not start", KEEPER)
         time.sleep(0.05)
 
 
@@ -196,12 +252,12 @@ def _ask(http: Any, api_url: str) -> tuple[bool, str]:  # noqa: ANN401 - httpx i
 
 
 def _wait_for_guards(files: SiteFiles) -> None:
-    """Until every guard was heard of. One that stays silent keeps nobody waiting: the site runs without it."""
+    """Until every guard of this machine was heard of. One that stays silent keeps nobody waiting for ever."""
     from barq.client import Client
 
-    deadline_s = time.monotonic() + GUARDS_WITHIN_S
+    deadline_s, here = time.monotonic() + GUARDS_WITHIN_S, files.group_ids()
     with Client.from_environment({"BARQ_STATE": str(files.state)}) as client:
-        while silent := [node["id"] for node in client.nodes() if not node["reachable"]]:
+        while silent := [n["id"] for n in client.nodes() if n["id"] in here and not n["reachable"]]:
             if time.monotonic() > deadline_s:
                 say(f"not heard of yet: {', '.join(silent)}; see `barq nodes`")
                 return
@@ -211,16 +267,16 @@ def _wait_for_guards(files: SiteFiles) -> None:
 def _check_progress(files: SiteFiles, *, is_late: bool) -> None:
     """Show the log of what failed and raise BarqError, when waiting any longer is of no use."""
     if not is_held(files.keeper_lock):
-        raise _failed(files, "the keeper ended", KEEPER)
+        raise failed(files, "the keeper ended", KEEPER)
     restarts = {name: int(count) for name, count in read_json(files.restarts).items() if count}
     worst = max(restarts, key=lambda name: restarts[name], default=None)
     if worst and restarts[worst] >= TOO_MANY_RESTARTS:
-        raise _failed(files, f"{worst} ended {restarts[worst]} times", worst)
+        raise failed(files, f"{worst} ended {restarts[worst]} times", worst)
     if is_late:
-        raise _failed(files, f"the site was not ready within {READY_WITHIN_S:g} s", *restarts, KEEPER)
+        raise failed(files, f"the site was not ready within {READY_WITHIN_S:g} s", *restarts, KEEPER)
 
 
-def _failed(files: SiteFiles, message: str, *names: str) -> BarqError:
+def failed(files: SiteFiles, message: str, *names: str) -> BarqError:
     """The error to raise, once a person was shown the ends of these logs."""
     for name in names:
         path = files.log(name)

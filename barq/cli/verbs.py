@@ -45,6 +45,9 @@ VERBS: Final = (
         help="List nodes and miners: what each draws and may draw.",
     ),
     Verb(
+        name="node", target="barq.cli.node:app", help="Add this machine to a site elsewhere, or take it out."
+    ),
+    Verb(
         name="power",
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",

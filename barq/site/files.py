@@ -29,6 +29,9 @@ class SiteFiles:
         self.groups = state / "groups"
         self.site_file = state / "site.yaml"
         self.token = state / "token"
+        self.jobs = state / "jobs"
+        self.network = state / "network.json"  #: the address to listen on, as last told
+        self.membership = state / "member.json"  #: on a machine that joined a site elsewhere
         self.database = state / "barq.db"
         self.address = self.run / "site.json"
         self.api_address = self.run / "api.json"  #: by the API itself

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from barq.site.files import SiteFiles
-from barq.site.ray_head import RayHead, without_ray
+from barq.site.ray_head import RAY_DIR, RayHead, without_ray
+from barq.site.ray_member import RayMember
 
 RAY = "ray"
 ENROL = "enrol"
@@ -18,6 +19,7 @@ KEEPER = "keeper"
 GUARD_PREFIX = "guard:"
 RAY_MEMBER_PREFIX = "ray/"  #: processes that Ray started, recorded so that exactly they can be ended
 
+RAY_GONE = 3  #: status with which the drivers of Ray end when it does not answer any more
 FIRST_DELAY_S = 0.2
 LAST_DELAY_S = 5.0
 HEALTHY_AFTER_S = 30.0
@@ -64,23 +66,31 @@ class BackOff:
 
 def site_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Mapping[str, str]) -> list[Part]:
     """All parts, in order of start. Guards, and so the jobs, never see what Ray needs."""
-    plain = without_ray(inherited) | {"PYTHONUNBUFFERED": "1"}
-    with_ray = head.environment(inherited) | {"PYTHONUNBUFFERED": "1"}
+    plain = _plain(inherited)
+    with_ray = _unbuffered(head.environment(inherited))
     state = ["--state", str(files.state)]
-    ray_address = ["--ray-address", head.address]
+    where = ["--host", head.host, "--port", str(api_port)]
     return [
         Part(name=RAY, command=head.command(), environment=with_ray),
         *(_guard(files, group_id, plain) for group_id in files.group_ids()),
+        _enrol(files, head, with_ray),
         Part(
-            name=ENROL,
-            command=_module("workers.enrol", *ray_address, "--groups", str(files.groups)),
+            name=SCHEDULER,
+            command=_module("scheduler.service", *state, "--ray-address", head.address),
             environment=with_ray,
-            needs_ray=True,
         ),
-        Part(
-            name=SCHEDULER, command=_module("scheduler.service", *state, *ray_address), environment=with_ray
-        ),
-        Part(name=API, command=_module("api", *state, "--port", str(api_port)), environment=plain),
+        Part(name=API, command=_module("api", *state, *where), environment=plain),
+    ]
+
+
+def member_parts(files: SiteFiles, ray: RayMember, *, inherited: Mapping[str, str]) -> list[Part]:
+    """The parts of a machine that belongs to a site elsewhere, in order of start. The guard waits for nobody."""
+    plain = _plain(inherited)
+    with_ray = _unbuffered(ray.environment(inherited))
+    return [
+        *(_guard(files, group_id, plain) for group_id in files.group_ids()),
+        Part(name=RAY, command=ray.command(), environment=with_ray),
+        _enrol(files, ray, with_ray),
     ]
 
 
@@ -102,6 +112,21 @@ def _guard(files: SiteFiles, group_id: str, environment: Mapping[str, str]) -> P
     config = files.groups / group_id / "group.json"
     command = _module("workers.guard", "--config", str(config))
     return Part(name=GUARD_PREFIX + group_id, command=command, environment=environment)
+
+
+def _enrol(files: SiteFiles, ray: RayHead | RayMember, environment: Mapping[str, str]) -> Part:
+    """Who sees to it that the groups of this machine have their agents, on this very raylet."""
+    where = ["--ray-address", ray.address, "--ray-temp-dir", str(ray.temp_dir / RAY_DIR)]
+    command = _module("workers.enrol", *where, "--groups", str(files.groups))
+    return Part(name=ENROL, command=command, environment=environment, needs_ray=True)
+
+
+def _plain(inherited: Mapping[str, str]) -> dict[str, str]:
+    return _unbuffered(without_ray(inherited))
+
+
+def _unbuffered(environment: Mapping[str, str]) -> dict[str, str]:
+    return {**environment, "PYTHONUNBUFFERED": "1"}
 
 
 def _module(name: str, *arguments: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 from collections.abc import Mapping
@@ -18,7 +19,6 @@ from pathlib import Path
 from barq.site.files import SiteFiles, read_json, write_json
 from barq.site.parts import API, ENROL, GUARD_PREFIX, KEEPER, RAY, RAY_MEMBER_PREFIX, SCHEDULER
 from barq.site.processes import Process, descendants, end, session_members, wait_gone
-from barq.site.ray_head import RayHead
 
 log = logging.getLogger("barq.site")
 
@@ -57,7 +57,7 @@ def forget(files: SiteFiles) -> None:
     """Remove what speaks of running processes, when none runs any more."""
     temp_dir = read_json(files.address).get("ray_temp_dir")
     if temp_dir:
-        RayHead(port=0, temp_dir=Path(temp_dir), token=files.ray_token).remove()
+        shutil.rmtree(temp_dir, ignore_errors=True)
     for path in (
         files.address,
         files.api_address,

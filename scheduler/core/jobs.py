@@ -166,7 +166,8 @@ class Job:
     last_commit: CommitRef | None = None
     save_s: float | None = None  #: measured seconds of the last commit
     ran_s: float = 0.0  #: over ended attempts, for the time limit
-    pinned_to: tuple[str, ...] = ()  #: nodes that can read its checkpoint directory; empty = all
+    storage: str = ""  #: id of the place where its checkpoints are; empty = not known, or none yet
+    pinned_to: tuple[str, ...] = ()  #: nodes that can read its checkpoints, as last known; empty = all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -176,3 +176,4 @@ class GuardReport:
     miners: tuple[MinerReading, ...] = ()
     attempts: tuple[AttemptFacts, ...] = ()
     alarms: tuple[str, ...] = ()
+    storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known

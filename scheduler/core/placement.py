@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from scheduler.core.jobs import Job, Placement
 from scheduler.core.orders import GroupKind
+from scheduler.core.pinning import by_place, may_read
 from scheduler.core.plan import Plan
 from scheduler.core.snapshot import Group
 
@@ -33,21 +34,37 @@ def place(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> tuple[Pl
     """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
     spec = job.spec
     fitting = [n for n, gpus in free.items() if len(gpus) >= spec.gpus and may_use(job, n, plan)]
-    chosen = sorted(fitting, key=lambda n: (len(free[n]), n))[: spec.nodes]
-    if len(chosen) < spec.nodes:
+    fitting.sort(key=lambda n: (len(free[n]), n))
+    together = [place[: spec.nodes] for place in by_place(fitting, plan) if len(place) >= spec.nodes]
+    if not together:
         return None
+    chosen = min(together, key=lambda nodes: [(len(free[n]), n) for n in nodes])
     return tuple(Placement(node_id=n, gpu_ids=free[n][: spec.gpus]) for n in chosen)
 
 
 def may_use(job: Job, node_id: str, plan: Plan) -> bool:
     """Whether the node has the right GPU type and can read the job's checkpoints."""
+    return has_type(job, node_id, plan) and may_read(job, node_id, plan)
+
+
+def has_type(job: Job, node_id: str, plan: Plan) -> bool:
+    """Whether the node has GPUs of the type that the job asks for, if it does."""
     model = plan.model_of(node_id)
-    right_type = job.spec.gpu_type is None or (model is not None and model.name == job.spec.gpu_type)
-    return right_type and (not job.pinned_to or node_id in job.pinned_to)
+    return job.spec.gpu_type is None or (model is not None and model.name == job.spec.gpu_type)
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
-    nodes = [g for g in plan.groups.values() if g.spec.kind is GroupKind.NODE]
-    fitting = [g for g in nodes if len(g.spec.gpus) >= job.spec.gpus and may_use(job, g.spec.group_id, plan)]
-    return len(fitting) >= job.spec.nodes
+    return len(most_together(job, plan)) >= job.spec.nodes
+
+
+def most_together(job: Job, plan: Plan) -> list[str]:
+    """The nodes, empty or not, that could hold a member each and read the same checkpoints; one alone needs no other.
+
+    A node that was never heard of may read them too.
+    """
+    nodes = [gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE]
+    fitting = [n for n in nodes if len(plan.groups[n].spec.gpus) >= job.spec.gpus and may_use(job, n, plan)]
+    unheard = [n for n in fitting if not plan.groups[n].storage]
+    known = by_place([n for n in fitting if plan.groups[n].storage], plan)
+    return max(known, key=len, default=[]) + unheard

@@ -16,6 +16,7 @@ from scheduler.core.jobs import (
 )
 from scheduler.core.judge import Verdict, after_attempt, newest_commit, seen, shown, verdict, with_facts
 from scheduler.core.orders import AttemptFacts, Observed
+from scheduler.core.pinning import bind, refresh
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
@@ -33,6 +34,7 @@ def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
         if members is None:
             continue
         _look(plan, attempt, members, snapshot)
+    refresh(plan)
 
 
 def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> list[AttemptFacts] | None:
@@ -44,7 +46,7 @@ def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> li
 
 
 def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> None:
-    job = with_facts(plan.jobs[attempt.job_id], members)
+    job = bind(plan, with_facts(plan.jobs[attempt.job_id], members), attempt)
     looked = seen(attempt, members, plan.at)
     if looked.state is AttemptState.ENDED or _never_begins(looked, members, snapshot):
         plan.jobs[job.id] = job

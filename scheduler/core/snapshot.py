@@ -63,6 +63,7 @@ class Group:
     in_fallback: bool = False
     miners_target_w: float = 0.0  #: as last ordered
     cordoned: bool = False
+    storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

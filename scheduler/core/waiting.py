@@ -9,6 +9,7 @@ from scheduler.core.jobs import Job, JobState
 from scheduler.core.placement import ever_fits, may_use
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
+from scheduler.core.reunion import never_together, pinned_away
 from scheduler.core.snapshot import SitePolicy
 
 
@@ -32,6 +33,8 @@ def _held(job: Job) -> Reason | None:
 def _never_fits(job: Job, plan: Plan) -> Reason | None:
     if not plan.groups or ever_fits(job, plan):
         return None
+    if (kept_apart := never_together(job, plan)) is not None:
+        return kept_apart
     spec, groups = job.spec, plan.groups.items()
     asked = f"asks for {spec.gpus} {f'{spec.gpu_type} ' if spec.gpu_type else ''}GPUs on {spec.nodes} node(s)"
     largest = max((len(g.spec.gpus) for gid, g in groups if may_use(job, gid, plan)), default=0)
@@ -140,6 +143,8 @@ def no_gpus(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> Reason
     spec, total = job.spec, sum(len(g) for g in free.values())
     if not free:
         return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
+    if (pinned := pinned_away(job, free, plan)) is not None:
+        return pinned
     if total >= spec.gpus * spec.nodes:
         return Reason(
             code=Code.TOPOLOGY_FRAGMENTED,

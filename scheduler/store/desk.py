@@ -12,10 +12,12 @@ from sqlalchemy import Engine, select
 from sqlmodel import col
 
 from scheduler.core.jobs import Desired
-from scheduler.records import PowerSample
-from scheduler.store import chain, job_queries, site_queries, tokens, wishes
+from scheduler.core.orders import GroupSpec
+from scheduler.records import Member, PowerSample
+from scheduler.store import chain, job_queries, members, site_queries, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.job_queries import JobFilter
+from scheduler.store.members import Check
 from scheduler.store.refusals import TokenNotFound
 from scheduler.store.tables import SITE_USER, ManualLimitRow
 from scheduler.store.tokens import NewToken
@@ -153,6 +155,28 @@ class Desk:
         """How the site did since its store was made."""
         with reading(self._engine) as session:
             return site_queries.summary(session)
+
+    # -- nodes of other machines -----------------------------------------------------------------------------------
+
+    def members(self) -> tuple[Member, ...]:
+        """Those that joined, by name."""
+        with reading(self._engine) as session:
+            return members.read_members(session)
+
+    def join(self, spec: GroupSpec, *, by: str, check: Check) -> None:
+        """Add a node, or take in that it comes back. Raises what `check` raises when it sees the other members."""
+        with writing(self._engine) as session:
+            members.join(session, self._site, spec, by=by, at=self._now(), check=check)
+
+    def leave(self, name: str) -> None:
+        """Have no new work sent to a node that joined. Raises `NodeNotFound`."""
+        with writing(self._engine) as session:
+            members.leave(session, self._site, name, at=self._now())
+
+    def forget(self, name: str) -> None:
+        """Take a node that joined out of the site. Raises `NodeNotFound`."""
+        with writing(self._engine) as session:
+            members.forget(session, self._site, name, at=self._now())
 
     # -- tokens --------------------------------------------------------------------------------------------------
 

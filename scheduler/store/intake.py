@@ -11,10 +11,11 @@ from sqlmodel import col
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.records import Intents, Stored
+from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
-from scheduler.store.wishes import JOB, LIMITS, WISH
+from scheduler.store.wishes import JOB, LIMITS, MEMBERS, WISH
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -30,6 +31,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         limits=_limits(session, reaction_s),
         last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
         seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
+        members=read_members(session),
     )
 
 
@@ -46,6 +48,7 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
         desired=_desired(session, _about(news, WISH)),
         limits=_limits(session, reaction_s) if any(row.kind == LIMITS for row in news) else None,
         settled=_settled(session, jobs),
+        members=read_members(session) if any(row.kind == MEMBERS for row in news) else None,
     )
 
 

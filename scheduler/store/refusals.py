@@ -6,6 +6,7 @@
         ├── JobIsFinal       nothing can change what has ended, or is being cancelled
         ├── LimitNotFound    no manual limit has that number
         ├── TokenNotFound    no token has that name
+        ├── NodeNotFound     no node of that name joined the site
         ├── TokenNameTaken   two tokens of one name could not be told apart
         └── InvalidField     a value that makes no sense
 
@@ -63,6 +64,18 @@ class TokenNotFound(Refused):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"there is no token named {name[:63]!r}; `barq token list` lists them")
+        self.name = name
+
+
+class NodeNotFound(Refused):
+    """No node of that name joined the site."""
+
+    code = "node_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no node named {name!r} joined this site; `barq nodes` lists all, the site file has the rest"
+        )
         self.name = name
 
 

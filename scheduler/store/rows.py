@@ -75,6 +75,7 @@ def job_changes(job: Job) -> Values:
         "commit_path": commit.path if commit else None,
         "save_s": job.save_s,
         "ran_s": job.ran_s,
+        "storage": job.storage,
         "pinned_to": dumps(job.pinned_to).decode(),
     }
 
@@ -105,6 +106,7 @@ def job_of(row: JobRow) -> Job:
             last_commit=commit_of(row.commit_path, row.commit_step),
             save_s=row.save_s,
             ran_s=row.ran_s,
+            storage=row.storage,
             pinned_to=loads(tuple[str, ...], row.pinned_to),
         )
 

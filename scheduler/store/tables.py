@@ -73,6 +73,7 @@ class JobRow(Table, table=True):
     commit_path: str | None = None
     save_s: float | None = None
     ran_s: float = 0.0
+    storage: str = ""  #: id of the place where its checkpoints are
     pinned_to: str = Field(default="[]", sa_type=Text)
     failures: int = 0
     attempts: int = 0
@@ -158,6 +159,17 @@ class IntentRow(Table, table=True):
     kind: str
     job_id: str | None = None
     at: datetime = Field(sa_type=UtcDateTime)
+
+
+class MemberRow(Table, table=True):
+    """A node on another machine that joined the site, beside those of the site file."""
+
+    __tablename__ = "members"
+    name: str = Field(primary_key=True)
+    spec: str = Field(sa_type=Text)  #: the core's GroupSpec
+    leaving: bool = False  #: no new work goes there
+    joined_at: datetime = Field(sa_type=UtcDateTime)
+    joined_by: str
 
 
 class ManualLimitRow(Table, table=True):

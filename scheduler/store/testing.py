@@ -12,9 +12,9 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
 from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import Intents, Stored, TickRecord
+from scheduler.records import Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
-from scheduler.store.wishes import JOB, LIMITS, WISH
+from scheduler.store.wishes import JOB, LIMITS, MEMBERS, WISH
 
 
 class InMemoryStore:
@@ -32,6 +32,7 @@ class InMemoryStore:
         self.reasons: dict[str, Reason | None] = {}
         self.open_orders: dict[str, tuple[OpenOrder, ...]] = {}
         self.limits: tuple[Envelope, ...] = ()
+        self.members: tuple[Member, ...] = ()
         self.last_cut_at: datetime | None = None
         self.events: list[Event] = []
         self.records: list[TickRecord] = []
@@ -57,6 +58,11 @@ class InMemoryStore:
         self.limits = limits
         self._news.append((LIMITS, ""))
 
+    def join(self, *members: Member) -> None:
+        """Say which nodes of other machines belong to the site: all of them."""
+        self.members = members
+        self._news.append((MEMBERS, ""))
+
     # -- the port ------------------------------------------------------------------------------------------------
 
     async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
@@ -78,6 +84,7 @@ class InMemoryStore:
             limits=self.limits,
             last_cut_at=self.last_cut_at,
             seq=len(self._news),
+            members=self.members,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -92,6 +99,7 @@ class InMemoryStore:
             desired={job_id: self.jobs[job_id].desired for kind, job_id in news if kind == WISH},
             limits=self.limits if (LIMITS, "") in news else None,
             settled=self._settled(jobs),
+            members=self.members if (MEMBERS, "") in news else None,
         )
 
     async def record(self, tick: TickRecord) -> None:

@@ -11,8 +11,10 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
+from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.errors import StaleEpoch
 from scheduler.ports import Store
+from scheduler.records import Member
 from scheduler.store.desk import Desk
 from scheduler.store.recorder import SqlStore
 from scheduler.store.testing import InMemoryStore
@@ -32,6 +34,8 @@ class Side(Protocol):
 
     def limit(self, *watts: float) -> None: ...
 
+    def join(self, *members: Member) -> None: ...
+
     def events(self) -> Sequence[str]: ...
 
 
@@ -50,6 +54,14 @@ class Sql:
         self._desk.release_limits(by="ops")
         for w in watts:
             self._desk.add_limit(NewLimit(limit_w=w, reason="feeder work", by="ops"))
+
+    def join(self, *members: Member) -> None:
+        for gone in {m.spec.group_id for m in self._desk.members()} - {m.spec.group_id for m in members}:
+            self._desk.forget(gone)
+        for member in members:
+            self._desk.join(member.spec, by="ops", check=lambda _: None)
+            if member.leaving:
+                self._desk.leave(member.spec.group_id)
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self._desk.events()]
@@ -73,6 +85,9 @@ class Memory:
 
         rows = [ManualLimitRow(limit_w=w, reason="feeder work", by="ops", created_at=T0) for w in watts]
         self.store.limit(*(limit_envelope(row, reaction_s=30.0) for row in rows))
+
+    def join(self, *members: Member) -> None:
+        self.store.join(*members)
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self.store.events]
@@ -136,6 +151,7 @@ async def test_what_was_recorded_is_there_after_a_crash(side: Side) -> None:
         last_commit=CommitRef(path="/c/step-7", step=7),
         save_s=0.25,
         ran_s=4.5,
+        storage="5f2c41",
         pinned_to=("node-1", "node-2"),
     )
     gang = attempt(
@@ -289,3 +305,32 @@ async def test_a_job_that_was_never_submitted_is_taken_as_it_is(side: Side) -> N
     epoch = await side.store.claim("a", at=T0)
     await side.store.record(tick(1, epoch, jobs=(job(5),), attempts=(attempt("demo-5"),)))
     assert (await side.store.load()).jobs == (job(5),)
+
+
+def a_member(name: str, *, leaving: bool = False) -> Member:
+    """A node of another machine."""
+    gpus = (GpuSlot(gpu_id="0", model="a100-sxm-400w"),)
+    spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=900.0, gpus=gpus, address="192.0.2.8")
+    return Member(spec=spec, leaving=leaving)
+
+
+async def test_nodes_that_joined_are_known_to_the_next_leader(side: Side) -> None:
+    """As they were agreed on, until they leave."""
+    assert (await side.store.load()).members == ()
+    side.join(a_member("hall-1"), a_member("hall-2"))
+
+    assert (await side.store.load()).members == (a_member("hall-1"), a_member("hall-2"))
+
+
+async def test_who_joins_and_leaves_is_an_intent(side: Side) -> None:
+    """All that are there are told, and only when something changed."""
+    seq = (await side.store.load()).seq
+    side.join(a_member("hall-1"), a_member("hall-2"))
+    joined = await side.store.intents(seq)
+    side.join(a_member("hall-2", leaving=True))
+    left = await side.store.intents(joined.seq)
+    side.submit()
+
+    assert joined.members == (a_member("hall-1"), a_member("hall-2"))
+    assert left.members == (a_member("hall-2", leaving=True),)
+    assert (await side.store.intents(left.seq)).members is None

@@ -15,13 +15,22 @@ import pytest
 
 from barq.cli.down import stop_site
 from barq.site.files import read_json, write_json
-from barq.site.parts import KEEPER
+from barq.site.membership import Membership, write_membership
+from barq.site.network import choose_network
+from barq.site.parts import KEEPER, RAY_GONE
 from barq.site.processes import Process, all_stats, descendants, spawn
 from tests import stub_keeper
 from tests.kept_site import KeptSite, reap_keepers
 from tests.stub_keeper import FAILS, LITTERS, WAITS
 from tests.waiting import wait_for
 
+#: As `workers.enrol` does when nothing listens where the head of Ray should.
+ENDS_WITHOUT_HEAD = f"""
+import pathlib, time
+while not pathlib.Path(STATE, "away").exists():
+    time.sleep(0.05)
+raise SystemExit({RAY_GONE})
+"""
 PARTS = ("api", "enrol", "guard:node-1", "guard:node-2", "ray", "scheduler")
 
 
@@ -201,3 +210,46 @@ def test_jobs_that_outlived_their_guard_are_ended_with_the_site(site: KeptSite, 
     assert site.stop()
     site.assert_gone()
     reap_keepers({supervisor, job})
+
+
+def test_a_taken_port_that_members_know_is_waited_for(site: KeptSite) -> None:
+    """Ray stays where it is looked for; guards, and so the jobs, wait for nobody."""
+    with socket.create_server(("127.0.0.9", 0)) as somebody:
+        choose_network(site.files, host="127.0.0.9", port=somebody.getsockname()[1] - 1)
+        site.start()
+        site.wait_for("guard:node-1", "guard:node-2", "scheduler")
+        wait_for(lambda: "is taken by somebody else" in site.log(), timeout_s=60.0, what=site.log())
+        assert "ray" not in site.live()
+    site.wait_for("ray", "enrol")
+
+
+def test_a_member_joins_its_head_and_joins_again_when_that_was_away(tmp_path: Path) -> None:
+    """Its guard never waits; Ray waits for the head, and is started anew once its drivers found the head gone."""
+    site = KeptSite(tmp_path / "state", groups=("hall-1",))
+    (site.files.state / "program-enrol").write_text(ENDS_WITHOUT_HEAD)
+    try:
+        with socket.create_server(("127.0.0.9", 0)) as head:
+            port = head.getsockname()[1]
+            membership = Membership(
+                site="t",
+                node="hall-1",
+                api_url="http://127.0.0.9:1",
+                ray_address=f"127.0.0.9:{port}",
+                host="127.0.0.1",
+            )
+            write_membership(site.files, membership)
+            site.start()
+            before = site.wait_for("guard:hall-1", "ray", "enrol")
+            assert set(before) == {KEEPER, "guard:hall-1", "ray", "enrol"}
+            assert site.address()["node"] == "hall-1"
+        (site.files.state / "away").touch()
+        wait_for(lambda: "ray ended (its head is gone)" in site.log(), timeout_s=60.0, what=site.log())
+        assert not before["ray"].is_alive()
+        assert site.live()["guard:hall-1"] == before["guard:hall-1"]
+        (site.files.state / "away").unlink()
+        with socket.create_server(("127.0.0.9", port)):
+            site.wait_for("ray", "enrol")
+        assert site.stop()
+        site.assert_gone()
+    finally:
+        site.destroy()

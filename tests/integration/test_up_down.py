@@ -16,6 +16,7 @@ from barq.cli.up import start_site
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.site.parts import KEEPER
 from barq.site.processes import wait_gone
+from scheduler.core.orders import GroupKind, GroupSpec
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
 from tests import stub_keeper
@@ -198,3 +199,32 @@ def test_jobs_find_the_python_that_barq_runs_on(monkeypatch: pytest.MonkeyPatch)
     path = up_module._environment()["PATH"].split(os.pathsep)
     assert (Path(path[0]) / "python").exists()
     assert path[1:] == os.defpath.split(os.pathsep)
+
+
+def test_nodes_that_joined_count_when_the_firm_level_is_checked(site: KeptSite, site_file: Path) -> None:
+    """The site file alone would fit: the refusal names who does not."""
+    start_site(site_file, site.files.state)
+    site.stop()
+    engine = open_database(site.files.database)
+    spec = GroupSpec(group_id="hall-1", kind=GroupKind.NODE, base_w=1500.0)
+    Desk(engine, site="tiny").join(spec, by="ops", check=lambda _: None)
+    engine.dispose()
+    with pytest.raises(InvalidInput, match="hall-1"):
+        start_site(site_file, site.files.state)
+    site.assert_gone()
+
+
+def test_storage_that_cannot_be_used_is_named(site: KeptSite, site_file: Path) -> None:
+    """Such as a directory below a file."""
+    (site.files.state / "file").touch()
+    text = site_file.read_text() + f"storage: {{jobs_dir: {site.files.state / 'file' / 'jobs'}}}\n"
+    site_file.write_text(text)
+    with pytest.raises(InvalidInput, match=r"storage\.jobs_dir"):
+        start_site(site_file, site.files.state)
+
+
+def test_a_member_of_another_site_is_no_head(site: KeptSite, site_file: Path) -> None:
+    """It says how to become one."""
+    site.files.membership.write_text("{}")
+    with pytest.raises(Refused, match="barq node leave"):
+        start_site(site_file, site.files.state)

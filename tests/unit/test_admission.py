@@ -14,7 +14,7 @@ STATE = Path("/var/lib/barq")
 
 def spec_of(**fields: object) -> JobSpec:
     """The specification of a job with these fields."""
-    return job_spec(parse_job(fields), job_id="demo-7", state_dir=STATE)
+    return job_spec(parse_job(fields), job_id="demo-7", jobs_dir=STATE / "jobs")
 
 
 #: Where everything of job demo-7 lies.

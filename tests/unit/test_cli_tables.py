@@ -117,9 +117,9 @@ def test_power_is_a_sentence_and_tables() -> None:
 def test_nodes_are_a_table() -> None:
     """Draw beside entitlement, GPUs in use, caps, miners that are on, alarms."""
     assert barq(busy_site(), "nodes").stdout.splitlines() == [
-        "NODE    KIND    STATE          DRAW  ALLOWED  GPUS          CAP  MINERS  REPORT   ALARMS",
-        "node-1  node    ok           1.5 kW   2.2 kW   1/2  250 W-400 W       -  2 s ago  -",
-        "miners  miners  unreachable  1.5 kW   2.2 kW     -            -  1/2 on  2 s ago  m2 is on",
+        "NODE    KIND    ADDRESS   STATE          DRAW  ALLOWED  GPUS          CAP  MINERS  REPORT   ALARMS",
+        "node-1  node    10.0.0.1  ok           1.5 kW   2.2 kW   1/2  250 W-400 W       -  2 s ago  -",
+        "miners  miners  10.0.0.1  unreachable  1.5 kW   2.2 kW     -            -  1/2 on  2 s ago  m2 is on",
     ]
 
 

@@ -258,7 +258,9 @@ def test_guards_read_what_is_written_for_them(tmp_path: Path) -> None:
         f"groups/{gid}/group.json" for gid in ("miners", "node-1", "node-2")
     ]
     specs = site.groups()
+    jobs = str(tmp_path / "jobs")
     pace: dict[str, Any] = {"save_after_s": 4.0, "orphan_s": 10.0, "job_nice": 3}
+    pace |= {"jobs_dir": jobs, "own_jobs_dir": jobs}
     models = tuple(
         MinerModel(
             miner_id=f"miners-{i}", nameplate_w=1000.0, idle_w=20.0, fall_w_per_s=2000.0, rise_w_per_s=500.0
@@ -279,3 +281,21 @@ def test_writing_again_replaces_what_was_there(tmp_path: Path) -> None:
     loaded(tmp_path, job_nice=0).write_groups(tmp_path)
 
     assert load(tmp_path / "groups" / "node-1" / "group.json").job_nice == 0
+
+
+def test_the_address_to_listen_on_must_be_one(tmp_path: Path) -> None:
+    """Guards tell it to each other's jobs."""
+    site = loaded(tmp_path, listen="192.0.2.1")
+    site.write_groups(tmp_path, address=str(site.listen))
+
+    assert load(tmp_path / "groups" / "node-1" / "group.json").spec.address == "192.0.2.1"
+    assert "listen" in refusal(written(tmp_path, listen="next door"))
+
+
+def test_jobs_may_be_kept_on_storage_that_is_shared(tmp_path: Path) -> None:
+    """An absolute path, for it must be the same everywhere."""
+    assert loaded(tmp_path).jobs_dir(tmp_path) == tmp_path / "jobs"
+    site = loaded(tmp_path, storage={"jobs_dir": "/shared/barq/jobs"})
+    assert site.jobs_dir(tmp_path) == Path("/shared/barq/jobs")
+    assert site.guard_config(tmp_path)["jobs_dir"] == "/shared/barq/jobs"
+    assert "storage.jobs_dir" in refusal(written(tmp_path, storage={"jobs_dir": "jobs"}))

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from barq.site.files import SiteFiles
-from barq.site.parts import HEALTHY_AFTER_S, LAST_DELAY_S, BackOff, Part, adoptable, site_parts
+from barq.site.parts import HEALTHY_AFTER_S, LAST_DELAY_S, BackOff, Part, adoptable, member_parts, site_parts
 from barq.site.ray_head import RayHead
+from barq.site.ray_member import RayMember
 
 WANTED = {"ray", "guard:node-1", "guard:miners", "enrol", "scheduler", "api"}
 
@@ -131,3 +132,32 @@ def test_only_living_processes_are_adopted_and_guards_that_are_wanted_always(
     kept = adoptable(alive, wanted, addresses_known=known)
     assert kept <= alive
     assert {name for name in alive & wanted if name.startswith("guard:")} <= kept
+
+
+def test_a_member_has_no_part_that_decides(tmp_path: Path) -> None:
+    """Its guard waits for nobody; Ray joins by the address and the token that it was given."""
+    files = SiteFiles(tmp_path)
+    (files.groups / "hall-1").mkdir(parents=True)
+    (files.groups / "hall-1" / "group.json").touch()
+    ray = RayMember(
+        address="192.0.2.1:7481",
+        host="192.0.2.8",
+        ports_from=8000,
+        node_name="hall-1",
+        temp_dir=tmp_path / "ray",
+        token=files.ray_token,
+    )
+
+    guard, raylet, enrol = member_parts(files, ray, inherited={"RAY_ADDRESS": "192.0.2.9:6379", "HOME": "/h"})
+
+    assert [guard.name, raylet.name, enrol.name] == ["guard:hall-1", "ray", "enrol"]
+    assert not [name for name in guard.environment if name.startswith("RAY_")]
+    assert {"--address=192.0.2.1:7481", "--node-ip-address=192.0.2.8", "--node-name=hall-1"} <= {
+        *raylet.command
+    }
+    assert {"--node-manager-port=8002", "--object-manager-port=8003", "--num-gpus=0"} <= {*raylet.command}
+    assert {"--min-worker-port=8010", "--max-worker-port=8099"} <= {*raylet.command}
+    assert raylet.environment["RAY_AUTH_MODE"] == "token"
+    assert raylet.environment["RAY_AUTH_TOKEN_PATH"] == str(files.ray_token)
+    assert enrol.needs_ray
+    assert str(tmp_path / "ray" / "ray") in enrol.command

@@ -72,7 +72,9 @@ def test_never_fits_where_its_checkpoints_are() -> None:
     built = a_site().node("b", gpus=2).job("j", gpus=4)
     built.jobs["j"] = replace(built.jobs["j"], pinned_to=("b",))
 
-    assert reasons(built)["j"].text == "asks for 4 GPUs on 1 node(s); the largest node that it may use has 2"
+    assert reasons(built)["j"].text == (
+        "asks for 4 GPUs on 1 node(s); its checkpoints lie in a directory, which only b can read"
+    )
 
 
 def test_nothing_never_fits_on_a_site_without_groups() -> None:

@@ -1,0 +1,85 @@
+"""Nodes that join from other machines, on the wire."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from typing import Annotated
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from api.wire.parts import Sent, Shown, example
+
+MAX_W = 1e6
+MAX_GPUS = 64
+NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
+
+
+def _address(value: object) -> object:
+    """Text becomes an address; JSON has no other way to write one."""
+    return IPv4Address(value) if isinstance(value, str) else value
+
+
+class JoiningGpu(Sent):
+    """One GPU that the node offers."""
+
+    gpu_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
+    model: str = Field(min_length=1, max_length=64)
+
+
+class Join(Sent):
+    """A node asks to join: what it has, and what it draws with nothing on it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            name="hall-2",
+            address="10.0.0.2",
+            base_w=1200.0,
+            gpus=[{"gpu_id": "0", "model": "a100-sxm-400w"}],
+            simulated=True,
+        )
+    )
+
+    name: str = Field(pattern=NAME, description="Of the node, new to the site or coming back")
+    address: Annotated[
+        IPv4Address,
+        BeforeValidator(_address),
+        Field(description="By which the other machines reach it"),
+    ]
+    base_w: float = Field(gt=0, le=MAX_W, description="Everything but its GPUs, W")
+    gpus: list[JoiningGpu] = Field(min_length=1, max_length=MAX_GPUS)
+    simulated: bool = False
+
+
+class GuardSettings(Shown):
+    """How the guard of a node behaves, alike on every machine."""
+
+    save_after_s: float
+    orphan_s: float
+    job_nice: int
+    jobs_dir: str = Field(description="Where the site keeps its jobs, if this machine can use it")
+
+
+class Joined(Shown):
+    """What a node needs to be part of the site. Holds a secret: Ray's token."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            site="demo",
+            ray_address="10.0.0.1:7481",
+            ray_token="5f2c...",  # noqa: S106 - an example
+            guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
+        )
+    )
+
+    site: str
+    ray_address: str
+    ray_token: str
+    guard: GuardSettings
+
+
+class Left(Shown):
+    """A node that leaves, or has left."""
+
+    model_config = ConfigDict(json_schema_extra=example(name="hall-2"))
+
+    name: str

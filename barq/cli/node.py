@@ -1,0 +1,195 @@
+"""`barq node`: machines that belong to a site whose head is elsewhere."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from barq.cli.connect import connect
+from barq.cli.down import GRACE_S, StateOption
+from barq.cli.members import GpuFacts, Wanted, join_site, leave_site
+from barq.cli.options import JsonOption, QuietOption, duration_s
+from barq.cli.output import chosen_format, emit, say
+from barq.errors import InvalidInput, Refused, Unreachable
+from barq.location import state_dir
+from barq.site.files import SiteFiles, read_json
+from barq.site.ray_head import LOOPBACK, PORTS_FROM
+from barq.site.ticket import Ticket, is_ticket
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
+_LONGEST_NAME: Final = 32
+
+
+@app.command()
+def invite(
+    *,
+    lasts: Annotated[
+        str, typer.Option("--for", metavar="DURATION", help="How long the ticket is good.")
+    ] = "24h",
+    state: StateOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Print the line with which another machine joins the site that runs here. It is a secret."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    ticket, expires_at = make_ticket(SiteFiles(_directory(state)), lasts_s=duration_s(lasts, "--for"))
+    text = ticket.text()
+    value = {"ticket": text, "expires_at": expires_at.isoformat()}
+    emit(form, value=value, ids=[text], blocks=lambda: [f"barq node join {text}"])
+
+
+@app.command()
+def join(
+    site: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="TICKET|URL",
+            help="What `barq node invite` printed, - to read that from stdin, or the site's address with "
+            "--token-file. Without it: as the last time.",
+        ),
+    ] = None,
+    *,
+    token_file: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Holds a token of the site, for use with its address.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the node; else this machine's own.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="By which the other machines reach this one.")
+    ] = None,
+    ports: Annotated[
+        int, typer.Option(min=1024, max=65435, metavar="N", help="First of 100 TCP ports for Ray.")
+    ] = PORTS_FROM,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Simulated GPUs; jobs are real all the same.")
+    ] = False,
+    gpus: Annotated[int, typer.Option(min=0, max=64, metavar="N", help="GPUs of this machine.")] = 0,
+    gpu_model: Annotated[str, typer.Option(metavar="MODEL", help="Their model.")] = "a100-sxm-400w",
+    base_w: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="WATTS", help="What this machine draws without its GPUs."),
+    ] = None,
+    state: StateOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Make this machine a node of a site elsewhere, or start it again as the node that it is."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    wanted = None
+    if site is not None:
+        wanted = Wanted(
+            ticket=_ticket(site, token_file),
+            name=name or _own_name(),
+            address=address,
+            ports_from=ports,
+            gpus=_gpu_facts(simulated=simulated, count=gpus, model=gpu_model, base_w=base_w),
+        )
+    membership = join_site(wanted, _directory(state))
+    value = {"node": membership.node, "site": membership.site, "api_url": membership.api_url}
+    line = f"{membership.node} is a node of {membership.site} ({membership.api_url})"
+    emit(form, value=value, ids=[membership.node], blocks=lambda: [line])
+
+
+@app.command()
+def leave(
+    state: StateOption = None,
+    grace: Annotated[
+        str, typer.Option(metavar="DURATION", help="How long jobs may take to save before they are killed.")
+    ] = f"{GRACE_S:g}s",
+) -> None:
+    """Take this machine out of its site: jobs save first and go on elsewhere, nothing of the site is left here."""
+    membership = leave_site(_directory(state), grace_s=duration_s(grace, "--grace"))
+    say(f"{membership.node} has left {membership.site}; it may be switched off")
+
+
+@app.command()
+def forget(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A node that joined and is gone for good.")],
+) -> None:
+    """Count a node no more that is gone without having left."""
+    with connect() as site:
+        site.forget_node(name)
+    say(f"{name} is no part of the site any more")
+
+
+def make_ticket(files: SiteFiles, *, lasts_s: float) -> tuple[Ticket, datetime]:
+    """A ticket for the site that runs in this state directory, and when it ends. Raises Unreachable, Refused."""
+    from scheduler.settings import load_site
+    from scheduler.store.database import open_database
+    from scheduler.store.desk import Desk
+
+    address = read_json(files.address)
+    if "api_url" not in address or files.membership.exists():
+        raise Unreachable(f"no site has its head here: {files.state}", remedy="run it where `barq up` ran")
+    if str(address.get("ray_address", "")).startswith(f"{LOOPBACK}:"):
+        raise Refused(
+            f"the site listens on {LOOPBACK}, which no other machine can reach",
+            remedy="`barq down`, then `barq up --listen ADDRESS`",
+        )
+    engine = open_database(files.database)
+    expires_at = datetime.now(UTC) + timedelta(seconds=lasts_s)
+    desk = Desk(engine, site=load_site(files.site_file).name)
+    token = desk.create_token(f"join-{secrets.token_hex(4)}", "operator", expires_at=expires_at)
+    engine.dispose()
+    return Ticket(url=str(address["api_url"]), token=token), expires_at
+
+
+def _directory(state: Path | None) -> Path:
+    return (state or state_dir(os.environ)).expanduser().resolve()
+
+
+def _ticket(site: str, token_file: Path | None) -> Ticket:
+    """What the argument means. Raises InvalidInput."""
+    text = sys.stdin.readline() if site == "-" else site
+    if is_ticket(text):
+        return Ticket.read(text)
+    if token_file is None:
+        raise InvalidInput(
+            f"{text.strip()[:80]!r} is no ticket, and for an address a token is needed",
+            field="TICKET|URL",
+            remedy="run `barq node invite` where the site is, or give --token-file",
+        )
+    try:
+        token = token_file.read_text("utf-8").strip()
+    except OSError as error:
+        raise InvalidInput(
+            f"the token file cannot be read: {error}", field="--token-file", remedy="give its path"
+        ) from error
+    url = text.strip() if "://" in text else f"http://{text.strip()}"
+    return Ticket(url=url if url.count(":") > 1 else f"{url}:{PORTS_FROM}", token=token)
+
+
+def _gpu_facts(*, simulated: bool, count: int, model: str, base_w: float | None) -> GpuFacts:
+    """What this machine has. Raises InvalidInput where that is not known."""
+    if not simulated:
+        raise InvalidInput(
+            "nothing is known of the GPUs of this machine",
+            field="--simulated",
+            remedy="give --simulated --gpus N --base-w WATTS (real GPUs cannot join yet)",
+        )
+    if count < 1:
+        raise InvalidInput("--gpus: a node without GPUs has no use", field="--gpus", remedy="say how many")
+    if base_w is None:
+        raise InvalidInput(
+            "what this machine draws beside its GPUs is not known",
+            field="--base-w",
+            remedy="give --base-w WATTS: the site counts it at all times",
+        )
+    ids = tuple(str(number) for number in range(count))
+    return GpuFacts(ids=ids, model=model, base_w=base_w, simulated=simulated)
+
+
+def _own_name() -> str:
+    host = socket.gethostname().partition(".")[0].lower()
+    name = "".join(c if c in _NAME_CHARACTERS else "-" for c in host)[:_LONGEST_NAME].strip("-")
+    return name or "node"

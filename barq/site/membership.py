@@ -1,0 +1,44 @@
+"""What a machine knows of the site that it has joined: `member.json` in its state directory."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import asdict, dataclass
+
+from barq.site.files import SiteFiles, read_json, write_json
+from barq.site.ray_head import PORTS_FROM
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Membership:
+    """This machine as a node of a site elsewhere. Holds no secret: those are in files of their own."""
+
+    site: str
+    node: str  #: name of the node, and of its group
+    api_url: str
+    ray_address: str  #: of the head, HOST:PORT
+    host: str  #: of this machine, by which the others reach it
+    ports_from: int = PORTS_FROM
+
+
+def read_membership(files: SiteFiles) -> Membership | None:
+    """What was written when this machine joined, None if it is no member. Raises ValueError if it makes no sense."""
+    record = read_json(files.membership)
+    if not record:
+        return None
+    try:
+        return Membership(**record)
+    except TypeError as error:
+        raise ValueError(f"{files.membership}: {error}; join again") from error
+
+
+def write_membership(files: SiteFiles, membership: Membership) -> None:
+    """Remember it, for the next start."""
+    write_json(files.membership, asdict(membership))
+
+
+def own_address(towards: str) -> str:
+    """The address of the interface through which this machine reaches a host. Raises OSError."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((towards, 9))  # a datagram socket sends nothing by that
+        return str(probe.getsockname()[0])
