@@ -48,15 +48,17 @@ def fallback_profile(
 def charged_w(spec: GroupSpec, gpus: Iterable[GpuReading], miners: Iterable[MinerReading] = ()) -> float:
     """What the group may draw by its caps as read back: a GPU with processes at its enforced cap, else its idle draw.
 
-    A miner counts at its target or its draw, whichever is more: a target it has not yet followed frees nothing.
+    A GPU that was not read counts as uncapped and busy, as its guard counts it. A miner counts at its target or its draw, whichever is more: a target it has not yet followed frees nothing.
     """
-    gpu_w = {r.gpu_id: _read_w(spec, r) for r in gpus}
+    read = {r.gpu_id: r for r in gpus}
+    gpu_w = {g.gpu_id: _read_w(GPU_MODELS[g.model], read.get(g.gpu_id)) for g in spec.gpus}
     miners_w = sum(max(m.target_w, m.draw_w) for m in miners)
     return _gpus_w(spec, gpu_w, miners_w)
 
 
-def _read_w(spec: GroupSpec, reading: GpuReading) -> float:
-    model = _model(spec, reading.gpu_id)
+def _read_w(model: GpuModel, reading: GpuReading | None) -> float:
+    if reading is None:
+        return model.charge_w(model.tdp_w)
     return model.charge_w(reading.cap_w) if reading.processes else model.idle_w
 
 
