@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scheduler.core.orders import MinerReading
+from scheduler.core.orders import GpuReading, GroupSpec, MinerReading
 from scheduler.core.presence import Seen
 from workers.local_attempt import LocalAttempt
 
@@ -29,6 +29,24 @@ class MinerWatch:
             for name, since_s in self._over_since_s.items()
             if now_s - since_s > MINER_PATIENCE_S
         ]
+
+
+def gpu_alarms(spec: GroupSpec, readings: Iterable[GpuReading]) -> list[str]:
+    """Alarms about single GPUs that count as more than they should need to."""
+    lost = [
+        f"GPU {r.gpu_id} does not answer; it counts as busy at its last cap, {r.cap_w:.0f} W: look at dmesg for Xid, "
+        "then reset it or restart the machine"
+        for r in readings
+        if r.lost
+    ]
+    fixed = [g for g in spec.gpus if g.limits is not None and not g.limits.may_cap]
+    if not fixed:
+        return lost
+    fixed_w = sum(g.power.tdp_w for g in fixed)
+    return [
+        *lost,
+        f"{len(fixed)} GPUs cannot be capped here and count at {fixed_w:.0f} W at work; see `barq doctor` for why",
+    ]
 
 
 def group_alarms(seen: Seen, over_w: float) -> list[str]:

@@ -48,7 +48,8 @@ def fallback_profile(
 def charged_w(spec: GroupSpec, gpus: Iterable[GpuReading], miners: Iterable[MinerReading] = ()) -> float:
     """What the group may draw by its caps as read back: a GPU with processes at its enforced cap, else its idle draw.
 
-    A GPU that was not read counts as uncapped and busy, as its guard counts it. A miner counts at its target or its draw, whichever is more: a target it has not yet followed frees nothing.
+    A GPU that was not read counts as uncapped and busy, as its guard counts it. A miner counts at its
+    target or its draw, whichever is more: a target it has not yet followed frees nothing.
     """
     read = {r.gpu_id: r for r in gpus}
     gpu_w = {g.gpu_id: _read_w(g.power, read.get(g.gpu_id)) for g in spec.gpus}
