@@ -7,26 +7,23 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 
-import barq
 from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
+from barq.cli.local_site import find_gpus, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
-from barq.errors import BarqError, InvalidInput, Refused
+from barq.errors import BarqError, Refused
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, read_json
 from barq.site.parts import KEEPER
 from barq.site.processes import spawn
 from barq.site.stopping import read_processes
 
-if TYPE_CHECKING:
-    from scheduler.settings import Site
-
-DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
 KEEPER_WITHIN_S = 30.0
 READY_WITHIN_S = 90.0
 GUARDS_WITHIN_S = 30.0
@@ -48,7 +45,8 @@ def up(
     site: Annotated[
         Path | None,
         typer.Argument(
-            metavar="SITE.yaml", help="Site file; else that of the last time, else two simulated nodes."
+            metavar="SITE.yaml",
+            help="Site file; else that of the last time, else the GPUs of this machine, else two simulated nodes.",
         ),
     ] = None,
     *,
@@ -103,39 +101,24 @@ def _prepare(files: SiteFiles, site_file: Path | None) -> None:
     from api.auth import ensure_site_token
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
+    from workers.nvml.machine import local_gpus
 
-    text, site = _read_site(files, site_file)
-    if (
-        files.site_file.exists()
-        and files.site_file.read_text(encoding="utf-8") != text
-        and read_processes(files)
-    ):
+    look = cache(local_gpus)  # it takes seconds where a driver has to wake up first
+    text, site = read_site(files, site_file, look)
+    is_running = bool(read_processes(files))
+    if is_running and files.site_file.exists() and files.site_file.read_text(encoding="utf-8") != text:
         raise Refused(
             "a site with another site file runs here without its keeper", remedy="end it first: `barq down`"
         )
+    found = find_gpus(site, files.state, look, is_running=is_running)
     files.site_file.write_text(text, encoding="utf-8")
     for group_id in set(files.group_ids()) - set(site.groups()):
         (files.groups / group_id / "group.json").unlink()
-    site.write_groups(files.state)
+    site.write_groups(files.state, found)
     engine = open_database(files.database)
     migrate(engine)
     ensure_site_token(Desk(engine, site=site.name), files.token)
     engine.dispose()
-
-
-def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
-    from scheduler.errors import SettingsError
-    from scheduler.settings import load_site
-
-    path = site_file or (files.site_file if files.site_file.exists() else DEFAULT_SITE)
-    try:
-        return path.read_text(encoding="utf-8"), load_site(path)
-    except FileNotFoundError as error:
-        raise InvalidInput(
-            f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/"
-        ) from error
-    except SettingsError as error:
-        raise InvalidInput(str(error)) from error
 
 
 def _start_keeper(files: SiteFiles, port: int) -> None:
