@@ -7,13 +7,16 @@ in what it is given by reference and returns NVML's codes. A fault is one code f
 from __future__ import annotations
 
 import ctypes
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import pynvml
+
+from workers.nvml.recording import FIELDS, QUESTIONS, WITH_PARAMETER
 
 OLD = frozenset(
     {"nvmlDeviceGetFieldValues", "nvmlDeviceGetArchitecture"}
@@ -225,6 +228,36 @@ class FakeLibrary:
 def gpus(number: int, **said: Any) -> list[FakeGpu]:
     """Like GPUs, told apart by their UUIDs."""
     return [FakeGpu(uuid=f"GPU-00000000-0000-0000-0000-{i:012d}", **said) for i in range(number)]
+
+
+def replayed(recording: str) -> FakeLibrary:
+    """A machine that answers, and fails, as a recorded one did (`barq doctor --record`)."""
+    recorded = json.loads(recording)
+    return FakeLibrary(
+        *(
+            replace(_replayed(answers), uuid=gpu.uuid)
+            for gpu, answers in zip(gpus(99), recorded["gpus"], strict=False)
+        ),
+        driver=recorded["driver"],
+    )
+
+
+def _replayed(answers: dict[str, Any]) -> FakeGpu:
+    failed = {name: said["error"] for name, said in answers.items() if isinstance(said, dict)}
+    functions = QUESTIONS | {name: function for name, (function, _) in WITH_PARAMETER.items()}
+    plain = {f.name for f in fields(FakeGpu)} & set(answers) - set(failed) - {"processes"}
+    said = {name: answers[name] for name in plain} | dict.fromkeys(FIELDS.keys() & failed.keys(), 0)
+    if "constraints_mw" not in failed:
+        said["min_mw"], said["max_mw"] = answers["constraints_mw"]
+    said["mig"] = tuple(said.get("mig", (0, 0)))
+    return FakeGpu(
+        **said,
+        out_of_band_mw=answers["enforced_mw"],
+        processes=lambda: dict.fromkeys(range(1, 1 + answers["processes"]), 0),
+        faults={
+            functions[n]: int(text.split()[-1].rstrip(")")) for n, text in failed.items() if n in functions
+        },
+    )
 
 
 @contextmanager

@@ -50,6 +50,11 @@ VERBS: Final = (
     ),
     Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine."),
     Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine."),
+    Verb(
+        name="doctor",
+        target="barq.cli.doctor:doctor",
+        help="Say what this machine can and cannot do, with remedies.",
+    ),
     Verb(name="demo", target="barq.cli.demo:demo", help="Run real jobs through a day of surplus power."),
     Verb(
         name="replay",
