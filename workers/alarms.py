@@ -59,12 +59,21 @@ def group_alarms(seen: Seen, over_w: float) -> list[str]:
         if slot.gpu_id not in read:
             alarms.append(f"GPU {slot.gpu_id} does not answer; it counts as uncapped and busy")
         elif seen.reading(slot.gpu_id).processes and not seen.holders(slot.gpu_id):
-            alarms.append(f"GPU {slot.gpu_id} has processes that belong to no attempt; end them")
+            alarms.append(
+                f"GPU {slot.gpu_id} has processes that belong to no attempt{_pids(seen.reading(slot.gpu_id))}; end them"
+            )
         if slot.gpu_id in seen.cap_floors_w:
             alarms.append(
                 f"GPU {slot.gpu_id} does not take a cap below {seen.cap_floors_w[slot.gpu_id]:.0f} W; it counts at that"
             )
     return alarms
+
+
+def _pids(reading: GpuReading) -> str:
+    """Which they are, where the device tells."""
+    if reading.sensors is None or not reading.sensors.pids:
+        return ""
+    return f" (PID {', '.join(map(str, reading.sensors.pids))})"
 
 
 def attempt_alarms(attempts: Iterable[LocalAttempt]) -> list[str]:

@@ -62,6 +62,11 @@ def opened(library: FakeLibrary, clock: Clock) -> Iterator[Callable[..., NvmlGpu
     yield opened
     for driver in drivers:
         driver.close()
+    wait_for(
+        lambda: not any(t.name.startswith("gpu ") for t in threading.enumerate()),
+        timeout_s=60,
+        what="no thread is left",
+    )
 
 
 def first(driver: NvmlGpus) -> GpuReading:

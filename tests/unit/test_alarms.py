@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
+from scheduler.core.orders import GpuReading, GpuSensors, GpuSlot, GroupKind, GroupSpec, MinerReading
 from scheduler.core.power import A100_SXM, PowerLimits
 from scheduler.core.presence import Seen
 from workers.alarms import MINER_PATIENCE_S, MinerWatch, gpu_alarms, group_alarms
@@ -36,6 +36,16 @@ def test_each_fault_is_named() -> None:
         "GPU g0 has processes that belong to no attempt; end them",
         "GPU g0 does not take a cap below 300 W; it counts at that",
         "GPU g1 does not answer; it counts as uncapped and busy",
+    ]
+
+
+def test_foreign_processes_are_named_where_the_device_tells() -> None:
+    """So that a person can end them."""
+    gpu = replace(reading("g0", processes=2), sensors=GpuSensors(pids=(7, 12)))
+    seen = Seen(spec=SPEC, gpus=(gpu, reading("g1")))
+
+    assert group_alarms(seen, over_w=0.0) == [
+        "GPU g0 has processes that belong to no attempt (PID 7, 12); end them"
     ]
 
 

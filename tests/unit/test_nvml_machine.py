@@ -11,6 +11,7 @@ import pytest
 from scheduler.core.entitlement import idle_w, nameplate_w
 from scheduler.core.power import A100_SXM, PowerLimits
 from tests.fake_nvml import FakeGpu, FakeLibrary, gpus, installed
+from tests.waiting import wait_for
 from workers.nvml.errors import KINDS, GpuError, GpuForbidden, GpuLost, GpuSilent, NoNvml
 from workers.nvml.library import Nvml
 from workers.nvml.machine import local_gpus
@@ -146,6 +147,14 @@ def test_a_machine_without_a_driver_says_so() -> None:
     assert machine.usable == ()
 
 
+def test_a_strange_answer_ends_the_search(library: FakeLibrary) -> None:
+    """Whatever the library does, the answer says so, and the connection is closed."""
+    library.gpus[0].processes = lambda: {"nonsense": 1}  # type: ignore[dict-item]
+
+    assert "TypeError" in str(local_gpus().problem)
+    assert library.opened == 0
+
+
 def test_a_driver_that_hangs_ends_the_search(library: FakeLibrary) -> None:
     """Nobody waits for it longer than told."""
     released = library.gpus[0].hangs = threading.Event()
@@ -154,6 +163,9 @@ def test_a_driver_that_hangs_ends_the_search(library: FakeLibrary) -> None:
     released.set()
 
     assert "did not answer within" in str(machine.problem)
+    wait_for(
+        lambda: "NVML" not in {t.name for t in threading.enumerate()}, timeout_s=60, what="its thread ends"
+    )
 
 
 def test_every_error_of_nvml_is_one_of_ours(library: FakeLibrary) -> None:

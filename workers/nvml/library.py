@@ -53,14 +53,14 @@ class Nvml:
         return str(self.ask("nvmlSystemGetDriverVersion"))
 
     def handles(self) -> list[Any]:
-        """Every GPU of the machine, in NVML's order; None for one that does not answer. Raises GpuError."""
+        """Every GPU of the machine, in NVML's order; a GpuError for one that does not answer. Raises GpuError."""
         return [self._handle(i) for i in range(self.ask("nvmlDeviceGetCount"))]
 
     def _handle(self, index: int) -> Any:  # noqa: ANN401 - a pointer of the library
         try:
             return self.ask("nvmlDeviceGetHandleByIndex", index)
-        except GpuError:
-            return None
+        except GpuError as error:
+            return error
 
     def close(self) -> None:
         """Let go of the driver. Raises GpuError."""

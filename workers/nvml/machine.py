@@ -81,19 +81,28 @@ def local_gpus(open_nvml: Callable[[], Nvml] = Nvml, *, patience_s: float = PATI
         return aside.ask(lambda: _look(open_nvml), patience_s=patience_s)
     except GpuError as error:
         return Machine(problem=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a strange device or library does, a site can be simulated
+        return Machine(problem=f"{type(error).__name__}: {error}")
     finally:
         aside.close()
 
 
 def _look(open_nvml: Callable[[], Nvml]) -> Machine:
     nvml = open_nvml()
+    try:
+        return _machine(nvml)
+    finally:
+        nvml.close()
+
+
+def _machine(nvml: Nvml) -> Machine:
     found: list[LocalGpu] = []
     silent: list[str] = []
     idle_w: dict[str, list[float]] = defaultdict(list)
     for index, handle in enumerate(nvml.handles()):
         try:
-            if handle is None:
-                raise GpuLost("it does not answer")
+            if isinstance(handle, GpuError):
+                raise handle
             gpu, free_w = _inspect(nvml, index, handle)
         except GpuError as error:
             silent.append(f"GPU {index}: {error}")
@@ -102,9 +111,7 @@ def _look(open_nvml: Callable[[], Nvml]) -> Machine:
         if free_w is not None:
             idle_w[gpu.name].append(free_w)
     gpus = _of_one_kind([_at_rest(g, idle_w[g.name]) for g in found])
-    machine = Machine(driver=nvml.driver(), gpus=tuple(gpus), silent=tuple(silent))
-    nvml.close()
-    return machine
+    return Machine(driver=nvml.driver(), gpus=tuple(gpus), silent=tuple(silent))
 
 
 def _inspect(nvml: Nvml, index: int, handle: object) -> tuple[LocalGpu, float | None]:

@@ -46,7 +46,7 @@ def record_gpus() -> str:
 
 def _record() -> dict[str, Any]:
     nvml = Nvml()
-    gpus = [_answers(nvml, handle) for handle in nvml.handles() if handle is not None]
+    gpus = [_answers(nvml, handle) for handle in nvml.handles() if not isinstance(handle, GpuError)]
     recorded = {"driver": nvml.driver(), "gpus": gpus}
     nvml.close()
     return recorded
