@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Final
 
 from api.problems import Refused
 from api.settings import Settings
-from api.wire.members import Join
+from api.wire.members import Join, JoiningGpu
 from api.wire.site import NodeView
 from scheduler.core.entitlement import idle_w
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
-from scheduler.core.power import GPU_MODELS
+from scheduler.core.power import GPU_MODELS, PowerLimits
 from scheduler.records import Member
 from scheduler.settings import Site, load_site
 
@@ -24,7 +24,7 @@ _LISTEN = "on the site's machine: `barq down`, then `barq up --listen ADDRESS`"
 def spec_of(request: Join) -> GroupSpec:
     """The group that a node describes. Raises `Refused` for a GPU model that is not known."""
     for slot in request.gpus:
-        if slot.model not in GPU_MODELS:
+        if slot.limits is None and slot.model not in GPU_MODELS:
             raise Refused(
                 422,
                 "invalid_field",
@@ -37,27 +37,36 @@ def spec_of(request: Join) -> GroupSpec:
         group_id=request.name,
         kind=GroupKind.NODE,
         base_w=request.base_w,
-        gpus=tuple(GpuSlot(gpu_id=s.gpu_id, model=s.model) for s in request.gpus),
+        gpus=tuple(_slot(gpu) for gpu in request.gpus),
         address=str(request.address),
         simulated=request.simulated,
     )
 
 
+def _slot(gpu: JoiningGpu) -> GpuSlot:
+    limits = None if gpu.limits is None else PowerLimits(**gpu.limits.model_dump())
+    return GpuSlot(gpu_id=gpu.gpu_id, model=gpu.model, limits=limits)
+
+
 def checks(
-    spec: GroupSpec, site: Site, shown: list[NodeView], fallback_w: float | None
+    spec: GroupSpec, site: Site, state: Path, shown: list[NodeView], fallback_w: float | None
 ) -> Callable[[tuple[Member, ...]], None]:
     """What to hold the other members against, in the transaction that adds this one. It raises `Refused`."""
+    own = site.groups(site.found_before(state))
 
     def check(others: tuple[Member, ...]) -> None:
-        _check_name(spec, site, shown)
-        _check_firm(spec, site, [m.spec for m in others], shown, fallback_w)
+        _check_name(spec, own, shown)
+        base_w = site.idle_base_w(own, [m.spec for m in others])
+        known = {m.spec.group_id for m in others} | set(own) | {spec.group_id}
+        strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known)
+        _check_firm(spec, site, base_w + site.power.overhead * strangers_w, shown, fallback_w)
 
     return check
 
 
-def _check_name(spec: GroupSpec, site: Site, shown: list[NodeView]) -> None:
+def _check_name(spec: GroupSpec, own: Collection[str], shown: list[NodeView]) -> None:
     name = spec.group_id
-    if name in site.groups():
+    if name in own:
         detail = f"{name} is a group of the site file"
     elif any(n.id == name and n.reachable and not _is_same(n, spec) for n in shown):
         detail = f"a node named {name} at another address is there and reports"
@@ -71,13 +80,10 @@ def _is_same(node: NodeView, spec: GroupSpec) -> bool:
 
 
 def _check_firm(
-    spec: GroupSpec, site: Site, others: list[GroupSpec], shown: list[NodeView], fallback_w: float | None
+    spec: GroupSpec, site: Site, base_w: float, shown: list[NodeView], fallback_w: float | None
 ) -> None:
     """On loss of signal every node rests at its base, and firm jobs go on: all of it stays under the firm level."""
-    known = {s.group_id for s in others} | set(site.groups())
-    strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known and n.id != spec.group_id)
     added_w = site.power.overhead * idle_w(spec)
-    base_w = site.idle_base_w(others) + site.power.overhead * strangers_w
     is_counted = any(n.id == spec.group_id for n in shown)
     resting_w = max(base_w, (fallback_w or 0.0) - (added_w if is_counted else 0.0))
     firm_w = site.power.firm_w

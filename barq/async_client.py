@@ -1,11 +1,11 @@
 """A site from Python code that awaits: the verbs of `barq.Client`, with the same names and arguments.
 
-    from barq import AsyncClient
+from barq import AsyncClient
 
-    async with AsyncClient.from_environment() as site:
-        job = await site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
-        async for piece in site.logs(job["id"], follow=True):
-            print(piece, end="")
+async with AsyncClient.from_environment() as site:
+job = await site.submit({"entrypoint": "python train.py", "resources": {"gpus": 2}})
+async for piece in site.logs(job["id"], follow=True):
+print(piece, end="")
 """
 
 from __future__ import annotations

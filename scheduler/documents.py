@@ -155,6 +155,9 @@ def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str
                 "draw_w": r.draw_w,
                 "cap_w": r.cap_w,
                 "attempt_id": holder.get(r.gpu_id),
+                "lost": r.lost,
+                "temperature_c": r.sensors.temperature_c if r.sensors else None,
+                "energy_wh": r.sensors.energy_wh if r.sensors else None,
             }
             for r in group.gpus
         ],

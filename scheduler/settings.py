@@ -5,11 +5,13 @@ Every field has a unit in its name; `configs/sites/` holds commented examples.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
 import yaml
@@ -21,11 +23,12 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
-from scheduler.wire import dumps
+from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
+DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -59,14 +62,30 @@ class Timing(_Strict):
 
 
 class Nodes(_Strict):
-    """A number of like nodes. Only simulated ones so far."""
+    """A number of like simulated nodes; or, not simulated, this machine with the GPUs that are found in it."""
 
     prefix: Name = "node"
-    count: Annotated[int, Field(ge=1, le=1000)]
-    gpus: Annotated[int, Field(ge=1, le=64)]
-    gpu_model: str = "a100-sxm-400w"
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    gpus: Annotated[int, Field(ge=1, le=64)] | None = None  #: of each
+    gpu_model: str | None = None
     base_w: Watts = 1200.0
-    simulated: Literal[True]
+    simulated: bool
+
+    @model_validator(mode="after")
+    def _says_what_cannot_be_found(self) -> Self:
+        if self.simulated and self.gpus is None:
+            raise ValueError("gpus: is missing; say how many GPUs each simulated node has")
+        if not self.simulated and (self.gpus, self.gpu_model) != (None, None):
+            raise ValueError("gpus and gpu_model: real GPUs are found by themselves; remove these keys")
+        if not self.simulated and self.count != 1:
+            raise ValueError(
+                f"count = {self.count}: this machine is one node; other machines join by `barq node join`"
+            )
+        return self
+
+    def ids(self) -> list[str]:
+        """The ids of their groups."""
+        return [f"{self.prefix}-{i + 1}" for i in range(self.count)]
 
 
 class Miners(_Strict):
@@ -134,9 +153,11 @@ class Site(_Strict):
         self._check_firm()
         return self
 
-    def idle_base_w(self, joined: Iterable[GroupSpec] = ()) -> float:
+    def idle_base_w(
+        self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
+    ) -> float:
         """Site watts with nothing on any group, those that joined from elsewhere included."""
-        specs = [*self.groups().values(), *joined]
+        specs = [*self.groups(found).values(), *joined]
         nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
         miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
         power = self.power
@@ -147,18 +168,38 @@ class Site(_Strict):
         power, timing = self.power.model_dump(), self.timing.model_dump()
         return SitePolicy(name=self.name, **power, **timing)
 
-    def groups(self) -> dict[str, GroupSpec]:
-        """All device groups, by id."""
-        nodes = [_node(n, i) for n in self.nodes for i in range(n.count)]
+    def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
+        """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
+        nodes = [found.get(gid) or _node(n, gid) for n in self.nodes for gid in n.ids()]
         return {s.group_id: s for s in [*nodes, *(_miners(m) for m in self.miners)]}
 
     def jobs_dir(self, state: Path) -> Path:
         """Below which every job has its directory."""
         return Path(self.storage.jobs_dir or state / "jobs")
 
-    def write_groups(self, state: Path, *, address: str = "127.0.0.1") -> None:
+    def real_nodes(self) -> dict[str, float]:
+        """The nodes whose GPUs have to be found, by id, with the base of each, W."""
+        return {gid: n.base_w for n in self.nodes if not n.simulated for gid in n.ids()}
+
+    def found_before(self, state: Path) -> dict[str, GroupSpec]:
+        """What the guards of real nodes were last told that these have. Raises SettingsError."""
+        paths = {gid: state / "groups" / gid / "group.json" for gid in self.real_nodes()}
+        return {gid: _read_spec(path) for gid, path in paths.items() if path.exists()}
+
+    def check(self, found: Mapping[str, GroupSpec]) -> None:
+        """Whether the site can keep its promise with what was found. Raises SettingsError."""
+        if complaint := self._firm_complaint(found):
+            raise SettingsError(complaint)
+
+    def write_groups(
+        self,
+        state: Path,
+        found: Mapping[str, GroupSpec] = MappingProxyType({}),
+        *,
+        address: str = "127.0.0.1",
+    ) -> None:
         """Leave each guard its configuration, `groups/<id>/group.json` in the state directory."""
-        for group_id, spec in self.groups().items():
+        for group_id, spec in self.groups(found).items():
             directory = state / "groups" / group_id
             directory.mkdir(parents=True, exist_ok=True)
             config = self.guard_config(state) | {
@@ -193,14 +234,18 @@ class Site(_Strict):
 
     def _check_models(self) -> None:
         for n in self.nodes:
-            if n.gpu_model not in GPU_MODELS:
+            if n.gpu_model is not None and n.gpu_model not in GPU_MODELS:
                 raise ValueError(
                     f"nodes.gpu_model: {n.gpu_model!r} is not known; use one of {sorted(GPU_MODELS)}"
                 )
 
     def _check_names(self) -> None:
         """Groups and sources are known by name: of two alike, one would silently take the other's place."""
-        groups = [f"{n.prefix}-{i + 1}" for n in self.nodes for i in range(n.count)]
+        if len(self.real_nodes()) > 1:
+            raise ValueError(
+                "nodes.simulated: false is said twice, and there is one machine here; remove one of them"
+            )
+        groups = [gid for n in self.nodes for gid in n.ids()]
         groups += [m.name for m in self.miners]
         if twice := _twice(groups):
             raise ValueError(
@@ -223,27 +268,42 @@ class Site(_Strict):
             )
 
     def _check_firm(self) -> None:
+        if complaint := self._firm_complaint():
+            raise ValueError(complaint)
+
+    def _firm_complaint(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> str | None:
         """A site whose idle base exceeds the firm level cannot keep its promise on loss of signal."""
-        base_w = self.idle_base_w()
-        if base_w > self.power.firm_w:
-            raise ValueError(
-                f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it "
-                "could not be kept on loss of signal; raise the firm level or take nodes out"
-            )
+        base_w = self.idle_base_w(found)
+        if base_w <= self.power.firm_w:
+            return None
+        return (
+            f"power.firm_w = {self.power.firm_w:g} W is below the idle base of the site, {base_w:.0f} W: it "
+            "could not be kept on loss of signal; raise the firm level or take nodes out"
+        )
 
 
 def _twice(names: list[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _node(nodes: Nodes, index: int) -> GroupSpec:
+def _node(nodes: Nodes, group_id: str) -> GroupSpec:
+    model = nodes.gpu_model or DEFAULT_MODEL
     return GroupSpec(
-        group_id=f"{nodes.prefix}-{index + 1}",
+        group_id=group_id,
         kind=GroupKind.NODE,
         base_w=nodes.base_w,
-        gpus=tuple(GpuSlot(gpu_id=str(i), model=nodes.gpu_model) for i in range(nodes.gpus)),
+        gpus=tuple(GpuSlot(gpu_id=str(i), model=model) for i in range(nodes.gpus or 0)),
         simulated=nodes.simulated,
     )
+
+
+def _read_spec(path: Path) -> GroupSpec:
+    try:
+        return loads(GroupSpec, json.dumps(json.loads(path.read_bytes())["spec"]))
+    except (OSError, ValueError, LookupError, TypeError, WireError) as error:
+        raise SettingsError(
+            f"{path}: does not say what the node has: {error}; `barq down`, then `barq up`"
+        ) from error
 
 
 def _miners(miners: Miners) -> GroupSpec:

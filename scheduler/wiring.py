@@ -58,7 +58,9 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
-    view = View(site.policy(), site.groups(), epoch=epoch, at=clock.now(), sources=names)
+    view = View(
+        site.policy(), site.groups(site.found_before(state)), epoch=epoch, at=clock.now(), sources=names
+    )
     stored = await store.load()
     view.restore(stored)
     cluster = await RayCluster.open(ray_address)

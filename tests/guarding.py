@@ -68,6 +68,8 @@ class ReportAnswer:
 class GuardedNode:
     """A guard process in a directory, the jobs ordered of it, and the order that stands."""
 
+    module = "workers.guard"
+
     def __init__(self, directory: Path, **config: Any) -> None:
         self.directory = directory / "group"
         self.directory.mkdir()
@@ -82,7 +84,7 @@ class GuardedNode:
 
     def start(self) -> GuardedNode:
         """Start the guard and wait until it answers."""
-        command = [sys.executable, "-m", "workers.guard", "--config", str(self.directory / "group.json")]
+        command = [sys.executable, "-m", self.module, "--config", str(self.directory / "group.json")]
         with (self.directory.parent / "guard.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         wait_for(self._answers, timeout_s=PATIENCE_S, what="the guard answers")

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from barq.cli.down import stop_site
-from barq.cli.members import GpuFacts, Wanted, join_site
+from barq.cli.members import Wanted, join_site
 from barq.cli.node import make_ticket
 from barq.cli.up import start_site
 from barq.client import Client
@@ -24,6 +24,7 @@ from barq.site.parts import KEEPER
 from barq.site.processes import Process, descendants, wait_gone
 from barq.site.ray_head import LAST_OFFSET
 from barq.site.stopping import read_processes
+from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from tests.site_harness import SITE, RunningSite
 
 HEAD = "127.0.0.2"
@@ -113,8 +114,9 @@ def many_nodes(directory: Path, members: Sequence[str], **changes: Any) -> Itera
 def a_node(head: SiteFiles, name: str, *, address: str, ports_from: int, base_w: float = 300.0) -> Wanted:
     """A machine with one simulated GPU that was invited."""
     ticket, _ = make_ticket(head, lasts_s=600.0)
-    facts = GpuFacts(ids=("0",), model="a100-sxm-400w", base_w=base_w, simulated=True)
-    return Wanted(ticket=ticket, name=name, address=address, ports_from=ports_from, gpus=facts)
+    gpus = (GpuSlot(gpu_id="0", model="a100-sxm-400w"),)
+    spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=gpus, simulated=True)
+    return Wanted(ticket=ticket, spec=spec, address=address, ports_from=ports_from)
 
 
 def free_blocks(count: int) -> Iterator[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scheduler.core.orders import MinerReading
+from scheduler.core.orders import GpuReading, GroupSpec, MinerReading
 from scheduler.core.presence import Seen
 from workers.local_attempt import LocalAttempt
 
@@ -31,6 +31,24 @@ class MinerWatch:
         ]
 
 
+def gpu_alarms(spec: GroupSpec, readings: Iterable[GpuReading]) -> list[str]:
+    """Alarms about single GPUs that count as more than they should need to."""
+    lost = [
+        f"GPU {r.gpu_id} does not answer; it counts as busy at its last cap, {r.cap_w:.0f} W: look at dmesg for Xid, "
+        "then reset it or restart the machine"
+        for r in readings
+        if r.lost
+    ]
+    fixed = [g for g in spec.gpus if g.limits is not None and not g.limits.may_cap]
+    if not fixed:
+        return lost
+    fixed_w = sum(g.power.tdp_w for g in fixed)
+    return [
+        *lost,
+        f"{len(fixed)} GPUs cannot be capped here and count at {fixed_w:.0f} W at work; see `barq doctor` for why",
+    ]
+
+
 def group_alarms(seen: Seen, over_w: float) -> list[str]:
     """Alarms about the devices of a group."""
     alarms = []
@@ -41,12 +59,21 @@ def group_alarms(seen: Seen, over_w: float) -> list[str]:
         if slot.gpu_id not in read:
             alarms.append(f"GPU {slot.gpu_id} does not answer; it counts as uncapped and busy")
         elif seen.reading(slot.gpu_id).processes and not seen.holders(slot.gpu_id):
-            alarms.append(f"GPU {slot.gpu_id} has processes that belong to no attempt; end them")
+            alarms.append(
+                f"GPU {slot.gpu_id} has processes that belong to no attempt{_pids(seen.reading(slot.gpu_id))}; end them"
+            )
         if slot.gpu_id in seen.cap_floors_w:
             alarms.append(
                 f"GPU {slot.gpu_id} does not take a cap below {seen.cap_floors_w[slot.gpu_id]:.0f} W; it counts at that"
             )
     return alarms
+
+
+def _pids(reading: GpuReading) -> str:
+    """Which they are, where the device tells."""
+    if reading.sensors is None or not reading.sensors.pids:
+        return ""
+    return f" (PID {', '.join(map(str, reading.sensors.pids))})"
 
 
 def attempt_alarms(attempts: Iterable[LocalAttempt]) -> list[str]:

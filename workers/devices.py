@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -23,7 +24,7 @@ class Devices:
     def __init__(self, gpus: GpuDriver, miners: MinerDriver) -> None:
         self._gpus = gpus
         self._miners = miners
-        self._asked_w: dict[str, tuple[float, float]] = {}
+        self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
@@ -66,18 +67,18 @@ class Devices:
         """Whether the device enforces this cap, or what it made of it when it was last told."""
         if now_w is None:
             return False
-        asked_w, got_w = self._asked_w.get(gpu_id, (now_w, now_w))
-        return abs(now_w - cap_w) <= SAME_W or (
-            asked_w == cap_w and abs(got_w - now_w) <= SAME_W and got_w < cap_w
-        )
+        asked_w, got_w, until_s = self._asked_w.get(gpu_id, (now_w, now_w, math.inf))
+        is_told = asked_w == cap_w and time.monotonic() < until_s
+        return abs(now_w - cap_w) <= SAME_W or (is_told and abs(got_w - now_w) <= SAME_W and got_w < cap_w)
 
     def _set_cap(self, gpu_id: str, cap_w: float, now_w: float) -> None:
+        until_s = math.inf
         try:
             got_w = self._gpus.set_cap(gpu_id, cap_w)
         except OSError as error:
             log.warning("GPU %s did not take a cap of %.0f W: %s", gpu_id, cap_w, error)
-            got_w = now_w
-        self._asked_w[gpu_id] = (cap_w, got_w)
+            got_w, until_s = now_w, time.monotonic() + RETRY_S
+        self._asked_w[gpu_id] = (cap_w, got_w, until_s)
         if got_w > cap_w + SAME_W:
             self._floors[gpu_id] = (got_w, time.monotonic() + RETRY_S)
         else:

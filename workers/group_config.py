@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scheduler.core.orders import GroupSpec
+from scheduler.core.orders import GpuSlot, GroupSpec
 from scheduler.core.power import GPU_MODELS
 from workers.gpu.simulated import GpuPhysics
 from workers.miners.simulated import MinerModel
@@ -41,10 +41,7 @@ class GroupConfig:
             if value <= 0:
                 raise ConfigError(f"{name}={value}: is not a time; give seconds, more than 0")
         for slot in self.spec.gpus:
-            if slot.model not in GPU_MODELS:
-                raise ConfigError(
-                    f"spec.gpus.model={slot.model!r}: is unknown; give one of {', '.join(GPU_MODELS)}"
-                )
+            _check_power(slot)
         self._check_miners()
 
     def _check_miners(self) -> None:
@@ -58,6 +55,20 @@ class GroupConfig:
             raise ConfigError(
                 f"spec.miners_max_w={self.spec.miners_max_w:g}: its miners draw {max_w:g} W above their rest; give that"
             )
+
+
+def _check_power(slot: GpuSlot) -> None:
+    """A GPU counts by a measured model, or by the limits of the device itself."""
+    if slot.limits is None:
+        if slot.model not in GPU_MODELS:
+            raise ConfigError(
+                f"spec.gpus.model={slot.model!r}: is unknown; give one of {', '.join(GPU_MODELS)}, or its limits"
+            )
+    elif not 0 <= slot.limits.idle_w <= slot.limits.min_w <= slot.limits.max_w or slot.limits.max_w <= 0:
+        raise ConfigError(
+            f"spec.gpus.limits={slot.limits}: make sense only as 0 <= idle_w <= min_w <= max_w; "
+            "start the site again, so that the GPUs are discovered anew"
+        )
 
 
 def load(path: Path) -> GroupConfig:

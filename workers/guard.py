@@ -27,19 +27,18 @@ from scheduler.core.enforce import Commands, enforce
 from scheduler.core.entitlement import idle_w
 from scheduler.core.jobs import Phase
 from scheduler.core.lease import GuardMemory, Refusal, Standing, standing
-from scheduler.core.orders import AttemptOrder, GuardReport, Order
-from scheduler.core.presence import LEAVING, Seen
-from workers.alarms import MinerWatch, attempt_alarms, group_alarms
+from scheduler.core.orders import AttemptOrder, GpuReading, GuardReport, Order
+from scheduler.core.presence import LEAVING, Seen, without_lost
+from workers.alarms import MinerWatch, attempt_alarms, gpu_alarms, group_alarms
 from workers.attempts import Attempts, Surroundings
 from workers.clock import boot_id, boottime_s
 from workers.devices import Devices
+from workers.drivers import open_gpus, open_miners
 from workers.forkserver import ForkServer
-from workers.gpu.simulated import SimulatedGpus
 from workers.group_config import ConfigError, GroupConfig, load
 from workers.guard_socket import serve
 from workers.job_storage import storage_of
 from workers.memory import DurableMemory
-from workers.miners.simulated import SimulatedMiners
 from workers.processes import identify
 from workers.reporting import Reporter
 from workers.wire import encode
@@ -59,8 +58,8 @@ class Guard:
         spec = config.spec
         fresh = GuardMemory(group_id=spec.group_id, boot_id=boot_id(), idle_w=idle_w(spec))
         self._memory = DurableMemory(directory / "memory.json", fresh)
-        gpus = SimulatedGpus(spec.gpus, directory / "gpus.json", physics=config.physics)
-        self._devices = Devices(gpus, SimulatedMiners(config.miners, directory / "miners.json"))
+        gpus = open_gpus(config, directory)
+        self._devices = Devices(gpus, open_miners(config, directory))
         self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
         self._attempts = Attempts(
             Surroundings(
@@ -72,6 +71,7 @@ class Guard:
                 storage=self._storage,
             )
         )
+        self._read: tuple[GpuReading, ...] = ()
         self._miner_watch = MinerWatch()
         self._reporter = Reporter()
         self._stop_grace_s: float | None = None
@@ -142,11 +142,14 @@ class Guard:
         )
 
     def _seen(self) -> Seen:
+        self._read = self._devices.gpu_readings()
+        present = tuple(a.present for a in self._attempts.present)
+        spec, gpus = without_lost(self._config.spec, self._read, present)
         return Seen(
-            spec=self._config.spec,
-            gpus=self._devices.gpu_readings(),
+            spec=spec,
+            gpus=gpus,
             miners=self._devices.miner_readings(),
-            attempts=tuple(a.present for a in self._attempts.present),
+            attempts=present,
             ended=self._attempts.ended_ids,
             cap_floors_w=self._devices.cap_floors_w(),
         )
@@ -162,7 +165,7 @@ class Guard:
         return changed or bool(commands.starts)
 
     def _refuse_impossible(self, seen: Seen) -> None:
-        """What is to run on GPUs that are not here will never start: say so."""
+        """What is to run on GPUs that are not here, or lost, will never start: say so."""
         order = self._memory.now.order
         known = seen.ended | {a.order.attempt_id for a in self._attempts}
         for wanted in order.attempts if order is not None else ():
@@ -176,11 +179,12 @@ class Guard:
         alarms = [self._memory.damage] if self._memory.damage else []
         alarms += (
             self._storage_alarms()
+            + gpu_alarms(self._config.spec, self._read)
             + group_alarms(seen, over_w)
             + self._miner_watch.look(seen.miners, time.monotonic())
         )
         return GuardReport(
-            spec=self._config.spec,
+            spec=seen.spec,
             boot_id=memory.boot_id,
             boottime_s=boottime_s(),
             version=0,
@@ -190,7 +194,7 @@ class Guard:
             fallback=() if order is None else order.fallback,
             in_fallback=stands.in_fallback,
             draw_w=seen.draw_w(),
-            gpus=seen.gpus,
+            gpus=self._read,
             miners=seen.miners,
             attempts=self._attempts.facts(() if order is None else order.attempts),
             alarms=(*alarms, *attempt_alarms(self._attempts)),

@@ -74,7 +74,9 @@ def _substance(report: GuardReport) -> GuardReport:
         version=0,
         boottime_s=0.0,
         draw_w=0.0,
-        gpus=tuple(replace(gpu, draw_w=0.0, processes=min(gpu.processes, 1)) for gpu in report.gpus),
+        gpus=tuple(
+            replace(gpu, draw_w=0.0, processes=min(gpu.processes, 1), sensors=None) for gpu in report.gpus
+        ),
         miners=tuple(replace(miner, draw_w=0.0) for miner in report.miners),
         attempts=tuple(_without_progress(facts) for facts in report.attempts),
     )

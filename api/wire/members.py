@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from api.wire.parts import Sent, Shown, example
 
 MAX_W = 1e6
+MAX_GPU_W = 1e5
 MAX_GPUS = 64
 NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 
@@ -19,11 +20,29 @@ def _address(value: object) -> object:
     return IPv4Address(value) if isinstance(value, str) else value
 
 
+class GpuLimits(Sent):
+    """What a real GPU says of its own power."""
+
+    min_w: float = Field(gt=0, le=MAX_GPU_W, description="The lowest cap that it takes, W; max_w if none")
+    max_w: float = Field(gt=0, le=MAX_GPU_W, description="What it enforces uncapped, W")
+    idle_w: float = Field(ge=0, le=MAX_GPU_W, description="Without a process on it, W")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.min_w > self.max_w or self.idle_w > self.max_w:
+            raise ValueError(
+                f"min_w = {self.min_w:g} and idle_w = {self.idle_w:g} cannot exceed max_w = {self.max_w:g}; "
+                "give what the device says"
+            )
+        return self
+
+
 class JoiningGpu(Sent):
     """One GPU that the node offers."""
 
     gpu_id: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")
     model: str = Field(min_length=1, max_length=64)
+    limits: GpuLimits | None = Field(None, description="Of a real device; absent for a simulated one")
 
 
 class Join(Sent):

@@ -54,6 +54,13 @@ class GpuView(Shown):
     draw_w: float
     cap_w: float | None
     attempt_id: str | None
+    lost: bool = Field(
+        default=False, description="It does not answer: counted as busy at its last enforced cap"
+    )
+    temperature_c: float | None = None
+    energy_wh: float | None = Field(
+        None, description="By the device's own counter, since its driver was loaded"
+    )
 
 
 class MinerView(Shown):

@@ -6,8 +6,9 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from barq.cli.down import GRACE_S, end_site, stop_site
@@ -22,19 +23,12 @@ from barq.site.parts import ENROL, KEEPER, RAY
 from barq.site.ticket import Ticket
 from barq.views import JoinedView
 
+if TYPE_CHECKING:
+    from scheduler.core.orders import GroupSpec
+
 THERE_WITHIN_S = 90.0
 GONE_WITHIN_S = 15.0
 ASK_EVERY_S = 0.3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GpuFacts:
-    """What the site must know of a machine before it takes it in."""
-
-    ids: tuple[str, ...]
-    model: str
-    base_w: float  #: everything but its GPUs
-    simulated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,10 +36,9 @@ class Wanted:
     """A machine that asks to join."""
 
     ticket: Ticket
-    name: str
+    spec: GroupSpec  #: its address is filled in
     address: str | None  #: None = of the interface that leads to the site
     ports_from: int
-    gpus: GpuFacts
 
 
 def join_site(wanted: Wanted | None, state: Path) -> Membership:
@@ -90,11 +83,12 @@ def _ask_to_join(files: SiteFiles, wanted: Wanted) -> Membership:
     check_address(host, field="--address")
     if url.scheme == "http":
         say("the site's token travels over plain HTTP: join only over a network that you trust")
+    spec = replace(wanted.spec, address=host)
     with Client(wanted.ticket.url, wanted.ticket.token) as site:
-        answer = site.join_node(_description(wanted, host))
+        answer = site.join_node(_description(spec))
     membership = Membership(
         site=answer["site"],
-        node=wanted.name,
+        node=wanted.spec.group_id,
         api_url=wanted.ticket.url,
         ray_address=answer["ray_address"],
         host=host,
@@ -102,37 +96,25 @@ def _ask_to_join(files: SiteFiles, wanted: Wanted) -> Membership:
     )
     _write_secret(files.ray_token, answer["ray_token"])
     _write_secret(files.token, f"{wanted.ticket.token}\n")
-    _write_group(files, wanted, host, answer)
+    _write_group(files, spec, answer)
     write_membership(files, membership)
     return membership
 
 
-def _description(wanted: Wanted, host: str) -> dict[str, object]:
-    gpus = wanted.gpus
-    return {
-        "name": wanted.name,
-        "address": host,
-        "base_w": gpus.base_w,
-        "gpus": [{"gpu_id": gpu_id, "model": gpus.model} for gpu_id in gpus.ids],
-        "simulated": gpus.simulated,
-    }
+def _description(spec: GroupSpec) -> dict[str, object]:
+    """What the site is told of this machine."""
+    facts = asdict(spec)
+    gpus = [{key: value for key, value in gpu.items() if value is not None} for gpu in facts["gpus"]]
+    kept = {key: facts[key] for key in ("address", "base_w", "simulated")}
+    return {"name": spec.group_id, **kept, "gpus": gpus}
 
 
-def _write_group(files: SiteFiles, wanted: Wanted, host: str, answer: JoinedView) -> None:
+def _write_group(files: SiteFiles, spec: GroupSpec, answer: JoinedView) -> None:
     """The configuration of this machine's guard; it looks after this group and no other."""
-    for group_id in set(files.group_ids()) - {wanted.name}:
+    for group_id in set(files.group_ids()) - {spec.group_id}:
         (files.groups / group_id / "group.json").unlink()
-    gpus = wanted.gpus
-    spec = {
-        "group_id": wanted.name,
-        "kind": "node",
-        "base_w": gpus.base_w,
-        "gpus": [{"gpu_id": gpu_id, "model": gpus.model} for gpu_id in gpus.ids],
-        "address": host,
-        "simulated": gpus.simulated,
-    }
-    config = answer["guard"] | {"spec": spec, "own_jobs_dir": str(files.jobs)}
-    directory = files.groups / wanted.name
+    config = answer["guard"] | {"spec": asdict(spec), "own_jobs_dir": str(files.jobs)}
+    directory = files.groups / spec.group_id
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "group.json").write_text(json.dumps(config), encoding="utf-8")
 

@@ -8,13 +8,14 @@ import socket
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from barq.cli.connect import connect
 from barq.cli.down import GRACE_S, StateOption
-from barq.cli.members import GpuFacts, Wanted, join_site, leave_site
+from barq.cli.local_site import checked_machine
+from barq.cli.members import Wanted, join_site, leave_site
 from barq.cli.options import JsonOption, QuietOption, duration_s
 from barq.cli.output import chosen_format, emit, say
 from barq.errors import InvalidInput, Refused, Unreachable
@@ -23,10 +24,14 @@ from barq.site.files import SiteFiles, read_json
 from barq.site.ray_head import LOOPBACK, PORTS_FROM
 from barq.site.ticket import Ticket, is_ticket
 
+if TYPE_CHECKING:
+    from scheduler.core.orders import GroupSpec
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _LONGEST_NAME: Final = 32
+_REMEDY: Final = "see `barq doctor`, or give --simulated --gpus N"
 
 
 @app.command()
@@ -73,7 +78,7 @@ def join(
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Simulated GPUs; jobs are real all the same.")
     ] = False,
-    gpus: Annotated[int, typer.Option(min=0, max=64, metavar="N", help="GPUs of this machine.")] = 0,
+    gpus: Annotated[int, typer.Option(min=0, max=64, metavar="N", help="How many simulated ones.")] = 0,
     gpu_model: Annotated[str, typer.Option(metavar="MODEL", help="Their model.")] = "a100-sxm-400w",
     base_w: Annotated[
         float | None,
@@ -89,10 +94,9 @@ def join(
     if site is not None:
         wanted = Wanted(
             ticket=_ticket(site, token_file),
-            name=name or _own_name(),
+            spec=_own_spec(name or _own_name(), base_w, gpus if simulated else None, gpu_model),
             address=address,
             ports_from=ports,
-            gpus=_gpu_facts(simulated=simulated, count=gpus, model=gpu_model, base_w=base_w),
         )
     membership = join_site(wanted, _directory(state))
     value = {"node": membership.node, "site": membership.site, "api_url": membership.api_url}
@@ -169,15 +173,12 @@ def _ticket(site: str, token_file: Path | None) -> Ticket:
     return Ticket(url=url if url.count(":") > 1 else f"{url}:{PORTS_FROM}", token=token)
 
 
-def _gpu_facts(*, simulated: bool, count: int, model: str, base_w: float | None) -> GpuFacts:
-    """What this machine has. Raises InvalidInput where that is not known."""
-    if not simulated:
-        raise InvalidInput(
-            "nothing is known of the GPUs of this machine",
-            field="--simulated",
-            remedy="give --simulated --gpus N --base-w WATTS (real GPUs cannot join yet)",
-        )
-    if count < 1:
+def _own_spec(name: str, base_w: float | None, simulated_gpus: int | None, model: str) -> GroupSpec:
+    """What this machine has: as many simulated GPUs, or (None) the real ones. Raises InvalidInput."""
+    from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+    from workers.nvml.machine import local_gpus
+
+    if simulated_gpus is not None and simulated_gpus < 1:
         raise InvalidInput("--gpus: a node without GPUs has no use", field="--gpus", remedy="say how many")
     if base_w is None:
         raise InvalidInput(
@@ -185,8 +186,10 @@ def _gpu_facts(*, simulated: bool, count: int, model: str, base_w: float | None)
             field="--base-w",
             remedy="give --base-w WATTS: the site counts it at all times",
         )
-    ids = tuple(str(number) for number in range(count))
-    return GpuFacts(ids=ids, model=model, base_w=base_w, simulated=simulated)
+    if simulated_gpus is None:
+        return checked_machine(local_gpus(), remedy=_REMEDY).spec(name, base_w=base_w)
+    slots = tuple(GpuSlot(gpu_id=str(number), model=model) for number in range(simulated_gpus))
+    return GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, simulated=True)
 
 
 def _own_name() -> str:

@@ -6,15 +6,16 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-import barq
 from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
+from barq.cli.local_site import find_gpus, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
 from barq.errors import BarqError, InvalidInput, Refused
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from scheduler.core.orders import GroupSpec
     from scheduler.settings import Site
 
-DEFAULT_SITE: Final = Path(barq.__file__).resolve().parent.parent / "configs" / "sites" / "local.yaml"
 KEEPER_WITHIN_S = 30.0
 READY_WITHIN_S = 90.0
 GUARDS_WITHIN_S = 30.0
@@ -52,7 +52,8 @@ def up(
     site: Annotated[
         Path | None,
         typer.Argument(
-            metavar="SITE.yaml", help="Site file; else that of the last time, else two simulated nodes."
+            metavar="SITE.yaml",
+            help="Site file; else that of the last time, else the GPUs of this machine, else two simulated nodes.",
         ),
     ] = None,
     *,
@@ -121,22 +122,26 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     from api.auth import ensure_site_token
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
+    from workers.nvml.machine import local_gpus
 
     if files.membership.exists():
         raise Refused("this machine is a node of another site", remedy="leave it first: `barq node leave`")
-    text, site = _read_site(files, site_file)
-    if read_processes(files):
+    look = cache(local_gpus)  # it takes seconds where a driver has to wake up first
+    text, site = read_site(files, site_file, look)
+    is_running = bool(read_processes(files))
+    if is_running:
         _check_same(files, text, listen)
+    found = find_gpus(site, files.state, look, is_running=is_running)
     files.site_file.write_text(text, encoding="utf-8")
     for group_id in set(files.group_ids()) - set(site.groups()):
         (files.groups / group_id / "group.json").unlink()
     network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)
-    site.write_groups(files.state, address=network.host)
+    site.write_groups(files.state, found, address=network.host)
     _mark_storage(site.jobs_dir(files.state))
     engine = open_database(files.database)
     migrate(engine)
     desk = Desk(engine, site=site.name)
-    _check_members(site, [member.spec for member in desk.members()])
+    _check_members(site, found, [member.spec for member in desk.members()])
     ensure_site_token(desk, files.token)
     engine.dispose()
 
@@ -165,9 +170,9 @@ def _mark_storage(jobs_dir: Path) -> None:
         ) from error
 
 
-def _check_members(site: Site, joined: Sequence[GroupSpec]) -> None:
+def _check_members(site: Site, found: Mapping[str, GroupSpec], joined: Sequence[GroupSpec]) -> None:
     """With the nodes of other machines too, the firm level must hold the site at rest. Raises InvalidInput."""
-    base_w = site.idle_base_w(joined)
+    base_w = site.idle_base_w(found, joined)
     if base_w > site.power.firm_w:
         names = ", ".join(spec.group_id for spec in joined)
         raise InvalidInput(
@@ -176,21 +181,6 @@ def _check_members(site: Site, joined: Sequence[GroupSpec]) -> None:
             field="power.firm_w",
             remedy="raise it, or take nodes out",
         )
-
-
-def _read_site(files: SiteFiles, site_file: Path | None) -> tuple[str, Site]:
-    from scheduler.errors import SettingsError
-    from scheduler.settings import load_site
-
-    path = site_file or (files.site_file if files.site_file.exists() else DEFAULT_SITE)
-    try:
-        return path.read_text(encoding="utf-8"), load_site(path)
-    except FileNotFoundError as error:
-        raise InvalidInput(
-            f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/"
-        ) from error
-    except SettingsError as error:
-        raise InvalidInput(str(error)) from error
 
 
 def start_keeper(files: SiteFiles, port: int = 0) -> None:

@@ -64,6 +64,12 @@ VERBS: Final = (
     Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine.", asks=False),
     Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine.", asks=False),
     Verb(
+        name="doctor",
+        target="barq.cli.doctor:doctor",
+        help="Say what this machine can and cannot do, with remedies.",
+        asks=False,
+    ),
+    Verb(
         name="demo",
         target="barq.cli.demo:demo",
         help="Run real jobs through a day of surplus power.",

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.orders import FallbackStep, GpuReading, GroupKind, GroupSpec, MinerReading
-from scheduler.core.power import GPU_MODELS, GpuModel
+from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
 
 
 def idle_w(spec: GroupSpec) -> float:
     """The group with nothing on it."""
-    return spec.base_w + sum(GPU_MODELS[g.model].idle_w for g in spec.gpus)
+    return spec.base_w + sum(g.power.idle_w for g in spec.gpus)
 
 
 def nameplate_w(spec: GroupSpec) -> float:
     """The group at its worst: every GPU uncapped, every miner at nameplate."""
-    return spec.base_w + spec.miners_max_w + sum(GPU_MODELS[g.model].tdp_w for g in spec.gpus)
+    return spec.base_w + spec.miners_max_w + sum(g.power.tdp_w for g in spec.gpus)
 
 
 def entitlement_w(spec: GroupSpec, attempts: Iterable[Attempt], *, miners_target_w: float = 0.0) -> float:
@@ -48,15 +48,18 @@ def fallback_profile(
 def charged_w(spec: GroupSpec, gpus: Iterable[GpuReading], miners: Iterable[MinerReading] = ()) -> float:
     """What the group may draw by its caps as read back: a GPU with processes at its enforced cap, else its idle draw.
 
-    A miner counts at its target or its draw, whichever is more: a target it has not yet followed frees nothing.
+    A GPU that was not read counts as uncapped and busy, as its guard counts it. A miner counts at its
+    target or its draw, whichever is more: a target it has not yet followed frees nothing.
     """
-    gpu_w = {r.gpu_id: _read_w(spec, r) for r in gpus}
+    read = {r.gpu_id: r for r in gpus}
+    gpu_w = {g.gpu_id: _read_w(g.power, read.get(g.gpu_id)) for g in spec.gpus}
     miners_w = sum(max(m.target_w, m.draw_w) for m in miners)
     return _gpus_w(spec, gpu_w, miners_w)
 
 
-def _read_w(spec: GroupSpec, reading: GpuReading) -> float:
-    model = _model(spec, reading.gpu_id)
+def _read_w(model: GpuModel, reading: GpuReading | None) -> float:
+    if reading is None:
+        return model.charge_w(model.tdp_w)
     return model.charge_w(reading.cap_w) if reading.processes else model.idle_w
 
 
@@ -66,13 +69,16 @@ def _ordered_w(spec: GroupSpec, attempt: Attempt, gpu_id: str) -> float:
 
 
 def _gpus_w(spec: GroupSpec, busy_w: Mapping[str, float], miners_w: float) -> float:
-    gpus_w = sum(busy_w.get(g.gpu_id, GPU_MODELS[g.model].idle_w) for g in spec.gpus)
+    gpus_w = sum(busy_w.get(g.gpu_id, g.power.idle_w) for g in spec.gpus)
     return spec.base_w + gpus_w + (miners_w if spec.kind is GroupKind.MINERS else 0.0)
 
 
 def _held(spec: GroupSpec, attempts: Iterable[Attempt]) -> Iterable[tuple[Attempt, str]]:
-    return ((a, g) for a in attempts for p in a.placements if p.node_id == spec.group_id for g in p.gpu_ids)
+    """Each GPU of the group that an attempt holds; one that the group has no more counts in its base."""
+    here = frozenset(g.gpu_id for g in spec.gpus)
+    placed = ((a, g) for a in attempts for p in a.placements if p.node_id == spec.group_id for g in p.gpu_ids)
+    return ((a, g) for a, g in placed if g in here)
 
 
 def _model(spec: GroupSpec, gpu_id: str) -> GpuModel:
-    return GPU_MODELS[next(g.model for g in spec.gpus if g.gpu_id == gpu_id)]
+    return next(g.power for g in spec.gpus if g.gpu_id == gpu_id)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scheduler.core.jobs import Launch, Phase
+from scheduler.core.power import GpuModel, PowerLimits, gpu_model
 
 PROTOCOL = 1
 
@@ -96,6 +97,18 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSensors:
+    """What else a real GPU tells of itself; None where it does not."""
+
+    energy_wh: float | None = None  #: since its driver was loaded
+    temperature_c: float | None = None
+    sm_clock_mhz: float | None = None
+    memory_clock_mhz: float | None = None
+    memory_used_bytes: int | None = None  #: by its compute processes
+    pids: tuple[int, ...] = ()  #: of its compute processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GpuReading:
     """One GPU as read back. `cap_w` is the *enforced* cap."""
 
@@ -103,6 +116,8 @@ class GpuReading:
     draw_w: float
     cap_w: float
     processes: int  #: compute processes on it
+    lost: bool = False  #: it does not answer: busy, at its last enforced cap, for all that is known
+    sensors: GpuSensors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +156,13 @@ class GpuSlot:
     """A GPU that a node offers."""
 
     gpu_id: str
-    model: str  #: key of `scheduler.core.power.GPU_MODELS`
+    model: str  #: key of `scheduler.core.power.GPU_MODELS`, or what the device calls itself
+    limits: PowerLimits | None = None  #: of a real device
+
+    @property
+    def power(self) -> GpuModel:
+        """Its power model. Raises KeyError for an unknown model without limits."""
+        return gpu_model(self.model, self.limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase, Placement
 from scheduler.core.ledger import confirmed_w, exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
-from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
+from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
@@ -50,9 +50,7 @@ class Plan:
         self._exposure_w = {gid: exposure_w(g.account, at, fall_s=fall_s) for gid, g in groups}
         self._resting_w = {gid: resting_w(g.account, at, fall_s=fall_s) for gid, g in groups}
         self._final_w = {gid: final_w(g.account) for gid, g in groups}
-        self._models = {
-            gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
-        }
+        self._models = {gid: g.spec.gpus[0].power for gid, g in snapshot.groups.items() if g.spec.gpus}
         self._unmetered_w = snapshot.unmetered_w
         for gid in snapshot.groups:
             self._recount(gid)

@@ -9,7 +9,8 @@ Every formula charges *entitlement*: what a device may draw under its enforced c
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,43 @@ A100_SXM = GpuModel(
 )
 
 GPU_MODELS = {A100_SXM.name: A100_SXM}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerLimits:
+    """What a real device says of its own power, W."""
+
+    min_w: float  #: the lowest cap that it takes; `max_w` if nobody here may cap it
+    max_w: float  #: uncapped it enforces this
+    idle_w: float  #: without a process on it
+
+    @property
+    def may_cap(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.min_w < self.max_w
+
+
+@cache
+def gpu_model(name: str, limits: PowerLimits | None) -> GpuModel:
+    """The power model of a type of GPU. Raises KeyError for one that is not measured and does not state limits.
+
+    A measured curve counts for a real device only within the very limits that it was measured in. Else a cap is
+    charged as it is, and the speed is taken to fall with it: measured curves lie above that line from 60 % up,
+    where caps of running work end, so that no tier gets less speed than it was promised.
+    """
+    if limits is None:
+        return GPU_MODELS[name]
+    measured = GPU_MODELS.get(name)
+    if measured and (measured.min_cap_w, measured.tdp_w) == (limits.min_w, limits.max_w):
+        return replace(measured, idle_w=limits.idle_w)
+    caps_w = (limits.min_w, limits.max_w) if limits.may_cap else (limits.max_w,)
+    return GpuModel(
+        name=name,
+        tdp_w=limits.max_w,
+        idle_w=limits.idle_w,
+        context_w=max(0.0, limits.min_w - limits.idle_w),
+        curve=tuple(CapPoint(cap_w=w, speed=w / limits.max_w, draw_w=w) for w in caps_w),
+    )
 
 
 def site_w(*, it_w: float, miners_w: float, overhead: float, auxiliary_w: float) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import GpuReading, GroupKind, GroupSpec, MinerReading
-from scheduler.core.power import GPU_MODELS, GpuModel
+from scheduler.core.power import GpuModel
 
 LEAVING = frozenset({Phase.SAVE_EXIT, Phase.KILL})
 
@@ -22,6 +22,21 @@ class Present:
     tier: int
     priority: int = 0
     phase: Phase  #: what it was last told
+
+
+def without_lost(
+    spec: GroupSpec, gpus: Iterable[GpuReading], attempts: Iterable[Present]
+) -> tuple[GroupSpec, tuple[GpuReading, ...]]:
+    """The group without the GPUs that are lost and that nobody holds: their last enforced caps count in its base.
+
+    So whoever entitles the group counts them too, and puts nothing on them until they answer again.
+    """
+    held = {g for a in attempts for g in a.gpu_ids}
+    gone = {r.gpu_id: r for r in gpus if r.lost and r.gpu_id not in held}
+    slots = tuple(g for g in spec.gpus if g.gpu_id not in gone)
+    gone_w = sum(g.power.charge_w(gone[g.gpu_id].cap_w) for g in spec.gpus if g.gpu_id in gone)
+    kept = tuple(r for r in gpus if r.gpu_id not in gone)
+    return (replace(spec, gpus=slots, base_w=spec.base_w + gone_w) if gone else spec), kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +62,7 @@ class Seen:
         """The type of a GPU of this group. Raises KeyError for one that it does not have."""
         for slot in self.spec.gpus:
             if slot.gpu_id == gpu_id:
-                return GPU_MODELS[slot.model]
+                return slot.power
         raise KeyError(gpu_id)
 
     def has(self, gpu_id: str) -> bool:

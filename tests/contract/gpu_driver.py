@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.core.power import GPU_MODELS
 from tests.children import Children
 from tests.waiting import wait_for
 from workers.gpu.port import GpuDriver
@@ -24,9 +23,13 @@ class GpuDriverContract:
         with Children() as children:
             yield children
 
+    def occupy(self, driver: GpuDriver, gpu_id: str, tree: ProcessTree) -> None:
+        """Put these processes on a GPU, as their guard and, on a real one, they themselves would."""
+        driver.attach([gpu_id], tree)
+
     def test_each_gpu_is_read(self, driver: GpuDriver) -> None:
         """There is one reading for each slot, of a known model, within the physics of that model."""
-        slots = {slot.gpu_id: GPU_MODELS[slot.model] for slot in driver.slots()}
+        slots = {slot.gpu_id: slot.power for slot in driver.slots()}
 
         readings = driver.readings()
         assert [reading.gpu_id for reading in readings] == list(slots)
@@ -39,7 +42,7 @@ class GpuDriverContract:
     def test_a_cap_is_enforced_and_read_back(self, driver: GpuDriver) -> None:
         """What setting a cap returns is what the next reading shows."""
         slot = driver.slots()[0]
-        model = GPU_MODELS[slot.model]
+        model = slot.power
         middle_w = (model.min_cap_w + model.tdp_w) / 2
 
         enforced_w = driver.set_cap(slot.gpu_id, middle_w)
@@ -49,7 +52,7 @@ class GpuDriverContract:
     def test_a_cap_out_of_range_becomes_the_nearest(self, driver: GpuDriver) -> None:
         """The device takes no less than its minimum and no more than its TDP, and says so."""
         slot = driver.slots()[0]
-        model = GPU_MODELS[slot.model]
+        model = slot.power
 
         assert driver.set_cap(slot.gpu_id, 0.0) == pytest.approx(model.min_cap_w, abs=1.0)
         assert driver.set_cap(slot.gpu_id, 1e6) == pytest.approx(model.tdp_w, abs=1.0)
@@ -69,11 +72,11 @@ class GpuDriverContract:
     def test_processes_are_counted_and_leave(self, driver: GpuDriver, children: Children) -> None:
         """A GPU shows the processes that were given it, until they are gone."""
         tree = ProcessTree(children.parent, ProcessTable())
-        driver.attach([driver.slots()[0].gpu_id], tree)
+        self.occupy(driver, driver.slots()[0].gpu_id, tree)
 
         child = children.start("import time; time.sleep(99)")
         wait_for(lambda: _processes(driver, tree) == 1, timeout_s=10, what="one process")
-        assert driver.readings()[0].draw_w >= GPU_MODELS[driver.slots()[0].model].idle_w
+        assert driver.readings()[0].draw_w >= driver.slots()[0].power.idle_w
         os.kill(child.pid, signal.SIGKILL)
         wait_for(lambda: _processes(driver, tree) == 0, timeout_s=10, what="none is left")
 

@@ -20,7 +20,9 @@ from scheduler.core.orders import GroupKind, GroupSpec
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
 from tests import stub_keeper
+from tests.fake_nvml import FakeLibrary, gpus, installed
 from tests.kept_site import KeptSite
+from workers.group_config import load
 
 SITE = """
 name: tiny
@@ -77,6 +79,18 @@ def test_up_prepares_starts_and_waits(site: KeptSite, site_file: Path) -> None:
     assert set(site.wait_for("enrol")) == EXPECTED
     assert site.files.site_file.read_text() == site_file.read_text()
     assert running.token_file.stat().st_mode & 0o777 == 0o600
+
+
+def test_up_takes_the_gpus_of_this_machine(site: KeptSite, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a site file: its guard is told their UUIDs, the site file says so, and so does the command."""
+    library = FakeLibrary(*gpus(2))
+    with installed(library):
+        start_site(None, site.files.state)
+
+    assert "real GPUs: 2 x NVIDIA A100-SXM4-80GB" in capsys.readouterr().err
+    assert "simulated: false" in site.files.site_file.read_text()
+    config = load(site.files.groups / "node-1" / "group.json")
+    assert [slot.gpu_id for slot in config.spec.gpus] == [gpu.uuid for gpu in library.gpus]
 
 
 def test_up_returns_when_every_guard_was_heard_of(site: KeptSite, site_file: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,14 +12,18 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from api.joining import spec_of
+from api.wire.members import Join
 from barq.cli import app, members
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.site.files import SiteFiles, write_json
 from barq.site.membership import Membership, read_membership, write_membership
 from barq.site.ticket import PREFIX, Ticket, is_ticket
+from scheduler.core.power import PowerLimits
 from scheduler.store.database import migrate, open_database
 from scheduler.store.desk import Desk
 from workers.group_config import load
+from workers.nvml.machine import LocalGpu, Machine
 
 TICKET = Ticket(url="http://127.0.0.2:7480", token="barq_x")  # noqa: S106 - of no site
 GPUS = ("--simulated", "--gpus", "2", "--base-w", "400")
@@ -136,7 +141,7 @@ def test_a_refusal_of_the_site_leaves_nothing(site: Site, state: Path) -> None:
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        ((TICKET.text(),), "nothing is known of the GPUs"),
+        ((TICKET.text(),), "--base-w WATTS"),
         ((TICKET.text(), "--simulated", "--base-w", "400"), "a node without GPUs"),
         ((TICKET.text(), "--simulated", "--gpus", "2"), "--base-w WATTS"),
         (("http://127.0.0.2:7480", *GPUS), "a token is needed"),
@@ -239,3 +244,44 @@ def test_where_no_head_is_nobody_can_be_invited(state: Path) -> None:
     write_json(files.address, {"api_url": "http://127.0.0.2:1", "ray_address": "127.0.0.2:2"})
     write_membership(files, Membership(site="t", node="n", api_url="u", ray_address="r", host="h"))
     assert barq(state, "invite").exit_code == 5
+
+
+def test_a_machine_joins_with_the_gpus_that_it_has(
+    site: Site, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The site is told what they say of their own power, and the guard here the same."""
+    limits = PowerLimits(min_w=200.0, max_w=700.0, idle_w=70.0)
+    gpu = LocalGpu(
+        index=0,
+        uuid="GPU-1",
+        name="NVIDIA H100",
+        model="h100",
+        limits=limits,
+        default_w=700.0,
+        enforced_w=700.0,
+        draw_source="instant",
+        persists=True,
+        processes=0,
+    )
+    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda: Machine(driver="1", gpus=(gpu,)))
+
+    done = barq(state, "join", TICKET.text(), "--name", "hall-1", "--base-w", "900")
+
+    assert done.exit_code == 0, done.output
+    (told,) = [facts for what, facts in site.asked if what == "join"]
+    wire = Join.model_validate(told)
+    assert not told["simulated"]
+    assert told["gpus"] == [{"gpu_id": "GPU-1", "model": "h100", "limits": asdict(limits)}]
+    assert load(SiteFiles(state).groups / "hall-1" / "group.json").spec == spec_of(wire)
+
+
+def test_a_machine_without_a_usable_gpu_is_told_what_to_do(
+    site: Site, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be simulated."""
+    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda: Machine(problem="there is no driver"))
+
+    done = barq(state, "join", TICKET.text(), "--base-w", "900")
+
+    assert done.exit_code == 2, done.output
+    assert "--simulated --gpus N" in done.stderr

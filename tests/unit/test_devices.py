@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from scheduler.core.orders import GpuReading, GpuSlot, MinerReading
-from workers.devices import Devices, share
+from workers.devices import RETRY_S, Devices, share
 
 
 class FakeGpus:
@@ -87,6 +87,22 @@ def test_a_device_that_refuses_a_lower_cap_is_counted_at_it() -> None:
     deaf = Devices(FakeGpus(obeys=False), FakeMiners())
     deaf.set_caps({"g0": 100.0}, deaf.gpu_readings())
     assert deaf.cap_floors_w() == {"g0": 400.0}
+
+
+def test_a_raise_that_failed_is_tried_again_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that was silent for a moment does not keep its job slow for good."""
+    now_s = 100.0
+    monkeypatch.setattr("workers.devices.time.monotonic", lambda: now_s)
+    gpus = FakeGpus(obeys=False)
+    gpus.cap_w = 150.0
+    devices = Devices(gpus, FakeMiners())
+    devices.set_caps({"g0": 300.0}, devices.gpu_readings())
+    gpus.obeys = True
+
+    assert not devices.set_caps({"g0": 300.0}, devices.gpu_readings())
+    now_s += RETRY_S
+    assert devices.set_caps({"g0": 300.0}, devices.gpu_readings())
+    assert gpus.cap_w == 300.0
 
 
 def test_a_miner_that_does_not_answer_does_not_stop_the_others() -> None:

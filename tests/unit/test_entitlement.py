@@ -77,6 +77,14 @@ def test_a_reading_counts_at_its_enforced_cap_if_anything_runs_there() -> None:
     assert charged_w(spec, (busy, free)) == BASE_W + 350.0 + IDLE_W
 
 
+def test_a_gpu_that_was_not_read_counts_as_uncapped_and_busy() -> None:
+    """The scheduler counts it as its guard does: silence frees nothing."""
+    spec = site().node(gpus=2).groups["node-1"].spec
+    free = GpuReading(gpu_id="1", draw_w=55.0, cap_w=100.0, processes=0)
+
+    assert charged_w(spec, (free,)) == BASE_W + 400.0 + IDLE_W
+
+
 def test_a_reading_of_an_overshooting_cap_counts_at_what_it_was_measured_to_draw() -> None:
     """At 100 W an A100 draws 102."""
     spec = site().node(gpus=1).groups["node-1"].spec

@@ -7,7 +7,7 @@ import sys
 
 HEAVY = {"scheduler", "workers", "api", "ray", "fastapi", "uvicorn", "sqlmodel", "sqlalchemy", "alembic"}
 HEAVY |= {"torch", "numpy", "psutil", "structlog"}
-SITE_COMMANDS = {"up", "down", "node", "miners", "keeper", "demo"}
+SITE_COMMANDS = {"up", "down", "node", "miners", "keeper", "demo", "doctor", "local_site"}
 
 PROGRAM = """
 import importlib, pkgutil, sys

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.power import PowerLimits
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.settings import Site, load_site
@@ -113,8 +114,8 @@ def test_a_source_keeps_its_own_options(tmp_path: Path) -> None:
             "nodes.0.gpus: Input should be greater than or equal to 1 (given: '0')",
         ),
         (
-            {"nodes": [NODES | {"simulated": False}]},
-            "nodes.0.simulated: Input should be True (given: 'False')",
+            {"nodes": [NODES | {"simulated": "perhaps"}]},
+            "nodes.0.simulated: Input should be a valid boolean, unable to interpret input (given: 'perhaps')",
         ),
         (
             {"name": "Not A Name"},
@@ -273,6 +274,58 @@ def test_guards_read_what_is_written_for_them(tmp_path: Path) -> None:
         "node-2": GroupConfig(spec=specs["node-2"], **pace),
         "miners": GroupConfig(spec=specs["miners"], miners=models, **pace),
     }
+
+
+REAL = {"base_w": 500, "simulated": False}
+FOUND = GroupSpec(
+    group_id="node-1",
+    kind=GroupKind.NODE,
+    base_w=500.0,
+    gpus=(GpuSlot(gpu_id="GPU-1", model="h100", limits=PowerLimits(min_w=200.0, max_w=700.0, idle_w=80.0)),),
+)
+
+
+def test_this_machine_has_what_was_found_in_it(tmp_path: Path) -> None:
+    """Its guard and the scheduler are told the same; until it was looked at it has no GPU."""
+    site = loaded(tmp_path, nodes=[REAL])
+    assert site.real_nodes() == {"node-1": 500.0}
+    assert site.groups()["node-1"].gpus == ()
+    assert site.found_before(tmp_path) == {}
+
+    site.write_groups(tmp_path, {"node-1": FOUND})
+    assert load(tmp_path / "groups" / "node-1" / "group.json").spec == FOUND
+    assert site.found_before(tmp_path) == {"node-1": FOUND}
+    assert site.groups(site.found_before(tmp_path))["node-1"] == FOUND
+
+
+def test_the_firm_level_has_to_cover_what_was_found(tmp_path: Path) -> None:
+    """The file alone may make sense, and the machine be larger than it thought."""
+    site = loaded(tmp_path, nodes=[REAL], miners=[], power={"firm_w": 640})
+    with pytest.raises(SettingsError, match="firm_w = 640 W is below the idle base of the site, 725 W"):
+        site.check({"node-1": FOUND})
+
+
+def test_a_damaged_memory_of_what_was_found_is_named(tmp_path: Path) -> None:
+    """With the file and the remedy."""
+    site = loaded(tmp_path, nodes=[REAL])
+    site.write_groups(tmp_path, {"node-1": FOUND})
+    (tmp_path / "groups" / "node-1" / "group.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"group.json: .*barq up"):
+        site.found_before(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "nodes, said",
+    [
+        ([{"count": 1, "simulated": True}], "gpus: is missing; say how many"),
+        ([REAL | {"gpus": 8}], "real GPUs are found by themselves; remove these keys"),
+        ([REAL | {"count": 2}], "this machine is one node"),
+        ([REAL, REAL | {"prefix": "b"}], "there is one machine here"),
+    ],
+)
+def test_real_nodes_say_nothing_that_is_found(tmp_path: Path, nodes: list[Any], said: str) -> None:
+    """And simulated ones say what cannot be found."""
+    assert said in refusal(written(tmp_path, nodes=nodes))
 
 
 def test_writing_again_replaces_what_was_there(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from barq.contract import write_atomically
 from scheduler.core.orders import GpuReading, GpuSlot
-from scheduler.core.power import GPU_MODELS, GpuModel
+from scheduler.core.power import GpuModel
 from workers.clock import boottime_s
 from workers.processes import ProcessTree
 from workers.wire import WireError, decode, encode
@@ -53,7 +53,7 @@ class SimulatedGpus:
         self._clock = clock
         self._activities: list[_Activity] = []
         caps_w = _read_caps(state_path)
-        self._gpus = {s.gpu_id: _Gpu(s, GPU_MODELS[s.model], caps_w.get(s.gpu_id)) for s in slots}
+        self._gpus = {s.gpu_id: _Gpu(s, s.power, caps_w.get(s.gpu_id)) for s in slots}
 
     def slots(self) -> tuple[GpuSlot, ...]:
         """The GPUs that there are."""

@@ -1,0 +1,128 @@
+"""Which site `barq up` starts where there are GPUs, and where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from barq.cli.local_site import DEFAULT_SITE, find_gpus, read_site, site_text
+from barq.errors import InvalidInput
+from barq.site.files import SiteFiles
+from scheduler.core.entitlement import nameplate_w
+from scheduler.settings import load_site
+from tests.fake_nvml import FakeLibrary, gpus, installed
+from workers.nvml.machine import Machine, local_gpus
+
+SITE = """
+name: own
+power: {firm_w: 2000}
+nodes: [{prefix: big, base_w: 300, simulated: false}]
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> SiteFiles:
+    """A state directory without a site."""
+    made = SiteFiles(tmp_path / "state")
+    made.create()
+    return made
+
+
+def machine(library: FakeLibrary) -> Machine:
+    """What is found of such a machine."""
+    with installed(library):
+        return local_gpus()
+
+
+def never() -> Machine:
+    """Nobody looks."""
+    raise AssertionError("there was no need to look for GPUs")
+
+
+def finding(found: Machine) -> Callable[[], Machine]:
+    """A look at such a machine."""
+    return lambda: found
+
+
+def test_a_machine_with_gpus_is_a_site_of_its_own(files: SiteFiles) -> None:
+    """All that it can draw is allowed until somebody says otherwise; every GPU may run uncapped."""
+    found = machine(FakeLibrary(*gpus(4)))
+    text, site = read_site(files, None, finding(found))
+    specs = find_gpus(site, files.state, finding(found), is_running=False)
+
+    assert "4 x NVIDIA A100-SXM4-80GB, 100-400 W each" in text
+    assert list(site.groups(specs)) == ["node-1"]
+    assert [g.gpu_id for g in specs["node-1"].gpus] == [g.uuid for g in found.usable]
+    assert site.power.firm_w * (1 - site.power.margin) >= nameplate_w(specs["node-1"])
+    assert not specs["node-1"].simulated
+
+
+def test_without_gpus_it_is_simulated(files: SiteFiles) -> None:
+    """As on any laptop."""
+    text, site = read_site(files, None, finding(Machine(problem="no driver")))
+
+    assert text == DEFAULT_SITE.read_text()
+    assert all(spec.simulated for spec in site.groups().values())
+
+
+def test_a_file_wins_over_what_is_found(files: SiteFiles, tmp_path: Path) -> None:
+    """One that is given, or that of the last time."""
+    given = tmp_path / "given.yaml"
+    given.write_text(SITE)
+    assert read_site(files, given, never)[0] == SITE
+    files.site_file.write_text(SITE)
+    assert read_site(files, None, never)[0] == SITE
+
+
+def test_a_site_file_may_ask_for_real_gpus(
+    files: SiteFiles, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is used is said, and what is left out, with the reason."""
+    given = tmp_path / "given.yaml"
+    given.write_text(SITE)
+    library = FakeLibrary(*gpus(2), is_root=False)
+    library.gpus[1].mig = (1, 1)
+    _, site = read_site(files, given, never)
+    specs = find_gpus(site, files.state, finding(machine(library)), is_running=False)
+
+    assert specs["big-1"].base_w == 300.0 + 400.0
+    said = capsys.readouterr().err
+    assert "GPU 1 (NVIDIA A100-SXM4-80GB) is left out and counts at 400 W: MIG" in said
+    assert "real GPUs: 1 x NVIDIA A100-SXM4-80GB, 400 W each, driver 550.54.15" in said
+    assert "cannot be capped and count at their limit: only root may" in said
+
+
+@pytest.mark.parametrize(
+    "found, said",
+    [
+        (Machine(problem="no driver here"), "no driver here"),
+        (machine(FakeLibrary(*gpus(20))), "firm_w = 2000 W is below the idle base"),
+    ],
+    ids=["no GPU", "too many"],
+)
+def test_real_gpus_that_cannot_be_kept_are_refused(files: SiteFiles, found: Machine, said: str) -> None:
+    """Before anything starts, with what to do."""
+    files.site_file.write_text(SITE)
+    _, site = read_site(files, None, never)
+    with pytest.raises(InvalidInput, match=said):
+        find_gpus(site, files.state, finding(found), is_running=False)
+
+
+def test_what_runs_keeps_what_it_was_told(files: SiteFiles) -> None:
+    """A guard that is adopted goes on with its GPUs; nobody measures beside it."""
+    files.site_file.write_text(SITE)
+    _, site = read_site(files, None, never)
+    first = find_gpus(site, files.state, finding(machine(FakeLibrary(*gpus(2)))), is_running=False)
+    site.write_groups(files.state, first)
+
+    assert find_gpus(site, files.state, never, is_running=True) == first
+
+
+def test_the_text_is_a_site_file(tmp_path: Path) -> None:
+    """Also where nothing can be capped."""
+    path = tmp_path / "site.yaml"
+    path.write_text(site_text(machine(FakeLibrary(*gpus(1), is_root=False))))
+
+    assert load_site(path).name == "local"
