@@ -13,8 +13,10 @@ from api import problems
 from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
+from api.dashboard import pages
 from api.openapi import describe, errors
 from api.routes import health, job_history, jobs, nodes, power, summary
+from api.session import cookie_name
 from api.settings import Settings
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
@@ -55,7 +57,8 @@ def create_app(state: Path | Settings) -> FastAPI:
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Authentication, find=desk.find_token)  # added last = asked first
+    cookie = cookie_name(settings.site)
+    app.add_middleware(Authentication, find=desk.find_token, cookie=cookie)  # added last = asked first
     problems.install(app)
     describe(app)
     return app
@@ -67,3 +70,4 @@ def _add_routes(app: FastAPI) -> None:
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
+    pages.install(app)

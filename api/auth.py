@@ -1,4 +1,7 @@
-"""Who asks: a bearer token, known to the site only by its SHA-256. Decided before anything of a request is read."""
+"""Who asks: a bearer token, sent as a header or in a browser's cookie, known to the site only by its SHA-256.
+
+Decided before anything of a request is read.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import store_unavailable, unauthorized
+from api.session import is_open, session_token, to_login
 from scheduler.errors import StoreError
 from scheduler.store.desk import Desk
 from scheduler.store.views import TokenView
@@ -27,18 +31,19 @@ TokenFinder = Callable[[str], TokenView | None]
 
 
 class Authentication:
-    """Lets requests with a known token through, and puts its name into `scope["state"]["person"]`."""
+    """Lets requests with a known token through, and puts its name and role into `scope["state"]`."""
 
-    def __init__(self, app: ASGIApp, *, find: TokenFinder) -> None:
+    def __init__(self, app: ASGIApp, *, find: TokenFinder, cookie: str) -> None:
         self._app = app
         self._find = find
+        self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS or is_open(scope):
             await self._app(scope, receive, send)
             return
-        text = bearer_token(Headers(scope=scope))
+        text = bearer_token(Headers(scope=scope)) or session_token(scope, self._cookie)
         try:
             token = await run_sync(self._find, text) if text else None
         except StoreError as error:
@@ -46,9 +51,9 @@ class Authentication:
             return
         if token is None:
             detail = "this site does not know the token" if text else "the request carries no bearer token"
-            await unauthorized(detail)(scope, receive, send)
+            await (to_login(scope) or unauthorized(detail))(scope, receive, send)
             return
-        scope.setdefault("state", {})["person"] = token.name
+        scope.setdefault("state", {}).update(person=token.name, role=token.role)
         await self._app(scope, receive, send)
 
 

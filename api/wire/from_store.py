@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
 
 from api.wire import jobs as wire, site
+from api.wire.history import PowerHistory
 from scheduler.core.jobs import CommitRef, JobState, Placement
 from scheduler.core.reasons import Code, Reason
 from scheduler.store import views
@@ -120,6 +122,23 @@ def limit(view: views.LimitView) -> site.LimitView:
 def summary(view: views.Summary) -> site.SummaryView:
     """The site's counters."""
     return site.SummaryView.model_validate(view)
+
+
+def history(
+    points: Sequence[views.PowerPoint], *, since: datetime, until: datetime, resolution_s: int
+) -> PowerHistory:
+    """The power series in columns, in whole watts."""
+    uses = ("limit_w", "draw_w", "ai_w", "rest_w", "miners_w")
+    columns = {name: [round(getattr(point, name)) for point in points] for name in uses}
+    return PowerHistory.model_validate(
+        {
+            "since": since,
+            "until": until,
+            "resolution_s": resolution_s,
+            "at": [p.at for p in points],
+            **columns,
+        }
+    )
 
 
 def _reason(reason: Reason | None) -> wire.Reason | None:
