@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import Any, Final
 
-USES: Final = (("site", "site"), ("AI", "ai"), ("mining", "mining"))
+USES: Final = (("site", "rest"), ("AI", "ai"), ("mining", "mining"))
 """What is stacked, from the ground up: how it is called, and its column of watts."""
 _HEIGHT_PX: Final = 240
 

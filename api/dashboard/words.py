@@ -40,9 +40,9 @@ class JobWord:
 JOB_WORDS: Final[Mapping[str, JobWord]] = {
     "RUNNING": JobWord(shown="good", sign="▶", word="running"),
     "STARTING": JobWord(shown="act", sign="▷", word="starting"),
-    "SUSPENDED": JobWord(shown="low", sign="‖", word="suspended"),
+    "SUSPENDED": JobWord(shown="low", sign="❚❚", word="suspended"),
     "PREEMPTING": JobWord(shown="low", sign="▽", word="saving"),
-    "PAUSED": JobWord(shown="low", sign="‖", word="paused"),
+    "PAUSED": JobWord(shown="low", sign="❚❚", word="paused"),
     "PENDING": JobWord(shown="quiet", sign="○", word="pending"),
     "HELD": JobWord(shown="quiet", sign="■", word="held"),
     "CANCELLING": JobWord(shown="quiet", sign="×", word="cancelling"),

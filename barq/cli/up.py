@@ -65,7 +65,11 @@ def up(
     value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
     if not running.is_new:
         say("the site is up already")
-    blocks = [f"API:   {running.api_url}", f"Token: {running.token_file}"]
+    blocks = [
+        f"API:       {running.api_url}",
+        f"Dashboard: {running.api_url}/",
+        f"Token:     {running.token_file}",
+    ]
     emit(form, value=value, ids=[running.api_url], blocks=lambda: blocks)
     if foreground:
         _stay(directory)

@@ -6,18 +6,8 @@ const RESOLUTION_S = { 15: 1, 60: 5, 360: 30 };
 const GAP_MS = 12_000; // longer without a sample is a hole
 const MINUTES_GAP_MS = 150_000; // where there are only minutes
 const HOUR_MS = 3_600_000;
+const SHORTEST_MS = 60_000;
 const MARGIN = 1.12; // of room above the highest
-
-/** Bokeh makes style elements: each gets the nonce without which the page's policy refuses them. */
-function allowStyles() {
-  const { nonce } = document.querySelector("link[nonce]");
-  const make = document.createElement.bind(document);
-  document.createElement = (name, options) => {
-    const element = make(name, options);
-    if (name === "style") element.nonce = nonce;
-    return element;
-  };
-}
 
 /** The chart on the page. Load a span first; `push` then adds to it. */
 export class Chart {
@@ -28,7 +18,6 @@ export class Chart {
   #loading = null;
 
   static async draw() {
-    allowStyles();
     const answer = await fetch("/chart.json");
     if (!answer.ok) throw new Error(`the chart: ${answer.status}`);
     await Bokeh.embed.embed_item(await answer.json(), "chart");
@@ -98,8 +87,9 @@ export class Chart {
   #slide() {
     const spanMs = this.#minutes * 60_000;
     const endMs = (this.#newestMs || Date.now()) + shiftMs(Date.now());
-    this.#plot.x_range.setv({ start: endMs - spanMs, end: endMs });
     const { t, limit, draw } = this.#source.data;
+    const startMs = Math.max(endMs - spanMs, Math.min(t[0] ?? 0, endMs - SHORTEST_MS));
+    this.#plot.x_range.setv({ start: startMs, end: endMs }); // a young site's chart begins where the site does
     const seen = [...t.keys()].filter((i) => t[i] >= endMs - spanMs && !Number.isNaN(limit[i]));
     const limits = seen.map((i) => limit[i]);
     const draws = seen.map((i) => draw[i]);

@@ -37,7 +37,7 @@ export function follow(url, { onNews, onLink }) {
   };
 
   const again = async () => {
-    const answer = await fetch("/chart.json", { method: "HEAD", cache: "no-store" }).catch(() => null);
+    const answer = await fetch("/chart.json", { cache: "no-store" }).catch(() => null);
     if (answer?.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname)}`);
     else if (!document.hidden) open();
   };

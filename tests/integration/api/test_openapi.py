@@ -35,7 +35,10 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 def models() -> dict[str, type[BaseModel]]:
     """All models of the wire, by name."""
     found = [
-        value for module in (history, jobs, site_wire) for value in vars(module).values() if isinstance(value, type)
+        value
+        for module in (history, jobs, site_wire)
+        for value in vars(module).values()
+        if isinstance(value, type)
     ]
     return {m.__name__: m for m in [*found, Problem, JobRequest] if issubclass(m, BaseModel)}
 

@@ -1,0 +1,196 @@
+"""The dashboard in a real browser, on a real site, while power is withdrawn and comes back."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
+from barq.site.files import read_json
+from tests.browser.chromium import MISSING, chromium, executable
+from tests.site_harness import RunningSite, running_site
+
+IN_CI = bool(os.environ.get("CI"))  # there it is installed; a test that quietly skips would test nothing
+pytestmark = [
+    pytest.mark.timeout(180),
+    pytest.mark.skipif(executable() is None and not IN_CI, reason=MISSING),
+]
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A page, and what the browser said and fetched meanwhile."""
+
+    page: Page
+    trouble: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+
+    def watch(self) -> Seen:
+        """Note everything from now on."""
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        self.page.on("request", self._note_request)
+        return self
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.trouble.append(message.text)
+
+    def _note_request(self, request: Request) -> None:
+        self.addresses.append(request.url)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """One site for all tests of this module, with a job at work."""
+    with running_site(tmp_path_factory.mktemp("browser") / "state") as running:
+        job_id = running.submit("counter.py", "--steps=1000000", name="count")
+        running.wait_state(job_id, "RUNNING", timeout_s=60)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser for all tests of this module."""
+    with chromium() as opened:
+        yield opened
+
+
+def address_of(site: RunningSite) -> str:
+    """Where the page is."""
+    return str(read_json(site.files.address)["api_url"])
+
+
+def open_page(browser: Browser, site: RunningSite, *, scheme: str = "light", width: int = 1280) -> Seen:
+    """The site's page, after a login, in a browser of its own."""
+    context = browser.new_context(
+        locale="en-US",
+        color_scheme="dark" if scheme == "dark" else "light",
+        reduced_motion="reduce",
+        viewport={"width": width, "height": 720},
+    )
+    context.set_default_timeout(PATIENCE_MS)
+    seen = Seen(page=context.new_page()).watch()
+    page = seen.page
+    page.goto(address_of(site) + "/")
+    page.get_by_label("Token").fill(site.files.token.read_text("utf-8").strip())
+    page.keyboard.press("Enter")
+    expect(page.locator("#link")).to_contain_text("live")
+    expect(page.locator("#chart-text")).to_contain_text("limit")
+    return seen
+
+
+@pytest.fixture
+def seen(browser: Browser, site: RunningSite) -> Iterator[Seen]:
+    """The site's page in the light theme; at the end nothing was wrong with it and nobody else was asked."""
+    opened = open_page(browser, site)
+    yield opened
+    opened.page.context.close()
+    assert opened.trouble == []
+    own = address_of(site)
+    assert [address for address in opened.addresses if not address.startswith((own, "data:", "blob:"))] == []
+
+
+def test_a_withdrawal_is_watched_from_beginning_to_end(site: RunningSite, seen: Seen) -> None:
+    """The limit falls in the sentence, the job pauses in the table with its reason, and both come back."""
+    page = seen.page
+    row, sentence = page.locator("#jobs tr").first, page.locator("#headline h1")
+    expect(sentence).to_contain_text("Surplus 12.0 kW")
+    expect(row.locator("td").first).to_contain_text("running")
+    step = row.locator("[data-label=Step]").inner_text()
+    expect(row.locator("[data-label=Step]")).not_to_have_text(step)
+    page.evaluate("window.sameDocument = true")
+
+    site.client.limit(2600, reason="drill")
+
+    expect(sentence).to_contain_text("2.6 kW")
+    expect(page.locator("#headline")).to_have_attribute("data-state", re.compile("low|act"))
+    expect(row.locator("td").first).to_contain_text(re.compile("suspended|saving|paused"))
+    expect(row.locator(".why")).not_to_be_empty()
+    expect(page.locator("#limits")).to_contain_text("drill")
+    expect(row.locator("td").first).to_contain_text("paused")
+    expect(page.locator("#events")).to_contain_text("drill")
+
+    site.client.release_limits(reason="over")
+
+    expect(sentence).to_contain_text("Surplus 12.0 kW")
+    expect(row.locator("td").first).to_contain_text("running")
+    assert page.evaluate("window.sameDocument") is True
+    assert page.locator("#announce").inner_text().startswith("Surplus")
+
+
+def test_everything_is_reached_by_the_keyboard(seen: Seen) -> None:
+    """In the order in which it is read, with a ring around what has the focus; what is updated keeps it."""
+    page = seen.page
+    names = []
+    page.locator("body").press("Tab")
+    for _ in range(40):
+        names.append(page.evaluate("document.activeElement.id || document.activeElement.textContent.trim()"))
+        if names[-1].startswith("t-"):
+            break
+        page.keyboard.press("Tab")
+    ring = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+
+    order = [names.index(name) for name in ("Skip to the content", "theme", "15 min", "1 h", "nodes", "t-1")]
+    assert order == sorted(order)
+    assert ring == "solid"
+
+    step = page.locator("#jobs tr").first.locator("[data-label=Step]")
+    expect(step).not_to_have_text(step.inner_text())
+    assert page.evaluate("document.activeElement.textContent") == "t-1"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="t-1")).to_be_visible()
+    expect(page.locator("#attempts")).to_contain_text("node-")
+
+
+def test_the_chart_shows_the_span_that_is_asked_for(seen: Seen) -> None:
+    """Its text says it too, for who does not see it."""
+    page = seen.page
+    for name, text in (("6 h", "In the last 6 h"), ("15 min", "In the last 15 minutes")):
+        page.get_by_role("button", name=name).click()
+        expect(page.locator("#chart-text")).to_contain_text(text)
+    drawn = page.evaluate(
+        "Bokeh.documents[0].get_model_by_name('plot').renderers[0].data_source.data.t.length"
+    )
+    assert drawn > 5
+
+
+def test_dark_and_light_are_as_the_system_has_it_or_as_chosen(browser: Browser, site: RunningSite) -> None:
+    """A choice is kept for the next visit."""
+    seen = open_page(browser, site, scheme="dark")
+    page = seen.page
+    ground = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every((part) => part < 64)"
+    assert page.evaluate(ground) is True
+    page.locator("#theme").click()
+    assert page.evaluate(ground) is False
+    page.reload()
+    assert page.evaluate(ground) is False
+    assert seen.trouble == []
+    page.context.close()
+
+
+def test_a_phone_scrolls_in_one_direction_only(browser: Browser, site: RunningSite) -> None:
+    """Nothing is wider than the screen."""
+    seen = open_page(browser, site, width=390)
+    assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
+    seen.page.context.close()
+
+
+def test_a_stream_that_drops_is_shown_and_mended(site: RunningSite, seen: Seen) -> None:
+    """Kill the API: what is shown looks old and says since when, until the new one answers."""
+    page = seen.page
+    site.kill("api")
+
+    expect(page.locator("#link")).to_contain_text(re.compile(r"disconnected since \d\d:\d\d:\d\d"))
+    expect(page.locator("body")).to_have_class("old")
+    expect(page.locator("#link")).to_contain_text("live")
+    expect(page.locator("body")).not_to_have_class("old")
+    seen.trouble[:] = [
+        text for text in seen.trouble if "ERR_" not in text
+    ]  # of the streams that broke, as meant
