@@ -142,9 +142,7 @@ class Desk:
         with reading(self._engine) as session:
             return site_queries.samples_since(session, since)
 
-    def power_history(
-        self, *, since: datetime, until: datetime, resolution_s: int
-    ) -> tuple[PowerPoint, ...]:
+    def power_history(self, *, since: datetime, until: datetime, resolution_s: int) -> tuple[PowerPoint, ...]:
         """Mean watts in steps over [since, until), oldest first; by the minute beyond the last hour."""
         with reading(self._engine) as session:
             return power_history(session, since=since, until=until, resolution_s=resolution_s)
