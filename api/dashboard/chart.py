@@ -43,7 +43,7 @@ def _figure() -> Any:  # noqa: ANN401 - Bokeh is imported only when it is used
     )
     below = "ground"
     for _, name in USES:
-        plot.varea(x="t", y1=below, y2=f"{name}_top", source=source, name=name, level="underlay")
+        plot.varea(x="t", y1=below, y2=f"{name}_top", source=source, name=name)
         below = f"{name}_top"
     top = plot.line(x="t", y="draw", source=source, line_alpha=0)
     plot.step(x="t", y="limit", source=source, mode="after", line_width=2, name="limit")
@@ -63,7 +63,7 @@ def _figure() -> Any:  # noqa: ANN401 - Bokeh is imported only when it is used
 def _quieten(plot: Any) -> None:  # noqa: ANN401 - as above
     """Few lines and no frame: what is drawn is the power."""
     plot.outline_line_color = None
-    plot.xgrid.grid_line_color = None
+    plot.xgrid.visible = False
     plot.min_border = 0
     for axis in plot.axis:
         axis.axis_line_color = None
@@ -74,4 +74,5 @@ def _quieten(plot: Any) -> None:  # noqa: ANN401 - as above
     plot.yaxis.formatter.use_scientific = False
     ticks = plot.xaxis.formatter
     ticks.seconds = ticks.minsec = "%H:%M:%S"
+    ticks.context = None
     ticks.minutes = ticks.hourmin = ticks.hours = ticks.days = "%H:%M"

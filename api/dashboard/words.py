@@ -109,7 +109,7 @@ def _at_work(power: PowerView) -> Headline:
     return Headline(
         state="low" if is_low else "good",
         sign="◆" if is_low else "●",
-        word="No surplus" if is_low else "Surplus",
+        word="At the firm level" if is_low else "Normal",
         lead=f"No surplus, {limit} kW" if is_low else f"Surplus {limit} kW",
         text=uses,
         until_at=until_at,

@@ -122,7 +122,7 @@ def test_a_withdrawal_is_watched_from_beginning_to_end(site: RunningSite, seen: 
     expect(sentence).to_contain_text("Surplus 12.0 kW")
     expect(row.locator("td").first).to_contain_text("running")
     assert page.evaluate("window.sameDocument") is True
-    assert page.locator("#announce").inner_text().startswith("Surplus")
+    assert page.locator("#announce").inner_text().startswith("Normal. Surplus")
 
 
 def test_everything_is_reached_by_the_keyboard(seen: Seen) -> None:

@@ -59,7 +59,7 @@ def test_surplus_is_told_with_who_uses_it_and_until_when() -> None:
 @pytest.mark.parametrize(
     "changes, word, sentence",
     [
-        ({"limit_w": 3000.0, "draw_w": 2900.0}, "No surplus", "No surplus, 3.0 kW: AI 2.1"),
+        ({"limit_w": 3000.0, "draw_w": 2900.0}, "At the firm level", "No surplus, 3.0 kW: AI 2.1"),
         ({"limit_w": 3000.0}, "Shedding", "Falling to 3.0 kW from 4.4: AI 2.1"),
         ({"limit_w": 3000.0, "over_limit": True}, "Over the limit", "1.4 kW over the limit of 3.0 kW: AI"),
         ({"limit_stale": True}, "Source silent", "Firm 4.6 kW while grid is silent: AI 2.1"),
