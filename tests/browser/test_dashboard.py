@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from barq.site.files import read_json
 from tests.browser.chromium import MISSING, chromium, executable
@@ -23,27 +22,20 @@ PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A page, and what the browser said and fetched meanwhile."""
+    """A page, and what the browser said and fetched since it was opened."""
 
-    page: Page
-    trouble: list[str] = field(default_factory=list)
-    addresses: list[str] = field(default_factory=list)
-
-    def watch(self) -> Seen:
-        """Note everything from now on."""
-        self.page.on("console", self._note)
-        self.page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        self.page.on("request", self._note_request)
-        return self
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.trouble: list[str] = []
+        self.addresses: list[str] = []
+        page.on("console", self._note)
+        page.on("pageerror", lambda error: self.trouble.append(str(error)))
+        page.on("request", lambda request: self.addresses.append(request.url))
 
     def _note(self, message: ConsoleMessage) -> None:
         if message.type in {"error", "warning"}:
             self.trouble.append(message.text)
-
-    def _note_request(self, request: Request) -> None:
-        self.addresses.append(request.url)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +68,7 @@ def open_page(browser: Browser, site: RunningSite, *, scheme: str = "light", wid
         viewport={"width": width, "height": 720},
     )
     context.set_default_timeout(PATIENCE_MS)
-    seen = Seen(page=context.new_page()).watch()
+    seen = Seen(context.new_page())
     page = seen.page
     page.goto(address_of(site) + "/")
     page.get_by_label("Token").fill(site.files.token.read_text("utf-8").strip())

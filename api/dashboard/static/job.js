@@ -1,5 +1,5 @@
 // The page of a job: looked at again every two seconds while somebody sees it.
-import { installSwitches } from "./chrome.js";
+import { installSwitches } from "./switches.js";
 import { morph } from "./morph.js";
 import { localise } from "./times.js";
 

@@ -1,6 +1,6 @@
 // The page of the site: kept up to date by one stream.
 import { Chart } from "./chart.js";
-import { installSwitches } from "./chrome.js";
+import { installSwitches } from "./switches.js";
 import { installStop, showStop } from "./estop.js";
 import { arrange, showParts } from "./morph.js";
 import { follow } from "./stream.js";
