@@ -2,94 +2,45 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, expect
 
 from barq.site.files import read_json
-from tests.browser.chromium import MISSING, chromium, executable
+from tests.browser.visits import Visit
 from tests.site_harness import RunningSite, running_site
 
-IN_CI = bool(os.environ.get("CI"))  # there it is installed; a test that quietly skips would test nothing
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(executable() is None and not IN_CI, reason=MISSING),
-]
-PATIENCE_MS = 60_000
-expect.set_options(timeout=PATIENCE_MS)
-
-
-class Seen:
-    """A page, and what the browser said and fetched since it was opened."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.trouble: list[str] = []
-        self.addresses: list[str] = []
-        page.on("console", self._note)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("request", lambda request: self.addresses.append(request.url))
-
-    def _note(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
-            self.trouble.append(message.text)
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
-    """One site for all tests of this module, with a job at work."""
+def site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSite]:
+    """One site for all tests of this module, with a job at work; none if there is no browser."""
     with running_site(tmp_path_factory.mktemp("browser") / "state") as running:
         job_id = running.submit("counter.py", "--steps=1000000", name="count")
         running.wait_state(job_id, "RUNNING", timeout_s=60)
         yield running
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser for all tests of this module."""
-    with chromium() as opened:
-        yield opened
-
-
-def address_of(site: RunningSite) -> str:
-    """Where the page is."""
-    return str(read_json(site.files.address)["api_url"])
-
-
-def open_page(browser: Browser, site: RunningSite, *, scheme: str = "light", width: int = 1280) -> Seen:
-    """The site's page, after a login, in a browser of its own."""
-    context = browser.new_context(
-        locale="en-US",
-        color_scheme="dark" if scheme == "dark" else "light",
-        reduced_motion="reduce",
-        viewport={"width": width, "height": 720},
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    seen = Seen(context.new_page())
-    page = seen.page
-    page.goto(address_of(site) + "/")
-    page.get_by_label("Token").fill(site.files.token.read_text("utf-8").strip())
-    page.keyboard.press("Enter")
-    expect(page.locator("#link")).to_contain_text("live")
-    expect(page.locator("#chart-text")).to_contain_text("limit")
-    return seen
+@pytest.fixture
+def visit(browser: Browser, site: RunningSite) -> partial[Visit]:
+    """Makes a visit to the site, with the site's own token."""
+    url, token = str(read_json(site.files.address)["api_url"]), site.files.token.read_text("utf-8").strip()
+    return partial(Visit, browser, url, token)
 
 
 @pytest.fixture
-def seen(browser: Browser, site: RunningSite) -> Iterator[Seen]:
-    """The site's page in the light theme; at the end nothing was wrong with it and nobody else was asked."""
-    opened = open_page(browser, site)
-    yield opened
-    opened.page.context.close()
-    assert opened.trouble == []
-    own = address_of(site)
-    assert [address for address in opened.addresses if not address.startswith((own, "data:", "blob:"))] == []
+def seen(visit: partial[Visit]) -> Iterator[Visit]:
+    """A visit in the light theme that ends without trouble."""
+    made = visit()
+    yield made
+    made.end()
 
 
-def test_a_withdrawal_is_watched_from_beginning_to_end(site: RunningSite, seen: Seen) -> None:
+def test_a_withdrawal_is_watched_from_beginning_to_end(site: RunningSite, seen: Visit) -> None:
     """The limit falls in the sentence, the job pauses in the table with its reason, and both come back."""
     page = seen.page
     row, sentence = page.locator("#jobs tr").first, page.locator("#headline h1")
@@ -117,7 +68,7 @@ def test_a_withdrawal_is_watched_from_beginning_to_end(site: RunningSite, seen: 
     assert page.locator("#announce").inner_text().startswith("Normal. Surplus")
 
 
-def test_everything_is_reached_by_the_keyboard(seen: Seen) -> None:
+def test_everything_is_reached_by_the_keyboard(seen: Visit) -> None:
     """In the order in which it is read, with a ring around what has the focus; what is updated keeps it."""
     page = seen.page
     names = []
@@ -141,7 +92,7 @@ def test_everything_is_reached_by_the_keyboard(seen: Seen) -> None:
     expect(page.locator("#attempts")).to_contain_text("node-")
 
 
-def test_the_chart_shows_the_span_that_is_asked_for(seen: Seen) -> None:
+def test_the_chart_shows_the_span_that_is_asked_for(seen: Visit) -> None:
     """Its text says it too, for who does not see it."""
     page = seen.page
     for name, text in (("6 h", "In the last 6 h"), ("15 min", "In the last 15 minutes")):
@@ -153,9 +104,9 @@ def test_the_chart_shows_the_span_that_is_asked_for(seen: Seen) -> None:
     assert drawn > 5
 
 
-def test_dark_and_light_are_as_the_system_has_it_or_as_chosen(browser: Browser, site: RunningSite) -> None:
+def test_dark_and_light_are_as_the_system_has_it_or_as_chosen(visit: partial[Visit]) -> None:
     """A choice is kept for the next visit."""
-    seen = open_page(browser, site, scheme="dark")
+    seen = visit(dark=True)
     page = seen.page
     ground = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).every((part) => part < 64)"
     assert page.evaluate(ground) is True
@@ -163,18 +114,17 @@ def test_dark_and_light_are_as_the_system_has_it_or_as_chosen(browser: Browser, 
     assert page.evaluate(ground) is False
     page.reload()
     assert page.evaluate(ground) is False
-    assert seen.trouble == []
-    page.context.close()
+    seen.end()
 
 
-def test_a_phone_scrolls_in_one_direction_only(browser: Browser, site: RunningSite) -> None:
+def test_a_phone_scrolls_in_one_direction_only(visit: partial[Visit]) -> None:
     """Nothing is wider than the screen."""
-    seen = open_page(browser, site, width=390)
+    seen = visit(width=390)
     assert seen.page.evaluate("document.documentElement.scrollWidth") <= 390
-    seen.page.context.close()
+    seen.end()
 
 
-def test_a_stream_that_drops_is_shown_and_mended(site: RunningSite, seen: Seen) -> None:
+def test_a_stream_that_drops_is_shown_and_mended(site: RunningSite, seen: Visit) -> None:
     """Kill the API: what is shown looks old and says since when, until the new one answers."""
     page = seen.page
     site.kill("api")
