@@ -30,9 +30,15 @@ JOBS = (
     ("distil", 4, -5),
 )
 """What the jobs are called, GPUs, priority."""
-START_S = 20.0
-SHOWN_AFTER_S = 80.0  #: of the day, so that the chart has something to show
+START_S = 15.0
+SHOWN_AFTER_S = 60.0  #: of the day, so that the chart has something to show
 PATIENCE_S = 120.0
+BUSY = """() => {
+  const states = [...document.querySelectorAll("#jobs .tag")].map((tag) => tag.innerText);
+  const at = (word) => states.some((state) => state.includes(word));
+  return at("running") && (at("suspended") || at("paused"));
+}"""
+"""Some jobs are at work and some are held: what the picture is to show."""
 MAX_BYTES = 300_000
 
 
@@ -43,20 +49,16 @@ def main(target: Path) -> None:
     site["signals"][0]["began_at"] = began_at.isoformat()
     with tempfile.TemporaryDirectory() as folder, running_site(Path(folder) / "state", **site) as running:
         for name, gpus, priority in JOBS:
-            running.submit("counter.py", "--steps=1000000", name=name, gpus=gpus, priority=priority)
+            running.submit(
+                "counter.py", "--steps=10000000", "--step-ms=1", name=name, gpus=gpus, priority=priority
+            )
         shown_at = began_at + timedelta(seconds=SHOWN_AFTER_S)
         wait_for(lambda: datetime.now(UTC) > shown_at, timeout_s=PATIENCE_S, what="some hours of the day")
-        wait_for(lambda: _is_busy(running), timeout_s=PATIENCE_S, what="jobs at work and jobs that wait")
         _photograph(running, target)
     size = target.stat().st_size
     print(f"{target}: {size} bytes", file=sys.stderr)
     if size > MAX_BYTES:
         raise SystemExit(f"{target} is larger than {MAX_BYTES} bytes")
-
-
-def _is_busy(site: RunningSite) -> bool:
-    states = [job["state"] for job in site.client.every_job()]
-    return states.count("RUNNING") >= 2 and bool({"SUSPENDED", "PAUSED"} & set(states))
 
 
 def _photograph(site: RunningSite, target: Path) -> None:
@@ -66,7 +68,7 @@ def _photograph(site: RunningSite, target: Path) -> None:
         )
         log_in(page, site)
         page.locator("#chart-text:not(:empty)").wait_for()
-        page.wait_for_timeout(3000)  # a few seconds of the stream
+        page.wait_for_function(BUSY, timeout=PATIENCE_S * 1000)
         page.screenshot(path=target)
 
 
