@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -q -c constraints.txt
 SOURCES := barq scheduler workers api
 
-.PHONY: help venv demo test check format clean
+.PHONY: help venv demo test check format screenshot clean
 .DEFAULT_GOAL := help
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make test    the whole test suite"
 	@echo "make check   lint, types, import rules"
 	@echo "make format  put the sources in order, as make check wants them"
+	@echo "make screenshot  make docs/dashboard.png anew; needs Chromium"
 	@echo "make venv    only create $(VENV) and install into it"
 	@echo "make clean   remove $(VENV), caches and build products"
 
@@ -49,6 +50,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+screenshot: $(STAMP)
+	$(BIN)/python -m tests.browser.screenshot docs/dashboard.png
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .coverage .coverage.* htmlcov

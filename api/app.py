@@ -13,9 +13,11 @@ from api import problems
 from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
+from api.dashboard import pages
 from api.openapi import describe, errors
 from api.roles import Authorization
 from api.routes import health, job_history, jobs, nodes, people, power, summary
+from api.session import cookie_name
 from api.settings import Settings
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
@@ -57,8 +59,9 @@ def create_app(state: Path | Settings) -> FastAPI:
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
     app.add_middleware(BodyLimit)
+    cookie = cookie_name(settings.site)
     app.add_middleware(Authorization)
-    app.add_middleware(Authentication, find=desk.look_up_token)  # added last = asked first
+    app.add_middleware(Authentication, find=desk.look_up_token, cookie=cookie)  # added last = asked first
     problems.install(app)
     describe(app)
     return app
@@ -70,3 +73,4 @@ def _add_routes(app: FastAPI) -> None:
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)
+    pages.install(app)

@@ -1,4 +1,7 @@
-"""Who asks: a bearer token, known to the site only by its SHA-256. Decided before anything of a request is read."""
+"""Who asks: a bearer token, sent as a header or in a browser's cookie, known to the site only by its SHA-256.
+
+Decided before anything of a request is read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import store_unavailable, unauthorized
-from api.roles import OPEN_PATHS, Caller
+from api.roles import OPEN_PATHS, Caller, is_for_all
+from api.session import session_token, to_login
 from barq.roles import Role
 from scheduler.errors import StoreError
 from scheduler.store.desk import Desk
@@ -61,22 +65,24 @@ def authenticate(find: TokenFinder, text: str | None) -> TokenView:
 class Authentication:
     """Lets requests with a good token through, and puts who it is into `scope["state"]`: person, role, token."""
 
-    def __init__(self, app: ASGIApp, *, find: TokenFinder) -> None:
+    def __init__(self, app: ASGIApp, *, find: TokenFinder, cookie: str) -> None:
         self._app = app
         self._find = find
+        self._cookie = cookie
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or answer 401."""
-        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+        if scope["type"] != "http" or is_for_all(scope):
             await self._app(scope, receive, send)
             return
+        text = bearer_token(Headers(scope=scope)) or session_token(scope, self._cookie)
         try:
-            token = await run_sync(authenticate, self._find, bearer_token(Headers(scope=scope)))
+            token = await run_sync(authenticate, self._find, text)
         except StoreError as error:
             await store_unavailable(error)(scope, receive, send)
             return
         except Unknown as error:
-            await unauthorized(str(error), error.remedy)(scope, receive, send)
+            await (to_login(scope) or unauthorized(str(error), error.remedy))(scope, receive, send)
             return
         introduce(scope, token)
         await self._app(scope, receive, send)

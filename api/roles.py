@@ -14,6 +14,7 @@ from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.problems import Problem, Refused, answer, problem
+from api.session import is_open
 from barq.roles import Role
 
 JOB: Final = "/api/v1/jobs/{job_id}"
@@ -44,6 +45,12 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/v1/tokens"): Role.OPERATOR,
     ("POST", "/api/v1/tokens"): Role.OPERATOR,
     ("DELETE", "/api/v1/tokens/{name}"): Role.OPERATOR,
+    ("GET", "/api/v1/power/history"): Role.VIEWER,
+    ("GET", "/"): Role.VIEWER,
+    ("GET", "/jobs/{job_id}"): Role.VIEWER,
+    ("GET", "/stream"): Role.VIEWER,
+    ("GET", "/chart.json"): Role.VIEWER,
+    ("POST", "/logout"): Role.VIEWER,
 }
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Served to everybody, for they say nothing of the site's work."""
@@ -71,11 +78,16 @@ class Authorization:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it."""
-        refused = _refusal(scope) if scope["type"] == "http" and scope["path"] not in OPEN_PATHS else None
+        refused = _refusal(scope) if scope["type"] == "http" and not is_for_all(scope) else None
         if refused is None:
             await self._app(scope, receive, send)
         else:
             await answer(refused)(scope, receive, send)
+
+
+def is_for_all(scope: Scope) -> bool:
+    """Whether the path is served to everybody, known or not."""
+    return scope["path"] in OPEN_PATHS or is_open(scope)
 
 
 def forbidden(caller: Caller, what: str, needed: str) -> Refused:

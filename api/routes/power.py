@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
 from api.context import Here, Person
 from api.openapi import errors
 from api.problems import Refused
 from api.wire import from_store
+from api.wire.history import HistoryQuery, PowerHistory
 from api.wire.site import Limits, LimitView, NewLimit, PowerView, Release, Released
 from scheduler.store import wishes
+from scheduler.store.desk import Desk
 
 router = APIRouter(prefix="/power", tags=["power"])
 
@@ -19,16 +23,32 @@ router = APIRouter(prefix="/power", tags=["power"])
 @router.get("", responses=errors(503))
 def show_power(here: Here) -> PowerView:
     """Show the site's power now: limit, draw, who uses it, what changes next."""
-    document = here.desk.current("power")
-    if document is None:
+    view = known_power(here.desk, over_limit_s=here.desk.summary().over_limit_s)
+    if view is None:
         remedy = "wait until /readyz says ready"
         raise Refused(503, "not_ready", "the scheduler has not looked at the site yet", remedy=remedy)
+    return view
+
+
+def known_power(desk: Desk, *, over_limit_s: float) -> PowerView | None:
+    """The site's power as the scheduler last told, None before it did. Raises `StoreError`."""
+    document = desk.current("power")
+    if document is None:
+        return None
     facts = {
         **json.loads(document.text),
-        "limits": [from_store.limit(view) for view in here.desk.limits()],
-        "over_limit_s": here.desk.summary().over_limit_s,
+        "limits": [from_store.limit(view) for view in desk.limits()],
+        "over_limit_s": over_limit_s,
     }
     return PowerView.model_validate(facts)
+
+
+@router.get("/history")
+def show_history(query: Annotated[HistoryQuery, Query()], here: Here) -> PowerHistory:
+    """Show the limit and who drew what under it over time: by default the last hour."""
+    since, until, resolution_s = query.span(datetime.now(UTC))
+    points = here.desk.power_history(since=since, until=until, resolution_s=resolution_s)
+    return from_store.history(points, since=since, until=until, resolution_s=resolution_s)
 
 
 @router.get("/limits")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from api.roles import Caller
 from api.wire import jobs as wire, site
+from api.wire.history import PowerHistory
 from scheduler.core.jobs import CommitRef, JobState, Placement
 from scheduler.core.reasons import Code, Reason
 from scheduler.store import views
@@ -131,6 +133,23 @@ def _request(view: views.JobView, caller: Caller | None) -> dict[str, Any]:
     if caller is not None and caller.may_touch(view.owner):
         return dict(view.request)
     return {name: value for name, value in view.request.items() if name in _PUBLIC}
+
+
+def history(
+    points: Sequence[views.PowerPoint], *, since: datetime, until: datetime, resolution_s: int
+) -> PowerHistory:
+    """The power series in columns, in whole watts."""
+    uses = ("limit_w", "draw_w", "ai_w", "rest_w", "miners_w")
+    columns = {name: [round(getattr(point, name)) for point in points] for name in uses}
+    return PowerHistory.model_validate(
+        {
+            "since": since,
+            "until": until,
+            "resolution_s": resolution_s,
+            "at": [p.at for p in points],
+            **columns,
+        }
+    )
 
 
 def _reason(reason: Reason | None) -> wire.Reason | None:

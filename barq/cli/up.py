@@ -83,8 +83,12 @@ def up(
     value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
     if not running.is_new:
         say("the site is up already")
-    blocks = [f"API:   {running.api_url}", f"Token: {running.token_file}"]
-    blocks += what_to_open(str(read_json(SiteFiles(directory).address).get("ray_address", "")))
+    blocks = [
+        f"API:       {running.api_url}",
+        f"Dashboard: {running.api_url}/",
+        f"Token:     {running.token_file}",
+        *what_to_open(str(read_json(SiteFiles(directory).address).get("ray_address", ""))),
+    ]
     emit(form, value=value, ids=[running.api_url], blocks=lambda: blocks)
     if foreground:
         _stay(directory)

@@ -5,17 +5,18 @@ Raises `StoreError` when the database fails and `Refused` for what cannot be had
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
-from scheduler.core.jobs import Desired
+from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
 from scheduler.store import chain, job_queries, members, site_queries, tokens, wishes
 from scheduler.store.database import reading, writing
+from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
 from scheduler.store.refusals import TokenNotFound
@@ -32,6 +33,7 @@ from scheduler.store.views import (
     LeaderView,
     LimitView,
     NewJob,
+    PowerPoint,
     Summary,
     TokenView,
 )
@@ -70,6 +72,11 @@ class Desk:
         """A page of jobs, newest first. `after` is the `next` of the page before. Raises `InvalidField`."""
         with reading(self._engine) as session:
             return job_queries.list_jobs(session, which, limit=limit, after=after)
+
+    def job_counts(self) -> Mapping[JobState, int]:
+        """How many jobs there are in each state that any is in."""
+        with reading(self._engine) as session:
+            return site_queries.jobs_by_state(session)
 
     def set_desired(self, job_id: str, desired: Desired, *, by: str = SITE_USER) -> JobView:
         """Say what `by` wants of a job; saying it again changes nothing. Raises `JobNotFound`, `JobIsFinal`."""
@@ -138,6 +145,11 @@ class Desk:
         """Power samples from `since` on, oldest first. Seconds are kept for an hour."""
         with reading(self._engine) as session:
             return site_queries.samples_since(session, since)
+
+    def power_history(self, *, since: datetime, until: datetime, resolution_s: int) -> tuple[PowerPoint, ...]:
+        """Mean watts in steps over [since, until), oldest first; by the minute beyond the last hour."""
+        with reading(self._engine) as session:
+            return power_history(session, since=since, until=until, resolution_s=resolution_s)
 
     # -- the site ------------------------------------------------------------------------------------------------
 

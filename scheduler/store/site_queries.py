@@ -75,11 +75,12 @@ def summary(session: Session) -> Summary:
         checkpoints_verified=session.scalar(select(func.count(col(CheckpointRow.verified_at)))) or 0,
         checkpoints_quarantined=damaged,
         energy=energy,
-        jobs=_jobs_by_state(session),
+        jobs=jobs_by_state(session),
     )
 
 
-def _jobs_by_state(session: Session) -> dict[JobState, int]:
+def jobs_by_state(session: Session) -> dict[JobState, int]:
+    """How many jobs there are in each state that any is in."""
     counted = select(col(JobRow.state), func.count()).group_by(col(JobRow.state)).order_by(col(JobRow.state))
     return {JobState(state): count for state, count in session.execute(counted)}
 

@@ -160,6 +160,18 @@ class TokenView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerPoint:
+    """A stretch of the power series: where it begins, and its mean watts at the site meter."""
+
+    at: datetime
+    limit_w: float
+    draw_w: float
+    ai_w: float
+    rest_w: float
+    miners_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
     """Energy over the time that samples cover, Wh at the site meter."""
 

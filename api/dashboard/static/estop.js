@@ -1,0 +1,53 @@
+// The emergency stop and its release: each asks for a reason before it is done.
+
+/** Make the buttons work, where this person has them. */
+export function installStop() {
+  for (const name of ["estop", "release"]) {
+    const button = document.getElementById(name);
+    const dialog = document.getElementById(`${name}-dialog`);
+    if (!button || !dialog) continue;
+    button.addEventListener("click", () => dialog.showModal());
+    dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+    dialog.addEventListener("close", () => {
+      dialog.querySelector("form").reset();
+      dialog.querySelector(".trouble").textContent = "";
+    });
+    dialog.querySelector("form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      send(dialog, event.target);
+    });
+  }
+}
+
+/** Offer what can be done now: a stop, or while one stands its release. */
+export function showStop(state) {
+  const isStopped = state === "stop";
+  document.getElementById("estop")?.toggleAttribute("hidden", isStopped);
+  document.getElementById("release")?.toggleAttribute("hidden", !isStopped);
+}
+
+async function send(dialog, form) {
+  const trouble = dialog.querySelector(".trouble");
+  const button = form.querySelector("button.stop");
+  const reason = form.elements.reason.value.trim();
+  button.disabled = true;
+  trouble.textContent = "";
+  try {
+    const answer = await fetch(form.dataset.action, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ reason }),
+    });
+    if (answer.ok) dialog.close();
+    else trouble.textContent = await told(answer);
+  } catch {
+    trouble.textContent = "The site does not answer. On a machine of the site: barq estop --reason ...";
+  } finally {
+    button.disabled = false;
+  }
+}
+
+async function told(answer) {
+  const problem = await answer.json().catch(() => ({}));
+  return [problem.detail ?? `The site answers ${answer.status}`, problem.remedy].filter(Boolean).join("; ");
+}

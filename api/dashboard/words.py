@@ -1,0 +1,140 @@
+"""What the site's state is called: a word, a sign and a sentence for it, never a colour alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from api.wire.site import PowerView
+
+SILENT_AFTER: Final = timedelta(seconds=10)
+"""A scheduler that told nothing for this long is not at work."""
+NO_TIME: Final = "–"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The site in one sentence. `until_at` and `since_at` are told after it, in the reader's own zone."""
+
+    state: str  #: how it is shown: good, low, act, bad, stop, blind
+    sign: str
+    word: str
+    lead: str  #: what matters; read aloud when it changes
+    text: str = ""
+    until_at: datetime | None = None
+    since_at: datetime | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobWord:
+    """A job's state: how it is shown, a sign and a word."""
+
+    shown: str
+    sign: str
+    word: str
+
+
+JOB_WORDS: Final[Mapping[str, JobWord]] = {
+    "RUNNING": JobWord(shown="good", sign="▶", word="running"),
+    "STARTING": JobWord(shown="act", sign="▷", word="starting"),
+    "SUSPENDED": JobWord(shown="low", sign="❚❚", word="suspended"),
+    "PREEMPTING": JobWord(shown="low", sign="▽", word="saving"),
+    "PAUSED": JobWord(shown="low", sign="❚❚", word="paused"),
+    "PENDING": JobWord(shown="quiet", sign="○", word="pending"),
+    "HELD": JobWord(shown="quiet", sign="■", word="held"),
+    "CANCELLING": JobWord(shown="quiet", sign="×", word="cancelling"),
+    "CANCELLED": JobWord(shown="quiet", sign="×", word="cancelled"),
+    "SUCCEEDED": JobWord(shown="quiet", sign="✓", word="succeeded"),
+    "FAILED": JobWord(shown="bad", sign="✕", word="failed"),
+}
+
+
+def kw(power_w: float) -> str:
+    """Kilowatts with one decimal, as all power in the headline."""
+    return f"{max(0.0, power_w) / 1000:.1f}"
+
+
+def headline(power: PowerView | None, now: datetime) -> Headline:
+    """The first that is so: nothing known, stopped, silent, over the limit, a source lost, falling, low, good."""
+    if power is None:
+        lead = "The scheduler has not looked at the site yet"
+        return Headline(state="blind", sign="…", word="Starting", lead=lead)
+    stop: Any = getattr(power, "estop", None)
+    if stop:
+        return _stopped(stop, power)
+    if now - power.at > SILENT_AFTER:
+        return Headline(
+            state="bad",
+            sign="✕",
+            word="Scheduler silent",
+            lead="The scheduler has told nothing",
+            since_at=power.at,
+            note="All that is shown here is as old. The guards keep the site safe by themselves.",
+        )
+    return _at_work(power)
+
+
+def _stopped(stop: Any, power: PowerView) -> Headline:  # noqa: ANN401 - a model or a document
+    told = stop if isinstance(stop, Mapping) else stop.model_dump()
+    since = told.get("at")
+    return Headline(
+        state="stop",
+        sign="■",
+        word="Emergency stop",
+        lead=f"Stopped by {told.get('by') or 'an operator'}",
+        text=f": {told.get('reason') or 'no reason given'}",
+        since_at=datetime.fromisoformat(since) if isinstance(since, str) else since,
+        note=f"Everything is at its fallback and draws {kw(power.draw_w)} kW. It stays so until a person releases it.",
+    )
+
+
+def _at_work(power: PowerView) -> Headline:
+    limit, note = kw(power.limit_w), _why(power)
+    uses, until_at = f": {uses_text(power)}", power.next_change.at if power.next_change else None
+    if power.over_limit:
+        lead = f"{kw(power.draw_w - power.limit_w)} kW over the limit of {limit} kW"
+        return Headline(state="bad", sign="▲", word="Over the limit", lead=lead, text=uses, note=note)
+    if power.limit_stale:
+        lead = f"Firm {limit} kW while {power.limit_source} is silent"
+        return Headline(
+            state="low", sign="?", word="Source silent", lead=lead, text=uses, note=_silent(power)
+        )
+    if power.draw_w > power.limit_w:
+        lead, text = f"Falling to {limit} kW", f" from {kw(power.draw_w)}{uses}"
+        return Headline(state="act", sign="▼", word="Shedding", lead=lead, text=text, note=note)
+    is_low = power.limit_w <= power.firm_w
+    return Headline(
+        state="low" if is_low else "good",
+        sign="◆" if is_low else "●",
+        word="At the firm level" if is_low else "Normal",
+        lead=f"No surplus, {limit} kW" if is_low else f"Surplus {limit} kW",
+        text=uses,
+        until_at=until_at,
+        note=note,
+    )
+
+
+def uses_text(power: PowerView) -> str:
+    """Who draws what, in kW; the site's own share only where there is one."""
+    site = f", site {kw(power.rest_w)}" if power.rest_w else ""
+    return f"AI {kw(power.ai_w)}, mining {kw(power.miners_w)}{site}, unused {kw(power.unused_w)}"
+
+
+def _why(power: PowerView) -> str:
+    parts = [f"limit by {power.limit_source}"]
+    if power.limit_provenance:
+        parts.append(power.limit_provenance)
+    parts.append(f"firm level {kw(power.firm_w)} kW")
+    if not power.raises_allowed:
+        parts.append("nothing is raised until all guards follow and the records can be written")
+    return " · ".join(parts)
+
+
+def _silent(power: PowerView) -> str:
+    stale = [
+        f"{s.name} last read {s.age_s:.0f} s ago" for s in power.sources if s.stale and s.age_s is not None
+    ]
+    return " · ".join(stale) or _why(power)
