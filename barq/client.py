@@ -21,10 +21,12 @@ from barq.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import httpx
 
     from barq.request import JobRequest
+    from barq.uploading import Stage
     from barq.views import (
         AttemptView,
         CheckpointView,
@@ -84,6 +86,16 @@ class Client:
     def submit(self, job: JobRequest | Mapping[str, Any]) -> JobView:
         """Queue one job. A mapping has the fields of a job file."""
         return cast("JobView", self._post("/api/v1/jobs", _body(job)))
+
+    def upload(self, folder: Path | str, *, progress: Callable[[Stage, int, int], None] | None = None) -> str:
+        """Pack a folder (`.gitignore` is respected), send what the site lacks of it, and return its package.
+
+        A job with that `package` runs in a copy of its own. `progress` hears a stage, bytes done and bytes in all.
+        Raises InvalidInput for what cannot be packed: links that lead out, special files, too much.
+        """
+        from barq.uploading import upload
+
+        return upload(self._transport, folder, progress)
 
     def submit_many(self, jobs: Iterable[JobRequest | Mapping[str, Any]]) -> list[JobView]:
         """Queue several jobs, all or none, in this order."""

@@ -6,9 +6,11 @@ the time in which a site brings its API back. An answer lost half-way is asked f
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -78,6 +80,25 @@ class Transport:
         response = self._open(request, stream=False)
         _raise_for_refusal(response)
         return _json(response)
+
+    def put(self, path: str, content: bytes | Path) -> None:
+        """Send bytes, or a file, as they are. A PUT may be repeated, so a lost answer is asked for again.
+
+        Raises as `send`, and OSError if the file cannot be read.
+        """
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            for delay_s in (*RETRY_DELAYS_S, None):
+                file.seek(0)
+                request = self._http.build_request("PUT", path, content=file)
+                try:
+                    response = self._http.send(request)
+                except httpx.TransportError as error:
+                    if delay_s is None or not isinstance(error, _NOTHING_SENT + _ANSWER_LOST):
+                        raise self._unreachable(request, error) from error
+                    self._sleep(delay_s)
+                else:
+                    _raise_for_refusal(response)
+                    return
 
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[str]]:
