@@ -14,7 +14,7 @@ from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
 from api.openapi import describe, errors
-from api.routes import health, job_history, jobs, nodes, power, summary
+from api.routes import health, job_history, jobs, nodes, power, summary, uploads
 from api.settings import Settings
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
@@ -54,7 +54,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     )
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, max_blob_bytes=settings.upload_limit_bytes)
     app.add_middleware(Authentication, find=desk.find_token)  # added last = asked first
     problems.install(app)
     describe(app)
@@ -63,7 +63,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 422, 503))
-    for part in (jobs, job_history, nodes, power, summary):
+    for part in (jobs, job_history, nodes, power, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)

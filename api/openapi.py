@@ -18,10 +18,11 @@ TEXT: Final[dict[str, Any]] = {
     "content": {"text/plain": {"schema": {"type": "string"}, "example": "step 340 loss 1.83\n"}},
 }
 _CODES: Final = {
+    400: ("broken_off", "The body was not sent to its end"),
     401: ("unauthorized", "No bearer token, or one that the site does not know"),
-    404: ("job_not_found", "There is no such job"),
-    409: ("refused_final", "The job has ended, or is being cancelled"),
-    413: ("body_too_large", "The body is larger than 8 MiB"),
+    404: ("job_not_found", "There is no such job, blob or package"),
+    409: ("refused_final", "Not as things stand: the job has ended, or blobs are missing"),
+    413: ("body_too_large", "The body is larger than 8 MiB, or what is uploaded than the site takes"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),
 }

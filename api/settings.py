@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from barq.package import DEFAULT_LIMIT_BYTES
 from scheduler.settings import load_site
 
 
@@ -16,13 +17,19 @@ class Settings:
     site: str  #: prefix of job ids
     state_dir: Path  #: absolute, so that job files mean the same in every process
     database: str | Path
+    upload_limit_bytes: int = DEFAULT_LIMIT_BYTES  #: of one working directory
 
     @classmethod
     def of_state(cls, state_dir: Path) -> Self:
         """The settings of the site whose state is in `state_dir`. Raises `SettingsError`."""
         directory = state_dir.expanduser().absolute()
         site = load_site(directory / "site.yaml")
-        return cls(site=site.name, state_dir=directory, database=directory / "barq.db")
+        return cls(
+            site=site.name,
+            state_dir=directory,
+            database=directory / "barq.db",
+            upload_limit_bytes=site.upload_limit_bytes,
+        )
 
     @property
     def run_dir(self) -> Path:

@@ -59,14 +59,21 @@ class Blobs:
         """Begin to receive the blob of that hash."""
         return Incoming(self.path(name), incoming=self.root / ".incoming", limit_bytes=limit_bytes)
 
-    def put_package(self, data: bytes) -> Package:
-        """Keep a manifest whose blobs are here. Raises ContractError if it is none, LookupError if blobs lack."""
+    def put_package(self, name: str, data: bytes, *, limit_bytes: int) -> Package:
+        """Keep the manifest of that hash. Its blobs are here, and it counts as used now.
+
+        Raises ContractError if it is no manifest, WrongContent or TooLarge, and LookupError if blobs are missing.
+        """
+        if hash_of(data) != name:
+            raise WrongContent(f"the SHA-256 of what was sent is {hash_of(data)}, not {name}; send it again")
         package = Package.from_bytes(data)
+        if package.size > limit_bytes:
+            raise TooLarge(f"its files have {package.size} bytes, more than {limit_bytes}")
         if lacking := self.missing(package.blobs):
             raise LookupError(
                 f"{len(lacking)} of its blobs are not here, such as {lacking[0]}; send them first"
             )
-        path = self.package_path(hash_of(data))
+        path = self.package_path(name)
         with Incoming(path, incoming=self.root / ".incoming", limit_bytes=len(data)) as incoming:
             incoming.write(data)
             incoming.finish()

@@ -18,6 +18,7 @@ from urllib.parse import quote
 from barq.errors import InvalidInput, NotFound, Unreachable
 from barq.location import find_site
 from barq.transport import Transport
+from barq.uploading import as_package, folder_to_send, upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -84,8 +85,8 @@ class Client:
         self.close()
 
     def submit(self, job: JobRequest | Mapping[str, Any]) -> JobView:
-        """Queue one job. A mapping has the fields of a job file."""
-        return cast("JobView", self._post("/api/v1/jobs", _body(job)))
+        """Queue one job. A mapping has the fields of a job file; its folder is uploaded if it is to be sent."""
+        return cast("JobView", self._post("/api/v1/jobs", self._with_package(_body(job))))
 
     def upload(self, folder: Path | str, *, progress: Callable[[Stage, int, int], None] | None = None) -> str:
         """Pack a folder (`.gitignore` is respected), send what the site lacks of it, and return its package.
@@ -93,13 +94,11 @@ class Client:
         A job with that `package` runs in a copy of its own. `progress` hears a stage, bytes done and bytes in all.
         Raises InvalidInput for what cannot be packed: links that lead out, special files, too much.
         """
-        from barq.uploading import upload
-
         return upload(self._transport, folder, progress)
 
     def submit_many(self, jobs: Iterable[JobRequest | Mapping[str, Any]]) -> list[JobView]:
         """Queue several jobs, all or none, in this order."""
-        answer = self._post("/api/v1/jobs:batch", {"jobs": [_body(job) for job in jobs]})
+        answer = self._post("/api/v1/jobs:batch", {"jobs": [self._with_package(_body(job)) for job in jobs]})
         return cast("list[JobView]", answer["jobs"])
 
     def jobs(
@@ -241,6 +240,11 @@ class Client:
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return cast("SummaryView", self._get("/api/v1/summary"))
+
+    def _with_package(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The job as the site takes it: a folder that is to be sent has become a package."""
+        folder = folder_to_send(body)
+        return body if folder is None else as_package(body, self.upload(folder))
 
     def _control(self, job_id: str, verb: str) -> JobView:
         return cast("JobView", self._post(_job_path(job_id, verb), None))

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, cast
 
-from barq.strict_json import MAX_COUNT, check_integer, field, is_plain_name, parse_object, refuse
+from barq.strict_json import MAX_COUNT, check_integer, check_text, field, is_plain_name, parse_object, refuse
 
 DEFAULT_LIMIT_BYTES: Final = 500_000_000
 """Of all files of a package together, where a site does not say otherwise."""
@@ -55,7 +55,8 @@ class PackedFile:
         if self.mode not in (PLAIN, EXECUTABLE) or isinstance(self.mode, bool):
             refuse(_WHAT, f"files.mode of {self.path}", self.mode, f"{PLAIN} (0o644) or {EXECUTABLE} (0o755)")
         check_integer(_WHAT, f"files.size of {self.path}", self.size, 0, MAX_COUNT)
-        if not isinstance(self.hash, str) or not is_hash(self.hash):
+        check_text(_WHAT, f"files.hash of {self.path}", self.hash)
+        if not is_hash(self.hash):
             refuse(_WHAT, f"files.hash of {self.path}", self.hash, "a SHA-256 in lower-case hex")
 
     @classmethod

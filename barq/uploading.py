@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from barq.packing import Packed, find_files, pack
 
@@ -24,6 +24,25 @@ _AT_ONCE: Final = 8  # a small file costs a journey there and back, nothing else
 Stage = Literal["hashing", "sending"]
 Progress = Callable[[Stage, int, int], None]
 """Hears the stage, bytes done, and bytes in all. Called from several threads, one at a time."""
+
+
+def folder_to_send(fields: Mapping[str, Any]) -> str | None:
+    """The folder here that is to be sent with the job of these fields, None if there is none.
+
+    `upload` says so; without it a folder that is written relative is, and an absolute one is a path on the nodes.
+    """
+    folder, wanted = fields.get("working_dir"), fields.get("upload")
+    if not isinstance(folder, str) or not isinstance(wanted, bool | None):
+        return None  # the site says what is wrong
+    if wanted is None:
+        wanted = not Path(folder).expanduser().is_absolute()
+    return folder if wanted else None
+
+
+def as_package(fields: Mapping[str, Any], package: str) -> dict[str, Any]:
+    """The fields of a job that runs in a copy of `package` instead of its folder."""
+    kept = {name: value for name, value in fields.items() if name not in ("working_dir", "upload")}
+    return kept | {"package": package}
 
 
 def upload(transport: Transport, folder: Path | str, progress: Progress | None = None) -> str:

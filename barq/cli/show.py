@@ -60,9 +60,13 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
         "started": job["started_at"] and moment(job["started_at"]),
         "ended": job["ended_at"] and moment(job["ended_at"]),
         "command": _command(job["spec"].get("entrypoint")),
-        "working dir": job["spec"].get("working_dir"),
+        "working dir": job["spec"].get("working_dir") or _package(job["spec"].get("package")),
     }
     return [(name, str(value)) for name, value in facts.items() if value is not None]
+
+
+def _package(name: object) -> str | None:
+    return None if name is None else f"a copy of package {str(name)[:12]}"
 
 
 def _command(entrypoint: object) -> str | None:

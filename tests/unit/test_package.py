@@ -139,11 +139,17 @@ def test_a_package_needs_its_blobs(tmp_path: Path) -> None:
     """What is kept can be unpacked; damage on the disk is seen."""
     blobs = Blobs(tmp_path)
     package = Package(files=(PackedFile(path="a", mode=0o644, size=3, hash=hash_of(b"abc")),))
+    data, name = package.to_bytes(), package.id
     with pytest.raises(LookupError, match="not here"):
-        blobs.put_package(package.to_bytes())
+        blobs.put_package(name, data, limit_bytes=3)
 
     put(blobs, b"abc")
-    assert blobs.put_package(package.to_bytes()) == package == blobs.package(package.id)
+    with pytest.raises(TooLarge):
+        blobs.put_package(name, data, limit_bytes=2)
+    with pytest.raises(WrongContent):
+        blobs.put_package(EMPTY, data, limit_bytes=3)
+    assert blobs.package(name) is None
+    assert blobs.put_package(name, data, limit_bytes=3) == package == blobs.package(name)
     assert blobs.package(EMPTY) is None
     blobs.package_path(package.id).write_bytes(b"{}")
     with pytest.raises(WrongContent, match="damaged"):
@@ -156,7 +162,7 @@ def test_what_nobody_uses_is_removed(tmp_path: Path) -> None:
     for data in (b"kept", b"old", b"new"):
         put(blobs, data)
     package = Package(files=(PackedFile(path="a", mode=0o644, size=4, hash=hash_of(b"kept")),))
-    blobs.put_package(package.to_bytes())
+    blobs.put_package(package.id, package.to_bytes(), limit_bytes=100)
     (tmp_path / ".incoming" / "part").write_bytes(b"")
     then = time.time() - 40 * 86400
     for path in tmp_path.rglob("*"):

@@ -141,13 +141,10 @@ def test_special_files_are_refused(tmp_path: Path) -> None:
     assert "pipe is no plain file" in str(refusal(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\\b", os.fsdecode(b"\xff"), "x" * 250 + "é" * 3])
+@pytest.mark.parametrize("name", ["a\nb", "a\\b", os.fsdecode(b"\xff")])
 def test_names_that_not_every_system_can_hold_are_refused(tmp_path: Path, name: str) -> None:
-    """Line breaks, other systems' separators, bytes that are no text, names too long."""
-    try:
-        (tmp_path / name).write_text("")
-    except OSError:
-        pytest.skip("this file system refuses the name itself")
+    """Line breaks, other systems' separators, bytes that are no text."""
+    (tmp_path / name).write_text("")
 
     assert refusal(tmp_path).code == "cannot_pack"
 
