@@ -17,7 +17,7 @@ from scheduler.core.shedding import cut, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import barred, ramping
 from scheduler.core.wishes import fulfil
-from scheduler.core.wording import capped_reason, paused_reason
+from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +64,7 @@ def decide(snapshot: Snapshot) -> Decision:
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
     reasons |= raises.reasons
+    reasons |= preparing_reasons(plan, snapshot)
     reasons |= _placed_reasons(plan, limit, raises)
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 

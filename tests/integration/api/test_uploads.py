@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -116,7 +117,7 @@ async def test_a_blob_larger_than_any_other_body_passes(site: ApiSite) -> None:
 async def test_an_endless_body_is_cut_off(site: ApiSite) -> None:
     """Without a length it is counted; nothing of it is kept."""
 
-    async def endless() -> object:
+    async def endless() -> AsyncIterator[bytes]:
         while True:
             yield bytes(16 * 1024 * 1024)
             await asyncio.sleep(0)
@@ -162,8 +163,8 @@ async def test_a_package_without_its_blobs_is_refused(site: ApiSite) -> None:
     refused(await site.client.get(f"/api/v1/uploads/packages/{name}"), 404, "package_not_found")
     refused(await site.client.get(f"/api/v1/uploads/blobs/{EMPTY}"), 404, "blob_not_found")
 
-    body = {"jobs": [{"entrypoint": "a"}, {"entrypoint": "b", "package": name}]}
-    problem = refused(await site.client.post("/api/v1/jobs:batch", json=body), 422, "package_not_found")
+    batch = {"jobs": [{"entrypoint": "a"}, {"entrypoint": "b", "package": name}]}
+    problem = refused(await site.client.post("/api/v1/jobs:batch", json=batch), 422, "package_not_found")
     assert problem["field"] == "jobs[1].package"
     body = {"entrypoint": "x", "working_dir": "/srv", "upload": True}
     assert (
