@@ -64,8 +64,8 @@ def decide(snapshot: Snapshot) -> Decision:
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
     reasons |= raises.reasons
-    reasons |= preparing_reasons(plan, snapshot)
     reasons |= _placed_reasons(plan, limit, raises)
+    reasons |= preparing_reasons(plan, snapshot)
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 
 

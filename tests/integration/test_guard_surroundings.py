@@ -40,7 +40,8 @@ def node(tmp_path: Path) -> Iterator[PreparingNode]:
     """A guarded node with a state directory."""
     node = PreparingNode(tmp_path / "state")
     try:
-        yield node.start()
+        node.start()
+        yield node
     finally:
         node.close()
 
