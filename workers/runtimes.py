@@ -176,8 +176,9 @@ def _requirements(working_dir: Path, path: Path, seen: tuple[Path, ...] = ()) ->
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or error
         raise CannotBuild(
-            f"runtime.requirements = {name} cannot be read in the working directory: {error}"
+            f"runtime.requirements: {name} cannot be read in the working directory ({why})"
         ) from error
     if len(seen) > _MAX_INCLUDES or path in seen:
         raise CannotBuild(f"{name} includes itself; remove that line")
