@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from barq.request import JobRequest
-from scheduler.core.jobs import JobSpec, Kind, Launch
+from scheduler.core.jobs import JobSpec, Kind, Launch, Runtime
 
 AUTO_INTERVAL_S: Final = 300.0
 """Between periodic checkpoints where the job file says `auto`."""
@@ -18,7 +18,7 @@ _AFTER_OK: Final = "afterok:"
 def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path) -> JobSpec:
     """The specification of the job `job_id`, whose files live under `jobs_dir`/`job_id`. Pure.
 
-    A job without a `working_dir` runs in its output folder.
+    A job without a `working_dir` or `package` runs in its output folder.
     """
     return JobSpec(
         name=request.name,
@@ -59,7 +59,18 @@ def _launch(request: JobRequest, home: Path) -> Launch:
         checkpoint_interval_s=AUTO_INTERVAL_S if interval == "auto" else interval,
         keep=request.checkpoint.keep,
         grace_s=GRACE_S,
+        package=request.package or "",
+        runtime=_runtime(request),
+        inputs=tuple(sorted(request.inputs.items())),
+        outputs=tuple(sorted(request.outputs.items())),
     )
+
+
+def _runtime(request: JobRequest) -> Runtime:
+    wanted = request.runtime
+    if wanted is None:
+        return Runtime()
+    return Runtime(requirements=wanted.requirements or "", python=wanted.python or "", inherit=wanted.inherit)
 
 
 def _command(entrypoint: str | list[str]) -> tuple[str, ...]:

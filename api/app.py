@@ -16,7 +16,7 @@ from api.context import Context
 from api.dashboard import pages
 from api.openapi import describe, errors
 from api.roles import Authorization
-from api.routes import health, job_history, jobs, nodes, people, power, summary
+from api.routes import health, job_history, jobs, nodes, people, power, summary, uploads
 from api.session import cookie_name
 from api.settings import Settings
 from api.wake import Waker
@@ -58,7 +58,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     )
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, max_blob_bytes=settings.upload_limit_bytes)
     cookie = cookie_name(settings.site)
     app.add_middleware(Authorization)
     app.add_middleware(Authentication, find=desk.look_up_token, cookie=cookie)  # added last = asked first
@@ -69,7 +69,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(prefix="/api/v1", responses=errors(401, 403, 413, 422, 503))
-    for part in (jobs, job_history, nodes, people, power, summary):
+    for part in (jobs, job_history, nodes, people, power, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router)

@@ -18,14 +18,15 @@ TEXT: Final[dict[str, Any]] = {
     "content": {"text/plain": {"schema": {"type": "string"}, "example": "step 340 loss 1.83\n"}},
 }
 _CODES: Final = {
+    400: ("broken_off", "The body was not sent to its end"),
     401: ("unauthorized", "No bearer token, or one that is unknown, expired or revoked"),
     403: ("forbidden", "The token's role does not include this, or it is somebody else's job"),
-    404: ("not_found", "There is no such job, token or node"),
+    404: ("not_found", "There is no such job, token, node, blob or package"),
     409: (
         "refused_final",
-        "As things stand it cannot be: a job has ended, a name is taken, a node has no room",
+        "As things stand it cannot be: a job has ended, a name is taken, a node has no room, blobs lack",
     ),
-    413: ("body_too_large", "The body is larger than 8 MiB"),
+    413: ("body_too_large", "The body is larger than 8 MiB, or what is uploaded than the site takes"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),
 }

@@ -37,6 +37,12 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{JOB}/release"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs:batch"): Role.RESEARCHER,
+    ("GET", "/api/v1/uploads"): Role.RESEARCHER,
+    ("POST", "/api/v1/uploads/missing"): Role.RESEARCHER,
+    ("PUT", "/api/v1/uploads/blobs/{name}"): Role.RESEARCHER,
+    ("PUT", "/api/v1/uploads/packages/{name}"): Role.RESEARCHER,
+    ("GET", "/api/v1/uploads/blobs/{name}"): Role.OPERATOR,  # by nodes, with the token that they joined with
+    ("GET", "/api/v1/uploads/packages/{name}"): Role.OPERATOR,
     ("POST", "/api/v1/nodes/join"): Role.OPERATOR,  # its answer holds the token of Ray
     ("POST", "/api/v1/nodes/{name}/leave"): Role.OPERATOR,
     ("POST", "/api/v1/nodes/{name}/forget"): Role.OPERATOR,

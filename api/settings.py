@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from barq.package import DEFAULT_LIMIT_BYTES
 from scheduler.settings import load_site
 
 
@@ -17,6 +18,7 @@ class Settings:
     state_dir: Path  #: absolute, so that job files mean the same in every process
     database: str | Path
     jobs_dir: Path | None = None  #: below which jobs have their directories; None = in the state directory
+    upload_limit_bytes: int = DEFAULT_LIMIT_BYTES  #: of one working directory
 
     @classmethod
     def of_state(cls, state_dir: Path) -> Self:
@@ -24,7 +26,13 @@ class Settings:
         directory = state_dir.expanduser().absolute()
         site = load_site(directory / "site.yaml")
         jobs_dir = site.jobs_dir(directory)
-        return cls(site=site.name, state_dir=directory, database=directory / "barq.db", jobs_dir=jobs_dir)
+        return cls(
+            site=site.name,
+            state_dir=directory,
+            database=directory / "barq.db",
+            jobs_dir=jobs_dir,
+            upload_limit_bytes=site.upload_limit_bytes,
+        )
 
     @property
     def jobs_home(self) -> Path:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 ANSWER_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
+_REPEATABLE: Final = frozenset({"GET", "PUT"})
 _PROBLEM: Final = "application/problem+json"
 _REFUSED_CODES: Final = frozenset({"never_fits", "refused_final"})
 _ERRORS: Final[Mapping[int, type[BarqError]]] = {
@@ -36,11 +37,11 @@ _TRUST_REMEDY: Final = "if it is a private one, have SSL_CERT_FILE name the file
 
 
 def is_asked_again(request: httpx.Request, error: httpx.TransportError) -> bool:
-    """Tell whether the request may be sent again: nothing was sent, or the answer to a GET was lost.
+    """Tell whether the request may be sent again: nothing was sent, or the answer to a GET or PUT was lost.
 
     A certificate that is not trusted stays so.
     """
-    retried = NOTHING_SENT + (ANSWER_LOST if request.method == "GET" else ())
+    retried = NOTHING_SENT + (ANSWER_LOST if request.method in _REPEATABLE else ())
     return isinstance(error, retried) and _distrusted(error) is None
 
 

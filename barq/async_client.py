@@ -19,15 +19,18 @@ from barq.calls import PAGE_SIZE, Call
 from barq.errors import BarqError
 from barq.location import find_site
 from barq.talks import Item, Pause, Turns
-from barq.transport import AsyncTransport
+from barq.transport import AsyncTransport, FromThreads
+from barq.uploading import as_package, folder_to_send, upload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from pathlib import Path
 
     import httpx
 
     from barq.calls import Job, Jobs
     from barq.talks import Talk
+    from barq.uploading import Progress
     from barq.views import (
         AttemptView,
         CheckpointView,
@@ -93,12 +96,24 @@ class AsyncClient:
         await self.close()
 
     async def submit(self, job: Job) -> JobView:
-        """Queue one job: a mapping with the fields of a job file, a JobRequest, or the path of a job file."""
-        return await self._do(calls.submit(job))
+        """Queue one job: a mapping with the fields of a job file, a JobRequest, or the path of a job file.
+
+        A relative working_dir is uploaded first.
+        """
+        return await self._do(calls.submit(await self._with_package(calls.body_of(job))))
 
     async def submit_many(self, jobs: Jobs) -> list[JobView]:
         """Queue several jobs, or all those of a job file: all or none, in this order."""
-        return await self._do(calls.submit_many(jobs))
+        bodies = [await self._with_package(body) for body in calls.bodies_of(jobs)]
+        return await self._do(calls.submit_many(bodies))
+
+    async def upload(self, folder: Path | str, *, progress: Progress | None = None) -> str:
+        """Pack a folder (`.gitignore` is respected), send what the site lacks of it, and return its package.
+
+        A job with that `package` runs in a copy of its own. `progress` hears a stage, bytes done and bytes in all.
+        Raises InvalidInput for what cannot be packed: links that lead out, special files, too much.
+        """
+        return await asyncio.to_thread(upload, FromThreads(self._transport), folder, progress)
 
     async def jobs(
         self,
@@ -242,6 +257,11 @@ class AsyncClient:
     async def revoke_token(self, name: str) -> TokenView:
         """Take a token back: from now on it opens nothing."""
         return await self._do(calls.revoke_token(name))
+
+    async def _with_package(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the job as the site takes it: a folder that is to be sent has become a package."""
+        folder = folder_to_send(body)
+        return body if folder is None else as_package(body, await self.upload(folder))
 
     async def _do(self, call: Call[T]) -> T:
         return call.result(await self._transport.send(call))

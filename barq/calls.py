@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PAGE_SIZE: Final = 500
+UPLOADS: Final = "/api/v1/uploads"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,19 +56,40 @@ class Call(Generic[T]):
         return cast("T", answer if self.key is None else answer[self.key])
 
 
-def submit(job: Job) -> Call[JobView]:
-    """Queue one job. Raises InvalidInput for a file that holds none, or several."""
-    bodies = _bodies_of_file(job) if isinstance(job, (Path, str)) else [_body(job)]
+def body_of(job: Job) -> dict[str, Any]:
+    """Return the fields of one job. Raises InvalidInput for a file that holds none, or several."""
+    if not isinstance(job, (Path, str)):
+        return _body(job)
+    bodies = bodies_of(job)
     if len(bodies) > 1:
         remedy = "submit them together: submit_many"
         raise InvalidInput(f"{job} holds {len(bodies)} jobs", field="job", value=str(job), remedy=remedy)
-    return _post("/jobs", bodies[0])
+    return bodies[0]
 
 
-def submit_many(jobs: Jobs) -> Call[list[JobView]]:
+def bodies_of(jobs: Jobs) -> list[dict[str, Any]]:
+    """Return the fields of each job. Raises InvalidInput for a file that holds none."""
+    return _bodies_of_file(jobs) if isinstance(jobs, (Path, str)) else [_body(job) for job in jobs]
+
+
+def submit(body: Mapping[str, Any]) -> Call[JobView]:
+    """Queue one job."""
+    return _post("/jobs", body)
+
+
+def submit_many(bodies: list[dict[str, Any]]) -> Call[list[JobView]]:
     """Queue several jobs, all or none."""
-    bodies = _bodies_of_file(jobs) if isinstance(jobs, (Path, str)) else [_body(job) for job in jobs]
     return _post("/jobs:batch", {"jobs": bodies}, key="jobs")
+
+
+def upload_terms() -> Call[dict[str, Any]]:
+    """How much a working directory may hold."""
+    return _get("/uploads")
+
+
+def missing_blobs(names: Sequence[str]) -> Call[dict[str, Any]]:
+    """Which blobs the site lacks."""
+    return _post("/uploads/missing", {"blobs": list(names)})
 
 
 def jobs(

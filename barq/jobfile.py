@@ -50,7 +50,8 @@ class JobFileError(InvalidInput):
 def load_job_file(path: Path | str) -> list[JobRequest]:
     """Return the jobs in the file at `path`: one or a list in each document; `.json` is JSON, all else YAML.
 
-    A relative or absent `working_dir` is resolved against the file's folder. Raises JobFileError.
+    A relative or absent `working_dir` is resolved against the file's folder; one that is written relative is to be
+    sent (`upload`). Raises JobFileError.
     """
     file = Path(path)
     try:
@@ -127,6 +128,14 @@ def _first(error: ValidationError) -> Refusal:
 
 
 def _placed(request: JobRequest, *, folder: Path) -> JobRequest:
-    """The request with a `working_dir` that means the same wherever the request is read on this machine."""
+    """The request with a `working_dir` that means the same wherever the request is read on this machine.
+
+    One that was written relative is a folder of the submitter's: it is sent, unless the file says otherwise.
+    """
     wanted = os.path.expanduser(request.working_dir or ".")  # noqa: PTH111 - leaves an unknown ~user as it is
-    return request.model_copy(update={"working_dir": str(folder / wanted)})
+    if request.package is not None:
+        return request
+    changes: dict[str, object] = {"working_dir": str(folder / wanted)}
+    if request.working_dir is not None and request.upload is None and not Path(wanted).is_absolute():
+        changes["upload"] = True
+    return request.model_copy(update=changes)

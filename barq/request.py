@@ -11,11 +11,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from barq import contract
 from barq.quantities import DURATION_FORMS, SIZE_FORMS, parse_bytes, parse_duration_s
 from barq.refusal import NotSupportedYet
+from barq.surroundings import MAX_URLS, Inputs, Outputs, PackageName, Runtime
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
 MAX_ENV_BYTES: Final = 64 * 1024
@@ -252,6 +262,26 @@ class JobRequest(_Part):
         None,
         description="Absolute here; in a job file relative to it. The job's output folder if absent",
     )
+    upload: bool | None = Field(
+        None,
+        description="Whether working_dir is sent with the job, else it is a path on the nodes. "
+        "Not given, it is sent if it is written relative",
+    )
+    package: PackageName | None = Field(
+        None,
+        description="An uploaded working directory, of which the job gets a copy; instead of working_dir",
+    )
+    runtime: Runtime | None = None
+    inputs: Inputs = Field(
+        default_factory=dict,
+        max_length=MAX_URLS,
+        description="PATH in the working directory: URL that is fetched to it before the job starts",
+    )
+    outputs: Outputs = Field(
+        default_factory=dict,
+        max_length=MAX_URLS,
+        description="PATH in $BARQ_OUTPUT_DIR: URL that it is copied to when the job has succeeded or is paused",
+    )
     env: Annotated[dict[EnvName, EnvValue], AfterValidator(_env)] = Field(
         default_factory=dict, max_length=1000
     )
@@ -267,8 +297,15 @@ class JobRequest(_Part):
     checkpoint: Checkpoint = Checkpoint()
     power: Power = Power()
 
+    @field_validator("package")
+    @classmethod
+    def _is_alone(cls, package: str | None, info: ValidationInfo) -> str | None:
+        if package is not None and info.data.get("working_dir") is not None:
+            raise ValueError("give either working_dir or package")
+        return package
 
-PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power)
+
+PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power, Runtime)
 """The models of the job file."""
 FIELD_NAMES: Final = frozenset(name for part in PARTS for name in part.model_fields)
 """Every field name of the job file, for suggestions."""

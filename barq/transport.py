@@ -7,10 +7,12 @@ the time in which a site brings its API back. An answer lost half-way is asked f
 from __future__ import annotations
 
 import asyncio
+import io
 import ipaddress
 import time
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from urllib.parse import urlsplit
 
 import httpx
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from barq.calls import Call
 
 RETRY_DELAYS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
+_PIECE_BYTES: Final = 1 << 20
 
 
 class Transport:
@@ -49,6 +52,25 @@ class Transport:
     def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
         return json_of(self._open(_request(self._http, call), stream=False))
+
+    def put(self, path: str, content: bytes | Path) -> None:
+        """Send bytes, or a file, as they are. A PUT may be repeated, so a lost answer is asked for again.
+
+        Raises as `send`, and OSError if the file cannot be read.
+        """
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            for delay_s in (*RETRY_DELAYS_S, None):
+                file.seek(0)
+                request = self._http.build_request("PUT", path, content=file)
+                try:
+                    response = self._http.send(request)
+                except httpx.TransportError as error:
+                    if delay_s is None or not is_asked_again(request, error):
+                        raise unreachable(self.url, request, error) from error
+                    self._sleep(delay_s)
+                else:
+                    raise_for_refusal(response)
+                    return
 
     @contextmanager
     def stream(self, call: Call[Any]) -> Iterator[Iterator[str]]:
@@ -100,6 +122,23 @@ class AsyncTransport:
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
         return json_of(await self._open(_request(self._http, call), stream=False))
 
+    async def put(self, path: str, content: bytes | Path) -> None:
+        """As that of `Transport`."""
+        with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
+            size = {"Content-Length": str(file.seek(0, io.SEEK_END))}
+            for delay_s in (*RETRY_DELAYS_S, None):
+                file.seek(0)
+                request = self._http.build_request("PUT", path, content=_pieces(file), headers=size)
+                try:
+                    response = await self._http.send(request)
+                except httpx.TransportError as error:
+                    if delay_s is None or not is_asked_again(request, error):
+                        raise unreachable(self.url, request, error) from error
+                    await self._sleep(delay_s)
+                else:
+                    raise_for_refusal(response)
+                    return
+
     @asynccontextmanager
     async def stream(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
@@ -124,6 +163,22 @@ class AsyncTransport:
                     raise unreachable(self.url, request, error) from error
                 await self._sleep(delay_s)
         raise AssertionError  # the last turn returned or raised
+
+
+class FromThreads:
+    """A transport that awaits, for threads that cannot: what they send runs in its event loop."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+        self._loop = asyncio.get_running_loop()
+
+    def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
+        """As that of `Transport`."""
+        return asyncio.run_coroutine_threadsafe(self._transport.send(call), self._loop).result()
+
+    def put(self, path: str, content: bytes | Path) -> None:
+        """As that of `Transport`."""
+        asyncio.run_coroutine_threadsafe(self._transport.put(path, content), self._loop).result()
 
 
 def is_here(host: str) -> bool:
@@ -160,6 +215,11 @@ def _options(url: str, token: str | None, timeout_s: float) -> dict[str, Any]:
 def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
     params = {name: value for name, value in call.params.items() if value is not None}
     return http.build_request(call.method, call.path, params=params, json=call.body)
+
+
+async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:
+    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
+        yield piece
 
 
 def _endless(request: httpx.Request) -> httpx.Request:

@@ -144,6 +144,7 @@ class Site(_Strict):
     job_nice: Annotated[int, Field(ge=0, le=19)] = (
         5  #: simulated GPUs are CPUs: jobs leave the site itself some air
     )
+    upload_limit_bytes: Annotated[int, Field(ge=1, le=10**13)] = 500_000_000  #: of one working directory
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:

@@ -6,6 +6,10 @@
     facts.json          supervisor: what it saw
     control/ status/    the job contract: pause.json of the supervisor, status.json of the job
     supervisor.log      what the supervisor itself has to say
+    prepared.json       what the preparer made ready (workers/prepared.py); doing: what it does now; collected.json
+
+The copy of a job's working directory lies apart, in work/ beside attempts/, for its supervisor to remove: it may be
+large, and a guard has no time for that.
 
 Each file is replaced whole. The directory outlives the guard: a new one adopts what it finds.
 """
@@ -66,6 +70,11 @@ class Launching:
     nice: int = 0
     interface: str = ""  #: of the network that a gang talks over
 
+    @property
+    def state_dir(self) -> Path:
+        """The state directory of this node: a guard lives in `groups/<id>` below it."""
+        return Path(self.guard_lock).parent.parent.parent
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instruction:
@@ -120,6 +129,16 @@ class AttemptFiles:
     def log_path(self) -> Path:
         """The supervisor's own words."""
         return self.path / "supervisor.log"
+
+    @property
+    def doing_path(self) -> Path:
+        """What is being done before the job starts, or after it ended, in words."""
+        return self.path / "doing"
+
+    @property
+    def work_dir(self) -> Path:
+        """The attempt's own copy of the job's working directory, if it has a package."""
+        return self.path.parent.parent / "work" / self.path.name
 
     @property
     def is_claimed(self) -> bool:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction, Launching
 from workers.inspection import Findings
+from workers.prepared import Collected, Prepared
 from workers.supervisor import supervise
 from workers.wire import adapter
 
@@ -77,7 +78,7 @@ def _serve(requests: socket.socket) -> None:
     try:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_IGN)  # SIGCHLD ignored: the kernel buries dead supervisors
-        for kind in (Claim, FactsFile, Findings, Instruction, Launching):
+        for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
             adapter(kind)  # built here, once, and not by each supervisor
         gc.collect()
         gc.freeze()  # leave the shared pages alone

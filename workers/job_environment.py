@@ -10,6 +10,7 @@ from pathlib import Path
 from barq import contract
 from scheduler.core.orders import Rank
 from workers.attempt_files import AttemptFiles, Launching
+from workers.prepared import PLAIN, Prepared
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "TMPDIR", "TZ", "USER")
 _INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
@@ -17,16 +18,38 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def job_environment(
-    launching: Launching, files: AttemptFiles, *, resume_from: str, inherited: Mapping[str, str] = os.environ
+    launching: Launching,
+    files: AttemptFiles,
+    *,
+    resume_from: str,
+    prepared: Prepared = PLAIN,
+    inherited: Mapping[str, str] = os.environ,
 ) -> dict[str, str]:
-    """The whole environment of the job's first process. `python` is the one that the site itself runs on."""
+    """The whole environment of the job's first process.
+
+    `python` is that of the job's runtime, else the one that the site itself runs on. A PATH in the job file comes
+    after the runtime's.
+    """
     launch = launching.order.launch
     site_bin = str(Path(sys.executable).parent)
     clean = {name: inherited[name] for name in _INHERITED if name in inherited}
     clean["PATH"] = os.pathsep.join((site_bin, inherited.get("PATH") or _PATH))
     clean["PYTHONUNBUFFERED"] = "1"  # so that its log can be followed
-    clean |= _interface(launching.interface)
-    return clean | dict(launch.env) | _contract(launching, files, resume_from) | _gang(launching.order.rank)
+    clean |= _interface(launching.interface) | dict(launch.env)
+    return (
+        _with_runtime(clean, prepared)
+        | _contract(launching, files, resume_from)
+        | _gang(launching.order.rank)
+    )
+
+
+def _with_runtime(environment: dict[str, str], prepared: Prepared) -> dict[str, str]:
+    """A runtime's own Python must not be told to look for its modules elsewhere."""
+    if not prepared.path:
+        return environment
+    path = os.pathsep.join((*prepared.path, environment["PATH"]))
+    marks = {"VIRTUAL_ENV": prepared.virtual_env} if prepared.virtual_env else {}
+    return {n: v for n, v in environment.items() if n != "PYTHONHOME"} | {"PATH": path} | marks
 
 
 def _interface(name: str) -> dict[str, str]:

@@ -14,26 +14,41 @@ from __future__ import annotations
 import logging
 import os
 import selectors
+import shutil
 import signal
-from dataclasses import replace
+from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from pathlib import Path
 from typing import assert_never
 
-from barq.contract import Action, JobPhase, PauseRequest, write_pause_request
+from barq.contract import PAUSE_FILE, Action, JobPhase, PauseRequest, write_pause_request
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Launching
 from workers.clock import boot_id, boottime_s
+from workers.collecting import Collecting
 from workers.commits import Commits
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
+from workers.job_output import JobOutput
 from workers.job_process import JobProcess
 from workers.ladder import Act, Ladder, Sight
 from workers.oom import oom_kills
 from workers.parenthood import adopt_orphans
+from workers.prepared import (
+    COLLECT,
+    PREPARE,
+    Prepared,
+    check_working_dir,
+    read_collected,
+    read_doing,
+    read_prepared,
+    start_beside,
+)
 from workers.processes import identify
+from workers.publishing import Publisher
 from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
@@ -41,20 +56,19 @@ log = logging.getLogger("barq.supervisor")
 TICK_S = 0.2
 TICK_SOON_S = 0.04  #: while an answer of the job is due
 TICK_CLEARING_S = 0.01
-PROGRESS_EVERY_S = 0.5
 _CHUNK_BYTES = 65536
-_CHUNKS_AT_ONCE = 32
 
 
 class Stage(Enum):
     """How far the attempt is."""
 
     CHECKING = auto()  #: looking for the commit to resume from; held here while it must not run
+    PREPARING = auto()  #: a process beside makes ready what the job brings along
     RUNNING = auto()
     CLEARING = auto()  #: the first process ended, others may be left
     INSPECTING = auto()  #: looking for the newest commit
+    COLLECTING = auto()  #: a process beside copies its outputs
     ENDED = auto()  #: the final facts are still to be written
-    OVER = auto()
 
 
 def supervise(path: Path) -> None:
@@ -70,6 +84,7 @@ def supervise(path: Path) -> None:
         )
     adopt_orphans()
     Supervisor(files, launching).run()
+    shutil.rmtree(files.work_dir, ignore_errors=True)  # what it left goes with the next attempt's
 
 
 class Supervisor:
@@ -83,21 +98,23 @@ class Supervisor:
         self._instructions = Instructions(
             files, GuardWatch(Path(launching.guard_lock), launching.orphan_s), is_firm=order.tier == 0
         )
-        self._ladder = Ladder(patience_s=launching.suspend_patience_s, grace_s=order.launch.grace_s)
+        self._ladder = self._new_ladder()
         self._job = JobProcess()
+        self._beside: JobProcess | None = None  #: preparing, or collecting
+        self._is_to_prepare = order.launch.needs_preparation
+        self._prepared = Prepared(working_dir=order.launch.working_dir)
+        self._outputs = Collecting(order)
         self._said = StatusWatch(files.status_dir)
         self._computing = ComputingWatch(self._job)
         self._commits = Commits(Path(order.launch.checkpoint_dir), self._selector)
-        self._log = JobLog(Path(order.launch.log_path))
-        self._output: int | None = None
+        self._output = JobOutput(JobLog(Path(order.launch.log_path)), self._selector)
         self._stage = Stage.CHECKING
         self._started_at_s = 0.0
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
         self._oom_before: int | None = None
         self._was_terminated = False
-        self._published: FactsFile | None = None
-        self._published_at_s = 0.0
+        self._publisher = Publisher(files)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
@@ -108,8 +125,7 @@ class Supervisor:
         self._commits.look_for_newest()
         while True:
             self._tick()
-            self._publish()
-            if self._stage is Stage.OVER:
+            if self._publisher.publish(self._facts()):
                 return
             for key, _ in self._selector.select(self._tick_s()):
                 key.data()
@@ -136,19 +152,23 @@ class Supervisor:
         return TICK_SOON_S if is_due or self._ladder.is_leaving else TICK_S
 
     def _tick(self) -> None:
-        self._job.reap()
+        self._living.reap()
         self._instructions.look(boottime_s())
         self._said.look()
         match self._stage:
             case Stage.CHECKING:
                 self._tick_checking()
+            case Stage.PREPARING:
+                self._tick_preparing()
             case Stage.RUNNING:
                 self._tick_running()
             case Stage.CLEARING:
                 self._tick_clearing()
             case Stage.INSPECTING:
-                self._stage = Stage.INSPECTING if self._commits.is_looking else Stage.ENDED
-            case Stage.ENDED | Stage.OVER:
+                self._tick_inspecting()
+            case Stage.COLLECTING:
+                self._tick_collecting()
+            case Stage.ENDED:
                 pass
             case _:
                 assert_never(self._stage)
@@ -163,36 +183,60 @@ class Supervisor:
             return
         if self._ladder.is_leaving:
             self._stage = Stage.ENDED
+        elif wanted is Phase.RUN and self._is_to_prepare:
+            self._launch_error = self._enter(Stage.PREPARING, partial(self._start_beside, PREPARE))
         elif wanted is Phase.RUN:
-            self._launch()
+            self._oom_before = oom_kills()
+            self._resumed_step = self._commits.newest.step or 0
+            self._launch_error = self._enter(Stage.RUNNING, self._start)
 
-    def _launch(self) -> None:
-        self._oom_before = oom_kills()
-        self._resumed_step = self._commits.newest.step or 0
-        output, job_output = os.pipe2(os.O_CLOEXEC)
-        try:
-            self._start(job_output)
-        except (OSError, ValueError) as error:  # ValueError: a NUL byte where none may be
-            self._launch_error = f"{' '.join(self._launching.order.launch.command)[:200]}: {error}"
-            log.warning("cannot start: %s", self._launch_error)
+    def _tick_preparing(self) -> None:
+        """Moved along the ladder like a job: frozen to suspend it, ended to pause it."""
+        self._climb()
+        if not self._is_beside_over(is_unwanted=self._ladder.is_killed):
+            return
+        self._prepared, self._is_to_prepare = read_prepared(self._files), False
+        if self._ladder.is_leaving:
             self._stage = Stage.ENDED
-        else:
-            self._stage = Stage.RUNNING
-        finally:
-            os.close(job_output)
-        os.set_blocking(output, False)
-        self._output = output
-        self._selector.register(output, selectors.EVENT_READ, self._read_output)
+        elif self._prepared.error is not None:
+            self._launch_error, self._stage = self._prepared.error, Stage.ENDED
+        else:  # the job itself was never asked anything
+            (self._files.control_dir / PAUSE_FILE).unlink(missing_ok=True)
+            self._ladder, self._stage = self._new_ladder(), Stage.CHECKING
+
+    def _enter(self, stage: Stage, start: Callable[[int], None]) -> str | None:
+        """Go on to `stage` once `start` has started a process that prints to the descriptor it is given.
+
+        If it cannot be started the attempt is over, and what is returned says why.
+        """
+        try:
+            with self._output.opened() as output:
+                start(output)
+        except (OSError, ValueError) as error:  # ValueError: a NUL byte where none may be
+            why = f"{' '.join(self._launching.order.launch.command)[:200]}: {error}"
+            log.warning("cannot start: %s", why)
+            self._stage = Stage.ENDED
+            return why
+        self._stage = stage
+        return None
+
+    def _start_beside(self, module: str, output: int) -> None:
+        self._beside = start_beside(module, self._launching, self._files, output)
 
     def _start(self, output: int) -> None:
         launch = self._launching.order.launch
         for directory in (launch.output_dir, launch.checkpoint_dir):
             Path(directory).mkdir(parents=True, exist_ok=True)
-        resume_from = self._commits.newest.path or ""
+        check_working_dir(Path(self._prepared.working_dir))
         self._job.start(
             launch.command,
-            working_dir=launch.working_dir,
-            environment=job_environment(self._launching, self._files, resume_from=resume_from),
+            working_dir=self._prepared.working_dir,
+            environment=job_environment(
+                self._launching,
+                self._files,
+                resume_from=self._commits.newest.path or "",
+                prepared=self._prepared,
+            ),
             output=output,
             nice=self._launching.nice,
         )
@@ -218,11 +262,44 @@ class Supervisor:
                 self._was_terminated = True
                 self._job.terminate()
         elif self._job.kill():
-            self._read_output()
+            self._output.read()
             self._stage = Stage.INSPECTING
             self._commits.look_for_newest()
 
+    def _tick_inspecting(self) -> None:
+        if self._commits.is_looking:
+            return
+        self._stage = Stage.ENDED
+        asked, killed = self._ladder.was_asked_to_exit, self._ladder.is_killed
+        if self._outputs.is_wanted(exit_code=self._job.exit_code, asked_to_exit=asked, killed=killed):
+            self._outputs.begin(boottime_s())
+            self._outputs.error = self._enter(Stage.COLLECTING, partial(self._start_beside, COLLECT))
+
+    def _tick_collecting(self) -> None:
+        is_late = self._outputs.is_late(self._instructions.wanted(), boottime_s())
+        if self._is_beside_over(is_unwanted=is_late):
+            self._outputs.error = read_collected(self._files).error
+            self._stage = Stage.ENDED
+
+    def _is_beside_over(self, *, is_unwanted: bool) -> bool:
+        """Whether the process beside has ended, and all that it started."""
+        beside = self._beside
+        if beside is not None and not ((beside.is_over or is_unwanted) and beside.kill()):
+            return False
+        self._output.read()
+        self._beside = None
+        return True
+
     # --- the ladder ----------------------------------------------------------------------------------------------
+
+    def _new_ladder(self) -> Ladder:
+        grace_s = self._launching.order.launch.grace_s
+        return Ladder(patience_s=self._launching.suspend_patience_s, grace_s=grace_s)
+
+    @property
+    def _living(self) -> JobProcess:
+        """Whom the ladder moves, and whose end is waited for."""
+        return self._beside or self._job
 
     def _climb(self) -> None:
         now_s = boottime_s()
@@ -249,62 +326,24 @@ class Supervisor:
             log.exception("the request cannot be written; free some disk space")
             if request.action is Action.SUSPEND:
                 self._ladder.is_frozen = True
-                self._job.freeze()
+                self._living.freeze()
                 return False
         return True
 
     def _act(self, act: Act) -> None:
         match act:
             case Act.SIGNAL:
-                self._job.ask(is_contract=self._said.status is not None, is_gentle=self._ladder.is_held)
+                self._living.ask(is_contract=self._said.status is not None, is_gentle=self._ladder.is_held)
             case Act.FREEZE:
-                self._job.freeze()
+                self._living.freeze()
             case Act.THAW:
-                self._job.thaw()
+                self._living.thaw()
             case Act.KILL:
-                self._job.kill()
+                self._living.kill()
             case _:
                 assert_never(act)
 
     # --- output and facts ----------------------------------------------------------------------------------------
-
-    def _read_output(self) -> None:
-        """Move what the job has printed to its log; no more at a time than a full pipe holds, and then some."""
-        for _ in range(_CHUNKS_AT_ONCE):
-            if self._output is None:
-                return
-            try:
-                data = os.read(self._output, _CHUNK_BYTES)
-            except BlockingIOError:
-                return
-            if data:
-                self._log.write(data)
-            else:
-                self._selector.unregister(self._output)
-                os.close(self._output)
-                self._output = None
-
-    def _publish(self) -> None:
-        """Leave the facts: at once when anything changed, now and then if it is only the step."""
-        facts = self._facts()
-        now_s = boottime_s()
-        if facts == self._published or (
-            self._is_progress(facts) and now_s - self._published_at_s < PROGRESS_EVERY_S
-        ):
-            return
-        try:
-            self._files.write_facts(facts)
-        except OSError:
-            log.exception("the facts cannot be written and will be tried again; free some disk space")
-            return
-        self._published, self._published_at_s = facts, now_s
-        if facts.is_final:
-            self._stage = Stage.OVER
-
-    def _is_progress(self, facts: FactsFile) -> bool:
-        if self._published is None:
-            return False
-        return replace(self._published, facts=replace(self._published.facts, step=facts.facts.step)) == facts
 
     def _facts(self) -> FactsFile:
         status, newest = self._said.status, self._commits.newest
@@ -326,20 +365,24 @@ class Supervisor:
             signal=self._job.signal,
             oom_killed=oom_now is not None and self._oom_before is not None and oom_now > self._oom_before,
             launch_error=self._launch_error,
+            doing=read_doing(self._files) if self._beside is not None else "",
+            outputs_error=self._outputs.error,
         )
-        notes = () if self._said.complaint is None else (self._said.complaint,)
-        return FactsFile(facts=facts, job=self._job.main, notes=notes, is_final=self._stage is Stage.ENDED)
+        notes = tuple(note for note in (self._said.complaint, self._outputs.note) if note is not None)
+        return FactsFile(facts=facts, job=self._living.main, notes=notes, is_final=self._stage is Stage.ENDED)
 
     def _observed(self) -> Observed:
         match self._stage:
             case Stage.CHECKING:
                 is_held = self._instructions.wanted().phase is Phase.SUSPEND
                 return Observed.SUSPENDED if is_held else Observed.STARTING
+            case Stage.PREPARING if not self._ladder.is_leaving:
+                return Observed.SUSPENDED if self._ladder.holds(None) else Observed.STARTING
             case Stage.RUNNING:
                 return self._observed_running()
-            case Stage.CLEARING | Stage.INSPECTING:
+            case Stage.PREPARING | Stage.CLEARING | Stage.INSPECTING | Stage.COLLECTING:
                 return Observed.SAVING
-            case Stage.ENDED | Stage.OVER:
+            case Stage.ENDED:
                 return Observed.ENDED
             case _:
                 assert_never(self._stage)

@@ -15,6 +15,7 @@ from api.openapi import errors
 from api.problems import Refused
 from api.roles import Caller
 from api.routes.nodes import known_nodes
+from api.routes.uploads import check_package
 from api.wire import from_store
 from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, SubmittedJobs
 from scheduler.core.jobs import Desired
@@ -90,6 +91,7 @@ def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobVi
 
 def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
     _check_fit(batch, here)
+    _check_packages(batch, here)
     new = [_new_job(request, here, caller.person) for request in batch.requests]
     try:
         views = here.desk.submit(new)
@@ -117,6 +119,14 @@ def _check_fit(batch: _Batch, here: Context) -> None:
             raise Refused(
                 422, "never_fits", found.detail, field=field, value=found.value, remedy=found.remedy
             )
+
+
+def _check_packages(batch: _Batch, here: Context) -> None:
+    """Refuse a job whose working directory is not here."""
+    named = {request.package: index for index, request in reversed(list(enumerate(batch.requests)))}
+    for name, index in named.items():
+        if name is not None:
+            check_package(name, here, field=batch.where(index) + "package")
 
 
 def _located(error: InvalidField, batch: _Batch) -> Refused:

@@ -81,14 +81,21 @@ CHECKPOINT: Final[dict[str, Any]] = {
 
 
 class SubmittedJob(JobRequest):
-    """One job to queue: the fields of a job file, with an absolute `working_dir` or none."""
+    """One job to queue: the fields of a job file, with an absolute `working_dir`, a `package`, or neither."""
 
     @field_validator("working_dir")
     @classmethod
     def _is_absolute(cls, path: str | None) -> str | None:
         if path is None or PurePosixPath(path).is_absolute():
             return path
-        raise ValueError("send an absolute path; the command line makes it one")
+        raise ValueError("send an absolute path on the nodes, or upload the folder and send its package")
+
+    @field_validator("upload")
+    @classmethod
+    def _is_sent_already(cls, upload: bool | None) -> bool | None:  # noqa: FBT001 - pydantic calls it so
+        if upload:
+            raise ValueError("upload the folder first and send its package, as the command line does")
+        return upload
 
 
 class SubmittedJobs(Sent):

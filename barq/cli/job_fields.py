@@ -77,6 +77,15 @@ def variables(settings: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def working_dir_fields(folder: str | None, *, upload: bool | None) -> Fields:
+    """Return the fields that --working-dir and --upload make; they win over what a file says of both."""
+    if folder is None:
+        return given({"upload": upload})
+    path = Path(folder).expanduser()
+    wanted = not path.is_absolute() if upload is None else upload
+    return {"working_dir": str(Path.cwd() / path), "upload": wanted}
+
+
 def _load(name: str) -> list[JobRequest]:
     from barq.jobfile import load_job_file, parse_job_text
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from barq.client import Client
     from barq.views import AttemptView, CheckpointView, JobView
+
+_FAILURES: Final = frozenset({"attempt.failed", "job.failed", "job.outputs_failed"})
+_SHOWN_FAILURES: Final = 3
 
 
 def show(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -34,7 +37,15 @@ def _blocks(site: Client, job: JobView) -> list[Block]:
         blocks += ["", _attempts_table(attempts)]
     if checkpoints:
         blocks += ["", _checkpoints_table(checkpoints)]
-    return blocks
+    return blocks + _went_wrong(site, job)
+
+
+def _went_wrong(site: Client, job: JobView) -> list[Block]:
+    """The latest failures, in the words in which they were noted; a job may succeed and yet lack its outputs."""
+    if not job["failures"] and job["state"] != "FAILED" and not job["spec"].get("outputs"):
+        return []
+    texts = [event["text"] for event in site.events(job["id"]) if event["kind"] in _FAILURES]
+    return ["", "Went wrong:", *(f"  {text}" for text in texts[-_SHOWN_FAILURES:])] if texts else []
 
 
 def _facts(job: JobView) -> list[tuple[str, str]]:
@@ -61,9 +72,13 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
         "started": job["started_at"] and moment(job["started_at"]),
         "ended": job["ended_at"] and moment(job["ended_at"]),
         "command": _command(job["spec"].get("entrypoint")),
-        "working dir": job["spec"].get("working_dir"),
+        "working dir": job["spec"].get("working_dir") or _package(job["spec"].get("package")),
     }
     return [(name, str(value)) for name, value in facts.items() if value is not None]
+
+
+def _package(name: object) -> str | None:
+    return None if name is None else f"a copy of package {str(name)[:12]}"
 
 
 def _command(entrypoint: object) -> str | None:

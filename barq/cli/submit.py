@@ -8,16 +8,16 @@ import typer
 from typer.core import TyperCommand
 
 from barq.cli.connect import connect
-from barq.cli.job_fields import checked, fields_of, given, overlaid, variables
+from barq.cli.job_fields import checked, fields_of, given, overlaid, variables, working_dir_fields
 from barq.cli.job_text import job_line
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
+from barq.cli.sending import packed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from barq.client import Client
-    from barq.request import JobRequest
     from barq.views import JobView
 
 _COMMAND: Final = "barq.command"
@@ -48,6 +48,18 @@ TimeLimit = Annotated[
 MaxFailures = Annotated[int | None, typer.Option(metavar="N", help="Failures after which it is tried again.")]
 After = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Start only once this job has succeeded.")
+]
+WorkingDir = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="Where it runs: a relative folder here is sent, an absolute is on the nodes."
+    ),
+]
+Upload = Annotated[
+    bool | None,
+    typer.Option(
+        "--upload/--no-upload", help="Send the working directory, or take it as a path on the nodes."
+    ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended; exit 1 unless it succeeded.")]
 
@@ -83,6 +95,8 @@ def submit(
     time_limit: TimeLimit = None,
     max_failures: MaxFailures = None,
     after: After = None,
+    working_dir: WorkingDir = None,
+    upload: Upload = None,
     wait: Wait = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -92,17 +106,18 @@ def submit(
     options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "nodes": nodes}
     options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
     options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}
+    options |= working_dir_fields(working_dir, upload=upload)
     asked = fields_of(files or [], ctx.meta.get(_COMMAND))
     requests = [checked(overlaid(fields, given(options))) for fields in asked]
     with connect() as site:
         if after:
             options["dependencies"] = [f"afterok:{site.find(text)['id']}" for text in after]
             requests = [checked(overlaid(fields, given(options))) for fields in asked]
-        _report(site, _submit(site, requests), form, wait=wait)
+        _report(site, _submit(site, packed(site, requests, form)), form, wait=wait)
 
 
-def _submit(site: Client, requests: Sequence[JobRequest]) -> list[JobView]:
-    return [site.submit(requests[0])] if len(requests) == 1 else site.submit_many(requests)
+def _submit(site: Client, jobs: Sequence[Mapping[str, Any]]) -> list[JobView]:
+    return [site.submit(jobs[0])] if len(jobs) == 1 else site.submit_many(jobs)
 
 
 def _report(site: Client, jobs: Sequence[JobView], form: Format, *, wait: bool) -> None:

@@ -17,7 +17,7 @@ from scheduler.core.shedding import cut, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import barred, ramping
 from scheduler.core.wishes import fulfil
-from scheduler.core.wording import capped_reason, paused_reason
+from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,7 @@ def decide(snapshot: Snapshot) -> Decision:
     # 6. Nobody wonders why.
     reasons |= raises.reasons
     reasons |= _placed_reasons(plan, limit, raises)
+    reasons |= preparing_reasons(plan, snapshot)
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 
 

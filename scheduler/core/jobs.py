@@ -104,6 +104,15 @@ class PauseCause(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """The Python that a job finds first in its PATH; nothing said = the one that the site runs on."""
+
+    requirements: str = ""  #: file in the working directory
+    python: str = ""  #: absolute path on the node
+    inherit: bool = False  #: the environment also sees what the site's Python has
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """How to start the job's process on a node: what the supervisor needs, and no more."""
 
@@ -116,6 +125,15 @@ class Launch:
     checkpoint_interval_s: float = 300.0
     keep: int = 2  #: verified checkpoints kept
     grace_s: float = 30.0  #: between a request to save and exit, and the kill
+    package: str = ""  #: hash of an uploaded working directory, of which each attempt gets a copy
+    runtime: Runtime = Runtime()
+    inputs: tuple[tuple[str, str], ...] = ()  #: path in the working directory, URL that is fetched to it
+    outputs: tuple[tuple[str, str], ...] = ()  #: path in the output folder, URL that it is copied to
+
+    @property
+    def needs_preparation(self) -> bool:
+        """Whether there is something to do on the node before the command can start."""
+        return bool(self.package or self.inputs) or self.runtime != Runtime()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,7 +97,7 @@ def _paused(
     """An end that was asked for, by us or by the job itself. It spends no retry."""
     if worst.oom_killed:
         return None
-    if worst.killed or (asked and _ended_by_pause(worst)):
+    if worst.killed or (asked and (_ended_by_pause(worst) or _never_began(worst))):
         return Verdict(
             outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text=_pause_text(attempt, members)
         )
@@ -125,7 +125,14 @@ def _ended_by_pause(member: AttemptFacts) -> bool:
     return member.exit_code in _AFTER_PAUSE or member.signal in _PAUSE_SIGNALS
 
 
+def _never_began(member: AttemptFacts) -> bool:
+    """Told to leave while the job was looked for, or prepared: its first process was never started."""
+    return member.exit_code is None and member.signal is None and member.resumed_step is None
+
+
 def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
+    if all(_never_began(m) for m in members):
+        return "it had not begun"
     commit = newest_commit(members)
     start = attempt.resume_from.step if attempt.resume_from else 0
     if commit is not None and commit.step > start:

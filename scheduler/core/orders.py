@@ -149,6 +149,8 @@ class AttemptFacts:
     signal: int | None = None
     oom_killed: bool = False
     launch_error: str | None = None
+    doing: str = ""  #: what is being done before the job can start, in words
+    outputs_error: str | None = None  #: why not all outputs were copied to where they should be
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

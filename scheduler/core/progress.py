@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -87,6 +88,7 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
         )
     )
     plan.events.append(_ended_event(plan, attempt, found, after.state, members))
+    plan.events.extend(_outputs_events(plan, attempt, members))
 
 
 _KINDS = {
@@ -116,6 +118,16 @@ def _ended_event(
             "committed_step": commit.step if commit else None,
         },
     )
+
+
+def _outputs_events(plan: Plan, attempt: Attempt, members: list[AttemptFacts] | tuple[()]) -> Iterator[Event]:
+    """Outputs that did not get where they should be are no failure of the job, and nobody must overlook them."""
+    launch = plan.jobs[attempt.job_id].spec.launch
+    for error in (m.outputs_error for m in members if m.outputs_error):
+        text = f"{attempt.job_id} outputs were not all copied, they stay in {launch.output_dir}: {error}"
+        yield Event(
+            at=plan.at, kind="job.outputs_failed", text=text, job_id=attempt.job_id, attempt_id=attempt.id
+        )
 
 
 def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:

@@ -29,6 +29,7 @@ class Code(StrEnum):
     LOWER_PRIORITY = "LowerPriority"
     RETRY_BACKOFF = "RetryBackoff"
     PENDING_EVALUATION = "PendingEvaluation"
+    PREPARING = "Preparing"  #: placed, and what it brings along is made ready
     CAPPED = "Capped"  #: it runs, slower than it could
 
 

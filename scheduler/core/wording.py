@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scheduler.core.envelope import Limit
-from scheduler.core.jobs import Attempt, PauseCause
+from scheduler.core.jobs import Attempt, AttemptState, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
+from scheduler.core.snapshot import Snapshot
 
 
 def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | None) -> Reason:
@@ -28,6 +29,21 @@ def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | 
         expected_at=until_at,
         remedy="a higher limit",
     )
+
+
+def preparing_reasons(plan: Plan, snapshot: Snapshot) -> dict[str, Reason]:
+    """What is made ready for jobs that are placed and have not begun, in the words of a node that does it."""
+    doing = {
+        facts.attempt_id: (node_id, facts.doing)
+        for node_id, group in snapshot.groups.items()
+        for facts in group.facts
+        if facts.doing
+    }
+    return {
+        attempt.job_id: Reason(code=Code.PREPARING, text="preparing on {}: {}".format(*doing[attempt.id]))
+        for attempt in plan.attempts.values()
+        if attempt.id in doing and attempt.state is AttemptState.STARTING
+    }
 
 
 def capped_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.admission import AUTO_INTERVAL_S, GRACE_S, job_spec
 from barq.jobfile import parse_job
-from scheduler.core.jobs import JobSpec, Kind, Launch
+from scheduler.core.jobs import JobSpec, Kind, Launch, Runtime
 
 STATE = Path("/var/lib/barq")
 
@@ -81,3 +81,22 @@ def test_text_is_run_by_a_shell_in_the_output_folder_with_an_automatic_interval(
     assert launch.command == ("/bin/sh", "-c", "python a.py && echo done")
     assert launch.working_dir == launch.output_dir
     assert launch.checkpoint_interval_s == AUTO_INTERVAL_S
+
+
+def test_what_a_job_brings_along_arrives() -> None:
+    """Its package, runtime, inputs and outputs; without any of them there is nothing to prepare."""
+    launch = spec_of(
+        entrypoint="a",
+        package="a" * 64,
+        runtime={"requirements": "r.txt", "inherit": True},
+        inputs={"b": "s3://x/b", "a": "s3://x/a"},
+        outputs={".": "s3://x/out"},
+    ).launch
+
+    assert launch.package == "a" * 64
+    assert launch.runtime == Runtime(requirements="r.txt", inherit=True)
+    assert launch.inputs == (("a", "s3://x/a"), ("b", "s3://x/b"))
+    assert launch.outputs == ((".", "s3://x/out"),)
+    assert launch.needs_preparation
+    assert not spec_of(entrypoint="a").launch.needs_preparation
+    assert spec_of(entrypoint="a", runtime={"python": "/bin/python3"}).launch.needs_preparation

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.busy_site import barq, busy_site
+from tests.busy_site import EVENT, barq, busy_site
+from tests.stub_site import finished
 
 
 def test_jobs_are_a_table() -> None:
@@ -129,3 +130,21 @@ def test_events_are_a_table() -> None:
         "AT                            KIND        WHAT",
         "2026-03-01 11:57 (3 min ago)  job.paused  power was withdrawn",
     ]
+
+
+def test_show_tells_what_went_wrong() -> None:
+    """A job that failed says why in the words that were noted; all else that happened is left to `events`."""
+    failed = finished(3, "FAILED", failures=1)
+    site = busy_site()
+    site.jobs["demo-3"] = failed
+    events = [
+        {**EVENT, "kind": "job.started", "text": "begun"},
+        {**EVENT, "kind": "job.failed", "text": "demo-3 attempt 1 failed (LaunchFailed): pip refuses r.txt"},
+    ]
+    site.on("GET", "/jobs/demo-3/attempts", {"attempts": []})
+    site.on("GET", "/jobs/demo-3/checkpoints", {"checkpoints": []})
+    site.on("GET", "/jobs/demo-3/events", {"events": events})
+
+    lines = barq(site, "show", "3").stdout.splitlines()
+
+    assert lines[-2:] == ["Went wrong:", "  demo-3 attempt 1 failed (LaunchFailed): pip refuses r.txt"]

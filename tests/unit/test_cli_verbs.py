@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from barq.package import Package
 from tests.busy_site import barq, busy_site
 from tests.stub_site import finished, problem, running
 
@@ -98,6 +99,38 @@ def test_options_win_over_files(tmp_path: Path) -> None:
     )
     assert two["dependencies"] == ["afterok:demo-1", "afterok:demo-3"]
     assert {one["working_dir"], two["working_dir"]} == {str(tmp_path)}
+
+
+def test_a_relative_folder_is_sent_and_an_absolute_one_is_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """One send for all jobs that want the folder; the jobs name its package. --no-upload leaves it where it is."""
+    site = busy_site()
+    site.on("GET", "/uploads", {"limit_bytes": 1000}).on("POST", "/uploads/missing", {"missing": []})
+    (tmp_path / "src").mkdir()
+    (tmp_path / "job.yaml").write_text(
+        "- {entrypoint: a, working_dir: src}\n- {entrypoint: b, working_dir: src}\n"
+    )
+    package = Package(files=()).id
+    site.on("PUT", f"/uploads/packages/{package}", {})
+    monkeypatch.chdir(tmp_path)
+
+    for options in (
+        ["job.yaml"],
+        ["--working-dir", "src", "--", "a"],
+        ["--working-dir", "src/../src", "job.yaml"],
+    ):
+        assert barq(site, "submit", *options).exit_code == 0
+    assert [path for path, _ in site.asked("PUT")] == [f"/api/v1/uploads/packages/{package}"] * 3
+    first, second, third = (body for path, body in site.asked() if path.startswith("/api/v1/jobs"))
+    assert first["jobs"] == third["jobs"] == [{"entrypoint": one, "package": package} for one in "ab"]
+    assert second == {"entrypoint": ["a"], "package": package}
+
+    stays = ["--working-dir", "src", "--no-upload"]
+    assert barq(site, "submit", *stays, "--", "a").exit_code == 0
+    assert barq(site, "submit", "--working-dir", str(tmp_path), "--", "a").exit_code == 0
+    bodies = [body for path, body in site.asked() if path == "/api/v1/jobs"][1:]
+    assert [body["working_dir"] for body in bodies] == [str(tmp_path / "src"), str(tmp_path)]
 
 
 def test_a_job_file_may_come_from_stdin() -> None:

@@ -22,6 +22,9 @@ priority: 10
 kind: training
 entrypoint: python train.py --epochs 3
 working_dir: src
+runtime: {requirements: ./requirements.txt}
+inputs: {data/train.npz: "s3://bucket/train.npz"}
+outputs: {model/: "file:///srv/models"}
 env: {SEED: 7, MODE: "fast"}
 resources: {gpus: 2, gpu_type: a100-sxm-400w, cpus: 4, memory: 16GiB}
 nodes: 2
@@ -52,6 +55,11 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "kind": "training",
         "entrypoint": "python train.py --epochs 3",
         "working_dir": "/home/ada/project/src",
+        "upload": True,
+        "package": None,
+        "runtime": {"requirements": "requirements.txt", "python": None, "inherit": False},
+        "inputs": {"data/train.npz": "s3://bucket/train.npz"},
+        "outputs": {"model": "file:///srv/models"},
         "env": {"SEED": "7", "MODE": "fast"},
         "resources": {"gpus": 2, "gpu_type": "a100-sxm-400w", "cpus": 4.0, "memory": 16 * 1024**3},
         "nodes": 2,
@@ -115,6 +123,25 @@ def test_a_relative_folder_is_the_files_own(tmp_path: Path, monkeypatch: pytest.
     [job] = load_job_file("project/job.yaml")
 
     assert job.working_dir == str(tmp_path / "project" / "src")
+
+
+@pytest.mark.parametrize(
+    "lines, upload",
+    [
+        ("working_dir: src", True),
+        ("working_dir: .", True),
+        ("working_dir: /srv/src", None),
+        ("working_dir: ~/src", None),
+        ("name: x", None),
+        ("working_dir: src\nupload: false", False),
+        ("working_dir: /srv/src\nupload: true", True),
+    ],
+)
+def test_a_folder_that_is_written_relative_is_sent(lines: str, upload: bool | None) -> None:
+    """It is the submitter's; an absolute one is a path on the nodes; the file may say otherwise."""
+    [job] = read(f"entrypoint: a\n{lines}\n")
+
+    assert job.upload is upload
 
 
 def test_a_home_folder_is_the_submitters(monkeypatch: pytest.MonkeyPatch) -> None:

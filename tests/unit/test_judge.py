@@ -224,6 +224,16 @@ def test_an_attempt_that_never_began_spends_nothing() -> None:
     assert judged(member(Observed.ABSENT), ended(exit_code=1)) == (Outcome.FAILED, FailureCause.APP_ERROR)
 
 
+def test_a_pause_before_the_job_began_is_a_pause() -> None:
+    """Its supervisor was still preparing it: no node was lost, and no retry is spent."""
+    told = ended(asked_to_exit=True)
+
+    assert judged(told, pause_cause=POWER)[0] is Outcome.PREEMPTED
+    assert judged(replace(told, resumed_step=0)) == (Outcome.LOST, FailureCause.NODE_LOST)
+    attempt, job = pair()
+    assert verdict(attempt, job, [told]).text == "it had not begun"
+
+
 def test_the_newest_verified_commit_of_any_member_counts() -> None:
     """A claim without a path is none."""
     members = [ended(committed_step=3, committed_path="/c/step-3"), ended(**NEWER), ended(committed_step=12)]

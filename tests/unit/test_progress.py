@@ -304,3 +304,17 @@ def test_a_node_that_a_new_leader_never_heard_of_is_silent_since_it_leads() -> N
     built.passes(0.1)
     built.groups["a"] = replace(built.groups["a"], reported_at=None)
     assert list(settled(built).ended) == ["j.1"]
+
+
+def test_outputs_that_stayed_behind_are_told() -> None:
+    """The job has succeeded, and its log says where they are and why."""
+    built = a_site().running("j", on="a")
+    built.facts("j.1", "a", observed=Observed.ENDED, exit_code=0, outputs_error="s3://b: denied")
+
+    plan = settled(built)
+
+    assert plan.jobs["j"].state is JobState.SUCCEEDED
+    folder = plan.jobs["j"].spec.launch.output_dir
+    assert told(plan)[1:] == [
+        f"job.outputs_failed: j outputs were not all copied, they stay in {folder}: s3://b: denied"
+    ]

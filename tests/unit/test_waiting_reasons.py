@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from scheduler.core.jobs import Desired, JobState
+from scheduler.core.jobs import AttemptState, Desired, JobState
+from scheduler.core.orders import Observed
 from scheduler.core.reasons import Code, Reason
 from tests.builders import T0, SiteBuilder, launch, site
 
@@ -323,3 +324,12 @@ def test_pending_evaluation() -> None:
         code="PendingEvaluation", text="orders of an earlier leader may still stand; nothing is raised yet"
     )
     assert reasons(built) == {"j": not_yet, "k": not_yet}
+
+
+def test_a_job_that_is_prepared_says_with_what() -> None:
+    """In the words of its node, until it begins."""
+    built = a_site().running("j", on="a")
+    built.attempts["j.1"] = replace(built.attempts["j.1"], state=AttemptState.STARTING)
+    built.facts("j.1", "a", observed=Observed.STARTING, doing="fetching working_dir")
+
+    assert reasons(built) == {"j": Reason(code="Preparing", text="preparing on a: fetching working_dir")}

@@ -1,0 +1,41 @@
+"""Leaving the facts of an attempt for its guard: at once when anything changed, now and then if it is only the step."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from workers.attempt_files import AttemptFiles, FactsFile
+from workers.clock import boottime_s
+
+PROGRESS_EVERY_S = 0.5
+
+log = logging.getLogger("barq.supervisor")
+
+
+class Publisher:
+    """Writes facts.json when there is news."""
+
+    def __init__(self, files: AttemptFiles) -> None:
+        self._files = files
+        self._published: FactsFile | None = None
+        self._published_at_s = 0.0
+
+    def publish(self, facts: FactsFile) -> bool:
+        """Leave the facts if they are news; True once final ones are on the disk. What fails is tried again."""
+        now_s = boottime_s()
+        is_known = facts == self._published
+        if is_known or (self._is_progress(facts) and now_s - self._published_at_s < PROGRESS_EVERY_S):
+            return False
+        try:
+            self._files.write_facts(facts)
+        except OSError:
+            log.exception("the facts cannot be written and will be tried again; free some disk space")
+            return False
+        self._published, self._published_at_s = facts, now_s
+        return facts.is_final
+
+    def _is_progress(self, facts: FactsFile) -> bool:
+        if self._published is None:
+            return False
+        return replace(self._published, facts=replace(self._published.facts, step=facts.facts.step)) == facts
