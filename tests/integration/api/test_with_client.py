@@ -42,6 +42,22 @@ def test_a_job_file_becomes_a_job_and_is_told_about(client: Client, state: Path)
     assert list(client.logs("t-1")) == []
 
 
+def test_a_folder_goes_along_with_its_job(client: Client, state: Path, tmp_path: Path) -> None:
+    """Sent once, however many jobs run in it."""
+    folder, seen = tmp_path / "work", []
+    (folder / "deep").mkdir(parents=True)
+    (folder / "train.py").write_text("print('here')")
+    (folder / "deep" / "data.bin").write_bytes(bytes(3_000_000))
+
+    package = client.upload(folder, progress=lambda stage, done, total: seen.append((stage, done, total)))
+    jobs = client.submit_many([{"entrypoint": "true", "working_dir": str(folder), "upload": True}] * 2)
+
+    total = 3_000_000 + len("print('here')")
+    assert [job["spec"]["package"] for job in jobs] == [package, package]
+    assert {("hashing", total, total), ("sending", total, total)} <= set(seen)
+    assert len([path for path in (state / "blobs").rglob("*") if path.is_file()]) >= 3
+
+
 def test_many_jobs_come_back_page_by_page(client: Client) -> None:
     """In one batch in, in several pages out."""
     made = client.submit_many([{"entrypoint": "true", "name": f"n{i}"} for i in range(120)])
