@@ -55,7 +55,8 @@ class Reconciler:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
         reduction = self._shed()
-        await self._take_intents()
+        if await self._take_intents():
+            reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
         decision = decide(snapshot)
         numbered = self._number(self._due(decision, snapshot.at))
@@ -74,7 +75,7 @@ class Reconciler:
         self.view.apply(decision, snapshot.at)
         if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
             await self._outrank(epoch)
-        elif self._still_fits(decision):
+        elif self._still_fits(snapshot, decision):
             self._act(numbered)
         else:
             self._drop(numbered)
@@ -117,14 +118,17 @@ class Reconciler:
             self._unrecorded = (*self._unrecorded, reduction)
         self._prolong(decision, at)
 
-    async def _take_intents(self) -> None:
+    async def _take_intents(self) -> bool:
+        """Take in what people did. Whether they stopped the site just now: that waits for no record."""
+        before = set(self.view.stops)
         try:
             intents = await self.store.intents(self._intents_seq)
         except StoreError as error:
             self._store_is(up=False, why=error)
-            return
+            return False
         self._intents_seq = intents.seq
         self.view.take_intents(intents)
+        return bool(self.view.stops.keys() - before)
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
@@ -184,10 +188,11 @@ class Reconciler:
         last = self._sent.get(group_id)
         return last is not None and replace(draft, expires_at=last[0].expires_at) == last[0]
 
-    def _still_fits(self, decision: Decision) -> bool:
-        """Whether the limit still is what was decided under; if it fell, the next tick cuts first."""
-        now = limit_now(self.view.snapshot(self.clock.now()))
-        if now.limit_w < decision.limit.limit_w:
+    def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether the limit still is what was decided under; if it fell, or all was stopped, the next tick cuts first."""
+        now = self.view.snapshot(self.clock.now())
+        stopped = now.stop is not None and snapshot.stop is None
+        if stopped or limit_now(now).limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
             return False
         return True
@@ -216,6 +221,8 @@ class Reconciler:
             fallback=draft.fallback,
             attempts=draft.attempts,
             miners_target_w=draft.miners_target_w,
+            stop=draft.stop,
+            released_stop=draft.released_stop,
         )
 
     async def _deliver(self, orders: list[Order]) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scheduler.core.compliance import Withdrawal
 from scheduler.core.envelope import Envelope
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.reasons import Event, Reason
@@ -26,17 +27,23 @@ class Stored:
     limits: tuple[Envelope, ...]  #: manual limits that stand
     last_cut_at: datetime | None
     seq: int  #: of the newest intent contained in this
+    stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
+    released_stops: frozenset[str] = frozenset()  #: ids of all that were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intents:
-    """What people did since: new jobs, wishes for old ones, the manual limits that stand now (None = unchanged)."""
+    """What people did since: new jobs, wishes for old ones; the limits and stops that stand now (None = unchanged)."""
 
     seq: int
     jobs: tuple[Job, ...] = ()
     desired: Mapping[str, Desired] = field(default_factory=dict)
     limits: tuple[Envelope, ...] | None = None
     settled: Mapping[str, JobState] = field(default_factory=dict)  #: of the new jobs' dependencies
+    stops: tuple[EmergencyStop, ...] | None = None
+    released_stops: frozenset[str] = (
+        frozenset()
+    )  #: ids of all that were ever released, where `stops` is given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,9 @@ class TickRecord:
     withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
+    stops: tuple[
+        EmergencyStop, ...
+    ] = ()  #: that stand and may not be stored yet: guards may have told of them
     snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
     decision_json: bytes | None = None
     current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"

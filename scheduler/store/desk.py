@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired
 from scheduler.records import PowerSample
-from scheduler.store import chain, job_queries, site_queries, tokens, wishes
+from scheduler.store import chain, job_queries, site_queries, stops, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.tables import ManualLimitRow
@@ -129,6 +131,22 @@ class Desk:
         with reading(self._engine) as session:
             rows = session.scalars(wishes.standing_limits(self._now()) if standing else every)
             return tuple(site_queries.limit_view(row) for row in rows)
+
+    def engage_stop(self, *, by: str, reason: str, stop_id: str = "") -> EmergencyStop:
+        """Stop the site until a person releases it; the same id again is the same stop. Raises `InvalidField`."""
+        stop = EmergencyStop(id=stop_id or uuid4().hex, reason=reason, by=by, at=self._now())
+        with writing(self._engine) as session:
+            return stops.engage(session, self._site, stop)
+
+    def release_stops(self, *, by: str, reason: str) -> tuple[EmergencyStop, ...]:
+        """Release every emergency stop that stands. Returns those. Raises `InvalidField`."""
+        with writing(self._engine) as session:
+            return stops.release(session, self._site, by=by, reason=reason, at=self._now())
+
+    def standing_stops(self) -> tuple[EmergencyStop, ...]:
+        """Emergency stops that nobody released, oldest first."""
+        with reading(self._engine) as session:
+            return stops.standing(session)
 
     def samples(self, since: datetime) -> tuple[PowerSample, ...]:
         """Power samples from `since` on, oldest first. Seconds are kept for an hour."""

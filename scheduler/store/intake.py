@@ -11,10 +11,11 @@ from sqlmodel import col
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.records import Intents, Stored
+from scheduler.store import stops
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
-from scheduler.store.wishes import JOB, LIMITS, WISH
+from scheduler.store.wishes import JOB, LIMITS, STOPS, WISH
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -30,6 +31,8 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         limits=_limits(session, reaction_s),
         last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
         seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
+        stops=stops.standing(session),
+        released_stops=stops.released_ids(session),
     )
 
 
@@ -40,12 +43,15 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
     if not news:
         return Intents(seq=after)
     jobs = _open_jobs(session, only=_about(news, JOB))
+    stopped = any(row.kind == STOPS for row in news)
     return Intents(
         seq=max(row.seq or 0 for row in news),
         jobs=jobs,
         desired=_desired(session, _about(news, WISH)),
         limits=_limits(session, reaction_s) if any(row.kind == LIMITS for row in news) else None,
         settled=_settled(session, jobs),
+        stops=stops.standing(session) if stopped else None,
+        released_stops=stops.released_ids(session) if stopped else frozenset(),
     )
 
 

@@ -169,6 +169,19 @@ class ManualLimitRow(Table, table=True):
     release_reason: str | None = None
 
 
+class EmergencyStopRow(Table, table=True):
+    """An emergency stop. It stands from `at` until a person releases it."""
+
+    __tablename__ = "emergency_stops"
+    id: str = Field(primary_key=True)
+    reason: str
+    by: str
+    at: datetime = Field(sa_type=UtcDateTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    released_by: str | None = None
+    release_reason: str | None = None
+
+
 class OpenOrdersRow(Table, table=True):
     """The orders that a group may still act on, as one document."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.core.envelope import Envelope
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
@@ -14,13 +15,13 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.records import Intents, Stored, TickRecord
 from scheduler.store.open_orders import still_open
-from scheduler.store.wishes import JOB, LIMITS, WISH
+from scheduler.store.wishes import JOB, LIMITS, STOPS, WISH
 
 
 class InMemoryStore:
     """What the SQL store keeps between leaders, as values.
 
-    People's side is `submit`, `wish` and `limit`. `up` = False makes every call of the port raise `StoreError`;
+    People's side is `submit`, `wish`, `limit`, `engage` and `release`. `up` = False makes every call of the port raise `StoreError`;
     `on_record` sees each tick before it is judged.
     """
 
@@ -33,6 +34,8 @@ class InMemoryStore:
         self.open_orders: dict[str, tuple[OpenOrder, ...]] = {}
         self.limits: tuple[Envelope, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.stops: dict[str, EmergencyStop] = {}
+        self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
         self.records: list[TickRecord] = []
         self.on_record: Callable[[TickRecord], None] = lambda _: None
@@ -57,6 +60,21 @@ class InMemoryStore:
         self.limits = limits
         self._news.append((LIMITS, ""))
 
+    def engage(self, stop: EmergencyStop) -> None:
+        """Stop the site, until `release`."""
+        self._learn(stop)
+        self._news.append((STOPS, ""))
+
+    def release(self) -> None:
+        """Release every stop that stands."""
+        self.released_stops = self.released_stops | self.stops.keys()
+        self.stops = {}
+        self._news.append((STOPS, ""))
+
+    def _learn(self, stop: EmergencyStop) -> None:
+        if stop.id not in self.released_stops:
+            self.stops.setdefault(stop.id, stop)
+
     # -- the port ------------------------------------------------------------------------------------------------
 
     async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
@@ -78,6 +96,8 @@ class InMemoryStore:
             limits=self.limits,
             last_cut_at=self.last_cut_at,
             seq=len(self._news),
+            stops=tuple(self.stops.values()),
+            released_stops=self.released_stops,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -86,12 +106,15 @@ class InMemoryStore:
         news = self._news[after:]
         named = {job_id for kind, job_id in news if kind == JOB}
         jobs = _in_order(j for j in self.jobs.values() if j.id in named and not is_final(j.state))
+        stopped = (STOPS, "") in news
         return Intents(
             seq=max(after, len(self._news)),
             jobs=jobs,
             desired={job_id: self.jobs[job_id].desired for kind, job_id in news if kind == WISH},
             limits=self.limits if (LIMITS, "") in news else None,
             settled=self._settled(jobs),
+            stops=tuple(self.stops.values()) if stopped else None,
+            released_stops=self.released_stops if stopped else frozenset(),
         )
 
     async def record(self, tick: TickRecord) -> None:
@@ -106,6 +129,8 @@ class InMemoryStore:
         self.jobs.update({j.id: replace(j, desired=self._desired(j)) for j in tick.jobs})
         self.attempts.update({a.id: a for a in tick.attempts})
         self.reasons.update(tick.reasons)
+        for stop in tick.stops:
+            self._learn(stop)
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         for gid, order in tick.orders.items():

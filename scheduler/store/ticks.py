@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, Attempt, AttemptState, JobState
 from scheduler.errors import StaleEpoch
 from scheduler.records import TickRecord
-from scheduler.store import chain
+from scheduler.store import chain, stops
 from scheduler.store.checkpoints import record_checkpoints
 from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
@@ -88,6 +88,7 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     _write_jobs(session, tick)
     _write_attempts(session, tick.attempts, seen)
     settle_losses(session, _unsettled(tick, seen))
+    stops.learn(session, tick.stops)
     chain.append(session, tick.events)
     record_checkpoints(session, tick.checkpoints)
     record_orders(session, tick.orders, at=tick.at)

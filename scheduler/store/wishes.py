@@ -20,8 +20,8 @@ from scheduler.store.upsert import insert_into
 from scheduler.store.views import NewJob
 from scheduler.wire import dumps
 
-JOB, WISH, LIMITS = "job", "wish", "limits"
-"""Kinds of intents: a job was submitted; somebody wants something of a job; limits were set or released."""
+JOB, WISH, LIMITS, STOPS = "job", "wish", "limits", "stops"
+"""Kinds of intents: a job was submitted; somebody wants something of a job; limits, or stops, were set or released."""
 
 _MAX_LIMIT_W = 1e12
 
@@ -38,7 +38,7 @@ class NewLimit:
 
 def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[str]:
     """Add all of the jobs or none. Returns their ids, in order. Raises `InvalidField`, and whatever `build` raises."""
-    first = _take_numbers(session, site, len(new))
+    first = take_numbers(session, site, len(new))
     jobs = [_pending(f"{site}-{n}", n, job, at) for n, job in enumerate(new, start=first)]
     _check_dependencies(session, [job.spec for job in jobs])
     rows = [job_values(job, request=dumps(n.request).decode()) for job, n in zip(jobs, new, strict=True)]
@@ -53,7 +53,7 @@ def set_desired(session: Session, site: str, job_id: str, desired: Desired, *, a
 
     To cancel what was cancelled is no change either, but a job on its way out is not called back.
     """
-    _take_numbers(session, site, 0)
+    take_numbers(session, site, 0)
     row = session.get(JobRow, job_id)
     if row is None:
         raise JobNotFound(job_id)
@@ -70,7 +70,7 @@ def set_desired(session: Session, site: str, job_id: str, desired: Desired, *, a
 def add_limit(session: Session, site: str, new: NewLimit, *, at: datetime) -> ManualLimitRow:
     """Set a limit by hand. Raises `InvalidField`."""
     _check_limit(new)
-    _take_numbers(session, site, 0)
+    take_numbers(session, site, 0)
     ends_at = None if new.for_s is None else at + timedelta(seconds=new.for_s)
     row = ManualLimitRow(limit_w=new.limit_w, reason=new.reason, by=new.by, created_at=at, ends_at=ends_at)
     session.add_all([row, IntentRow(kind=LIMITS, at=at)])
@@ -82,7 +82,7 @@ def release_limits(
     session: Session, site: str, *, by: str, reason: str, at: datetime, limit_id: int | None = None
 ) -> list[ManualLimitRow]:
     """End one standing limit, or all of them. Returns those that it ended. Raises `LimitNotFound`."""
-    _take_numbers(session, site, 0)
+    take_numbers(session, site, 0)
     if limit_id is not None and session.get(ManualLimitRow, limit_id) is None:
         raise LimitNotFound(limit_id)
     rows = [row for row in session.scalars(standing_limits(at)) if limit_id in (None, row.id)]
@@ -100,7 +100,7 @@ def standing_limits(at: datetime) -> Select[ManualLimitRow]:
     return unreleased.where(lasts).order_by(col(ManualLimitRow.id))
 
 
-def _take_numbers(session: Session, site: str, count: int) -> int:
+def take_numbers(session: Session, site: str, count: int) -> int:
     """The first of `count` new job numbers. Holds the site's row until the commit, so that intents commit in order."""
     statement = insert_into(session, SiteRow).values(name=site, next_number=1 + count)
     taken = statement.on_conflict_do_update(
