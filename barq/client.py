@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         LimitView,
         NodeView,
         PowerView,
+        StopView,
         SummaryView,
         WhyView,
     )
@@ -225,6 +226,16 @@ class Client:
         """Release all manual limits; return them."""
         answer = self._post("/api/v1/power/release", {} if reason is None else {"reason": reason})
         return cast("list[LimitView]", answer["released"])
+
+    def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
+        """Stop the site: everything to its fallback at once, until a person releases it."""
+        body = {"reason": reason} | ({} if stop_id is None else {"id": stop_id})
+        return cast("StopView", self._post("/api/v1/power/estop", body))
+
+    def release_estop(self, *, reason: str) -> list[StopView]:
+        """Release every emergency stop that stands; return them."""
+        answer = self._post("/api/v1/power/estop/release", {"reason": reason})
+        return cast("list[StopView]", answer["released"])
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

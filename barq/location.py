@@ -47,17 +47,18 @@ def find_site(environ: Mapping[str, str]) -> Location:
     if wanted_url and token:
         return Location(url=wanted_url, token=token)
     directory = state_dir(environ)
-    local_url = _local_url(directory)
-    url = wanted_url or local_url
+    url_here = local_url(directory)
+    url = wanted_url or url_here
     if url is None:
         message = f"no site runs here: {directory / _ADDRESS_FILES[-1]} does not exist"
         raise Unreachable(message, code="no_site", remedy=_START_REMEDY)
-    if token is None and url.rstrip("/") == (local_url or "").rstrip("/"):
+    if token is None and url.rstrip("/") == (url_here or "").rstrip("/"):
         token = _local_token(directory)
     return Location(url=url, token=token)
 
 
-def _local_url(directory: Path) -> str | None:
+def local_url(directory: Path) -> str | None:
+    """Return the address of the site that keeps its state there, None if none is written down. Raises Unreachable."""
     for name in _ADDRESS_FILES:
         record = _read_json(directory / name)
         for key in _ADDRESS_KEYS:

@@ -115,6 +115,16 @@ class WhyView(TypedDict):
     checkpoint: dict[str, Any] | None
 
 
+class StopView(TypedDict):
+    """An emergency stop, until a person releases it."""
+
+    engaged: bool
+    id: str
+    reason: str
+    by: str
+    at: str
+
+
 class GpuView(TypedDict):
     """One GPU: measured draw and enforced cap, W."""
 
@@ -140,6 +150,7 @@ class NodeView(TypedDict):
     kind: str
     reachable: bool
     in_fallback: bool
+    estop: NotRequired[StopView | None]
     draw_w: float
     entitlement_w: float
     base_w: float
@@ -196,6 +207,8 @@ class PowerView(TypedDict):
     next_change: ChangeView | None
     sources: list[SourceView]
     limits: list[LimitView]
+    estop: NotRequired[StopView | None]
+    lease_s: NotRequired[float | None]
     over_limit_s: float
     sentence: str
 

@@ -1,4 +1,4 @@
-"""The site's power, and the limits that people set."""
+"""The site's power, the limits that people set, and the emergency stop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,18 @@ from api.context import Here, Person
 from api.openapi import errors
 from api.problems import Refused
 from api.wire import from_store
-from api.wire.site import Limits, LimitView, NewLimit, PowerView, Release, Released
+from api.wire.site import (
+    Limits,
+    LimitView,
+    NewLimit,
+    NewStop,
+    PowerView,
+    Release,
+    Released,
+    StopRelease,
+    StopReleased,
+    StopView,
+)
 from scheduler.store import wishes
 
 router = APIRouter(prefix="/power", tags=["power"])
@@ -23,9 +34,11 @@ def show_power(here: Here) -> PowerView:
     if document is None:
         remedy = "wait until /readyz says ready"
         raise Refused(503, "not_ready", "the scheduler has not looked at the site yet", remedy=remedy)
+    stops = here.desk.standing_stops()
     facts = {
         **json.loads(document.text),
         "limits": [from_store.limit(view) for view in here.desk.limits()],
+        "estop": from_store.stop(stops[0]) if stops else None,
         "over_limit_s": here.desk.summary().over_limit_s,
     }
     return PowerView.model_validate(facts)
@@ -53,3 +66,19 @@ def release_limits(here: Here, person: Person, body: Release | None = None) -> R
     released = here.desk.release_limits(by=person, reason=reason)
     here.waker.wake()
     return Released(released=[from_store.limit(view) for view in released])
+
+
+@router.post("/estop")
+def engage_stop(body: NewStop, here: Here, person: Person) -> StopView:
+    """Stop everything: all to its fallback at once, until a person releases it. Again is one more to release."""
+    stop = here.desk.engage_stop(by=person, reason=body.reason, stop_id=body.id or "")
+    here.waker.wake()
+    return from_store.stop(stop)
+
+
+@router.post("/estop/release")
+def release_stop(body: StopRelease, here: Here, person: Person) -> StopReleased:
+    """Release every emergency stop that stands, and say which they were. Work goes on by itself."""
+    released = here.desk.release_stops(by=person, reason=body.reason)
+    here.waker.wake()
+    return StopReleased(released=[from_store.stop(one, engaged=False) for one in released])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from api.wire import jobs as wire, site
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import CommitRef, JobState, Placement
 from scheduler.core.reasons import Code, Reason
 from scheduler.store import views
@@ -115,6 +116,11 @@ def limit(view: views.LimitView) -> site.LimitView:
         set_at=view.created_at,
         until_at=view.ends_at,
     )
+
+
+def stop(view: EmergencyStop, *, engaged: bool = True) -> site.StopView:
+    """An emergency stop."""
+    return site.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
 
 
 def summary(view: views.Summary) -> site.SummaryView:

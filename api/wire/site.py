@@ -24,12 +24,20 @@ LIMIT: Final[dict[str, Any]] = {
 }
 
 
+STOP: Final[dict[str, Any]] = {
+    "engaged": True,
+    "id": "0b6f3c1e5d8a4f0c9a7e2b1d4c6f8e90",
+    "reason": "smoke in hall 2",
+    "by": "ada",
+    "at": "2026-03-01T13:20:00Z",
+}
 NODE: Final[dict[str, Any]] = {
     "id": "node-1",
     "kind": "node",
     "simulated": True,
     "reachable": True,
     "in_fallback": False,
+    "estop": None,
     "draw_w": 1875.0,
     "entitlement_w": 2000.0,
     "exposure_w": 2000.0,
@@ -41,6 +49,27 @@ NODE: Final[dict[str, Any]] = {
     "last_report_at": "2026-03-01T13:20:05Z",
     "alarms": [],
 }
+
+
+class StopView(Shown):
+    """An emergency stop: everything is at its fallback until a person releases it."""
+
+    model_config = ConfigDict(json_schema_extra=example(**STOP))
+
+    engaged: bool = True
+    id: str
+    reason: str
+    by: str
+    at: datetime
+
+
+class StopReleased(Shown):
+    """The emergency stops that were released by this request; none stands now."""
+
+    model_config = ConfigDict(json_schema_extra=example(engaged=False, released=[STOP | {"engaged": False}]))
+
+    engaged: bool = False
+    released: list[StopView]
 
 
 class GpuView(Shown):
@@ -71,6 +100,7 @@ class NodeView(Shown):
     simulated: bool = False
     reachable: bool
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
+    estop: StopView | None = Field(None, description="The emergency stop that its guard holds to")
     draw_w: float
     entitlement_w: float = Field(description="What it may draw by the newest order")
     exposure_w: float | None = Field(None, description="What it could draw at most, whatever happens")
@@ -173,6 +203,8 @@ class PowerView(Shown):
                 }
             ],
             limits=[LIMIT],
+            estop=None,
+            lease_s=15.0,
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
     )
@@ -198,6 +230,10 @@ class PowerView(Shown):
     next_change: ChangeView | None
     sources: list[SourceView]
     limits: list[LimitView]
+    estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")
+    lease_s: float | None = Field(
+        None, description="After this long without orders guards fall by themselves"
+    )
     sentence: str
 
 
@@ -225,6 +261,25 @@ class NewLimit(Sent):
     limit_w: float = Field(ge=0, le=MAX_LIMIT_W, description="W at the site meter")
     reason: Why = Field(description="Shown wherever the limit is")
     for_s: float | None = Field(None, gt=0, le=MAX_LIMIT_S, description="Seconds; absent = until released")
+
+
+class NewStop(Sent):
+    """Stops the site. Everything goes to its fallback at once, and stays there until a person releases it."""
+
+    model_config = ConfigDict(json_schema_extra=example(reason="smoke in hall 2"))
+
+    reason: Why = Field(description="Shown wherever the stop is")
+    id: str | None = Field(
+        None, pattern=r"^[0-9a-f]{32}$", description="Of a stop that guards were told of already; else absent"
+    )
+
+
+class StopRelease(Sent):
+    """Releases the emergency stop."""
+
+    model_config = ConfigDict(json_schema_extra=example(reason="false alarm, hall 2 was inspected"))
+
+    reason: Why = Field(description="Why it is safe; kept with the record")
 
 
 class Release(Sent):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEADERS = ("NODE", "KIND", "STATE", "DRAW", "ALLOWED", "GPUS", "CAP", "MINERS", "REPORT", "ALARMS")
 _RIGHT = frozenset({"DRAW", "ALLOWED", "GPUS", "CAP", "MINERS"})
-_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red"}
+_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red", "stopped": "bold red"}
 
 
 def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -54,6 +54,8 @@ def _row(node: NodeView) -> list[str]:
 def _state(node: NodeView) -> str:
     if not node["reachable"]:
         return "unreachable"
+    if node.get("estop"):
+        return "stopped"
     return "fallback" if node["in_fallback"] else "ok"
 
 

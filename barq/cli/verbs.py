@@ -48,6 +48,11 @@ VERBS: Final = (
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",
     ),
+    Verb(
+        name="estop",
+        target="barq.cli.estop:app",
+        help="Emergency stop: all to its fallback, until a person releases it.",
+    ),
     Verb(name="up", target="barq.cli.up:up", help="Start a site on this machine."),
     Verb(name="down", target="barq.cli.down:down", help="Stop the site on this machine."),
     Verb(name="demo", target="barq.cli.demo:demo", help="Run real jobs through a day of surplus power."),

@@ -21,8 +21,8 @@ from scheduler.store.wishes import JOB, LIMITS, STOPS, WISH
 class InMemoryStore:
     """What the SQL store keeps between leaders, as values.
 
-    People's side is `submit`, `wish`, `limit`, `engage` and `release`. `up` = False makes every call of the port raise `StoreError`;
-    `on_record` sees each tick before it is judged.
+    People's side is `submit`, `wish`, `limit`, `engage` and `release`. `up` = False makes every call of the port
+    raise `StoreError`; `on_record` sees each tick before it is judged.
     """
 
     def __init__(self) -> None:
