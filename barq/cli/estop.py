@@ -1,7 +1,7 @@
 """`barq estop`, `barq estop status`, `barq estop release`.
 
 A stop takes two ways at once: straight to the guards of this machine, whatever else is dead, and through the API to
-the scheduler, which tells all others. A release goes through the API alone, for it is no emergency and has to be on record.
+the scheduler, which tells all others. A release goes through the API alone: it is no emergency, and has to be on record.
 """
 
 from __future__ import annotations
