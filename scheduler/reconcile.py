@@ -189,7 +189,7 @@ class Reconciler:
         return last is not None and replace(draft, expires_at=last[0].expires_at) == last[0]
 
     def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
-        """Whether what was decided under still is so. If the limit fell or all was stopped, the next tick cuts first."""
+        """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
         now = self.view.snapshot(self.clock.now())
         stopped = now.stop is not None and snapshot.stop is None
         if stopped or limit_now(now).limit_w < decision.limit.limit_w:

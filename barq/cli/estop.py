@@ -1,7 +1,7 @@
 """`barq estop`, `barq estop status`, `barq estop release`.
 
 A stop takes two ways at once: straight to the guards of this machine, whatever else is dead, and through the API to
-the scheduler, which tells all others. A release goes through the API alone: it is no emergency, and has to be on record.
+the scheduler, which tells all others. A release goes through the API alone: it is no emergency, and is put on record.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def release(
     unknown = [g.group_id for g in emergency.look(site.groups) if g.stop_id not in (None, *ids)]
     if unknown:
         say(
-            f"{', '.join(unknown)}: held by a stop that the scheduler has not told of; release again when it runs"
+            f"{', '.join(unknown)}: held by a stop that is not released: the scheduler has not told of it; try again when it runs"
         )
         raise typer.Exit(1)
 

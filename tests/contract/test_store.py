@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Engine
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.errors import StaleEpoch
 from scheduler.ports import Store
@@ -32,6 +33,10 @@ class Side(Protocol):
 
     def limit(self, *watts: float) -> None: ...
 
+    def engage(self, stop: EmergencyStop) -> None: ...
+
+    def release(self) -> None: ...
+
     def events(self) -> Sequence[str]: ...
 
 
@@ -50,6 +55,12 @@ class Sql:
         self._desk.release_limits(by="ops")
         for w in watts:
             self._desk.add_limit(NewLimit(limit_w=w, reason="feeder work", by="ops"))
+
+    def engage(self, stop: EmergencyStop) -> None:
+        self._desk.engage_stop(by=stop.by, reason=stop.reason, stop_id=stop.id)
+
+    def release(self) -> None:
+        self._desk.release_stops(by="bob", reason="false alarm")
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self._desk.events()]
@@ -73,6 +84,12 @@ class Memory:
 
         rows = [ManualLimitRow(limit_w=w, reason="feeder work", by="ops", created_at=T0) for w in watts]
         self.store.limit(*(limit_envelope(row, reaction_s=30.0) for row in rows))
+
+    def engage(self, stop: EmergencyStop) -> None:
+        self.store.engage(stop)
+
+    def release(self) -> None:
+        self.store.release()
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self.store.events]
@@ -289,3 +306,32 @@ async def test_a_job_that_was_never_submitted_is_taken_as_it_is(side: Side) -> N
     epoch = await side.store.claim("a", at=T0)
     await side.store.record(tick(1, epoch, jobs=(job(5),), attempts=(attempt("demo-5"),)))
     assert (await side.store.load()).jobs == (job(5),)
+
+
+STOP = EmergencyStop(id="s1", reason="smoke in hall 2", by="ada", at=T0)
+
+
+async def test_a_stop_stands_until_it_is_released(side: Side) -> None:
+    """It is told once, loaded by each new leader, and known as released for ever."""
+    side.engage(STOP)
+    news = await side.store.intents(0)
+    assert (news.stops, news.released_stops) == ((STOP,), frozenset())
+    assert (await side.store.load()).stops == (STOP,)
+    assert (await side.store.intents(news.seq)).stops is None
+
+    side.release()
+    news = await side.store.intents(news.seq)
+    assert (news.stops, news.released_stops) == ((), {"s1"})
+    stored = await side.store.load()
+    assert (stored.stops, stored.released_stops) == ((), {"s1"})
+
+
+async def test_a_stop_that_a_guard_told_of_is_kept(side: Side) -> None:
+    """It stands like one that a person told the site; one that was released is not brought back."""
+    epoch = await side.store.claim("a", at=T0)
+    await side.store.record(tick(1, epoch, stops=(STOP,)))
+    assert (await side.store.load()).stops == (STOP,)
+
+    side.release()
+    await side.store.record(tick(2, epoch, stops=(STOP, replace(STOP, id="s2"))))
+    assert [s.id for s in (await side.store.load()).stops] == ["s2"]

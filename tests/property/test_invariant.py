@@ -343,6 +343,6 @@ TestLossySite.settings = settings(max_examples=60, stateful_step_count=40)
 TestSoundSite = SoundSite.TestCase
 TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
 TestLossyStoppedSite = LossyStoppedSite.TestCase
-TestLossyStoppedSite.settings = settings(max_examples=25, stateful_step_count=40)
+TestLossyStoppedSite.settings = settings(max_examples=50, stateful_step_count=40)
 TestSoundStoppedSite = SoundStoppedSite.TestCase
 TestSoundStoppedSite.settings = settings(max_examples=10, stateful_step_count=15)
