@@ -58,6 +58,7 @@ NODE = {
     "kind": "node",
     "reachable": True,
     "in_fallback": False,
+    "estop": None,
     "draw_w": 1500.0,
     "entitlement_w": 2200.0,
     "base_w": 400.0,

@@ -123,7 +123,8 @@ def release(
     unknown = [g.group_id for g in emergency.look(site.groups) if g.stop_id not in (None, *ids)]
     if unknown:
         say(
-            f"{', '.join(unknown)}: held by a stop that is not released: the scheduler has not told of it; try again when it runs"
+            f"{', '.join(unknown)}: held by a stop that is not released: the scheduler has not told of it; "
+            "release again when it runs"
         )
         raise typer.Exit(1)
 

@@ -321,9 +321,9 @@ async def test_a_stop_stands_until_it_is_released(side: Side) -> None:
 
     side.release()
     news = await side.store.intents(news.seq)
-    assert (news.stops, news.released_stops) == ((), {"s1"})
+    assert (news.stops, news.released_stops) == ((), frozenset({"s1"}))
     stored = await side.store.load()
-    assert (stored.stops, stored.released_stops) == ((), {"s1"})
+    assert (stored.stops, stored.released_stops) == ((), frozenset({"s1"}))
 
 
 async def test_a_stop_that_a_guard_told_of_is_kept(side: Side) -> None:

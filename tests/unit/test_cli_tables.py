@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.busy_site import barq, busy_site
+from tests.busy_site import NODE, POWER, barq, busy_site
 
 
 def test_jobs_are_a_table() -> None:
@@ -129,3 +129,17 @@ def test_events_are_a_table() -> None:
         "AT                            KIND        WHAT",
         "2026-03-01 11:57 (3 min ago)  job.paused  power was withdrawn",
     ]
+
+
+def test_an_emergency_stop_comes_first() -> None:
+    """Who looks at the power or the nodes sees who stopped them, since when and why."""
+    stop = {"engaged": True, "id": "s1", "reason": "smoke", "by": "ada", "at": "2026-03-01T11:57:00Z"}
+    site = busy_site()
+    site.on("GET", "/power", POWER | {"estop": stop})
+    site.on("GET", "/nodes", {"nodes": [NODE | {"estop": stop}]})
+
+    power, nodes = barq(site, "power").stdout, barq(site, "nodes").stdout
+
+    line = "EMERGENCY STOP by ada since 2026-03-01 11:57 (3 min ago): smoke; `barq estop release` ends it"
+    assert power.splitlines()[0] == line
+    assert " stopped " in nodes
