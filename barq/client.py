@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         JobView,
         LimitView,
         NodeView,
+        NotificationView,
         PowerView,
         StopView,
         SummaryView,
@@ -159,6 +160,11 @@ class Client:
     def checkpoints(self, job_id: str) -> list[CheckpointView]:
         """Return the checkpoints of a job, verified and quarantined."""
         return cast("list[CheckpointView]", self._get(_job_path(job_id, "checkpoints"))["checkpoints"])
+
+    def notifications(self, job_id: str) -> list[NotificationView]:
+        """Return what the job's webhook was told, or is to be told, oldest first."""
+        answer = self._get(_job_path(job_id, "notifications"))
+        return cast("list[NotificationView]", answer["notifications"])
 
     def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""

@@ -104,6 +104,20 @@ class CheckpointView(TypedDict):
     why: str | None
 
 
+class NotificationView(TypedDict):
+    """One call of a job's webhook: waiting, delivered or given_up."""
+
+    id: str
+    event: str
+    state: str
+    created_at: str
+    tries: int
+    delivered_at: str | None
+    next_at: str | None
+    status: int | None
+    error: str | None
+
+
 class WhyView(TypedDict):
     """Why a job is where it is, and what would change it."""
 

@@ -47,6 +47,31 @@ class Intents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Something that a job's webhook is to be told."""
+
+    id: str
+    job_id: str
+    event: str
+    url: str
+    secret: str = field(repr=False)
+    body: str
+    created_at: datetime
+    tries: int  #: before this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of one try. `next_at` None = no other one."""
+
+    at: datetime
+    is_delivered: bool
+    status: int | None = None
+    error: str = ""
+    next_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerSample:
     """One second of the site, W at the site meter."""
 

@@ -106,6 +106,22 @@ def checkpoint(view: views.CheckpointView) -> wire.CheckpointView:
     )
 
 
+def notification(view: views.NotificationView) -> wire.NotificationView:
+    """Something that a webhook was told, or is to be told."""
+    failed = "waiting" if view.next_at else "given_up"
+    return wire.NotificationView(
+        id=view.id,
+        event=view.event,
+        state="delivered" if view.delivered_at else failed,
+        created_at=view.created_at,
+        tries=view.tries,
+        delivered_at=view.delivered_at,
+        next_at=view.next_at,
+        status=view.status,
+        error=view.error or None,
+    )
+
+
 def limit(view: views.LimitView) -> site.LimitView:
     """A limit that a person set."""
     return site.LimitView(

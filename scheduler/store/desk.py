@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired
 from scheduler.records import PowerSample
-from scheduler.store import chain, job_queries, site_queries, stops, tokens, wishes
+from scheduler.store import chain, job_queries, outbox, site_queries, stops, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.tables import ManualLimitRow
@@ -30,6 +30,7 @@ from scheduler.store.views import (
     LeaderView,
     LimitView,
     NewJob,
+    NotificationView,
     Summary,
     TokenView,
 )
@@ -85,6 +86,12 @@ class Desk:
         """All checkpoints of a job, oldest first. Raises `JobNotFound`."""
         with reading(self._engine) as session:
             return job_queries.job_checkpoints(session, job_id)
+
+    def notifications(self, job_id: str) -> tuple[NotificationView, ...]:
+        """What the job's webhook was told or is to be told, oldest first. Raises `JobNotFound`."""
+        with reading(self._engine) as session:
+            job_queries.get_job(session, job_id)
+            return outbox.job_notifications(session, job_id)
 
     # -- the log -------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from sqlmodel import col
 
 from scheduler.core.jobs import Desired, Job, JobSpec, JobState
 from scheduler.core.lifecycle import is_final
+from scheduler.store import outbox
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
 from scheduler.store.tables import IntentRow, JobRow, ManualLimitRow, SiteRow
@@ -44,6 +45,7 @@ def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) 
     rows = [job_values(job, request=dumps(n.request).decode()) for job, n in zip(jobs, new, strict=True)]
     if rows:
         session.execute(insert(JobRow), rows)
+        outbox.add_targets(session, {job.id: n.notify for job, n in zip(jobs, new, strict=True)})
         session.execute(insert(IntentRow), [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs])
     return [job.id for job in jobs]
 

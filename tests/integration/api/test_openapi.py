@@ -43,8 +43,16 @@ def models() -> dict[str, type[BaseModel]]:
 async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> None:
     """And no other."""
     job = "/api/v1/jobs/{job_id}"
-    verbs = ("cancel", "hold", "release", "logs", "events", "why", "attempts", "checkpoints")
-    site_paths = ("nodes", "power", "power/limits", "power/release", "summary")
+    verbs = ("cancel", "hold", "release", "logs", "events", "why", "attempts", "checkpoints", "notifications")
+    site_paths = (
+        "nodes",
+        "power",
+        "power/limits",
+        "power/release",
+        "power/estop",
+        "power/estop/release",
+        "summary",
+    )
 
     assert set(document["paths"]) == {
         "/healthz",
