@@ -162,10 +162,10 @@ def test_an_emergency_stop_comes_first() -> None:
 def test_a_job_shows_how_its_webhook_stands(call: dict[str, Any] | None, told: str) -> None:
     """Whom it tells, and how the last call went."""
     site = busy_site()
-    site.jobs["demo-2"]["spec"] |= {"notify": {"url": "https://hooks.example.org/x", "on": ["end"]}}
+    site.jobs["demo-1"]["spec"] |= {"notify": {"url": "https://hooks.example.org/x", "on": ["end"]}}
     calls = [] if call is None else [{"event": "end", "error": None, "tries": 1, **call}]
-    site.on("GET", "/jobs/demo-2/notifications", {"notifications": calls})
+    site.on("GET", "/jobs/demo-1/notifications", {"notifications": calls})
 
-    shown = barq(site, "show", "2").stdout
+    shown = barq(site, "show", "1").stdout
 
     assert f"end to https://hooks.example.org/x; {told}" in shown
