@@ -22,7 +22,7 @@ from barq.cli.facts import NOTHING, stop_line
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.errors import BarqError, InvalidInput, Unreachable
-from barq.location import ENV_STATE, ENV_URL, local_url, state_dir
+from barq.location import ENV_STATE, ENV_TOKEN, ENV_URL, local_url, state_dir
 from barq.site import emergency
 from barq.site.emergency import GuardState
 from barq.units import format_duration, format_power
@@ -143,6 +143,7 @@ class _Site:
         if state is not None:
             environ = {**environ, ENV_STATE: str(state.expanduser())}
             environ.pop(ENV_URL, None)
+            environ.pop(ENV_TOKEN, None)  # of another site, most likely
         directory, wanted = state_dir(environ), environ.get(ENV_URL, "")
         is_here = not wanted or wanted.rstrip("/") == _url_here(directory)
         return cls(environ=environ, groups=emergency.group_dirs(directory) if is_here else [])
@@ -163,6 +164,11 @@ class _Done:
     others: list[NodeView]  #: nodes whose guards are on other machines
     lease_s: float | None
     api_error: BarqError | None
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether anybody took it."""
+        return self.api_error is None or any(guard.stop_id for guard in self.here)
 
     def doubts(self) -> Iterator[str]:
         """What could not be confirmed."""
@@ -187,7 +193,7 @@ class _Done:
         ]
         guards = [_shown(g) for g in self.here]
         doubts = list(self.doubts())
-        return {"engaged": True, **self.stop, "guards": guards + others, "unconfirmed": doubts}
+        return {"engaged": self.is_engaged, **self.stop, "guards": guards + others, "unconfirmed": doubts}
 
 
 def _engage(reason: str, site: _Site) -> _Done:
@@ -250,13 +256,17 @@ def _url_here(directory: Path) -> str:
 
 
 def _blocks(done: _Done) -> list[Block]:
-    said = {"engaged": True, **done.stop}
-    blocks: list[Block] = [f"EMERGENCY STOP by {said['by']}: {said['reason']}", _guards_table(done.here)]
+    said = f"EMERGENCY STOP by {done.stop['by']}: {done.stop['reason']}"
+    blocks: list[Block] = [
+        said if done.is_engaged else f"NOT STOPPED, nobody took it: {said}",
+        _guards_table(done.here),
+    ]
     others = [
         (n["id"], "stopped" if n.get("estop") else "not confirmed", format_power(n["draw_w"]), NOTHING)
         for n in done.others
     ]
-    return [*blocks, Table(rows=others), "It holds until a person says `barq estop release --reason ...`."]
+    until = ["It holds until a person says `barq estop release --reason ...`."] if done.is_engaged else []
+    return [*blocks, Table(rows=others), *until]
 
 
 def _guards_table(guards: Sequence[GuardState]) -> Table:

@@ -79,11 +79,11 @@ def _placed_reasons(plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises
     """Why jobs that hold GPUs stand still, or run slower than they could."""
     reasons = {}
     for attempt in plan.attempts.values():
-        if plan.jobs[attempt.job_id].state is JobState.SUSPENDED:
-            lacking = raises.reasons.get(attempt.job_id)
-            reasons[attempt.job_id] = (
-                stopped(snapshot.stop) if snapshot.stop else paused_reason(plan, attempt, limit, lacking)
-            )
+        state = plan.jobs[attempt.job_id].state
+        if snapshot.stop and state in (JobState.SUSPENDED, JobState.PREEMPTING):
+            reasons[attempt.job_id] = stopped(snapshot.stop)
+        elif state is JobState.SUSPENDED:
+            reasons[attempt.job_id] = paused_reason(plan, attempt, limit, raises.reasons.get(attempt.job_id))
         elif attempt.phase is Phase.RUN and (capped := capped_reason(plan, attempt, limit)):
             reasons[attempt.job_id] = capped
     return reasons

@@ -105,9 +105,11 @@ def test_a_guard_that_hangs_is_told_of(node: GuardedNode, monkeypatch: pytest.Mo
     node._process.send_signal(signal.SIGSTOP)
 
     result = barq("--reason", "smoke", site=answering())
+    alone = barq("--reason", "smoke")
 
     node._process.send_signal(signal.SIGCONT)
-    assert result.exit_code == 1
+    assert (result.exit_code, alone.exit_code) == (1, 1)
+    assert "NOT STOPPED, nobody took it" in alone.stdout
     assert "n1: not confirmed: its guard cannot be asked: timed out" in result.stderr
     wait_for(lambda: node.report().stop, timeout_s=60.0, what="the stop that waited in its socket")
 

@@ -60,6 +60,9 @@ def test_held_work_saves_as_after_a_lost_lease() -> None:
     snapshot = stopped(world.snapshot())
 
     assert actions(snapshot, decide(snapshot)) == ["save flex"]
+    assert "flex told to save and release its GPUs: emergency stop" in [
+        e.text for e in decide(snapshot).events
+    ]
 
 
 @pytest.mark.parametrize("name", ["flex", "next"])
