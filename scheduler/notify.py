@@ -36,6 +36,8 @@ _MOST_ERROR: Final = 200
 log = logging.getLogger(__name__)
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, and those may hold tokens
 
+_ONE_CALL_EACH: Final = httpx.Limits(max_keepalive_connections=0)
+"""A connection is verified for one name, and others may be at the same address."""
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -56,7 +58,7 @@ class Notifier:
         """Until cancelled. What was under way then is told again later, under the same id."""
         try:
             async with httpx.AsyncClient(
-                follow_redirects=False, trust_env=False, timeout=CALL_TIMEOUT_S
+                follow_redirects=False, trust_env=False, timeout=CALL_TIMEOUT_S, limits=_ONE_CALL_EACH
             ) as client:
                 while True:
                     await self._start_due(client)
@@ -178,7 +180,7 @@ def headers(delivery: Delivery, body: bytes, *, at: datetime) -> dict[str, str]:
 
 
 async def _read_some(answer: httpx.Response) -> None:
-    """As much as a short answer has, so that the connection may be used again."""
+    """As much as a short answer has, so that its sender is not cut off."""
     read = 0
     async for piece in answer.aiter_raw(READ_BYTES):
         read += len(piece)
