@@ -67,6 +67,7 @@ class Notifier:
             for call in self._calls.values():
                 call.cancel()
             await asyncio.gather(*self._calls.values(), return_exceptions=True)
+            self._outbox.close()
 
     async def _start_due(self, client: httpx.AsyncClient) -> None:
         free = AT_ONCE - len(self._calls)

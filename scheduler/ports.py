@@ -99,3 +99,7 @@ class Outbox(Protocol):
     async def settle(self, delivery_id: str, told: Told) -> None:
         """Note what became of a try."""
         ...
+
+    def close(self) -> None:
+        """Finish what is being read or written; nothing is asked of it afterwards."""
+        ...

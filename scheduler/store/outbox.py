@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -118,19 +119,25 @@ def job_notifications(session: Session, job_id: str) -> tuple[NotificationView, 
     return tuple(NotificationView(**row.model_dump(exclude={"job_id", "body"})) for row in rows)
 
 
-@dataclass(frozen=True, slots=True)
 class SqlOutbox:
-    """The `Outbox` port on the database, each call in a thread of its own."""
+    """The `Outbox` port on the database, in a thread of its own, so that nobody waits for a disk."""
 
-    engine: Engine
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="outbox")
 
     async def due(self, at: datetime, *, most: int, without: Sequence[str] = ()) -> Sequence[Delivery]:
         """What is to be tried now, oldest first, but for the ids in `without`. Raises `StoreError`."""
-        return await asyncio.to_thread(self._due, at, most, without)
+        step = partial(self._due, at, most, without)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, step)
 
     async def settle(self, delivery_id: str, told: Told) -> None:
         """Note what became of a try. Raises `StoreError`."""
-        await asyncio.to_thread(self._settle, delivery_id, told)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._settle, delivery_id, told)
+
+    def close(self) -> None:
+        """Finish what is being read or written."""
+        self._thread.shutdown(wait=True)
 
     def _due(self, at: datetime, most: int, without: Sequence[str]) -> list[Delivery]:
         ready = (
@@ -140,7 +147,7 @@ class SqlOutbox:
             .order_by(col(NotificationRow.next_at), col(NotificationRow.id))
             .limit(most)
         )
-        with reading(self.engine) as session:
+        with reading(self._engine) as session:
             return [_delivery(row, target) for row, target in session.execute(ready)]
 
     def _settle(self, delivery_id: str, told: Told) -> None:
@@ -151,7 +158,7 @@ class SqlOutbox:
             "error": told.error,
             "delivered_at": told.at if told.is_delivered else None,
         }
-        with writing(self.engine) as session:
+        with writing(self._engine) as session:
             session.execute(
                 update(NotificationRow).where(col(NotificationRow.id) == delivery_id).values(values)
             )

@@ -265,8 +265,9 @@ async def test_the_secret_is_nowhere_to_be_seen(site: Site, caplog: pytest.LogCa
     assert not [text for text in logged if "path-token" in text]
 
     await site.store.record(tick(120.0, 1))
-    due = await SqlOutbox(site.engine).due(site.clock.now() + TRIED_FOR, most=10)
-    assert list(due) == []
+    outbox = SqlOutbox(site.engine)
+    assert list(await outbox.due(site.clock.now() + TRIED_FOR, most=10)) == []
+    outbox.close()
     assert b"receiver" not in _targets(site.engine)
 
 
