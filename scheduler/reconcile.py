@@ -10,9 +10,9 @@ from datetime import datetime
 
 from scheduler.core.compose import Draft
 from scheduler.core.decide import Decision, decide, shed
-from scheduler.core.ledger import OpenOrder
+from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import GuardReport, Order
-from scheduler.core.plan import limit_now
+from scheduler.core.plan import EPSILON_W, limit_now
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
@@ -179,10 +179,22 @@ class Reconciler:
             self.view.dropped(gid, order)
 
     def _prolong(self, decision: Decision, at: datetime) -> None:
-        """Renew what was sent last: all that may go out while the store is down, beside reductions."""
-        last = {gid: draft for gid, (draft, _) in self._sent.items() if gid in decision.drafts}
+        """Renew what was sent last: all that may go out while the store is down, beside reductions.
+
+        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since.
+        """
+        last = {
+            gid: draft
+            for gid, (draft, _) in self._sent.items()
+            if gid in decision.drafts and self._is_counted(gid, draft, at)
+        }
         renewed = {gid: replace(d, expires_at=decision.drafts[gid].expires_at) for gid, d in last.items()}
         self._act(self._number({gid: d for gid, d in renewed.items() if self._is_due(gid, d, at)}))
+
+    def _is_counted(self, group_id: str, draft: Draft, at: datetime) -> bool:
+        """Whether the books still hold the group to be able to draw as much."""
+        account = self.view.groups[group_id].account
+        return draft.entitlement_w <= exposure_w(account, at, fall_s=self.view.site.fall_s) + EPSILON_W
 
     def _prolongs(self, group_id: str, draft: Draft) -> bool:
         last = self._sent.get(group_id)
