@@ -7,6 +7,7 @@ from typing import Final
 
 from barq.request import JobRequest
 from scheduler.core.jobs import JobSpec, Kind, Launch, Runtime
+from scheduler.store.views import NotifyTarget
 
 AUTO_INTERVAL_S: Final = 300.0
 """Between periodic checkpoints where the job file says `auto`."""
@@ -39,6 +40,14 @@ def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path) -> JobSpec:
         project=request.project,
         queue=request.queue,
     )
+
+
+def notify_target(request: JobRequest) -> NotifyTarget | None:
+    """Whom to tell of the job. Its secret is kept apart from the request, which everybody may see."""
+    notify = request.notify
+    if notify is None or notify.secret is None:
+        return None
+    return NotifyTarget(url=notify.url, events=tuple(notify.on), secret=notify.secret)
 
 
 def dependencies(request: JobRequest) -> tuple[str, ...]:

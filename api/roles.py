@@ -48,6 +48,9 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/v1/nodes/{name}/forget"): Role.OPERATOR,
     ("POST", "/api/v1/power/limits"): Role.OPERATOR,
     ("POST", "/api/v1/power/release"): Role.OPERATOR,
+    ("POST", "/api/v1/power/estop"): Role.OPERATOR,
+    ("POST", "/api/v1/power/estop/release"): Role.OPERATOR,
+    ("GET", f"{JOB}/notifications"): Role.RESEARCHER,  # of own jobs
     ("GET", "/api/v1/tokens"): Role.OPERATOR,
     ("POST", "/api/v1/tokens"): Role.OPERATOR,
     ("DELETE", "/api/v1/tokens/{name}"): Role.OPERATOR,

@@ -42,7 +42,9 @@ if TYPE_CHECKING:
         MadeTokenView,
         MeView,
         NodeView,
+        NotificationView,
         PowerView,
+        StopView,
         SummaryView,
         TokenView,
         WhyView,
@@ -175,6 +177,10 @@ class AsyncClient:
         """Return the checkpoints of a job, verified and quarantined."""
         return await self._do(calls.checkpoints(job_id))
 
+    async def notifications(self, job_id: str) -> list[NotificationView]:
+        """Return what the job's webhook was told, or is to be told, oldest first."""
+        return await self._do(calls.notifications(job_id))
+
     async def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
         """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
         async with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
@@ -235,6 +241,14 @@ class AsyncClient:
     async def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
         """Release all manual limits; return them."""
         return await self._do(calls.release_limits(reason=reason))
+
+    async def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
+        """Stop the site: everything to its fallback at once, until a person releases it."""
+        return await self._do(calls.estop(reason=reason, stop_id=stop_id))
+
+    async def release_estop(self, *, reason: str) -> list[StopView]:
+        """Release every emergency stop that stands; return them."""
+        return await self._do(calls.release_estop(reason=reason))
 
     async def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

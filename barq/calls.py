@@ -26,7 +26,9 @@ if TYPE_CHECKING:
         MadeTokenView,
         MeView,
         NodeView,
+        NotificationView,
         PowerView,
+        StopView,
         SummaryView,
         TokenView,
         WhyView,
@@ -131,6 +133,11 @@ def checkpoints(job_id: str) -> Call[list[CheckpointView]]:
     return _get(_job_path(job_id, "checkpoints"), key="checkpoints")
 
 
+def notifications(job_id: str) -> Call[list[NotificationView]]:
+    """What a job's webhook was told."""
+    return _get(_job_path(job_id, "notifications"), key="notifications")
+
+
 def logs(job_id: str, *, follow: bool, tail: int | None) -> Call[str]:
     """The output of a job, to be streamed."""
     return _get(_job_path(job_id, "logs"), {"follow": "true" if follow else None, "tail": tail})
@@ -180,6 +187,16 @@ def limit(limit_w: float, *, reason: str, for_s: float | None) -> Call[LimitView
 def release_limits(*, reason: str | None) -> Call[list[LimitView]]:
     """Release all manual limits."""
     return _post("/power/release", {} if reason is None else {"reason": reason}, key="released")
+
+
+def estop(*, reason: str, stop_id: str | None) -> Call[StopView]:
+    """Stop the site."""
+    return _post("/power/estop", {"reason": reason} | ({} if stop_id is None else {"id": stop_id}))
+
+
+def release_estop(*, reason: str) -> Call[list[StopView]]:
+    """Release every stop that stands."""
+    return _post("/power/estop/release", {"reason": reason}, key="released")
 
 
 def summary() -> Call[SummaryView]:

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
         MadeTokenView,
         MeView,
         NodeView,
+        NotificationView,
         PowerView,
+        StopView,
         SummaryView,
         TokenView,
         WhyView,
@@ -180,6 +182,10 @@ class Client:
         """Return the checkpoints of a job, verified and quarantined."""
         return self._do(calls.checkpoints(job_id))
 
+    def notifications(self, job_id: str) -> list[NotificationView]:
+        """Return what the job's webhook was told, or is to be told, oldest first."""
+        return self._do(calls.notifications(job_id))
+
     def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
         with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
@@ -239,6 +245,14 @@ class Client:
     def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
         """Release all manual limits; return them."""
         return self._do(calls.release_limits(reason=reason))
+
+    def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
+        """Stop the site: everything to its fallback at once, until a person releases it."""
+        return self._do(calls.estop(reason=reason, stop_id=stop_id))
+
+    def release_estop(self, *, reason: str) -> list[StopView]:
+        """Release every emergency stop that stands; return them."""
+        return self._do(calls.release_estop(reason=reason))
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

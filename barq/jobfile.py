@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from barq.documents import Document, DocumentError, read_json, read_yaml
 from barq.errors import InvalidInput
 from barq.refusal import Refusal, dotted, explain
-from barq.request import FIELD_NAMES, JobRequest
+from barq.request import FIELD_NAMES, JobRequest, Notify
 
 __all__ = ["MAX_FILE_BYTES", "JobFileError", "JobRequest", "load_job_file", "parse_job", "parse_job_text"]
 
@@ -72,7 +72,7 @@ def parse_job_text(data: bytes, *, file: str, folder: Path, is_json: bool = Fals
     for document in _documents(data, file=file, is_json=is_json):
         for path, value in _entries(document):
             request = _checked(value, document=document, path=path, file=file)
-            jobs.append(_placed(request, folder=folder))
+            jobs.append(_placed(_with_secret(request, file=file), folder=folder))
     if not jobs:
         raise JobFileError("holds no job", file=file, remedy="write at least `entrypoint: COMMAND`")
     return jobs
@@ -125,6 +125,24 @@ def _checked(value: object, *, document: Document, path: tuple[int, ...], file: 
 
 def _first(error: ValidationError) -> Refusal:
     return explain(error.errors(include_url=False)[0], known=FIELD_NAMES)
+
+
+def _with_secret(request: JobRequest, *, file: str) -> JobRequest:
+    """The request with the secret of its webhook, where the file names the variable that holds it."""
+    notify = request.notify
+    if notify is None or notify.secret_env is None:
+        return request
+    try:
+        found = Notify(url=notify.url, on=notify.on, secret=os.environ.get(notify.secret_env, ""))
+    except ValidationError as error:
+        raise JobFileError(
+            f"notify.secret_env = {notify.secret_env} names a variable that is no secret",
+            file=file,
+            field="notify.secret_env",
+            value=notify.secret_env,
+            remedy=f"set {notify.secret_env} to 16 to 200 characters where you submit",
+        ) from error
+    return request.model_copy(update={"notify": found})
 
 
 def _placed(request: JobRequest, *, folder: Path) -> JobRequest:

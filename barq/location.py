@@ -60,9 +60,9 @@ def find_site(environ: Mapping[str, str], profile: str | None = None) -> Locatio
     if environ.get(ENV_URL):
         return _of_url(environ[ENV_URL], environ, directory)
     chosen = environ.get(ENV_PROFILE)
-    local_url = None if chosen and not environ.get(ENV_STATE) else _local_url(directory)
-    if local_url is not None:
-        return Location(url=local_url, token=environ.get(ENV_TOKEN) or _local_token(directory))
+    url_here = None if chosen and not environ.get(ENV_STATE) else local_url(directory)
+    if url_here is not None:
+        return Location(url=url_here, token=environ.get(ENV_TOKEN) or _local_token(directory))
     if chosen:
         return _of_profile(load_profiles(environ).get(chosen))
     profiles = load_profiles(environ)
@@ -79,12 +79,13 @@ def _of_profile(profile: Profile) -> Location:
 def _of_url(url: str, environ: Mapping[str, str], directory: Path) -> Location:
     """The site at `url`; without a token in the environment, that of the site here if it is the one."""
     token = environ.get(ENV_TOKEN) or None
-    if token is None and url.rstrip("/") == (_local_url(directory) or "").rstrip("/"):
+    if token is None and url.rstrip("/") == (local_url(directory) or "").rstrip("/"):
         token = _local_token(directory)
     return Location(url=url, token=token)
 
 
-def _local_url(directory: Path) -> str | None:
+def local_url(directory: Path) -> str | None:
+    """Return the address of the site that keeps its state there, None if none is written down. Raises Unreachable."""
     for name in _ADDRESS_FILES:
         record = _read_json(directory / name)
         for key in _ADDRESS_KEYS:

@@ -11,10 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-_LATER = "array deadline image max_wait notify on_exit_codes service topology"
+_LATER = "array deadline image max_wait on_exit_codes service topology"
 NOT_YET: Final = frozenset(_LATER.split())
 """Fields of the job file's language that this version does not honour: refused by name, never ignored."""
 
+_NO_SECRETS: Final = frozenset({"url", "on", "secret_env"})
+"""What may be shown of a webhook's settings that are refused."""
 _SHOWN_CHARACTERS: Final = 80
 _PATH_CHARACTERS: Final = 120
 
@@ -76,6 +78,8 @@ def explain(details: Mapping[str, Any], *, known: Collection[str] = ()) -> Refus
     path = tuple(step for step in details["loc"] if step != "[key]")
     code, remedy = _judged(details, str(path[-1]) if path else "", known)
     value = "" if details["type"] == "missing" else shown(details.get("input"))
+    if "notify" in path and path[-1] not in _NO_SECRETS and value:
+        value = "(not shown)"
     return Refusal(code=code, field=dotted(path), value=value, remedy=remedy, path=path)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,12 +20,14 @@ from pydantic import (
     ValidationInfo,
     WithJsonSchema,
     field_validator,
+    model_validator,
 )
 
 from barq import contract
 from barq.quantities import DURATION_FORMS, SIZE_FORMS, parse_bytes, parse_duration_s
 from barq.refusal import NotSupportedYet
 from barq.surroundings import MAX_URLS, Inputs, Outputs, PackageName, Runtime
+from barq.webhook import checked_url
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
 MAX_ENV_BYTES: Final = 64 * 1024
@@ -225,6 +227,29 @@ class Power(_Part):
     )
 
 
+class Notify(_Part):
+    """A webhook that is told of the job, signed by a secret that nobody is ever shown again."""
+
+    url: Annotated[str, AfterValidator(checked_url)] = Field(
+        description="Where to POST to: https, on a public address unless the site allows others"
+    )
+    on: list[Literal["pause", "resume", "end"]] = Field(
+        ["pause", "resume", "end"], min_length=1, max_length=3
+    )
+    secret: Annotated[str, AfterValidator(_clean)] | None = Field(
+        None, min_length=16, max_length=200, repr=False, description="Key of the signature; never shown again"
+    )
+    secret_env: EnvName | None = Field(
+        None, description="In a job file: the variable that holds the secret where `barq submit` runs"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_secret(self) -> Self:
+        if (self.secret is None) == (self.secret_env is None):
+            raise ValueError("give either secret or secret_env: the receiver knows by it who calls")
+        return self
+
+
 class JobRequest(_Part):
     """One job as asked for: the content of a job file, and the body of `POST /api/v1/jobs`."""
 
@@ -296,6 +321,7 @@ class JobRequest(_Part):
     flex: int = Field(4, ge=0, le=4, description="0 = firm, never shed for power … 4 = may be paused at will")
     checkpoint: Checkpoint = Checkpoint()
     power: Power = Power()
+    notify: Notify | None = Field(None, description="Tell a webhook when it pauses, resumes and ends")
 
     @field_validator("package")
     @classmethod
@@ -305,7 +331,7 @@ class JobRequest(_Part):
         return package
 
 
-PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power, Runtime)
+PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power, Runtime, Notify)
 """The models of the job file."""
 FIELD_NAMES: Final = frozenset(name for part in PARTS for name in part.model_fields)
 """Every field name of the job file, for suggestions."""

@@ -105,6 +105,20 @@ class CheckpointView(TypedDict):
     why: str | None
 
 
+class NotificationView(TypedDict):
+    """One call of a job's webhook: waiting, delivered or given_up."""
+
+    id: str
+    event: str
+    state: str
+    created_at: str
+    tries: int
+    delivered_at: str | None
+    next_at: str | None
+    status: int | None
+    error: str | None
+
+
 class WhyView(TypedDict):
     """Why a job is where it is, and what would change it."""
 
@@ -114,6 +128,16 @@ class WhyView(TypedDict):
     expected: dict[str, Any] | None
     history: list[str]
     checkpoint: dict[str, Any] | None
+
+
+class StopView(TypedDict):
+    """An emergency stop, until a person releases it."""
+
+    engaged: bool
+    id: str
+    reason: str
+    by: str
+    at: str
 
 
 class GpuView(TypedDict):
@@ -143,6 +167,7 @@ class NodeView(TypedDict):
     in_fallback: bool
     address: NotRequired[str]
     cordoned: NotRequired[bool]
+    estop: NotRequired[StopView | None]
     draw_w: float
     entitlement_w: float
     base_w: float
@@ -208,6 +233,8 @@ class PowerView(TypedDict):
     next_change: ChangeView | None
     sources: list[SourceView]
     limits: list[LimitView]
+    estop: NotRequired[StopView | None]
+    lease_s: NotRequired[float | None]
     over_limit_s: float
     sentence: str
 

@@ -9,6 +9,7 @@ from typing import Any
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
+from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.jobs import Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.orders import GroupKind
@@ -67,6 +68,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "limit_provenance": limit.provenance,
         "limit_stale": limit.stale,
         "firm_w": snapshot.site.firm_w,
+        "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
         "committed_w": decision.exposed_w,
@@ -80,7 +82,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
-        "sentence": _sentence(latest, unused_w, coming),
+        "sentence": _sentence(snapshot, latest, unused_w, coming),
     }
 
 
@@ -115,17 +117,24 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _sentence(latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
+def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
+    stopped = f"{stop_sentence(snapshot.stop)}. " if snapshot.stop else ""
     until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
     return (
-        f"Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, mining {latest.miners_w / 1000:.1f}, "
-        f"site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"
+        f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, "
+        f"mining {latest.miners_w / 1000:.1f}, site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"
     )
 
 
 def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """What `/nodes` shows."""
     return [_node(g, snapshot, alarms.get(gid, ())) for gid, g in sorted(snapshot.groups.items())]
+
+
+def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:
+    if stop is None:
+        return None
+    return {"engaged": True, "id": stop.id, "reason": stop.reason, "by": stop.by, "at": stop.at.isoformat()}
 
 
 def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str, Any]:
@@ -143,6 +152,7 @@ def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str
         "address": group.spec.address,
         "cordoned": group.cordoned,
         "storage": group.storage,
+        "estop": _stop(group.stop),
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)
         + (group.miners_target_w if group.spec.kind is GroupKind.MINERS else 0.0),

@@ -28,6 +28,7 @@ class Journal:
         self._watchman = watchman
         self._reasons: dict[str, Reason] = {}
         self._noted: set[tuple[str, int, str]] = set()
+        self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
@@ -42,6 +43,8 @@ class Journal:
         """The record of one tick."""
         notes = self._new_checkpoints(snapshot)
         events = (*self._limit_event(snapshot), *_checkpoint_events(notes), *decision.events)
+        stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
+        self._stops |= {s.id for s in stops}
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
             self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit())
@@ -58,6 +61,7 @@ class Journal:
             withdrawals=self._watchman.withdrawals(),
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
+            stops=stops,
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,
             current=self._documents(snapshot, decision, alarms) if due or decision.events else {},

@@ -9,7 +9,7 @@ from typing import Protocol
 from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.snapshot import MeterReading
-from scheduler.records import Intents, Stored, TickRecord
+from scheduler.records import Delivery, Intents, Stored, TickRecord, Told
 
 
 class Clock(Protocol):
@@ -86,4 +86,20 @@ class Store(Protocol):
 
     async def record(self, tick: TickRecord) -> None:
         """Write one tick in one transaction. Raises `StaleEpoch` when another leader took over."""
+        ...
+
+
+class Outbox(Protocol):
+    """What is to be told to webhooks, written with the ticks. Every method raises `StoreError`."""
+
+    async def due(self, at: datetime, *, most: int, without: Sequence[str] = ()) -> Sequence[Delivery]:
+        """What is to be tried now, oldest first, but for the ids in `without`."""
+        ...
+
+    async def settle(self, delivery_id: str, told: Told) -> None:
+        """Note what became of a try."""
+        ...
+
+    def close(self) -> None:
+        """Finish what is being read or written; nothing is asked of it afterwards."""
         ...

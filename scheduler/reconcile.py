@@ -10,9 +10,9 @@ from datetime import datetime
 
 from scheduler.core.compose import Draft
 from scheduler.core.decide import Decision, decide, shed
-from scheduler.core.ledger import OpenOrder
+from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import GuardReport, Order
-from scheduler.core.plan import limit_now
+from scheduler.core.plan import EPSILON_W, limit_now
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
@@ -55,7 +55,8 @@ class Reconciler:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
         reduction = self._shed()
-        await self._take_intents()
+        if await self._take_intents():
+            reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
         decision = decide(snapshot)
         numbered = self._number(self._due(decision, snapshot.at))
@@ -74,7 +75,7 @@ class Reconciler:
         self.view.apply(decision, snapshot.at)
         if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
             await self._outrank(epoch)
-        elif self._still_fits(decision):
+        elif self._still_fits(snapshot, decision):
             self._act(numbered)
         else:
             self._drop(numbered)
@@ -117,14 +118,17 @@ class Reconciler:
             self._unrecorded = (*self._unrecorded, reduction)
         self._prolong(decision, at)
 
-    async def _take_intents(self) -> None:
+    async def _take_intents(self) -> bool:
+        """Take in what people did. Whether they stopped the site just now: that waits for no record."""
+        before = set(self.view.stops)
         try:
             intents = await self.store.intents(self._intents_seq)
         except StoreError as error:
             self._store_is(up=False, why=error)
-            return
+            return False
         self._intents_seq = intents.seq
         self.view.take_intents(intents)
+        return bool(self.view.stops.keys() - before)
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
@@ -175,19 +179,32 @@ class Reconciler:
             self.view.dropped(gid, order)
 
     def _prolong(self, decision: Decision, at: datetime) -> None:
-        """Renew what was sent last: all that may go out while the store is down, beside reductions."""
-        last = {gid: draft for gid, (draft, _) in self._sent.items() if gid in decision.drafts}
+        """Renew what was sent last: all that may go out while the store is down, beside reductions.
+
+        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since.
+        """
+        last = {
+            gid: draft
+            for gid, (draft, _) in self._sent.items()
+            if gid in decision.drafts and self._is_counted(gid, draft, at)
+        }
         renewed = {gid: replace(d, expires_at=decision.drafts[gid].expires_at) for gid, d in last.items()}
         self._act(self._number({gid: d for gid, d in renewed.items() if self._is_due(gid, d, at)}))
+
+    def _is_counted(self, group_id: str, draft: Draft, at: datetime) -> bool:
+        """Whether the books still hold the group to be able to draw as much."""
+        account = self.view.groups[group_id].account
+        return draft.entitlement_w <= exposure_w(account, at, fall_s=self.view.site.fall_s) + EPSILON_W
 
     def _prolongs(self, group_id: str, draft: Draft) -> bool:
         last = self._sent.get(group_id)
         return last is not None and replace(draft, expires_at=last[0].expires_at) == last[0]
 
-    def _still_fits(self, decision: Decision) -> bool:
-        """Whether the limit still is what was decided under; if it fell, the next tick cuts first."""
-        now = limit_now(self.view.snapshot(self.clock.now()))
-        if now.limit_w < decision.limit.limit_w:
+    def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
+        now = self.view.snapshot(self.clock.now())
+        stopped = now.stop is not None and snapshot.stop is None
+        if stopped or limit_now(now).limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
             return False
         return True
@@ -216,6 +233,8 @@ class Reconciler:
             fallback=draft.fallback,
             attempts=draft.attempts,
             miners_target_w=draft.miners_target_w,
+            stop=draft.stop,
+            released_stop=draft.released_stop,
         )
 
     async def _deliver(self, orders: list[Order]) -> None:

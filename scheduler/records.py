@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scheduler.core.compliance import Withdrawal
 from scheduler.core.envelope import Envelope
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
@@ -36,11 +37,13 @@ class Stored:
     last_cut_at: datetime | None
     seq: int  #: of the newest intent contained in this
     members: tuple[Member, ...] = ()
+    stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
+    released_stops: frozenset[str] = frozenset()  #: ids of all that were
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intents:
-    """What people did since: new jobs, wishes for old ones, the manual limits that stand now (None = unchanged)."""
+    """What people did since: new jobs, wishes for old ones; the limits and stops that stand now (None = unchanged)."""
 
     seq: int
     jobs: tuple[Job, ...] = ()
@@ -48,6 +51,35 @@ class Intents:
     limits: tuple[Envelope, ...] | None = None
     settled: Mapping[str, JobState] = field(default_factory=dict)  #: of the new jobs' dependencies
     members: tuple[Member, ...] | None = None  #: all that joined the site; None = unchanged
+    stops: tuple[EmergencyStop, ...] | None = None
+    released_stops: frozenset[str] = (
+        frozenset()
+    )  #: ids of all that were ever released, where `stops` is given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """Something that a job's webhook is to be told."""
+
+    id: str
+    job_id: str
+    event: str
+    url: str
+    secret: str = field(repr=False)
+    body: str
+    created_at: datetime
+    tries: int  #: before this one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of one try. `next_at` None = no other one."""
+
+    at: datetime
+    is_delivered: bool
+    status: int | None = None
+    error: str = ""
+    next_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +124,9 @@ class TickRecord:
     withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
+    stops: tuple[
+        EmergencyStop, ...
+    ] = ()  #: that stand and may not be stored yet: guards may have told of them
     snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
     decision_json: bytes | None = None
     current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"

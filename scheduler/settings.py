@@ -109,6 +109,12 @@ class Miners(_Strict):
         return self
 
 
+class Notify(_Strict):
+    """Where webhooks of jobs may be."""
+
+    allow_private: bool = False  #: on this network and this machine too, and over plain HTTP
+
+
 class SignalSettings(BaseModel):
     """One source of the limit. Everything but these three is read by the source's own file."""
 
@@ -141,6 +147,7 @@ class Site(_Strict):
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
+    notify: Notify = Notify()
     job_nice: Annotated[int, Field(ge=0, le=19)] = (
         5  #: simulated GPUs are CPUs: jobs leave the site itself some air
     )

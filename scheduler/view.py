@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, unheard
+from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -51,6 +52,8 @@ class View:
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
         }
         self.manual: tuple[Envelope, ...] = ()
+        self.stops: dict[str, EmergencyStop] = {}
+        self.released_stops: frozenset[str] = frozenset()
         self.meter: MeterReading | None = None
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
@@ -69,6 +72,7 @@ class View:
         self.attempts = {a.id: a for a in stored.attempts}
         self.settled = dict(stored.settled)
         self.manual = stored.limits
+        self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
@@ -96,8 +100,16 @@ class View:
             self.manual = intents.limits
         if intents.members is not None:
             self._take_members(intents.members)
-        news = (intents.limits, intents.members)
+        if intents.stops is not None:
+            self._take_stops(intents.stops, intents.released_stops)
+        news = (intents.limits, intents.members, intents.stops)
         return bool(intents.jobs or intents.desired or any(n is not None for n in news))
+
+    def _take_stops(self, standing: Iterable[EmergencyStop], released: frozenset[str]) -> None:
+        """A stop goes only when it was released: those that guards told of may not be stored yet."""
+        self.released_stops = self.released_stops | released
+        known = self.stops | {s.id: s for s in standing}
+        self.stops = {i: s for i, s in known.items() if i not in self.released_stops}
 
     def _take_members(self, members: Iterable[Member]) -> None:
         """Count the nodes that joined from now on, and those that left no more."""
@@ -126,6 +138,8 @@ class View:
         group = self.groups.get(gid) or _unheard(report.spec)
         self.groups[gid] = replace(_heard(group, report, at), cordoned=self.roll.is_barred(report.spec))
         self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
+        if report.stop is not None:
+            self._take_stops((report.stop,), frozenset())
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
@@ -176,10 +190,13 @@ class View:
 
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
+        stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
+        firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
+        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=(*self.envelopes.values(), *self.manual),
+            envelopes=(*stopped, *self.envelopes.values(), *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             groups=dict(self.groups),
@@ -190,7 +207,14 @@ class View:
             led_since_at=self.led_since_at,
             last_cut_at=self.last_cut_at,
             raises_allowed=self.store_up and self.leads(at),
+            stops=stops,
+            released_stops=self._released_but_held(),
         )
+
+    def _released_but_held(self) -> tuple[str, ...]:
+        """Stops that were released and that some guard still holds."""
+        held = {g.stop.id for g in self.groups.values() if g.stop is not None}
+        return tuple(sorted(held & self.released_stops))
 
     def leads(self, at: datetime) -> bool:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
@@ -232,6 +256,7 @@ def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
         facts=report.attempts,
         in_fallback=report.in_fallback,
         storage=report.storage,
+        stop=report.stop,
     )
 
 

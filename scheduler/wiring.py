@@ -18,11 +18,13 @@ from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group
 from scheduler.errors import SettingsError
+from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.store.database import open_database
+from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.view import View
 
@@ -47,6 +49,7 @@ class Parts:
     store: SqlStore
     meter: Meter
     clock: Clock
+    notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
 
 
@@ -54,7 +57,8 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     """Open the store, become leader, restore the view, connect to the guards."""
     site = load_site(state / "site.yaml")
     clock = SystemClock()
-    store = SqlStore(open_database(state / "barq.db"))
+    engine = open_database(state / "barq.db")
+    store = SqlStore(engine)
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
@@ -75,6 +79,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         store=store,
         meter=_meter(view, site, clock),
         clock=clock,
+        notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
     )
 

@@ -59,6 +59,7 @@ NODE = {
     "reachable": True,
     "in_fallback": False,
     "address": "10.0.0.1",
+    "estop": None,
     "draw_w": 1500.0,
     "entitlement_w": 2200.0,
     "base_w": 400.0,

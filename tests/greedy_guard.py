@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from scheduler.core.entitlement import charged_w, idle_w
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
-from scheduler.core.lease import GuardMemory, accept, after_boot, standing
+from scheduler.core.lease import GuardMemory, accept, after_boot, latched, standing
 from scheduler.core.orders import (
     NO_FENCE,
     AttemptFacts,
@@ -57,6 +58,7 @@ class GreedyGuard:
     memory: GuardMemory = field(init=False)
     device: Device = field(init=False)
     falls_at_ms: int | None = None
+    replaced: set[str] = field(default_factory=set)  #: latches that gave way to newer ones
 
     def __post_init__(self) -> None:
         self.memory = GuardMemory(
@@ -74,6 +76,14 @@ class GreedyGuard:
             over = [k for k, p in self.processes.items() if p.observed is Observed.ENDED and k not in named]
             for attempt_id in over:
                 del self.processes[attempt_id]
+        self.settle(now_ms)
+
+    def engage(self, stop: EmergencyStop, now_ms: int) -> None:
+        """Somebody stops it, over its socket."""
+        if self.memory.stop is not None:
+            self.replaced.add(self.memory.stop.id)
+        self.memory = latched(self.memory, stop, now_boottime_s=self.boottime_s(now_ms))
+        self.version += 1
         self.settle(now_ms)
 
     def reboot(self, now_ms: int) -> None:
@@ -113,6 +123,9 @@ class GreedyGuard:
             expiry_ms = round(self.memory.order.expires_boottime_s * 1000) + self.booted_ms
             steps = (0.0, self.save_after_s, *(s.after_s for s in self.memory.order.fallback))
             coming += [expiry_ms + round(s * 1000) + 1 for s in steps]
+            if self.memory.stop is not None:
+                stopped_ms = round(self.memory.stopped_boottime_s * 1000) + self.booted_ms
+                coming += [stopped_ms + round(s * 1000) + 1 for s in steps]
         return min((t for t in coming if t > now_ms), default=None)
 
     # -- what is seen of it ------------------------------------------------------------------------------------------
@@ -147,6 +160,7 @@ class GreedyGuard:
             gpus=self.device.gpus,
             miners=self.device.miners,
             attempts=(*(p.facts for p in self.processes.values()), *self._absent()),
+            stop=self.memory.stop,
         )
 
     def _absent(self) -> list[AttemptFacts]:

@@ -147,6 +147,7 @@ class GuardedNode:
         entitlement_w: float = 5000.0,
         fallback: Iterable[FallbackStep] = (FallbackStep(after_s=0.0, limit_w=5000.0),),
         miners_target_w: float = 0.0,
+        released_stop: str = "",
     ) -> Answer:
         """Give the next order."""
         self.fence = replace(self.fence, seq=self.fence.seq + 1)
@@ -160,6 +161,7 @@ class GuardedNode:
                 fallback=tuple(fallback),
                 attempts=attempts,
                 miners_target_w=miners_target_w,
+                released_stop=released_stop,
             )
         )
 

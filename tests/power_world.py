@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.envelope import Envelope, Segment, lowest
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Job, JobSpec, JobState
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.core.power import A100_SXM, site_w
@@ -84,6 +85,10 @@ class World:
     loop: Reconciler | None = None
     deposed: Reconciler | None = None
     submitted: int = 0
+    stops: int = 0  #: how many emergency stops were made
+    released: set[str] = field(default_factory=set)  #: those that a person released
+    held: dict[str, str] = field(default_factory=dict)  #: the latch of each guard, by its stop's id
+    is_stopped: bool = False  #: by a stop that is sure to be heard of within the reaction time
     limits: list[tuple[int, float]] = field(default_factory=list)  #: (since_ms, W) in force, oldest first
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
@@ -188,6 +193,27 @@ class World:
         self.sources[name] = Source(told=told)
         self.poll()
 
+    # -- emergency stops ---------------------------------------------------------------------------------------------
+
+    def stop(self) -> EmergencyStop:
+        """Another emergency stop, in the store."""
+        stop = self._new_stop()
+        self.store.engage(stop)
+        return stop
+
+    def stop_guard(self, group_id: str) -> None:
+        """One guard is told directly, whoever else is alive."""
+        self.guards[group_id].engage(self._new_stop(), self.clock.now_ms)
+
+    def release(self) -> None:
+        """A person releases what the store knows of."""
+        self.released |= self.store.stops.keys()
+        self.store.release()
+
+    def _new_stop(self) -> EmergencyStop:
+        self.stops += 1
+        return EmergencyStop(id=f"stop-{self.stops}", reason="drill", by="ada", at=self.clock.now())
+
     def draw_w(self) -> float:
         """Watts at the site meter."""
         it_w = sum(g.draw_w() for g in self.guards.values() if g.spec.kind is GroupKind.NODE)
@@ -206,6 +232,7 @@ class World:
         now = self.clock.now()
         told = [s.told for s in self.sources.values()]
         limit_w = lowest(told, now, now=now, firm_w=POLICY.firm_w).limit_w
+        limit_w = min(limit_w, POLICY.firm_w) if self.is_stopped else limit_w
         if not self.limits or self.limits[-1][1] != limit_w:
             self.limits.append((self.clock.now_ms, limit_w))
 
@@ -245,6 +272,23 @@ class World:
         for job_id in {j for j, _ in lives}:
             if len(found := {a for j, a in lives if j == job_id}) > 1:
                 yield f"{self.clock.now_ms} ms: {job_id} lives twice: {sorted(found)}"
+        for gid, guard in self.guards.items():
+            yield from self._latch_breaches(gid, guard)
+
+    def _latch_breaches(self, gid: str, guard: GreedyGuard) -> Iterable[str]:
+        """A latch goes only when it was released, and while it holds the guard keeps to its fallback."""
+        now_ms, stop, was = self.clock.now_ms, guard.memory.stop, self.held.get(gid)
+        gone = was is not None and (stop is None or stop.id != was)
+        if gone and was not in self.released | guard.replaced:
+            yield f"{now_ms} ms: {gid} lost {was}, which nobody released"
+        if stop is None:
+            self.held.pop(gid, None)
+            return
+        self.held[gid] = stop.id
+        order = guard.memory.order
+        rest_w = max((s.limit_w for s in order.fallback), default=0.0) if order else guard.memory.idle_w
+        if guard.falls_at_ms is None and guard.draw_w() > rest_w + EPSILON_W:
+            yield f"{now_ms} ms: {gid} is stopped and draws {guard.draw_w():.1f} W, its fallback is {rest_w:.1f} W"
 
     # -- work --------------------------------------------------------------------------------------------------------
 

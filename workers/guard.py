@@ -25,6 +25,7 @@ from pathlib import Path
 from barq.contract import write_atomically
 from scheduler.core.enforce import Commands, enforce
 from scheduler.core.entitlement import idle_w
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.lease import GuardMemory, Refusal, Standing, standing
 from scheduler.core.orders import AttemptOrder, GpuReading, GuardReport, Order
@@ -97,6 +98,17 @@ class Guard:
             self._attempts.forget(o.attempt_id for o in order.attempts)
         self.step()
         return refusal
+
+    def engage(self, stop: EmergencyStop) -> None:
+        """Fall back at once, and stay so until an order releases the stop.
+
+        Raises OSError if it cannot be remembered over a restart; it holds until then all the same.
+        """
+        log.warning("emergency stop by %s: %s", stop.by, stop.reason)
+        try:
+            self._memory.latch(stop, now_boottime_s=boottime_s())
+        finally:
+            self.step()
 
     async def stop(self, grace_s: float) -> None:
         """End everything: saved within `grace_s`, or killed; miners rest. Returns when nothing is left."""
@@ -199,6 +211,7 @@ class Guard:
             attempts=self._attempts.facts(() if order is None else order.attempts),
             alarms=(*alarms, *attempt_alarms(self._attempts)),
             storage="" if self._storage is None else self._storage.storage,
+            stop=memory.stop,
         )
 
 

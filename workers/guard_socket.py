@@ -3,6 +3,7 @@
     {"op": "deliver", "order": {...}}                            {"refusal": null | why, "report": {...}}
     {"op": "report"}                                             {"report": {...}}
     {"op": "report", "after_version": n, "timeout_s": t}         the same, once newer than n, or after t
+    {"op": "estop", "stop": {"id", "reason", "by", "at"}}        {"report": {...}}: it is latched, fallen or falling
     {"op": "stop", "grace_s": g}                                 {"ok": true} when nothing runs any more
 
 What makes no sense, or cannot be remembered, is answered by {"error": why} and changes nothing.
@@ -20,6 +21,7 @@ from typing import Annotated, Literal, Protocol, assert_never
 
 from pydantic import Field
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.lease import Refusal
 from scheduler.core.orders import GuardReport, Order
 from workers.sockets import listen
@@ -47,6 +49,10 @@ class Served(Protocol):
         """A report newer than `version`."""
         ...
 
+    def engage(self, stop: EmergencyStop) -> None:
+        """Latch an emergency stop."""
+        ...
+
     async def stop(self, grace_s: float) -> None:
         """End what runs; returns when nothing is left."""
         ...
@@ -70,6 +76,14 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Estop:
+    """Fall back at once and stay so."""
+
+    op: Literal["estop"] = "estop"
+    stop: EmergencyStop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stop:
     """End what runs, then the guard."""
 
@@ -81,7 +95,7 @@ class Stop:
 class Request:
     """Any of them."""
 
-    request: Annotated[Deliver | Report | Stop, Field(discriminator="op")]
+    request: Annotated[Deliver | Report | Estop | Stop, Field(discriminator="op")]
 
 
 @asynccontextmanager
@@ -129,6 +143,9 @@ async def _obey(guard: Served, wrapped: Request) -> bytes:
                 return encode({"report": guard.report})
             newer = await guard.report_after(request.after_version, timeout_s=request.timeout_s)
             return encode({"report": newer})
+        case Estop():
+            guard.engage(request.stop)
+            return encode({"report": guard.report})
         case Stop():
             await guard.stop(request.grace_s)
             return STOPPED

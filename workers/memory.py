@@ -1,12 +1,17 @@
-"""What a guard must not forget: its newest order and the highest fence, on the disk *before* it acts on them."""
+"""What a guard must not forget: its newest order, the highest fence, an emergency stop.
+
+They are on the disk *before* it acts on them.
+"""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 from barq.contract import write_atomically
-from scheduler.core.lease import GuardMemory, Refusal, accept, after_boot
+from scheduler.core.estop import EmergencyStop
+from scheduler.core.lease import GuardMemory, Refusal, accept, after_boot, latched
 from scheduler.core.orders import Order
 from workers.wire import WireError, decode, encode
 
@@ -33,6 +38,11 @@ class DurableMemory:
             self.now = remembered
         return refusal
 
+    def latch(self, stop: EmergencyStop, *, now_boottime_s: float) -> None:
+        """Keep an emergency stop until an order releases it. It holds on return even if OSError is raised."""
+        self.now = latched(self.now, stop, now_boottime_s=now_boottime_s)
+        write_atomically(self._path, encode(self.now), durable=True)
+
     def _load(self, fresh: GuardMemory) -> GuardMemory:
         try:
             known = decode(GuardMemory, self._path.read_bytes())
@@ -48,10 +58,4 @@ class DurableMemory:
             raise ValueError(
                 f"{self._path} belongs to group {known.group_id!r}, not {fresh.group_id!r}; move it away"
             )
-        return GuardMemory(
-            group_id=known.group_id,
-            boot_id=known.boot_id,
-            idle_w=fresh.idle_w,
-            order=known.order,
-            seen=known.seen,
-        )
+        return replace(known, idle_w=fresh.idle_w)

@@ -17,7 +17,7 @@ from api.logs import LogReader, follow
 from api.openapi import TEXT, errors
 from api.problems import Refused
 from api.wire import from_store
-from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, WhyView
+from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, Notifications, WhyView
 from scheduler.core.lifecycle import is_final
 from scheduler.errors import StoreError
 from scheduler.store.refusals import JobNotFound
@@ -53,6 +53,13 @@ def attempts(job_id: JobId, here: Here) -> Attempts:
 def checkpoints(job_id: JobId, here: Here) -> Checkpoints:
     """List the checkpoints of a job, verified and quarantined, oldest first."""
     return Checkpoints(checkpoints=[from_store.checkpoint(view) for view in here.desk.checkpoints(job_id)])
+
+
+@router.get("/notifications", responses=errors(404))
+def notifications(job_id: OwnJob, here: Here) -> Notifications:
+    """List what the job's webhook was told, or is to be told, oldest first. Kept for a week."""
+    found = here.desk.notifications(job_id)
+    return Notifications(notifications=[from_store.notification(view) for view in found])
 
 
 @router.get("/logs", response_class=StreamingResponse, responses={**errors(404), 200: TEXT})

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.admission import dependencies, job_spec
+from api.admission import dependencies, job_spec, notify_target
 from api.context import Asking, Context, Here, JobId, OwnJob
 from api.fitting import misfit
 from api.openapi import errors
@@ -104,7 +104,8 @@ def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
 def _new_job(request: SubmittedJob, here: Context, owner: str) -> NewJob:
     """The job; with its id, given when it is stored, it gets its folders."""
     return NewJob(
-        request=request.model_dump(mode="json", exclude_unset=True),
+        request=request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}}),
+        notify=notify_target(request),
         build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home),
         owner=owner,
     )

@@ -1,4 +1,4 @@
-"""The site's power, and the limits that people set."""
+"""The site's power, the limits that people set, and the emergency stop."""
 
 from __future__ import annotations
 
@@ -13,7 +13,18 @@ from api.openapi import errors
 from api.problems import Refused
 from api.wire import from_store
 from api.wire.history import HistoryQuery, PowerHistory
-from api.wire.site import Limits, LimitView, NewLimit, PowerView, Release, Released
+from api.wire.site import (
+    Limits,
+    LimitView,
+    NewLimit,
+    NewStop,
+    PowerView,
+    Release,
+    Released,
+    StopRelease,
+    StopReleased,
+    StopView,
+)
 from scheduler.store import wishes
 from scheduler.store.desk import Desk
 
@@ -35,9 +46,11 @@ def known_power(desk: Desk, *, over_limit_s: float) -> PowerView | None:
     document = desk.current("power")
     if document is None:
         return None
+    stops = desk.standing_stops()
     facts = {
         **json.loads(document.text),
         "limits": [from_store.limit(view) for view in desk.limits()],
+        "estop": from_store.stop(stops[0]) if stops else None,
         "over_limit_s": over_limit_s,
     }
     return PowerView.model_validate(facts)
@@ -73,3 +86,19 @@ def release_limits(here: Here, person: Person, body: Release | None = None) -> R
     released = here.desk.release_limits(by=person, reason=reason)
     here.waker.wake()
     return Released(released=[from_store.limit(view) for view in released])
+
+
+@router.post("/estop")
+def engage_stop(body: NewStop, here: Here, person: Person) -> StopView:
+    """Stop everything: all to its fallback at once, until a person releases it. Again is one more to release."""
+    stop = here.desk.engage_stop(by=person, reason=body.reason, stop_id=body.id or "")
+    here.waker.wake()
+    return from_store.stop(stop)
+
+
+@router.post("/estop/release")
+def release_stop(body: StopRelease, here: Here, person: Person) -> StopReleased:
+    """Release every emergency stop that stands, and say which they were. Work goes on by itself."""
+    released = here.desk.release_stops(by=person, reason=body.reason)
+    here.waker.wake()
+    return StopReleased(released=[from_store.stop(one, engaged=False) for one in released])

@@ -9,6 +9,7 @@ from typing import Any, Final
 from api.roles import Caller
 from api.wire import jobs as wire, site
 from api.wire.history import PowerHistory
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import CommitRef, JobState, Placement
 from scheduler.core.reasons import Code, Reason
 from scheduler.store import views
@@ -112,6 +113,22 @@ def checkpoint(view: views.CheckpointView) -> wire.CheckpointView:
     )
 
 
+def notification(view: views.NotificationView) -> wire.NotificationView:
+    """Something that a webhook was told, or is to be told."""
+    failed = "waiting" if view.next_at else "given_up"
+    return wire.NotificationView(
+        id=view.id,
+        event=view.event,
+        state="delivered" if view.delivered_at else failed,
+        created_at=view.created_at,
+        tries=view.tries,
+        delivered_at=view.delivered_at,
+        next_at=view.next_at,
+        status=view.status,
+        error=view.error or None,
+    )
+
+
 def limit(view: views.LimitView) -> site.LimitView:
     """A limit that a person set."""
     return site.LimitView(
@@ -122,6 +139,11 @@ def limit(view: views.LimitView) -> site.LimitView:
         set_at=view.created_at,
         until_at=view.ends_at,
     )
+
+
+def stop(view: EmergencyStop, *, engaged: bool = True) -> site.StopView:
+    """An emergency stop."""
+    return site.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
 
 
 def summary(view: views.Summary) -> site.SummaryView:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import ConfigDict, Field, field_validator
 
 from api.wire.parts import Sent, Shown, example
-from barq.request import JobRequest, Text
+from barq.request import JobRequest, Notify, Text
 
 MAX_PAGE: Final = 1000
 MAX_BATCH: Final = 10_000
@@ -80,6 +80,19 @@ CHECKPOINT: Final[dict[str, Any]] = {
 }
 
 
+NOTIFICATION: Final[dict[str, Any]] = {
+    "id": "6e0f5c6f2f0b4c0c8c1d5b7a9e3f2d41",
+    "event": "pause",
+    "state": "delivered",
+    "created_at": "2026-03-01T13:20:05Z",
+    "tries": 1,
+    "delivered_at": "2026-03-01T13:20:06Z",
+    "next_at": None,
+    "status": 200,
+    "error": None,
+}
+
+
 class SubmittedJob(JobRequest):
     """One job to queue: the fields of a job file, with an absolute `working_dir`, a `package`, or neither."""
 
@@ -96,6 +109,13 @@ class SubmittedJob(JobRequest):
         if upload:
             raise ValueError("upload the folder first and send its package, as the command line does")
         return upload
+
+    @field_validator("notify")
+    @classmethod
+    def _has_its_secret(cls, notify: Notify | None) -> Notify | None:
+        if notify is not None and notify.secret is None:
+            raise ValueError("send the secret itself; the command line reads secret_env")
+        return notify
 
 
 class SubmittedJobs(Sent):
@@ -286,6 +306,30 @@ class CheckpointView(Shown):
     verified_at: datetime | None
     state: Literal["verified", "quarantined"]
     why: str | None
+
+
+class NotificationView(Shown):
+    """One call of the job's webhook; `id` is its `Barq-Delivery`."""
+
+    model_config = ConfigDict(json_schema_extra=example(**NOTIFICATION))
+
+    id: str
+    event: str
+    state: Literal["waiting", "delivered", "given_up"]
+    created_at: datetime
+    tries: int
+    delivered_at: datetime | None
+    next_at: datetime | None = Field(description="When it is tried next; null = not any more")
+    status: int | None = Field(description="HTTP status of the last answer")
+    error: str | None = Field(description="What was wrong with the last try")
+
+
+class Notifications(Shown):
+    """The calls of a job's webhook, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra=example(notifications=[NOTIFICATION]))
+
+    notifications: list[NotificationView]
 
 
 class Checkpoints(Shown):

@@ -24,6 +24,13 @@ LIMIT: Final[dict[str, Any]] = {
 }
 
 
+STOP: Final[dict[str, Any]] = {
+    "engaged": True,
+    "id": "0b6f3c1e5d8a4f0c9a7e2b1d4c6f8e90",
+    "reason": "smoke in hall 2",
+    "by": "ada",
+    "at": "2026-03-01T13:20:00Z",
+}
 NODE: Final[dict[str, Any]] = {
     "id": "node-1",
     "kind": "node",
@@ -33,6 +40,7 @@ NODE: Final[dict[str, Any]] = {
     "address": "10.0.0.1",
     "cordoned": False,
     "storage": "5f2c41",
+    "estop": None,
     "draw_w": 1875.0,
     "entitlement_w": 2000.0,
     "exposure_w": 2000.0,
@@ -44,6 +52,27 @@ NODE: Final[dict[str, Any]] = {
     "last_report_at": "2026-03-01T13:20:05Z",
     "alarms": [],
 }
+
+
+class StopView(Shown):
+    """An emergency stop: everything is at its fallback until a person releases it."""
+
+    model_config = ConfigDict(json_schema_extra=example(**STOP))
+
+    engaged: bool = True
+    id: str
+    reason: str
+    by: str
+    at: datetime
+
+
+class StopReleased(Shown):
+    """The emergency stops that were released by this request; none stands now."""
+
+    model_config = ConfigDict(json_schema_extra=example(engaged=False, released=[STOP | {"engaged": False}]))
+
+    engaged: bool = False
+    released: list[StopView]
 
 
 class GpuView(Shown):
@@ -84,6 +113,7 @@ class NodeView(Shown):
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")
+    estop: StopView | None = Field(None, description="The emergency stop that its guard holds to")
     draw_w: float
     entitlement_w: float = Field(description="What it may draw by the newest order")
     exposure_w: float | None = Field(None, description="What it could draw at most, whatever happens")
@@ -187,6 +217,8 @@ class PowerView(Shown):
                 }
             ],
             limits=[LIMIT],
+            estop=None,
+            lease_s=15.0,
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
     )
@@ -213,6 +245,10 @@ class PowerView(Shown):
     next_change: ChangeView | None
     sources: list[SourceView]
     limits: list[LimitView]
+    estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")
+    lease_s: float | None = Field(
+        None, description="After this long without orders guards fall by themselves"
+    )
     sentence: str
 
 
@@ -240,6 +276,25 @@ class NewLimit(Sent):
     limit_w: float = Field(ge=0, le=MAX_LIMIT_W, description="W at the site meter")
     reason: Why = Field(description="Shown wherever the limit is")
     for_s: float | None = Field(None, gt=0, le=MAX_LIMIT_S, description="Seconds; absent = until released")
+
+
+class NewStop(Sent):
+    """Stops the site. Everything goes to its fallback at once, and stays there until a person releases it."""
+
+    model_config = ConfigDict(json_schema_extra=example(reason="smoke in hall 2"))
+
+    reason: Why = Field(description="Shown wherever the stop is")
+    id: str | None = Field(
+        None, pattern=r"^[0-9a-f]{32}$", description="Of a stop that guards were told of already; else absent"
+    )
+
+
+class StopRelease(Sent):
+    """Releases the emergency stop."""
+
+    model_config = ConfigDict(json_schema_extra=example(reason="false alarm, hall 2 was inspected"))
+
+    reason: Why = Field(description="Why it is safe; kept with the record")
 
 
 class Release(Sent):

@@ -16,6 +16,11 @@ def choose(profile: str | None) -> None:
     _PROFILE.set(profile)
 
 
+def chosen() -> str | None:
+    """Return the profile that the command line chose."""
+    return _PROFILE.get()
+
+
 def connect() -> Client:
     """Return a client of the site that is meant. httpx is imported here, not for `--help`."""
     from barq.client import Client

@@ -10,6 +10,8 @@ from barq.units import format_ago, format_duration, format_energy, format_power
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from barq.views import StopView
+
 NOTHING: Final = "-"
 _UNITS: Final = {"w": format_power, "wh": format_energy, "s": format_duration}
 
@@ -29,6 +31,11 @@ def moment(at: str | None) -> str:
     if at is None:
         return NOTHING
     return f"{_parse(at).astimezone():%Y-%m-%d %H:%M} ({ago(at)})"
+
+
+def stop_line(stop: StopView) -> str:
+    """Return who stopped the site, since when and why."""
+    return f"EMERGENCY STOP by {stop['by']} since {moment(stop['at'])}: {stop['reason']}"
 
 
 def lines_of(facts: Mapping[str, Any]) -> list[tuple[str, str]]:

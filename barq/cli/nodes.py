@@ -29,7 +29,13 @@ _HEADERS = (
     "ALARMS",
 )
 _RIGHT = frozenset({"DRAW", "ALLOWED", "GPUS", "CAP", "MINERS"})
-_STYLES = {"ok": "green", "fallback": "yellow", "unreachable": "bold red", "no new work": "yellow"}
+_STYLES = {
+    "ok": "green",
+    "fallback": "yellow",
+    "unreachable": "bold red",
+    "stopped": "bold red",
+    "no new work": "yellow",
+}
 
 
 def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
@@ -67,6 +73,8 @@ def _row(node: NodeView) -> list[str]:
 def _state(node: NodeView) -> str:
     if not node["reachable"]:
         return "unreachable"
+    if node.get("estop"):
+        return "stopped"
     if node.get("cordoned"):
         return "no new work"
     return "fallback" if node["in_fallback"] else "ok"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from barq.cli.connect import connect
-from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.facts import NOTHING, ago, moment, stop_line
 from barq.cli.job_text import text_of
 from barq.cli.options import JsonOption, QuietOption, positive_duration_s
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
@@ -78,12 +78,17 @@ def release(
 
 
 def _blocks(now: PowerView) -> list[Block]:
-    blocks: list[Block] = [now["sentence"], "", Table(rows=_facts(now))]
+    blocks: list[Block] = [*_stopped(now), now["sentence"], "", Table(rows=_facts(now))]
     if now["sources"]:
         blocks += ["", _sources_table(now["sources"])]
     if now["limits"]:
         blocks += ["", _limits_table(now["limits"])]
     return blocks
+
+
+def _stopped(now: PowerView) -> list[Block]:
+    stop = now.get("estop")
+    return [f"{stop_line(stop)}; `barq estop release` ends it", ""] if stop else []
 
 
 def _facts(now: PowerView) -> list[tuple[str, str]]:

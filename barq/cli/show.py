@@ -12,10 +12,11 @@ from barq.cli.output import Block, Format, Table, chosen_format, emit
 from barq.units import format_energy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from barq.client import Client
-    from barq.views import AttemptView, CheckpointView, JobView
+    from barq.views import AttemptView, CheckpointView, JobView, NotificationView
 
 _FAILURES: Final = frozenset({"attempt.failed", "job.failed", "job.outputs_failed"})
 _SHOWN_FAILURES: Final = 3
@@ -32,7 +33,10 @@ def show(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption
 
 def _blocks(site: Client, job: JobView) -> list[Block]:
     attempts, checkpoints = site.attempts(job["id"]), site.checkpoints(job["id"])
-    blocks: list[Block] = [Table(rows=_facts(job), styles=STATE_STYLES)]
+    facts = _facts(job)
+    if job["spec"].get("notify"):
+        facts.append(("notify", _told(job["spec"]["notify"], site.notifications(job["id"]))))
+    blocks: list[Block] = [Table(rows=facts, styles=STATE_STYLES)]
     if attempts:
         blocks += ["", _attempts_table(attempts)]
     if checkpoints:
@@ -79,6 +83,22 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
 
 def _package(name: object) -> str | None:
     return None if name is None else f"a copy of package {str(name)[:12]}"
+
+
+def _told(notify: Mapping[str, Any], calls: Sequence[NotificationView]) -> str:
+    """Whom it tells, and how the last call went."""
+    where = f"{', '.join(notify.get('on') or ['pause', 'resume', 'end'])} to {notify['url']}"
+    if not calls:
+        return f"{where}; nothing to tell yet"
+    last = calls[-1]
+    match last["state"]:
+        case "delivered":
+            return f"{where}; last delivered: {last['event']}, {ago(last['delivered_at'])}"
+        case "waiting":
+            why = f" ({last['error']}; {last['tries']} tries so far)" if last["error"] else ""
+            return f"{where}; last: {last['event']}, to be told {ago(last['next_at'])}{why}"
+        case _:
+            return f"{where}; last: {last['event']}, given up: {last['error']}"
 
 
 def _command(entrypoint: object) -> str | None:

@@ -52,6 +52,11 @@ VERBS: Final = (
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",
     ),
+    Verb(
+        name="estop",
+        target="barq.cli.estop:app",
+        help="Emergency stop: all to its fallback, until a person releases it.",
+    ),
     Verb(name="token", target="barq.cli.token:app", help="Make, list and revoke the tokens of people."),
     Verb(name="login", target="barq.cli.login:login", help="Remember a site and your token.", asks=False),
     Verb(name="logout", target="barq.cli.login:logout", help="Forget a site and your token.", asks=False),

@@ -6,17 +6,16 @@ and the session that our Ray head leads are ended.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import shutil
 import signal
-import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from barq.site.files import SiteFiles, read_json, write_json
+from barq.site.guard_line import ask
 from barq.site.parts import API, ENROL, GUARD_PREFIX, KEEPER, RAY, RAY_MEMBER_PREFIX, SCHEDULER
 from barq.site.processes import Process, descendants, end, session_members, wait_gone
 
@@ -132,27 +131,13 @@ def _named(entry: object, boot: str) -> Process | None:
 def _stop_guard(group_dir: Path, guard: Process, grace_s: float) -> None:
     """Ask over its socket; one that does not answer, or does not go, is ended like any process."""
     try:
-        answer = _ask_to_stop(group_dir, grace_s)
+        answer = ask(group_dir, {"op": "stop", "grace_s": grace_s}, timeout_s=grace_s + GUARD_MARGIN_S)
         log.info("guard of %s: %s", group_dir.name, answer)
     except OSError as error:
         log.warning("guard of %s did not stop when asked: %s", group_dir.name, error)
     else:
         wait_gone([guard], timeout_s=PATIENCE_S)
     end([guard], grace_s=PATIENCE_S)
-
-
-def _ask_to_stop(group_dir: Path, grace_s: float) -> str:
-    """The guard's answer, when all its jobs are gone. Raises OSError, also when it takes too long."""
-    directory = os.open(group_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-            stream.settimeout(grace_s + GUARD_MARGIN_S)
-            stream.connect(f"/proc/self/fd/{directory}/guard.sock")  # short, however long the path is
-            stream.sendall(json.dumps({"op": "stop", "grace_s": grace_s}).encode() + b"\n")
-            with stream.makefile("r", encoding="utf-8") as answers:
-                return answers.readline().strip()
-    finally:
-        os.close(directory)
 
 
 def _end_named(name: str, live: Mapping[str, Process]) -> None:

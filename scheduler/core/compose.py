@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import changes, lowest
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
 from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
@@ -24,6 +25,8 @@ class Draft:
     attempts: tuple[AttemptOrder, ...]
     miners_target_w: float
     expires_at: datetime
+    stop: EmergencyStop | None = None
+    released_stop: str = ""
 
 
 def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:
@@ -32,7 +35,7 @@ def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:
     end = lease_end(plan, snapshot)
     ends = {gid: _group_end(g, end, plan) for gid, g in plan.groups.items()}
     return {
-        gid: _draft(plan, gid, expires_at)
+        gid: _draft(plan, snapshot, gid, expires_at)
         for gid, expires_at in ends.items()
         if expires_at > plan.at and not (is_full and plan.raises(gid))
     }
@@ -59,8 +62,9 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     return full
 
 
-def _draft(plan: Plan, group_id: str, expires_at: datetime) -> Draft:
+def _draft(plan: Plan, snapshot: Snapshot, group_id: str, expires_at: datetime) -> Draft:
     members = sorted(plan.on(group_id), key=lambda a: a.id)
+    held = snapshot.groups[group_id].stop
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
@@ -68,6 +72,8 @@ def _draft(plan: Plan, group_id: str, expires_at: datetime) -> Draft:
         attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=expires_at,
+        stop=snapshot.stop,
+        released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",
     )
 
 

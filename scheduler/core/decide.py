@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 
 from scheduler.core.compose import Draft, drafts
 from scheduler.core.envelope import Limit, changes
+from scheduler.core.estop import stopped
 from scheduler.core.jobs import WAITING_STATES, Attempt, Job, JobState, PauseCause, Phase
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
 from scheduler.core.raising import Raises, dwell, raise_work
 from scheduler.core.reasons import Event, Reason
-from scheduler.core.shedding import cut, release
+from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import barred, ramping
 from scheduler.core.wishes import fulfil
@@ -37,13 +38,18 @@ class Decision:
 
 
 def shed(snapshot: Snapshot) -> Decision | None:
-    """The reductions that the limit in force demands, None where it demands none. Raises nothing, ever."""
+    """The reductions that a stop or the limit in force demand, None where none is. Raises nothing, ever."""
     plan, limit = Plan(snapshot), limit_now(snapshot)
     usable = usable_w(snapshot, limit)
-    if plan.site_w() <= usable:
+    halted = _halt(plan, snapshot)
+    if plan.site_w() <= usable and not halted:
         return None
-    cut_work = cut(plan, usable)
+    cut_work = cut(plan, usable) or halted
     return _decision(plan, snapshot, limit, {}, cut_work=cut_work)
+
+
+def _halt(plan: Plan, snapshot: Snapshot) -> bool:
+    return snapshot.stop is not None and halt(plan, snapshot.stop)
 
 
 def decide(snapshot: Snapshot) -> Decision:
@@ -53,10 +59,11 @@ def decide(snapshot: Snapshot) -> Decision:
     usable = usable_w(snapshot, limit)
     settle_facts(plan, snapshot)
     fulfil(plan, snapshot)
-    # 2. Under the limit first.
-    cut_work = cut(plan, usable)
+    # 2. To the fallback under an emergency stop, and under the limit, first.
+    halted = _halt(plan, snapshot)
+    cut_work = cut(plan, usable) or halted
     # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
-    _release_long_suspended(plan, usable)
+    _release_long_suspended(plan, snapshot, usable)
     # 4. Then up: resume, start, lift caps.
     queue, reasons = _queue(plan, snapshot)
     raises = _raise(plan, snapshot, queue, usable, cut_work=cut_work)
@@ -64,25 +71,31 @@ def decide(snapshot: Snapshot) -> Decision:
     _feed_miners(plan, snapshot, usable - raises.reserved_w)
     # 6. Nobody wonders why.
     reasons |= raises.reasons
-    reasons |= _placed_reasons(plan, limit, raises)
+    reasons |= _placed_reasons(plan, snapshot, limit, raises)
     reasons |= preparing_reasons(plan, snapshot)
     return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
 
 
-def _placed_reasons(plan: Plan, limit: Limit, raises: Raises) -> dict[str, Reason]:
+def _placed_reasons(plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises) -> dict[str, Reason]:
     """Why jobs that hold GPUs stand still, or run slower than they could."""
     reasons = {}
     for attempt in plan.attempts.values():
-        if plan.jobs[attempt.job_id].state is JobState.SUSPENDED:
+        state = plan.jobs[attempt.job_id].state
+        if snapshot.stop and state in (JobState.SUSPENDED, JobState.PREEMPTING):
+            reasons[attempt.job_id] = stopped(snapshot.stop)
+        elif state is JobState.SUSPENDED:
             reasons[attempt.job_id] = paused_reason(plan, attempt, limit, raises.reasons.get(attempt.job_id))
         elif attempt.phase is Phase.RUN and (capped := capped_reason(plan, attempt, limit)):
             reasons[attempt.job_id] = capped
     return reasons
 
 
-def _release_long_suspended(plan: Plan, limit_w: float) -> None:
+def _release_long_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
+    """Under an emergency stop as soon as guards on their own would have it."""
+    site = plan.site
+    long_s = min(site.suspend_max_s, site.save_after_s) if snapshot.stop else site.suspend_max_s
     for attempt in plan.in_phase(Phase.SUSPEND):
-        if (plan.at - attempt.since_at).total_seconds() >= plan.site.suspend_max_s:
+        if (plan.at - attempt.since_at).total_seconds() >= long_s:
             release(plan, attempt, attempt.pause_cause or PauseCause.POWER_WITHDRAWN, limit_w)
 
 
@@ -100,7 +113,8 @@ def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]
 
 
 def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
-    waiting = None if snapshot.raises_allowed else _not_yet()
+    waiting = stopped(snapshot.stop) if snapshot.stop else None
+    waiting = waiting or (None if snapshot.raises_allowed else _not_yet())
     waiting = waiting or (ramping(snapshot.site, snapshot.at) if cut_work else dwell(snapshot))
     if waiting is not None:
         return Raises(reasons={j.id: waiting for j in queue})
@@ -124,7 +138,7 @@ def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
     spare_w = limit_w - plan.exposed_w()
     raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
-    if not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
+    if snapshot.stop or not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
         return
     share = min(1.0, spare_w / raise_w)
     for gid, target_w in wanted.items():

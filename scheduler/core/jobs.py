@@ -101,6 +101,7 @@ class PauseCause(StrEnum):
     FAIR_SHARE_RECLAIM = "FairShareReclaim"
     MAINTENANCE = "Maintenance"
     OPERATOR = "Operator"
+    EMERGENCY_STOP = "EmergencyStop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,10 @@
 A guard remembers the newest order it accepted. Until that expires, the order's content stands. After expiry the
 fallback stands: jobs of tier 0 go on, everything else is suspended at once and then saved and ended.
 The guard persists its memory *before* it acts on it.
+
+An emergency stop that the guard latched has the effect of an expired lease, from the moment of the latch: orders are
+accepted, so that the leader goes on being heard, and not acted on beyond their fallback. Only an order that names the
+latched stop as released ends it.
 """
 
 from __future__ import annotations
@@ -10,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import NO_FENCE, PROTOCOL, AttemptOrder, FallbackStep, Fence, Order
 
@@ -33,11 +38,21 @@ class GuardMemory:
     idle_w: float  #: draw of the group with nothing on it: the fallback of a guard that never got an order
     order: Order | None = None
     seen: Fence = NO_FENCE  #: the highest fence accepted, kept over a reboot
+    stop: EmergencyStop | None = None  #: latched, kept over a reboot
+    stopped_boottime_s: float = 0.0  #: since when; 0 after a reboot
 
 
 def after_boot(memory: GuardMemory, boot_id: str) -> GuardMemory:
-    """Forget the order of an earlier boot (its clock means nothing now); keep the fence."""
-    return memory if memory.boot_id == boot_id else replace(memory, boot_id=boot_id, order=None)
+    """Forget the order of an earlier boot (its clock means nothing now); keep the fence and the stop."""
+    if memory.boot_id == boot_id:
+        return memory
+    return replace(memory, boot_id=boot_id, order=None, stopped_boottime_s=0.0)
+
+
+def latched(memory: GuardMemory, stop: EmergencyStop, *, now_boottime_s: float) -> GuardMemory:
+    """The memory after an emergency stop. The newest one is kept: a release of an earlier one does not end it."""
+    since_s = now_boottime_s if memory.stop is None else memory.stopped_boottime_s
+    return replace(memory, stop=stop, stopped_boottime_s=since_s)
 
 
 def accept(memory: GuardMemory, order: Order, *, now_boottime_s: float) -> tuple[GuardMemory, Refusal | None]:
@@ -45,7 +60,17 @@ def accept(memory: GuardMemory, order: Order, *, now_boottime_s: float) -> tuple
     refusal = _refuse(memory, order, now_boottime_s)
     if refusal is not None:
         return memory, refusal
-    return replace(memory, order=order, seen=order.fence), None
+    return _with_stop(replace(memory, order=order, seen=order.fence), order, now_boottime_s), None
+
+
+def _with_stop(memory: GuardMemory, order: Order, now_boottime_s: float) -> GuardMemory:
+    """The memory with the order's word on emergency stops: its own latch goes only by name."""
+    held = memory.stop if memory.stop is None or memory.stop.id != order.released_stop else None
+    if held is not None:
+        return memory
+    if order.stop is None:
+        return replace(memory, stop=None, stopped_boottime_s=0.0)
+    return latched(memory, order.stop, now_boottime_s=now_boottime_s)
 
 
 def _refuse(memory: GuardMemory, order: Order, now_boottime_s: float) -> Refusal | None:
@@ -78,6 +103,10 @@ def standing(memory: GuardMemory, *, now_boottime_s: float, save_after_s: float)
     if order is None:
         return Standing(in_fallback=True, entitlement_w=memory.idle_w, attempts=(), miners_target_w=0.0)
     late_s = now_boottime_s - order.expires_boottime_s
+    why = "no word from the scheduler: lease expired"
+    if memory.stop is not None:
+        late_s = max(late_s, now_boottime_s - memory.stopped_boottime_s, 0.0)
+        why = f"emergency stop by {memory.stop.by}: {memory.stop.reason}"
     if late_s < 0:
         return Standing(
             in_fallback=False,
@@ -88,7 +117,7 @@ def standing(memory: GuardMemory, *, now_boottime_s: float, save_after_s: float)
     return Standing(
         in_fallback=True,
         entitlement_w=fallback_w(order.fallback, late_s, otherwise_w=memory.idle_w),
-        attempts=tuple(_fallen(a, save=late_s >= save_after_s) for a in order.attempts),
+        attempts=tuple(_fallen(a, save=late_s >= save_after_s, why=why) for a in order.attempts),
         miners_target_w=0.0,
     )
 
@@ -99,8 +128,8 @@ def fallback_w(profile: tuple[FallbackStep, ...], late_s: float, *, otherwise_w:
     return min(passed) if passed else otherwise_w
 
 
-def _fallen(attempt: AttemptOrder, *, save: bool) -> AttemptOrder:
+def _fallen(attempt: AttemptOrder, *, save: bool, why: str) -> AttemptOrder:
     if attempt.tier == 0 or attempt.phase in (Phase.SAVE_EXIT, Phase.KILL):
         return attempt
     phase = Phase.SAVE_EXIT if save else Phase.SUSPEND
-    return replace(attempt, phase=phase, reason="no word from the scheduler: lease expired")
+    return replace(attempt, phase=phase, reason=why)

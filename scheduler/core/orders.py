@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Launch, Phase
 from scheduler.core.power import GpuModel, PowerLimits, gpu_model
 
@@ -94,6 +95,8 @@ class Order:
     fallback: tuple[FallbackStep, ...]  #: non-increasing
     attempts: tuple[AttemptOrder, ...] = ()
     miners_target_w: float = 0.0
+    stop: EmergencyStop | None = None  #: to be latched by a guard that is not latched yet
+    released_stop: str = ""  #: id of the guard's own latch, once a person released it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,3 +203,4 @@ class GuardReport:
     attempts: tuple[AttemptFacts, ...] = ()
     alarms: tuple[str, ...] = ()
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
+    stop: EmergencyStop | None = None  #: latched: the guard lives by its fallback, whatever is ordered

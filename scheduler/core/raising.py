@@ -21,6 +21,9 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
+_TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
+"""What an attempt is suspended for that goes on by itself once there is power."""
+
 
 @dataclass(slots=True)
 class Raises:
@@ -53,7 +56,7 @@ def raise_work(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float)
 
 def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
-    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause is PauseCause.POWER_WITHDRAWN]
+    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY]
     wanted = []
     for attempt in sorted(
         held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at)

@@ -18,6 +18,7 @@ class Code(StrEnum):
     DEPENDENCY = "Dependency"
     QUEUE_STOPPED = "QueueStopped"
     QUOTA_EXCEEDED = "QuotaExceeded"
+    EMERGENCY_STOP = "EmergencyStop"
     POWER_UNAVAILABLE = "PowerUnavailable"
     POWER_RAMP_LIMITED = "PowerRampLimited"
     WINDOW_TOO_SHORT = "WindowTooShort"

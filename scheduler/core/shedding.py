@@ -8,11 +8,26 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scheduler.core.caps import fitting_caps
+from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
 
 _DEFAULT_SAVE_S = 5.0
+
+
+def halt(plan: Plan, stop: EmergencyStop) -> bool:
+    """Everything to its fallback, however much power there is: miners rest, flexible work is held, firm work goes on.
+
+    Whether anything was lowered by it.
+    """
+    mined_w = sum(plan.miners_w.values())
+    plan.miners_w.update(dict.fromkeys(plan.miners_w, 0.0))
+    held = [a for a in plan.running() if plan.tier(a) > 0]
+    for attempt in held:
+        plan.stop(attempt, Phase.SUSPEND, PauseCause.EMERGENCY_STOP)
+        plan.events.append(_told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
+    return bool(held) or mined_w > 0
 
 
 def cut(plan: Plan, limit_w: float) -> bool:
@@ -95,7 +110,13 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
 def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> None:
     """Order an attempt to save, exit and release its GPUs."""
     plan.stop(attempt, Phase.SAVE_EXIT, cause)
-    plan.events.append(_event(plan, attempt, "job.preempting", "told to save and release its GPUs", limit_w))
+    what = "told to save and release its GPUs"
+    stopped = cause is PauseCause.EMERGENCY_STOP
+    plan.events.append(
+        _told(plan, attempt, "job.preempting", f"{what}: emergency stop")
+        if stopped
+        else _event(plan, attempt, "job.preempting", what, limit_w)
+    )
 
 
 def _victims(plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
@@ -116,11 +137,16 @@ def loss_per_w(plan: Plan, attempt: Attempt) -> float:
 
 
 def _event(plan: Plan, attempt: Attempt, kind: str, what: str, limit_w: float) -> Event:
+    why = f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
+    return _told(plan, attempt, kind, why, limit_w=limit_w)
+
+
+def _told(plan: Plan, attempt: Attempt, kind: str, what: str, **numbers: float) -> Event:
     return Event(
         at=plan.at,
         kind=kind,
-        text=f"{attempt.job_id} {what}: usable power fell to {limit_w / 1000:.1f} kW",
+        text=f"{attempt.job_id} {what}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
-        data={"limit_w": limit_w},
+        data=numbers,
     )

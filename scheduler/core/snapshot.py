@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.core.envelope import Envelope
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
 from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading
@@ -64,6 +65,7 @@ class Group:
     miners_target_w: float = 0.0  #: as last ordered
     cordoned: bool = False
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
+    stop: EmergencyStop | None = None  #: latched by its guard
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,3 +85,10 @@ class Snapshot:
     led_since_at: datetime | None = None  #: when this leader began to listen
     last_cut_at: datetime | None = None  #: when AI work was last cut for power
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders
+    stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
+    released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
+
+    @property
+    def stop(self) -> EmergencyStop | None:
+        """The emergency stop under which the site is, None if it is under none."""
+        return self.stops[0] if self.stops else None

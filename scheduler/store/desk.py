@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
-from scheduler.store import chain, job_queries, members, site_queries, tokens, wishes
+from scheduler.store import chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
@@ -33,6 +35,7 @@ from scheduler.store.views import (
     LeaderView,
     LimitView,
     NewJob,
+    NotificationView,
     PowerPoint,
     Summary,
     TokenView,
@@ -95,6 +98,12 @@ class Desk:
         with reading(self._engine) as session:
             return job_queries.job_checkpoints(session, job_id)
 
+    def notifications(self, job_id: str) -> tuple[NotificationView, ...]:
+        """What the job's webhook was told or is to be told, oldest first. Raises `JobNotFound`."""
+        with reading(self._engine) as session:
+            job_queries.get_job(session, job_id)
+            return outbox.job_notifications(session, job_id)
+
     # -- the log -------------------------------------------------------------------------------------------------
 
     def events(self, job_id: str | None = None, *, after: int = 0, limit: int = 100) -> tuple[EventView, ...]:
@@ -140,6 +149,22 @@ class Desk:
         with reading(self._engine) as session:
             rows = session.scalars(wishes.standing_limits(self._now()) if standing else every)
             return tuple(site_queries.limit_view(row) for row in rows)
+
+    def engage_stop(self, *, by: str, reason: str, stop_id: str = "") -> EmergencyStop:
+        """Stop the site until a person releases it; the same id again is the same stop. Raises `InvalidField`."""
+        stop = EmergencyStop(id=stop_id or uuid4().hex, reason=reason, by=by, at=self._now())
+        with writing(self._engine) as session:
+            return stops.engage(session, self._site, stop)
+
+    def release_stops(self, *, by: str, reason: str) -> tuple[EmergencyStop, ...]:
+        """Release every emergency stop that stands. Returns those. Raises `InvalidField`."""
+        with writing(self._engine) as session:
+            return stops.release(session, self._site, by=by, reason=reason, at=self._now())
+
+    def standing_stops(self) -> tuple[EmergencyStop, ...]:
+        """Emergency stops that nobody released, oldest first."""
+        with reading(self._engine) as session:
+            return stops.standing(session)
 
     def samples(self, since: datetime) -> tuple[PowerSample, ...]:
         """Power samples from `since` on, oldest first. Seconds are kept for an hour."""

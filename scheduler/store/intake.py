@@ -11,11 +11,12 @@ from sqlmodel import col
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.records import Intents, Stored
+from scheduler.store import stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
-from scheduler.store.wishes import JOB, LIMITS, MEMBERS, WISH
+from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -32,6 +33,8 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
         seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
         members=read_members(session),
+        stops=stops.standing(session),
+        released_stops=stops.released_ids(session),
     )
 
 
@@ -42,6 +45,7 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
     if not news:
         return Intents(seq=after)
     jobs = _open_jobs(session, only=_about(news, JOB))
+    stopped = any(row.kind == STOPS for row in news)
     return Intents(
         seq=max(row.seq or 0 for row in news),
         jobs=jobs,
@@ -49,6 +53,8 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
         limits=_limits(session, reaction_s) if any(row.kind == LIMITS for row in news) else None,
         settled=_settled(session, jobs),
         members=read_members(session) if any(row.kind == MEMBERS for row in news) else None,
+        stops=stops.standing(session) if stopped else None,
+        released_stops=stops.released_ids(session) if stopped else frozenset(),
     )
 
 

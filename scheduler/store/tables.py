@@ -187,6 +187,46 @@ class ManualLimitRow(Table, table=True):
     release_reason: str | None = None
 
 
+class EmergencyStopRow(Table, table=True):
+    """An emergency stop. It stands from `at` until a person releases it."""
+
+    __tablename__ = "emergency_stops"
+    id: str = Field(primary_key=True)
+    reason: str
+    by: str
+    at: datetime = Field(sa_type=UtcDateTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)
+    released_by: str | None = None
+    release_reason: str | None = None
+
+
+class NotifyTargetRow(Table, table=True):
+    """Whom to tell of a job. The secret leaves this table only to sign; the row goes when all is told."""
+
+    __tablename__ = "notify_targets"
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    url: str
+    events: str = Field(sa_type=Text)
+    secret: str = Field(repr=False)
+    is_paused: bool = False  #: it was told of a pause, or would have been, and not of the end of it
+
+
+class NotificationRow(Table, table=True):
+    """Something to tell, written with the tick that made it so: the outbox."""
+
+    __tablename__ = "notifications"
+    id: str = Field(primary_key=True)
+    job_id: str = Field(foreign_key="jobs.id", index=True)
+    event: str
+    body: str = Field(sa_type=Text)
+    created_at: datetime = Field(sa_type=UtcDateTime)
+    next_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: None = it is settled
+    tries: int = 0
+    delivered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    status: int | None = None  #: of the last answer
+    error: str = ""  #: of the last try
+
+
 class OpenOrdersRow(Table, table=True):
     """The orders that a group may still act on, as one document."""
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.core.envelope import Envelope
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
@@ -14,14 +15,14 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.records import Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
-from scheduler.store.wishes import JOB, LIMITS, MEMBERS, WISH
+from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
 
 
 class InMemoryStore:
     """What the SQL store keeps between leaders, as values.
 
-    People's side is `submit`, `wish` and `limit`. `up` = False makes every call of the port raise `StoreError`;
-    `on_record` sees each tick before it is judged.
+    People's side is `submit`, `wish`, `limit`, `engage` and `release`. `up` = False makes every call of the port
+    raise `StoreError`; `on_record` sees each tick before it is judged.
     """
 
     def __init__(self) -> None:
@@ -34,6 +35,8 @@ class InMemoryStore:
         self.limits: tuple[Envelope, ...] = ()
         self.members: tuple[Member, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.stops: dict[str, EmergencyStop] = {}
+        self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
         self.records: list[TickRecord] = []
         self.on_record: Callable[[TickRecord], None] = lambda _: None
@@ -63,6 +66,21 @@ class InMemoryStore:
         self.members = members
         self._news.append((MEMBERS, ""))
 
+    def engage(self, stop: EmergencyStop) -> None:
+        """Stop the site, until `release`."""
+        self._learn(stop)
+        self._news.append((STOPS, ""))
+
+    def release(self) -> None:
+        """Release every stop that stands."""
+        self.released_stops = self.released_stops | self.stops.keys()
+        self.stops = {}
+        self._news.append((STOPS, ""))
+
+    def _learn(self, stop: EmergencyStop) -> None:
+        if stop.id not in self.released_stops:
+            self.stops.setdefault(stop.id, stop)
+
     # -- the port ------------------------------------------------------------------------------------------------
 
     async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
@@ -85,6 +103,8 @@ class InMemoryStore:
             last_cut_at=self.last_cut_at,
             seq=len(self._news),
             members=self.members,
+            stops=tuple(self.stops.values()),
+            released_stops=self.released_stops,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -93,6 +113,7 @@ class InMemoryStore:
         news = self._news[after:]
         named = {job_id for kind, job_id in news if kind == JOB}
         jobs = _in_order(j for j in self.jobs.values() if j.id in named and not is_final(j.state))
+        stopped = (STOPS, "") in news
         return Intents(
             seq=max(after, len(self._news)),
             jobs=jobs,
@@ -100,6 +121,8 @@ class InMemoryStore:
             limits=self.limits if (LIMITS, "") in news else None,
             settled=self._settled(jobs),
             members=self.members if (MEMBERS, "") in news else None,
+            stops=tuple(self.stops.values()) if stopped else None,
+            released_stops=self.released_stops if stopped else frozenset(),
         )
 
     async def record(self, tick: TickRecord) -> None:
@@ -114,6 +137,8 @@ class InMemoryStore:
         self.jobs.update({j.id: replace(j, desired=self._desired(j)) for j in tick.jobs})
         self.attempts.update({a.id: a for a in tick.attempts})
         self.reasons.update(tick.reasons)
+        for stop in tick.stops:
+            self._learn(stop)
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         for gid, order in tick.orders.items():

@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, Attempt, AttemptState, JobState
 from scheduler.errors import StaleEpoch
 from scheduler.records import TickRecord
-from scheduler.store import chain
+from scheduler.store import chain, outbox, stops
 from scheduler.store.checkpoints import record_checkpoints
 from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
@@ -85,9 +85,12 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     tick = packed.tick
     if not _take_turn(session, packed):
         return
+    before = outbox.told_of(session, tick.jobs)
     _write_jobs(session, tick)
     _write_attempts(session, tick.attempts, seen)
+    outbox.note_changes(session, tick, before)
     settle_losses(session, _unsettled(tick, seen))
+    stops.learn(session, tick.stops)
     chain.append(session, tick.events)
     record_checkpoints(session, tick.checkpoints)
     record_orders(session, tick.orders, at=tick.at)
@@ -97,6 +100,7 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
 def forget_old(session: Session, tick: TickRecord) -> None:
     """Drop what is kept for a while only; close limits whose time is up. Enough once a minute."""
     forget_old_samples(session, at=tick.at)
+    outbox.forget_told(session, at=tick.at)
     over = col(ManualLimitRow.ends_at) <= tick.at
     unreleased = update(ManualLimitRow).where(over, col(ManualLimitRow.released_at).is_(None))
     session.execute(unreleased.values(released_at=ManualLimitRow.ends_at, release_reason="its time was up"))

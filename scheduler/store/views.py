@@ -21,12 +21,36 @@ from scheduler.store.tables import SITE_USER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotifyTarget:
+    """Whom to tell of a job, and of what: pause, resume, end."""
+
+    url: str
+    events: tuple[str, ...]
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationView:
+    """Something that a job's webhook was told, or is to be told."""
+
+    id: str
+    event: str
+    created_at: datetime
+    tries: int
+    delivered_at: datetime | None
+    next_at: datetime | None  #: None = delivered, or given up
+    status: int | None
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
     """A job to be submitted. `build` is called once, inside the transaction, with the id that the job got."""
 
     request: Mapping[str, Any]  #: the job file as submitted; kept as it is
     build: Callable[[str], JobSpec]
     owner: str = SITE_USER  #: who submits it
+    notify: NotifyTarget | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

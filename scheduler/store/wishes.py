@@ -13,7 +13,7 @@ from sqlmodel import col
 
 from scheduler.core.jobs import Desired, Job, JobSpec, JobState
 from scheduler.core.lifecycle import is_final
-from scheduler.store import chain, deeds
+from scheduler.store import chain, deeds, outbox
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
 from scheduler.store.tables import SITE_USER, IntentRow, JobRow, ManualLimitRow, SiteRow
@@ -21,9 +21,9 @@ from scheduler.store.upsert import insert_into
 from scheduler.store.views import NewJob
 from scheduler.wire import dumps
 
-JOB, WISH, LIMITS, MEMBERS = "job", "wish", "limits", "members"
-"""Kinds of intents: a job was submitted; somebody wants something of a job; limits were set or released; nodes joined
-or left.
+JOB, WISH, LIMITS, MEMBERS, STOPS = "job", "wish", "limits", "members", "stops"
+"""Kinds of intents: a job was submitted; somebody wants something of a job; limits, or stops, were set or released;
+nodes joined or left.
 """
 
 _MAX_LIMIT_W = 1e12
@@ -50,6 +50,7 @@ def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) 
     ]
     if rows:
         session.execute(insert(JobRow), rows)
+        outbox.add_targets(session, {job.id: n.notify for job, n in zip(jobs, new, strict=True)})
         session.execute(insert(IntentRow), [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs])
     return [job.id for job in jobs]
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Engine
 
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.errors import StaleEpoch
@@ -35,6 +36,9 @@ class Side(Protocol):
     def limit(self, *watts: float) -> None: ...
 
     def join(self, *members: Member) -> None: ...
+    def engage(self, stop: EmergencyStop) -> None: ...
+
+    def release(self) -> None: ...
 
     def events(self) -> Sequence[str]: ...
 
@@ -63,6 +67,12 @@ class Sql:
             if member.leaving:
                 self._desk.leave(member.spec.group_id)
 
+    def engage(self, stop: EmergencyStop) -> None:
+        self._desk.engage_stop(by=stop.by, reason=stop.reason, stop_id=stop.id)
+
+    def release(self) -> None:
+        self._desk.release_stops(by="bob", reason="false alarm")
+
     def events(self) -> Sequence[str]:
         return [e.text for e in self._desk.events()]
 
@@ -88,6 +98,12 @@ class Memory:
 
     def join(self, *members: Member) -> None:
         self.store.join(*members)
+
+    def engage(self, stop: EmergencyStop) -> None:
+        self.store.engage(stop)
+
+    def release(self) -> None:
+        self.store.release()
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self.store.events]
@@ -334,3 +350,32 @@ async def test_who_joins_and_leaves_is_an_intent(side: Side) -> None:
     assert joined.members == (a_member("hall-1"), a_member("hall-2"))
     assert left.members == (a_member("hall-2", leaving=True),)
     assert (await side.store.intents(left.seq)).members is None
+
+
+STOP = EmergencyStop(id="s1", reason="smoke in hall 2", by="ada", at=T0)
+
+
+async def test_a_stop_stands_until_it_is_released(side: Side) -> None:
+    """It is told once, loaded by each new leader, and known as released for ever."""
+    side.engage(STOP)
+    news = await side.store.intents(0)
+    assert (news.stops, news.released_stops) == ((STOP,), frozenset())
+    assert (await side.store.load()).stops == (STOP,)
+    assert (await side.store.intents(news.seq)).stops is None
+
+    side.release()
+    news = await side.store.intents(news.seq)
+    assert (news.stops, news.released_stops) == ((), frozenset({"s1"}))
+    stored = await side.store.load()
+    assert (stored.stops, stored.released_stops) == ((), frozenset({"s1"}))
+
+
+async def test_a_stop_that_a_guard_told_of_is_kept(side: Side) -> None:
+    """It stands like one that a person told the site; one that was released is not brought back."""
+    epoch = await side.store.claim("a", at=T0)
+    await side.store.record(tick(1, epoch, stops=(STOP,)))
+    assert (await side.store.load()).stops == (STOP,)
+
+    side.release()
+    await side.store.record(tick(2, epoch, stops=(STOP, replace(STOP, id="s2"))))
+    assert [s.id for s in (await side.store.load()).stops] == ["s2"]

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from hypothesis import given, strategies as st
 
 from scheduler.core.enforce import Commands, enforce
+from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Launch, Phase
-from scheduler.core.lease import Standing
-from scheduler.core.orders import AttemptOrder, GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
+from scheduler.core.lease import GuardMemory, Standing, latched, standing
+from scheduler.core.orders import (
+    AttemptOrder,
+    FallbackStep,
+    Fence,
+    GpuReading,
+    GpuSlot,
+    GroupKind,
+    GroupSpec,
+    MinerReading,
+    Order,
+)
 from scheduler.core.power import A100_SXM
 from scheduler.core.presence import LEAVING, Present, Seen
 
 EPSILON_W = 1e-3
+STOP = EmergencyStop(id="s1", reason="drill", by="ada", at=datetime(2026, 1, 10, tzinfo=UTC))
 LAUNCH = Launch(command=("true",), working_dir="/", checkpoint_dir="/c", output_dir="/o", log_path="/l")
 IDLE_W = A100_SXM.idle_w
 MIN_CAP_W = A100_SXM.min_cap_w
@@ -255,6 +268,39 @@ def test_tier_zero_goes_on_while_shedding_the_others_is_enough(world: World) -> 
         assert told[attempt.attempt_id] is Phase.RUN
         for g in attempt.gpu_ids:
             assert caps_w[g] >= min(at_cap[g], world.seen.reading(g).cap_w) - EPSILON_W
+
+
+@given(worlds(), st.floats(0.0, 2600.0), st.floats(0.0, 100.0), st.booleans())
+def test_a_stopped_guard_keeps_to_its_fallback(
+    world: World, fallback_w: float, late_s: float, expired: bool
+) -> None:
+    """Whatever order stands, or stood: nothing starts, only firm work runs, and it settles within the fallback."""
+    order = Order(
+        group_id="n1",
+        boot_id="b",
+        fence=Fence(epoch=1, seq=1),
+        expires_boottime_s=50.0 if expired else 1e6,
+        entitlement_w=world.standing.entitlement_w,
+        fallback=(FallbackStep(after_s=0.0, limit_w=fallback_w),),
+        attempts=world.standing.attempts,
+        miners_target_w=5000.0,
+    )
+    memory = latched(
+        GuardMemory(group_id="n1", boot_id="b", idle_w=0.0, order=order), STOP, now_boottime_s=100.0
+    )
+    stands = standing(memory, now_boottime_s=100.0 + late_s, save_after_s=5.0)
+    firm = {a.attempt_id for a in world.seen.attempts if a.tier == 0}
+
+    world = replace(world, standing=stands)
+    for _ in range(12):
+        commands = enforce(stands, world.seen)
+        running = {c.attempt_id for c in commands.phases if c.phase is Phase.RUN}
+        assert not commands.starts
+        assert commands.miners_target_w == 0.0
+        assert running <= firm
+        world = obey(world, commands)
+    rest_w = world.seen.spec.base_w + IDLE_W * len(world.seen.spec.gpus)
+    assert world.seen.charged_w() <= max(fallback_w, rest_w) + EPSILON_W
 
 
 @given(

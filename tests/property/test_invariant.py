@@ -285,7 +285,64 @@ class SoundSite(RuleBasedStateMachine):
         self.world.ends(f"j{data.draw(st.integers(1, self.world.submitted))}", exit_code)
 
 
+class LossyStoppedSite(LossySite):
+    """As before, and people stop and release it: no latch is ever lost, and each holds its guard to its fallback."""
+
+    @precondition(lambda self: self.world.store.up)
+    @rule()
+    def somebody_stops_the_site(self) -> None:
+        """Through the store."""
+        self.world.stop()
+
+    @rule(gids=st.sets(st.sampled_from(GROUPS), min_size=1))
+    def somebody_stops_guards(self, gids: set[str]) -> None:
+        """Over their sockets, whatever else is dead."""
+        for gid in sorted(gids):
+            self.world.stop_guard(gid)
+
+    @precondition(lambda self: self.world.store.up and self.world.store.stops)
+    @rule(seconds=st.integers(0, 12))
+    def somebody_releases_the_site(self, seconds: int) -> None:
+        """What the store knows of, and no more."""
+        self.world.release()
+        self.calm(seconds)
+
+
+class SoundStoppedSite(SoundSite):
+    """Nothing is lost, so that a stop is everywhere in time, survives restarts, and is released everywhere."""
+
+    @rule(gid=st.none() | st.sampled_from(GROUPS), starts=st.integers(0, 3))
+    def somebody_stops_the_site(self, gid: str | None, starts: int) -> None:
+        """Through the store or one guard: all latch within two seconds, are at firm in time, and stay so."""
+        if gid is None:
+            self.world.stop()
+        else:
+            self.world.stop_guard(gid)
+        self.world.is_stopped = True
+        self.world.note_limit()
+        self.time_passes(8)
+        assert all(g.memory.stop is not None for g in self.world.guards.values())
+        before = {a for g in self.world.guards.values() for a in g.processes}
+        for _ in range(starts):
+            self.world.start()
+            self.time_passes(4)
+        assert {a for g in self.world.guards.values() for a in g.processes} <= before, "started while stopped"
+
+    @precondition(lambda self: self.world.store.stops)
+    @rule()
+    def somebody_releases_the_site(self) -> None:
+        """All guards hear of it within two seconds."""
+        self.world.release()
+        self.world.is_stopped = False
+        self.time_passes(8)
+        assert all(g.memory.stop is None for g in self.world.guards.values())
+
+
 TestLossySite = LossySite.TestCase
 TestLossySite.settings = settings(max_examples=60, stateful_step_count=40)
 TestSoundSite = SoundSite.TestCase
 TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
+TestLossyStoppedSite = LossyStoppedSite.TestCase
+TestLossyStoppedSite.settings = settings(max_examples=50, stateful_step_count=40)
+TestSoundStoppedSite = SoundStoppedSite.TestCase
+TestSoundStoppedSite.settings = settings(max_examples=10, stateful_step_count=15)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.busy_site import EVENT, barq, busy_site
+import pytest
+
+from tests.busy_site import EVENT, NODE, POWER, barq, busy_site
 from tests.stub_site import finished
 
 
@@ -148,3 +150,41 @@ def test_show_tells_what_went_wrong() -> None:
     lines = barq(site, "show", "3").stdout.splitlines()
 
     assert lines[-2:] == ["Went wrong:", "  demo-3 attempt 1 failed (LaunchFailed): pip refuses r.txt"]
+
+
+def test_an_emergency_stop_comes_first() -> None:
+    """Who looks at the power or the nodes sees who stopped them, since when and why."""
+    stop = {"engaged": True, "id": "s1", "reason": "smoke", "by": "ada", "at": "2026-03-01T11:57:00Z"}
+    site = busy_site()
+    site.on("GET", "/power", POWER | {"estop": stop})
+    site.on("GET", "/nodes", {"nodes": [NODE | {"estop": stop}]})
+
+    power, nodes = barq(site, "power").stdout, barq(site, "nodes").stdout
+
+    line = "EMERGENCY STOP by ada since 2026-03-01 11:57 (3 min ago): smoke; `barq estop release` ends it"
+    assert power.splitlines()[0] == line
+    assert " stopped " in nodes
+
+
+@pytest.mark.parametrize(
+    "call,told",
+    [
+        (None, "nothing to tell yet"),
+        ({"state": "delivered", "delivered_at": "2026-03-01T11:57:00Z"}, "last delivered: end, 3 min ago"),
+        (
+            {"state": "waiting", "next_at": "2026-03-01T12:05:00Z", "tries": 3, "error": "it answered 500"},
+            "last: end, to be told in 5 min (it answered 500; 3 tries so far)",
+        ),
+        ({"state": "given_up", "error": "it answered 410"}, "last: end, given up: it answered 410"),
+    ],
+)
+def test_a_job_shows_how_its_webhook_stands(call: dict[str, Any] | None, told: str) -> None:
+    """Whom it tells, and how the last call went."""
+    site = busy_site()
+    site.jobs["demo-1"]["spec"] |= {"notify": {"url": "https://hooks.example.org/x", "on": ["end"]}}
+    calls = [] if call is None else [{"event": "end", "error": None, "tries": 1, **call}]
+    site.on("GET", "/jobs/demo-1/notifications", {"notifications": calls})
+
+    shown = barq(site, "show", "1").stdout
+
+    assert f"end to https://hooks.example.org/x; {told}" in shown

@@ -35,6 +35,7 @@ retry: {max_failures: 2, backoff: 10s}
 flex: 3
 checkpoint: {interval: 10m, keep: 3}
 power: {cap_ok: false, min_cap_w: 150}
+notify: {url: "https://hooks.example.org/barq", on: [end], secret: "0123456789abcdef"}
 """
 
 
@@ -70,6 +71,12 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "flex": 3,
         "checkpoint": {"interval": 600.0, "keep": 3},
         "power": {"cap_ok": False, "min_cap_w": 150.0},
+        "notify": {
+            "url": "https://hooks.example.org/barq",
+            "on": ["end"],
+            "secret": "0123456789abcdef",
+            "secret_env": None,
+        },
     }
 
 

@@ -197,6 +197,20 @@ async def test_without_a_store_a_waiting_job_does_not_start() -> None:
     assert shape(order) == (FULL_W, [("j.1", Phase.RUN, 400.0)])
 
 
+async def test_without_a_store_an_order_that_lapsed_is_not_renewed() -> None:
+    """A guard that comes back after its fall would be raised by it, into watts that others may have taken since."""
+    there = await a_busy_node()
+    await there.clock.sleep_s(there.view.site.lease_s + there.view.site.fall_s + 1.0)
+    there.guards["a"].settle(there.clock.now_ms)
+    there.store.up = False
+    there.reports()
+
+    orders = await there.orders()
+
+    assert FULL_W not in [o.entitlement_w for o in orders]
+    assert there.guards["a"].draw_w() < FULL_W
+
+
 async def test_without_a_store_reductions_go_out() -> None:
     """The grid comes before the books."""
     there = await a_busy_node()

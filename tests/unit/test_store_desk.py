@@ -327,3 +327,46 @@ def test_a_limit_that_makes_no_sense_is_refused(desk: Desk, field: str, value: A
         desk.add_limit(replace(plain, **{field: value}))
     assert (caught.value.field, caught.value.code) == (field, "invalid_field")
     assert desk.limits(standing=False) == ()
+
+
+# -- emergency stops -------------------------------------------------------------------------------------------------
+
+
+def test_a_stop_and_its_release_are_on_record(desk: Desk) -> None:
+    """Each with who and why, in the chained log, in the transaction that made it so."""
+    stop = desk.engage_stop(by="ada", reason="smoke in hall 2")
+    desk.engage_stop(by="bob", reason="smoke here too")
+    assert {s.by for s in desk.standing_stops()} == {"ada", "bob"}
+
+    released = desk.release_stops(by="eve", reason="false alarm")
+
+    assert {s.id for s in released} >= {stop.id}
+    assert desk.standing_stops() == ()
+    assert [(e.kind, e.text, e.data["by"]) for e in desk.events()] == [
+        ("estop.engaged", "emergency stop by ada: smoke in hall 2", "ada"),
+        ("estop.engaged", "emergency stop by bob: smoke here too", "bob"),
+        ("estop.released", "emergency stop released by eve: false alarm", "eve"),
+    ]
+    assert desk.verify_events() is None
+
+
+def test_the_same_stop_is_one_stop(desk: Desk) -> None:
+    """Guards were told it under this id already; whoever tells it again changes nothing."""
+    desk.engage_stop(by="ada", reason="smoke", stop_id="s1")
+    again = desk.engage_stop(by="bob", reason="fire", stop_id="s1")
+
+    assert (again.by, again.reason) == ("ada", "smoke")
+    assert len(desk.events()) == 1
+
+
+def test_a_stop_needs_a_reason_and_so_does_its_release(desk: Desk) -> None:
+    """Neither is done without."""
+    with pytest.raises(InvalidField, match="reason"):
+        desk.engage_stop(by="ada", reason=" ")
+    desk.engage_stop(by="ada", reason="smoke", stop_id="s1")
+    with pytest.raises(InvalidField, match="reason"):
+        desk.release_stops(by="ada", reason="")
+    desk.release_stops(by="ada", reason="false alarm")
+    with pytest.raises(InvalidField, match="was released"):
+        desk.engage_stop(by="ada", reason="smoke", stop_id="s1")
+    assert desk.release_stops(by="ada", reason="once more") == ()

@@ -46,7 +46,7 @@ def models() -> dict[str, type[BaseModel]]:
 async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> None:
     """And no other."""
     job = "/api/v1/jobs/{job_id}"
-    verbs = ("cancel", "hold", "release", "logs", "events", "why", "attempts", "checkpoints")
+    verbs = ("cancel", "hold", "release", "logs", "events", "why", "attempts", "checkpoints", "notifications")
     site_paths = (
         "nodes",
         "nodes/join",
@@ -56,6 +56,8 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/history",
         "power/limits",
         "power/release",
+        "power/estop",
+        "power/estop/release",
         "summary",
         "me",
         "tokens",
