@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import barq
 from api import problems
 from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
-from api.openapi import describe, errors
+from api.openapi import ANYWHERE, describe, errors
+from api.plain_query import plain_query
 from api.routes import health, job_history, jobs, nodes, power, summary
 from api.settings import Settings
+from api.strict_body import StrictBody
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
 from scheduler.store.desk import Desk
@@ -54,6 +56,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     )
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
+    app.add_middleware(StrictBody)
     app.add_middleware(BodyLimit)
     app.add_middleware(Authentication, find=desk.find_token)  # added last = asked first
     problems.install(app)
@@ -62,8 +65,10 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 413, 422, 503))
+    v1 = APIRouter(
+        prefix="/api/v1", responses=errors(*ANYWHERE, 401, 422, 503), dependencies=[Depends(plain_query)]
+    )
     for part in (jobs, job_history, nodes, power, summary):
         v1.include_router(part.router)
     app.include_router(v1)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=errors(*ANYWHERE))

@@ -18,13 +18,18 @@ TEXT: Final[dict[str, Any]] = {
     "content": {"text/plain": {"schema": {"type": "string"}, "example": "step 340 loss 1.83\n"}},
 }
 _CODES: Final = {
+    400: ("bad_request", "The request is not HTTP, or says something of itself in two ways"),
     401: ("unauthorized", "No bearer token, or one that the site does not know"),
     404: ("job_not_found", "There is no such job"),
     409: ("refused_final", "The job has ended, or is being cancelled"),
+    408: ("body_too_slow", "The body did not arrive in time"),
     413: ("body_too_large", "The body is larger than 8 MiB"),
+    415: ("unsupported_encoding", "The body is packed, or JSON that is not UTF-8"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),
 }
+ANYWHERE: Final = (400, 408, 413, 415)
+"""Statuses of requests that are refused before any route sees them."""
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -31,6 +31,7 @@ _CODES: Final = {
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_too_slow",
     413: "body_too_large",
     422: "invalid_field",
 }
@@ -155,7 +156,7 @@ async def _told(request: Request, error: Exception) -> Response:
         case RequestValidationError():
             return _invalid(error)
         case HTTPException():
-            return _http(request, error)
+            return http_error(request, error)
         case store.Refused():
             return answer(_refused_by_store(error))
         case StoreError():
@@ -202,7 +203,8 @@ def _explained(details: Mapping[str, Any]) -> refusal.Refusal:
     return refusal.explain({**details, "loc": tuple(details["loc"])[1:]}, known=FIELD_NAMES)
 
 
-def _http(request: Request, error: HTTPException) -> Response:
+def http_error(request: Request, error: HTTPException) -> Response:
+    """The answer to what the framework, or a limit on bodies, refuses."""
     code = _CODES.get(error.status_code, "refused")
     where = ascii(f"{request.method} {request.url.path}")[1:-1][:_SHOWN_CHARACTERS]
     return answer(problem(error.status_code, code, f"{where}: {error.detail}"), error.headers)

@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from api.connection import MAX_HEAD_BYTES, Connection
 from api.context import Context
 from barq.contract import write_atomically
 
@@ -65,6 +66,8 @@ def make_server(app: FastAPI) -> uvicorn.Server:
     """The server of `app`; it ends when `should_exit` is set, or by a signal if it runs in the main thread."""
     config = uvicorn.Config(
         app,
+        http=Connection,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,
