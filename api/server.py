@@ -121,6 +121,6 @@ def _address_file(state: Path) -> Path:
 def _last_port(state: Path) -> int | None:
     try:
         port = json.loads(_address_file(state).read_bytes())["port"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return port if isinstance(port, int) and port in _PORTS else None

@@ -258,7 +258,7 @@ def _dumped(request: JobRequest) -> dict[str, Any]:
 
 
 def _job_path(job_id: str, verb: str = "") -> str:
-    return f"/api/v1/jobs/{quote(job_id, safe='')}" + (f"/{verb}" if verb else "")
+    return f"/api/v1/jobs/{quote(job_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _poll_delays() -> Iterator[float]:

@@ -7,6 +7,7 @@ local site tells its address in `run/api.json` or `run/site.json`, and the token
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -35,7 +36,8 @@ class Location:
 
 def state_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory in which a local site keeps its state, whether or not it exists."""
-    return Path(environ.get(ENV_STATE) or "~/.barq").expanduser()
+    wanted = environ.get(ENV_STATE) or "~/.barq"
+    return Path(os.path.expanduser(wanted))  # noqa: PTH111 - leaves an unknown ~user as it is
 
 
 def find_site(environ: Mapping[str, str]) -> Location:
@@ -72,7 +74,7 @@ def _read_json(path: Path) -> dict[str, object]:
         record = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{path} does not tell where the site is: {error}"
         raise Unreachable(message, code="no_site", remedy="set BARQ_URL and BARQ_TOKEN") from error
     return record if isinstance(record, dict) else {}

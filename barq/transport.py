@@ -24,6 +24,7 @@ RETRY_DELAYS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 _NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 _ANSWER_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 _PROBLEM: Final = "application/problem+json"
+_SHOWN_CHARACTERS: Final = 80
 _REFUSED_CODES: Final = frozenset({"never_fits", "refused_final"})
 _ERRORS: Final[Mapping[int, type[BarqError]]] = {
     400: InvalidInput,
@@ -60,7 +61,7 @@ class Transport:
         address = _parse_address(url)
         self._http = httpx.Client(
             base_url=address,
-            headers={"Authorization": f"Bearer {token}"} if token else {},
+            headers={"Authorization": f"Bearer {_checked(token)}"} if token else {},
             timeout=timeout_s,
             transport=transport,
             trust_env=not _is_here(address.host),  # a proxy cannot reach a site on this machine
@@ -74,7 +75,7 @@ class Transport:
         self, method: str, path: str, *, params: Mapping[str, Any] | None = None, body: object = None
     ) -> Any:  # noqa: ANN401
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
-        request = self._http.build_request(method, path, params=_present(params), json=body)
+        request = self._build(method, path, params=_present(params), json=body)
         response = self._open(request, stream=False)
         _raise_for_refusal(response)
         return _json(response)
@@ -82,7 +83,7 @@ class Transport:
     @contextmanager
     def stream(self, path: str, *, params: Mapping[str, Any] | None = None) -> Iterator[Iterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
-        request = self._http.build_request("GET", path, params=_present(params))
+        request = self._build("GET", path, params=_present(params))
         request.extensions["timeout"] = {**request.extensions["timeout"], "read": None}
         response = self._open(request, stream=True)
         try:
@@ -94,6 +95,17 @@ class Transport:
             raise self._unreachable(request, error) from error
         finally:
             response.close()
+
+    def _build(self, method: str, path: str, **content: Any) -> httpx.Request:  # noqa: ANN401 - httpx's own
+        try:
+            return self._http.build_request(method, path, **content)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            what = ascii(path)[1:-1][:_SHOWN_CHARACTERS]
+            raise InvalidInput(
+                f"{method} {what} cannot be sent: {error}",
+                code="cannot_be_sent",
+                remedy="write ids and texts in plain characters, and not at length",
+            ) from error
 
     def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         retried = _NOTHING_SENT + (_ANSWER_LOST if request.method == "GET" else ())
@@ -116,10 +128,20 @@ class Transport:
         return Unreachable(f"the site at {self.url} {what}", code="answer_lost", remedy=remedy)
 
 
+def _checked(token: str) -> str:
+    """The token if it can be sent at all; it is never shown."""
+    if token.isascii() and token.isprintable():
+        return token
+    message = "the token has a character that no token has"
+    raise Unauthorized(message, field="token", remedy="copy it again, as one line, and set BARQ_TOKEN")
+
+
 def _parse_address(url: str) -> httpx.URL:
     try:
         parts = urlsplit(url)
-        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port):
+        is_plain = url.isprintable() and " " not in url
+        is_web = parts.scheme in {"http", "https"} and parts.hostname
+        if is_plain and is_web and (parts.port is None or parts.port):
             return httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         raise _no_address(url) from error

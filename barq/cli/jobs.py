@@ -22,7 +22,7 @@ def jobs(
     ] = None,
     name: Annotated[str | None, typer.Option(help="Only jobs of this name.")] = None,
     project: Annotated[str | None, typer.Option(help="Only jobs of this project.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
