@@ -19,7 +19,7 @@ from schemathesis.engine.recorder import ScenarioRecorder
 from api.app import create_app
 from tests.api_server import make_state
 
-EXAMPLES: Final = 3
+EXAMPLES: Final = 5
 """By chance for each operation, beside those that are derived from the bounds in its schema."""
 ENDLESS: Final = frozenset({"follow"})
 """Parameters that make an answer go on until something else happens."""
