@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 import barq
 from api import problems
@@ -14,11 +14,13 @@ from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
 from api.dashboard import pages
-from api.openapi import describe, errors
+from api.openapi import ANYWHERE, describe, errors
+from api.plain_query import plain_query
 from api.roles import Authorization
 from api.routes import health, job_history, jobs, nodes, people, power, summary, uploads
 from api.session import cookie_name
 from api.settings import Settings
+from api.strict_body import StrictBody
 from api.wake import Waker
 from scheduler.store.database import migrate, open_database
 from scheduler.store.desk import Desk
@@ -58,6 +60,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     )
     app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
     _add_routes(app)
+    app.add_middleware(StrictBody)
     app.add_middleware(BodyLimit, max_blob_bytes=settings.upload_limit_bytes)
     cookie = cookie_name(settings.site)
     app.add_middleware(Authorization)
@@ -68,9 +71,11 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 
 def _add_routes(app: FastAPI) -> None:
-    v1 = APIRouter(prefix="/api/v1", responses=errors(401, 403, 413, 422, 503))
+    v1 = APIRouter(
+        prefix="/api/v1", responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)]
+    )
     for part in (jobs, job_history, nodes, people, power, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1)
-    app.include_router(health.router)
+    app.include_router(health.router, responses=errors(*ANYWHERE))
     pages.install(app)

@@ -18,7 +18,7 @@ TEXT: Final[dict[str, Any]] = {
     "content": {"text/plain": {"schema": {"type": "string"}, "example": "step 340 loss 1.83\n"}},
 }
 _CODES: Final = {
-    400: ("broken_off", "The body was not sent to its end"),
+    400: ("bad_request", "The request is not HTTP, says something of itself in two ways, or breaks off"),
     401: ("unauthorized", "No bearer token, or one that is unknown, expired or revoked"),
     403: ("forbidden", "The token's role does not include this, or it is somebody else's job"),
     404: ("not_found", "There is no such job, token, node, blob or package"),
@@ -26,10 +26,14 @@ _CODES: Final = {
         "refused_final",
         "As things stand it cannot be: a job has ended, a name is taken, a node has no room, blobs lack",
     ),
+    408: ("body_too_slow", "The body did not arrive in time"),
     413: ("body_too_large", "The body is larger than 8 MiB, or what is uploaded than the site takes"),
+    415: ("unsupported_encoding", "The body is packed, or JSON that is not UTF-8"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),
 }
+ANYWHERE: Final = (400, 408, 413, 415)
+"""Statuses of requests that are refused before any route sees them."""
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:

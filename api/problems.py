@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from barq import refusal
 from barq.request import FIELD_NAMES
@@ -32,6 +33,7 @@ _CODES: Final = {
     403: "forbidden",
     404: "not_found",
     405: "method_not_allowed",
+    408: "body_too_slow",
     413: "body_too_large",
     422: "invalid_field",
 }
@@ -162,7 +164,7 @@ async def _told(request: Request, error: Exception) -> Response:
         case RequestValidationError():
             return _invalid(error)
         case HTTPException():
-            return _http(request, error)
+            return http_error(request, error)
         case store.Refused():
             return answer(_refused_by_store(error))
         case StoreError():
@@ -209,10 +211,25 @@ def _explained(details: Mapping[str, Any]) -> refusal.Refusal:
     return refusal.explain({**details, "loc": tuple(details["loc"])[1:]}, known=FIELD_NAMES)
 
 
-def _http(request: Request, error: HTTPException) -> Response:
+def http_error(request: Request, error: HTTPException) -> Response:
+    """The answer to what the framework, or a limit on bodies, refuses."""
     code = _CODES.get(error.status_code, "refused")
     where = ascii(f"{request.method} {request.url.path}")[1:-1][:_SHOWN_CHARACTERS]
-    return answer(problem(error.status_code, code, f"{where}: {error.detail}"), error.headers)
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(sorted(_methods(request))) or headers.get("Allow", "")
+    return answer(problem(error.status_code, code, f"{where}: {error.detail}"), headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """The methods of all operations at this path: the framework knows only those of one of them."""
+    app: FastAPI = request.app
+    described = app.openapi()["paths"].items()
+    return {m.upper() for path, methods in described if _matches(path, request) for m in methods}
+
+
+def _matches(path: str, request: Request) -> bool:
+    return compile_path(path)[0].match(request.url.path) is not None
 
 
 def _unforeseen(request: Request, error: Exception) -> Response:

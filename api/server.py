@@ -15,6 +15,7 @@ from typing import Final
 import uvicorn
 from fastapi import FastAPI
 
+from api.connection import MAX_HEAD_BYTES, Connection
 from api.context import Context
 from barq.contract import write_atomically
 
@@ -65,6 +66,8 @@ def make_server(app: FastAPI) -> uvicorn.Server:
     """The server of `app`; it ends when `should_exit` is set, or by a signal if it runs in the main thread."""
     config = uvicorn.Config(
         app,
+        http=Connection,
+        h11_max_incomplete_event_size=MAX_HEAD_BYTES,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -99,8 +102,10 @@ class _Server(uvicorn.Server):
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    listener = socket.socket(family, kind)
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    # Named, because asyncio sends at once (TCP_NODELAY) only on sockets that say that they are TCP: without it each
+    # answer on a connection that is kept waits some 40 ms for the other side to acknowledge its head.
+    listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
@@ -118,6 +123,6 @@ def _address_file(state: Path) -> Path:
 def _last_port(state: Path) -> int | None:
     try:
         port = json.loads(_address_file(state).read_bytes())["port"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return port if isinstance(port, int) and port in _PORTS else None

@@ -160,12 +160,12 @@ def join_node(node: Mapping[str, Any]) -> Call[JoinedView]:
 
 def let_node_leave(name: str) -> Call[None]:
     """Send a node that joined no new work."""
-    return _post(f"/nodes/{quote(name, safe='')}/leave", None)
+    return _post(f"/nodes/{quote(name, safe='', errors='replace')}/leave", None)
 
 
 def forget_node(name: str) -> Call[None]:
     """Count a node that joined no more."""
-    return _post(f"/nodes/{quote(name, safe='')}/forget", None)
+    return _post(f"/nodes/{quote(name, safe='', errors='replace')}/forget", None)
 
 
 def power() -> Call[PowerView]:
@@ -225,7 +225,7 @@ def create_token(
 
 def revoke_token(name: str) -> Call[TokenView]:
     """Take a token back."""
-    return Call(method="DELETE", path=f"/api/v1/tokens/{quote(name, safe='')}")
+    return Call(method="DELETE", path=f"/api/v1/tokens/{quote(name, safe='', errors='replace')}")
 
 
 def _get(path: str, params: Mapping[str, Any] | None = None, *, key: str | None = None) -> Call[Any]:
@@ -237,7 +237,7 @@ def _post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
 
 
 def _job_path(job_id: str, verb: str = "") -> str:
-    return f"/jobs/{quote(job_id, safe='')}" + (f"/{verb}" if verb else "")
+    return f"/jobs/{quote(job_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _bodies_of_file(path: Path | str) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ __all__ = [
 
 QUARANTINE_DIR: Final = "quarantine"
 WHY_FILE: Final = "why.json"
-_COMMIT_NAME: Final = re.compile(r"step-(\d{9,})")
+_COMMIT_NAME: Final = re.compile(r"step-(\d{9,16})", re.ASCII)
 _STAGING_MARK: Final = ".tmp-"
 _DELETING: Final = f"{_STAGING_MARK}deleting"
 # The disk answered, and the answer is no good. Other errors (permission, memory) say nothing of the data.
@@ -264,9 +264,13 @@ def _commit_paths(checkpoint_dir: Path) -> list[Path]:
     steps = {
         int(match[1]): path
         for path in _entries(checkpoint_dir)
-        if (match := _COMMIT_NAME.fullmatch(path.name)) and path.name == commit_name(int(match[1]))
+        if (match := _COMMIT_NAME.fullmatch(path.name)) and _is_name_of(path.name, int(match[1]))
     }
     return [steps[step] for step in sorted(steps, reverse=True)]
+
+
+def _is_name_of(name: str, step: int) -> bool:
+    return step <= MAX_COUNT and name == commit_name(step)
 
 
 def _stale_staging(checkpoint_dir: Path, attempt: str) -> Iterator[Path]:
@@ -334,12 +338,21 @@ def _read_manifest(path: Path) -> Manifest:
 
 def _check_listing(path: Path, manifest: Manifest) -> None:
     listed = {entry.name for entry in manifest.files} | {MANIFEST_FILE}
-    present = {entry.name: entry for entry in path.iterdir()}
-    for name in sorted(listed ^ present.keys()):
-        raise DamagedCheckpoint(path, f"{name} is {'missing' if name in listed else 'not in the manifest'}")
+    present = {}
+    with os.scandir(path) as entries:
+        for found in entries:
+            if found.name not in listed:  # at the first: there may be millions
+                raise DamagedCheckpoint(path, f"{_printable(found.name)} is not in the manifest")
+            present[found.name] = Path(found.path)
+    for name in sorted(listed - present.keys()):
+        raise DamagedCheckpoint(path, f"{name} is missing")
     for name, entry in sorted(present.items()):
         if not stat.S_ISREG(entry.lstat().st_mode):
             raise DamagedCheckpoint(path, f"{name} is a link or not a plain file")
+
+
+def _printable(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _check_file(path: Path, entry: FileEntry) -> None:

@@ -245,7 +245,8 @@ def write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)
+        with open(temporary, "wb", opener=_make_carefully) as file:
             file.write(data)
             if durable:
                 file.flush()
@@ -274,6 +275,11 @@ def open_plain_file(path: Path) -> BufferedReader:
         file.close()
         raise OSError(errno.ENXIO, "it is not a plain file", str(path))
     return file
+
+
+def _make_carefully(path: str, _flags: int) -> int:
+    """A file that is new: what a job has left under this name, a link or a pipe, is neither followed nor waited for."""
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def _open_carefully(path: str, flags: int) -> int:

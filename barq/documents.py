@@ -54,10 +54,19 @@ class Document:
         return None
 
 
-def read_json(text: str) -> Document:
-    """Return the JSON value in `text`. Raises DocumentError on bad JSON, on NaN and on duplicate names."""
+def read_json(text: str, *, max_names: int = MAX_NODES) -> Document:
+    """Return the JSON value in `text`.
+
+    Raises DocumentError on bad JSON, on NaN, on duplicate names and on a mapping of more than `max_names`.
+    """
+
+    def mapping(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        if len(pairs) > max_names:
+            raise DocumentError(f"has a mapping of more than {max_names} names", remedy="split it")
+        return _distinct(pairs)
+
     try:
-        return Document(value=json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant))
+        return Document(value=json.loads(text, object_pairs_hook=mapping, parse_constant=_no_constant))
     except json.JSONDecodeError as error:
         raise DocumentError(f"is not JSON: {error.msg}", remedy="correct it", line=error.lineno) from error
     except DocumentError:

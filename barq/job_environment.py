@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from barq import contract
-from barq.strict_json import MAX_SECONDS, ContractError
+from barq.strict_json import MAX_COUNT, MAX_SECONDS, ContractError
 
 LOCAL: Final = "local"
 """Name of the job and of the attempt when nobody gave one: a run by hand."""
@@ -87,7 +87,8 @@ def _seconds(environ: Mapping[str, str], name: str, default: float) -> float:
 
 def _integer(environ: Mapping[str, str], name: str, default: int, *, low: int) -> int:
     text = environ.get(name) or str(default)
-    if not (text.isascii() and text.isdigit() and int(text) >= low):
+    is_short = len(text) <= len(str(MAX_COUNT))
+    if not (is_short and text.isascii() and text.isdigit() and low <= int(text) <= MAX_COUNT):
         message = f"{name}={text!r}: give a whole number, at least {low}"
         raise ContractError(message)
     return int(text)

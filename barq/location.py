@@ -13,6 +13,7 @@ So who names a site gets that site or an error, never another one.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -45,7 +46,8 @@ class Location:
 
 def state_dir(environ: Mapping[str, str]) -> Path:
     """Return the directory in which a local site keeps its state, whether or not it exists."""
-    return Path(environ.get(ENV_STATE) or "~/.barq").expanduser()
+    wanted = environ.get(ENV_STATE) or "~/.barq"
+    return Path(os.path.expanduser(wanted))  # noqa: PTH111 - leaves an unknown ~user as it is
 
 
 def find_site(environ: Mapping[str, str], profile: str | None = None) -> Location:
@@ -100,7 +102,7 @@ def _read_json(path: Path) -> dict[str, object]:
         record = json.loads(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         message = f"{path} does not tell where the site is: {error}"
         raise Unreachable(message, code="no_site", remedy="set BARQ_URL and BARQ_TOKEN") from error
     return record if isinstance(record, dict) else {}

@@ -19,6 +19,7 @@ _NO_SECRETS: Final = frozenset({"url", "on", "secret_env"})
 """What may be shown of a webhook's settings that are refused."""
 _SHOWN_CHARACTERS: Final = 80
 _PATH_CHARACTERS: Final = 120
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=str)
 
 _REMEDIES: Final = {
     "missing": "add it",
@@ -85,8 +86,12 @@ def explain(details: Mapping[str, Any], *, known: Collection[str] = ()) -> Refus
 
 def shown(value: object) -> str:
     """Return `value` as JSON, cut to a readable length; what is not JSON is shown as Python writes it."""
+    text = ""
     try:
-        text = json.dumps(value, ensure_ascii=True, default=str)
+        for piece in _ENCODER.iterencode(value):  # no further than is shown: the value may be huge
+            text += piece
+            if len(text) > _SHOWN_CHARACTERS:
+                break
     except (ValueError, TypeError, RecursionError):
         text = ascii(type(value).__name__)
     return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 1] + "…"

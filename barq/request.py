@@ -24,7 +24,14 @@ from pydantic import (
 )
 
 from barq import contract
-from barq.quantities import DURATION_FORMS, SIZE_FORMS, parse_bytes, parse_duration_s
+from barq.quantities import (
+    DURATION_FORMS,
+    MAX_BYTES,
+    MAX_DURATION_S,
+    SIZE_FORMS,
+    parse_bytes,
+    parse_duration_s,
+)
 from barq.refusal import NotSupportedYet
 from barq.surroundings import MAX_URLS, Inputs, Outputs, PackageName, Runtime
 from barq.webhook import checked_url
@@ -159,32 +166,49 @@ def _instant(value: object) -> datetime:
     return at
 
 
-def _schema(*types: str, description: str, examples: list[Any]) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"anyOf": [{"type": t} for t in types], "description": description, "examples": examples}
-    )
+def _schema(*forms: dict[str, Any], description: str, examples: list[Any]) -> WithJsonSchema:
+    return WithJsonSchema({"anyOf": [*forms], "description": description, "examples": examples})
 
 
+def _text_like(pattern: re.Pattern[str]) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
+
+
+def _seconds(at_least: float) -> dict[str, Any]:
+    return {"type": "number", "minimum": at_least, "maximum": MAX_DURATION_S}
+
+
+_TEXT_FORM: Final = {"type": "string", "maxLength": 40}
+_WHOLE_FORM: Final = {"type": "integer", "exclusiveMinimum": -(10**18), "exclusiveMaximum": 10**18}
 _DURATION_SCHEMA = _schema(
-    "number", "string", description=f"Seconds: {DURATION_FORMS}.", examples=["1h30m", 5400]
+    _seconds(0), _TEXT_FORM, description=f"Seconds: {DURATION_FORMS}.", examples=["1h30m", 5400]
 )
-_SIZE_SCHEMA = _schema("integer", "string", description=f"Bytes: {SIZE_FORMS}.", examples=["16GiB"])
+_POSITIVE_SCHEMA = _schema(
+    _seconds(1), _TEXT_FORM, description=f"Seconds: {DURATION_FORMS}.", examples=["1h30m", 5400]
+)
+_BYTES_FORM: Final = {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_BYTES}
+_SIZE_SCHEMA = _schema(_BYTES_FORM, _TEXT_FORM, description=f"Bytes: {SIZE_FORMS}.", examples=["16GiB"])
 
-Name = Annotated[str, AfterValidator(_name)]
+Name = Annotated[str, AfterValidator(_name), _text_like(_NAME)]
 Text = Annotated[str, AfterValidator(_clean)]
 DurationS = Annotated[float, BeforeValidator(parse_duration_s), _DURATION_SCHEMA]
-PositiveS = Annotated[float, BeforeValidator(_positive_s), _DURATION_SCHEMA]
+PositiveS = Annotated[float, BeforeValidator(_positive_s), _POSITIVE_SCHEMA]
 Bytes = Annotated[int, BeforeValidator(parse_bytes), _SIZE_SCHEMA]
 Interval = Annotated[
     Literal["auto"] | float,
     BeforeValidator(_interval),
-    _schema("number", "string", description=f'"auto", or {DURATION_FORMS}.', examples=["auto", "10m"]),
+    _schema(_seconds(1), _TEXT_FORM, description=f'"auto", or {DURATION_FORMS}.', examples=["auto", "10m"]),
 ]
 Command = Annotated[str | list[str], BeforeValidator(_entrypoint)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
-EnvName = Annotated[str, AfterValidator(_env_name)]
-EnvValue = Annotated[str, BeforeValidator(_env_value), AfterValidator(_clean)]
-Dependency = Annotated[str, AfterValidator(_dependency)]
+EnvName = Annotated[str, AfterValidator(_env_name), _text_like(_ENV_NAME)]
+EnvValue = Annotated[
+    str,
+    BeforeValidator(_env_value),
+    AfterValidator(_clean),
+    WithJsonSchema({"anyOf": [{"type": "string"}, _WHOLE_FORM]}),
+]
+Dependency = Annotated[str, AfterValidator(_dependency), _text_like(_DEPENDENCY)]
 
 
 class _Part(BaseModel):

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from barq.answers import is_asked_again, json_of, raise_for_refusal, unreachable
-from barq.errors import InvalidInput
+from barq.errors import InvalidInput, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 RETRY_DELAYS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 _PIECE_BYTES: Final = 1 << 20
+_SHOWN_CHARACTERS: Final = 80
 
 
 class Transport:
@@ -86,6 +87,17 @@ class Transport:
             raise unreachable(self.url, request, error) from error
         finally:
             response.close()
+
+    def _build(self, method: str, path: str, **content: Any) -> httpx.Request:  # noqa: ANN401 - httpx's own
+        try:
+            return self._http.build_request(method, path, **content)
+        except (httpx.InvalidURL, UnicodeEncodeError) as error:
+            what = ascii(path)[1:-1][:_SHOWN_CHARACTERS]
+            raise InvalidInput(
+                f"{method} {what} cannot be sent: {error}",
+                code="cannot_be_sent",
+                remedy="write ids and texts in plain characters, and not at length",
+            ) from error
 
     def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
         for delay_s in (*RETRY_DELAYS_S, None):
@@ -193,7 +205,9 @@ def parse_address(url: str) -> httpx.URL:
     """Return the address of a site. Raises InvalidInput (url) if it is none."""
     try:
         parts = urlsplit(url)
-        if parts.scheme in {"http", "https"} and parts.hostname and (parts.port is None or parts.port):
+        is_plain = url.isprintable() and " " not in url
+        is_web = parts.scheme in {"http", "https"} and parts.hostname
+        if is_plain and is_web and (parts.port is None or parts.port):
             return httpx.URL(url)
     except (ValueError, httpx.InvalidURL) as error:
         raise _no_address(url) from error
@@ -205,16 +219,32 @@ def _options(url: str, token: str | None, timeout_s: float) -> dict[str, Any]:
     address = parse_address(url)
     return {
         "base_url": address,
-        "headers": {"Authorization": f"Bearer {token}"} if token else {},
+        "headers": {"Authorization": f"Bearer {_checked(token)}"} if token else {},
         "timeout": timeout_s,
         "trust_env": not is_here(address.host),  # a proxy cannot reach a site on this machine
         "verify": httpx.create_ssl_context() if address.scheme == "https" else True,  # minds SSL_CERT_FILE
     }
 
 
+def _checked(token: str) -> str:
+    """The token if it can be sent at all; it is never shown."""
+    if token.isascii() and token.isprintable():
+        return token
+    message = "the token has a character that no token has"
+    raise Unauthorized(message, field="token", remedy="copy it again, as one line, and set BARQ_TOKEN")
+
+
 def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
     params = {name: value for name, value in call.params.items() if value is not None}
-    return http.build_request(call.method, call.path, params=params, json=call.body)
+    try:
+        return http.build_request(call.method, call.path, params=params, json=call.body)
+    except (httpx.InvalidURL, UnicodeEncodeError) as error:
+        what = ascii(call.path)[1:-1][:_SHOWN_CHARACTERS]
+        raise InvalidInput(
+            f"{call.method} {what} cannot be sent: {error}",
+            code="cannot_be_sent",
+            remedy="write ids and texts in plain characters, and not at length",
+        ) from error
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -39,6 +39,7 @@ POLL_S = 1.0  #: a report comes at least this often, changed or not: its draw is
 POLL_MARGIN_S = 5.0
 POLL_GAP_S = 0.05  #: changes that come faster than this travel together
 RETRY_S = 0.5
+_SHOWN_BYTES = 200
 
 log = logging.getLogger("barq.bridge")
 
@@ -74,7 +75,11 @@ class Bridge:
 
     def accept(self, line: bytes) -> None:
         """Start what one line from the service asks for; its answer is emitted when it is there."""
-        request = json.loads(line)
+        try:
+            request = read_request(line)
+        except ValueError as error:
+            log.error("dropped a line: %s", error)  # noqa: TRY400 - a trace says no more
+            return
         task = asyncio.get_running_loop().create_task(self._answer(request))
         self._deliveries.add(task)
         task.add_done_callback(self._deliveries.discard)
@@ -148,13 +153,32 @@ class Bridge:
                 await asyncio.sleep(POLL_GAP_S)
 
 
+def read_request(line: bytes) -> dict[str, Any]:
+    """What the service asks for. Raises ValueError on a line that is no such thing."""
+    try:
+        request = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("too many levels") from error
+    match request:
+        case {"id": int(), "op": "deliver", "group_id": str(), "order": str(), "timeout_s": float() | int()}:
+            return dict(request)
+        case _:
+            raise ValueError(f"{line[:_SHOWN_BYTES]!r} is no delivery with id, group_id, order and timeout_s")
+
+
 async def _next_report(agent: Any, after: int) -> tuple[bytes, int]:  # noqa: ANN401 - as above
     """The guard's next answer and its version. Raises `GuardSilent`, or what Ray raises."""
     answer: bytes = await asyncio.wait_for(agent.report.remote(after, POLL_S), POLL_S + POLL_MARGIN_S)
-    content = json.loads(answer)
-    if "report" not in content:
-        raise GuardSilent(str(content.get("error", answer)))
-    return answer, int(content["report"]["version"])
+    try:
+        match json.loads(answer):
+            case {"report": {"version": int(version)}}:
+                return answer, version
+            case {"error": error}:
+                raise GuardSilent(str(error))
+            case _:
+                raise GuardSilent(f"its answer makes no sense: {answer[:_SHOWN_BYTES]!r}")
+    except (ValueError, RecursionError) as error:
+        raise GuardSilent(f"its answer is no JSON: {answer[:_SHOWN_BYTES]!r}") from error
 
 
 def _why(error: Exception, request: dict[str, Any]) -> str:

@@ -14,7 +14,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
@@ -23,6 +22,7 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
+from scheduler.plain_yaml import read_yaml
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -326,11 +326,7 @@ def _miners(miners: Miners) -> GroupSpec:
 
 def load_site(path: Path) -> Site:
     """Read a site file. Raises `SettingsError` that names file, field, value and remedy."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        document = yaml.safe_load(text)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot be read as a site file: {error}") from error
+    document = read_yaml(path)
     if not isinstance(document, dict):
         raise SettingsError(
             f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"

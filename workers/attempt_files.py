@@ -22,11 +22,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from barq.contract import write_atomically
+from barq.contract import open_plain_file, write_atomically
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder
 from workers.processes import ProcessId
-from workers.wire import decode, encode
+from workers.wire import WireError, decode, encode
+
+MAX_FILE_BYTES = 16 * 1024 * 1024  #: of what guard and supervisor tell each other
 
 T = TypeVar("T")
 
@@ -196,7 +198,10 @@ class AttemptFiles:
 
     def _read(self, kind: type[T], name: str) -> T | None:
         try:
-            data = (self.path / name).read_bytes()
+            with open_plain_file(self.path / name) as file:  # the job could have put a pipe there
+                data = file.read(MAX_FILE_BYTES + 1)
         except FileNotFoundError:
             return None
+        if len(data) > MAX_FILE_BYTES:
+            raise WireError(f"{name}: more than {MAX_FILE_BYTES} bytes; it is not what was written there")
         return decode(kind, data)

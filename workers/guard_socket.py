@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal, Protocol, assert_never
+from typing import Annotated, Any, Literal, Protocol, assert_never, cast
 
 from pydantic import Field
 
@@ -27,7 +27,9 @@ from scheduler.core.orders import GuardReport, Order
 from workers.sockets import listen
 from workers.wire import WireError, decode, encode
 
-LONGEST_LINE_BYTES = 64 * 1024 * 1024
+LONGEST_LINE_BYTES = 16 * 1024 * 1024
+MAX_CLIENTS = 32  #: a few agents, the keeper, people; one more ends whoever was silent longest
+LONGEST_WAIT_S = 4e8  #: longer than any duration that a person may write
 STOPPED = encode({"ok": True})
 
 log = logging.getLogger("barq.guard")
@@ -72,7 +74,7 @@ class Report:
 
     op: Literal["report"] = "report"
     after_version: int | None = None
-    timeout_s: float = 0.0
+    timeout_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)] = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,23 +90,26 @@ class Stop:
     """End what runs, then the guard."""
 
     op: Literal["stop"] = "stop"
-    grace_s: float
+    grace_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """Any of them."""
-
-    request: Annotated[Deliver | Report | Estop | Stop, Field(discriminator="op")]
+Request = Annotated[Deliver | Report | Estop | Stop, Field(discriminator="op")]
 
 
 @asynccontextmanager
 async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterator[None]:
     """Answer on the socket at `path` inside the `with`; `ended` is set when a `stop` is done. Raises OSError."""
+    clients: dict[asyncio.StreamWriter, None] = {}  # in the order in which they last said something
 
     async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients[writer] = None
+        if len(clients) > MAX_CLIENTS:
+            silent = next(iter(clients))
+            log.warning("%d clients are connected; the one that was silent longest is let go", MAX_CLIENTS)
+            silent.transport.abort()
         try:
             while line := await reader.readline():
+                clients[writer] = clients.pop(writer)
                 answer = await _answer(guard, line)
                 try:
                     writer.write(answer + b"\n")
@@ -115,6 +120,7 @@ async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterato
         except (ConnectionError, ValueError, asyncio.CancelledError) as error:
             log.debug("a client is gone: %s", error)  # ValueError: a line without end
         finally:
+            clients.pop(writer, None)
             writer.close()
 
     server = await asyncio.start_unix_server(on_client, sock=listen(path), limit=LONGEST_LINE_BYTES)
@@ -126,14 +132,18 @@ async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterato
 
 async def _answer(guard: Served, line: bytes) -> bytes:
     try:
-        return await _obey(guard, decode(Request, b'{"request":' + line + b"}"))
+        return await _obey(guard, _read(line))
     except (WireError, ValueError, OSError) as error:
         log.warning("refused a request: %s", error)
         return encode({"error": str(error)})
 
 
-async def _obey(guard: Served, wrapped: Request) -> bytes:
-    request = wrapped.request
+def _read(line: bytes) -> Deliver | Report | Estop | Stop:
+    request: Deliver | Report | Estop | Stop = decode(cast("type[Any]", Request), line)
+    return request
+
+
+async def _obey(guard: Served, request: Deliver | Report | Estop | Stop) -> bytes:
     match request:
         case Deliver():
             refusal = guard.deliver(request.order)

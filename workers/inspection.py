@@ -11,6 +11,7 @@ from barq.checkpoint import DamagedCheckpoint, newest_verified, verify
 from workers.parenthood import die_with_parent
 from workers.wire import WireError, decode, encode
 
+LONGEST_LOOK_S = 3600  #: some terabytes; a job could leave a file that takes for ever to read
 _CHUNK_BYTES = 65536
 
 
@@ -79,9 +80,10 @@ def _report(checkpoint_dir: Path, only: str | None, writer: int, parent: int) ->
     """The life of the child."""
     code = 1
     try:
-        for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
+        for signum in (signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGALRM):
             signal.signal(signum, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
+        signal.alarm(LONGEST_LOOK_S)
         die_with_parent(parent)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         data = encode(look(checkpoint_dir, only))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -52,12 +54,17 @@ class JobLog:
             self.close()
         if self._descriptor is None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
-            self._descriptor = os.open(self._path, flags, 0o644)
+            self._descriptor = _open_plain(self._path)
         return self._descriptor
 
     def _rotated(self, descriptor: int) -> int:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)  # let go when the file is closed
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go when the file is closed
+        except BlockingIOError:
+            # Another supervisor moves it, or the job holds it: then it may grow, but not without end.
+            if os.fstat(descriptor).st_size >= 2 * self._max_bytes:
+                raise
+            return descriptor
         if self._is_current(descriptor):
             for number in range(self._files - 1, 0, -1):
                 older = self._name(number - 1)
@@ -75,6 +82,16 @@ class JobLog:
 
     def _name(self, number: int) -> Path:
         return self._path if number == 0 else self._path.with_name(f"{self._path.name}.{number}")
+
+
+def _open_plain(path: Path) -> int:
+    """Open for appending, never waiting for a pipe nor following a link that the job put there. Raises OSError."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o644)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.ENXIO, "it is not a plain file", str(path))
+    return descriptor
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -45,4 +45,5 @@ def _sentence(kind: type[Any], error: ValidationError) -> str:
     field = ".".join(str(part) for part in first["loc"]) or "the document"
     shown = repr(first["input"])[:_SHOWN_CHARACTERS]
     more = f" (and {len(others)} more)" if others else ""
-    return f"not a {kind.__name__}: {field}: {first['msg']}, got {shown}{more}; was it written by another version?"
+    what = getattr(kind, "__name__", "Request")  # a union has no name
+    return f"not a {what}: {field}: {first['msg']}, got {shown}{more}; was it written by another version?"

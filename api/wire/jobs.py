@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, FailFast, Field, field_validator
 
 from api.wire.parts import Sent, Shown, example
 from barq.request import JobRequest, Notify, Text
@@ -125,7 +125,8 @@ class SubmittedJobs(Sent):
         json_schema_extra=example(jobs=[{"entrypoint": "python train.py --seed 1"}, {"entrypoint": "true"}])
     )
 
-    jobs: Annotated[list[SubmittedJob], Field(min_length=1, max_length=MAX_BATCH)]
+    # Fails at the first bad job: errors of all of them would take more memory than the jobs.
+    jobs: Annotated[list[SubmittedJob], FailFast(), Field(min_length=1, max_length=MAX_BATCH)]
 
     @field_validator("jobs")
     @classmethod

@@ -73,6 +73,10 @@ def variables(settings: Sequence[str]) -> dict[str, str]:
         if not has_value and name not in os.environ:
             remedy = f"write --env {name}=VALUE, or set it before"
             raise InvalidInput(f"--env: {name} is not set here", field="--env", value=name, remedy=remedy)
+        if name in found:
+            raise InvalidInput(
+                f"--env: {name} is given twice", field="--env", value=name, remedy="keep one of them"
+            )
         found[name] = value if has_value else os.environ[name]
     return found
 
@@ -87,8 +91,8 @@ def working_dir_fields(folder: str | None, *, upload: bool | None) -> Fields:
 
 
 def _load(name: str) -> list[JobRequest]:
-    from barq.jobfile import load_job_file, parse_job_text
+    from barq.jobfile import MAX_FILE_BYTES, load_job_file, parse_job_text
 
     if name == _STDIN:
-        return parse_job_text(sys.stdin.buffer.read(), file="stdin", folder=Path.cwd())
+        return parse_job_text(sys.stdin.buffer.read(MAX_FILE_BYTES + 1), file="stdin", folder=Path.cwd())
     return load_job_file(name)

@@ -24,7 +24,7 @@ def jobs(
     project: Annotated[str | None, typer.Option(help="Only jobs of this project.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only jobs that this user submitted.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only jobs that you submitted.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -12,8 +12,12 @@ from pathlib import Path
 
 from scheduler.errors import SignalError
 
-MAX_BYTES = 256 * 1024 * 1024
-"""Of the file, unpacked. A year of seconds is well below."""
+MAX_BYTES = 64 * 1024 * 1024
+"""Of the file, unpacked: a small packed file may be a huge one."""
+MAX_ROWS = 1_200_000
+"""Two years of minutes."""
+MAX_COLUMNS = 500
+MAX_CELLS = 40_000_000
 _GZIP = b"\x1f\x8b"
 
 
@@ -45,6 +49,8 @@ def read_table(path: Path) -> CsvTable:
 
 def _text(path: Path) -> str:
     try:
+        if not path.is_file():  # a pipe would be waited for, perhaps for ever
+            raise OSError("it is not there, or not a plain file")
         with path.open("rb") as file:
             packed = file.read(2) == _GZIP
             file.seek(0)
@@ -65,8 +71,14 @@ def _table(path: Path, text: str) -> CsvTable:
     if not header or not any(name.strip() for name in header):
         raise SignalError(f"{path}: it is empty; the first line names the columns")
     columns = tuple(name.strip() for name in header)
-    rows, lines = [], []
+    if len(columns) > MAX_COLUMNS:
+        raise SignalError(f"{path}: {len(columns)} columns; keep the {MAX_COLUMNS} that are needed")
+    most_rows = min(MAX_ROWS, MAX_CELLS // len(columns))
+    rows: list[tuple[str, ...]] = []
+    lines: list[int] = []
     for row in _rows(reader):
+        if len(rows) == most_rows:
+            raise SignalError(f"{path}: more than {most_rows} rows; cut out the days that are needed")
         if len(row) > len(columns):
             raise SignalError(
                 f"{path}: line {reader.line_num}: {len(row)} values for {len(columns)} columns; "

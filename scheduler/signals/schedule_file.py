@@ -45,6 +45,8 @@ from scheduler.series.csv_table import CsvTable, read_table
 from scheduler.signals import Options, ZoneName, read_options
 
 WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
+MAX_SECONDS = 10 * 366 * 86_400.0
+_YEARS = range(1970, 2200)
 
 
 class ScheduleOptions(Options):
@@ -56,10 +58,12 @@ class ScheduleOptions(Options):
     provenance_column: str | None = None  #: "provenance" if the file has it
     unit: Literal["W", "kW", "MW"] = "W"
     zone: ZoneName | None = None
-    last_row_s: float | None = Field(default=None, gt=0)
+    last_row_s: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     reaction_s: float | None = Field(default=None, gt=0)  #: what this giver grants, if not as the site
     stale_after_s: float = Field(default=60.0, gt=0)
-    horizon_s: float = Field(default=72 * 3600.0, gt=0)  #: how much of the file's future is handed on
+    horizon_s: float = Field(
+        default=72 * 3600.0, gt=0, le=MAX_SECONDS
+    )  #: how much of the file's future is handed on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,16 +161,19 @@ def _instant(table: CsvTable, line: int, text: str, zone: str | None) -> datetim
     if at is None:
         remedy = "write it like 2026-06-01T06:00+05:00, or as Unix seconds"
         raise SignalError(f"{table.path}: line {line}: time: {text!r} is no time; {remedy}")
-    if at.tzinfo is not None:
-        return at.astimezone(UTC)
-    if zone is None:
+    if at.tzinfo is None and zone is None:
         remedy = "add one (+05:00), or set `zone` for the whole file"
         raise SignalError(f"{table.path}: line {line}: time: {text!r} has no time zone; {remedy}")
-    return at.replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+    if at.year not in _YEARS:
+        years = f"{_YEARS.start} to {_YEARS.stop - 1}"
+        raise SignalError(
+            f"{table.path}: line {line}: time: {text!r} is not in the years {years}; correct it"
+        )
+    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "UTC"))).astimezone(UTC)
 
 
 def _unix(text: str) -> datetime | None:
-    return datetime.fromtimestamp(int(text), UTC) if re.fullmatch(r"\d{9,11}", text) else None
+    return datetime.fromtimestamp(int(text), UTC) if re.fullmatch(r"[0-9]{9,11}", text) else None
 
 
 def _iso(text: str) -> datetime | None:

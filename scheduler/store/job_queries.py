@@ -29,6 +29,8 @@ VIRTUAL_STATES: Mapping[str, frozenset[JobState]] = {
     "finished": FINAL_STATES,
 }
 """Names for several states at once; every state is in one of them."""
+_NUMBERS = range(2**63)
+"""What a database can compare with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +203,9 @@ def _cursor(number: int) -> str:
 def _number_of(cursor: str) -> int:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        return int(text.removeprefix("number:"))
+        number = int(text.removeprefix("number:"))
+        if number not in _NUMBERS:
+            raise ValueError(number)
+        return number
     except (binascii.Error, ValueError) as error:
         raise InvalidField("after", cursor, "give the `next` of the page before, as it was") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -94,3 +95,31 @@ def test_a_file_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("scheduler.series.csv_table.MAX_BYTES", 1 << 20)
     with pytest.raises(SignalError, match="more than 1 MiB; cut out the days that are needed"):
         table(tmp_path, gzip.compress(b"a,b\n" + b"0" * (2 << 20)))
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        (gzip.compress(b"0" * (100 << 20)), "more than 64 MiB"),
+        (gzip.compress(b"time,limit\n" + b"1,2\n" * 1_300_000), "more than 1200000 rows"),
+        ((",".join(f"c{i}" for i in range(501)) + "\n").encode(), "501 columns"),
+        (PLAIN.encode("utf-16"), "not UTF-8"),
+        (PLAIN.encode() + b"\xff", "not UTF-8"),
+        (b"PK\x03\x04" + bytes(range(256)), "UTF-8"),
+        (gzip.compress(PLAIN.encode())[:-9], "cannot be read"),
+        (b"time,limit\n" + b"9" * 200_000 + b",1\n", "not a CSV file"),
+    ],
+    ids=["bomb", "rows", "columns", "utf-16", "latin", "zip", "torn", "field"],
+)
+def test_bombs_and_noise_end_in_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+    """However small the file is, and whatever it turns into."""
+    with pytest.raises(SignalError, match=words):
+        table(tmp_path, content)
+
+
+def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
+    """The loop that reads it goes on."""
+    os.mkfifo(tmp_path / "day.csv")
+
+    with pytest.raises(SignalError, match="not a plain file"):
+        read_table(tmp_path / "day.csv")

@@ -195,3 +195,30 @@ def test_a_path_is_needed(tmp_path: Path) -> None:
         SettingsError, match=r"path is missing; see the head of scheduler/signals/schedule_file\.py"
     ):
         open_source("feeder-12", {}, base=tmp_path, reaction_s=30.0)
+
+
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("0001-01-01T00:00+10:00,1", "not in the years"),
+        ("9999-12-31T23:00-10:00,1", "not in the years"),
+        ("99999999999,1", "not in the years"),
+        ("٢٠٢٦-06-01T06:00Z,1", "is no time"),
+        ("2026-06-01T06:00Z,1e999", "is no limit"),
+        ("2026-06-01T06:00Z,nan", "is no limit"),
+        ("2026-06-01T06:00Z,-1", "is no limit"),
+        ("2026-06-01T06:00Z,", "is no limit"),
+    ],
+)
+async def test_a_time_or_a_limit_out_of_this_world_is_refused(tmp_path: Path, row: str, words: str) -> None:
+    """In a sentence with its line, whatever arithmetic it would have broken."""
+    with pytest.raises(SignalError, match=words) as caught:
+        await source(tmp_path, f"time,limit\n{row}\n2027-01-01T00:00Z,5\n").read(at(12))
+    assert "line 2" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["last_row_s", "horizon_s"])
+def test_seconds_without_end_are_refused_when_the_site_file_is_read(tmp_path: Path, name: str) -> None:
+    """Not when the first schedule comes."""
+    with pytest.raises(SettingsError, match=name):
+        source(tmp_path, PLAIN, **{name: 1e300})

@@ -38,6 +38,12 @@ def test_a_port_that_is_taken_since_is_left_to_its_owner(tmp_path: Path) -> None
             assert second.getsockname()[1] != first.getsockname()[1]
 
 
+def test_an_answer_is_sent_at_once(tmp_path: Path) -> None:
+    """The listener says that it is TCP: only then asyncio does not hold small pieces back."""
+    with bind("127.0.0.1", 0, tmp_path) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+
+
 def test_what_was_written_about_the_last_port_may_be_nonsense(tmp_path: Path) -> None:
     """Then any port will do."""
     (tmp_path / "run").mkdir()
