@@ -4,14 +4,14 @@
 
 It carries STATE_MB of state, of which each step changes a little, holds when it is asked to, and commits before it
 leaves: state and manifest fsynced, renamed, the directory fsynced. It speaks the files of the contract by itself, so
-that what is measured is the site and not the imports of a job. Beside what the contract asks for, its status says who
-it is (`pid`) and since when it has been in its state (`since_s`, CLOCK_BOOTTIME).
+that what is measured is the site and not the imports of a job; what it needs later it imports after its first step.
+Beside what the contract asks for, its status says who it is (`pid`) and since when it has been in its state
+(`since_s`, CLOCK_BOOTTIME).
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 
@@ -35,11 +35,14 @@ class SmallJob:
 
     def run(self) -> int:
         """Step until told to leave; the exit code."""
-        signal.pthread_sigmask(
-            signal.SIG_BLOCK, {signal.SIGTERM}
-        )  # taken by sigtimedwait, at step boundaries
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        self._work()
         self._tell()
+        time.sleep(STEP_S)
+        import hashlib  # noqa: F401 - needed for a commit
+        import signal
+
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # it is waited for, between steps
+        signal.signal(signal.SIGTERM, lambda *_: None)
         while (action := self._wanted()) != "save_and_exit":
             self._enter("suspended" if action == "suspend" else "running")
             if action != "suspend":
@@ -56,13 +59,12 @@ class SmallJob:
 
     def _wanted(self) -> str:
         """The newest request; "resume" while there was none."""
-        try:
-            data = _read(self._control)
-        except FileNotFoundError:
-            return "resume"
         import json
 
-        request = json.loads(data)
+        try:
+            request = json.loads(_read(self._control))
+        except FileNotFoundError:
+            return "resume"
         self._seq = int(request["seq"])
         return str(request["action"])
 
@@ -82,11 +84,6 @@ class SmallJob:
 
     def _save(self) -> None:
         """A commit as `barq.checkpoint` makes and verifies it."""
-        import hashlib
-
-        def content_hash(data: bytes | bytearray) -> str:
-            return hashlib.blake2b(data, digest_size=32).hexdigest()
-
         attempt, name = os.environ["BARQ_ATTEMPT"], f"step-{self._step:09d}"
         staged = f"{self._checkpoints}/{name}.tmp-{attempt}"
         os.mkdir(staged)  # noqa: PTH102 - see above
@@ -94,17 +91,23 @@ class SmallJob:
         record = {
             "step": self._step,
             "world": 1,
-            "files": [{"name": "state", "size": len(self._memory), "hash": content_hash(self._memory)}],
+            "files": [{"name": "state", "size": len(self._memory), "hash": _hash(self._memory)}],
             "job": os.environ["BARQ_JOB_ID"],
             "attempt": attempt,
             "saved_at": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
         }
-        sealed = record | {"seal": content_hash(_canonical(record))}
+        sealed = record | {"seal": _hash(_canonical(record))}
         _write(staged + "/manifest.json", _canonical(sealed), durable=True)
         _sync_directory(staged)
         os.rename(staged, f"{self._checkpoints}/{name}")  # noqa: PTH104 - see above
         _sync_directory(self._checkpoints)
         self._commit = name
+
+
+def _hash(data: bytes | bytearray) -> str:
+    import hashlib
+
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def _canonical(record: dict[str, object]) -> bytes:
