@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 from pathlib import Path
 
@@ -30,10 +31,18 @@ class Commits:
     def look_for_newest(self) -> None:
         """Find the newest commit that verifies; damaged ones on the way are quarantined."""
         self._stop()
-        if any(self._dir.glob("step-*")):
+        if self._may_hold_any():
             self._start(None)
         else:
             self.newest = Findings()  # nothing there: no need of a child to see that
+
+    def _may_hold_any(self) -> bool:
+        try:
+            return any(name.startswith("step-") for name in os.listdir(self._dir))  # noqa: PTH208 - names are enough
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True  # the look will say what is wrong
 
     def check(self, name: str) -> None:
         """Verify the commit `name` that the job claims, once, unless a look is in progress."""
