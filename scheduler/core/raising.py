@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from scheduler.core.caps import fitting_caps, floor_cap_w
+from scheduler.core.caps import fitting_caps
 from scheduler.core.envelope import window_s
+from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
 from scheduler.core.placement import free_gpus, place
@@ -60,7 +61,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     ):
         job = plan.jobs[attempt.job_id]
         tried = plan.change(attempt, phase=Phase.RUN, cap_w=floor_cap_w(plan.model(attempt), job))
-        over_w = floors_w(plan, job.spec.flex) - limit_w
+        over_w = plan.floors_w(job.spec.flex) - limit_w
         if over_w > 0:
             plan.put(attempt)
             needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(tried.cap_w))
@@ -114,7 +115,7 @@ def _power_reason(
     plan: Plan, snapshot: Snapshot, job: Job, limit_w: float, before_w: float, rest_w: float
 ) -> Reason | None:
     needed_w = plan.nodes_w() - before_w
-    over_w = floors_w(plan, job.spec.flex) - limit_w
+    over_w = plan.floors_w(job.spec.flex) - limit_w
     if over_w > 0:
         return no_power(needed_w, needed_w - over_w)
     firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
@@ -125,20 +126,11 @@ def _power_reason(
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-    limit_needed_w = floors_w(plan, job.spec.flex) / (1.0 - plan.site.margin)
+    limit_needed_w = plan.floors_w(job.spec.flex) / (1.0 - plan.site.margin)
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )
     return None if lasts_s is None or lasts_s >= needed_s else short_window(plan, lasts_s, needed_s)
-
-
-def floors_w(plan: Plan, tier: int) -> float:
-    """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its floor."""
-    running = [a for a in plan.running() if plan.tier(a) >= tier]
-    floors = ((a, floor_cap_w(plan.model(a), plan.jobs[a.job_id])) for a in running)
-    return plan.nodes_w() - sum(
-        plan.freed_w(a, plan.model(a).charge_w(min(a.cap_w, cap))) for a, cap in floors
-    )
 
 
 def _waited_s(job: Job, at: datetime) -> float:
