@@ -46,8 +46,21 @@ def may_use(job: Job, node_id: str, plan: Plan) -> bool:
     return right_type and (not job.pinned_to or node_id in job.pinned_to)
 
 
+def shape(job: Job) -> tuple[object, ...]:
+    """All that says where a job fits: what holds for one of a shape holds for each."""
+    spec = job.spec
+    return spec.gpus, spec.nodes, spec.gpu_type, job.pinned_to
+
+
 def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
+    known = plan.fitting_shapes.get(shape(job))
+    if known is None:
+        known = plan.fitting_shapes[shape(job)] = _ever_fits(job, plan)
+    return known
+
+
+def _ever_fits(job: Job, plan: Plan) -> bool:
     nodes = [g for g in plan.groups.values() if g.spec.kind is GroupKind.NODE]
     fitting = [g for g in nodes if len(g.spec.gpus) >= job.spec.gpus and may_use(job, g.spec.group_id, plan)]
     return len(fitting) >= job.spec.nodes

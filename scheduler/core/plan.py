@@ -47,6 +47,7 @@ class Plan:
             gid: GPU_MODELS[g.spec.gpus[0].model] for gid, g in snapshot.groups.items() if g.spec.gpus
         }
         self._unmetered_w = snapshot.unmetered_w
+        self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
         bounds = {gid: self._bounds(g) for gid, g in snapshot.groups.items()}
         self._miner_bounds = {gid: bounds.pop(gid) for gid in self.miners_w}
         self._tally = Tally({gid: snapshot.groups[gid].spec for gid in bounds}, bounds)
@@ -194,7 +195,7 @@ class Plan:
     def _idle_miners_w(self, bound: str) -> float:
         """Watts of the miner groups at rest, or what the books say where that is more."""
         groups = ((self.groups[gid].spec, b) for gid, b in self._miner_bounds.items())
-        return sum(max(getattr(b, bound), idle_w(spec)) for spec, b in groups)
+        return sum((max(float(getattr(b, bound)), idle_w(spec)) for spec, b in groups), 0.0)
 
     def _site_w(self, it_w: float, miners_w: float) -> float:
         site = self.site

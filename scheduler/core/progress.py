@@ -50,11 +50,11 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         plan.jobs[job.id] = job
         _end(plan, looked, verdict(looked, job, members), members)
         return
-    if looked != attempt:
+    if looked is not attempt:
         plan.put(looked)
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
         job = shown(job, looked, plan.at)
-    if job != plan.jobs[job.id]:
+    if job is not plan.jobs[job.id]:
         plan.jobs[job.id] = job
 
 

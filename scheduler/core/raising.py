@@ -16,8 +16,9 @@ from scheduler.core.envelope import window_s
 from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
-from scheduler.core.placement import free_gpus, place
+from scheduler.core.placement import free_gpus, place, shape
 from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
@@ -75,27 +76,60 @@ def _startable(
     plan: Plan, snapshot: Snapshot, queue: list[Job], raises: Raises, limit_w: float
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
-    free, wanted = free_gpus(plan), []
+    room, wanted = _Room(plan), []
     blocked: Job | None = None
     for job in queue:
         if blocked is not None:
             raises.reasons[job.id] = behind(blocked)
             continue
-        placements = place(job, free, plan)
+        placements = room.place(job)
         attempt = None if placements is None else new_attempt(job, placements, plan)
         reason = (
-            no_gpus(job, free, plan)
-            if attempt is None
-            else _unaffordable(plan, snapshot, job, attempt, limit_w)
+            room.lacking(job) if attempt is None else _unaffordable(plan, snapshot, job, attempt, limit_w)
         )
         if reason is not None:
             raises.reasons[job.id] = reason
             blocked = job if _waited_s(job, plan.at) > plan.site.patience_s else None
         elif attempt is not None:
             wanted.append(attempt)
-            taken = {(p.node_id, g) for p in attempt.placements for g in p.gpu_ids}
-            free = {n: tuple(g for g in gpus if (n, g) not in taken) for n, gpus in free.items()}
+            room.take(attempt)
     return wanted
+
+
+class _Room:
+    """The free GPUs of a round. They only get fewer, so that a shape of job that did not fit is not tried again."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._free = free_gpus(plan)
+        self._total = sum(map(len, self._free.values()))
+        self._leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase in LEAVING)
+        self._reasons: dict[tuple[object, ...], Reason | None] = {}  #: by shape that does not fit
+
+    def place(self, job: Job) -> tuple[Placement, ...] | None:
+        """Where it fits, None if nowhere."""
+        if shape(job) in self._reasons:
+            return None
+        placements = place(job, self._free, self._plan)
+        if placements is None:
+            self._reasons[shape(job)] = None
+        return placements
+
+    def lacking(self, job: Job) -> Reason:
+        """What a job that does not fit lacks."""
+        reason = self._reasons.get(shape(job))
+        if reason is None:
+            reason = no_gpus(job, nodes=len(self._free), free=self._total, leaving=self._leaving)
+            self._reasons[shape(job)] = reason
+        return reason
+
+    def take(self, attempt: Attempt) -> None:
+        """These are not free any more."""
+        for placement in attempt.placements:
+            left = self._free[placement.node_id]
+            self._free[placement.node_id] = tuple(g for g in left if g not in placement.gpu_ids)
+        self._total -= attempt.gpu_count
+        self._reasons = dict.fromkeys(self._reasons)  # the numbers in them have changed
 
 
 def _unaffordable(
@@ -163,8 +197,9 @@ def _settle(
     """Give all their caps, then take back each raise that does not fit yet, and keep its watts reserved for it."""
     caps = fitting_caps(plan, limit_w, plan.running())
     for attempt in plan.running():
-        known = before.get(attempt.id)
-        plan.change(attempt, cap_w=caps[attempt.id] if known is None else min(known, caps[attempt.id]))
+        cap_w = min(before.get(attempt.id, caps[attempt.id]), caps[attempt.id])
+        if cap_w != attempt.cap_w:
+            plan.change(attempt, cap_w=cap_w)
     exposed_w = plan.exposed_w()
     for original in reversed(wanted):
         if exposed_w <= limit_w:

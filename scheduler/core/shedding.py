@@ -50,7 +50,9 @@ def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
     running = plan.running()
     caps = fitting_caps(plan, limit_w, running)
     for attempt in running:
-        plan.change(attempt, cap_w=min(before[attempt.id], caps[attempt.id]))
+        cap_w = min(before[attempt.id], caps[attempt.id])
+        if cap_w != attempt.cap_w:
+            plan.change(attempt, cap_w=cap_w)
 
 
 def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
@@ -78,6 +80,8 @@ def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool
 
 def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
+    if plan.settled_w() <= limit_w:
+        return
     for attempt in _victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
@@ -86,6 +90,8 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
 
 def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
+    if plan.settled_w() <= limit_w:
+        return
     for attempt in _victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return
