@@ -55,7 +55,8 @@ class Reconciler:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
         reduction = self._shed()
-        await self._take_intents()
+        while await self._take_intents():  # a limit came by hand: what it demands goes out first, too
+            reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
         decision = decide(snapshot)
         numbered = self._number(self._due(decision, snapshot.at))
@@ -117,14 +118,16 @@ class Reconciler:
             self._unrecorded = (*self._unrecorded, reduction)
         self._prolong(decision, at)
 
-    async def _take_intents(self) -> None:
+    async def _take_intents(self) -> bool:
+        """Take in what people did. Whether they changed the limits."""
         try:
             intents = await self.store.intents(self._intents_seq)
         except StoreError as error:
             self._store_is(up=False, why=error)
-            return
+            return False
         self._intents_seq = intents.seq
         self.view.take_intents(intents)
+        return intents.limits is not None
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 GATHER_S = 0.02  #: events that come within this long share a tick
+GATHER_MOST_S = 0.25  #: and so do all of a burst of requests, up to this long
 METER_S = 0.25
 
 
@@ -33,16 +34,20 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._woken = asyncio.Event()
+        self._urged = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._requests = 0
 
-    def wake(self) -> None:
-        """Have the next tick now. Losing this costs one period, never correctness."""
+    def wake(self, *, at_once: bool = False) -> None:
+        """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
         self._woken.set()
+        if at_once:
+            self._urged.set()
 
     def stop(self) -> None:
         """End after the tick in progress."""
         self._stopped.set()
-        self._woken.set()
+        self.wake(at_once=True)
 
     async def run(self) -> None:
         """Tick until stopped, or until another leader takes over. A poller that breaks ends the service too."""
@@ -68,6 +73,7 @@ class Service:
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            self._urged.clear()
             decision = await self.parts.reconciler.tick()
             await self._rest(decision.wake_at)
 
@@ -79,8 +85,17 @@ class Service:
         )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout=until_s)
-        if not self._stopped.is_set():
-            await clock.sleep_s(GATHER_S)
+        await self._gather()
+
+    async def _gather(self) -> None:
+        """Let what comes together share a tick, also all of a burst of requests. What is urgent waits for nothing."""
+        since_s = self.parts.clock.monotonic_s()
+        before = None
+        while before != self._requests and self.parts.clock.monotonic_s() - since_s < GATHER_MOST_S:
+            before = self._requests
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urged.wait(), timeout=GATHER_S)
+                return
 
     def _on_report(self, report: GuardReport) -> None:
         if self.parts.reconciler.on_report(report):
@@ -100,7 +115,7 @@ class Service:
         known = view.envelopes.get(source.name)
         view.envelopes[source.name] = envelope
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
-            self.wake()
+            self.wake(at_once=True)
 
     async def _poll_meter(self) -> None:
         while True:
@@ -124,8 +139,9 @@ class Service:
         loop = asyncio.get_running_loop()
         with wake_socket(self.parts.state) as sock:
             while True:
-                await loop.sock_recv(sock, 64)
-                self.wake()
+                word = await loop.sock_recv(sock, 64)
+                self._requests += 1
+                self.wake(at_once=word == b"now")
 
 
 async def serve(state: Path, ray_address: str) -> int:

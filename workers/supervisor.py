@@ -285,7 +285,7 @@ class Supervisor:
                 self._output = None
 
     def _publish(self) -> None:
-        """Leave the facts: at once when anything changed, now and then if it is only the step."""
+        """Leave the facts: at once when anything changed, now and then if it is only the step, or what was asked."""
         facts = self._facts()
         now_s = boottime_s()
         if facts == self._published or (
@@ -304,7 +304,8 @@ class Supervisor:
     def _is_progress(self, facts: FactsFile) -> bool:
         if self._published is None:
             return False
-        return replace(self._published, facts=replace(self._published.facts, step=facts.facts.step)) == facts
+        told, now = self._published.facts, facts.facts
+        return replace(self._published, facts=replace(told, step=now.step, pause_seq=now.pause_seq)) == facts
 
     def _facts(self) -> FactsFile:
         status, newest = self._said.status, self._commits.newest
