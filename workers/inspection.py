@@ -12,6 +12,7 @@ from workers.parenthood import die_with_parent
 from workers.wire import WireError, decode, encode
 
 _CHUNK_BYTES = 65536
+_NICE = 5  #: who still saves and leaves comes before who is looked through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ def _report(checkpoint_dir: Path, only: str | None, writer: int, parent: int) ->
             signal.signal(signum, signal.SIG_DFL)
         signal.set_wakeup_fd(-1)
         die_with_parent(parent)
+        os.nice(_NICE)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         data = encode(look(checkpoint_dir, only))
         while data:
