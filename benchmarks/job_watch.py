@@ -12,6 +12,7 @@ from pathlib import Path
 
 LOOK_EVERY_S = 0.03
 PATIENCE_S = 120.0
+STILL_FOR_S = 1.2  #: two steps of a job and more
 
 
 class TooSlow(Exception):
@@ -64,7 +65,7 @@ class JobWatch:
     def assert_still(self, jobs: Collection[str]) -> None:
         """None of these does another step. Raises `TooSlow`."""
         before = {a: w.step for a, w in self.words().items()}
-        time.sleep(10 * LOOK_EVERY_S)
+        time.sleep(STILL_FOR_S)
         moved = [a for a, w in self.words().items() if w.step != before.get(a)]
         if moved or len(before) < len(jobs):
             raise TooSlow(f"{moved or 'some'} did steps while they should hold")

@@ -15,7 +15,7 @@ import os
 import sys
 import time
 
-STEP_S = 0.1
+STEP_S = 0.5
 HELD_LOOK_S = 0.05
 EXIT_PAUSED = 85
 
