@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 
 from fastapi import APIRouter
 from pydantic import TypeAdapter
@@ -24,4 +25,9 @@ def list_nodes(here: Here) -> Nodes:
 def known_nodes(desk: Desk) -> list[NodeView]:
     """The nodes as the scheduler last told, none before it did. Raises `StoreError`."""
     document = desk.current("nodes")
-    return _NODES.validate_python(json.loads(document.text)) if document else []
+    return list(_read(document.text)) if document else []
+
+
+@lru_cache(maxsize=1)  # it is asked for by each request that submits, and changes once a second
+def _read(text: str) -> tuple[NodeView, ...]:
+    return tuple(_NODES.validate_python(json.loads(text)))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import Select, insert, or_, select
 from sqlalchemy.orm import Session
@@ -16,8 +17,8 @@ from scheduler.core.lifecycle import is_final
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
 from scheduler.store.tables import IntentRow, JobRow, ManualLimitRow, SiteRow
-from scheduler.store.upsert import insert_into
-from scheduler.store.views import NewJob
+from scheduler.store.upsert import insert_into, sql_table
+from scheduler.store.views import JobView, NewJob
 from scheduler.wire import dumps
 
 JOB, WISH, LIMITS = "job", "wish", "limits"
@@ -36,16 +37,43 @@ class NewLimit:
     for_s: float | None = None
 
 
-def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[str]:
-    """Add all of the jobs or none. Returns their ids, in order. Raises `InvalidField`, and whatever `build` raises."""
+def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[JobView]:
+    """Add all of the jobs or none. Returns them, in order. Raises `InvalidField`, and whatever `build` raises."""
     first = _take_numbers(session, site, len(new))
     jobs = [_pending(f"{site}-{n}", n, job, at) for n, job in enumerate(new, start=first)]
     _check_dependencies(session, [job.spec for job in jobs])
     rows = [job_values(job, request=dumps(n.request).decode()) for job, n in zip(jobs, new, strict=True)]
     if rows:
-        session.execute(insert(JobRow), rows)
-        session.execute(insert(IntentRow), [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs])
-    return [job.id for job in jobs]
+        connection = session.connection()
+        connection.execute(insert(sql_table(JobRow)), rows)
+        intents = [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs]
+        connection.execute(insert(sql_table(IntentRow)), intents)
+    return [_new_view(job, n.request) for job, n in zip(jobs, new, strict=True)]
+
+
+def _new_view(job: Job, request: Mapping[str, Any]) -> JobView:
+    """The job as it is shown before anybody looked at it."""
+    return JobView(
+        id=job.id,
+        number=job.number,
+        state=job.state,
+        desired=job.desired,
+        reason=None,
+        attempt=None,
+        placements=(),
+        attempts=0,
+        failures=0,
+        step=None,
+        last_commit=None,
+        lost_steps=0,
+        energy_wh=None,
+        submitted_at=job.submitted_at,
+        since_at=job.since_at,
+        started_at=None,
+        ended_at=None,
+        spec=job.spec,
+        request=request,
+    )
 
 
 def set_desired(session: Session, site: str, job_id: str, desired: Desired, *, at: datetime) -> None:
