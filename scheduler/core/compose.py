@@ -74,6 +74,7 @@ def _draft(plan: Plan, group_id: str, expires_at: datetime) -> Draft:
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
     spec = plan.jobs[attempt.job_id].spec
     index, placement = _member(attempt, group_id)
+    grace_s = _grace_s(plan, attempt, spec.launch.grace_s)
     return AttemptOrder(
         attempt_id=attempt.id,
         job_id=attempt.job_id,
@@ -84,7 +85,7 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
         tier=spec.flex,
         priority=spec.priority,
         reason=attempt.pause_cause or "",
-        launch=replace(spec.launch, grace_s=_grace_s(plan, attempt, spec.launch.grace_s)),
+        launch=spec.launch if grace_s == spec.launch.grace_s else replace(spec.launch, grace_s=grace_s),
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
         rank=_rank(plan, attempt, index),
     )
@@ -101,6 +102,9 @@ def _grace_s(plan: Plan, attempt: Attempt, asked_s: float) -> float:
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
+    first = attempt.placements[0]
+    if first.node_id == group_id:
+        return 0, first
     return next((i, p) for i, p in enumerate(attempt.placements) if p.node_id == group_id)
 
 

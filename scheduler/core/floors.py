@@ -26,3 +26,9 @@ def _tier_floor_w(model: GpuModel, tier: int) -> float:
     steps = int((model.tdp_w - model.min_cap_w) // STEP_W)
     caps = (model.min_cap_w + i * STEP_W for i in range(steps + 1))
     return next((cap for cap in caps if model.speed(cap) >= SPEED_FLOOR[tier]), model.tdp_w)
+
+
+@lru_cache(maxsize=4096)
+def above_floor_w(model: GpuModel, cap_w: float, floor_w: float) -> float:
+    """What a GPU under a cap is charged above one at the floor, W."""
+    return model.charge_w(cap_w) - model.charge_w(min(cap_w, floor_w))

@@ -11,8 +11,8 @@ from typing import Any
 
 from scheduler.core.entitlement import fallback_profile, idle_w
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.floors import floor_cap_w
-from scheduler.core.jobs import Attempt, Job, PauseCause, Phase, Placement
+from scheduler.core.floors import above_floor_w, floor_cap_w
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import confirmed_w, exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
 from scheduler.core.power import GPU_MODELS, CapPoint, GpuModel, site_w
@@ -96,7 +96,7 @@ class Plan:
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Attempts ordered into one of these phases, on nodes of this site."""
-        return [a for a in self.attempts.values() if a.phase in phases and self._here(a)]
+        return [a for a in self.attempts.values() if a.phase in phases and self._is_here(a)]
 
     def on(self, group_id: str) -> Iterable[Attempt]:
         """Attempts with a member on this group."""
@@ -108,7 +108,10 @@ class Plan:
 
     def model(self, attempt: Attempt) -> GpuModel:
         """The GPU model it runs on; one without watts where its nodes are not part of the site any more."""
-        return next((self._models[p.node_id] for p in self._here(attempt)), _NOWHERE)
+        for placement in attempt.placements:
+            if model := self._models.get(placement.node_id):
+                return model
+        return _NOWHERE
 
     def model_of(self, group_id: str) -> GpuModel | None:
         """The GPU model of a node, None where it has no GPU."""
@@ -177,20 +180,28 @@ class Plan:
         """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""
         model = self.model(attempt)
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
-        gpus = sum(len(p.gpu_ids) for p in self._here(attempt))
-        return self.site.overhead * gpus * (now_w - to_w)
+        return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
 
-    def _here(self, attempt: Attempt) -> list[Placement]:
-        """Its placements on nodes that still are part of the site."""
-        return [p for p in attempt.placements if p.node_id in self._models]
+    def nodes_w_with(self, attempt: Attempt) -> float:
+        """`nodes_w` if this attempt replaced the one of the plan."""
+        return self.nodes_w() + self.site.overhead * self._tally.rise_w(attempt, self.tier(attempt))
+
+    def _gpus_here(self, attempt: Attempt) -> int:
+        """Its GPUs on nodes that still are part of the site."""
+        models = self._models
+        return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
     def _above_floor_w(self, attempt: Attempt) -> float:
         """Site watts that an attempt is charged above its floor while it runs."""
         if attempt.phase is not Phase.RUN:
             return 0.0
         model = self.model(attempt)
-        floor_w = floor_cap_w(model, self.jobs[attempt.job_id])
-        return self.freed_w(attempt, model.charge_w(min(attempt.cap_w, floor_w)))
+        above_w = above_floor_w(model, attempt.cap_w, floor_cap_w(model, self.jobs[attempt.job_id]))
+        return self.site.overhead * self._gpus_here(attempt) * above_w if above_w > 0 else 0.0
+
+    def _is_here(self, attempt: Attempt) -> bool:
+        """Whether any of its nodes still is part of the site."""
+        return any(p.node_id in self._models for p in attempt.placements)
 
     def _idle_miners_w(self, bound: str) -> float:
         """Watts of the miner groups at rest, or what the books say where that is more."""

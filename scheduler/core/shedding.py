@@ -70,12 +70,10 @@ def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool
     """Whether it fits with this victim running after all; if so it goes on."""
     if attempt is last:
         return False
-    stopped = plan.attempts[attempt.id]
+    if plan.nodes_w_with(attempt) + sum(plan.miners_w.values()) > limit_w:
+        return False
     plan.put(attempt)
-    if plan.site_w() <= limit_w:
-        return True
-    plan.put(stopped)
-    return False
+    return True
 
 
 def _save_and_exit(plan: Plan, limit_w: float) -> None:

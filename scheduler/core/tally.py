@@ -94,6 +94,14 @@ class NodeTally:
         else:
             self._recount()
 
+    def rise(self, attempt: Attempt, placement: Placement, tier: int) -> int | None:
+        """What it would add to the site's planned watts in place of the one that is there; None if that takes a try."""
+        if not self._is_plain or self._model is None or attempt.id not in self._shares:
+            return None
+        share = _share(self._model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+        planned, resting = self._sums[0], self._bounds[0]
+        return max(planned + share[0] - self._shares[attempt.id][0], resting) - max(planned, resting)
+
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
         self._members.pop(attempt_id, None)
@@ -177,6 +185,25 @@ class Tally:
                 node.put(attempt, placement, tier)
                 self._move(before, node.totals())
 
+    def rise_w(self, attempt: Attempt, tier: int) -> float:
+        """What the nodes' planned watts would rise by if this attempt replaced the one that is there."""
+        rise = 0
+        for placement in attempt.placements:
+            if node := self._nodes.get(placement.node_id):
+                of_node = node.rise(attempt, placement, tier)
+                rise += self._try(node, attempt, placement, tier) if of_node is None else of_node
+        return watts(rise)
+
+    def _try(self, node: NodeTally, attempt: Attempt, placement: Placement, tier: int) -> int:
+        before, there = node.totals()[0], next((a for a in node.members if a.id == attempt.id), None)
+        node.put(attempt, placement, tier)
+        after = node.totals()[0]
+        if there is None:
+            node.take(attempt.id)
+        else:
+            node.put(there, placement, tier)
+        return after - before
+
     def take(self, attempt: Attempt) -> None:
         """Take an attempt out."""
         for placement in attempt.placements:
@@ -201,4 +228,10 @@ class Tally:
 
     def _move(self, before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> None:
         if before != after:
-            self._totals = tuple(t + a - b for t, a, b in zip(self._totals, after, before, strict=True))
+            t = self._totals
+            self._totals = (
+                t[0] + after[0] - before[0],
+                t[1] + after[1] - before[1],
+                t[2] + after[2] - before[2],
+                t[3] + after[3] - before[3],
+            )
