@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from scheduler.core.entitlement import fallback_profile, idle_w
+from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.floors import above_floor_w, floor_cap_w
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
@@ -157,14 +157,14 @@ class Plan:
 
     def fallback_of(self, group_id: str) -> tuple[FallbackStep, ...]:
         """The fallback profile of a group under this plan."""
-        members = list(self.on(group_id))
-        return fallback_profile(
-            self.groups[group_id].spec,
-            members,
-            {a.job_id: self.tier(a) for a in members},
-            save_after_s=self.site.save_after_s,
-            grace_s=max((self.grace_s(a) for a in members), default=0.0),
-        )
+        if group_id in self.miners_w:
+            return (FallbackStep(after_s=0.0, limit_w=idle_w(self.groups[group_id].spec)),)
+        first_w, last_w = self._tally.fallback_w(group_id)
+        first = FallbackStep(after_s=0.0, limit_w=first_w)
+        if last_w >= first_w:
+            return (first,)
+        grace_s = max(self.grace_s(a) for a in self.on(group_id))
+        return first, FallbackStep(after_s=self.site.save_after_s + grace_s, limit_w=last_w)
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""

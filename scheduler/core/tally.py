@@ -39,9 +39,12 @@ class Bounds:
     fallback_w: float
 
 
-_Share = tuple[int, int, int]
-"""What one attempt adds to a node above idle, in microwatts: planned, settled (without those that leave), fallback."""
-_NOTHING: _Share = (0, 0, 0)
+_Share = tuple[int, int, int, int]
+"""What one attempt adds to a node above idle, in microwatts.
+
+Planned; settled, without those that leave; in fallback, first and last.
+"""
+_NOTHING: _Share = (0, 0, 0, 0)
 
 
 class NodeTally:
@@ -57,7 +60,7 @@ class NodeTally:
         self._members: dict[str, tuple[Attempt, int]] = {}
         self._shares: dict[str, _Share] = {}
         self._idle = whole_uw(idle_w(spec))
-        self._sums = (self._idle,) * 3
+        self._sums = (self._idle,) * 4
         b = bounds
         self._bounds = (
             whole_uw(b.resting_w),
@@ -76,9 +79,14 @@ class NodeTally:
         """What an order under this plan entitles it to."""
         return self._sums[0]
 
+    @property
+    def fallback(self) -> tuple[int, int]:
+        """What it may draw when its order has expired: at once, and when all that is not firm has saved and left."""
+        return self._sums[2], self._sums[3]
+
     def totals(self) -> tuple[int, int, int, int]:
         """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say."""
-        planned, settled, first = self._sums
+        planned, settled, first, _ = self._sums
         resting, final, exposure, fallback = self._bounds
         return max(planned, resting), max(settled, final), max(exposure, planned), max(fallback, first)
 
@@ -94,13 +102,16 @@ class NodeTally:
         else:
             self._recount()
 
-    def rise(self, attempt: Attempt, placement: Placement, tier: int) -> int | None:
-        """What it would add to the site's planned watts in place of the one that is there; None if that takes a try."""
-        if not self._is_plain or self._model is None or attempt.id not in self._shares:
-            return None
-        share = _share(self._model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
-        planned, resting = self._sums[0], self._bounds[0]
-        return max(planned + share[0] - self._shares[attempt.id][0], resting) - max(planned, resting)
+    def rise(self, attempt: Attempt, placement: Placement, tier: int) -> int:
+        """What the site's planned watts would rise by with this attempt in place of the one that is there."""
+        resting, before = self._bounds[0], self.totals()[0]
+        if self._is_plain and self._model is not None and attempt.id in self._shares:
+            share = _share(self._model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+            planned = self._sums[0] + share[0] - self._shares[attempt.id][0]
+        else:
+            members = {a.id: a for a in self.members} | {attempt.id: attempt}
+            planned = whole_uw(entitlement_w(self._spec, members.values()))
+        return max(planned, resting) - before
 
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
@@ -131,6 +142,7 @@ class NodeTally:
             sums[0] + share[0] - old[0],
             sums[1] + share[1] - old[1],
             sums[2] + share[2] - old[2],
+            sums[3] + share[3] - old[3],
         )
 
     def _recount(self) -> None:
@@ -139,8 +151,9 @@ class NodeTally:
         stay = [a for a in members if a.phase not in LEAVING]
         tiers = {a.job_id: tier for a, tier in self._members.values()}
         profile = fallback_profile(self._spec, members, tiers, save_after_s=0.0, grace_s=0.0)
-        sums = entitlement_w(self._spec, members), entitlement_w(self._spec, stay), profile[0].limit_w
-        self._sums = (whole_uw(sums[0]), whole_uw(sums[1]), whole_uw(sums[2]))
+        planned_w, settled_w = entitlement_w(self._spec, members), entitlement_w(self._spec, stay)
+        first, last = whole_uw(profile[0].limit_w), whole_uw(profile[-1].limit_w)
+        self._sums = (whole_uw(planned_w), whole_uw(settled_w), first, last)
 
 
 @lru_cache(maxsize=4096)
@@ -149,7 +162,9 @@ def _share(model: GpuModel, gpus: int, phase: Phase, cap_w: float, is_firm: bool
     ordered = whole_uw(model.charge_w(cap_w)) if phase is Phase.RUN else held
     leaves = phase in LEAVING
     first = ordered if is_firm and not leaves else held
-    return gpus * (ordered - idle), 0 if leaves else gpus * (ordered - idle), gpus * (first - idle)
+    planned = gpus * (ordered - idle)
+    last = gpus * (first - idle) if is_firm and not leaves else 0
+    return planned, 0 if leaves else planned, gpus * (first - idle), last
 
 
 class Tally:
@@ -171,6 +186,11 @@ class Tally:
         """What an order under this plan entitles a node to."""
         return watts(self._nodes[node_id].planned)
 
+    def fallback_w(self, node_id: str) -> tuple[float, float]:
+        """What a node may draw when its order has expired: at once, and once all that is not firm has left."""
+        first, last = self._nodes[node_id].fallback
+        return watts(first), watts(last)
+
     @property
     def it_w(self) -> tuple[float, float, float, float]:
         """Watts of all nodes: planned, settled, exposed, in fallback."""
@@ -190,19 +210,8 @@ class Tally:
         rise = 0
         for placement in attempt.placements:
             if node := self._nodes.get(placement.node_id):
-                of_node = node.rise(attempt, placement, tier)
-                rise += self._try(node, attempt, placement, tier) if of_node is None else of_node
+                rise += node.rise(attempt, placement, tier)
         return watts(rise)
-
-    def _try(self, node: NodeTally, attempt: Attempt, placement: Placement, tier: int) -> int:
-        before, there = node.totals()[0], next((a for a in node.members if a.id == attempt.id), None)
-        node.put(attempt, placement, tier)
-        after = node.totals()[0]
-        if there is None:
-            node.take(attempt.id)
-        else:
-            node.put(there, placement, tier)
-        return after - before
 
     def take(self, attempt: Attempt) -> None:
         """Take an attempt out."""
