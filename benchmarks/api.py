@@ -23,7 +23,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,9 +45,11 @@ class Server:
     port: int
     token: str
 
-    def connect(self) -> Caller:
+    @contextmanager
+    def connect(self) -> Iterator[Caller]:
         """A connection of one's own."""
-        return Caller(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60), self.token)
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+            yield Caller(connection, self.token)
 
 
 class Caller:
@@ -101,11 +103,11 @@ def load(server: Server, step: Callable[[Caller, int], object], *, requests: int
     took_s: list[float] = []
 
     def client(number: int) -> None:
-        caller = server.connect()
-        for turn in range(number, requests, CLIENTS):
-            began_s = time.perf_counter()
-            step(caller, turn)
-            took_s.append(time.perf_counter() - began_s)
+        with server.connect() as caller:
+            for turn in range(number, requests, CLIENTS):
+                began_s = time.perf_counter()
+                step(caller, turn)
+                took_s.append(time.perf_counter() - began_s)
 
     threads = [threading.Thread(target=client, args=(n,)) for n in range(CLIENTS)]
     began_s = time.perf_counter()
@@ -126,8 +128,7 @@ def load(server: Server, step: Callable[[Caller, int], object], *, requests: int
 
 def measure(*, requests: int) -> dict[str, dict[str, float]]:
     """All figures."""
-    with serving() as server:
-        caller = server.connect()
+    with serving() as server, server.connect() as caller:
         ids = [json.loads(caller.ask("POST", "/jobs", JOB))["id"] for _ in range(CLIENTS)]
         return {
             "submit": load(server, lambda c, _: c.ask("POST", "/jobs", JOB), requests=requests),

@@ -13,6 +13,7 @@ snapshot, in bytes. `nodes[1000].decide_quiet.median_s` is the figure that READM
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
 import sys
@@ -148,6 +149,8 @@ def measure(nodes: int, *, runs: int) -> dict[str, dict[str, float]]:
     quiet = snapshot(nodes, gpu_w=A100_SXM.tdp_w)
     deep = snapshot(nodes, gpu_w=A100_SXM.held_w())
     _check(quiet, deep)
+    gc.collect()
+    gc.freeze()  # as the service does between decisions
     return {
         "shed_quiet": _timed(lambda: shed(quiet), runs),
         "shed_cut": _timed(lambda: shed(deep), runs),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 GATHER_S = 0.02  #: events that come within this long share a tick
 GATHER_MOST_S = 0.25  #: and so do all of a burst of requests, up to this long
+SWEEP_S = 60.0
 METER_S = 0.25
 
 
@@ -37,6 +39,7 @@ class Service:
         self._urged = asyncio.Event()
         self._stopped = asyncio.Event()
         self._requests = 0
+        self._swept_s = float("-inf")
 
     def wake(self, *, at_once: bool = False) -> None:
         """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
@@ -75,7 +78,17 @@ class Service:
             self._woken.clear()
             self._urged.clear()
             decision = await self.parts.reconciler.tick()
+            self._sweep()
             await self._rest(decision.wake_at)
+
+    def _sweep(self) -> None:
+        """Look for garbage between decisions now and then, so that no decision stops to look through the whole site."""
+        now_s = self.parts.clock.monotonic_s()
+        if now_s - self._swept_s >= SWEEP_S:
+            self._swept_s = now_s
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
     async def _rest(self, wake_at: datetime | None) -> None:
         """Until woken, or a second, or the instant that the decision named."""
