@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 GATHER_S = 0.02  #: events that come within this long share a tick
-GATHER_MOST_S = 0.25  #: and so do all of a burst of requests, up to this long
+BURST_GAP_S = 0.05  #: requests that follow each other this closely are one burst: they share a tick, too,
+BURST_S = 0.3  #: up to this long
 SWEEP_S = 60.0
 METER_S = 0.25
 
@@ -38,7 +39,7 @@ class Service:
         self._woken = asyncio.Event()
         self._urged = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._requests = 0
+        self._requests = self._seen_requests = 0
         self._swept_s = float("-inf")
 
     def wake(self, *, at_once: bool = False) -> None:
@@ -102,13 +103,15 @@ class Service:
 
     async def _gather(self) -> None:
         """Let what comes together share a tick, also all of a burst of requests. What is urgent waits for nothing."""
-        since_s = self.parts.clock.monotonic_s()
-        before = None
-        while before != self._requests and self.parts.clock.monotonic_s() - since_s < GATHER_MOST_S:
+        clock, begun_s, before = self.parts.clock, self.parts.clock.monotonic_s(), self._seen_requests
+        while not self._urged.is_set():
+            is_burst = self._requests != before
             before = self._requests
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._urged.wait(), timeout=GATHER_S)
-                return
+                await asyncio.wait_for(self._urged.wait(), timeout=BURST_GAP_S if is_burst else GATHER_S)
+            if self._requests == before or clock.monotonic_s() - begun_s >= BURST_S:
+                break
+        self._seen_requests = self._requests
 
     def _on_report(self, report: GuardReport) -> None:
         if self.parts.reconciler.on_report(report):
