@@ -11,6 +11,7 @@ from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
 from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
 from scheduler.core.snapshot import Group, Snapshot
 
+_ALONE = Rank()
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 
 
@@ -110,7 +111,7 @@ def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
 
 def _rank(plan: Plan, attempt: Attempt, index: int) -> Rank:
     if len(attempt.placements) == 1:
-        return Rank()
+        return _ALONE
     job, master = plan.jobs[attempt.job_id], plan.groups.get(attempt.placements[0].node_id)
     return Rank(
         node_rank=index,

@@ -124,11 +124,11 @@ class Plan:
 
         A guard may never hear of a lower one: no group counts less than it comes down to by itself.
         """
-        return self._site_w(self._tally.it_w[0], self._idle_miners_w("resting_w")) + self._unmetered_w
+        return self._site_w(self._tally.planned_it_w, self._idle_miners_w("resting_w")) + self._unmetered_w
 
     def settled_w(self) -> float:
         """Site watts once all that were told to leave have left, miners at their targets."""
-        settled_w = self._site_w(self._tally.it_w[1], self._idle_miners_w("final_w"))
+        settled_w = self._site_w(self._tally.settled_it_w, self._idle_miners_w("final_w"))
         return settled_w + self._unmetered_w + sum(self.miners_w.values())
 
     def site_w(self) -> float:
@@ -139,7 +139,7 @@ class Plan:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
         bounds = self._miner_bounds.items()
         mine_w = sum(max(b.exposure_w, self.group_w(gid)) for gid, b in bounds)
-        return self._site_w(self._tally.it_w[2], mine_w) + self._unmetered_w
+        return self._site_w(self._tally.exposed_it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:
         """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its floor."""
@@ -153,7 +153,7 @@ class Plan:
 
     def fallback_w(self) -> float:
         """Site watts that are left when every order has expired, over the plan and all open orders."""
-        return self._site_w(self._tally.it_w[3], self._idle_miners_w("fallback_w"))
+        return self._site_w(self._tally.fallback_it_w, self._idle_miners_w("fallback_w"))
 
     def fallback_of(self, group_id: str) -> tuple[FallbackStep, ...]:
         """The fallback profile of a group under this plan."""
@@ -201,7 +201,10 @@ class Plan:
 
     def _is_here(self, attempt: Attempt) -> bool:
         """Whether any of its nodes still is part of the site."""
-        return any(p.node_id in self._models for p in attempt.placements)
+        placements, models = attempt.placements, self._models
+        return bool(placements) and (
+            placements[0].node_id in models or any(p.node_id in models for p in placements)
+        )
 
     def _idle_miners_w(self, bound: str) -> float:
         """Watts of the miner groups at rest, or what the books say where that is more."""

@@ -192,10 +192,24 @@ class Tally:
         return watts(first), watts(last)
 
     @property
-    def it_w(self) -> tuple[float, float, float, float]:
-        """Watts of all nodes: planned, settled, exposed, in fallback."""
-        planned, settled, exposed, fallback = self._totals
-        return watts(planned), watts(settled), watts(exposed), watts(fallback)
+    def planned_it_w(self) -> float:
+        """Watts of all nodes under the plan."""
+        return self._totals[0] / _MICRO
+
+    @property
+    def settled_it_w(self) -> float:
+        """Watts of all nodes once those that were told to leave have left."""
+        return self._totals[1] / _MICRO
+
+    @property
+    def exposed_it_w(self) -> float:
+        """Watts that all nodes could draw at most, by the plan or by what still stands."""
+        return self._totals[2] / _MICRO
+
+    @property
+    def fallback_it_w(self) -> float:
+        """Watts of all nodes when every order has expired."""
+        return self._totals[3] / _MICRO
 
     def put(self, attempt: Attempt, tier: int) -> None:
         """Add an attempt, or replace it by a changed one."""

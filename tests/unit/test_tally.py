@@ -53,6 +53,11 @@ def _attempt(name: str, node: str, gpus: set[str], phase: Phase, cap_w: float) -
     )
 
 
+def totals_w(tally: Tally) -> tuple[float, float, float, float]:
+    """Planned, settled, exposed, in fallback, as the tally tells."""
+    return tally.planned_it_w, tally.settled_it_w, tally.exposed_it_w, tally.fallback_it_w
+
+
 def counted_w(there: Mapping[str, tuple[Attempt, int]]) -> tuple[float, float, float, float]:
     """Planned, settled, exposed, in fallback, GPU by GPU."""
     totals = [0.0] * 4
@@ -85,18 +90,18 @@ def test_totals_are_what_counting_anew_gives(changes: list[tuple[Attempt, int]],
             del there[attempt.id]
         there[attempt.id] = (attempt, tier)
         rise_w = tally.rise_w(attempt, tier)
-        before_w = tally.it_w[0]
+        before_w = tally.planned_it_w
         tally.put(attempt, tier)
-        assert tally.it_w[0] == pytest.approx(before_w + rise_w)
+        assert tally.planned_it_w == pytest.approx(before_w + rise_w)
         if turn in ends:
             tally.take(attempt)
             del there[attempt.id]
-        assert tally.it_w == pytest.approx(counted_w(there))
+        assert totals_w(tally) == pytest.approx(counted_w(there))
 
 
 def test_an_empty_site_draws_nothing() -> None:
     """There is nothing to count."""
-    assert Tally({}, {}).it_w == (0.0, 0.0, 0.0, 0.0)
+    assert totals_w(Tally({}, {})) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_a_node_at_rest_is_planned_idle() -> None:
