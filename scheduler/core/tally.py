@@ -172,8 +172,9 @@ class Tally:
 
     def __init__(self, specs: Mapping[str, GroupSpec], bounds: Mapping[str, Bounds]) -> None:
         self._nodes = {gid: NodeTally(spec, bounds[gid]) for gid, spec in specs.items()}
-        every = [node.totals() for node in self._nodes.values()]
-        self._totals = tuple(sum(column) for column in zip(*every, strict=True)) or (0, 0, 0, 0)
+        every = [node.totals() for node in self._nodes.values()] or [(0, 0, 0, 0)]
+        planned, settled, exposed, fallback = (sum(column) for column in zip(*every, strict=True))
+        self._totals = (planned, settled, exposed, fallback)
         self._above_floor: dict[str, tuple[int, int]] = {}
         self._above_floors: dict[int, int] = defaultdict(int)
 
@@ -194,22 +195,22 @@ class Tally:
     @property
     def planned_it_w(self) -> float:
         """Watts of all nodes under the plan."""
-        return self._totals[0] / _MICRO
+        return watts(self._totals[0])
 
     @property
     def settled_it_w(self) -> float:
         """Watts of all nodes once those that were told to leave have left."""
-        return self._totals[1] / _MICRO
+        return watts(self._totals[1])
 
     @property
     def exposed_it_w(self) -> float:
         """Watts that all nodes could draw at most, by the plan or by what still stands."""
-        return self._totals[2] / _MICRO
+        return watts(self._totals[2])
 
     @property
     def fallback_it_w(self) -> float:
         """Watts of all nodes when every order has expired."""
-        return self._totals[3] / _MICRO
+        return watts(self._totals[3])
 
     def put(self, attempt: Attempt, tier: int) -> None:
         """Add an attempt, or replace it by a changed one."""
