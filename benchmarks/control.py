@@ -34,7 +34,8 @@ from barq.site.stopping import read_processes
 from benchmarks.job_watch import Ends, JobWatch, boottime_s, wait_for
 from benchmarks.site import BenchSite, Size, cpu_s, running_site
 
-JOB = Path(__file__).resolve().parent / "small_job.py"
+JOB_DIR = Path(__file__).resolve().parent
+JOB = (sys.executable, "-c", "from small_job import main; main()")
 ASK_FOR_S = 1.0
 
 
@@ -140,7 +141,8 @@ class Control:
 def _request(number: int, state_mb: int) -> dict[str, Any]:
     return {
         "name": f"bench-{number}",
-        "entrypoint": [sys.executable, str(JOB), str(state_mb)],
+        "entrypoint": [*JOB, str(state_mb)],
+        "working_dir": str(JOB_DIR),
         "resources": {"gpus": 1},
     }
 

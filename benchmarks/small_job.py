@@ -1,6 +1,6 @@
 """A small job that knows the contract (DESIGN section 6) and needs the standard library only.
 
-    python small_job.py STATE_MB
+    python -c 'from small_job import main; main()' STATE_MB        in the directory of this file
 
 It carries STATE_MB of state, of which each step changes a little, holds when it is asked to, and commits before it
 leaves: state and manifest fsynced, renamed, the directory fsynced. It speaks the files of the contract by itself, so
@@ -37,7 +37,7 @@ class SmallJob:
         """Step until told to leave; the exit code."""
         self._work()
         self._tell()
-        time.sleep(STEP_S)
+        time.sleep(2 * STEP_S)
         import hashlib  # noqa: F401 - needed for a commit
         import signal
 
@@ -134,5 +134,6 @@ def _sync_directory(path: str) -> None:
     os.close(descriptor)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the job and exit as it says."""
     sys.exit(SmallJob(int(sys.argv[1])).run())

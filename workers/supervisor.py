@@ -200,8 +200,10 @@ class Supervisor:
 
     def _tick_running(self) -> None:
         status = self._said.status
-        if status is not None and status.commit is not None:
-            self._commits.check(status.commit)
+        if status is not None and status.commit is not None and not self._ladder.is_leaving:
+            self._commits.check(
+                status.commit
+            )  # of one that leaves, once it has: it may need the CPU for that
         self._climb()
         if self._ladder.is_killed:
             self._job.kill()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from barq.checkpoint import newest_verified
 from barq.contract import Action, JobPhase, PauseRequest, read_status, write_pause_request
 from benchmarks import api, decide, job_watch, site
-from benchmarks.control import JOB
+from benchmarks.control import JOB, JOB_DIR
 from scheduler.settings import Site
 from tests.waiting import wait_for
 
@@ -55,7 +54,7 @@ def test_the_small_job_holds_goes_on_and_commits(tmp_path: Path) -> None:
         "BARQ_JOB_ID": "t-1",
         "BARQ_ATTEMPT": "1",
     }
-    with subprocess.Popen([sys.executable, str(JOB), "1"], env=environment) as job:
+    with subprocess.Popen([*JOB, "1"], env=environment, cwd=JOB_DIR) as job:
         ends = job_watch.Ends([job.pid])
         for seq, (action, phase) in enumerate(
             [(Action.SUSPEND, JobPhase.SUSPENDED), (Action.RESUME, JobPhase.RUNNING)], start=1
