@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-LOOK_EVERY_S = 0.03
+LOOK_EVERY_S = 0.2  #: seldom, for a look takes CPU from the site; the processes themselves note the instants
 PATIENCE_S = 120.0
 STILL_FOR_S = 1.2  #: two steps of a job and more
 

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 GATHER_S = 0.02  #: events that come within this long share a tick
 BURST_GAP_S = 0.05  #: requests that follow each other this closely are one burst: they share a tick, too,
-BURST_S = 0.3  #: up to this long
+BURST_S = TICK_S  #: up to this long
 SWEEP_S = 60.0
 METER_S = 0.25
 

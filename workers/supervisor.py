@@ -228,13 +228,15 @@ class Supervisor:
 
     def _climb(self) -> None:
         now_s = boottime_s()
-        for step in self._ladder.climb(self._instructions.wanted(), self._sight(now_s)):
-            log.info("%s", step)
+        steps = self._ladder.climb(self._instructions.wanted(), self._sight(now_s))
+        for step in steps:
             if isinstance(step, PauseRequest):
                 if not self._ask(step):
                     return
             else:
                 self._act(step)
+        if steps:
+            log.info("%s", ", ".join(map(str, steps)))
 
     def _sight(self, now_s: float) -> Sight:
         holds = self._ladder.holds(self._said.status) and not self._ladder.is_frozen
