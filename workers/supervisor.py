@@ -42,6 +42,7 @@ TICK_S = 0.2
 TICK_SOON_S = 0.04  #: while an answer of the job is due
 TICK_CLEARING_S = 0.01
 PROGRESS_EVERY_S = 0.5
+NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
 _CHUNK_BYTES = 65536
 _CHUNKS_AT_ONCE = 32
 
@@ -208,6 +209,7 @@ class Supervisor:
         if self._ladder.is_killed:
             self._job.kill()
         if self._job.is_over:
+            os.nice(NICE_AFTERWARDS)
             self._stage = Stage.CLEARING
             self._tick_clearing()
 
