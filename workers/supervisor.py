@@ -39,7 +39,7 @@ from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 log = logging.getLogger("barq.supervisor")
 
 TICK_S = 0.2
-TICK_SOON_S = 0.04  #: while an answer of the job is due
+TICK_SOON_S = 0.04  #: while an answer of the job is due, at first
 TICK_CLEARING_S = 0.01
 PROGRESS_EVERY_S = 0.5
 NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
@@ -134,7 +134,10 @@ class Supervisor:
         if self._stage is Stage.CLEARING:
             return TICK_CLEARING_S
         is_due = self._ladder.is_held and not self._ladder.holds(self._said.status)
-        return TICK_SOON_S if is_due or self._ladder.is_leaving else TICK_S
+        if not (is_due or self._ladder.is_leaving):
+            return TICK_S
+        waited_s = boottime_s() - self._ladder.asked_at_s  # a host that is busy is not asked ever more often
+        return min(TICK_S, max(TICK_SOON_S, waited_s / 2))
 
     def _tick(self) -> None:
         self._job.reap()
