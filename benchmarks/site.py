@@ -55,7 +55,7 @@ class BenchSite:
 
 
 def site_file(size: Size) -> dict[str, Any]:
-    """The site file: documented options only. Nothing dwells after a cut, and jobs come as soon as the site itself."""
+    """The site file: documented options only. Nothing dwells after a cut, as an operator may choose."""
     return {
         "name": "bench",
         "power": {
@@ -66,7 +66,6 @@ def site_file(size: Size) -> dict[str, Any]:
             "reaction_s": 30,
         },
         "timing": {"raise_delay_s": 0, "restart_s": 1},
-        "job_nice": 0,
         "nodes": [{"count": size.nodes, "gpus": size.gpus, "base_w": BASE_W, "simulated": True}],
         "signals": [{"type": "constant", "name": "contract", "limit_w": 2 * size.limit_w(A100_SXM.tdp_w)}],
     }
