@@ -16,10 +16,13 @@ class Waker:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def wake(self) -> None:
-        """Have the next tick now. Never raises: what was written stands, and the loop comes by within a second."""
+    def wake(self, *, at_once: bool = False) -> None:
+        """Have the next tick soon: when a burst of requests is over, or `at_once`.
+
+        Never raises: what was written stands, and the loop comes by within a second.
+        """
         try:
-            self._knock()
+            self._knock(b"now" if at_once else b"wake")
         except BlockingIOError:
             return  # the door is being knocked on so often that it is open already
         except (FileNotFoundError, ConnectionRefusedError):
@@ -27,12 +30,12 @@ class Waker:
         except OSError as error:
             log.warning("%s: the scheduler cannot be woken: %s", self._path, error)
 
-    def _knock(self) -> None:
+    def _knock(self, word: bytes) -> None:
         """Name the socket through its open directory: its full path may be too long for the kernel."""
         directory = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as knuckle:
                 knuckle.settimeout(0)
-                knuckle.sendto(b"wake", f"/proc/self/fd/{directory}/{self._path.name}")
+                knuckle.sendto(word, f"/proc/self/fd/{directory}/{self._path.name}")
         finally:
             os.close(directory)

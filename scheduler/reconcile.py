@@ -55,7 +55,7 @@ class Reconciler:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
         reduction = self._shed()
-        if await self._take_intents():
+        while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
             reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
         decision = decide(snapshot)
@@ -119,7 +119,7 @@ class Reconciler:
         self._prolong(decision, at)
 
     async def _take_intents(self) -> bool:
-        """Take in what people did. Whether they stopped the site just now: that waits for no record."""
+        """Take in what people did. Whether they changed the limits, or stopped the site: that waits for no record."""
         before = set(self.view.stops)
         try:
             intents = await self.store.intents(self._intents_seq)
@@ -128,7 +128,7 @@ class Reconciler:
             return False
         self._intents_seq = intents.seq
         self.view.take_intents(intents)
-        return bool(self.view.stops.keys() - before)
+        return intents.limits is not None or bool(self.view.stops.keys() - before)
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""

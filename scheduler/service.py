@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -24,6 +25,9 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 GATHER_S = 0.02  #: events that come within this long share a tick
+BURST_GAP_S = 0.05  #: requests that follow each other this closely are one burst: they share a tick, too,
+BURST_S = TICK_S  #: up to this long
+SWEEP_S = 60.0
 METER_S = 0.25
 
 
@@ -33,16 +37,21 @@ class Service:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self._woken = asyncio.Event()
+        self._urged = asyncio.Event()
         self._stopped = asyncio.Event()
+        self._requests = self._seen_requests = 0
+        self._swept_s = float("-inf")
 
-    def wake(self) -> None:
-        """Have the next tick now. Losing this costs one period, never correctness."""
+    def wake(self, *, at_once: bool = False) -> None:
+        """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
         self._woken.set()
+        if at_once:
+            self._urged.set()
 
     def stop(self) -> None:
         """End after the tick in progress."""
         self._stopped.set()
-        self._woken.set()
+        self.wake(at_once=True)
 
     async def run(self) -> None:
         """Tick until stopped, or until another leader takes over. A poller that breaks ends the service too."""
@@ -69,8 +78,19 @@ class Service:
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():
             self._woken.clear()
+            self._urged.clear()
             decision = await self.parts.reconciler.tick()
+            self._sweep()
             await self._rest(decision.wake_at)
+
+    def _sweep(self) -> None:
+        """Look for garbage between decisions now and then, so that no decision stops to look through the whole site."""
+        now_s = self.parts.clock.monotonic_s()
+        if now_s - self._swept_s >= SWEEP_S:
+            self._swept_s = now_s
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
 
     async def _rest(self, wake_at: datetime | None) -> None:
         """Until woken, or a second, or the instant that the decision named."""
@@ -80,8 +100,19 @@ class Service:
         )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout=until_s)
-        if not self._stopped.is_set():
-            await clock.sleep_s(GATHER_S)
+        await self._gather()
+
+    async def _gather(self) -> None:
+        """Let what comes together share a tick, also all of a burst of requests. What is urgent waits for nothing."""
+        clock, begun_s, before = self.parts.clock, self.parts.clock.monotonic_s(), self._seen_requests
+        while not self._urged.is_set():
+            is_burst = self._requests != before
+            before = self._requests
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._urged.wait(), timeout=BURST_GAP_S if is_burst else GATHER_S)
+            if self._requests == before or clock.monotonic_s() - begun_s >= BURST_S:
+                break
+        self._seen_requests = self._requests
 
     def _on_report(self, report: GuardReport) -> None:
         if self.parts.reconciler.on_report(report):
@@ -101,7 +132,7 @@ class Service:
         known = view.envelopes.get(source.name)
         view.envelopes[source.name] = envelope
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
-            self.wake()
+            self.wake(at_once=True)
 
     async def _poll_meter(self) -> None:
         while True:
@@ -125,8 +156,9 @@ class Service:
         loop = asyncio.get_running_loop()
         with wake_socket(self.parts.state) as sock:
             while True:
-                await loop.sock_recv(sock, 64)
-                self.wake()
+                word = await loop.sock_recv(sock, 64)
+                self._requests += 1
+                self.wake(at_once=word == b"now")
 
 
 async def serve(state: Path, ray_address: str) -> int:

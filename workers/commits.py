@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class Commits:
         self._selector = selector
         self._inspection: Inspection | None = None
         self._checked: str | None = None
+        self._is_wanted = False  #: the newest is, whatever becomes of the look at the one that was checked
         self.newest = Findings()  #: the newest commit that verified
         self.quarantined: tuple[str, ...] = ()
 
@@ -28,12 +30,30 @@ class Commits:
         return self._inspection is not None
 
     def look_for_newest(self) -> None:
-        """Find the newest commit that verifies; damaged ones on the way are quarantined."""
-        self._stop()
-        if any(self._dir.glob("step-*")):
+        """Find the newest commit that verifies; damaged ones on the way are quarantined.
+
+        What verified since this attempt began, or is just being looked at, is not read a second time.
+        """
+        try:
+            newest = self._newest_on_disk()
+        except OSError:
+            newest = ""  # the look will say what is wrong
+        if newest is None:
+            self._stop()
+            self.newest = Findings()
+        elif self._inspection is not None and newest == self._checked:
+            self._is_wanted = True
+        elif newest != self._newest_name():
+            self._stop()
             self._start(None)
-        else:
-            self.newest = Findings()  # nothing there: no need of a child to see that
+
+    def _newest_on_disk(self) -> str | None:
+        """The name of the newest directory that may be a commit, None if there is none. Raises OSError."""
+        try:
+            names = os.listdir(self._dir)  # noqa: PTH208 - names are enough
+        except FileNotFoundError:
+            return None
+        return max((name for name in names if name.startswith("step-")), default=None)
 
     def check(self, name: str) -> None:
         """Verify the commit `name` that the job claims, once, unless a look is in progress."""
@@ -70,10 +90,13 @@ class Commits:
 
     def _learn(self, findings: Findings) -> None:
         self.quarantined += findings.quarantined
+        is_wanted, self._is_wanted = self._is_wanted, False
         if findings.error is None:
             self.newest = findings
-        else:
-            log.warning("%s", findings.error)
+            return
+        log.warning("%s", findings.error)
+        if is_wanted:
+            self._start(None)
 
     def _newest_name(self) -> str | None:
         return None if self.newest.path is None else Path(self.newest.path).name

@@ -14,13 +14,18 @@ import signal
 import socket
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
+from scheduler.core.orders import AttemptFacts, Observed
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction, Launching
+from workers.clock import boot_id
 from workers.inspection import Findings
+from workers.oom import oom_kills
 from workers.prepared import Collected, Prepared
+from workers.processes import identify
 from workers.supervisor import supervise
-from workers.wire import adapter
+from workers.wire import adapter, encode
 
 ANSWER_TIMEOUT_S = 10.0
 _LONGEST_BYTES = 8192
@@ -78,8 +83,7 @@ def _serve(requests: socket.socket) -> None:
     try:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_IGN)  # SIGCHLD ignored: the kernel buries dead supervisors
-        for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
-            adapter(kind)  # built here, once, and not by each supervisor
+        _rehearse()
         gc.collect()
         gc.freeze()  # leave the shared pages alone
         while request := requests.recv(_LONGEST_BYTES):
@@ -87,6 +91,19 @@ def _serve(requests: socket.socket) -> None:
         code = 0
     finally:
         os._exit(code)
+
+
+def _rehearse() -> None:
+    """Do once what each supervisor does as it starts, so that none has to build, look up or import it for itself."""
+    for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
+        adapter(kind)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+    identify(os.getpid())
+    boot_id()
+    oom_kills()
+    nobody = AttemptFacts(attempt_id="", observed=Observed.STARTING)
+    encode(FactsFile(facts=nobody))
+    replace(nobody, step=1)
 
 
 def _fork(attempt: Path, requests: socket.socket) -> bytes:
@@ -125,4 +142,3 @@ def _speak_into(path: Path) -> None:
     output = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     os.dup2(output, 1)
     os.dup2(output, 2)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)

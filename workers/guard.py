@@ -167,10 +167,13 @@ class Guard:
         )
 
     def _act(self, commands: Commands, seen: Seen) -> bool:
-        """Carry the commands out; True if what was seen is not so any more."""
+        """Carry the commands out; True if what was seen is not so any more.
+
+        Attempts are told first: they take their time, and a device may take its own for each cap.
+        """
+        self._attempts.tell(commands.phases, grace_s=self._stop_grace_s)
         changed = self._devices.set_caps(dict(commands.caps_w), seen.gpus)
         changed |= self._devices.set_miners(commands.miners_target_w)
-        self._attempts.tell(commands.phases, grace_s=self._stop_grace_s)
         for order in commands.starts:
             self._attempts.start(order)
         self._refuse_impossible(seen)

@@ -13,6 +13,7 @@ from workers.wire import WireError, decode, encode
 
 LONGEST_LOOK_S = 3600  #: some terabytes; a job could leave a file that takes for ever to read
 _CHUNK_BYTES = 65536
+_NICE = 5  #: who still saves and leaves comes before who is looked through
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,7 @@ def _report(checkpoint_dir: Path, only: str | None, writer: int, parent: int) ->
         signal.set_wakeup_fd(-1)
         signal.alarm(LONGEST_LOOK_S)
         die_with_parent(parent)
+        os.nice(_NICE)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         data = encode(look(checkpoint_dir, only))
         while data:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from workers.parenthood import die_with_parent
-from workers.processes import ProcessId, ProcessStat, ProcessTable, ProcessTree, identify, read_stat
+from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree, identify, read_stat
 
 _FREEZE_ROUNDS = 50
 _FREEZE_PAUSE_S = 0.002
@@ -21,7 +21,8 @@ class JobProcess:
     """The job of this supervisor. Everything below this process that is not in its session belongs to it."""
 
     def __init__(self) -> None:
-        self._tree = ProcessTree(ProcessId(pid=os.getpid(), start=_own_start()), ProcessTable())
+        pid = os.getpid()
+        self._tree = ProcessTree(ProcessId(pid=pid, start=_own_start()), FamilyTable(pid))
         self.main: ProcessId | None = None
         self.exit_code: int | None = None
         self.signal: int | None = None
@@ -79,9 +80,9 @@ class JobProcess:
             if self.main is not None and pid == self.main.pid:
                 self._note_end(status)
 
-    def members(self) -> list[ProcessStat]:
-        """Every living process of the job, read anew."""
-        self._tree.refresh(is_full=True)
+    def members(self, *, is_certain: bool = False) -> list[ProcessStat]:
+        """The living processes of the job, read anew; `is_certain` that none is left out, which takes longer."""
+        self._tree.refresh(is_full=is_certain)
         return self._tree.members
 
     def cpu_s(self) -> float:
@@ -109,7 +110,7 @@ class JobProcess:
     def freeze(self) -> None:
         """Stop every process, and those that were forked meanwhile, until all stand still."""
         for _ in range(_FREEZE_ROUNDS):
-            moving = [stat for stat in self.members() if not stat.is_stopped]
+            moving = [stat for stat in self.members(is_certain=True) if not stat.is_stopped]
             if not moving:
                 return
             for stat in moving:
@@ -128,7 +129,9 @@ class JobProcess:
 
     def kill(self) -> bool:
         """Kill what is left; True if nothing was. Call it, and `reap`, until then."""
-        members = self.members()
+        if not _has_children():
+            return True
+        members = self.members() or self.members(is_certain=True)
         for stat in members:
             _send(stat.id.pid, signal.SIGKILL)
         return not members
@@ -157,6 +160,15 @@ def handles_term(pid: int) -> bool:
         return False
     caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
     return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
+def _has_children() -> bool:
+    """Whether anything is below this process: every orphan of the job becomes its child. Buries nobody."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _send(pid: int, signum: int) -> None:

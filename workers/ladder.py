@@ -48,7 +48,7 @@ class Ladder:
     def __init__(self, *, patience_s: float, grace_s: float) -> None:
         self._patience_s = patience_s
         self._grace_s = grace_s
-        self._asked_at_s = 0.0
+        self.asked_at_s = 0.0
         self._deadline_s: float | None = None
         self.asked: PauseRequest | None = None
         self.is_frozen = False
@@ -101,7 +101,7 @@ class Ladder:
         if not self.is_held:
             asked = self._ask(Action.SUSPEND, 1, desired, sight)
             return [asked, *(self._freeze() if sight.status is None else [Act.SIGNAL])]
-        late = sight.now_boottime_s - self._asked_at_s >= self._patience_s
+        late = sight.now_boottime_s - self.asked_at_s >= self._patience_s
         if sight.is_computing or (late and not self.holds(sight.status)):
             return self._freeze()
         return []
@@ -132,7 +132,7 @@ class Ladder:
         return [Act.THAW] if was_frozen else []
 
     def _ask(self, action: Action, rung: int, desired: Instruction, sight: Sight) -> PauseRequest:
-        self._asked_at_s = sight.now_boottime_s
+        self.asked_at_s = sight.now_boottime_s
         self.asked = PauseRequest(
             seq=1 if self.asked is None else self.asked.seq + 1,
             action=action,

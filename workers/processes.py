@@ -151,6 +151,51 @@ class ProcessTable:
         return [stat for stat in self._stats.values() if stat.session == session]
 
 
+class FamilyTable(ProcessTable):
+    """A table of one process and those below it, read without a look at all others.
+
+    While somebody ends, the kernel may leave out others of that moment: what must be certain is read in full.
+    """
+
+    def __init__(self, root: int) -> None:
+        super().__init__()
+        self._root = root
+
+    def refresh(self, watched: Iterable[int] = (), *, is_full: bool = False) -> None:
+        """Read the family anew; by a look at all processes if `is_full`, or where the kernel knows no shorter way."""
+        family = None if is_full else _family(self._root)
+        if family is None:
+            super().refresh(watched, is_full=True)
+            return
+        self._stats = {pid: stat for pid in family if (stat := read_stat(pid)) is not None}
+        self._children = _by_parent(self._stats.values())
+        self.sampled_at_s = time.monotonic()
+
+
+def _family(root: int) -> set[int] | None:
+    """The PIDs of `root` and of all below it; None if this kernel does not list children."""
+    found: set[int] = set()
+    waiting = [root]
+    while waiting:
+        pid = waiting.pop()
+        found.add(pid)
+        try:
+            waiting += _children(pid)
+        except _GONE:
+            if pid == root:
+                return None
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    """Its children, of each of its threads. Raises FileNotFoundError, ProcessLookupError."""
+    children: list[int] = []
+    for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - names are enough
+        with open(f"/proc/{pid}/task/{thread}/children", "rb") as file:  # noqa: PTH123 - as above
+            children += map(int, file.read().split())
+    return children
+
+
 def _by_parent(stats: Iterable[ProcessStat]) -> dict[int, list[ProcessStat]]:
     children: dict[int, list[ProcessStat]] = defaultdict(list)
     for stat in stats:

@@ -1,4 +1,4 @@
-"""Leaving the facts of an attempt for its guard: at once when anything changed, now and then if it is only the step."""
+"""Leaving the facts of an attempt for its guard: news at once; the step, or what was asked, now and then."""
 
 from __future__ import annotations
 
@@ -38,4 +38,5 @@ class Publisher:
     def _is_progress(self, facts: FactsFile) -> bool:
         if self._published is None:
             return False
-        return replace(self._published, facts=replace(self._published.facts, step=facts.facts.step)) == facts
+        told, now = self._published.facts, facts.facts
+        return replace(self._published, facts=replace(told, step=now.step, pause_seq=now.pause_seq)) == facts

@@ -54,8 +54,9 @@ from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 log = logging.getLogger("barq.supervisor")
 
 TICK_S = 0.2
-TICK_SOON_S = 0.04  #: while an answer of the job is due
+TICK_SOON_S = 0.04  #: while an answer of the job is due, at first
 TICK_CLEARING_S = 0.01
+NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
 _CHUNK_BYTES = 65536
 
 
@@ -149,7 +150,10 @@ class Supervisor:
         if self._stage is Stage.CLEARING:
             return TICK_CLEARING_S
         is_due = self._ladder.is_held and not self._ladder.holds(self._said.status)
-        return TICK_SOON_S if is_due or self._ladder.is_leaving else TICK_S
+        if not (is_due or self._ladder.is_leaving):
+            return TICK_S
+        waited_s = boottime_s() - self._ladder.asked_at_s  # a host that is busy is not asked ever more often
+        return min(TICK_S, max(TICK_SOON_S, waited_s / 2))
 
     def _tick(self) -> None:
         self._living.reap()
@@ -244,12 +248,15 @@ class Supervisor:
 
     def _tick_running(self) -> None:
         status = self._said.status
-        if status is not None and status.commit is not None:
-            self._commits.check(status.commit)
+        if status is not None and status.commit is not None and not self._ladder.is_leaving:
+            self._commits.check(
+                status.commit
+            )  # of one that leaves, once it has: it may need the CPU for that
         self._climb()
         if self._ladder.is_killed:
             self._job.kill()
         if self._job.is_over:
+            os.nice(NICE_AFTERWARDS)
             self._stage = Stage.CLEARING
             self._tick_clearing()
 
@@ -303,13 +310,15 @@ class Supervisor:
 
     def _climb(self) -> None:
         now_s = boottime_s()
-        for step in self._ladder.climb(self._instructions.wanted(), self._sight(now_s)):
-            log.info("%s", step)
+        steps = self._ladder.climb(self._instructions.wanted(), self._sight(now_s))
+        for step in steps:
             if isinstance(step, PauseRequest):
                 if not self._ask(step):
                     return
             else:
                 self._act(step)
+        if steps:
+            log.info("%s", ", ".join(map(str, steps)))
 
     def _sight(self, now_s: float) -> Sight:
         holds = self._ladder.holds(self._said.status) and not self._ladder.is_frozen

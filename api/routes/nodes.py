@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated
 
 from fastapi import APIRouter, Path as InPath
@@ -62,7 +63,7 @@ def forget_node(name: NodeName, here: Here) -> Left:
 def known_nodes(desk: Desk) -> list[NodeView]:
     """The nodes as the scheduler last told, none before it did. Raises `StoreError`."""
     document = desk.current("nodes")
-    return _NODES.validate_python(json.loads(document.text)) if document else []
+    return list(_read(document.text)) if document else []
 
 
 def _fallback_w(desk: Desk) -> float | None:
@@ -82,3 +83,8 @@ def _check_gone(name: str, here: Context) -> None:
     if silent_s < lost_after_s:
         detail = f"{name} was heard of {silent_s:.0f} s ago; its jobs may go on for {lost_after_s:.0f} s"
         raise Refused(409, "still_there", detail, remedy="run `barq node leave` there, or try again later")
+
+
+@lru_cache(maxsize=1)  # it is asked for by each request that submits, and changes once a second
+def _read(text: str) -> tuple[NodeView, ...]:
+    return tuple(_NODES.validate_python(json.loads(text)))

@@ -75,7 +75,7 @@ def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
     """Limit the site, until released or for a while. The lowest of all limits binds."""
     new = wishes.NewLimit(limit_w=body.limit_w, reason=body.reason, by=person, for_s=body.for_s)
     view = here.desk.add_limit(new)
-    here.waker.wake()
+    here.waker.wake(at_once=True)
     return from_store.limit(view)
 
 
@@ -84,7 +84,7 @@ def release_limits(here: Here, person: Person, body: Release | None = None) -> R
     """Release all manual limits that stand, and say which they were."""
     reason = (body.reason if body else None) or ""
     released = here.desk.release_limits(by=person, reason=reason)
-    here.waker.wake()
+    here.waker.wake(at_once=True)
     return Released(released=[from_store.limit(view) for view in released])
 
 

@@ -12,6 +12,7 @@ from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
 from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
 from scheduler.core.snapshot import Group, Snapshot
 
+_ALONE = Rank()
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 
 
@@ -80,6 +81,7 @@ def _draft(plan: Plan, snapshot: Snapshot, group_id: str, expires_at: datetime) 
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
     spec = plan.jobs[attempt.job_id].spec
     index, placement = _member(attempt, group_id)
+    grace_s = _grace_s(plan, attempt, spec.launch.grace_s)
     return AttemptOrder(
         attempt_id=attempt.id,
         job_id=attempt.job_id,
@@ -90,7 +92,7 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
         tier=spec.flex,
         priority=spec.priority,
         reason=attempt.pause_cause or "",
-        launch=replace(spec.launch, grace_s=_grace_s(plan, attempt, spec.launch.grace_s)),
+        launch=spec.launch if grace_s == spec.launch.grace_s else replace(spec.launch, grace_s=grace_s),
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
         rank=_rank(plan, attempt, index),
     )
@@ -107,12 +109,15 @@ def _grace_s(plan: Plan, attempt: Attempt, asked_s: float) -> float:
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
+    first = attempt.placements[0]
+    if first.node_id == group_id:
+        return 0, first
     return next((i, p) for i, p in enumerate(attempt.placements) if p.node_id == group_id)
 
 
 def _rank(plan: Plan, attempt: Attempt, index: int) -> Rank:
     if len(attempt.placements) == 1:
-        return Rank()
+        return _ALONE
     job, master = plan.jobs[attempt.job_id], plan.groups.get(attempt.placements[0].node_id)
     return Rank(
         node_rank=index,

@@ -165,7 +165,8 @@ def _decision(
 
 def _changed(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
     everything = [*plan.attempts.values(), *plan.ended.values()]
-    return [a for a in everything if a != snapshot.attempts.get(a.id)]
+    known = snapshot.attempts
+    return [a for a in everything if a is not (old := known.get(a.id)) and a != old]
 
 
 def _wake_at(snapshot: Snapshot, reasons: Mapping[str, Reason]) -> datetime | None:

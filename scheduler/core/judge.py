@@ -160,13 +160,20 @@ def seen(attempt: Attempt, members: Sequence[AttemptFacts], at: datetime) -> Att
     state = attempt_moved(attempt.state, observed_state(members))
     steps = [m.step for m in members if m.step is not None]
     resumed = [m.resumed_step for m in members if m.resumed_step is not None]
+    running_at = attempt.running_at or (at if state is AttemptState.RUNNING else None)
+    last_step = max(steps, default=attempt.last_step)
+    resumed_step = max(resumed, default=attempt.resumed_step)
+    phase = Phase.KILL if must_end(members) else attempt.phase
+    found = (state, running_at, last_step, resumed_step, phase)
+    if found == (attempt.state, attempt.running_at, attempt.last_step, attempt.resumed_step, attempt.phase):
+        return attempt
     return replace(
         attempt,
         state=state,
-        running_at=attempt.running_at or (at if state is AttemptState.RUNNING else None),
-        last_step=max(steps, default=attempt.last_step),
-        resumed_step=max(resumed, default=attempt.resumed_step),
-        phase=Phase.KILL if must_end(members) else attempt.phase,
+        running_at=running_at,
+        last_step=last_step,
+        resumed_step=resumed_step,
+        phase=phase,
     )
 
 
@@ -174,7 +181,10 @@ def with_facts(job: Job, members: Sequence[AttemptFacts]) -> Job:
     """The job with what its members learned: newest verified commit, seconds of a save."""
     commit = newest_commit(members)
     saves = [m.save_s for m in members if m.save_s is not None]
-    return replace(job, last_commit=commit or job.last_commit, save_s=max(saves, default=job.save_s))
+    last_commit, save_s = commit or job.last_commit, max(saves, default=job.save_s)
+    if (last_commit, save_s) == (job.last_commit, job.save_s):
+        return job
+    return replace(job, last_commit=last_commit, save_s=save_s)
 
 
 def after_attempt(job: Job, found: Verdict, at: datetime, *, backoff_s: float) -> Job:

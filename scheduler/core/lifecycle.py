@@ -40,6 +40,16 @@ ATTEMPT_TRANSITIONS: dict[AttemptState, frozenset[AttemptState]] = {
 }
 
 
+_SHOWN = {
+    A.ALLOCATED: S.STARTING,
+    A.STARTING: S.STARTING,
+    A.RUNNING: S.RUNNING,
+    A.SUSPENDED: S.SUSPENDED,
+    A.PARKED: S.SUSPENDED,
+    A.SAVING: S.PREEMPTING,
+}
+
+
 class InvalidTransition(Exception):
     """A move that the table does not know: `job_id`, `start`, `finish`."""
 
@@ -66,14 +76,7 @@ def job_state(attempt: AttemptState, desired: Desired) -> JobState:
     """What a job with a living attempt shows."""
     if desired is Desired.CANCEL:
         return S.CANCELLING
-    return {
-        A.ALLOCATED: S.STARTING,
-        A.STARTING: S.STARTING,
-        A.RUNNING: S.RUNNING,
-        A.SUSPENDED: S.SUSPENDED,
-        A.PARKED: S.SUSPENDED,
-        A.SAVING: S.PREEMPTING,
-    }[attempt]
+    return _SHOWN[attempt]
 
 
 def is_final(state: JobState) -> bool:

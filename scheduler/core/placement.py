@@ -53,9 +53,18 @@ def has_type(job: Job, node_id: str, plan: Plan) -> bool:
     return job.spec.gpu_type is None or (model is not None and model.name == job.spec.gpu_type)
 
 
+def shape(job: Job) -> tuple[object, ...]:
+    """All that says where a job fits: what holds for one of a shape holds for each."""
+    spec = job.spec
+    return spec.gpus, spec.nodes, spec.gpu_type, job.pinned_to, job.storage
+
+
 def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
-    return len(most_together(job, plan)) >= job.spec.nodes
+    known = plan.fitting_shapes.get(shape(job))
+    if known is None:
+        known = plan.fitting_shapes[shape(job)] = len(most_together(job, plan)) >= job.spec.nodes
+    return known
 
 
 def most_together(job: Job, plan: Plan) -> list[str]:

@@ -5,20 +5,20 @@ The one mutable thing in core. `shed` and `decide` build it from a snapshot, cha
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from scheduler.core.entitlement import entitlement_w, fallback_profile
+from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.jobs import Attempt, Job, PauseCause, Phase, Placement
+from scheduler.core.floors import above_floor_w, floor_cap_w
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import confirmed_w, exposure_w, fallback_exposure_w, final_w, resting_w
 from scheduler.core.orders import FallbackStep, GroupKind
 from scheduler.core.power import CapPoint, GpuModel, site_w
-from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.tally import Bounds, Tally
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
@@ -43,36 +43,38 @@ class Plan:
             for g in snapshot.groups.values()
             if g.spec.kind is GroupKind.MINERS
         }
-        self._members: dict[str, dict[str, Attempt]] = defaultdict(dict)
-        self._group_w: dict[str, float] = {}
-        self._settled_w: dict[str, float] = {}  #: without those that were told to leave
-        at, fall_s, groups = snapshot.at, snapshot.site.fall_s, snapshot.groups.items()
-        self._exposure_w = {gid: exposure_w(g.account, at, fall_s=fall_s) for gid, g in groups}
-        self._resting_w = {gid: resting_w(g.account, at, fall_s=fall_s) for gid, g in groups}
-        self._final_w = {gid: final_w(g.account) for gid, g in groups}
         self._models = {gid: g.spec.gpus[0].power for gid, g in snapshot.groups.items() if g.spec.gpus}
         self._unmetered_w = snapshot.unmetered_w
-        for gid in snapshot.groups:
-            self._recount(gid)
+        self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
+        bounds = {gid: self._bounds(g) for gid, g in snapshot.groups.items()}
+        self._miner_bounds = {gid: bounds.pop(gid) for gid in self.miners_w}
+        self._tally = Tally({gid: snapshot.groups[gid].spec for gid in bounds}, bounds)
         for attempt in snapshot.attempts.values():
             self.put(attempt)
+
+    def _bounds(self, group: Group) -> Bounds:
+        account, at, fall_s = group.account, self.at, self.site.fall_s
+        return Bounds(
+            exposure_w=exposure_w(account, at, fall_s=fall_s),
+            resting_w=resting_w(account, at, fall_s=fall_s),
+            final_w=final_w(account),
+            fallback_w=fallback_exposure_w(account),
+        )
 
     # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
         self.attempts[attempt.id] = attempt
-        for placement in attempt.placements:
-            self._members[placement.node_id][attempt.id] = attempt
-            self._recount(placement.node_id)
+        tier = self.tier(attempt)
+        self._tally.put(attempt, tier)
+        self._tally.above_floor(attempt.id, tier, self._above_floor_w(attempt))
 
     def end(self, attempt: Attempt) -> None:
         """Take an ended attempt out: its GPUs are free."""
         self.ended[attempt.id] = attempt
         self.attempts.pop(attempt.id, None)
-        for placement in attempt.placements:
-            self._members[placement.node_id].pop(attempt.id, None)
-            self._recount(placement.node_id)
+        self._tally.take(attempt)
 
     def change(self, attempt: Attempt, **changes: Any) -> Attempt:  # noqa: ANN401 - as in dataclasses.replace
         """Replace an attempt by itself with `changes`; a new phase starts now."""
@@ -92,11 +94,11 @@ class Plan:
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Attempts ordered into one of these phases, on nodes of this site."""
-        return [a for a in self.attempts.values() if a.phase in phases and self._here(a)]
+        return [a for a in self.attempts.values() if a.phase in phases and self._is_here(a)]
 
     def on(self, group_id: str) -> Iterable[Attempt]:
         """Attempts with a member on this group."""
-        return self._members[group_id].values()
+        return self._tally.members(group_id)
 
     def tier(self, attempt: Attempt) -> int:
         """Its job's flex tier."""
@@ -104,7 +106,10 @@ class Plan:
 
     def model(self, attempt: Attempt) -> GpuModel:
         """The GPU model it runs on; one without watts where its nodes are not part of the site any more."""
-        return next((self._models[p.node_id] for p in self._here(attempt)), _NOWHERE)
+        for placement in attempt.placements:
+            if model := self._models.get(placement.node_id):
+                return model
+        return _NOWHERE
 
     def model_of(self, group_id: str) -> GpuModel | None:
         """The GPU model of a node, None where it has no GPU."""
@@ -117,11 +122,12 @@ class Plan:
 
         A guard may never hear of a lower one: no group counts less than it comes down to by itself.
         """
-        return self._sum_w(self._group_w, self._resting_w)
+        return self._site_w(self._tally.planned_it_w, self._idle_miners_w("resting_w")) + self._unmetered_w
 
     def settled_w(self) -> float:
         """Site watts once all that were told to leave have left, miners at their targets."""
-        return self._sum_w(self._settled_w, self._final_w) + sum(self.miners_w.values())
+        settled_w = self._site_w(self._tally.settled_it_w, self._idle_miners_w("final_w"))
+        return settled_w + self._unmetered_w + sum(self.miners_w.values())
 
     def site_w(self) -> float:
         """Site watts by entitlement, miners at their targets."""
@@ -129,13 +135,13 @@ class Plan:
 
     def exposed_w(self) -> float:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
-        it_w = mine_w = 0.0
-        for gid, planned_w in self._group_w.items():
-            if gid in self.miners_w:
-                mine_w += max(self._exposure_w[gid], planned_w + self.miners_w[gid])
-            else:
-                it_w += max(self._exposure_w[gid], planned_w)
-        return self._site_w(it_w, mine_w) + self._unmetered_w
+        bounds = self._miner_bounds.items()
+        mine_w = sum(max(b.exposure_w, self.group_w(gid)) for gid, b in bounds)
+        return self._site_w(self._tally.exposed_it_w, mine_w) + self._unmetered_w
+
+    def floors_w(self, tier: int) -> float:
+        """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its floor."""
+        return self.nodes_w() - self._tally.above_floors_w(tier)
 
     def raises(self, group_id: str) -> bool:
         """Whether an order under this plan would entitle a group to more than it is known to be allowed already."""
@@ -145,25 +151,18 @@ class Plan:
 
     def fallback_w(self) -> float:
         """Site watts that are left when every order has expired, over the plan and all open orders."""
-        it_w = mine_w = 0.0
-        for gid, group in self.groups.items():
-            resting_w = max(fallback_exposure_w(group.account), self.fallback_of(gid)[0].limit_w)
-            if gid in self.miners_w:
-                mine_w += resting_w
-            else:
-                it_w += resting_w
-        return self._site_w(it_w, mine_w)
+        return self._site_w(self._tally.fallback_it_w, self._idle_miners_w("fallback_w"))
 
     def fallback_of(self, group_id: str) -> tuple[FallbackStep, ...]:
         """The fallback profile of a group under this plan."""
-        members = list(self.on(group_id))
-        return fallback_profile(
-            self.groups[group_id].spec,
-            members,
-            {a.job_id: self.tier(a) for a in members},
-            save_after_s=self.site.save_after_s,
-            grace_s=max((self.grace_s(a) for a in members), default=0.0),
-        )
+        if group_id in self.miners_w:
+            return (FallbackStep(after_s=0.0, limit_w=idle_w(self.groups[group_id].spec)),)
+        first_w, last_w = self._tally.fallback_w(group_id)
+        first = FallbackStep(after_s=0.0, limit_w=first_w)
+        if last_w >= first_w:
+            return (first,)
+        grace_s = max(self.grace_s(a) for a in self.on(group_id))
+        return first, FallbackStep(after_s=self.site.save_after_s + grace_s, limit_w=last_w)
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""
@@ -171,41 +170,48 @@ class Plan:
 
     def group_w(self, group_id: str) -> float:
         """What an order under this plan entitles a group to."""
-        return self._group_w[group_id] + self.miners_w.get(group_id, 0.0)
+        if group_id in self.miners_w:
+            return idle_w(self.groups[group_id].spec) + self.miners_w[group_id]
+        return self._tally.planned_w(group_id)
 
     def freed_w(self, attempt: Attempt, to_w: float) -> float:
         """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""
         model = self.model(attempt)
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
-        gpus = sum(len(p.gpu_ids) for p in self._here(attempt))
-        return self.site.overhead * gpus * (now_w - to_w)
+        return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
 
-    def _here(self, attempt: Attempt) -> list[Placement]:
-        """Its placements on nodes that still are part of the site."""
-        return [p for p in attempt.placements if p.node_id in self._models]
+    def nodes_w_with(self, attempt: Attempt) -> float:
+        """`nodes_w` if this attempt replaced the one of the plan."""
+        return self.nodes_w() + self.site.overhead * self._tally.rise_w(attempt, self.tier(attempt))
 
-    def _recount(self, group_id: str) -> None:
-        if group_id in self.groups:
-            spec, members = self.groups[group_id].spec, list(self.on(group_id))
-            self._group_w[group_id] = entitlement_w(spec, members)
-            stay = [a for a in members if a.phase not in LEAVING]
-            self._settled_w[group_id] = (
-                entitlement_w(spec, stay) if len(stay) < len(members) else self._group_w[group_id]
-            )
+    def _gpus_here(self, attempt: Attempt) -> int:
+        """Its GPUs on nodes that still are part of the site."""
+        models = self._models
+        return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _sum_w(self, planned_w: Mapping[str, float], least_w: Mapping[str, float]) -> float:
-        it_w = mine_w = 0.0
-        for gid, group_w in planned_w.items():
-            if gid in self.miners_w:
-                mine_w += max(group_w, least_w[gid])
-            else:
-                it_w += max(group_w, least_w[gid])
-        return self._site_w(it_w, mine_w) + self._unmetered_w
+    def _above_floor_w(self, attempt: Attempt) -> float:
+        """Site watts that an attempt is charged above its floor while it runs."""
+        if attempt.phase is not Phase.RUN:
+            return 0.0
+        model = self.model(attempt)
+        above_w = above_floor_w(model, attempt.cap_w, floor_cap_w(model, self.jobs[attempt.job_id]))
+        return self.site.overhead * self._gpus_here(attempt) * above_w if above_w > 0 else 0.0
+
+    def _is_here(self, attempt: Attempt) -> bool:
+        """Whether any of its nodes still is part of the site."""
+        placements, models = attempt.placements, self._models
+        return bool(placements) and (
+            placements[0].node_id in models or any(p.node_id in models for p in placements)
+        )
+
+    def _idle_miners_w(self, bound: str) -> float:
+        """Watts of the miner groups at rest, or what the books say where that is more."""
+        groups = ((self.groups[gid].spec, b) for gid, b in self._miner_bounds.items())
+        return sum((max(float(getattr(b, bound)), idle_w(spec)) for spec, b in groups), 0.0)
 
     def _site_w(self, it_w: float, miners_w: float) -> float:
-        return site_w(
-            it_w=it_w, miners_w=miners_w, overhead=self.site.overhead, auxiliary_w=self.site.auxiliary_w
-        )
+        site = self.site
+        return site_w(it_w=it_w, miners_w=miners_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
 
 
 def limit_now(snapshot: Snapshot) -> Limit:

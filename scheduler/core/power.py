@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +22,9 @@ class CapPoint:
     draw_w: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GpuModel:
-    """What a GPU type draws. `curve` rises in `cap_w` and ends at `tdp_w`."""
+    """What a GPU type draws. `curve` rises in `cap_w` and ends at `tdp_w`. Each is one of its kind: the one it is."""
 
     name: str
     tdp_w: float
@@ -39,30 +39,32 @@ class GpuModel:
 
     def charge_w(self, cap_w: float) -> float:
         """Upper bound of the draw under an enforced cap: the cap, or the measured draw where it overshoots it."""
-        return max(cap_w, self._interpolate(cap_w, "draw_w"))
+        return max(cap_w, _interpolate(self, cap_w, "draw_w"))
 
     def busy_w(self, cap_w: float) -> float:
         """Expected draw of training work under a cap, W, linear between the measured points."""
-        return self._interpolate(cap_w, "draw_w")
+        return _interpolate(self, cap_w, "draw_w")
 
     def speed(self, cap_w: float) -> float:
         """Throughput under a cap relative to none, linear between the measured points."""
-        return self._interpolate(cap_w, "speed")
+        return _interpolate(self, cap_w, "speed")
 
     def held_w(self) -> float:
         """Charge of a GPU whose attempt is suspended or saving: its cap is at the minimum, so no trust is needed."""
         return self.charge_w(self.min_cap_w)
 
-    def _interpolate(self, cap_w: float, what: str) -> float:
-        caps = [p.cap_w for p in self.curve]
-        values = [float(getattr(p, what)) for p in self.curve]
-        if cap_w <= caps[0]:
-            return values[0]
-        if cap_w >= caps[-1]:
-            return values[-1]
-        i = bisect_left(caps, cap_w)
-        share = (cap_w - caps[i - 1]) / (caps[i] - caps[i - 1])
-        return values[i - 1] + share * (values[i] - values[i - 1])
+
+@lru_cache(maxsize=4096)  # a decision asks for the same few caps some hundred thousand times
+def _interpolate(model: GpuModel, cap_w: float, what: str) -> float:
+    caps = [p.cap_w for p in model.curve]
+    values = [float(getattr(p, what)) for p in model.curve]
+    if cap_w <= caps[0]:
+        return values[0]
+    if cap_w >= caps[-1]:
+        return values[-1]
+    i = bisect_left(caps, cap_w)
+    share = (cap_w - caps[i - 1]) / (caps[i] - caps[i - 1])
+    return values[i - 1] + share * (values[i] - values[i - 1])
 
 
 #: A100-SXM 400 W, mean of the pre-training class over Emerald's public 256-GPU cap sweep (data/dvfs_sweep.csv).

@@ -53,22 +53,23 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         plan.jobs[job.id] = job
         _end(plan, looked, verdict(looked, job, members), members)
         return
-    if looked != attempt:
+    if looked is not attempt:
         plan.put(looked)
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
         job = shown(job, looked, plan.at)
-    if job != plan.jobs[job.id]:
+    if job is not plan.jobs[job.id]:
         plan.jobs[job.id] = job
 
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:
     """Whether it was told to leave before it began: members that are absent accepted this leader's word for it."""
-    told = snapshot.attempts[attempt.id].phase in LEAVING
+    if snapshot.attempts[attempt.id].phase not in LEAVING:
+        return False
     over = all(m.observed in (Observed.ABSENT, Observed.ENDED) for m in members)
     accounts = [
         snapshot.groups[p.node_id].account for p in attempt.placements if p.node_id in snapshot.groups
     ]
-    return told and over and all(a.acked >= a.sent and a.acked.epoch == snapshot.epoch for a in accounts)
+    return over and all(a.acked >= a.sent and a.acked.epoch == snapshot.epoch for a in accounts)
 
 
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
@@ -136,6 +137,8 @@ def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:
     No order outlives the last report by more than a lease; after it come the fall, the save, and the kill. A guard
     on its own never ends firm work: that is lost only when it reports again, or when nobody wants it to go on.
     """
+    if all(_spoke_now(snapshot.groups.get(p.node_id), snapshot) for p in attempt.placements):
+        return None
     site, job = plan.site, plan.jobs[attempt.job_id]
     if job.spec.flex == 0 and job.desired is not Desired.CANCEL:
         return None
@@ -145,6 +148,13 @@ def _lost_node(attempt: Attempt, plan: Plan, snapshot: Snapshot) -> str | None:
         (p.node_id for p in attempt.placements if _silent(snapshot.groups.get(p.node_id), snapshot, silence)),
         None,
     )
+
+
+def _spoke_now(group: Group | None, snapshot: Snapshot) -> bool:
+    """Whether its report is so young that nothing can be lost by silence."""
+    if group is None or group.reported_at is None:
+        return False
+    return (snapshot.at - group.reported_at).total_seconds() <= snapshot.site.lost_after_s
 
 
 def _silent(group: Group | None, snapshot: Snapshot, silence: timedelta) -> bool:

@@ -11,13 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from scheduler.core.caps import fitting_caps, floor_cap_w
+from scheduler.core.caps import fitting_caps
 from scheduler.core.envelope import window_s
+from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
-from scheduler.core.placement import free_gpus, place
+from scheduler.core.placement import free_gpus, place, shape
 from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.reunion import pinned_away
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
@@ -63,7 +66,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     ):
         job = plan.jobs[attempt.job_id]
         tried = plan.change(attempt, phase=Phase.RUN, cap_w=floor_cap_w(plan.model(attempt), job))
-        over_w = floors_w(plan, job.spec.flex) - limit_w
+        over_w = plan.floors_w(job.spec.flex) - limit_w
         if over_w > 0:
             plan.put(attempt)
             needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(tried.cap_w))
@@ -77,27 +80,62 @@ def _startable(
     plan: Plan, snapshot: Snapshot, queue: list[Job], raises: Raises, limit_w: float
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
-    free, wanted = free_gpus(plan), []
+    room, wanted = _Room(plan), []
     blocked: Job | None = None
     for job in queue:
         if blocked is not None:
             raises.reasons[job.id] = behind(blocked)
             continue
-        placements = place(job, free, plan)
+        placements = room.place(job)
         attempt = None if placements is None else new_attempt(job, placements, plan)
         reason = (
-            no_gpus(job, free, plan)
-            if attempt is None
-            else _unaffordable(plan, snapshot, job, attempt, limit_w)
+            room.lacking(job) if attempt is None else _unaffordable(plan, snapshot, job, attempt, limit_w)
         )
         if reason is not None:
             raises.reasons[job.id] = reason
             blocked = job if _waited_s(job, plan.at) > plan.site.patience_s else None
         elif attempt is not None:
             wanted.append(attempt)
-            taken = {(p.node_id, g) for p in attempt.placements for g in p.gpu_ids}
-            free = {n: tuple(g for g in gpus if (n, g) not in taken) for n, gpus in free.items()}
+            room.take(attempt)
     return wanted
+
+
+class _Room:
+    """The free GPUs of a round. They only get fewer, so that a shape of job that did not fit is not tried again."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._free = free_gpus(plan)
+        self._total = sum(map(len, self._free.values()))
+        self._leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase in LEAVING)
+        self._reasons: dict[tuple[object, ...], Reason | None] = {}  #: by shape that does not fit
+
+    def place(self, job: Job) -> tuple[Placement, ...] | None:
+        """Where it fits, None if nowhere."""
+        if shape(job) in self._reasons:
+            return None
+        placements = place(job, self._free, self._plan)
+        if placements is None:
+            self._reasons[shape(job)] = None
+        return placements
+
+    def lacking(self, job: Job) -> Reason:
+        """What a job that does not fit lacks."""
+        if self._free and (pinned := pinned_away(job, self._free, self._plan)) is not None:
+            return pinned
+        reason = self._reasons.get(shape(job))
+        if reason is None:
+            reason = no_gpus(job, nodes=len(self._free), free=self._total, leaving=self._leaving)
+            self._reasons[shape(job)] = reason
+        return reason
+
+    def take(self, attempt: Attempt) -> None:
+        """These are not free any more."""
+        for placement in attempt.placements:
+            left = self._free[placement.node_id]
+            self._free[placement.node_id] = tuple(g for g in left if g not in placement.gpu_ids)
+        self._total -= attempt.gpu_count
+        self._reasons = dict.fromkeys(self._reasons)  # the numbers in them have changed
 
 
 def _unaffordable(
@@ -117,7 +155,7 @@ def _power_reason(
     plan: Plan, snapshot: Snapshot, job: Job, limit_w: float, before_w: float, rest_w: float
 ) -> Reason | None:
     needed_w = plan.nodes_w() - before_w
-    over_w = floors_w(plan, job.spec.flex) - limit_w
+    over_w = plan.floors_w(job.spec.flex) - limit_w
     if over_w > 0:
         return no_power(needed_w, needed_w - over_w)
     firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
@@ -128,20 +166,11 @@ def _power_reason(
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-    limit_needed_w = floors_w(plan, job.spec.flex) / (1.0 - plan.site.margin)
+    limit_needed_w = plan.floors_w(job.spec.flex) / (1.0 - plan.site.margin)
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )
     return None if lasts_s is None or lasts_s >= needed_s else short_window(plan, lasts_s, needed_s)
-
-
-def floors_w(plan: Plan, tier: int) -> float:
-    """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its floor."""
-    running = [a for a in plan.running() if plan.tier(a) >= tier]
-    floors = ((a, floor_cap_w(plan.model(a), plan.jobs[a.job_id])) for a in running)
-    return plan.nodes_w() - sum(
-        plan.freed_w(a, plan.model(a).charge_w(min(a.cap_w, cap))) for a, cap in floors
-    )
 
 
 def _waited_s(job: Job, at: datetime) -> float:
@@ -174,8 +203,9 @@ def _settle(
     """Give all their caps, then take back each raise that does not fit yet, and keep its watts reserved for it."""
     caps = fitting_caps(plan, limit_w, plan.running())
     for attempt in plan.running():
-        known = before.get(attempt.id)
-        plan.change(attempt, cap_w=caps[attempt.id] if known is None else min(known, caps[attempt.id]))
+        cap_w = min(before.get(attempt.id, caps[attempt.id]), caps[attempt.id])
+        if cap_w != attempt.cap_w:
+            plan.change(attempt, cap_w=cap_w)
     exposed_w = plan.exposed_w()
     for original in reversed(wanted):
         if exposed_w <= limit_w:

@@ -65,7 +65,9 @@ def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
     running = plan.running()
     caps = fitting_caps(plan, limit_w, running)
     for attempt in running:
-        plan.change(attempt, cap_w=min(before[attempt.id], caps[attempt.id]))
+        cap_w = min(before[attempt.id], caps[attempt.id])
+        if cap_w != attempt.cap_w:
+            plan.change(attempt, cap_w=cap_w)
 
 
 def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
@@ -83,16 +85,16 @@ def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool
     """Whether it fits with this victim running after all; if so it goes on."""
     if attempt is last:
         return False
-    stopped = plan.attempts[attempt.id]
+    if plan.nodes_w_with(attempt) + sum(plan.miners_w.values()) > limit_w:
+        return False
     plan.put(attempt)
-    if plan.site_w() <= limit_w:
-        return True
-    plan.put(stopped)
-    return False
+    return True
 
 
 def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
+    if plan.settled_w() <= limit_w:
+        return
     for attempt in _victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
@@ -101,6 +103,8 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
 
 def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
+    if plan.settled_w() <= limit_w:
+        return
     for attempt in _victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return

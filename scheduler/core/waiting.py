@@ -9,7 +9,7 @@ from scheduler.core.jobs import Job, JobState
 from scheduler.core.placement import ever_fits, may_use
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reunion import never_together, pinned_away
+from scheduler.core.reunion import never_together
 from scheduler.core.snapshot import SitePolicy
 
 
@@ -138,20 +138,17 @@ def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     )
 
 
-def no_gpus(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> Reason:
-    """Not enough free GPUs, or not together."""
-    spec, total = job.spec, sum(len(g) for g in free.values())
-    if not free:
+def no_gpus(job: Job, *, nodes: int, free: int, leaving: int) -> Reason:
+    """Not enough of the `free` GPUs of so many nodes, or not together; `leaving` more are being released."""
+    spec, total = job.spec, free
+    if not nodes:
         return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
-    if (pinned := pinned_away(job, free, plan)) is not None:
-        return pinned
     if total >= spec.gpus * spec.nodes:
         return Reason(
             code=Code.TOPOLOGY_FRAGMENTED,
             text=f"{total} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
             numbers={"free_gpus": total, "gpus": spec.gpus, "nodes": spec.nodes},
         )
-    leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase.value in ("save_exit", "kill"))
     code = (
         Code.WAITING_FOR_PREEMPTED_JOBS
         if total + leaving >= spec.gpus * spec.nodes

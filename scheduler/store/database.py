@@ -7,6 +7,8 @@ a site. Nothing outside `scheduler.store` sees an SQL error: they all become `St
 from __future__ import annotations
 
 import os
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -24,6 +26,7 @@ from scheduler.errors import StoreError
 
 BUSY_TIMEOUT_S = 10.0
 """How long a SQLite writer waits for the one before it."""
+_LOCK_LOOK_S = 0.001
 _WRITES = "barq_writes"
 _MIGRATION_LOCK = 0x62617271  # "barq"; the key of PostgreSQL's advisory lock
 
@@ -144,7 +147,32 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 def _begin(connection: Connection) -> None:
     """Writers take the lock at once: a reader that turns writer half-way could only fail."""
     writes = connection.get_execution_options().get(_WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    if writes:
+        _begin_writing(connection)
+    else:
+        connection.exec_driver_sql("BEGIN")
+
+
+def _begin_writing(connection: Connection) -> None:
+    """Take the lock soon after the writer before lets go: SQLite itself would sleep ever longer, to 0.1 s."""
+    deadline_s = time.monotonic() + BUSY_TIMEOUT_S
+    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                if not _is_busy(error) or time.monotonic() > deadline_s:
+                    raise
+            else:
+                return
+            time.sleep(_LOCK_LOOK_S)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+
+
+def _is_busy(error: OperationalError) -> bool:
+    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _alembic(connection: Connection) -> Config:

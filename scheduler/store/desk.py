@@ -63,8 +63,7 @@ class Desk:
     def submit(self, jobs: Sequence[NewJob]) -> tuple[JobView, ...]:
         """Add all of the jobs or none; ids are "<site>-<n>". Raises `InvalidField`, and what a `build` raises."""
         with writing(self._engine) as session:
-            ids = wishes.submit(session, self._site, jobs, at=self._now())
-            return tuple(job_queries.get_jobs(session, ids))
+            return tuple(wishes.submit(session, self._site, jobs, at=self._now()))
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises `JobNotFound`."""

@@ -6,7 +6,7 @@ import statistics
 import zlib
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -23,6 +23,7 @@ from scheduler.store.tables import (
     SampleRow,
     WithdrawalRow,
 )
+from scheduler.store.upsert import sql_table
 from scheduler.store.views import DecisionView, Document, LeaderView, LimitView, Summary
 
 
@@ -31,9 +32,13 @@ def limit_view(row: ManualLimitRow) -> LimitView:
     return LimitView(**row.model_dump())
 
 
+_CURRENT = sql_table(CurrentRow)
+_BY_KEY = select(_CURRENT).where(_CURRENT.c.key == bindparam("wanted"))
+
+
 def current_document(session: Session, key: str) -> Document | None:
     """The newest document of that key; None before the leader wrote one."""
-    row = session.get(CurrentRow, key)
+    row = session.connection().execute(_BY_KEY, {"wanted": key}).first()
     return Document(text=row.document, updated_at=row.updated_at) if row else None
 
 

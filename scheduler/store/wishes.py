@@ -17,8 +17,8 @@ from scheduler.store import chain, deeds, outbox
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
 from scheduler.store.tables import SITE_USER, IntentRow, JobRow, ManualLimitRow, SiteRow
-from scheduler.store.upsert import insert_into
-from scheduler.store.views import NewJob
+from scheduler.store.upsert import insert_into, sql_table
+from scheduler.store.views import JobView, NewJob
 from scheduler.wire import dumps
 
 JOB, WISH, LIMITS, MEMBERS, STOPS = "job", "wish", "limits", "members", "stops"
@@ -39,8 +39,8 @@ class NewLimit:
     for_s: float | None = None
 
 
-def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[str]:
-    """Add all of the jobs or none. Returns their ids, in order. Raises `InvalidField`, and whatever `build` raises."""
+def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[JobView]:
+    """Add all of the jobs or none. Returns them, in order. Raises `InvalidField`, and whatever `build` raises."""
     first = take_numbers(session, site, len(new))
     jobs = [_pending(f"{site}-{n}", n, job, at) for n, job in enumerate(new, start=first)]
     _check_dependencies(session, [job.spec for job in jobs])
@@ -49,10 +49,38 @@ def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) 
         for job, n in zip(jobs, new, strict=True)
     ]
     if rows:
-        session.execute(insert(JobRow), rows)
+        connection = session.connection()
+        connection.execute(insert(sql_table(JobRow)), rows)
         outbox.add_targets(session, {job.id: n.notify for job, n in zip(jobs, new, strict=True)})
-        session.execute(insert(IntentRow), [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs])
-    return [job.id for job in jobs]
+        intents = [{"kind": JOB, "job_id": job.id, "at": at} for job in jobs]
+        connection.execute(insert(sql_table(IntentRow)), intents)
+    return [_new_view(job, n) for job, n in zip(jobs, new, strict=True)]
+
+
+def _new_view(job: Job, new: NewJob) -> JobView:
+    """The job as it is shown before anybody looked at it."""
+    return JobView(
+        id=job.id,
+        number=job.number,
+        state=job.state,
+        desired=job.desired,
+        reason=None,
+        attempt=None,
+        placements=(),
+        attempts=0,
+        failures=0,
+        step=None,
+        last_commit=None,
+        lost_steps=0,
+        energy_wh=None,
+        submitted_at=job.submitted_at,
+        since_at=job.since_at,
+        started_at=None,
+        ended_at=None,
+        spec=job.spec,
+        request=new.request,
+        owner=new.owner,
+    )
 
 
 def set_desired(

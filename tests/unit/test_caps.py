@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.core.caps import fitting_caps, floor_cap_w
+from scheduler.core.caps import fitting_caps
+from scheduler.core.floors import floor_cap_w
 from scheduler.core.plan import Plan
 from scheduler.core.power import A100_SXM
 from tests.builders import SiteBuilder, site

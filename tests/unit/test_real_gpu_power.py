@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from scheduler.core.caps import SPEED_FLOOR, floor_cap_w
 from scheduler.core.entitlement import charged_w, entitlement_w, idle_w, nameplate_w
+from scheduler.core.floors import SPEED_FLOOR, floor_cap_w
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import A100_SXM, GpuModel, PowerLimits, gpu_model

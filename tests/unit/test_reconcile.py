@@ -9,6 +9,7 @@ from datetime import timedelta
 
 import pytest
 
+from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.jobs import JobState, Phase
 from scheduler.core.orders import Fence, Order
 from scheduler.errors import StaleEpoch
@@ -85,6 +86,32 @@ async def test_a_reduction_goes_out_before_its_record() -> None:
     assert shape(order) == (1500.0, [("j.1", Phase.RUN, 225.0)])
     assert there.store.records[-1].last_cut_at == T0
     assert there.guards["a"].draw_w() == 1500.0
+
+
+async def test_a_limit_by_hand_sheds_before_the_record_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop hears of it from the store, and does not decide anything before it has told the guards."""
+    there = await a_busy_node()
+    limit = Envelope(
+        source="hand",
+        issued_at=T0,
+        read_at=T0,
+        reaction_s=30,
+        segments=(Segment(starts_at=T0, limit_w=1500),),
+    )
+    news = [Intents(seq=99, limits=(limit,)), Intents(seq=99)]
+
+    async def intents(_: int) -> Intents:
+        await asyncio.sleep(0)  # as a database in a thread: orders get on their way meanwhile
+        await asyncio.sleep(0)
+        return news.pop(0) if len(news) > 1 else news[0]
+
+    monkeypatch.setattr(there.store, "intents", intents)
+    sent_at_record: list[list[Order]] = []
+    there.store.on_record = lambda _: sent_at_record.append(list(there.cluster.sent))
+    (order,) = await there.orders()
+
+    assert sent_at_record == [[order]]
+    assert shape(order) == (1500.0, [("j.1", Phase.RUN, 225.0)])
 
 
 async def test_a_reduction_does_not_wait_for_a_store_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

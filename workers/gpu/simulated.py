@@ -27,6 +27,8 @@ from workers.clock import boottime_s
 from workers.processes import ProcessTree
 from workers.wire import WireError, decode, encode
 
+_CAP_BYTES = 64  #: more than one cap takes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuPhysics:
@@ -52,6 +54,7 @@ class SimulatedGpus:
         self._physics = physics
         self._clock = clock
         self._activities: list[_Activity] = []
+        self._length = 0
         caps_w = _read_caps(state_path)
         self._gpus = {s.gpu_id: _Gpu(s, s.power, caps_w.get(s.gpu_id)) for s in slots}
 
@@ -72,8 +75,18 @@ class SimulatedGpus:
         self._settle(gpu)
         gpu.cap_w = min(max(cap_w, gpu.model.min_cap_w), gpu.model.tdp_w)
         caps_w = {known.slot.gpu_id: known.cap_w for known in self._gpus.values()}
-        write_atomically(self._state_path, encode(caps_w), durable=False)
+        self._remember(encode(caps_w))
         return gpu.cap_w
+
+    def _remember(self, caps: bytes) -> None:
+        """Replace what the file says in one write of a fixed length: a device is quicker than a new file."""
+        fixed = caps.ljust((len(self._gpus) + 1) * _CAP_BYTES)
+        if len(fixed) != self._length:
+            write_atomically(self._state_path, fixed, durable=False)
+            self._length = len(fixed)
+            return
+        with self._state_path.open("r+b", buffering=0) as file:
+            file.write(fixed)
 
     def attach(self, gpu_ids: Sequence[str], tree: ProcessTree) -> None:
         """Learn that these processes were given these GPUs."""

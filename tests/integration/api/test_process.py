@@ -95,3 +95,13 @@ async def test_stopping_does_not_wait_for_followers(state: Path, process: Proces
     output, _ = process.process.communicate(timeout=60)
     assert process.process.returncode == 0, output
     assert b"Cancel" not in output
+
+
+def test_an_answer_is_not_held_back_for_an_acknowledgement(tmp_path: Path) -> None:
+    """Its head and its body leave as they are written: together they would wait 40 ms for the client's kernel."""
+    with (
+        bind("127.0.0.1", 0, tmp_path) as listener,
+        socket.create_connection(listener.getsockname()),
+        listener.accept()[0] as accepted,
+    ):
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -43,21 +43,21 @@ async def test_the_scheduler_finds_what_it_needs(site: ApiSite) -> None:
 
 
 async def test_the_scheduler_is_woken_by_what_it_should_look_at(site: ApiSite) -> None:
-    """One datagram after each commit, even if the socket's full path is too long for the kernel."""
+    """One datagram after each commit, urgent for a limit, even if the socket's full path is too long for the kernel."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as door, pytest.MonkeyPatch.context() as patch:
         patch.chdir(site.state / "run")
         door.bind("wake.sock")
         door.settimeout(5)
-        for path, body in (
-            ("/jobs", {"entrypoint": "true"}),
-            ("/jobs:batch", {"jobs": [{"entrypoint": "true"}]}),
-            ("/jobs/t-1/hold", None),
-            ("/power/limits", {"limit_w": 1, "reason": "drill"}),
-            ("/power/release", {}),
+        for path, body, word in (
+            ("/jobs", {"entrypoint": "true"}, b"wake"),
+            ("/jobs:batch", {"jobs": [{"entrypoint": "true"}]}, b"wake"),
+            ("/jobs/t-1/hold", None, b"wake"),
+            ("/power/limits", {"limit_w": 1, "reason": "drill"}, b"now"),
+            ("/power/release", {}, b"now"),
         ):
             response = await site.client.post(f"/api/v1{path}", json=body)
             assert response.is_success, response.text
-            assert door.recv(64) == b"wake"
+            assert door.recv(64) == word
         door.settimeout(0)
         await site.client.post("/api/v1/jobs", json={"entrypoint": ""})
         with pytest.raises(BlockingIOError):

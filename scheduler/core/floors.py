@@ -1,0 +1,34 @@
+"""The least cap at which a job runs: what its flex tier promises, and what it asks for itself."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from scheduler.core.jobs import Job
+from scheduler.core.power import GpuModel
+
+#: Least speed (of uncapped) that each flex tier keeps while it runs. Below the knee (about 0.6 on A100 pre-training)
+#: pausing some loses less than capping all, so tiers 3 and 4 stop there too.
+SPEED_FLOOR = {0: 1.0, 1: 0.9, 2: 0.75, 3: 0.6, 4: 0.6}
+STEP_W = 5.0  #: caps are whole multiples of this
+
+
+def floor_cap_w(model: GpuModel, job: Job) -> float:
+    """The lowest cap at which the job may run: what its tier and its own `min_cap_w` allow."""
+    if not job.spec.cap_ok:
+        return model.tdp_w
+    by_tier_w = _tier_floor_w(model, job.spec.flex)
+    return min(model.tdp_w, max(by_tier_w, job.spec.min_cap_w or 0.0))
+
+
+@lru_cache(maxsize=1024)
+def _tier_floor_w(model: GpuModel, tier: int) -> float:
+    steps = int((model.tdp_w - model.min_cap_w) // STEP_W)
+    caps = (model.min_cap_w + i * STEP_W for i in range(steps + 1))
+    return next((cap for cap in caps if model.speed(cap) >= SPEED_FLOOR[tier]), model.tdp_w)
+
+
+@lru_cache(maxsize=4096)
+def above_floor_w(model: GpuModel, cap_w: float, floor_w: float) -> float:
+    """What a GPU under a cap is charged above one at the floor, W."""
+    return model.charge_w(cap_w) - model.charge_w(min(cap_w, floor_w))

@@ -1,0 +1,261 @@
+"""The watts of a plan as running totals: a change of one attempt costs no look at any other.
+
+Totals are whole microwatts, so that they do not drift and come out the same in whatever order changes were made.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from scheduler.core.entitlement import entitlement_w, fallback_profile, idle_w
+from scheduler.core.jobs import Attempt, Phase, Placement
+from scheduler.core.orders import GroupSpec
+from scheduler.core.power import GpuModel
+from scheduler.core.presence import LEAVING
+
+_MICRO = 1_000_000
+
+
+def whole_uw(power_w: float) -> int:
+    """Watts in whole microwatts."""
+    return round(power_w * _MICRO)
+
+
+def watts(power_uw: int) -> float:
+    """Microwatts in watts."""
+    return power_uw / _MICRO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """What the books say of one node whatever is planned, W. See `scheduler.core.ledger`."""
+
+    exposure_w: float
+    resting_w: float
+    final_w: float
+    fallback_w: float
+
+
+_Share = tuple[int, int, int, int]
+"""What one attempt adds to a node above idle, in microwatts.
+
+Planned; settled, without those that leave; in fallback, first and last.
+"""
+_NOTHING: _Share = (0, 0, 0, 0)
+
+
+class NodeTally:
+    """One node: what is planned on it, settled on it, and left of it when its order has expired, in microwatts."""
+
+    __slots__ = ("_bounds", "_idle", "_is_plain", "_members", "_model", "_shares", "_spec", "_sums")
+
+    def __init__(self, spec: GroupSpec, bounds: Bounds) -> None:
+        self._spec = spec
+        models = {(slot.model, slot.limits) for slot in spec.gpus}
+        self._model = spec.gpus[0].power if spec.gpus else None
+        self._is_plain = len(models) <= 1  #: GPUs of one type, each held by one attempt at most: sums will do
+        self._members: dict[str, tuple[Attempt, int]] = {}
+        self._shares: dict[str, _Share] = {}
+        self._idle = whole_uw(idle_w(spec))
+        self._sums = (self._idle,) * 4
+        b = bounds
+        self._bounds = (
+            whole_uw(b.resting_w),
+            whole_uw(b.final_w),
+            whole_uw(b.exposure_w),
+            whole_uw(b.fallback_w),
+        )
+
+    @property
+    def members(self) -> Iterable[Attempt]:
+        """The attempts on it."""
+        return [attempt for attempt, _ in self._members.values()]
+
+    @property
+    def planned(self) -> int:
+        """What an order under this plan entitles it to."""
+        return self._sums[0]
+
+    @property
+    def fallback(self) -> tuple[int, int]:
+        """What it may draw when its order has expired: at once, and when all that is not firm has saved and left."""
+        return self._sums[2], self._sums[3]
+
+    def totals(self) -> tuple[int, int, int, int]:
+        """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say."""
+        planned, settled, first, _ = self._sums
+        resting, final, exposure, fallback = self._bounds
+        return max(planned, resting), max(settled, final), max(exposure, planned), max(fallback, first)
+
+    def put(self, attempt: Attempt, placement: Placement, tier: int) -> None:
+        """Add an attempt, or replace it by a changed one."""
+        is_new = attempt.id not in self._members
+        self._members[attempt.id] = (attempt, tier)
+        if is_new:
+            self._is_plain = self._is_plain and self._has_own(attempt.id, placement)
+        if self._is_plain and self._model is not None:
+            gpus = len(placement.gpu_ids)
+            self._exchange(attempt.id, _share(self._model, gpus, attempt.phase, attempt.cap_w, tier == 0))
+        else:
+            self._recount()
+
+    def rise(self, attempt: Attempt, placement: Placement, tier: int) -> int:
+        """What the site's planned watts would rise by with this attempt in place of the one that is there."""
+        resting, before = self._bounds[0], self.totals()[0]
+        if self._is_plain and self._model is not None and attempt.id in self._shares:
+            share = _share(self._model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+            planned = self._sums[0] + share[0] - self._shares[attempt.id][0]
+        else:
+            members = {a.id: a for a in self.members} | {attempt.id: attempt}
+            planned = whole_uw(entitlement_w(self._spec, members.values()))
+        return max(planned, resting) - before
+
+    def take(self, attempt_id: str) -> None:
+        """Take an attempt out."""
+        self._members.pop(attempt_id, None)
+        if self._is_plain:
+            self._exchange(attempt_id, _NOTHING)
+            self._shares.pop(attempt_id, None)
+        else:
+            self._recount()
+
+    def _has_own(self, attempt_id: str, placement: Placement) -> bool:
+        """Whether nobody else holds its GPUs."""
+        node_id = self._spec.group_id
+        held = {
+            g
+            for a, _ in self._members.values()
+            if a.id != attempt_id
+            for p in a.placements
+            if p.node_id == node_id
+            for g in p.gpu_ids
+        }
+        return held.isdisjoint(placement.gpu_ids)
+
+    def _exchange(self, attempt_id: str, share: _Share) -> None:
+        old, sums = self._shares.get(attempt_id, _NOTHING), self._sums
+        self._shares[attempt_id] = share
+        self._sums = (
+            sums[0] + share[0] - old[0],
+            sums[1] + share[1] - old[1],
+            sums[2] + share[2] - old[2],
+            sums[3] + share[3] - old[3],
+        )
+
+    def _recount(self) -> None:
+        """For the odd node: GPU by GPU."""
+        members = self.members
+        stay = [a for a in members if a.phase not in LEAVING]
+        tiers = {a.job_id: tier for a, tier in self._members.values()}
+        profile = fallback_profile(self._spec, members, tiers, save_after_s=0.0, grace_s=0.0)
+        planned_w, settled_w = entitlement_w(self._spec, members), entitlement_w(self._spec, stay)
+        first, last = whole_uw(profile[0].limit_w), whole_uw(profile[-1].limit_w)
+        self._sums = (whole_uw(planned_w), whole_uw(settled_w), first, last)
+
+
+@lru_cache(maxsize=4096)
+def _share(model: GpuModel, gpus: int, phase: Phase, cap_w: float, is_firm: bool) -> _Share:  # noqa: FBT001 - cached
+    idle, held = whole_uw(model.idle_w), whole_uw(model.held_w())
+    ordered = whole_uw(model.charge_w(cap_w)) if phase is Phase.RUN else held
+    leaves = phase in LEAVING
+    first = ordered if is_firm and not leaves else held
+    planned = gpus * (ordered - idle)
+    last = gpus * (first - idle) if is_firm and not leaves else 0
+    return planned, 0 if leaves else planned, gpus * (first - idle), last
+
+
+class Tally:
+    """All nodes of a site together."""
+
+    def __init__(self, specs: Mapping[str, GroupSpec], bounds: Mapping[str, Bounds]) -> None:
+        self._nodes = {gid: NodeTally(spec, bounds[gid]) for gid, spec in specs.items()}
+        every = [node.totals() for node in self._nodes.values()] or [(0, 0, 0, 0)]
+        planned, settled, exposed, fallback = (sum(column) for column in zip(*every, strict=True))
+        self._totals = (planned, settled, exposed, fallback)
+        self._above_floor: dict[str, tuple[int, int]] = {}
+        self._above_floors: dict[int, int] = defaultdict(int)
+
+    def members(self, node_id: str) -> Iterable[Attempt]:
+        """The attempts on a node; none where it is not part of the site."""
+        node = self._nodes.get(node_id)
+        return node.members if node is not None else ()
+
+    def planned_w(self, node_id: str) -> float:
+        """What an order under this plan entitles a node to."""
+        return watts(self._nodes[node_id].planned)
+
+    def fallback_w(self, node_id: str) -> tuple[float, float]:
+        """What a node may draw when its order has expired: at once, and once all that is not firm has left."""
+        first, last = self._nodes[node_id].fallback
+        return watts(first), watts(last)
+
+    @property
+    def planned_it_w(self) -> float:
+        """Watts of all nodes under the plan."""
+        return watts(self._totals[0])
+
+    @property
+    def settled_it_w(self) -> float:
+        """Watts of all nodes once those that were told to leave have left."""
+        return watts(self._totals[1])
+
+    @property
+    def exposed_it_w(self) -> float:
+        """Watts that all nodes could draw at most, by the plan or by what still stands."""
+        return watts(self._totals[2])
+
+    @property
+    def fallback_it_w(self) -> float:
+        """Watts of all nodes when every order has expired."""
+        return watts(self._totals[3])
+
+    def put(self, attempt: Attempt, tier: int) -> None:
+        """Add an attempt, or replace it by a changed one."""
+        for placement in attempt.placements:
+            if node := self._nodes.get(placement.node_id):
+                before = node.totals()
+                node.put(attempt, placement, tier)
+                self._move(before, node.totals())
+
+    def rise_w(self, attempt: Attempt, tier: int) -> float:
+        """What the nodes' planned watts would rise by if this attempt replaced the one that is there."""
+        rise = 0
+        for placement in attempt.placements:
+            if node := self._nodes.get(placement.node_id):
+                rise += node.rise(attempt, placement, tier)
+        return watts(rise)
+
+    def take(self, attempt: Attempt) -> None:
+        """Take an attempt out."""
+        for placement in attempt.placements:
+            if node := self._nodes.get(placement.node_id):
+                before = node.totals()
+                node.take(attempt.id)
+                self._move(before, node.totals())
+        self.above_floor(attempt.id, 0, 0.0)
+
+    def above_floor(self, attempt_id: str, tier: int, above_w: float) -> None:
+        """Note what a running attempt of a tier is charged above its floor."""
+        old_tier, old = self._above_floor.pop(attempt_id, (tier, 0))
+        self._above_floors[old_tier] -= old
+        if above_w > 0:
+            above = whole_uw(above_w)
+            self._above_floor[attempt_id] = (tier, above)
+            self._above_floors[tier] += above
+
+    def above_floors_w(self, tier: int) -> float:
+        """What all that runs and is as flexible as `tier`, or more, is charged above its floors."""
+        return watts(sum(above for t, above in self._above_floors.items() if t >= tier))
+
+    def _move(self, before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> None:
+        if before != after:
+            t = self._totals
+            self._totals = (
+                t[0] + after[0] - before[0],
+                t[1] + after[1] - before[1],
+                t[2] + after[2] - before[2],
+                t[3] + after[3] - before[3],
+            )

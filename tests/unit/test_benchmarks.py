@@ -1,0 +1,80 @@
+"""The benchmarks run: each in small, with all its keys, over the real thing where that is cheap."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from barq.checkpoint import newest_verified
+from barq.contract import Action, JobPhase, PauseRequest, read_status, write_pause_request
+from benchmarks import api, decide, job_watch, site
+from benchmarks.control import JOB, JOB_DIR
+from scheduler.settings import Site
+from tests.waiting import wait_for
+
+PATIENCE_S = 60.0
+
+
+def test_decisions_are_timed_over_a_site_that_is_what_it_should_be() -> None:
+    """Quiet is quiet, a cut suspends all, and each case has its figures."""
+    figures = decide.measure(10, runs=1)
+
+    assert set(figures) == {"shed_quiet", "shed_cut", "decide_quiet", "decide_cut"}
+    assert all(set(f) == {"median_s", "max_s", "peak_bytes"} for f in figures.values())
+
+
+def test_the_api_is_asked_by_many_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """The real server answers all of them."""
+    assert api.main(["--requests", "32", "--json"]) == 0
+
+    figures = json.loads(capsys.readouterr().out)
+    assert set(figures) == {"submit", "list", "show"}
+    assert all(f["requests_per_s"] > 0 for f in figures.values())
+
+
+def test_the_site_file_of_a_benchmark_is_one() -> None:
+    """Every option is a documented one, and the site can keep its firm level."""
+    assert len(Site.model_validate(site.site_file(site.Size(nodes=3, gpus=5))).groups()) == 3
+
+
+def test_the_small_job_holds_goes_on_and_commits(tmp_path: Path) -> None:
+    """By the contract: the benchmark measures a site with a job that plays by its rules."""
+    control, status, checkpoints = (tmp_path / name for name in ("control", "status", "checkpoints"))
+    for directory in (control, status, checkpoints):
+        directory.mkdir()
+    environment = os.environ | {
+        "BARQ_CONTROL_DIR": str(control),
+        "BARQ_STATUS_DIR": str(status),
+        "BARQ_CHECKPOINT_DIR": str(checkpoints),
+        "BARQ_RESUME_FROM": "",
+        "BARQ_JOB_ID": "t-1",
+        "BARQ_ATTEMPT": "1",
+    }
+    with subprocess.Popen([*JOB, "1"], env=environment, cwd=JOB_DIR) as job:
+        ends = job_watch.Ends([job.pid])
+        for seq, (action, phase) in enumerate(
+            [(Action.SUSPEND, JobPhase.SUSPENDED), (Action.RESUME, JobPhase.RUNNING)], start=1
+        ):
+            _ask(control, seq, action)
+            wait_for(lambda n=seq, p=phase: _is_in(status, n, p), timeout_s=PATIENCE_S)  # type: ignore[misc]
+        _ask(control, 3, Action.SAVE_AND_EXIT)
+        ends.wait()
+        assert job.wait() == 85
+    commit, damaged = newest_verified(checkpoints)
+    assert commit is not None
+    assert not damaged
+    assert (commit.path / "state").stat().st_size == 1_000_000
+
+
+def _ask(control: Path, seq: int, action: Action) -> None:
+    request = PauseRequest(seq=seq, action=action, deadline_boottime_s=None, reason="test", rung=1)
+    write_pause_request(control, request)
+
+
+def _is_in(status: Path, seq: int, phase: JobPhase) -> bool:
+    said = read_status(status)
+    return said is not None and (said.seq, said.state) == (seq, phase)

@@ -1,0 +1,60 @@
+"""The service's pace: what shares a tick, and what waits for nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from scheduler import service as module
+from scheduler.clock import SystemClock
+from scheduler.service import Service
+
+FOREVER_S = 1e6
+
+
+@pytest.fixture
+def service() -> Service:
+    """A service of which only the pace is looked at."""
+    return Service(cast("Any", SimpleNamespace(clock=SystemClock())))
+
+
+async def test_what_is_urgent_waits_for_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit has its tick at once, however long other things are gathered."""
+    monkeypatch.setattr(module, "GATHER_S", FOREVER_S)
+    service.wake(at_once=True)
+
+    await service._gather()
+
+
+async def test_a_limit_cuts_the_wait_for_a_burst_short(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that keep coming hold up nothing that is urgent."""
+    monkeypatch.setattr(module, "BURST_GAP_S", FOREVER_S)
+    monkeypatch.setattr(module, "BURST_S", FOREVER_S)
+    service._requests = 1
+    gathering = asyncio.ensure_future(service._gather())
+    done, _ = await asyncio.wait([gathering], timeout=0.05)
+    assert not done
+
+    service.wake(at_once=True)
+    await gathering
+
+
+async def test_a_burst_has_an_end(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks without a pause is served after a period."""
+    monkeypatch.setattr(module, "GATHER_S", 0.0)
+    monkeypatch.setattr(module, "BURST_GAP_S", 0.0)
+    monkeypatch.setattr(module, "BURST_S", 0.05)
+
+    async def ask() -> None:
+        while True:
+            service._requests += 1
+            await asyncio.sleep(0)
+
+    asking = asyncio.ensure_future(ask())
+    await service._gather()
+    asking.cancel()
