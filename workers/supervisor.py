@@ -17,7 +17,6 @@ import selectors
 import shutil
 import signal
 from collections.abc import Callable
-from enum import Enum, auto
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -49,6 +48,7 @@ from workers.prepared import (
 )
 from workers.processes import identify
 from workers.publishing import Publisher
+from workers.stages import Stage
 from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
@@ -58,18 +58,6 @@ TICK_SOON_S = 0.04  #: while an answer of the job is due, at first
 TICK_CLEARING_S = 0.01
 NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
 _CHUNK_BYTES = 65536
-
-
-class Stage(Enum):
-    """How far the attempt is."""
-
-    CHECKING = auto()  #: looking for the commit to resume from; held here while it must not run
-    PREPARING = auto()  #: a process beside makes ready what the job brings along
-    RUNNING = auto()
-    CLEARING = auto()  #: the first process ended, others may be left
-    INSPECTING = auto()  #: looking for the newest commit
-    COLLECTING = auto()  #: a process beside copies its outputs
-    ENDED = auto()  #: the final facts are still to be written
 
 
 def supervise(path: Path) -> None:

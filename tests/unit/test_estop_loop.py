@@ -42,15 +42,15 @@ async def test_a_stop_in_the_store_latches_every_guard() -> None:
 
 
 async def test_a_stop_goes_out_before_it_is_recorded() -> None:
-    """As every reduction does: the orders are on their way when the tick is written."""
+    """As every reduction does: the guards hold to it when the tick is written."""
     there = await two_busy_nodes()
     there.store.engage(STOP)
-    seen: list[int] = []
-    there.store.on_record = lambda _: seen.append(len(there.loop._sending))
+    seen: list[set[EmergencyStop | None]] = []
+    there.store.on_record = lambda _: seen.append({g.memory.stop for g in there.guards.values()})
 
     await there.orders()
 
-    assert seen == [1]
+    assert seen == [{STOP}]
 
 
 async def test_a_stop_that_one_guard_tells_of_stops_the_site() -> None:
