@@ -10,6 +10,7 @@ import argparse
 import logging
 import sys
 from pathlib import Path
+from typing import Final
 
 from api.app import create_app
 from api.server import bind, leave, on_stop, publish, serve
@@ -18,10 +19,15 @@ from scheduler.errors import BarqError
 log = logging.getLogger("api")
 
 
+SWITCH_S: Final = 0.0005
+"""The event loop, which every answer needs several times, waits so long for a thread that computes (usually 5 ms)."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 0 stopped, 1 cannot serve."""
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    sys.setswitchinterval(SWITCH_S)
     on_stop(leave)
     try:
         app = create_app(options.state)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
+from anyio.to_thread import current_default_thread_limiter
 from fastapi import APIRouter, Depends, FastAPI
 
 import barq
@@ -25,6 +27,8 @@ from api.wake import Waker
 from scheduler.store.database import migrate, open_database
 from scheduler.store.desk import Desk
 
+THREADS: Final = 8
+"""Requests that are worked on at once. They share one interpreter: more would only keep the event loop waiting."""
 DESCRIPTION = """\
 Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
 ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`; what a token may do depends
@@ -47,6 +51,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        current_default_thread_limiter().total_tokens = THREADS
         yield
         engine.dispose()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -43,11 +44,13 @@ def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def describe(app: FastAPI) -> None:
     """Have `app` publish the document with problems and the bearer token in it."""
+    alone = threading.Lock()  # FastAPI cannot make two at once, and requests ask for it in threads
 
     def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
+        with alone:
+            if app.openapi_schema is None:
+                app.openapi_schema = _document(app)
+            return app.openapi_schema
 
     setattr(app, "openapi", openapi)  # noqa: B010 - FastAPI's own way to extend it, which mypy takes for a mistake
 

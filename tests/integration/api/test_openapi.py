@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -148,3 +149,11 @@ def _all_names(part: Any) -> Iterator[str]:
     elif isinstance(part, list):
         for inner in part:
             yield from _all_names(inner)
+
+
+async def test_the_document_is_made_once_however_many_ask(site: ApiSite) -> None:
+    """Requests ask for it in threads."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        made = [pool.submit(site.app.openapi) for _ in range(8)]
+
+    assert len({id(one.result()) for one in made}) == 1
