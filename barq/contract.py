@@ -14,6 +14,7 @@ import json
 import os
 import stat
 import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from io import BufferedReader
@@ -243,17 +244,20 @@ def write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
 
     With `durable`, the content and its name have reached the disk on return. Raises OSError, leaving the old.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
-        temporary.unlink(missing_ok=True)
-        with open(temporary, "wb", opener=_make_carefully) as file:
-            file.write(data)
+        descriptor = _make_carefully(temporary)
+        try:
+            _write_all(descriptor, data)
             if durable:
-                file.flush()
-                os.fsync(file.fileno())
-        temporary.replace(path)
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
     except OSError:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            os.unlink(temporary)
         raise
     if durable:
         fsync_directory(path.parent)
@@ -277,9 +281,20 @@ def open_plain_file(path: Path) -> BufferedReader:
     return file
 
 
-def _make_carefully(path: str, _flags: int) -> int:
+def _make_carefully(path: str) -> int:
     """A file that is new: what a job has left under this name, a link or a pipe, is neither followed nor waited for."""
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o666)
+    except FileExistsError:
+        os.unlink(path)
+        return os.open(path, flags, 0o666)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _open_carefully(path: str, flags: int) -> int:

@@ -24,7 +24,7 @@ from scheduler.wiring import Parts, assemble, wake_socket
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
-GATHER_S = 0.02  #: events that come within this long share a tick
+GATHER_S = 0.05  #: events that come within this long share a tick
 BURST_GAP_S = 0.05  #: requests that follow each other this closely are one burst: they share a tick, too,
 BURST_S = TICK_S  #: up to this long
 SWEEP_S = 60.0
