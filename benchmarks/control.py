@@ -35,7 +35,7 @@ from benchmarks.job_watch import Ends, JobWatch, boottime_s, wait_for
 from benchmarks.site import BenchSite, Size, cpu_s, running_site
 
 JOB_DIR = Path(__file__).resolve().parent
-JOB = (sys.executable, "-c", "from small_job import main; main()")
+JOB = (sys.executable, "-S", "-E", "-c", "from small_job import main; main()")
 ASK_FOR_S = 1.0
 
 
