@@ -11,7 +11,7 @@ from api.problems import Refused
 from barq.refusal import dotted
 
 
-def plain_query(request: Request) -> None:
+async def plain_query(request: Request) -> None:
     """Refuse doubtful queries of routes that the OpenAPI document describes. Raises `Refused`."""
     given = Counter(name for name, _ in request.query_params.multi_items())
     known = _known(request) if given else None
