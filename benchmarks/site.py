@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +16,14 @@ import yaml
 from barq.cli.down import stop_site
 from barq.cli.up import start_site
 from barq.client import Client
+from benchmarks.job_watch import wait_for
 from scheduler.core.power import A100_SXM
 from workers.processes import TICKS_PER_S, ProcessTable
 
 OVERHEAD = 1.25
 MARGIN = 0.03
 BASE_W = 600.0
+SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +83,16 @@ def running_site(size: Size) -> Iterator[BenchSite]:
         (directory / "site.yaml").write_text(yaml.safe_dump(site_file(size)), encoding="utf-8")
         start_site(directory / "site.yaml", state)
         with Client.from_environment({"BARQ_STATE": str(state)}) as client:
+            wait_for(lambda: _all_heard(client), "every node")
+            time.sleep(SETTLE_S)
             yield BenchSite(state=state, client=client)
     finally:
         stop_site(state)
         shutil.rmtree(directory)
+
+
+def _all_heard(client: Client) -> float | None:
+    return 1.0 if all(node["reachable"] for node in client.nodes()) else None
 
 
 def cpu_s(root: int) -> float:
