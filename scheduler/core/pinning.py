@@ -60,7 +60,9 @@ def by_place(nodes: Iterable[str], plan: Plan) -> list[list[str]]:
 
 
 def outside(job: Job, plan: Plan) -> list[str]:
-    """The nodes of the site that cannot read the job's checkpoints."""
+    """The nodes of the site that cannot read the job's checkpoints; none for a job that has no place yet."""
+    if not job.storage and not job.pinned_to:
+        return []
     nodes = [gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE]
     return [gid for gid in nodes if not may_read(job, gid, plan)]
 
