@@ -23,7 +23,7 @@ SEED = 20
 WITHDRAWALS = 20
 #: Four PyTorch jobs, and four that chain hashes: one number a step that depends on every step before it.
 JOBS = [("char_transformer.py", 2), ("image_classifier.py", 2), ("counter.py", 4)]
-STEPS = 160
+STEPS = 120
 SLOWLY = {"counter.py": ["--step-ms=200"]}  #: as slow as the others; what it counts is the same
 #: One that no job can stay for, two at which all are held, one that leaves room for some, one for all at a lower cap.
 LEVELS_W = [2300.0, 2750.0, 2750.0, 3300.0, 4600.0]
