@@ -52,7 +52,7 @@ class Transport:
 
     def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
-        return json_of(self._open(_request(self._http, call), stream=False))
+        return json_of(self._open(lambda: _request(self._http, call), stream=False))
 
     def put(self, path: str, content: bytes | Path) -> None:
         """Send bytes, or a file, as they are. A PUT may be repeated, so a lost answer is asked for again.
@@ -60,24 +60,18 @@ class Transport:
         Raises as `send`, and OSError if the file cannot be read.
         """
         with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
-            for delay_s in (*RETRY_DELAYS_S, None):
+
+            def again() -> httpx.Request:
                 file.seek(0)
-                request = self._http.build_request("PUT", path, content=file)
-                try:
-                    response = self._http.send(request)
-                except httpx.TransportError as error:
-                    if delay_s is None or not is_asked_again(request, error):
-                        raise unreachable(self.url, request, error) from error
-                    self._sleep(delay_s)
-                else:
-                    raise_for_refusal(response)
-                    return
+                return self._http.build_request("PUT", path, content=file)
+
+            raise_for_refusal(self._open(again, stream=False))
 
     @contextmanager
     def stream(self, call: Call[Any]) -> Iterator[Iterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
         request = _endless(_request(self._http, call))
-        response = self._open(request, stream=True)
+        response = self._open(lambda: request, stream=True)
         try:
             if not response.is_success:
                 response.read()
@@ -88,19 +82,9 @@ class Transport:
         finally:
             response.close()
 
-    def _build(self, method: str, path: str, **content: Any) -> httpx.Request:  # noqa: ANN401 - httpx's own
-        try:
-            return self._http.build_request(method, path, **content)
-        except (httpx.InvalidURL, UnicodeEncodeError) as error:
-            what = ascii(path)[1:-1][:_SHOWN_CHARACTERS]
-            raise InvalidInput(
-                f"{method} {what} cannot be sent: {error}",
-                code="cannot_be_sent",
-                remedy="write ids and texts in plain characters, and not at length",
-            ) from error
-
-    def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    def _open(self, build: Callable[[], httpx.Request], *, stream: bool) -> httpx.Response:
         for delay_s in (*RETRY_DELAYS_S, None):
+            request = build()
             try:
                 return self._http.send(request, stream=stream)
             except httpx.TransportError as error:
@@ -132,30 +116,24 @@ class AsyncTransport:
 
     async def send(self, call: Call[Any]) -> Any:  # noqa: ANN401
         """Return the JSON of the answer. Raises the error that the site's refusal means, or Unreachable."""
-        return json_of(await self._open(_request(self._http, call), stream=False))
+        return json_of(await self._open(lambda: _request(self._http, call), stream=False))
 
     async def put(self, path: str, content: bytes | Path) -> None:
         """As that of `Transport`."""
         with io.BytesIO(content) if isinstance(content, bytes) else content.open("rb") as file:
             size = {"Content-Length": str(file.seek(0, io.SEEK_END))}
-            for delay_s in (*RETRY_DELAYS_S, None):
+
+            def again() -> httpx.Request:
                 file.seek(0)
-                request = self._http.build_request("PUT", path, content=_pieces(file), headers=size)
-                try:
-                    response = await self._http.send(request)
-                except httpx.TransportError as error:
-                    if delay_s is None or not is_asked_again(request, error):
-                        raise unreachable(self.url, request, error) from error
-                    await self._sleep(delay_s)
-                else:
-                    raise_for_refusal(response)
-                    return
+                return self._http.build_request("PUT", path, content=_pieces(file), headers=size)
+
+            raise_for_refusal(await self._open(again, stream=False))
 
     @asynccontextmanager
     async def stream(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
         request = _endless(_request(self._http, call))
-        response = await self._open(request, stream=True)
+        response = await self._open(lambda: request, stream=True)
         try:
             if not response.is_success:
                 await response.aread()
@@ -166,8 +144,9 @@ class AsyncTransport:
         finally:
             await response.aclose()
 
-    async def _open(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+    async def _open(self, build: Callable[[], httpx.Request], *, stream: bool) -> httpx.Response:
         for delay_s in (*RETRY_DELAYS_S, None):
+            request = build()
             try:
                 return await self._http.send(request, stream=stream)
             except httpx.TransportError as error:
