@@ -14,7 +14,7 @@ SOURCES := barq scheduler workers api
 help:
 	@echo "make demo    run real jobs through a day of surplus power; POWER=day.csv COLUMN=name replays another day"
 	@echo "make test    the whole test suite"
-	@echo "make coverage  the whole suite with its coverage, for about half as long again"
+	@echo "make coverage   the whole suite with its coverage; it takes much longer"
 	@echo "make check   lint, types, import rules"
 	@echo "make format  put the sources in order, as make check wants them"
 	@echo "make screenshot  make docs/dashboard.png anew; needs Chromium"

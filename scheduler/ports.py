@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -63,10 +63,6 @@ class Cluster(Protocol):
     async def close(self) -> None:
         """End the connection; guards go on by their leases."""
         ...
-
-
-Wake = Callable[[], None]
-AsyncStep = Callable[[], Awaitable[None]]
 
 
 class Store(Protocol):

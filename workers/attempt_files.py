@@ -142,11 +142,6 @@ class AttemptFiles:
         """The attempt's own copy of the job's working directory, if it has a package."""
         return self.path.parent.parent / "work" / self.path.name
 
-    @property
-    def is_claimed(self) -> bool:
-        """Whether a supervisor was ever started here."""
-        return self._claim_path.exists()
-
     def create(self, launching: Launching) -> None:
         """Make the directory. Raises OSError; creating it again is harmless."""
         self.control_dir.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,6 @@ from api.wire.site import PowerView
 
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A scheduler that told nothing for this long is not at work."""
-NO_TIME: Final = "–"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
