@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.core.compose import Draft
-from scheduler.core.decide import Decision, decide, shed
+from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_now
@@ -41,7 +41,9 @@ class Reconciler:
         clock: Clock,
         intents_seq: int = 0,
         holder: str = "scheduler",
+        policy: Policy | None = None,
     ) -> None:
+        self.policy: Policy = policy or PowerAware()
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
         self.watchman = Watchman()
@@ -58,7 +60,7 @@ class Reconciler:
         while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
             reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
-        decision = decide(snapshot)
+        decision = self.policy.decide(snapshot)
         numbered = self._number(self._due(decision, snapshot.at))
         orders = {gid: order for gid, (order, _) in numbered.items()}
         record = self._journal.write(snapshot, decision, orders, self.view.alarms)
@@ -102,7 +104,7 @@ class Reconciler:
         The view stays as it is: the decision that follows comes to the same cut, and that one is recorded.
         """
         snapshot = self.view.snapshot(self.clock.now())
-        reduction = shed(snapshot)
+        reduction = self.policy.shed(snapshot)
         if reduction is not None:
             self._act(self._number(self._due(reduction, snapshot.at)))
         return reduction
@@ -235,6 +237,7 @@ class Reconciler:
             miners_target_w=draft.miners_target_w,
             stop=draft.stop,
             released_stop=draft.released_stop,
+            standby=draft.standby,
         )
 
     async def _deliver(self, orders: list[Order]) -> None:

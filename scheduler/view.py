@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.decide import Decision
-from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
+from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, unheard
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import Excess, excess_w, remembered, standing_w
-from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport
+from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
@@ -241,8 +241,10 @@ def _unheard(spec: GroupSpec) -> Group:
 
 
 def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
-    charged = charged_w(report.spec, report.gpus, report.miners)
-    account = replace(group.account, idle_w=idle_w(report.spec), nameplate_w=nameplate_w(report.spec))
+    rests_w = rest_w(report.spec, report.power)
+    is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
+    charged = rests_w if is_off else charged_w(report.spec, report.gpus, report.miners)
+    account = replace(group.account, idle_w=rests_w, nameplate_w=nameplate_w(report.spec))
     if report.accepted not in {o.fence for o in account.open} and report.accepted != NO_FENCE:
         account = sent(account, _as_accepted(report, at))
     return replace(
@@ -257,6 +259,7 @@ def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
         in_fallback=report.in_fallback,
         storage=report.storage,
         stop=report.stop,
+        power=report.power,
     )
 
 

@@ -28,6 +28,7 @@ class Draft:
     expires_at: datetime
     stop: EmergencyStop | None = None
     released_stop: str = ""
+    standby: bool = False
 
 
 def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from scheduler.core.compose import Draft, drafts
 from scheduler.core.envelope import Limit, changes
@@ -35,6 +36,34 @@ class Decision:
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
     wake_at: datetime | None = None
+
+
+class Policy(Protocol):
+    """How a site is run. The loop knows no more of it than this."""
+
+    name: str
+
+    def shed(self, snapshot: Snapshot) -> Decision | None:
+        """The reductions that the limit in force demands at once, None where none is."""
+        ...
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        """Everything else, after them. What it remembers is a cache: a fresh one decides the same."""
+        ...
+
+
+class PowerAware:
+    """Barq's own policy."""
+
+    name = "barq"
+
+    def shed(self, snapshot: Snapshot) -> Decision | None:
+        """See `shed`."""
+        return shed(snapshot)
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        """See `decide`."""
+        return decide(snapshot)
 
 
 def shed(snapshot: Snapshot) -> Decision | None:

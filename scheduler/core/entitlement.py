@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.orders import FallbackStep, GpuReading, GroupKind, GroupSpec, MinerReading
+from scheduler.core.orders import FallbackStep, GpuReading, GroupKind, GroupSpec, MinerReading, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
 
@@ -13,6 +13,12 @@ from scheduler.core.presence import LEAVING
 def idle_w(spec: GroupSpec) -> float:
     """The group with nothing on it."""
     return spec.base_w + sum(g.power.idle_w for g in spec.gpus)
+
+
+def rest_w(spec: GroupSpec, power: NodePower) -> float:
+    """The group with nothing on it, as it is now: a node in standby draws no more than that takes."""
+    is_off = power is NodePower.STANDBY and spec.standby is not None
+    return spec.standby.draw_w if is_off and spec.standby else idle_w(spec)
 
 
 def nameplate_w(spec: GroupSpec) -> float:

@@ -145,6 +145,7 @@ class JobSpec:
     launch: Launch
     gpus: int = 1  #: per node
     nodes: int = 1
+    last_gpus: int | None = None  #: on the last node, where that needs fewer than the others
     gpu_type: str | None = None
     priority: int = 0
     kind: Kind = Kind.TRAINING
@@ -158,6 +159,11 @@ class JobSpec:
     dependencies: tuple[str, ...] = ()  #: ids of jobs that must have SUCCEEDED
     project: str = "default"
     queue: str = "default"
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs over all nodes."""
+        return self.gpus * self.nodes - (0 if self.last_gpus is None else self.gpus - self.last_gpus)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,14 @@ class GroupKind(StrEnum):
     MINERS = "miners"
 
 
+class NodePower(StrEnum):
+    """Whether a node's host is on."""
+
+    ON = "on"
+    BOOTING = "booting"  #: draws its base, takes no work
+    STANDBY = "standby"  #: off but for what wakes it
+
+
 class Observed(StrEnum):
     """What a guard sees of an attempt."""
 
@@ -97,6 +105,7 @@ class Order:
     miners_target_w: float = 0.0
     stop: EmergencyStop | None = None  #: to be latched by a guard that is not latched yet
     released_stop: str = ""  #: id of the guard's own latch, once a person released it
+    standby: bool = False  #: go to standby once nothing is left on it, or stay there; False = be on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,6 +180,15 @@ class GpuSlot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standby:
+    """What a node that can be put to standby draws there, and how long it takes to go and to come back."""
+
+    draw_w: float
+    down_s: float
+    boot_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSpec:
     """How a group describes itself. Nodes have GPUs, miner groups have miners."""
 
@@ -181,6 +199,7 @@ class GroupSpec:
     miners_max_w: float = 0.0  #: nameplate sum of the group's miners
     address: str = "127.0.0.1"
     simulated: bool = False
+    standby: Standby | None = None  #: None = it cannot be put to standby
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,3 +223,4 @@ class GuardReport:
     alarms: tuple[str, ...] = ()
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched: the guard lives by its fallback, whatever is ordered
+    power: NodePower = NodePower.ON

@@ -39,7 +39,14 @@ def place(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> tuple[Pl
     if not together:
         return None
     chosen = min(together, key=lambda nodes: [(len(free[n]), n) for n in nodes])
-    return tuple(Placement(node_id=n, gpu_ids=free[n][: spec.gpus]) for n in chosen)
+    return tuple(Placement(node_id=n, gpu_ids=free[n][:k]) for n, k in zip(chosen, sizes(job), strict=True))
+
+
+def sizes(job: Job) -> list[int]:
+    """The GPUs of each member of a gang."""
+    spec = job.spec
+    last = spec.gpus if spec.last_gpus is None else spec.last_gpus
+    return [*([spec.gpus] * (spec.nodes - 1)), last]
 
 
 def may_use(job: Job, node_id: str, plan: Plan) -> bool:
@@ -56,7 +63,7 @@ def has_type(job: Job, node_id: str, plan: Plan) -> bool:
 def shape(job: Job) -> tuple[object, ...]:
     """All that says where a job fits: what holds for one of a shape holds for each."""
     spec = job.spec
-    return spec.gpus, spec.nodes, spec.gpu_type, job.pinned_to, job.storage
+    return spec.gpus, spec.nodes, spec.last_gpus, spec.gpu_type, job.pinned_to, job.storage
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:

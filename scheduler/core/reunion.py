@@ -20,7 +20,7 @@ def pinned_away(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> Re
         return None
     readers = [n for n in job.pinned_to if n in plan.groups]
     there = sum(len(gpus) for n, gpus in free.items() if may_read(job, n, plan))
-    needed = job.spec.gpus * job.spec.nodes
+    needed = job.spec.total_gpus
     silent = [n for n in readers if n not in free]
     state = f"{names(silent)} cannot take work now" if silent else f"{there} GPUs are free there"
     return Reason(

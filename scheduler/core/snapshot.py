@@ -10,7 +10,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
-from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading
+from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading, NodePower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +66,7 @@ class Group:
     cordoned: bool = False
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
+    power: NodePower = NodePower.ON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,21 +143,19 @@ def no_gpus(job: Job, *, nodes: int, free: int, leaving: int) -> Reason:
     spec, total = job.spec, free
     if not nodes:
         return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
-    if total >= spec.gpus * spec.nodes:
+    if total >= spec.total_gpus:
         return Reason(
             code=Code.TOPOLOGY_FRAGMENTED,
             text=f"{total} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
             numbers={"free_gpus": total, "gpus": spec.gpus, "nodes": spec.nodes},
         )
     code = (
-        Code.WAITING_FOR_PREEMPTED_JOBS
-        if total + leaving >= spec.gpus * spec.nodes
-        else Code.WAITING_FOR_RESOURCES
+        Code.WAITING_FOR_PREEMPTED_JOBS if total + leaving >= spec.total_gpus else Code.WAITING_FOR_RESOURCES
     )
     return Reason(
         code=code,
-        text=f"needs {spec.gpus * spec.nodes} GPUs; {total} are free, {leaving} being released",
-        numbers={"needed_gpus": spec.gpus * spec.nodes, "free_gpus": total, "leaving_gpus": leaving},
+        text=f"needs {spec.total_gpus} GPUs; {total} are free, {leaving} being released",
+        numbers={"needed_gpus": spec.total_gpus, "free_gpus": total, "leaving_gpus": leaving},
     )
 
 
