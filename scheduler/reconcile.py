@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Protocol
 
 from scheduler.core.compose import Draft
 from scheduler.core.decide import Decision, Policy, PowerAware
@@ -29,6 +30,20 @@ RETRY_S = 1.0
 Numbered = Mapping[str, tuple[OpenOrder, Draft]]
 
 
+class Recorder(Protocol):
+    """Says what of a tick is written down. A new one has written nothing yet."""
+
+    def write(
+        self,
+        snapshot: Snapshot,
+        decision: Decision,
+        orders: Mapping[str, OpenOrder],
+        alarms: Mapping[str, tuple[str, ...]],
+    ) -> TickRecord:
+        """The record of one tick."""
+        ...
+
+
 class Reconciler:
     """Turns what the view knows into orders, once per tick."""
 
@@ -42,12 +57,14 @@ class Reconciler:
         intents_seq: int = 0,
         holder: str = "scheduler",
         policy: Policy | None = None,
+        journal: Callable[[int], Recorder] | None = None,
     ) -> None:
         self.policy: Policy = policy or PowerAware()
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
         self.watchman = Watchman()
-        self._journal = Journal(epoch=view.epoch, watchman=self.watchman)
+        self._new_journal = journal or (lambda epoch: Journal(epoch=epoch, watchman=self.watchman))
+        self._journal = self._new_journal(view.epoch)
         self._intents_seq = intents_seq
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._sent: dict[str, tuple[Draft, datetime]] = {}
@@ -113,7 +130,7 @@ class Reconciler:
         self, reduction: Decision | None, decision: Decision, numbered: Numbered, at: datetime
     ) -> None:
         """The store is down: what was cut is the present now, and is recorded later; the rest did not happen."""
-        self._journal = Journal(epoch=self.view.epoch, watchman=self.watchman)
+        self._journal = self._new_journal(self.view.epoch)
         self._drop(numbered)
         if reduction is not None:
             self.view.apply(reduction, at)
@@ -143,7 +160,7 @@ class Reconciler:
             self._store_is(up=False, why=error)
             return
         self.view.lead(claimed, self.clock.now())
-        self._journal = Journal(epoch=claimed, watchman=self.watchman)
+        self._journal = self._new_journal(claimed)
 
     def _due(self, decision: Decision, at: datetime) -> dict[str, Draft]:
         """Drafts whose content changed, that end a third of a lease later or any earlier, or were not acknowledged."""
