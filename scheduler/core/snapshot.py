@@ -10,7 +10,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
-from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading, NodePower
+from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,9 @@ class Group:
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()
     in_fallback: bool = False
-    miners_target_w: float = 0.0  #: as last ordered
+    ordered: Draft | None = None  #: the last order that this leader sent
+    ordered_at: datetime | None = None
+    miners_target_w: float = 0.0  #: as last decided
     cordoned: bool = False
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
