@@ -28,7 +28,7 @@ def us_of(at: datetime) -> int:
 
 
 class SimClock:
-    """Implements the port `Clock`. `monotonic_s` is the guards' CLOCK_BOOTTIME too: all hosts came up with the window."""
+    """Implements the port `Clock`. `monotonic_s` is the guards' CLOCK_BOOTTIME too: hosts came up with the window."""
 
     def __init__(self) -> None:
         self.now_us = 0
@@ -58,7 +58,7 @@ class Timeline(SimClock):
         self._numbers = count()
 
     def at(self, at_us: int, act: Callable[[Any], None], what: object) -> None:
-        """Have `act(what)` done at an instant. Nothing is ever taken back: `act` looks whether it still is to be done."""
+        """Have `act(what)` done at an instant. Nothing is taken back: `act` looks whether it still is to be done."""
         heapq.heappush(self._due, (at_us, next(self._numbers), act, what))
 
     def next_us(self) -> int:

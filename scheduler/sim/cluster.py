@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 from scheduler.core.orders import GuardReport, Order
 from scheduler.ports import ReportListener
-from scheduler.sim.guard import Guard
+from scheduler.sim.guard import Leased
 
 
 class SimCluster:
-    """Delivers at once. Whether a delivery changed anything is told to `answered`, for the answers wake nobody."""
+    """Delivers at once. Answers are told to `answered`: they wake nobody, and free what earlier orders allowed."""
 
-    def __init__(self, guards: Mapping[str, Guard], answered: Callable[[], None]) -> None:
+    def __init__(self, guards: Mapping[str, Leased], answered: Callable[[], None]) -> None:
         self._guards = guards
         self._answered = answered
         self.orders = 0
@@ -23,13 +23,12 @@ class SimCluster:
         del timeout_s
         self.orders += len(orders)
         reached = [o for o in orders if not self._guards[o.group_id].is_dark]
-        versions = {o.group_id: self._guards[o.group_id].version for o in reached}
         for order in reached:
             self._guards[order.group_id].take(order)
-        if any(self._guards[gid].version != version for gid, version in versions.items()):
+        if reached:
             self._answered()
-        dark = {o.group_id: f"{o.group_id} is without power" for o in orders if o.group_id not in versions}
-        return {gid: self._guards[gid].report() for gid in versions} | dark
+        dark = {o.group_id: "it is without power" for o in orders if self._guards[o.group_id].is_dark}
+        return {o.group_id: self._guards[o.group_id].report() for o in reached} | dark
 
     def listen(self, on_report: ReportListener) -> None:
         """Have unasked reports handed over as they arrive."""

@@ -69,7 +69,7 @@ class Engine:
         specs = case.site.specs()
         self.nodes = [self._node(s) for s in specs.values() if s.kind is GroupKind.NODE]
         self.miners = [self._miner(specs[p.name], p) for p in case.site.partners]
-        self.groups: dict[str, SimNode | SimMiners] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
+        self.groups: dict[str, Leased] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
         self.store = SimStore()
         self.cluster = SimCluster(self.groups, self._answered)
         self.notes = Notes(case.site, self.nodes, self.miners, self.demand)
@@ -248,7 +248,9 @@ class Engine:
         for group in self.groups.values():
             if not group.is_dark:
                 self._report(group)
-        self.timeline.at(self.timeline.now_us + us(self.case.site.timing.heartbeat_s or 0.0), self._beat, None)
+        self.timeline.at(
+            self.timeline.now_us + us(self.case.site.timing.heartbeat_s or 0.0), self._beat, None
+        )
 
     def _measure(self, _: object) -> None:
         """The site meter is read."""

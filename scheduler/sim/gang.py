@@ -129,7 +129,15 @@ class Gang:
     )
 
     def __init__(
-        self, run: JobRun, attempt_id: str, *, size: int, pace: Pace, model: GpuModel, overhead: float, timeline: Timeline
+        self,
+        run: JobRun,
+        attempt_id: str,
+        *,
+        size: int,
+        pace: Pace,
+        model: GpuModel,
+        overhead: float,
+        timeline: Timeline,
     ) -> None:
         self.run = run
         self.attempt_id = attempt_id

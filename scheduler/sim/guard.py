@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
 
 from scheduler.core.entitlement import idle_w
 from scheduler.core.lease import GuardMemory, Standing, accept, after_boot, standing
@@ -22,25 +22,8 @@ from scheduler.sim.clock import Timeline, us
 _AFTER_EXPIRY_US = 1
 
 
-class Guard(Protocol):
-    """A simulated device group, as the engine knows it."""
-
-    spec: GroupSpec
-    version: int
-    told_version: int
-    is_dark: bool
-
-    def take(self, order: Order) -> None:
-        """An order arrives."""
-        ...
-
-    def report(self) -> GuardReport:
-        """Everything, truthfully."""
-        ...
-
-
-class Leased:
-    """The half of a guard that keeps orders and their leases. What an order leads to is `follow`'s business."""
+class Leased(ABC):
+    """A simulated guard: the half that keeps orders and their leases. What they lead to is `follow`'s business."""
 
     def __init__(
         self,
@@ -67,9 +50,7 @@ class Leased:
 
     def take(self, order: Order) -> None:
         """An order arrives: it stands from now on, unless it is late, or for an earlier boot."""
-        self._memory, refusal = accept(
-            self._memory, order, now_boottime_s=self.timeline.monotonic_s()
-        )
+        self._memory, refusal = accept(self._memory, order, now_boottime_s=self.timeline.monotonic_s())
         if refusal is None:
             self._watch_lease(order)
             self.follow()
@@ -80,9 +61,25 @@ class Leased:
             self._memory, now_boottime_s=self.timeline.monotonic_s(), save_after_s=self._save_after_s
         )
 
+    @abstractmethod
     def follow(self) -> None:
         """Bring about what stands now."""
-        raise NotImplementedError
+
+    @abstractmethod
+    def report(self) -> GuardReport:
+        """Everything, truthfully."""
+
+    @abstractmethod
+    def draw_w(self) -> float:
+        """What the group draws."""
+
+    @abstractmethod
+    def go_dark(self) -> None:
+        """Power is lost: nothing is drawn, nothing heard, nothing said."""
+
+    @abstractmethod
+    def wake(self) -> None:
+        """Power is back."""
 
     def changed(self) -> None:
         """There is something new to report."""

@@ -7,7 +7,15 @@ from functools import lru_cache
 from typing import Any
 
 from scheduler.core.jobs import Phase
-from scheduler.core.orders import AttemptFacts, AttemptOrder, GpuReading, GuardReport, NodePower, Observed, Order
+from scheduler.core.orders import (
+    AttemptFacts,
+    AttemptOrder,
+    GpuReading,
+    GuardReport,
+    NodePower,
+    Observed,
+    Order,
+)
 from scheduler.sim.clock import us
 from scheduler.sim.gang import Gang, Member
 from scheduler.sim.guard import Leased
@@ -32,7 +40,9 @@ class SimNode(Leased):
         self.rest_w = 0.0  #: of everything else
         self._gangs = gangs
         self._model = self.spec.gpus[0].power
-        self._idle = tuple(_reading(g.gpu_id, self._model.idle_w, self._model.min_cap_w, 0) for g in self.spec.gpus)
+        self._idle = tuple(
+            _reading(g.gpu_id, self._model.idle_w, self._model.min_cap_w, 0) for g in self.spec.gpus
+        )
         self._wants_standby = False
         self._has_absent = False
         self._due_us = -1  #: when it is down, or up

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from scheduler.sim.clock import US
+from scheduler.sim.guard import Leased
 from scheduler.sim.miners import SimMiners
 from scheduler.sim.node import SimNode
 from scheduler.sim.outcome import Interval
@@ -15,7 +16,9 @@ from scheduler.sim.work import Demand
 class Notes:
     """Adds up true draws: again only for groups that were touched since the last time."""
 
-    def __init__(self, site: SimSite, nodes: Sequence[SimNode], miners: Sequence[SimMiners], demand: Demand) -> None:
+    def __init__(
+        self, site: SimSite, nodes: Sequence[SimNode], miners: Sequence[SimMiners], demand: Demand
+    ) -> None:
         self.intervals: list[Interval] = []
         self._site = site
         self._demand = demand
@@ -24,10 +27,10 @@ class Notes:
         self._rest_w = [0.0] * len(nodes)
         self._powered = [True] * len(nodes)
         self._miners_w: dict[str, float] = {m.spec.group_id: m.draw_w() for m in miners}
-        self._touched: dict[str, SimNode | SimMiners] = {g.spec.group_id: g for g in (*nodes, *miners)}
+        self._touched: dict[str, Leased] = {g.spec.group_id: g for g in (*nodes, *miners)}
         self._last: tuple[float, int, int] | None = None
 
-    def touch(self, group: SimNode | SimMiners) -> None:
+    def touch(self, group: Leased) -> None:
         """Its draw may be another now."""
         self._touched[group.spec.group_id] = group
 

@@ -14,7 +14,7 @@ from scheduler.sim.workload import PowerTrace, SimJob
 WEEK_S = 7 * 86_400.0
 
 
-def run(
+def run(  # noqa: PLR0913 - a run has as many sides; all but the first two have defaults
     jobs: Sequence[SimJob],
     power: PowerTrace,
     site: SimSite | None = None,
@@ -25,7 +25,7 @@ def run(
     seed: int = 0,
     keep_spans: bool = False,
 ) -> RunOutcome:
-    """What `policy` makes of a window. The same in, the same out, but for `wall_s`. Raises ValueError on a bad trace."""
+    """What `policy` makes of a window. The same in, the same out, but for `wall_s`. Raises ValueError on a bad case."""
     case = Case(
         jobs=jobs,
         power=power,

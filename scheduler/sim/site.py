@@ -9,6 +9,7 @@ from scheduler.core.power import A100_SXM, GPU_MODELS, GpuModel
 from scheduler.core.snapshot import SitePolicy
 
 _DAY_S = 86_400.0
+_STANDBY = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,7 @@ class Timing:
     """
 
     lease_s: float = 60 * _DAY_S
-    fall_s: float = 1.0
+    fall_s: float = 0.0
     clock_uncertainty_s: float = 0.0
     save_after_s: float = 5.0
     suspend_max_s: float = 60.0
@@ -66,7 +67,7 @@ class SimSite:
     gpus: int = 8  #: of each node
     gpu_model: str = A100_SXM.name
     base_w: float = 1200.0  #: of each node, without its GPUs
-    standby: Standby | None = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
+    standby: Standby | None = _STANDBY
     partners: tuple[Partner, ...] = (
         Partner(name="mine-a", max_w=200_000.0),
         Partner(name="mine-b", max_w=120_000.0),

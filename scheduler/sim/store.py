@@ -104,5 +104,3 @@ class SimRecorder:
             orders=orders,
             last_cut_at=snapshot.at if decision.cut_work else None,
         )
-
-

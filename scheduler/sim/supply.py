@@ -21,9 +21,13 @@ class Supply:
         self._starts_us = [us(starts_s) for starts_s, _ in trace.steps]
         self._limits_w = [limit_w for _, limit_w in trace.steps]
         if not self._starts_us or self._starts_us[0] != 0:
-            raise ValueError(f"{trace.name}: the first step is not at 0.0 s; let the trace begin with the window")
+            raise ValueError(
+                f"{trace.name}: the first step is not at 0.0 s; let the trace begin with the window"
+            )
         if sorted(set(self._starts_us)) != self._starts_us:
-            raise ValueError(f"{trace.name}: steps are not in order of time; sort them, and keep one for each instant")
+            raise ValueError(
+                f"{trace.name}: steps are not in order of time; sort them, and keep one for each instant"
+            )
 
     def limit_w(self, now_us: int) -> float:
         """The limit in force."""
