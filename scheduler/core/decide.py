@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end
+from scheduler.core.consolidating import consolidate
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
@@ -22,6 +23,7 @@ from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.switching import switch_nodes
 from scheduler.core.waiting import ramping
 from scheduler.core.wishes import fulfil
 
@@ -95,11 +97,13 @@ class PowerAware:
         halted = _halt(plan, snapshot)
         cut_work = cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
-        _release_long_suspended(plan, snapshot, usable)
+        _release_suspended(plan, snapshot, usable)
         # 4. Then up: resume, start, lift caps.
         self._queue.sync(plan, snapshot.settled)
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
-        # 5. Miners take what is left.
+        # 5. Nodes go to standby, or come back. Miners take what is left.
+        if self._room is not None:
+            switch_nodes(plan, self._room, raises, usable)
         feed_miners(plan, snapshot, usable - raises.reserved_w)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
@@ -155,12 +159,14 @@ def _halt(plan: Plan, snapshot: Snapshot) -> bool:
     return snapshot.stop is not None and halt(plan, snapshot.stop)
 
 
-def _release_long_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
+def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
-    long_s = min(site.suspend_max_s, site.save_after_s) if snapshot.stop else site.suspend_max_s
+    if snapshot.stop is None:
+        consolidate(plan, limit_w, site.suspend_max_s)
+        return
     for attempt in plan.in_phase(Phase.SUSPEND):
-        if (plan.at - attempt.since_at).total_seconds() >= long_s:
+        if (plan.at - attempt.since_at).total_seconds() >= min(site.suspend_max_s, site.save_after_s):
             release(plan, attempt, attempt.pause_cause or PauseCause.POWER_WITHDRAWN, limit_w)
 
 

@@ -17,7 +17,7 @@ def floor_cap_w(model: GpuModel, job: Job) -> float:
     """The lowest cap at which the job may run: what its tier and its own `min_cap_w` allow."""
     if not job.spec.cap_ok:
         return model.tdp_w
-    by_tier_w = _tier_floor_w(model, job.spec.flex)
+    by_tier_w = tier_floor_w(model, job.spec.flex)
     return min(model.tdp_w, max(by_tier_w, job.spec.min_cap_w or 0.0))
 
 
@@ -36,7 +36,8 @@ def knee_cap_w(model: GpuModel, floor_w: float, spared_w: float) -> float:
 
 
 @lru_cache(maxsize=1024)
-def _tier_floor_w(model: GpuModel, tier: int) -> float:
+def tier_floor_w(model: GpuModel, tier: int) -> float:
+    """The lowest cap at which a tier keeps its speed, W."""
     steps = int((model.tdp_w - model.min_cap_w) // STEP_W)
     caps = (model.min_cap_w + i * STEP_W for i in range(steps + 1))
     return next((cap for cap in caps if model.speed(cap) >= SPEED_FLOOR[tier]), model.tdp_w)

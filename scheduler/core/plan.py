@@ -6,14 +6,14 @@ one: what it knows beyond the newest snapshot are sums and indexes, which a new 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
+from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w, tier_floor_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
@@ -348,6 +348,25 @@ class Plan:
     def is_standby(self, group_id: str) -> bool:
         """Whether a node is to be in standby."""
         return group_id in self._asleep
+
+    def asleep(self) -> AbstractSet[str]:
+        """Nodes that are to be in standby."""
+        return self._asleep
+
+    def bare_w(self, group_id: str) -> float:
+        """What a node draws with nothing on it, in standby if it can be put there, W."""
+        spec = self.groups[group_id].spec
+        return idle_w(spec) if spec.standby is None else spec.standby.draw_w
+
+    def awake_w(self, group_id: str) -> float:
+        """What a node draws more than that while it is on, W."""
+        return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
+
+    def work_w(self, group_id: str) -> float:
+        """Site watts that a node's GPUs draw more than idle with flexible work on all of them, at its knee."""
+        model, gpus = self._models[group_id], len(self.groups[group_id].spec.gpus)
+        cap_w = knee_cap_w(model, tier_floor_w(model, 4), self._spared_w[group_id])
+        return self.site.overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""

@@ -98,19 +98,20 @@ class Queue:
 
 
 class Left(NamedTuple):
-    """The jobs of one shape from an index on."""
+    """Jobs of one shape, from one index to another."""
 
     entries: list[Entry]
     start: int
+    end: int
 
     @property
     def jobs(self) -> int:
         """How many these are."""
-        return len(self.entries) - self.start
+        return self.end - self.start
 
     def ids(self) -> list[str]:
         """Who these are."""
-        return [entry.job_id for entry in self.entries[self.start :]]
+        return [entry.job_id for entry in self.entries[self.start : self.end]]
 
 
 class Heads:
@@ -118,6 +119,7 @@ class Heads:
 
     def __init__(self, ready: Mapping[Shape, list[Entry]]) -> None:
         self._ready = ready
+        self._last_rank: int | None = None
         self._heap = [(entries[0], kind, 0) for kind, entries in ready.items()]
         heapify(self._heap)
 
@@ -131,18 +133,37 @@ class Heads:
     def go_on(self) -> None:
         """Past the first one."""
         _, kind, index = heappop(self._heap)
-        if index + 1 < len(self._ready[kind]):
+        if index + 1 < self._end(kind):
             heappush(self._heap, (self._ready[kind][index + 1], kind, index + 1))
 
     def leave_out(self) -> Left:
         """The first one and all of its shape behind it: those who are left out."""
         _, kind, index = heappop(self._heap)
-        return Left(self._ready[kind], index)
+        return Left(self._ready[kind], index, self._end(kind))
+
+    def end_with(self, entry: Entry) -> Iterator[Left]:
+        """Look at nobody of a smaller priority any more: those who are left out."""
+        if self._last_rank is not None:
+            return
+        heads, self._heap = self._heap, []
+        ends = {kind: self._end(kind) for _, kind, _ in heads}
+        self._last_rank = entry.rank
+        for first, kind, index in heads:
+            end = max(index, self._end(kind))
+            if end > index:
+                self._heap.append((first, kind, index))
+            if end < ends[kind]:
+                yield Left(self._ready[kind], end, ends[kind])
+        heapify(self._heap)
 
     def rest(self) -> Iterator[Left]:
         """All that are left, shape by shape."""
         while self._heap:
             yield self.leave_out()
+
+    def _end(self, kind: Shape) -> int:
+        entries = self._ready[kind]
+        return len(entries) if self._last_rank is None else bisect_left(entries, (self._last_rank + 1,))
 
 
 def start_shape(job: Job) -> Shape:

@@ -12,6 +12,7 @@ from datetime import datetime
 
 from scheduler.core.caps import fitting_caps
 from scheduler.core.envelope import window_s
+from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
 from scheduler.core.lifting import lift_caps, make_way
@@ -19,11 +20,13 @@ from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Left, Queue
 from scheduler.core.reasons import Code, Event, Reason
+from scheduler.core.reclaiming import is_reclaiming, reclaim
 from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
+_LACKS_GPUS = frozenset({Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED})
 _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 """What an attempt is suspended for that goes on by itself once there is power."""
 
@@ -44,6 +47,13 @@ class Raises:
         self.expect(reason)
         if self.explains:
             self.reasons.update(dict.fromkeys(left.ids(), reason))
+
+    def miss(self, gpus: int, reason: Reason) -> None:
+        """Note what jobs ask for that were not raised."""
+        if reason.code == Code.POWER_UNAVAILABLE:
+            self.unpowered_gpus += gpus
+        else:
+            self.unplaced_gpus += gpus
 
     def expect(self, reason: Reason) -> None:
         """Note when a reason may be over."""
@@ -101,8 +111,10 @@ def _startable(
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
+    may_reclaim = not is_reclaiming(plan)
     while heads:
-        job = plan.jobs[heads.first().job_id]
+        entry = heads.first()
+        job = plan.jobs[entry.job_id]
         tried = _try(plan, room, snapshot, job, limit_w)
         if isinstance(tried, Attempt):
             wanted.append(tried)
@@ -111,15 +123,22 @@ def _startable(
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
-        gpus = left.jobs * job.spec.total_gpus
-        if tried.code == Code.POWER_UNAVAILABLE:
-            raises.unpowered_gpus += gpus
-        else:
-            raises.unplaced_gpus += gpus
+        raises.miss(left.jobs * job.spec.total_gpus, tried)
         if (plan.at - job.since_at).total_seconds() > plan.site.patience_s:
-            for others in heads.rest():
+            if may_reclaim and tried.code in _LACKS_GPUS and _affords(plan, job, limit_w):
+                may_reclaim = not reclaim(plan, room, job)
+            for others in heads.end_with(entry):
                 raises.refuse(others, behind(job))
     return wanted
+
+
+def _affords(plan: Plan, job: Job, limit_w: float) -> bool:
+    """Whether there are watts for a job without anybody leaving."""
+    model = next((m for gid in plan.groups if (m := plan.model_of(gid)) is not None), None)
+    if model is None:
+        return False
+    gpus_w = job.spec.total_gpus * (model.charge_w(floor_cap_w(model, job)) - model.idle_w)
+    return plan.site.overhead * gpus_w <= limit_w - plan.floors_w(job.spec.flex)
 
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:

@@ -33,7 +33,10 @@ class SitePolicy:
     horizon_s: float = 48 * 3600.0
     unreachable_after_s: float = 5.0  #: no report for this long: no new work there
     lost_after_s: float = 60.0  #: no report for this long: its attempts are lost
-    patience_s: float = 300.0  #: a blocked job that waited this long lets nothing pass it
+    patience_s: float = (
+        300.0  #: a job that waited this long is made room for, and passed by no less important one
+    )
+    min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
 
     @property
     def lead_s(self) -> float:
