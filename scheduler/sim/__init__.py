@@ -1,0 +1,1 @@
+"""The same loop and core on a virtual clock: traces in, figures out."""
