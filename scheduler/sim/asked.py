@@ -9,6 +9,8 @@ from datetime import UTC, datetime, tzinfo
 from scheduler.errors import TraceError
 from scheduler.series.instants import recognise
 
+DAY_S = 86_400.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobColumns:
