@@ -74,14 +74,15 @@ class Cells:
         """A column of times, all in one spelling. Raises `TraceError` where most of them are none."""
         texts = self._column(column)
         spelling = recognise(texts, zone) or _likeliest(texts, zone)
-        if spelling is None or not spelling.has_date:
+        if spelling is None:
             shown = next((text for text in texts if text), "")
             raise TraceError(
                 f"{self.path}: column {column!r}: {shown!r} is no time; name the column of times, "
                 "of seconds from zero or of dates"
             )
         instants = read_instants(texts, spelling, zone)
-        return Times(cells=self, column=column, instants=instants, dated=spelling.name != FROM_ZERO)
+        dated = spelling.has_date and spelling.name != FROM_ZERO
+        return Times(cells=self, column=column, instants=instants, dated=dated)
 
     def bad(self, row: int, column: str, why: str) -> BadRow:
         """The error for one cell."""
@@ -109,7 +110,7 @@ class Times:
     cells: Cells
     column: str
     instants: Sequence[datetime | None]
-    dated: bool  #: False for seconds from zero
+    dated: bool  #: False for seconds from zero and bare times of day
 
     def at(self, row: int) -> datetime:
         """Raises `BadRow`."""
