@@ -87,6 +87,22 @@ def parse_days(text: str, *, option: str = "--days") -> float:
     return days
 
 
+def parse_share(text: str, *, option: str) -> float:
+    """`95%` or `0.95`. Raises `TraceError` that names the option."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?|\.\d+)\s*(%?)", text.strip(), re.ASCII)
+    if match is None:
+        raise TraceError(f"{option}: {text!r} is no share; write 95% or 0.95")
+    return float(match.group(1)) / (100.0 if match.group(2) else 1.0)
+
+
+def parse_levels(text: str, *, option: str = "--power-map") -> tuple[float, float]:
+    """`max=700kW,min=160kW`: the full and the firm level of a shaped limit, in W. Raises `TraceError`."""
+    entries = _entries(text, option, ("max", "min"))
+    if "max" not in entries:
+        raise TraceError(f"{option}: max is missing; add max=700kW, the full level")
+    return _watts(entries["max"], option, "max"), _watts(entries.get("min", "0W"), option, "min")
+
+
 def parse_job_map(text: str, *, option: str = "--jobs-map") -> JobMap:
     """Raises `TraceError` that names option, key, value and remedy."""
     entries = _entries(text, option, JOB_KEYS)
