@@ -1,12 +1,12 @@
 """What a run of the simulator is fed with, from what a person asked for: files or seeds.
 
-`jobs` is a file, or `synthetic`; `power` is a file, or `pakistan-summer` or `pakistan-winter`, for which `power_map` may
-say `max=700kW,min=160kW`. A file that is called so is meant by `./synthetic`.
+`jobs` is a file, or `synthetic`; `power` is a file, or `pakistan-summer` or `pakistan-winter`, for which `power_map`
+may say `max=700kW,min=160kW`. A file that is called so is meant by `./synthetic`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from scheduler.errors import TraceError
@@ -122,8 +122,7 @@ def _workload(request: Request, days: float) -> Workload:
     )
     if wanted is None:
         return workload
-    fitted, _ = fit_load(workload, gpus=request.site_gpus, wanted=wanted, seed=request.seed)
-    return replace(fitted, name=f"{workload.name} at {wanted:.4g}")
+    return fit_load(workload, gpus=request.site_gpus, wanted=wanted, seed=request.seed)[0]
 
 
 def _thinned(workload: Workload, request: Request) -> Workload:

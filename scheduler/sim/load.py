@@ -59,7 +59,8 @@ def fit_load(workload: Workload, *, gpus: int, wanted: float, seed: int) -> tupl
     jobs.sort(key=lambda job: job.arrives_s)
     after = offered_load(jobs, gpus=gpus, window_s=workload.window_s)
     fitted = Fitted(seed=seed, wanted=wanted, before=before, after=after, kept=whole + kept)
-    return replace(workload, jobs=tuple(jobs), notes=(*workload.notes, str(fitted))), fitted
+    name = f"{workload.name} at {100 * wanted:g}%"
+    return replace(workload, name=name, jobs=tuple(jobs), notes=(*workload.notes, str(fitted))), fitted
 
 
 def thin(workload: Workload, *, keep: float, seed: int) -> Workload:

@@ -51,12 +51,14 @@ def cut_jobs(
             "take a larger site"
         )
     dropped = len(inside) - len(fitting)
-    larger = (f"jobs larger than the site of {site_gpus} GPUs, left out: {dropped}",) if dropped else ()
+    notes = [f"jobs larger than the site of {site_gpus} GPUs, left out: {dropped}"] if dropped else []
+    if start_s + window_s - last_s > DAY_S:
+        notes.append(f"the trace ends with day {(last_s - start_s) / DAY_S:.1f} of the window")
     return Workload(
         name=name,
         jobs=tuple(replace(job, arrives_s=job.arrives_s - start_s) for job in fitting),
         window_s=window_s,
-        notes=(*trace.notes, *larger),
+        notes=(*trace.notes, *notes),
     )
 
 
