@@ -77,7 +77,9 @@ def _text(path: Path, sizes: Sizes) -> str:
     except (OSError, EOFError, zlib.error) as error:
         raise SignalError(f"{path}: cannot be read: {error}; check the path, or unpack the file") from error
     if begins == _PARQUET:
-        raise SignalError(f"{path}: Parquet files are not read; save it as CSV: pandas.read_parquet(...).to_csv(...)")
+        raise SignalError(
+            f"{path}: Parquet files are not read; save it as CSV: pandas.read_parquet(...).to_csv(...)"
+        )
     if len(raw) > sizes.most_bytes:
         raise SignalError(f"{path}: more than {sizes.most_bytes >> 20} MiB; cut out the days that are needed")
     try:
@@ -104,8 +106,8 @@ def _table(path: Path, text: str, keep: Keep | None, sizes: Sizes) -> CsvTable:
                 f"{path}: line {reader.line_num}: {len(row)} values for {len(header)} columns; "
                 "quote values that hold a comma"
             )
-        row += [""] * (len(header) - len(row))
-        rows.append(tuple(row) if keep is None else tuple(row[i] for i in kept))
+        whole = row if len(row) == len(header) else [*row, *("" for _ in header[len(row) :])]
+        rows.append(tuple(whole) if keep is None else tuple([whole[i] for i in kept]))
         lines.append(reader.line_num)
     return CsvTable(path=path, columns=tuple(header[i] for i in kept), rows=tuple(rows), lines=tuple(lines))
 
@@ -119,12 +121,12 @@ def _header(path: Path, header: list[str] | None) -> tuple[str, ...]:
 
 
 def _text_lines(text: str) -> Iterator[str]:
-    """With their ends, whichever these are. (`io.StringIO` would hold the text once more, at four bytes a letter.)"""
+    """With their ends, whichever these are: `io.StringIO` would hold all once more, at four bytes a letter."""
     return (match.group() for match in _LINE.finditer(text))
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    return (row for row in reader if any(cell.strip() for cell in row))
+    return (row for row in reader if row and (row[0].strip() or any(cell.strip() for cell in row)))
 
 
 def _delimiter(text: str) -> str:

@@ -102,8 +102,13 @@ def test_pods_run_from_when_they_were_scheduled(tmp_path: Path) -> None:
     assert trace.notes == ("jobs without a GPU, left out: 1", "jobs that never started, left out: 1")
 
 
-@pytest.mark.parametrize("row, words", [("p,1,1,1,1,,X,Failed,5,65,5\n", "column 'qos': 'X' is none of LS"),
-                                        ("p,1,1,1,1,,LS,Failed,5,65,70\n", "'65' is before scheduled_time")])  # fmt: skip
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("p,1,1,1,1,,X,Failed,5,65,5\n", "column 'qos': 'X' is none of LS"),
+        ("p,1,1,1,1,,LS,Failed,5,65,70\n", "'65' is before scheduled_time"),
+    ],
+)
 def test_odd_pods_are_refused(tmp_path: Path, row: str, words: str) -> None:
     """An unknown class, an end before the beginning."""
     with pytest.raises(TraceError, match=f"line 2: .*{words}"):
@@ -203,8 +208,13 @@ def test_an_id_that_comes_twice_is_refused(tmp_path: Path) -> None:
         read(tmp_path, CONVERTED + ",0,60,1\n")
 
 
-@pytest.mark.parametrize("row, words", [("0,60,1,5", "column 'tier': '5' is above 4, the last flex tier"),
-                                        ("0,60,1,-1", "column 'tier': '-1' is below 0")])  # fmt: skip
+@pytest.mark.parametrize(
+    "row, words",
+    [
+        ("0,60,1,5", "column 'tier': '5' is above 4, the last flex tier"),
+        ("0,60,1,-1", "column 'tier': '-1' is below 0"),
+    ],
+)
 def test_a_flex_tier_that_is_none_is_refused(tmp_path: Path, row: str, words: str) -> None:
     """There are 0 to 4."""
     with pytest.raises(TraceError, match=words):

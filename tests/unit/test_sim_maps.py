@@ -185,7 +185,7 @@ def test_days_and_shares_and_levels_are_read() -> None:
         with pytest.raises(TraceError, match="--days: "):
             parse_days(bad)
     for bad in ("-5%", "half", "", "nan"):
-        with pytest.raises(TraceError, match="--load: .* is no share; write 95% or 0.95"):
+        with pytest.raises(TraceError, match=r"--load: .* is no share; write 95% or 0\.95"):
             parse_share(bad, option="--load")
     with pytest.raises(TraceError, match="max is missing"):
         parse_levels("min=160kW")

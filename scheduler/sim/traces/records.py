@@ -81,13 +81,10 @@ def gather(cells: Cells, asked: JobMap, layout: Layout, row_job: Callable[[int],
             f"{cells.path}: there are no jobs in it ({'; '.join(notes) or 'no rows'}); take another file"
         )
     zero_at, shift_s = _zero(cells, asked, layout, jobs)
-    return JobTrace(
-        path=cells.path,
-        format=layout.name,
-        jobs=tuple(replace(j, arrives_s=j.arrives_s - shift_s) for j in sorted(jobs, key=_arrival)),
-        zero_at=zero_at,
-        notes=notes,
-    )
+    if shift_s:
+        jobs = [replace(job, arrives_s=job.arrives_s - shift_s) for job in jobs]
+    jobs.sort(key=lambda job: job.arrives_s)
+    return JobTrace(path=cells.path, format=layout.name, jobs=tuple(jobs), zero_at=zero_at, notes=notes)
 
 
 def gpus_or_none(gpus: int) -> int:
@@ -122,10 +119,6 @@ def _zero(cells: Cells, asked: JobMap, layout: Layout, jobs: list[SimJob]) -> tu
         raise TraceError(f"{cells.path}: it has dates of its own; leave epoch out of the map")
     first_s = min(job.arrives_s for job in jobs)
     return EPOCH + timedelta(seconds=first_s), first_s
-
-
-def _arrival(job: SimJob) -> float:
-    return job.arrives_s
 
 
 def _twice(cells: Cells, row: int, job_id: str, line: int) -> BadRow:
