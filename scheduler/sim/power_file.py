@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -73,7 +74,7 @@ def _part(table: CsvTable, asked: PowerMap, start: Start, days: float | None) ->
     _check_span(cells, series, start, start_at, length_s)
     part = cut(series, start_at=start_at, length_s=length_s)
     if not asked.mend:
-        _check_whole(cells, asked, times, part)
+        _check_whole(cells, asked, times, series, part)
     return part
 
 
@@ -120,19 +121,19 @@ def _check_order(cells: Cells, times: Times) -> None:
         last = at
 
 
-def _check_whole(cells: Cells, asked: PowerMap, times: Times, part: Series) -> None:
-    """Raises `TraceError` for a value of the window that is no number, and for a gap in it."""
-    late_s = part.step_s if asked.stamp_ends else 0.0
-    begins = [at + timedelta(seconds=late_s) for at in part.times]
-    first_row = max(row for row, at in enumerate(times.instants) if at is not None and at <= begins[0])
-    for row, held in enumerate(part.held, start=first_row):
-        if held:
+def _check_whole(cells: Cells, asked: PowerMap, times: Times, series: Series, part: Series) -> None:
+    """Raises `TraceError` for a value of the window that is no number, and for a gap that it touches.
+
+    Rows in order, each with its own time: the series has one entry a row.
+    """
+    first = bisect_right(series.times, part.times[0]) - 1
+    for row in range(first, first + len(part.times)):
+        if series.held[row]:
             raise _bad(cells, row, asked.value, "is no number", "fill it in")
-    for row, (earlier, later) in enumerate(pairwise(part.times), start=first_row + 1):
-        if (later - earlier).total_seconds() > _GAP * part.step_s:
-            gap_s = (later - earlier).total_seconds()
-            why = f"comes {gap_s:g} s after the time above it, where {part.step_s:g} s are usual"
-            raise _bad(cells, row, times.column, why, "fill the gap")
+        gap = (series.times[row + 1 : row + 2] or (series.end_at,))[0] - series.times[row]
+        if gap > timedelta(seconds=_GAP * series.step_s):
+            why = f"comes {gap.total_seconds():g} s after the time above it, where {series.step_s:g} s are usual"
+            raise _bad(cells, row + 1, times.column, why, "fill the gap")
 
 
 def _bad(cells: Cells, row: int, column: str, why: str, remedy: str) -> TraceError:

@@ -132,6 +132,16 @@ def test_a_bad_row_is_refused_with_its_line(tmp_path: Path, content: str, words:
     assert all(note.startswith("in the whole file, ") for note in mended.notes)
 
 
+@pytest.mark.parametrize("start, days", [("2025-06-02T05:30", 0.1), ("2025-06-02T01:30", 0.1)])
+def test_a_gap_at_an_end_of_the_window_is_one_too(tmp_path: Path, start: str, days: float) -> None:
+    """The value before it would be held there."""
+    with pytest.raises(TraceError, match="line 6: column 'time': '2025-06-02 06:00' comes 10800 s after"):
+        power(tmp_path, csv(list(range(8)), GAP), "value=v,unit=kW", start, days)
+    assert (
+        power(tmp_path, csv(list(range(8)), GAP), "value=v,unit=kW", "2025-06-02T06:00").window_s == 4 * 3600
+    )
+
+
 @pytest.mark.parametrize("stamp", ["start", "end"])
 def test_the_line_is_that_of_the_bad_row(tmp_path: Path, stamp: str) -> None:
     """Whatever its time marks, and wherever the window begins."""
