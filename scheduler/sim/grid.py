@@ -13,6 +13,7 @@ and, for power, here:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from pathlib import Path
@@ -93,6 +94,17 @@ VARIANTS = (
     Variant(name="blackout, 5 min notice", blackout=True, notice_s=300.0),
 )
 PAIRS = tuple((jobs, power) for jobs in JOB_WINDOWS for power in POWER_WINDOWS)
+
+
+def traces_folder(environ: Mapping[str, str]) -> Path:
+    """The folder that BARQ_TRACES names. Raises `TraceError` where it names none."""
+    named = environ.get("BARQ_TRACES", "")
+    if not named or not Path(named).is_dir():
+        raise TraceError(
+            f"BARQ_TRACES={named} is no folder; the standard grid needs public traces (docs/traces.md names them): "
+            "set BARQ_TRACES to the folder that holds jobs/ and power/"
+        )
+    return Path(named)
 
 
 def grid_jobs(folder: Path, window: JobWindow, *, load: float | None = None, seed: int = 0) -> Workload:

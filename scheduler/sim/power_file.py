@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,8 @@ from scheduler.sim.traces.cells import Cells, Times
 from scheduler.sim.workload import PowerTrace
 
 _SIZES = Sizes(most_bytes=1 << 29, most_rows=4_000_000)
+_MOST = 1e12
+"""A larger value is a slip, whatever it counts."""
 _GAP = 1.5
 """Times further apart than this many usual steps have a gap between them."""
 
@@ -107,7 +108,7 @@ def _finite(text: str) -> float | None:
         value = float(text)
     except ValueError:
         return None
-    return value if math.isfinite(value) else None
+    return value if abs(value) <= _MOST else None  # not so for NaN either
 
 
 def _check_order(cells: Cells, times: Times) -> None:
@@ -172,9 +173,10 @@ def _check_span(
 def _limits_w(path: Path, values: Sequence[float], asked: PowerMap) -> list[float]:
     watts = _watts(path, values, asked)
     for value, limit_w in zip(values, watts, strict=True):
-        if isinstance(asked.recipe, Plain) and limit_w < 0:
+        if isinstance(asked.recipe, Plain) and not 0 <= limit_w <= _MOST:
             raise TraceError(
-                f"{path}: column {asked.value!r}: {value:g} is a limit below 0 W; correct it, or name another value"
+                f"{path}: column {asked.value!r}: {value:g} is a limit of {limit_w:g} W, not from 0 to {_MOST:g}; "
+                "correct it, or name another value or unit"
             )
     return [min(asked.max_w, max(asked.min_w, limit_w)) for limit_w in watts]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.errors import TraceError
-from scheduler.sim.grid import JOB_WINDOWS, PAIRS, POWER_WINDOWS, grid_jobs, grid_power
+from scheduler.sim.grid import JOB_WINDOWS, PAIRS, POWER_WINDOWS, grid_jobs, grid_power, traces_folder
 from scheduler.sim.inputs import Request, read_inputs
 from scheduler.sim.windows import offered_load
 from scheduler.sim.workload import PowerTrace
@@ -104,6 +104,10 @@ def test_options_that_make_no_sense_are_refused(files: Request, changes: dict, w
 def test_the_grid_is_nine_pairs_and_names_the_file_that_lacks(tmp_path: Path) -> None:
     """Where no traces are, it says where they would be."""
     assert len(PAIRS) == 9
+    assert traces_folder({"BARQ_TRACES": str(tmp_path)}) == tmp_path
+    for environ in ({}, {"BARQ_TRACES": str(tmp_path / "none")}):
+        with pytest.raises(TraceError, match="is no folder; the standard grid needs public traces"):
+            traces_folder(environ)
     with pytest.raises(
         TraceError, match=r"jobs_helios_venus_2020\.csv\.gz: the standard grid needs this file"
     ):

@@ -163,6 +163,7 @@ BAD_ROWS = [
     ("2017-10-09,60,1", "column 'at': '2017-10-09' is no time like"),
     ("20,nan,1", "column 'took': 'nan' is no number"),
     ("20,inf,1", "column 'took': 'inf' is no number"),
+    ("20,1e15,1", r"column 'took': '1e15' is above 1e\+12"),
     ("20,,1", "column 'took': '' is no number"),
     ("20,-60,1", "column 'took': '-60' is below 0"),
     ("20,60,0", "column 'gpus': '0' is below 1"),

@@ -66,7 +66,9 @@ def test_a_line_goes_from_nothing_to_all(tmp_path: Path) -> None:
 def test_a_limit_may_stand_in_the_file(tmp_path: Path) -> None:
     """In its unit; below zero it is none."""
     assert steps(tmp_path, csv([480, 160]), "value=v,unit=kW") == [(0, 480), (1, 160)]
-    with pytest.raises(TraceError, match=r"power\.csv: column 'v': -1 is a limit below 0 W"):
+    with pytest.raises(
+        TraceError, match=r"power\.csv: column 'v': -1 is a limit of -1000 W, not from 0 to 1e[+]12"
+    ):
         power(tmp_path, csv([480, -1]), "value=v,unit=kW")
 
 

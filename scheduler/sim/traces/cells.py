@@ -13,6 +13,8 @@ from scheduler.series.instants import EPOCH, SPELLINGS, Spelling, read_instants,
 
 _LOOKED_AT = 500
 FROM_ZERO = "seconds from zero"
+MOST = 1e12
+"""A larger number is a slip, whatever it counts: seconds, GPUs, a priority."""
 
 
 class BadRow(TraceError):
@@ -46,7 +48,7 @@ class Cells:
         return self.text(row, column)
 
     def number(self, row: int, column: str, *, least: float = 0.0) -> float:
-        """A finite number, at least `least`. Raises `BadRow`."""
+        """A number from `least` to `MOST`. Raises `BadRow`."""
         text = self.text(row, column)
         try:
             value = float(text)
@@ -56,6 +58,8 @@ class Cells:
             raise self.bad(row, column, "is no number")
         if value < least:
             raise self.bad(row, column, f"is below {least:g}")
+        if value > MOST:
+            raise self.bad(row, column, f"is above {MOST:g}")
         return value
 
     def count(self, row: int, column: str, *, least: int = 0) -> int:
