@@ -10,6 +10,9 @@ from scheduler.errors import TraceError
 from scheduler.series.instants import recognise
 
 DAY_S = 86_400.0
+EARLIEST_AT = datetime(1900, 1, 1, tzinfo=UTC)
+LATEST_AT = datetime(2300, 1, 1, tzinfo=UTC)
+"""Times outside of these are slips, and so near to the ends of the calendar that one cannot count on from there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

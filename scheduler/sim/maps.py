@@ -32,7 +32,19 @@ from zoneinfo import ZoneInfo
 
 from scheduler.errors import TraceError
 from scheduler.series.instants import recognise
-from scheduler.sim.asked import JobColumns, JobMap, Line, Plain, PowerMap, Recipe, Scaled, Start, Switched
+from scheduler.sim.asked import (
+    EARLIEST_AT,
+    LATEST_AT,
+    JobColumns,
+    JobMap,
+    Line,
+    Plain,
+    PowerMap,
+    Recipe,
+    Scaled,
+    Start,
+    Switched,
+)
 
 WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6, "GW": 1e9}
 SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0}
@@ -71,7 +83,8 @@ def parse_start(text: str, *, option: str) -> Start:
     if re.fullmatch(r"[-+]?(\d+(\.\d*)?|\.\d+)(e\d+)?d?|nan|inf", text, re.IGNORECASE | re.ASCII):
         return Start(text=text, days=_days(text, option))
     spelling = recognise([text])
-    if spelling is None or not spelling.has_date:
+    at = spelling.read(text, UTC) if spelling is not None and spelling.has_date else None
+    if at is None or not EARLIEST_AT <= at < LATEST_AT:
         raise TraceError(
             f"{option}: {text!r} is neither a date nor a number of days; write 2017-10-09, "
             "2017-10-09T06:00 or, from the trace's start, 28d"

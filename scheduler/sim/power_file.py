@@ -43,7 +43,8 @@ def read_power(path: Path, asked: PowerMap, *, start: Start, days: float | None,
         table = read_table(path, keep=lambda columns: _kept(path, columns, asked), sizes=_SIZES)
         part = _part(table, asked, start, days)
     except SignalError as error:
-        raise TraceError(str(error)) from error
+        words = str(error)
+        raise TraceError(words if words.startswith(str(path)) else f"{path}: {words}") from error
     limits_w = _limits_w(path, part.values, asked)
     steps = [
         ((at - part.times[0]).total_seconds(), limit_w)

@@ -234,6 +234,7 @@ def test_an_end_before_the_arrival_is_refused(tmp_path: Path) -> None:
         ("a,b\n1,2\n", None, r"its columns a, b are of no known format \(Helios or PAI.*--jobs-map arrival="),
         ("at,gpus\n1,2\n", MAP, "there is no column 'took'; it has at, gpus; correct --jobs-map"),
         ("at,took,gpus\n", MAP, "column 'at': '' is no time"),
+        ("at,took,gpus\n9999-12-31,1,1\n", MAP, "line 2: column 'at': '9999-12-31' is no time"),
         ("at,took,gpus\nx,1,1\ny,1,1\n", MAP, "column 'at': 'x' is no time; name the column of times"),
         (CONVERTED, None, r"there are no jobs in it \(no rows\)"),
         (CONVERTED + "a,0,0,1\n", None, r"no jobs in it \(jobs that took no time, left out: 1\)"),

@@ -163,6 +163,7 @@ def test_a_start_is_a_date_or_days() -> None:
         ("soon", "--jobs-from: 'soon' is neither a date nor a number of days; write 2017-10-09"),
         ("2017-13-09", "is neither a date"),
         ("12:00", "is neither a date"),
+        ("9999-12-31", "is neither a date"),
         ("", "is neither a date"),
         ("-1d", "'-1d' is no number of days from 0"),
         ("nan", "'nan' is no number of days"),

@@ -10,6 +10,7 @@ from datetime import datetime, tzinfo
 from scheduler.errors import TraceError
 from scheduler.series.csv_table import CsvTable
 from scheduler.series.instants import EPOCH, SPELLINGS, Spelling, read_instants, recognise
+from scheduler.sim.asked import EARLIEST_AT, LATEST_AT
 
 _LOOKED_AT = 500
 FROM_ZERO = "seconds from zero"
@@ -84,7 +85,8 @@ class Cells:
                 f"{self.path}: column {column!r}: {shown!r} is no time; name the column of times, "
                 "of seconds from zero or of dates"
             )
-        instants = read_instants(texts, spelling, zone)
+        read = read_instants(texts, spelling, zone)
+        instants = [at if at is None or EARLIEST_AT <= at < LATEST_AT else None for at in read]
         dated = spelling.has_date and spelling.name != FROM_ZERO
         return Times(cells=self, column=column, instants=instants, dated=dated)
 
