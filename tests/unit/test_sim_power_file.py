@@ -162,7 +162,7 @@ def test_the_line_is_that_of_the_bad_row(tmp_path: Path, stamp: str) -> None:
         ("a,v\nx,1\ny,2\n", "value=v,unit=kW", "0d", None, "none of the columns a, v reads as time"),
         (csv([1, 2]), "value=v,unit=kW", "2025-06-03", None, "has 2025-06-02 00:00 to 2025-06-02 02:00 UTC, 0.08333"),
         (csv([1, 2]), "value=v,unit=kW", "0d", 7.0, "7 days from 0d on are not in it: .* or fewer --days"),
-        ("time,v\n2025-06-02,\n2025-06-03,\nx,1\n", "time=time,value=v,unit=W,mend=yes", "0d", None, "no row has both a time and"),
+        ("t,v\n2025-06-02,\n2025-06-03,\nx,1\n", "time=t,value=v,unit=W,mend=yes", "0d", None, "no row has both"),
         (csv([0, 0]), "value=v,scale=p95:1kW", "0d", None, "the 0.95 quantile of the window is 0, nothing to scale"),
         ("", "value=v,unit=kW", "0d", None, "it is empty"),
     ],
