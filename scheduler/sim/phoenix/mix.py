@@ -85,6 +85,11 @@ def _mix_job(job: JobPerformance, curves: dict[str, CapCurve]) -> MixJob:
     return MixJob(name=job.job, gpus=curve.gpus, tier=job.tier, curve=curve.model, speed=job.speed)
 
 
+def full_w(mix: Iterable[MixJob]) -> float:
+    """All jobs without caps, by the sweep."""
+    return sum(job.draw_w(job.curve.tdp_w) for job in mix)
+
+
 def cap_for_speed_w(curve: GpuModel, speed: float) -> float:
     """The lowest cap at which a workload is as fast, W, linear between the measured points."""
     if speed <= curve.curve[0].speed:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scheduler.sim.phoenix.emerald import MinutePower
-from scheduler.sim.phoenix.mix import MixJob, cap_for_speed_w
+from scheduler.sim.phoenix.mix import MixJob, cap_for_speed_w, full_w
 
 #: Least speed that a tier is promised, as published with the event's performances.
 PROMISED_SPEED = {0: 1.0, 1: 0.9, 2: 0.75, 3: 0.5, 4: 0.5}
@@ -59,11 +59,6 @@ class Score:
     def rmse_share(self) -> float:
         """Of the baseline."""
         return self.rmse_w / self.baseline_w
-
-
-def full_w(mix: Iterable[MixJob]) -> float:
-    """All jobs without caps, by the sweep."""
-    return sum(job.draw_w(job.curve.tdp_w) for job in mix)
 
 
 def fair_caps_w(mix: Sequence[MixJob], level: float) -> dict[str, float]:
