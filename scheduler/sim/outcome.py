@@ -72,4 +72,6 @@ class RunOutcome:
         if not starts_s or starts_s[0] != 0.0:
             raise ValueError(f"intervals: the first begins at {starts_s[:1]}; let it begin at 0.0")
         if any(late < early for early, late in zip(starts_s, [*starts_s[1:], self.window_s], strict=True)):
-            raise ValueError("intervals: one begins before its predecessor or after the window; put them in order")
+            raise ValueError(
+                "intervals: one begins before its predecessor or after the window; put them in order"
+            )

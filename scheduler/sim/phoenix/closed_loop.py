@@ -1,9 +1,9 @@
 """Barq's own decisions on a virtual clock, with guards that obey at once: `ClosedLoop` is a `Run`.
 
-The core decides by the curve of the GPU type that the nodes name; what the jobs really draw and how far they come follows
-each one's own curve. The limit is known from the start, as an event is that was announced the day before. Between two
-instants at which anything can change, the books are renewed once a minute, and leases are as long as that takes: here no
-guard fails, so that none ever runs out.
+The core decides by the curve of the GPU type that the nodes name; what the jobs really draw, and how far they come,
+follows each one's own curve. The limit is known from the start, as that of an event which was announced the day before.
+Between two instants at which anything can change, the books are renewed once a minute, and leases are as long as that
+takes: here no guard fails, so that none ever runs out.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Launch
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent
-from scheduler.core.orders import Fence, GpuSlot, GroupKind, GroupSpec, Observed
+from scheduler.core.orders import Fence, GpuReading, GpuSlot, GroupKind, GroupSpec, Observed
 from scheduler.core.power import GPU_MODELS, GpuModel, site_w
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 from scheduler.sim.outcome import Interval, RunOutcome
 from scheduler.sim.phoenix.event import PhoenixSite
-from scheduler.sim.phoenix.work import Work, changes_at, facts, observed, reading, works
+from scheduler.sim.phoenix.work import changes_at, facts, held, observed, works
 from scheduler.sim.workload import PowerTrace, SimJob
 
 BEGAN_AT = datetime(2025, 5, 4, 12, 0, tzinfo=UTC)
@@ -94,6 +94,9 @@ class _Cluster:
         self.wake_at: datetime | None = None
         self.is_settled = False  #: the last decision changed nothing
         self.intervals: list[Interval] = []
+        self._readings: dict[
+            str, tuple[object, tuple[GpuReading, ...], float]
+        ] = {}  #: by node, with their cause
 
     def decides(self) -> None:
         """One round: decide, record, send; every guard obeys and reports."""
@@ -155,28 +158,38 @@ class _Cluster:
     def _report(self) -> None:
         """What all guards see now."""
         now = self.at + _AN_INSTANT
-        holders = {
-            (p.node_id, gpu): (a, self.works[a.job_id])
-            for a in self.attempts.values()
-            for p in a.placements
-            for gpu in p.gpu_ids
-        }
-        by_node: dict[str, dict[str, tuple[Attempt, Work]]] = {gid: {} for gid in self.groups}
-        for (node_id, _), (attempt, work) in holders.items():
-            by_node[node_id][attempt.id] = (attempt, work)
-        for gid, group in self.groups.items():
-            gpus = tuple(
-                reading(g.gpu_id, self.model, holders.get((gid, g.gpu_id)), now, self.site)
-                for g in group.spec.gpus
-            )
-            charge_w = charged_w(group.spec, gpus)
+        told = {a.id: facts(a, self.works[a.job_id], now, self.site) for a in self.attempts.values()}
+        members: dict[str, list[Attempt]] = {gid: [] for gid in self.groups}
+        for attempt in self.attempts.values():
+            for placement in attempt.placements:
+                members[placement.node_id].append(attempt)
+        for gid, here in members.items():
+            group = self.groups[gid]
+            gpus, charge_w = self._read(group.spec, here, now)
             self.groups[gid] = replace(
                 group,
                 gpus=gpus,
-                facts=tuple(facts(a, w, now, self.site) for a, w in by_node[gid].values()),
+                facts=tuple(told[a.id] for a in here),
                 draw_w=group.spec.base_w + sum(g.draw_w for g in gpus),
                 account=reported(group.account, fence=group.account.sent, charged_w=charge_w, at=self.at),
             )
+
+    def _read(
+        self, spec: GroupSpec, here: Sequence[Attempt], now: datetime
+    ) -> tuple[tuple[GpuReading, ...], float]:
+        """The GPUs of a node as read back, and what they may draw by that. Nobody's GPU is idle, at the least cap."""
+        free = held(None, self.model, now, self.site)
+        states = {a.id: held((a, self.works[a.job_id]), self.model, now, self.site) for a in here}
+        key = tuple(states.items())
+        known = self._readings.get(spec.group_id)
+        if known is None or known[0] != key:
+            owner = {
+                g: a.id for a in here for p in a.placements if p.node_id == spec.group_id for g in p.gpu_ids
+            }
+            states_here = ((g.gpu_id, states.get(owner.get(g.gpu_id, ""), free)) for g in spec.gpus)
+            gpus = tuple(GpuReading(gpu_id=g, draw_w=d, cap_w=c, processes=n) for g, (d, c, n) in states_here)
+            known = self._readings[spec.group_id] = (key, gpus, charged_w(spec, gpus))
+        return known[1], known[2]
 
     def _coming(self) -> list[datetime]:
         steps = [s.starts_at for s in self.limit.segments]
@@ -188,18 +201,17 @@ class _Cluster:
     def _note_interval(self, until: datetime) -> None:
         """What holds from now until then."""
         site, total = self.site, self.site.nodes * self.site.gpus_per_node
-        held = [(a, self.works[a.job_id].gpu_w(a, until, site)) for a in self.attempts.values()]
-        ran = [(a, w) for a, w in held if observed(a, until, site) is Observed.RUNNING]
+        placed = [(a, self.works[a.job_id].gpu_w(a, until, site)) for a in self.attempts.values()]
+        ran = [(a, w) for a, w in placed if observed(a, until, site) is Observed.RUNNING]
         ai_w = site.overhead * sum(a.gpu_count * w for a, w in ran)
-        gpus_w = sum(a.gpu_count * w for a, w in held)
-        gpus_w += (total - sum(a.gpu_count for a, _ in held)) * self.model.idle_w
+        gpus_w = sum(a.gpu_count * w for a, w in placed)
+        gpus_w += (total - sum(a.gpu_count for a, _ in placed)) * self.model.idle_w
         all_w = site_w(
             it_w=site.nodes * site.node_base_w + gpus_w,
             miners_w=0.0,
             overhead=site.overhead,
             auxiliary_w=site.auxiliary_w,
         )
-        placed = {a.job_id for a, _ in held}
         segment = self.limit.limit_at(self.at)
         self.intervals.append(
             Interval(
@@ -209,7 +221,9 @@ class _Cluster:
                 ai_w=ai_w,
                 idle_w=all_w - ai_w,
                 miners_w={},
-                waiting_gpus=sum(w.job.gpus for j, w in self.works.items() if j not in placed),
+                waiting_gpus=sum(
+                    w.job.gpus for j, w in self.works.items() if j not in {a.job_id for a, _ in placed}
+                ),
                 running_gpus=sum(a.gpu_count for a, _ in ran),
                 powered_nodes=site.nodes,
             )
@@ -268,7 +282,9 @@ def _job(job: SimJob, number: int, site: PhoenixSite, window_s: float) -> Job:
         raise ValueError(f"job {job.id}: work_s {job.work_s:g} ends within {window_s:g} s; give it more work")
     per_node = min(job.gpus, site.gpus_per_node)
     if job.arrives_s > 0 or job.gpus % per_node:
-        raise ValueError(f"job {job.id}: only jobs on whole nodes that are there from the start can be played")
+        raise ValueError(
+            f"job {job.id}: only jobs on whole nodes that are there from the start can be played"
+        )
     spec = JobSpec(
         name=job.id,
         launch=_LAUNCH,

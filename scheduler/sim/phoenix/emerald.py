@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 from scheduler.errors import SignalError
@@ -95,9 +96,11 @@ def read_power(path: Path) -> MinutePower:
     texts = table.column("timestamp")
     spelling = recognise(texts, UTC)
     if spelling is None:
-        raise SignalError(f"{path}: column 'timestamp': {_first(texts)!r} is no time; write HH:MM or ISO 8601")
+        raise SignalError(
+            f"{path}: column 'timestamp': {_first(texts)!r} is no time; write HH:MM or ISO 8601"
+        )
     times = read_instants(texts, spelling, UTC)
-    for row, (before, at) in enumerate(zip(times, times[1:], strict=False), start=1):
+    for row, (before, at) in enumerate(pairwise(times), start=1):
         if before is None or at is None or at - before != _MINUTE:
             raise _wrong(table, row, "timestamp", texts[row], "rows must be one minute apart")
     if not times or times[0] is None:
@@ -137,7 +140,9 @@ def _performance(table: CsvTable, row: int, model: str, speed: float, tier: str)
     number = tier.removeprefix("Flex").strip()
     if not number.isdigit() or int(number) not in _TIERS:
         raise _wrong(table, row, "Flexibility", tier, "write Flex 0 to Flex 4")
-    return JobPerformance(job=model, workload=model.rpartition("-")[0] or model, speed=speed, tier=int(number))
+    return JobPerformance(
+        job=model, workload=model.rpartition("-")[0] or model, speed=speed, tier=int(number)
+    )
 
 
 def _numbers(table: CsvTable, column: str) -> list[float]:

@@ -45,11 +45,13 @@ class PhoenixSite:
 
 
 class Run(Protocol):
-    """A simulator: from jobs, a limit and a site to what came of them in a window. The same input, the same outcome."""
+    """A simulator."""
 
     def __call__(
         self, jobs: Sequence[SimJob], power: PowerTrace, site: PhoenixSite, *, window_s: float
-    ) -> RunOutcome: ...
+    ) -> RunOutcome:
+        """What came of the jobs under this limit in the window. The same input gives the same outcome."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

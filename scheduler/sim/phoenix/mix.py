@@ -49,7 +49,9 @@ def _curve(workload: str, points: Sequence[SweepPoint]) -> CapCurve:
         raise SignalError(f"sweep: workload {workload!r} has two rows for one cap; keep one")
     if len({p.gpus for p in points}) > 1:
         counts = sorted({p.gpus for p in points})
-        raise SignalError(f"sweep: workload {workload!r} ran on {counts} GPUs; sweep it on one number of them")
+        raise SignalError(
+            f"sweep: workload {workload!r} ran on {counts} GPUs; sweep it on one number of them"
+        )
     kept = _rising(points)
     model = replace(
         A100_SXM,

@@ -169,7 +169,9 @@ class HourBefore:
     """What the hour before the first order of a day tells an operator who has a meter."""
 
     steady_w: float  #: while no job saves
-    saves: tuple[float, ...]  #: share of the steady level in each minute of the clock's hour; 1 where none saves
+    saves: tuple[
+        float, ...
+    ]  #: share of the steady level in each minute of the clock's hour; 1 where none saves
 
 
 def hour_before(day: MinutePower, commands: Sequence[Command]) -> HourBefore:

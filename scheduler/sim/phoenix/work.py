@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.orders import AttemptFacts, GpuReading, Observed
+from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.power import GpuModel
 from scheduler.sim.outcome import JobOutcome
 from scheduler.sim.phoenix.event import PhoenixSite
@@ -122,15 +122,14 @@ def facts(attempt: Attempt, work: Work, at: datetime, site: PhoenixSite) -> Atte
     )
 
 
-def reading(
-    gpu_id: str, model: GpuModel, holder: tuple[Attempt, Work] | None, at: datetime, site: PhoenixSite
-) -> GpuReading:
-    """A GPU as its guard reads it back; nobody's GPU is idle and at the least cap."""
+def held(
+    holder: tuple[Attempt, Work] | None, model: GpuModel, at: datetime, site: PhoenixSite
+) -> tuple[float, float, int]:
+    """Draw, enforced cap and number of processes of a GPU that somebody holds, or nobody."""
     if holder is None or observed(holder[0], at, site) is Observed.ENDED:
-        return GpuReading(gpu_id=gpu_id, draw_w=model.idle_w, cap_w=model.min_cap_w, processes=0)
+        return model.idle_w, model.min_cap_w, 0
     attempt, work = holder
-    cap_w = attempt.cap_w if attempt.phase is Phase.RUN else model.min_cap_w
-    return GpuReading(gpu_id=gpu_id, draw_w=work.gpu_w(attempt, at, site), cap_w=cap_w, processes=1)
+    return work.gpu_w(attempt, at, site), attempt.cap_w if attempt.phase is Phase.RUN else model.min_cap_w, 1
 
 
 def works(
