@@ -118,7 +118,7 @@ def test_an_event_needs_a_baseline() -> None:
     """Half an hour of work before it."""
     early = replace(EVENT, stages=(replace(EVENT.stages[0], starts_s=1800.0),))
 
-    with pytest.raises(ValueError, match=r"short: it begins after 1800 s; let it begin after 1890 s"):
+    with pytest.raises(ValueError, match=r"short: it begins after 1800 s; let it begin after 2400 s"):
         replayed(early, mix(), SITE, RUN)
 
 

@@ -2,8 +2,8 @@
 
 The core decides by the curve of the GPU type that the nodes name; what the jobs really draw, and how far they come,
 follows each one's own curve. The limit is known from the start, as that of an event which was announced the day before.
-Between two instants at which anything can change, the books are renewed once a minute, and leases are as long as that
-takes: here no guard fails, so that none ever runs out.
+Between two instants at which anything can change, the books are renewed every few minutes, and leases are as long as
+that takes: here no guard fails, so that none ever runs out.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ from scheduler.sim.phoenix.work import changes_at, facts, held, observed, works
 from scheduler.sim.workload import PowerTrace, SimJob
 
 BEGAN_AT = datetime(2025, 5, 4, 12, 0, tzinfo=UTC)
-_RENEW = timedelta(seconds=60)
-_LEASE_S = 90.0
-_AGAIN = timedelta(seconds=10)  #: after a decision that changed anything
+_SOON, _LATE = (
+    timedelta(seconds=10),
+    timedelta(minutes=5),
+)  #: to the next look: the longer, the longer all is quiet
+_LEASE_S = 330.0
 _AN_INSTANT = timedelta(microseconds=1)
 _LAUNCH = Launch(
     command=("train",),
@@ -92,7 +94,7 @@ class _Cluster:
         self.groups = {g.spec.group_id: g for g in _nodes(site)}
         self.last_cut_at: datetime | None = None
         self.wake_at: datetime | None = None
-        self.is_settled = False  #: the last decision changed nothing
+        self.changed_at = self.at  #: when a decision last changed anything
         self.intervals: list[Interval] = []
         self._readings: dict[
             str, tuple[object, tuple[GpuReading, ...], float]
@@ -106,7 +108,7 @@ class _Cluster:
         decision = decide(self._snapshot())
         before = self._ordered()
         self._record(decision)
-        self.is_settled = self._ordered() == before
+        self.changed_at = self.at if self._ordered() != before else self.changed_at
         for gid, draft in decision.drafts.items():
             self.groups[gid] = replace(self.groups[gid], account=self._sent(self.groups[gid].account, draft))
         self._report()
@@ -195,7 +197,7 @@ class _Cluster:
         steps = [s.starts_at for s in self.limit.segments]
         changes = [t for a in self.attempts.values() for t in changes_at(a, self.site)]
         known = [] if self.wake_at is None else [self.wake_at]
-        again_at = self.at + (_RENEW if self.is_settled else _AGAIN)
+        again_at = self.at + min(max(self.at - self.changed_at, _SOON), _LATE)
         return [again_at, self.ends_at, *steps, *changes, *known]
 
     def _note_interval(self, until: datetime) -> None:

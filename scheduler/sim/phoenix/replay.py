@@ -48,6 +48,7 @@ from scheduler.sim.phoenix.power_model import (
 
 _BISECTIONS = 6
 _HELD_S = 300.0  #: after a ramp, to see where it has led to
+_BEGIN_S = 600.0  #: for the jobs to start, with a window before the event that is worth a start
 _BASELINE_S = 1800.0  #: before the first fall; a run's jobs have long started by then
 
 #: Their days, in seconds since each file begins (14:40 and 14:00). The cuts are those of the whole cluster that was
@@ -199,13 +200,14 @@ def replayed(event: Event, mix: Sequence[MixJob], site: PhoenixSite, run: Run) -
 def as_deep(event: Event, gpu_cut: float, mix: Sequence[MixJob], site: PhoenixSite, run: Run) -> Event:
     """The event with its one cut changed so that the GPUs are held at `gpu_cut`, as nearly as caps allow."""
     (stage,), jobs = event.stages, event_jobs(mix)
+    brief = replace(stage, ramp_s=60.0)
     calm = _calm(event, mix, site, run)
     baseline_w, gpus_w = (_last_mean(w) for w in (site_minutes_w(calm), gpu_minutes_w(calm, site)))
     low, high = 0.0, stage.cut * 2
     for _ in range(_BISECTIONS):
-        tried = replace(event, stages=(replace(stage, cut=(low + high) / 2),))
+        tried = replace(event, stages=(replace(brief, cut=(low + high) / 2),))
         limit = event_limit(tried, site, baseline_w=baseline_w)
-        held = run(jobs, limit, site, window_s=stage.holds_s + _HELD_S)
+        held = run(jobs, limit, site, window_s=brief.holds_s + _HELD_S)
         if 1.0 - gpu_minutes_w(held, site)[-1] / gpus_w < gpu_cut:
             low = tried.stages[0].cut
         else:
@@ -215,7 +217,7 @@ def as_deep(event: Event, gpu_cut: float, mix: Sequence[MixJob], site: PhoenixSi
 
 def _calm(event: Event, mix: Sequence[MixJob], site: PhoenixSite, run: Run) -> RunOutcome:
     """The same hours without the event. Raises ValueError where they are too few for a baseline."""
-    least_s = _BASELINE_S + site.restart_s
+    least_s = _BEGIN_S + _BASELINE_S
     if event.starts_s < least_s:
         raise ValueError(
             f"{event.name}: it begins after {event.starts_s:g} s; let it begin after {least_s:g} s or later, so that "
