@@ -81,7 +81,7 @@ def test_the_shape_of_an_event() -> None:
     minutes[40] = 55.0
     found = shape(minutes, EVENT, baseline_w=100.0)
 
-    assert found.held_cuts == (pytest.approx(0.1), pytest.approx(0.31))
+    assert found.held_cuts == pytest.approx((0.1, 0.31))
     assert found.settled_after_s == 5 * 60.0
     assert found.deepest_cut == pytest.approx(0.45)
     assert found.overshoot == pytest.approx(0.14)

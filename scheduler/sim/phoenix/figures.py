@@ -146,7 +146,12 @@ def job_speeds(before: RunOutcome, after: RunOutcome) -> tuple[JobSpeed, ...]:
 def by_tier(speeds: Sequence[JobSpeed], gpus: Mapping[str, int]) -> dict[int, float]:
     """The mean speed of each tier, weighted by GPUs."""
     tiers = sorted({s.tier for s in speeds})
-    return {t: _weighted([(gpus[s.job], s.speed) for s in speeds if s.tier == t]) for t in tiers}
+    return {t: mean_speed([s for s in speeds if s.tier == t], gpus) for t in tiers}
+
+
+def mean_speed(speeds: Sequence[JobSpeed], gpus: Mapping[str, int]) -> float:
+    """The mean over all GPUs."""
+    return sum(gpus[s.job] * s.speed for s in speeds) / sum(gpus[s.job] for s in speeds)
 
 
 def restarts(outcome: RunOutcome) -> Restarts:
@@ -158,10 +163,6 @@ def restarts(outcome: RunOutcome) -> Restarts:
         kills=sum(o.kills for o in outcome.jobs),
         dead_s=lost_gpu_s / held if held else None,
     )
-
-
-def _weighted(values: Sequence[tuple[int, float]]) -> float:
-    return sum(n * x for n, x in values) / sum(n for n, _ in values)
 
 
 def _mean(values: Sequence[float]) -> float:

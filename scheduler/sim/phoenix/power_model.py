@@ -2,8 +2,8 @@
 
     P(t) = calibration x sum over jobs of GPUs x P_workload(cap_job(t))
 
-The sums over workloads come from the sweep alone. Four numbers are fitted, all on the first day: the calibration of
-the sweep to the meter, the share of the GPUs in the power that the command is about, the pace of the way down and up,
+The sums over workloads come from the sweep alone. Five numbers are fitted, all on the first day: the calibration of
+the sweep to the meter, the share of the GPUs in the power that the command is about, the paces of the ways down and up,
 and the level that the cluster comes back to. Of the second day only its command goes in, unless a score says otherwise.
 """
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from scheduler.sim.phoenix.figures import JobSpeed, Shape, by_tier
+from scheduler.sim.phoenix.figures import JobSpeed, Shape, by_tier, mean_speed
 from scheduler.sim.phoenix.published import PUBLISHED
 from scheduler.sim.phoenix.replay import CAISO_DAY, SRP_DAY, Replay, Replayed
 
@@ -65,11 +65,14 @@ def as_json(replay: Replay) -> dict[str, Any]:
 
 def _plain(event: Replayed, replay: Replay) -> dict[str, Any]:
     speeds_by_tier = by_tier(event.speeds, _gpus(replay))
-    return asdict(event) | {"speed_by_tier": {str(tier): x for tier, x in speeds_by_tier.items()}}
+    return asdict(event) | {
+        "speed_by_tier": {str(tier): x for tier, x in speeds_by_tier.items()},
+        "mean_speed": mean_speed(event.speeds, _gpus(replay)),
+    }
 
 
 def _model_rows(replay: Replay) -> list[Row]:
-    model = replay.model
+    model, gpus = replay.model, _gpus(replay)
     return [
         ("POWER MODEL", "", ""),
         (
@@ -86,6 +89,11 @@ def _model_rows(replay: Replay) -> list[Row]:
             _kw(model.swept_w),
         ),
         ("GPUs in the event: measured, by the published speeds", _kw(model.held_w), _kw(model.implied_w)),
+        (
+            "mean speed: published, by fair caps at the measured power",
+            f"{mean_speed(_published_speeds(replay), gpus):.2f}",
+            f"{mean_speed(model.fair_speeds, gpus):.2f}",
+        ),
     ]
 
 
@@ -123,7 +131,13 @@ def _speed_rows(ours: Sequence[JobSpeed], theirs: Mapping[str, float], replay: R
     gpus = _gpus(replay)
     known = [JobSpeed(job=s.job, tier=s.tier, speed=theirs[s.job]) for s in ours if s.job in theirs]
     their_tiers = by_tier(known, gpus)
-    lines = []
+    lines = [
+        (
+            "speed, mean over all GPUs",
+            f"{mean_speed(known, gpus):.2f}" if known else _NOT_KNOWN,
+            f"{mean_speed(ours, gpus):.2f}",
+        )
+    ]
     for tier, speed in by_tier(ours, gpus).items():
         their = f"{their_tiers[tier]:.2f}" if tier in their_tiers else _NOT_KNOWN
         lines.append((f"speed of flex {tier}, mean over GPUs", their, f"{speed:.2f}"))
@@ -141,6 +155,10 @@ def _speed_rows(ours: Sequence[JobSpeed], theirs: Mapping[str, float], replay: R
 
 def _their_speeds(replay: Replay) -> dict[str, float]:
     return {j.name: j.speed for j in replay.mix}
+
+
+def _published_speeds(replay: Replay) -> list[JobSpeed]:
+    return [JobSpeed(job=j.name, tier=j.tier, speed=j.speed) for j in replay.mix]
 
 
 def _gpus(replay: Replay) -> dict[str, int]:
