@@ -112,9 +112,12 @@ def test_the_order_of_the_list_does_not_matter(fleet: list[Machine], granted_w: 
     assert quantise(shuffled, granted_w, T0) == quantise(fleet, granted_w, T0)
 
 
-@given(fleets(), GRANTS)
+@given(fleets(trims=False), GRANTS)
 def test_deciding_again_after_success_changes_nobodys_sleep(fleet: list[Machine], granted_w: int) -> None:
-    """The machines do as told, and the same grant a second later wakes nobody and puts nobody to sleep."""
+    """The machines do as told, and the same grant a second later wakes nobody and puts nobody to sleep.
+
+    With whole machines only: one that is trimmed may find a better place once another has woken.
+    """
     first = quantise(fleet, granted_w, T0)
     obeyed = [_told(m, first.targets_w[m.machine_id]) for m in fleet]
     again = quantise(obeyed, granted_w, T0 + timedelta(seconds=1))
