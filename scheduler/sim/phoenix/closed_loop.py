@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from scheduler.core.compose import Draft
+from scheduler.core.orders import Draft
 from scheduler.core.decide import Decision, decide
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
