@@ -1,0 +1,87 @@
+"""A site so small that all its schedules can be tried, and the bound's program solved by another theorem."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import pairwise, product
+
+import numpy as np
+
+from scheduler.core.power import CapPoint
+from scheduler.sim.capacity import SimSite
+from scheduler.sim.workload import SimJob
+
+
+def job(id_: str, *, arrives_s: float = 0.0, gpus: int = 1, work_s: float = 3600.0, **more: object) -> SimJob:
+    """A job of one GPU-hour that is there from the beginning, unless told otherwise."""
+    return SimJob(id=id_, arrives_s=arrives_s, gpus=gpus, work_s=work_s, **more)  # type: ignore[arg-type]
+
+
+def by_min_cut(
+    jobs: Sequence[SimJob], weights: Sequence[float], capacity: Sequence[float], edges_s: Sequence[float]
+) -> float:
+    """The bound's optimum by theory, GPU-seconds: no solver, no prices.
+
+    For equal weights it is a maximum flow, hence the least cut, and the cuts are the subsets of the steps. For others:
+    what sets of jobs can be served is a polymatroid, where serving the greatest weights first is best.
+    """
+    order = sorted(range(len(jobs)), key=lambda i: -weights[i])
+    total, served = 0.0, 0.0
+    for n, i in enumerate(order, start=1):
+        most = _least_cut([jobs[k] for k in order[:n]], capacity, edges_s)
+        total += weights[i] * (most - served)
+        served = most
+    return total
+
+
+def _least_cut(jobs: Sequence[SimJob], capacity: Sequence[float], edges_s: Sequence[float]) -> float:
+    steps = list(pairwise(edges_s))
+    room = np.array(
+        [[j.gpus * max(0.0, end - max(j.arrives_s, start)) for start, end in steps] for j in jobs]
+    )
+    work = np.array([j.gpus * j.work_s for j in jobs])
+    cuts = []
+    for chosen in product([False, True], repeat=len(steps)):
+        cut = np.array(chosen)
+        cuts.append(float(np.array(capacity)[cut].sum() + np.minimum(work, room[:, ~cut].sum(axis=1)).sum()))
+    return min(cuts)
+
+
+def best_schedule(site: SimSite, limits_w: Sequence[float], slot_s: float, jobs: Sequence[SimJob]) -> float:
+    """The most GPU-seconds that any real schedule keeps, found by trying all.
+
+    In each slot each job runs as a whole gang or not at all, at one of the measured caps, on whole powered nodes;
+    whatever is saved, restored and booted takes no time. Gangs need GPUs anywhere, so no placement is missed.
+    """
+
+    @cache
+    def best(slot: int, left: tuple[float, ...]) -> float:
+        if slot == len(limits_w):
+            return 0.0
+        found = 0.0
+        for choice in _choices(site, limits_w[slot], [j.gpus for j in jobs]):
+            done = tuple(
+                0.0 if point is None or j.arrives_s > slot * slot_s else min(work, point.speed * slot_s)
+                for j, work, point in zip(jobs, left, choice, strict=True)
+            )
+            gained = sum(j.gpus * d for j, d in zip(jobs, done, strict=True))
+            after = tuple(round(work - d, 6) for work, d in zip(left, done, strict=True))
+            found = max(found, gained + best(slot + 1, after))
+        return found
+
+    return best(0, tuple(j.work_s for j in jobs))
+
+
+def _choices(site: SimSite, limit_w: float, gpus: Sequence[int]) -> Iterator[tuple[CapPoint | None, ...]]:
+    """A cap for each job that runs, for every way to stay within the GPUs and the limit."""
+    for choice in product([None, *site.gpu.curve], repeat=len(gpus)):
+        busy = sum(n for n, point in zip(gpus, choice, strict=True) if point)
+        nodes = -(-busy // site.gpus_per_node)
+        if nodes > site.nodes:
+            continue
+        watts = sum(n * point.draw_w for n, point in zip(gpus, choice, strict=True) if point)
+        watts += nodes * site.node_base_w + (nodes * site.gpus_per_node - busy) * site.gpu.idle_w
+        watts += (site.nodes - nodes) * site.standby_w
+        if site.overhead * watts + site.auxiliary_w <= limit_w or busy == 0:
+            yield choice
