@@ -1,21 +1,23 @@
-"""A site so small that all its schedules can be tried, and the bound's program solved by another theorem."""
+"""Small sites and runs made by hand: all schedules tried, and the bound's program solved by another theorem."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import pairwise, product
+from typing import Any
 
 import numpy as np
 
 from scheduler.core.power import CapPoint
 from scheduler.sim.capacity import SimSite
+from scheduler.sim.outcome import Interval, JobOutcome, RunOutcome
 from scheduler.sim.workload import SimJob
 
 
-def job(id_: str, *, arrives_s: float = 0.0, gpus: int = 1, work_s: float = 3600.0, **more: object) -> SimJob:
+def job(id_: str, *, arrives_s: float = 0.0, gpus: int = 1, work_s: float = 3600.0, **more: Any) -> SimJob:
     """A job of one GPU-hour that is there from the beginning, unless told otherwise."""
-    return SimJob(id=id_, arrives_s=arrives_s, gpus=gpus, work_s=work_s, **more)  # type: ignore[arg-type]
+    return SimJob(id=id_, arrives_s=arrives_s, gpus=gpus, work_s=work_s, **more)
 
 
 def by_min_cut(
@@ -85,3 +87,39 @@ def _choices(site: SimSite, limit_w: float, gpus: Sequence[int]) -> Iterator[tup
         watts += (site.nodes - nodes) * site.standby_w
         if site.overhead * watts + site.auxiliary_w <= limit_w or busy == 0:
             yield choice
+
+
+def interval(starts_s: float, limit_w: float, ai_w: float = 0.0, **more: Any) -> Interval:
+    """Some watts of AI under a limit, and nothing else unless told."""
+    facts: dict[str, Any] = {
+        "idle_w": 0.0,
+        "miners_w": {},
+        "waiting_gpus": 0,
+        "running_gpus": 0,
+        "powered_nodes": 0,
+    }
+    facts |= more
+    site_w = ai_w + facts["idle_w"] + sum(facts["miners_w"].values())
+    return Interval(starts_s=starts_s, limit_w=limit_w, site_w=site_w, ai_w=ai_w, **facts)
+
+
+def became(one: SimJob, **more: Any) -> JobOutcome:
+    """What became of a job: it never began, unless told otherwise."""
+    facts: dict[str, Any] = {"started_s": None, "finished_s": None, "kept_gpu_s": 0.0, "lost_gpu_s": 0.0}
+    facts |= {"pauses": 0, "kills": 0, "energy_wh": 0.0} | more
+    return JobOutcome(job=one, **facts)
+
+
+def run(
+    *intervals: Interval, jobs: Sequence[JobOutcome] = (), window_s: float = 3600.0, **more: Any
+) -> RunOutcome:
+    """A run of an hour, with 30 s to react."""
+    facts: dict[str, Any] = {
+        "policy": "ours",
+        "jobs_name": "helios",
+        "power_name": "sa1",
+        "seed": 7,
+        "wall_s": 1.5,
+    }
+    facts |= {"reaction_s": 30.0} | more
+    return RunOutcome(intervals=intervals, jobs=tuple(jobs), window_s=window_s, **facts)

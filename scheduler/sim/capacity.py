@@ -55,10 +55,20 @@ class SimSite:
         watts, speeds = self._hull
         return self.nodes * np.asarray(np.interp(node_w, watts, speeds))
 
-    def full_w(self, gpus: ArrayLike) -> Floats:
-        """What GPUs add to the site's draw when they go from standby to full speed, whole nodes at a time, W."""
-        added_w = self.node_base_w - self.standby_w + self.gpus_per_node * self.gpu.busy_w(self.gpu.tdp_w)
-        return self.overhead * np.asarray(gpus, dtype=np.float64) * added_w / self.gpus_per_node
+    def full_speed_w(self, gpus: Floats, powered_nodes: Floats) -> Floats:
+        """The site's draw with so many GPUs at full speed, and at least these nodes powered, W; no miners."""
+        nodes = np.maximum(powered_nodes, np.ceil(gpus / self.gpus_per_node))
+        idle = nodes * self.gpus_per_node - gpus
+        it_w = nodes * self.node_base_w + idle * self.gpu.idle_w + (self.nodes - nodes) * self.standby_w
+        full_w: Floats = self.auxiliary_w + self.overhead * (it_w + gpus * self.gpu.busy_w(self.gpu.tdp_w))
+        return full_w
+
+    def start_w(self, gpus: Floats) -> Floats:
+        """The least that idle GPUs of powered nodes add when they work at the hull's first cap, the knee, W."""
+        watts, speeds = self._hull
+        knee_w = (watts[np.argmax(speeds > 0)] - self.node_base_w) / self.gpus_per_node
+        added_w: Floats = self.overhead * gpus * (knee_w - self.gpu.idle_w)
+        return added_w
 
 
 def upper_hull(points: list[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -68,7 +68,8 @@ class Pools:
     def room_in_all(self, lengths_s: Floats) -> Floats:
         """The most that each row does in all steps together, were there no end to its work."""
         left_s = lengths_s.sum() - np.cumsum(lengths_s)
-        return self.early + self.gpus * left_s[self.first]
+        room: Floats = self.early + self.gpus * left_s[self.first]
+        return room
 
     def seen_from(self, step: int) -> Pools:
         """The same, with steps counted from a later one that none of the rows begins before."""
