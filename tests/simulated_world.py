@@ -11,7 +11,7 @@ import numpy as np
 
 from scheduler.core.power import CapPoint
 from scheduler.sim.capacity import SimSite
-from scheduler.sim.outcome import Interval, JobOutcome, RunOutcome
+from scheduler.sim.outcome import Interval, JobOutcome, RunOutcome, Span
 from scheduler.sim.workload import SimJob
 
 
@@ -123,3 +123,36 @@ def run(
     }
     facts |= {"reaction_s": 30.0} | more
     return RunOutcome(intervals=intervals, jobs=tuple(jobs), window_s=window_s, **facts)
+
+
+def eventful_day() -> RunOutcome:
+    """A day with a breach in its ninth hour, miners, a queue, and jobs with spans."""
+    intervals = [
+        interval(
+            600.0 * i,
+            limit_w=200e3 if 40 <= i < 60 else 700e3,
+            ai_w=100e3 + 1e3 * (i % 7),
+            idle_w=20e3,
+            miners_w={"north": 50e3, "south": 130e3 if i == 50 else 20e3},
+            waiting_gpus=i % 50,
+            running_gpus=400,
+            powered_nodes=60,
+        )
+        for i in range(144)
+    ]
+    jobs = [
+        became(job(f"job-{i}", arrives_s=600.0 * i, gpus=1 + i % 8), finished_s=600.0 * i + 4000)
+        for i in range(100)
+    ]
+    spans = [
+        Span(
+            job_id=f"job-{i}",
+            starts_s=600.0 * i + at,
+            ends_s=600.0 * i + at + 1300,
+            gpus=1 + i % 8,
+            what=what,
+        )
+        for i in range(100)
+        for at, what in ((0.0, "restore"), (1300.0, "run"), (2600.0, "save"))
+    ]
+    return run(*intervals, jobs=jobs, window_s=86400.0, spans=tuple(spans))
