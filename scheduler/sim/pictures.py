@@ -39,7 +39,7 @@ def power_plot(readings: Readings, points: int) -> Any:  # noqa: ANN401 - Bokeh'
         columns[f"{name}_from"], ground = ground, ground + columns[name]
         columns[f"{name}_to"] = ground
     source = _source(readings, block_s, columns)
-    plot = _figure("kW", 260)
+    plot = _figure("kW", 260, readings)
     for name, _, colour in USES:
         plot.varea_step(
             x="hours",
@@ -75,7 +75,7 @@ def queue_plot(readings: Readings, points: int) -> Any:  # noqa: ANN401 - as abo
         "waiting": _means(readings, readings.waiting_gpus, block_s) * _KW,
     }
     source = _source(readings, block_s, columns)
-    plot = _figure("GPUs", 160)
+    plot = _figure("GPUs", 160, readings)
     for name, colour in (("waiting", USES[2][2]), ("running", USES[1][2])):
         plot.step(
             x="hours", y=name, source=source, mode="after", color=colour, line_width=1.5, legend_label=name
@@ -160,10 +160,11 @@ def _source(readings: Readings, block_s: float, columns: dict[str, Floats]) -> C
     return ColumnDataSource({"hours": hours.astype(np.float32), **closed})
 
 
-def _figure(label: str, height: int) -> Any:  # noqa: ANN401 - as above
+def _figure(label: str, height: int, readings: Readings) -> Any:  # noqa: ANN401 - as above
     return figure(
         height=height,
         sizing_mode="stretch_width",
+        x_range=Range1d(start=0.0, end=readings.ends_s / _HOUR_S),
         x_axis_label="hours since the window began",
         y_axis_label=label,
         tools="xpan,xwheel_zoom,xbox_zoom,reset",
