@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w, tier_floor_w
+from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
@@ -376,11 +376,14 @@ class Plan:
         """What a node draws more than that while it is on, W."""
         return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
 
-    def work_w(self, group_id: str) -> float:
-        """Site watts that a node's GPUs draw more than idle with flexible work on all of them, at its knee."""
-        model, gpus = self._models[group_id], len(self.groups[group_id].spec.gpus)
-        cap_w = knee_cap_w(model, tier_floor_w(model, 4), self._spared_w[group_id])
-        return self.site.overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
+    def start_w(self, job: Job) -> float:
+        """Site watts that a job's GPUs draw more than idle at its knee, on the first node that has any."""
+        node_id = next(iter(self._models), None)
+        if node_id is None:
+            return 0.0
+        kind = self.kind_on(job, node_id)
+        rise_w = kind.model.charge_w(kind.knee_w) - kind.model.idle_w
+        return self.site.overhead * job.spec.total_gpus * rise_w
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""
