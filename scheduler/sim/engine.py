@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.core.decide import Policy
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch
-from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec
+from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
 from scheduler.reconcile import Reconciler
 from scheduler.sim.clock import Timeline, us, us_of
@@ -25,7 +25,7 @@ from scheduler.sim.node import SimNode
 from scheduler.sim.notes import Notes
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Partner, SimSite
-from scheduler.sim.store import Listener, SimRecorder, SimStore
+from scheduler.sim.store import JobStore, Listener, SimRecorder, SimStore
 from scheduler.sim.supply import Supply
 from scheduler.sim.work import Demand, JobRun
 from scheduler.sim.workload import PowerTrace, SimJob
@@ -71,27 +71,18 @@ class Engine:
         self.nodes = [self._node(s) for s in specs.values() if s.kind is GroupKind.NODE]
         self.miners = [self._miner(specs[p.name], p) for p in case.site.partners]
         self.groups: dict[str, Leased] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
-        self.store = SimStore()
+        self.store: JobStore = SimStore()
         self.cluster = SimCluster(self.groups, self._answered)
         self.notes = Notes(case.site, self.nodes, self.miners, self.demand)
         self.supply = Supply(
             case.power, notice_s=case.site.notice_s, reaction_s=case.site.reaction_s, source=SOURCE
         )
         self._launch = _launch(case.site)
-        self.view = View(case.site.policy(), specs, epoch=1, at=self.timeline.now(), sources=[SOURCE])
-        self.store.epoch = 1
-        self.loop = Reconciler(
-            view=self.view,
-            store=self.store,
-            cluster=self.cluster,
-            clock=self.timeline,
-            policy=case.policy,
-            journal=lambda epoch: SimRecorder(epoch, case.listener),
-        )
 
     async def run(self) -> RunOutcome:
         """From the start of the window to its end."""
         began_s = time.perf_counter()
+        await self._lead()
         self._schedule()
         while True:
             next_us = min(self.timeline.next_us(), self._tick_us)
@@ -102,7 +93,7 @@ class Engine:
             self._hear()
             if self._tick_us <= self.timeline.now_us:
                 await self._tick()
-            self.notes.note(self.timeline.now_us, self.supply.limit_w(self.timeline.now_us))
+            self._look()
         self.timeline.now_us = self.end_us
         return self._outcome(time.perf_counter() - began_s)
 
@@ -121,6 +112,26 @@ class Engine:
             jobs=tuple(run.outcome() for run in self.runs.values()),
             wall_s=wall_s,
             spans=tuple(self.demand.spans or ()),
+        )
+
+    def _look(self) -> None:
+        """Note what holds from now on."""
+        self.notes.note(self.timeline.now_us, self.supply.limit_w(self.timeline.now_us))
+
+    async def _lead(self) -> None:
+        """A leader begins from what the store has."""
+        case, now = self.case, self.timeline.now()
+        epoch, stored = await self.store.claim("simulated", at=now), await self.store.load()
+        self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=[SOURCE])
+        self.view.restore(stored)
+        self.loop = Reconciler(
+            view=self.view,
+            store=self.store,
+            cluster=self.cluster,
+            clock=self.timeline,
+            intents_seq=stored.seq,
+            policy=case.policy,
+            journal=lambda epoch: SimRecorder(epoch, case.listener),
         )
 
     # -- the loop --------------------------------------------------------------------------------------------------
@@ -154,7 +165,10 @@ class Engine:
                 self._report(group)
 
     def _report(self, group: Leased) -> None:
-        if self.loop.on_report(group.report()):
+        self._take(group.report())
+
+    def _take(self, report: GuardReport) -> None:
+        if self.loop.on_report(report):
             self.wake(GATHER_US)
 
     def _touch(self, group: Leased) -> None:

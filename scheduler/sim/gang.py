@@ -6,6 +6,7 @@ progress, commits and energy of the span before are added up at each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from scheduler.core.jobs import Phase
@@ -18,6 +19,7 @@ from scheduler.sim.work import Doing, JobRun
 
 SAVED = 85  #: "saved, requeue me"
 _KILLED = 9  #: the signal
+_BROKEN = 1
 
 
 class Host(Protocol):
@@ -111,6 +113,7 @@ class Gang:
         "attempt_id",
         "computed_us",
         "done_us",
+        "fails",
         "is_over",
         "is_paused",
         "is_ready",
@@ -156,6 +159,7 @@ class Gang:
         self.settled_us = timeline.now_us
         self.computed_us = 0  #: since the last commit, or the start
         self.done_us = -1
+        self.fails: Callable[[], bool] = _never  #: whether a save comes to nothing
         run.progress_s = run.committed_s
         self.resumed_step = int(run.committed_s)
         if run.started_us is None:
@@ -287,7 +291,7 @@ class Gang:
             case Phase.SUSPEND if self.is_ready:
                 self._observe(member, Observed.SUSPENDED)
             case Phase.SAVE_EXIT if self.pace.save_s <= member.grace_s:
-                member.exit_code = SAVED
+                member.exit_code = _BROKEN if self.fails() else SAVED
                 self._end(member)
             case Phase.SAVE_EXIT:
                 self._kill(member)
@@ -322,7 +326,7 @@ class Gang:
         codes = {m.exit_code for m in self.members}
         if self.is_ready and len(self.members) == self.size and codes <= {0, SAVED}:
             run.committed_s = run.progress_s
-        if any(m.exit_code is None for m in self.members):
+        if not codes <= {0, SAVED}:
             run.kills += 1
         run.lose((run.progress_s - run.committed_s) * run.job.gpus)
         run.progress_s = run.committed_s
@@ -367,3 +371,7 @@ class Gang:
         if Observed.STARTING in seen:
             return Doing.RESTORE if self.is_restart else Doing.START
         return Doing.HOLD
+
+
+def _never() -> bool:
+    return False
