@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.core.decide import Policy
-from scheduler.core.jobs import Job, JobSpec, JobState, Launch
+from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
 from scheduler.reconcile import Reconciler
@@ -154,6 +154,14 @@ class Engine:
         self._hear()
         if decision.wake_at is not None:
             self._tick_us = min(self._tick_us, max(us_of(decision.wake_at), now_us + 1))
+        if any(
+            a.phase is Phase.SUSPEND and a.since_at == self.timeline.now() for a in decision.attempts.values()
+        ):
+            long_us = now_us + us(self.case.site.timing.suspend_max_s)  # then they have been held for long
+            self.timeline.at(long_us, self._nudge, None)
+
+    def _nudge(self, _: object) -> None:
+        self.wake(0)
 
     def _hear(self) -> None:
         """Every guard that has news reports."""
