@@ -6,6 +6,7 @@ woken, and what holds from then on is noted. Between two such instants nothing i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,9 +53,10 @@ class Case:
 
 
 class Engine:
-    """One run."""
+    """One run. Raises ValueError on a case that makes no sense."""
 
     def __init__(self, case: Case) -> None:
+        _check(case)
         self.case = case
         self.timeline = Timeline()
         self.end_us = us(case.window_s)
@@ -292,6 +294,19 @@ class Engine:
         reading = MeterReading(draw_w=self.notes.site_w(), measured_at=self.timeline.now())
         self.loop.on_meter(reading)
         self.timeline.at(self.timeline.now_us + us(self.case.site.timing.meter_s or 0.0), self._measure, None)
+
+
+def _check(case: Case) -> None:
+    seen: set[str] = set()
+    for job in case.jobs:
+        if job.id in seen:
+            raise ValueError(f"jobs: {job.id} is there twice; give each job an id of its own")
+        if job.gpus < 1 or not 0.0 < job.work_s < math.inf or job.arrives_s < 0:
+            raise ValueError(
+                f"jobs: {job.id} asks for {job.gpus} GPUs for {job.work_s:g} s from {job.arrives_s:g} s on; "
+                "GPUs and work have to be positive, the arrival at least 0"
+            )
+        seen.add(job.id)
 
 
 def _launch(site: SimSite) -> Launch:

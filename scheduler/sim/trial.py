@@ -307,7 +307,8 @@ def main() -> int:
             broken += 1
             sys.stdout.write(f"seed {seed}: {breach}\n")
     hours = args.runs * args.minutes / 60.0
-    sys.stdout.write(f"{hours:.1f} simulated hours with faults, {broken} broken promises\n")
+    each = f"one in {hours / broken:.1f} hours" if broken else "none"
+    sys.stdout.write(f"{hours:.1f} simulated hours with faults; broken promises: {broken} ({each})\n")
     return 1 if broken else 0
 
 

@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -109,6 +110,7 @@ def test_short_leases_are_renewed_in_the_quiet() -> None:
 
 _SCRIPT = """
 from dataclasses import replace
+from typing import Any
 from tests.simulated import busy_day, simulated
 jobs, trace = busy_day(3, hours=1.5, jobs_per_hour=40.0)
 print(replace(simulated(jobs, trace, hours=1.5, keep_spans=True), wall_s=0.0))
@@ -155,3 +157,23 @@ def test_the_cheap_store_of_simulations_changes_nothing() -> None:
     full.store = InMemoryStore()
     first, second = (replace(asyncio.run(engine.run()), wall_s=0.0) for engine in (cheap, full))
     assert first == second
+
+
+@pytest.mark.parametrize("wrong", [{"gpus": 0}, {"work_s": 0.0}, {"arrives_s": -1.0}])
+def test_a_job_that_makes_no_sense_is_named(wrong: dict[str, Any]) -> None:
+    """Before anything is run."""
+    with pytest.raises(ValueError, match="jobs: odd asks for"):
+        simulated([job("odd", **wrong)], power((0.0, AMPLE_W)))
+
+
+def test_two_jobs_of_one_name_are_refused() -> None:
+    """They would be taken for one."""
+    with pytest.raises(ValueError, match="jobs: a is there twice"):
+        simulated([job("a"), job("a")], power((0.0, AMPLE_W)))
+
+
+@pytest.mark.parametrize("steps", [[], [(5.0, 1.0)], [(0.0, 1.0), (9.0, 2.0), (9.0, 3.0)]])
+def test_a_limit_that_does_not_begin_or_goes_back_is_refused(steps: list[tuple[float, float]]) -> None:
+    """The trace is named."""
+    with pytest.raises(ValueError, match=r"^steps: "):
+        simulated([job("a")], power(*steps))
