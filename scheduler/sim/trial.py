@@ -15,7 +15,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.envelope import Envelope, lowest
 from scheduler.core.jobs import WAITING_STATES, JobState
 from scheduler.core.orders import AttemptOrder, GuardReport, Order
@@ -97,9 +97,13 @@ class _Links(SimCluster):
 
 
 class Trial(Engine):
-    """One run with faults. Raises `Breach`."""
+    """One run with faults. Raises `Breach`; ValueError where nobody would notice that somebody is silent."""
 
     def __init__(self, case: Case, rates: FaultRates, *, repeat: str = "") -> None:
+        if case.site.timing.heartbeat_s is None:
+            raise ValueError(
+                "timing.heartbeat_s: None; faults need guards that report by themselves: give it 1 s, and real leases"
+            )
         super().__init__(replace(case, listener=self._judge))
         self.mishaps = Mishaps(case.seed, rates)
         self.database = InMemoryStore()
@@ -260,7 +264,7 @@ class Trial(Engine):
         )
 
 
-def trial_case(seed: int, minutes: float) -> Case:
+def trial_case(seed: int, minutes: float, policy: Policy | None = None) -> Case:
     """Jobs of all sizes on a small site, under a limit that jumps without notice and never falls below firm."""
     chance, window_s = random.Random(seed), minutes * 60.0  # noqa: S311 - seeded, to be repeated
     jobs: list[SimJob] = []
@@ -275,15 +279,22 @@ def trial_case(seed: int, minutes: float) -> Case:
     while (at_s := round(steps[-1][0] + 1.0 + chance.expovariate(1 / 60.0), 3)) < window_s:
         steps.append((at_s, chance.choice([9000.0, 10_000.0, 13_000.0, 16_000.0])))
     power = PowerTrace(name="jumps", steps=tuple(steps))
-    return Case(jobs=jobs, power=power, site=SITE, policy=PowerAware(), window_s=window_s, seed=seed)
+    return Case(
+        jobs=jobs, power=power, site=SITE, policy=policy or PowerAware(), window_s=window_s, seed=seed
+    )
 
 
 def trial(
-    seed: int, *, minutes: float = 20.0, rates: FaultRates | None = None, has_meter: bool = True
+    seed: int,
+    *,
+    minutes: float = 20.0,
+    policy: Policy | None = None,
+    rates: FaultRates | None = None,
+    has_meter: bool = True,
 ) -> RunOutcome:
     """One run with faults. Raises `Breach` with the command that repeats it."""
     repeat = f"; again: python -m scheduler.sim.trial --seed {seed} --minutes {minutes:g}"
-    case = trial_case(seed, minutes)
+    case = trial_case(seed, minutes, policy)
     if not has_meter:
         case = replace(case, site=replace(SITE, timing=replace(SITE.timing, meter_s=None)))
     return asyncio.run(Trial(case, rates or FaultRates(), repeat=repeat).run())

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from scheduler.sim.faults import Fault, FaultRates, Mishaps
-from scheduler.sim.trial import Breach, trial
+from scheduler.sim.site import SimSite
+from scheduler.sim.trial import Breach, Trial, trial, trial_case
 
 CALM = FaultRates(order_lost=0.0, order_late=0.0, report_lost=0.0, report_late=0.0, save_fails=0.0, per_h=())
 
@@ -45,3 +46,9 @@ def test_faults_come_from_the_seed_alone() -> None:
     assert {s.fault for s in drawn[0]} == set(Fault)
     lies = [s for s in drawn[0] if s.fault in (Fault.LIE, Fault.BLIND, Fault.STUBBORN)]
     assert all(late.starts_s > early.ends_s for early, late in pairwise(lies))
+
+
+def test_faults_need_guards_that_report_by_themselves() -> None:
+    """Else nobody would know a dead one from one that has nothing to say."""
+    with pytest.raises(ValueError, match=r"timing\.heartbeat_s"):
+        Trial(replace(trial_case(0, 1.0), site=SimSite()), CALM)
