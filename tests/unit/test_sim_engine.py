@@ -65,6 +65,11 @@ def test_spans_tell_the_same_story(day: RunOutcome) -> None:
     """GPU-seconds of running spans are those of the intervals."""
     ran = sum(s.gpus * (s.ends_s - s.starts_s) for s in day.spans if s.what == "run")
     assert ran / 3600.0 == pytest.approx(energy_wh(day, "running_gpus"))
+    for j in day.jobs:
+        mine = [s for s in day.spans if s.job_id == j.job.id]
+        held = sum(s.gpus * (s.ends_s - s.starts_s) for s in mine if s.what in ("save", "restore"))
+        assert j.lost_gpu_s >= held - 1e-6
+        assert j.kills or j.lost_gpu_s == pytest.approx(held)
 
 
 def test_the_limit_is_kept_outside_the_reaction_time(day: RunOutcome) -> None:
