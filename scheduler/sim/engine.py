@@ -131,7 +131,6 @@ class Engine:
             store=self.store,
             cluster=self.cluster,
             clock=self.timeline,
-            intents_seq=stored.seq,
             policy=case.policy,
             journal=lambda epoch: SimRecorder(epoch, case.listener),
         )

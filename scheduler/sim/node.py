@@ -23,6 +23,8 @@ from scheduler.sim.guard import Leased
 Gangs = Callable[[AttemptOrder], Gang]
 """The gang of an attempt, made where it is the first member that starts."""
 
+_REMEMBERED = 256  #: readings of a node that may well be seen again
+
 
 @lru_cache(maxsize=65536)
 def _reading(gpu_id: str, draw_w: float, cap_w: float, processes: int) -> GpuReading:
@@ -46,6 +48,8 @@ class SimNode(Leased):
         self._wants_standby = False
         self._has_absent = False
         self._due_us = -1  #: when it is down, or up
+        self._is_measured = False
+        self._read: dict[tuple[tuple[tuple[str, ...], float, float], ...], tuple[GpuReading, ...]] = {}
         self.measure()
 
     # -- what happens to it ----------------------------------------------------------------------------------------
@@ -82,7 +86,13 @@ class SimNode(Leased):
 
     def redrawn(self) -> None:
         """Its draw may be another now."""
+        self._is_measured = False
         self._touched(self)
+
+    def changed(self) -> None:
+        """There is something new to report, and its draw may be another."""
+        self._is_measured = False
+        super().changed()
 
     def go_dark(self) -> None:
         """The host loses its power: no process is left."""
@@ -106,6 +116,9 @@ class SimNode(Leased):
 
     def measure(self) -> None:
         """Add up what it draws now."""
+        if self._is_measured:
+            return
+        self._is_measured = True
         busy_w, held_w, free = 0.0, 0.0, len(self.spec.gpus)
         if not self.is_powered:
             standby = self.spec.standby
@@ -136,15 +149,17 @@ class SimNode(Leased):
         )
 
     def _readings(self) -> tuple[GpuReading, ...]:
-        living = [m for m in self.members.values() if m.lives]
+        living = tuple((m.gpu_ids, m.gpu_w(), m.enforced_w()) for m in self.members.values() if m.lives)
         if not living:
             return self._idle
-        held = {
-            gpu_id: _reading(gpu_id, member.gpu_w(), member.enforced_w(), 1)
-            for member in living
-            for gpu_id in member.gpu_ids
-        }
-        return tuple(held.get(r.gpu_id, r) for r in self._idle)
+        readings = self._read.get(living)
+        if readings is None:
+            held = {g: _reading(g, draw_w, cap_w, 1) for gpu_ids, draw_w, cap_w in living for g in gpu_ids}
+            readings = tuple(held.get(r.gpu_id, r) for r in self._idle)
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            self._read[living] = readings
+        return readings
 
     def _absent(self) -> list[AttemptFacts]:
         ordered = self._memory.order.attempts if self._memory.order else ()

@@ -1,8 +1,9 @@
 """Runs with faults: `python -m scheduler.sim.trial --seed N --minutes M`. A promise that breaks ends the run.
 
 At every instant (DESIGN section 1): outside the reaction time the site draws no more than the limit, as far as anybody
-was told of it; no node draws more than its guard is entitled to; no job lives twice; whoever waits knows why. A miner
-that lies about its draw is found out by the meter alone, again each time that its excess shows: then a reaction time.
+was told of it; no node draws more than its guard is entitled to, outside a fall; no job lives twice; whoever waits or
+is suspended knows why. A miner that lies about its draw is found out by the meter alone, and again each time that its
+excess shows: then a reaction time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.envelope import Envelope, lowest
-from scheduler.core.jobs import WAITING_STATES, JobState
+from scheduler.core.jobs import WAITING_STATES, AttemptState, JobState, Phase
 from scheduler.core.orders import AttemptOrder, GuardReport, Order
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import BarqError
@@ -28,6 +29,7 @@ from scheduler.sim.faults import Fault, FaultRates, Mishaps, Span
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
 from scheduler.sim.miners import SimMiners
+from scheduler.sim.node import SimNode
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
 from scheduler.sim.workload import PowerTrace, SimJob
@@ -114,6 +116,7 @@ class Trial(Engine):
         self._repeat = repeat
         self._told: Envelope = self.supply.envelope(0)
         self._over_since_us: int | None = None
+        self._falling_us: dict[str, int] = {}  #: nodes over their entitlement, and since when
         self._limits: list[tuple[int, float]] = []  #: (since, W) as told, oldest first
 
     # -- what goes wrong -------------------------------------------------------------------------------------------
@@ -221,11 +224,15 @@ class Trial(Engine):
         self._note_limit()
         self._judge_draw(self.notes.site_w(), self._allowed_w())
         for node in self.nodes:
-            entitled_w = node.entitled_w()
-            if node.is_powered and node.draw_w() > entitled_w + EPSILON_W:
-                self._break(
-                    f"{node.spec.group_id} draws {node.draw_w():.1f} W and may draw {entitled_w:.1f} W"
-                )
+            self._judge_node(node, node.draw_w(), node.entitled_w())
+
+    def _judge_node(self, node: SimNode, draw_w: float, entitled_w: float) -> None:
+        """Over what its guard is entitled to only for as long as the fall after a lowering order may take."""
+        now_us, name = self.timeline.now_us, node.spec.group_id
+        if not node.is_powered or draw_w <= entitled_w + EPSILON_W:
+            self._falling_us.pop(name, None)
+        elif now_us - self._falling_us.setdefault(name, now_us) > us(self.case.site.timing.fall_s):
+            self._break(f"{name} draws {draw_w:.1f} W and may draw {entitled_w:.1f} W")
 
     def _judge_draw(self, draw_w: float, allowed_w: float) -> None:
         """Over the limit never; but each time that a miner is found out, which takes the meter a while."""
@@ -253,8 +260,13 @@ class Trial(Engine):
 
     def _judge(self, snapshot: Snapshot, decision: Decision) -> None:
         """Whoever waits knows why."""
+        held = {
+            a.job_id
+            for a in ({**snapshot.attempts, **decision.attempts}).values()
+            if a.phase is Phase.SUSPEND and a.state is AttemptState.SUSPENDED
+        }
         for job in ({**snapshot.jobs, **decision.jobs}).values():
-            waits = job.state in WAITING_STATES or job.state in (JobState.HELD, JobState.SUSPENDED)
+            waits = job.state in WAITING_STATES or job.state is JobState.HELD or job.id in held
             if waits and job.id not in decision.reasons:
                 self._break(f"{job.id} is {job.state} and was given no reason")
 
