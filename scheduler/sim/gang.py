@@ -46,9 +46,11 @@ class Member:
         "attempt_id",
         "cap_w",
         "due_us",
+        "enforced_w",
         "exit_code",
         "gang",
         "gpu_ids",
+        "gpu_w",
         "grace_s",
         "host",
         "killed",
@@ -62,7 +64,9 @@ class Member:
         self.host = host
         self.attempt_id = gang.attempt_id
         self.gpu_ids = gpu_ids
-        self.cap_w = cap_w
+        self.cap_w = cap_w  #: as ordered
+        self.enforced_w = cap_w  #: of each of its GPUs: the ordered one while it runs, else the lowest
+        self.gpu_w = 0.0  #: what each of its GPUs draws
         self.grace_s = gang.pace.grace_s
         self.phase = Phase.RUN
         self.observed = Observed.STARTING
@@ -76,15 +80,6 @@ class Member:
     def lives(self) -> bool:
         """Whether it has processes."""
         return self.observed is not Observed.ENDED
-
-    def enforced_w(self) -> float:
-        """The cap of each of its GPUs: the ordered one while it runs, else the lowest."""
-        return self.cap_w if self.phase is Phase.RUN else self.gang.model.min_cap_w
-
-    def gpu_w(self) -> float:
-        """What each of its GPUs draws."""
-        model = self.gang.model
-        return model.busy_w(self.enforced_w()) if self.gang.speed > 0 else model.idle_w + model.context_w
 
     def facts(self) -> AttemptFacts:
         """What its supervisor tells of it."""
@@ -345,13 +340,16 @@ class Gang:
 
     def _refresh(self) -> None:
         """Its speed and watts from now on, and when it will be done."""
-        members = self.members
-        computes = self.is_ready and all(m.observed is Observed.RUNNING for m in members)
-        model = self.model
-        speed = model.speed(min(m.enforced_w() for m in members)) if computes else 0.0
-        self.speed = speed
-        drawn_w = sum(len(m.gpu_ids) * model.busy_w(m.enforced_w()) for m in members) if computes else 0.0
-        self.watts = self.overhead * drawn_w
+        members, model = self.members, self.model
+        computes, drawn_w = self.is_ready, 0.0
+        for member in members:
+            member.enforced_w = member.cap_w if member.phase is Phase.RUN else model.min_cap_w
+            computes = computes and member.observed is Observed.RUNNING
+        for member in members:
+            member.gpu_w = model.busy_w(member.enforced_w) if computes else model.idle_w + model.context_w
+            drawn_w += len(member.gpu_ids) * member.gpu_w
+        self.speed = speed = model.speed(min([m.enforced_w for m in members])) if computes else 0.0
+        self.watts = self.overhead * drawn_w if computes else 0.0
         self.run.shows(self._doing(), self.timeline.now_us)
         for member in members:
             member.host.redrawn()

@@ -58,10 +58,11 @@ class SimNode(Leased):
         """An order arrives. What ended, and is not asked for any more, is forgotten."""
         super().take(order)
         if self._memory.order is order:
-            named = {a.attempt_id for a in order.attempts}
-            over = [i for i, m in self.members.items() if not m.lives and i not in named]
+            over = [i for i, m in self.members.items() if not m.lives]
+            named = {a.attempt_id for a in order.attempts} if over else ()
             for attempt_id in over:
-                del self.members[attempt_id]
+                if attempt_id not in named:
+                    del self.members[attempt_id]
 
     def follow(self) -> None:
         """Tell each member what it is to do, then start what can start, then see to the host."""
@@ -129,9 +130,9 @@ class SimNode(Leased):
                 count = len(member.gpu_ids)
                 free -= count
                 if member.gang.speed > 0:
-                    busy_w += count * member.gpu_w()
+                    busy_w += count * member.gpu_w
                 else:
-                    held_w += count * member.gpu_w()
+                    held_w += count * member.gpu_w
         self.busy_w, self.rest_w = busy_w, self.spec.base_w + held_w + free * self._model.idle_w
 
     def draw_w(self) -> float:
@@ -149,7 +150,7 @@ class SimNode(Leased):
         )
 
     def _readings(self) -> tuple[GpuReading, ...]:
-        living = tuple((m.gpu_ids, m.gpu_w(), m.enforced_w()) for m in self.members.values() if m.lives)
+        living = tuple((m.gpu_ids, m.gpu_w, m.enforced_w) for m in self.members.values() if m.lives)
         if not living:
             return self._idle
         readings = self._read.get(living)
@@ -196,12 +197,12 @@ class SimNode(Leased):
         """Go to standby when told to and nothing is left here; come back when told to."""
         if self.spec.standby is None or self.is_dark:
             return
-        is_empty = not any(m.lives for m in self.members.values())
-        if self.power is NodePower.ON and self._wants_standby and is_empty:
-            if self._due_us < 0:
+        if self.power is NodePower.ON:
+            leaves = self._wants_standby and not any(m.lives for m in self.members.values())
+            if leaves and self._due_us < 0:
                 self._later(self.spec.standby.down_s)
-        elif self.power is NodePower.ON and self._due_us >= 0:
-            self._due_us = -1  # called back before it was down
+            elif not leaves:
+                self._due_us = -1  # called back before it was down
         elif self.power is NodePower.STANDBY and not self._wants_standby:
             self._show(NodePower.BOOTING)
             self._later(self.spec.standby.boot_s)
