@@ -83,7 +83,7 @@ def measure(days: float, nodes: int, seed: int) -> dict[str, Any]:
     scale = nodes / grid.nodes
     partners = tuple(replace(p, max_w=p.max_w * scale) for p in grid.partners)
     site = replace(grid, nodes=nodes, firm_w=grid.firm_w * scale, partners=partners)
-    policy = Timed(PowerAware())
+    policy = Timed(PowerAware(explains=False))
     jobs, power = workload(site, days, seed), sunny(site, days, seed)
     engine = Engine(Case(jobs=jobs, power=power, site=site, policy=policy, window_s=days * DAY_S, seed=seed))
     began_s = time.process_time()
