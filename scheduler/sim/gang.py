@@ -13,7 +13,7 @@ from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
-from scheduler.sim.clock import US, Timeline, us
+from scheduler.sim.clock import NEVER_US, US, Timeline, us
 from scheduler.sim.site import Pace
 from scheduler.sim.work import Doing, JobRun
 
@@ -117,6 +117,7 @@ class Gang:
         "model",
         "overhead",
         "pace",
+        "queued_us",
         "resumed_step",
         "run",
         "settled_us",
@@ -153,7 +154,8 @@ class Gang:
         self.watts = 0.0  #: at the site meter, while it computes
         self.settled_us = timeline.now_us
         self.computed_us = 0  #: since the last commit, or the start
-        self.done_us = -1
+        self.done_us = NEVER_US
+        self.queued_us = NEVER_US  #: when it is looked at next, whether it is done by then or not
         self.fails: Callable[[], bool] = _never  #: whether a save comes to nothing
         run.progress_s = run.committed_s
         self.resumed_step = int(run.committed_s)
@@ -330,7 +332,13 @@ class Gang:
         run.shows(Doing.DONE if codes == {0} else Doing.WAIT, self.timeline.now_us)
 
     def _finish(self, due_us: int) -> None:
-        if due_us != self.done_us or self.is_over:
+        if due_us != self.queued_us:
+            return
+        self.queued_us = NEVER_US
+        if self.is_over:
+            return
+        if due_us < self.done_us:
+            self._look_at(self.done_us)
             return
         self.settle()
         self.run.progress_s = self.run.job.work_s
@@ -356,9 +364,15 @@ class Gang:
         if computes:
             left_us = max(0.0, self.run.job.work_s - self.run.progress_s) / speed * US
             self.done_us = self.timeline.now_us + -int(-left_us // 1)
-            self.timeline.at(self.done_us, self._finish, self.done_us)
+            self._look_at(self.done_us)
         else:
-            self.done_us = -1
+            self.done_us = NEVER_US
+
+    def _look_at(self, at_us: int) -> None:
+        """Look whether it is done, unless that happens sooner anyhow: most changes of caps only put the end off."""
+        if at_us < self.queued_us:
+            self.queued_us = at_us
+            self.timeline.at(at_us, self._finish, at_us)
 
     def _doing(self) -> Doing:
         if self.speed > 0:
