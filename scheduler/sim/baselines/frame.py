@@ -1,0 +1,235 @@
+"""What all baselines share: facts, wishes, the limit, orders. They differ in who gives way, who starts, at what cap.
+
+Like Barq's own policy a baseline lowers at once, raises only beside everything that open orders still allow, keeps the
+site's dwell time after a cut, its firm level on loss of signal and its emergency stop, and lets go of firm work last.
+It puts no node to standby, looks at no forecast, and gives no reasons: nobody waits for its jobs but a simulator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from itertools import chain
+
+from scheduler.core.compose import drafts
+from scheduler.core.decide import Decision
+from scheduler.core.envelope import Limit, changes
+from scheduler.core.estop import sentence
+from scheduler.core.jobs import WAITING_STATES, Attempt, Job, PauseCause, Phase
+from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.progress import settle_facts
+from scheduler.core.shedding import cut_miners, halt
+from scheduler.core.snapshot import Snapshot
+from scheduler.core.wishes import fulfil
+from scheduler.sim.baselines.caps import Caps, FullCaps
+from scheduler.sim.baselines.raising import Raising, told
+from scheduler.sim.baselines.room import Room
+
+_LOOK_AHEAD = timedelta(hours=1)
+
+
+class Baseline:
+    """A policy in the frame. A subclass names itself and its source, and overrides what is its own."""
+
+    name = "baseline"
+    caps: Caps = FullCaps()
+    saves = True  #: who gives way saves a checkpoint first; False = is killed, and rolls back to its last one
+    is_strict = False  #: nothing passes a job that does not fit
+
+    # -- what a baseline decides for itself ----------------------------------------------------------------------
+
+    def rank(self, job: Job) -> tuple[float, ...]:
+        """Its place in the queue; the smallest is first."""
+        return (job.number,)
+
+    def victims(self, plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """Who gives way, in this order."""
+        return youngest_first(plan, attempts)
+
+    def ready_at(self, job: Job) -> datetime | None:
+        """When a waiting job may start again, None = now."""
+        return job.not_before_at
+
+    def start(self, queue: list[Job], room: Room) -> None:
+        """Start what fits: first fit in the order of the queue."""
+        for job in queue:
+            if not room.is_open:
+                return
+            if not room.start(job) and self.is_strict:
+                return
+
+    # -- the policy ----------------------------------------------------------------------------------------------
+
+    def shed(self, snapshot: Snapshot) -> Decision | None:
+        """The reductions that a stop or the limit in force demand, None where none is."""
+        plan, limit = Plan(snapshot), limit_now(snapshot)
+        usable = usable_w(snapshot, limit)
+        halted = snapshot.stop is not None and halt(plan, snapshot.stop)
+        if plan.site_w() <= usable and not halted:
+            return None
+        cut_work = self._reduce(plan, usable) or halted
+        return _decision(plan, snapshot, limit, cut_work=cut_work)
+
+    def decide(self, snapshot: Snapshot) -> Decision:
+        """Facts, wishes, reductions; then raises, unless work was cut just now; miners take the rest."""
+        plan, limit = Plan(snapshot), limit_now(snapshot)
+        usable = usable_w(snapshot, limit)
+        settle_facts(plan, snapshot)
+        fulfil(plan, snapshot)
+        halted = snapshot.stop is not None and halt(plan, snapshot.stop)
+        cut_work = self._reduce(plan, usable) or halted
+        self._release_long_held(plan, snapshot)
+        wakes = [_dwell_end(snapshot, cut_work=cut_work)]
+        reserved_w = 0.0
+        if wakes[0] is None and snapshot.stop is None and snapshot.raises_allowed:
+            reserved_w = self._raise(plan, snapshot, usable, wakes)
+        _feed_miners(plan, snapshot, usable - reserved_w)
+        return _decision(plan, snapshot, limit, cut_work=cut_work, wakes=wakes)
+
+    # -- down ----------------------------------------------------------------------------------------------------
+
+    def _reduce(self, plan: Plan, limit_w: float) -> bool:
+        """Mining first, then caps as far as the baseline has any, then whole jobs. Whether AI work was cut."""
+        cut_miners(plan, limit_w)
+        if plan.site_w() <= limit_w:
+            return False
+        cut_work = self._lower_caps(plan, limit_w)
+        if plan.site_w() <= limit_w:
+            return cut_work
+        victims = self.victims(plan, plan.in_phase(Phase.RUN, Phase.SUSPEND))
+        for attempt in victims:
+            if plan.settled_w() <= limit_w:
+                break
+            _give_way(plan, attempt, saves=self.saves)
+            cut_work = True
+        return (self.saves and _hold_meanwhile(plan, victims, limit_w)) or cut_work
+
+    def _lower_caps(self, plan: Plan, limit_w: float) -> bool:
+        caps = self.caps.targets(plan, limit_w)
+        lower = [a for a in plan.running() if caps[a.id] < a.cap_w]
+        for attempt in lower:
+            plan.change(attempt, cap_w=caps[attempt.id])
+        return bool(lower)
+
+    def _release_long_held(self, plan: Plan, snapshot: Snapshot) -> None:
+        """What was held for long gives its GPUs back; under an emergency stop as soon as guards would have it."""
+        site = plan.site
+        long_s = min(site.suspend_max_s, site.save_after_s) if snapshot.stop else site.suspend_max_s
+        for attempt in plan.in_phase(Phase.SUSPEND):
+            if (plan.at - attempt.since_at).total_seconds() >= long_s:
+                cause = f": {sentence(snapshot.stop)}" if snapshot.stop else ""
+                plan.stop(attempt, Phase.SAVE_EXIT, attempt.pause_cause or PauseCause.POWER_FORECAST)
+                plan.events.append(
+                    told(plan, attempt, "job.preempting", f"saves and releases its GPUs{cause}")
+                )
+
+    # -- up ------------------------------------------------------------------------------------------------------
+
+    def _raise(self, plan: Plan, snapshot: Snapshot, limit_w: float, wakes: list[datetime | None]) -> float:
+        """Resume what is held, start what waits, lift caps: the watts kept for what has to wait for confirmed room."""
+        raising = Raising(plan, self.caps, limit_w)
+        raising.resume()
+        waiting = [j for j in plan.jobs.values() if j.state in WAITING_STATES]
+        if waiting and raising.room.is_open:
+            held_back = {j.id: t for j in waiting if (t := self.ready_at(j)) is not None and t > plan.at}
+            wakes.append(min(held_back.values(), default=None))
+            queue = sorted((j for j in waiting if j.id not in held_back), key=self.rank)
+            raising.room.settled = snapshot.settled
+            self.start(queue, raising.room)
+        return raising.settle()
+
+
+def youngest_first(plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
+    """The jobs that came last are first; firm ones after all others."""
+    return sorted(attempts, key=lambda a: (plan.tier(a) == 0, -plan.jobs[a.job_id].number))
+
+
+def _give_way(plan: Plan, attempt: Attempt, *, saves: bool) -> None:
+    """A job that gives way for good.
+
+    Its save is not under `POWER_WITHDRAWN`, which would shorten its grace to the reaction time: what else could be over
+    the limit is held meanwhile.
+    """
+    if saves:
+        plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.POWER_FORECAST)
+        plan.events.append(told(plan, attempt, "job.preempting", "saves and releases its GPUs: less power"))
+    else:
+        plan.stop(attempt, Phase.KILL, PauseCause.POWER_WITHDRAWN)
+        plan.events.append(told(plan, attempt, "job.preempting", "is killed and requeued: less power"))
+
+
+def _hold_meanwhile(plan: Plan, victims: list[Attempt], limit_w: float) -> bool:
+    """While those who save still hold their GPUs, others stand still as far as it takes. Whether any does newly."""
+    held = False
+    for victim in victims:
+        if plan.site_w() <= limit_w:
+            break
+        attempt = plan.attempts[victim.id]
+        held_w = plan.model(attempt).held_w()
+        if attempt.phase is Phase.RUN and plan.tier(attempt) > 0 and plan.freed_w(attempt, held_w) > 0:
+            plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
+            held = True
+    return held
+
+
+def _dwell_end(snapshot: Snapshot, *, cut_work: bool) -> datetime | None:
+    """Until when nothing of AI is raised after a cut, None if it may be."""
+    cut_at = snapshot.at if cut_work else snapshot.last_cut_at
+    if cut_at is None:
+        return None
+    end_at = cut_at + timedelta(seconds=snapshot.site.raise_delay_s)
+    return end_at if cut_work or end_at > snapshot.at else None
+
+
+def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
+    """Give miners what the nodes leave, in proportion to their size; raise only beside all open orders."""
+    room_w = max(0.0, limit_w - plan.nodes_w())
+    sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
+    total_w = sum(sizes.values())
+    if total_w <= 0:
+        return
+    known = dict(plan.miners_w)
+    wanted = {gid: min(size_w, room_w * size_w / total_w) for gid, size_w in sizes.items()}
+    plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
+    rises_w = {gid: rise for gid, w in wanted.items() if (rise := w - known[gid]) > 0}
+    spare_w = limit_w - plan.exposed_w()
+    if not rises_w or spare_w <= 0 or snapshot.stop is not None or not snapshot.raises_allowed:
+        return
+    share = min(1.0, spare_w / sum(rises_w.values()))
+    plan.miners_w.update({gid: known[gid] + share * rise_w for gid, rise_w in rises_w.items()})
+
+
+def _decision(
+    plan: Plan,
+    snapshot: Snapshot,
+    limit: Limit,
+    *,
+    cut_work: bool,
+    wakes: Iterable[datetime | None] = (),
+) -> Decision:
+    known_jobs, known = snapshot.jobs, snapshot.attempts
+    return Decision(
+        limit=limit,
+        drafts=drafts(plan, snapshot),
+        jobs={j.id: j for j in plan.jobs.values() if j is not known_jobs.get(j.id)},
+        attempts=_changed(chain(plan.attempts.values(), plan.ended.values()), known),
+        events=tuple(plan.events),
+        cut_work=cut_work,
+        planned_w=plan.site_w(),
+        exposed_w=plan.exposed_w(),
+        wake_at=_wake_at(snapshot, wakes),
+    )
+
+
+def _changed(attempts: Iterable[Attempt], known: Mapping[str, Attempt]) -> dict[str, Attempt]:
+    return {a.id: a for a in attempts if a is not (old := known.get(a.id)) and a != old}
+
+
+def _wake_at(snapshot: Snapshot, wakes: Iterable[datetime | None]) -> datetime | None:
+    """The next instant at which time alone changes something: a limit step, the end of a wait, a hold that is long."""
+    at, lead = snapshot.at, timedelta(seconds=snapshot.site.lead_s)
+    long = timedelta(seconds=snapshot.site.suspend_max_s)
+    steps = changes(snapshot.envelopes, after=at, until=at + _LOOK_AHEAD)
+    holds = [a.since_at + long for a in snapshot.attempts.values() if a.phase is Phase.SUSPEND]
+    coming = [*(t for s in steps for t in (s - lead, s)), *holds, *(t for t in wakes if t is not None)]
+    return min((t for t in coming if t > at), default=None)

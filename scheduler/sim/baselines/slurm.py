@@ -1,0 +1,122 @@
+"""Slurm's defaults with power as one more countable resource: priority, EASY backfill, requeue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scheduler.core.jobs import Attempt, Job, JobState, Phase, Placement
+from scheduler.core.placement import place
+from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
+from scheduler.sim.baselines.frame import Baseline
+from scheduler.sim.baselines.room import Room
+
+REQUEUE_DELAY_S = 120.0  #: a requeued job is not looked at for so long
+WINDOW_S = 24 * 3600.0  #: `bf_window`: a start further off is not reserved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reservation:
+    """When and where the head of the queue will start, and the watts that are left then."""
+
+    in_s: float
+    placements: tuple[Placement, ...]
+    left_w: float
+
+
+class SlurmDefault(Baseline):
+    """Priority, EASY backfill; victims are killed and requeued from their last periodic checkpoint.
+
+    Source: Slurm's sched/backfill with `PreemptMode=REQUEUE`: no grace (GraceTime 0), the lowest priority and then the
+    youngest first, the same job again after two minutes. We leave out the limit of five requeues (`MaxBatchRequeue`),
+    after which a person has to release the job, and reserve for the head alone (EASY).
+
+    A job's run time is taken to be its time limit, less what it ran. One without is without end, as under Slurm's
+    default of no limit: where the head's start depends on it, that lies beyond the window of a day in which backfill
+    looks, nothing is reserved, and the jobs behind are started wherever they fit.
+    """
+
+    name = "slurm"
+    saves = False
+
+    def rank(self, job: Job) -> tuple[float, ...]:
+        """By priority, then arrival."""
+        return (-job.spec.priority, job.number)
+
+    def victims(self, plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
+        """The lowest priority, then the youngest; firm work after all others."""
+
+        def order(attempt: Attempt) -> tuple[bool, int, int]:
+            job = plan.jobs[attempt.job_id]
+            return job.spec.flex == 0, job.spec.priority, -job.number
+
+        return sorted(attempts, key=order)
+
+    def ready_at(self, job: Job) -> datetime | None:
+        """Two minutes after it was requeued, at the earliest."""
+        if job.state is not JobState.PAUSED:
+            return job.not_before_at
+        return job.since_at + timedelta(seconds=REQUEUE_DELAY_S)
+
+    def start(self, queue: list[Job], room: Room) -> None:
+        """In order until one does not fit; behind it only what does not delay its reserved start."""
+        head: Job | None = None
+        reserved: _Reservation | None = None
+        for job in queue:
+            if not room.is_open:
+                return
+            if head is None:
+                if not room.start(job):
+                    head, reserved = job, _reservation(job, room)
+            elif reserved is None or _left_s(job, room.plan) <= reserved.in_s:
+                room.start(job)
+            else:
+                reserved = _beside(job, reserved, room)
+
+
+def _beside(job: Job, reserved: _Reservation, room: Room) -> _Reservation:
+    """Start a job that outlasts the head's start only on GPUs and watts that the head leaves; what is left after it."""
+    where = room.where(job, beside=reserved.placements)
+    if where is None or (need_w := room.need_w(job, where)) > reserved.left_w:
+        return reserved
+    if not room.start(job, beside=reserved.placements):
+        return reserved
+    return _Reservation(in_s=reserved.in_s, placements=reserved.placements, left_w=reserved.left_w - need_w)
+
+
+def _reservation(head: Job, room: Room) -> _Reservation | None:
+    """The first end of running work after which GPUs and watts, at today's limit, do; None if not within the window."""
+    plan, free, left_w = room.plan, dict(room.free), room.left_w
+    gpus = room.gpus
+    for in_s, attempt in _ends(plan):
+        if in_s > WINDOW_S:
+            return None
+        for placement in attempt.placements:
+            free[placement.node_id] = (*free.get(placement.node_id, ()), *placement.gpu_ids)
+        gpus += attempt.gpu_count
+        left_w += plan.freed_w(attempt, plan.model(attempt).idle_w)
+        if gpus < head.spec.total_gpus or (found := place(head, free, plan)) is None:
+            continue
+        if (need_w := room.need_w(head, found)) <= left_w:
+            return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w)
+    return None
+
+
+def _ends(plan: Plan) -> list[tuple[float, Attempt]]:
+    """All that holds GPUs, the first to end first; what was told to leave is as good as gone."""
+    ends = [
+        (0.0 if a.phase in LEAVING else _left_s(plan.jobs[a.job_id], plan, a), a)
+        for a in plan.in_phase(*Phase)
+    ]
+    return sorted(ends, key=lambda end: (end[0], end[1].id))
+
+
+def _left_s(job: Job, plan: Plan, attempt: Attempt | None = None) -> float:
+    """Seconds until the job has used up the time that was asked for; without end where none was."""
+    if job.spec.time_limit_s is None:
+        return float("inf")
+    since = attempt.running_at if attempt is not None else None
+    runs_s = (plan.at - since).total_seconds() if since is not None else 0.0
+    return max(0.0, job.spec.time_limit_s - job.ran_s - runs_s)
