@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
+from math import ceil
 
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Job
@@ -28,7 +29,7 @@ class FairCaps:
         """The highest common level that fits."""
         kinds = {a.id: (m := plan.model(a), self.lowest_w(m, plan.jobs[a.job_id])) for a in plan.running()}
         over_w = plan.nodes_w() + unfilled_w(plan) - limit_w
-        if over_w <= 0:
+        if over_w <= 0 or not kinds:
             return {aid: model.tdp_w for aid, (model, _) in kinds.items()}
         gpus: Counter[_Kind] = Counter()
         for attempt in plan.running():
@@ -45,7 +46,8 @@ def _clamped_w(kind: _Kind, level_w: float) -> float:
 def _level_w(gpus: Mapping[_Kind, int], free_w: float) -> float:
     """The highest level, in whole steps below the largest TDP, that frees so many watts; else the lowest there is."""
     top_w = max(model.tdp_w for model, _ in gpus)
-    steps = range(int((top_w - min(lowest_w for _, lowest_w in gpus)) // STEP_W) + 1)
+    lowest_w = min(lowest_w for _, lowest_w in gpus)
+    steps = range(ceil((top_w - lowest_w) / STEP_W) + 1)
 
     def freed_w(step: int) -> float:
         level_w = top_w - step * STEP_W

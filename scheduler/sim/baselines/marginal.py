@@ -69,8 +69,8 @@ class Marginal(Baseline):
     """Every job gets its base allotment, the best of the rest goes to whoever makes the most of a watt.
 
     Source: CarbonScaler's greedy (arXiv 2302.08681), which gives a job's least servers first and then each further
-    server in the order of marginal capacity per carbon, optimal for concave speed-ups. Here the least is the knee of the cap
-    curve and servers are steps of the cap; a site's surplus has no carbon, so watts stand for it. Like it, it plans
+    server in the order of marginal capacity per carbon, optimal for concave speed-ups. Here the least is the knee of
+    the cap curve and servers are steps of the cap; surplus has no carbon, so watts stand for it. Like it, it plans
     without what a pause or a restart costs. Where knees do not fit, the youngest are paused. The queue is by priority,
     then first come, first fit.
     """
