@@ -1,0 +1,275 @@
+"""Drives the real loop over a simulated site on a virtual clock, from event to event (DESIGN section 9).
+
+At each instant at which anything is due: what is due happens, guards that have news report, the loop ticks if it was
+woken, and what holds from then on is noted. Between two such instants nothing is done.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.core.decide import Policy
+from scheduler.core.jobs import Job, JobSpec, JobState, Launch
+from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec
+from scheduler.core.snapshot import MeterReading
+from scheduler.reconcile import Reconciler
+from scheduler.sim.clock import Timeline, us, us_of
+from scheduler.sim.cluster import SimCluster
+from scheduler.sim.gang import Gang
+from scheduler.sim.guard import Leased
+from scheduler.sim.miners import SimMiners
+from scheduler.sim.node import SimNode
+from scheduler.sim.notes import Notes
+from scheduler.sim.outcome import RunOutcome
+from scheduler.sim.site import Partner, SimSite
+from scheduler.sim.store import Listener, SimRecorder, SimStore
+from scheduler.sim.supply import Supply
+from scheduler.sim.work import Demand, JobRun
+from scheduler.sim.workload import PowerTrace, SimJob
+from scheduler.view import View
+
+GATHER_US = us(0.05)  #: events that come within this long share a tick, as in the service
+ANSWERED_US = us(1.0)  #: what an answer to an order tells waits for the service's period
+SOURCE = "grid"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is simulated."""
+
+    jobs: Sequence[SimJob]
+    power: PowerTrace
+    site: SimSite
+    policy: Policy
+    window_s: float
+    jobs_name: str = "jobs"
+    seed: int = 0
+    keep_spans: bool = False
+    listener: Listener | None = None  #: sees every decision
+
+
+class Engine:
+    """One run."""
+
+    def __init__(self, case: Case) -> None:
+        self.case = case
+        self.timeline = Timeline()
+        self.end_us = us(case.window_s)
+        self.demand = Demand()
+        if case.keep_spans:
+            self.demand.spans = []
+        self.runs: dict[str, JobRun] = {}
+        self.ticks = self.events = 0
+        self._gangs: dict[str, Gang] = {}  #: the newest of each job
+        self._news: dict[str, Leased] = {}
+        self._tick_us = 0
+        specs = case.site.specs()
+        self.nodes = [self._node(s) for s in specs.values() if s.kind is GroupKind.NODE]
+        self.miners = [self._miner(specs[p.name], p) for p in case.site.partners]
+        self.groups: dict[str, Leased] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
+        self.store = SimStore()
+        self.cluster = SimCluster(self.groups, self._answered)
+        self.notes = Notes(case.site, self.nodes, self.miners, self.demand)
+        self.supply = Supply(
+            case.power, notice_s=case.site.notice_s, reaction_s=case.site.reaction_s, source=SOURCE
+        )
+        self._launch = _launch(case.site)
+        self.view = View(case.site.policy(), specs, epoch=1, at=self.timeline.now(), sources=[SOURCE])
+        self.store.epoch = 1
+        self.loop = Reconciler(
+            view=self.view,
+            store=self.store,
+            cluster=self.cluster,
+            clock=self.timeline,
+            policy=case.policy,
+            journal=lambda epoch: SimRecorder(epoch, case.listener),
+        )
+
+    async def run(self) -> RunOutcome:
+        """From the start of the window to its end."""
+        began_s = time.perf_counter()
+        self._schedule()
+        while True:
+            next_us = min(self.timeline.next_us(), self._tick_us)
+            if next_us >= self.end_us:
+                break
+            self.timeline.now_us = max(next_us, self.timeline.now_us)
+            self.events += self.timeline.settle()
+            self._hear()
+            if self._tick_us <= self.timeline.now_us:
+                await self._tick()
+            self.notes.note(self.timeline.now_us, self.supply.limit_w(self.timeline.now_us))
+        self.timeline.now_us = self.end_us
+        return self._outcome(time.perf_counter() - began_s)
+
+    def _outcome(self, wall_s: float) -> RunOutcome:
+        case = self.case
+        for gang in self._gangs.values():
+            gang.close_books()
+        return RunOutcome(
+            policy=case.policy.name,
+            jobs_name=case.jobs_name,
+            power_name=case.power.name,
+            seed=case.seed,
+            window_s=case.window_s,
+            reaction_s=case.site.reaction_s,
+            intervals=tuple(self.notes.intervals),
+            jobs=tuple(run.outcome() for run in self.runs.values()),
+            wall_s=wall_s,
+            spans=tuple(self.demand.spans or ()),
+        )
+
+    # -- the loop --------------------------------------------------------------------------------------------------
+
+    def wake(self, in_us: int) -> None:
+        """Have the loop tick so much later at the latest."""
+        self._tick_us = min(self._tick_us, self.timeline.now_us + in_us)
+
+    def _answered(self) -> None:
+        self.wake(ANSWERED_US)
+
+    async def _tick(self) -> None:
+        self.ticks += 1
+        now_us = self.timeline.now_us
+        self._tick_us = now_us + us(self.case.site.timing.rest_s)
+        decision = await self.loop.tick()
+        await self.loop.close()
+        self._hear()
+        if decision.wake_at is not None:
+            self._tick_us = min(self._tick_us, max(us_of(decision.wake_at), now_us + 1))
+
+    def _hear(self) -> None:
+        """Every guard that has news reports."""
+        if not self._news:
+            return
+        news, self._news = self._news, {}
+        for group in news.values():
+            if group.version != group.told_version and not group.is_dark:
+                self._report(group)
+
+    def _report(self, group: Leased) -> None:
+        if self.loop.on_report(group.report()):
+            self.wake(GATHER_US)
+
+    def _touch(self, group: Leased) -> None:
+        """A guard has news, or another draw."""
+        self._news[group.spec.group_id] = group
+        self.notes.touch(group)
+
+    # -- the site --------------------------------------------------------------------------------------------------
+
+    def _node(self, spec: GroupSpec) -> SimNode:
+        return SimNode(spec, self.timeline, gangs=self._gang, **self._leases())
+
+    def _miner(self, spec: GroupSpec, partner: Partner) -> SimMiners:
+        return SimMiners(spec, self.timeline, down_s=partner.down_s, up_s=partner.up_s, **self._leases())
+
+    def _leases(self) -> dict[str, Any]:
+        save_after_s = self.case.site.timing.save_after_s
+        return {"save_after_s": save_after_s, "touched": self._touch, "until_us": self.end_us}
+
+    def _gang(self, order: AttemptOrder) -> Gang:
+        """The gang of an attempt; its first member makes it."""
+        gang = self._gangs.get(order.job_id)
+        if gang is None or gang.attempt_id != order.attempt_id:
+            site = self.case.site
+            gang = self._gangs[order.job_id] = Gang(
+                self.runs[order.job_id],
+                order.attempt_id,
+                size=order.rank.nodes,
+                pace=site.pace,
+                model=site.model,
+                overhead=site.overhead,
+                timeline=self.timeline,
+            )
+        return gang
+
+    # -- what is due -----------------------------------------------------------------------------------------------
+
+    def _schedule(self) -> None:
+        """The whole window's arrivals and limits, and the first words of the guards."""
+        at, site = self.timeline.at, self.case.site
+        for number, job in enumerate(sorted(self.case.jobs, key=lambda j: (j.arrives_s, j.id)), start=1):
+            if us(job.arrives_s) < self.end_us:
+                at(us(job.arrives_s), self._arrive, (number, job))
+        for at_us in self.supply.news_us(self.end_us):
+            at(at_us, self._tell_limit, None)
+        for at_us in self.supply.changes_us(self.end_us):
+            at(at_us, _see, None)
+        if site.timing.heartbeat_s is not None:
+            at(us(site.timing.heartbeat_s), self._beat, None)
+        if site.timing.meter_s is not None:
+            at(us(site.timing.meter_s), self._measure, None)
+        for group in self.groups.values():
+            self._report(group)
+        self._tick_us = 0
+
+    def _arrive(self, what: tuple[int, SimJob]) -> None:
+        number, job = what
+        now = self.timeline.now()
+        self.runs[job.id] = JobRun(job, self.demand, self.timeline.now_us)
+        self.store.submit(
+            Job(
+                id=job.id,
+                number=number,
+                spec=self._spec(job),
+                submitted_at=now,
+                state=JobState.PENDING,
+                since_at=now,
+            )
+        )
+        self.wake(GATHER_US)
+
+    def _spec(self, job: SimJob) -> JobSpec:
+        per_node = self.case.site.gpus
+        nodes = -(-job.gpus // per_node)
+        rest = job.gpus - (nodes - 1) * per_node
+        return JobSpec(
+            name=job.id,
+            launch=self._launch,
+            gpus=min(job.gpus, per_node),
+            nodes=nodes,
+            last_gpus=rest if nodes > 1 and rest < per_node else None,
+            priority=job.priority,
+            flex=job.flex,
+            project=job.project,
+        )
+
+    def _tell_limit(self, _: object) -> None:
+        """Another change of the limit is known from now on, or binds."""
+        self.view.envelopes[SOURCE] = self.supply.envelope(self.timeline.now_us)
+        self.wake(0)
+
+    def _beat(self, _: object) -> None:
+        """Every guard that has power reports, news or none."""
+        for group in self.groups.values():
+            if not group.is_dark:
+                self._report(group)
+        self.timeline.at(
+            self.timeline.now_us + us(self.case.site.timing.heartbeat_s or 0.0), self._beat, None
+        )
+
+    def _measure(self, _: object) -> None:
+        """The site meter is read."""
+        reading = MeterReading(draw_w=self.notes.site_w(), measured_at=self.timeline.now())
+        self.loop.on_meter(reading)
+        self.timeline.at(self.timeline.now_us + us(self.case.site.timing.meter_s or 0.0), self._measure, None)
+
+
+def _see(_: object) -> None:
+    """The limit is another from now on: that is noted, whoever knew of it before."""
+
+
+def _launch(site: SimSite) -> Launch:
+    return Launch(
+        command=("simulated",),
+        working_dir="/sim",
+        checkpoint_dir="/sim",
+        output_dir="/sim",
+        log_path="/sim/log",
+        checkpoint_interval_s=site.pace.checkpoint_interval_s,
+        grace_s=site.pace.grace_s,
+    )

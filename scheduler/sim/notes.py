@@ -1,0 +1,85 @@
+"""What a bystander with a true meter writes down: the intervals of a run, and its outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from scheduler.sim.clock import US
+from scheduler.sim.guard import Leased
+from scheduler.sim.miners import SimMiners
+from scheduler.sim.node import SimNode
+from scheduler.sim.outcome import Interval
+from scheduler.sim.site import SimSite
+from scheduler.sim.work import Demand
+
+
+class Notes:
+    """Adds up true draws: again only for groups that were touched since the last time."""
+
+    def __init__(
+        self, site: SimSite, nodes: Sequence[SimNode], miners: Sequence[SimMiners], demand: Demand
+    ) -> None:
+        self.intervals: list[Interval] = []
+        self._site = site
+        self._demand = demand
+        self._nodes = {node.spec.group_id: i for i, node in enumerate(nodes)}
+        self._busy_w = [0.0] * len(nodes)
+        self._rest_w = [0.0] * len(nodes)
+        self._powered = [True] * len(nodes)
+        self._miners_w: dict[str, float] = {m.spec.group_id: m.draw_w() for m in miners}
+        self._touched: dict[str, Leased] = {g.spec.group_id: g for g in (*nodes, *miners)}
+        self._last: tuple[float, int, int] | None = None
+
+    def touch(self, group: Leased) -> None:
+        """Its draw may be another now."""
+        self._touched[group.spec.group_id] = group
+
+    def site_w(self) -> float:
+        """The true draw of all, as the site meter sees it."""
+        self._measure()
+        return sum(self._split_w())
+
+    def note(self, now_us: int, limit_w: float) -> None:
+        """What holds from now on, where it differs from what held."""
+        demand = self._demand
+        beside = (limit_w, demand.waiting_gpus, demand.running_gpus)
+        if not self._touched and beside == self._last:
+            return
+        self._last = beside
+        self._measure()
+        ai_w, idle_w, mined_w = self._split_w()
+        noted = Interval(
+            starts_s=now_us / US,
+            limit_w=limit_w,
+            site_w=ai_w + idle_w + mined_w,
+            ai_w=ai_w,
+            idle_w=idle_w,
+            miners_w=dict(self._miners_w),
+            waiting_gpus=demand.waiting_gpus,
+            running_gpus=demand.running_gpus,
+            powered_nodes=sum(self._powered),
+            smallest_waiting_gpus=demand.smallest,
+        )
+        if self.intervals and self.intervals[-1].starts_s == noted.starts_s:
+            self.intervals[-1] = noted
+        else:
+            self.intervals.append(noted)
+
+    def _split_w(self) -> Iterable[float]:
+        """Site watts of computing GPUs, of miners, and of everything else."""
+        overhead = self._site.overhead
+        mined_w = sum(self._miners_w.values())
+        yield overhead * sum(self._busy_w)
+        yield overhead * sum(self._rest_w) + self._site.auxiliary_w
+        yield mined_w
+
+    def _measure(self) -> None:
+        for group in self._touched.values():
+            if isinstance(group, SimNode):
+                group.measure()
+                index = self._nodes[group.spec.group_id]
+                self._busy_w[index], self._rest_w[index] = group.busy_w, group.rest_w
+                self._powered[index] = group.is_powered
+            else:
+                self._miners_w[group.spec.group_id] = group.draw_w()
+        self._touched.clear()

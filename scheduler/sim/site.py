@@ -1,0 +1,142 @@
+"""A simulated site: its nodes, miners and pace. The default is the site of the standard grid."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
+from scheduler.core.power import A100_SXM, GPU_MODELS, GpuModel
+from scheduler.core.snapshot import SitePolicy
+
+_DAY_S = 86_400.0
+_STANDBY = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partner:
+    """A mining partner's group of miners."""
+
+    name: str
+    max_w: float  #: nameplate of all its miners
+    base_w: float = 0.0  #: its controllers and fans at rest
+    down_s: float = 2.0  #: until a lower target is followed
+    up_s: float = 10.0  #: until a higher one is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How long things take on the nodes, s."""
+
+    start_s: float = 0.0  #: a job's first start; its own loading is part of its work
+    restore_s: float = 90.0  #: any later start: restore and restart
+    save_s: float = 30.0  #: from the request to save and exit to the verified checkpoint and the end
+    suspend_s: float = 1.0  #: from the request to the step boundary
+    resume_s: float = 0.0
+    checkpoint_interval_s: float = 1800.0  #: of computing, between two commits that cost nothing
+    grace_s: float = 120.0  #: between a request to save and exit, and the kill, as jobs ask for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """The loop's pace and the leases; `SitePolicy` says what each means. Leases outlast every window by default.
+
+    With a short lease nodes have to be heard again and again: `heartbeat_s` is how often each reports without news.
+    """
+
+    lease_s: float = 60 * _DAY_S
+    fall_s: float = 0.0
+    clock_uncertainty_s: float = 0.0
+    save_after_s: float = 5.0
+    suspend_max_s: float = 60.0
+    raise_delay_s: float = 10.0
+    restart_s: float = 90.0
+    unreachable_after_s: float = 60 * _DAY_S
+    lost_after_s: float = 60 * _DAY_S
+    patience_s: float = 300.0
+    heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
+    meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
+    rest_s: float = 600.0  #: the longest between two rounds of the loop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimSite:
+    """All that a simulated site is. Raises KeyError for an unknown GPU model."""
+
+    name: str = "grid"
+    nodes: int = 64
+    gpus: int = 8  #: of each node
+    gpu_model: str = A100_SXM.name
+    base_w: float = 1200.0  #: of each node, without its GPUs
+    standby: Standby | None = _STANDBY
+    partners: tuple[Partner, ...] = (
+        Partner(name="mine-a", max_w=200_000.0),
+        Partner(name="mine-b", max_w=120_000.0),
+        Partner(name="mine-c", max_w=80_000.0),
+    )
+    firm_w: float = 160_000.0
+    overhead: float = 1.25
+    auxiliary_w: float = 0.0
+    margin: float = 0.0  #: entitlements charge caps already
+    reaction_s: float = 30.0
+    notice_s: float = 0.0  #: how long before it binds a change of the limit is known
+    pace: Pace = field(default_factory=Pace)
+    timing: Timing = field(default_factory=Timing)
+
+    @property
+    def model(self) -> GpuModel:
+        """The power model of its GPUs."""
+        return GPU_MODELS[self.gpu_model]
+
+    @property
+    def total_gpus(self) -> int:
+        """GPUs of all nodes."""
+        return self.nodes * self.gpus
+
+    def policy(self) -> SitePolicy:
+        """What decisions need of it."""
+        t = self.timing
+        return SitePolicy(
+            name=self.name,
+            firm_w=self.firm_w,
+            overhead=self.overhead,
+            auxiliary_w=self.auxiliary_w,
+            margin=self.margin,
+            reaction_s=self.reaction_s,
+            lease_s=t.lease_s,
+            fall_s=t.fall_s,
+            clock_uncertainty_s=t.clock_uncertainty_s,
+            save_after_s=t.save_after_s,
+            suspend_max_s=t.suspend_max_s,
+            raise_delay_s=t.raise_delay_s,
+            restart_s=t.restart_s,
+            unreachable_after_s=t.unreachable_after_s,
+            lost_after_s=t.lost_after_s,
+            patience_s=t.patience_s,
+        )
+
+    def specs(self) -> dict[str, GroupSpec]:
+        """Its device groups, by id: the nodes, then the miners."""
+        slots = tuple(GpuSlot(gpu_id=str(i), model=self.gpu_model) for i in range(self.gpus))
+        digits = len(str(self.nodes))
+        nodes = [
+            GroupSpec(
+                group_id=f"node-{i + 1:0{digits}}",
+                kind=GroupKind.NODE,
+                base_w=self.base_w,
+                gpus=slots,
+                simulated=True,
+                standby=self.standby,
+            )
+            for i in range(self.nodes)
+        ]
+        return {spec.group_id: spec for spec in [*nodes, *map(_miners, self.partners)]}
+
+
+def _miners(partner: Partner) -> GroupSpec:
+    return GroupSpec(
+        group_id=partner.name,
+        kind=GroupKind.MINERS,
+        base_w=partner.base_w,
+        miners_max_w=partner.max_w - partner.base_w,
+        simulated=True,
+    )
