@@ -24,7 +24,7 @@ EPSILON_W = 1e-3
 POLICIES: dict[str, Callable[[], Policy]] = {PowerAware.name: PowerAware, **BASELINES}
 
 every_policy = pytest.mark.parametrize("make", POLICIES.values(), ids=POLICIES)
-a_few = settings(max_examples=25)
+a_few = settings(max_examples=20)
 
 
 def usable(before: Snapshot) -> float:

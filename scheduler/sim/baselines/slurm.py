@@ -94,7 +94,7 @@ def _reservation(head: Job, room: Room) -> _Reservation | None:
         if in_s > WINDOW_S:
             return None
         for placement in attempt.placements:
-            free[placement.node_id] = (*free.get(placement.node_id, ()), *placement.gpu_ids)
+            free[placement.node_id] = (*placement.gpu_ids, *free.get(placement.node_id, ()))
         gpus += attempt.gpu_count
         left_w += plan.freed_w(attempt, plan.model(attempt).idle_w)
         if gpus < head.spec.total_gpus or (found := place(head, free, plan)) is None:
