@@ -48,7 +48,8 @@ def simulated(
 
 def busy_day(seed: int, *, hours: float, jobs_per_hour: float) -> tuple[list[SimJob], PowerTrace]:
     """Jobs of all sizes, under a limit that changes every quarter of an hour."""
-    chance, jobs, at_s = random.Random(seed), [], 0.0
+    chance, at_s = random.Random(seed), 0.0
+    jobs: list[SimJob] = []
     while (at_s := at_s + chance.expovariate(jobs_per_hour / HOUR_S)) < hours * HOUR_S:
         gpus = chance.choice([1, 1, 2, 4, 4, 6, 8, 12])
         jobs.append(

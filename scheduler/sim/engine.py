@@ -63,6 +63,7 @@ class Engine:
             self.demand.spans = []
         self.runs: dict[str, JobRun] = {}
         self.ticks = self.events = 0
+        self.loop_s = 0.0  #: of real time, in the loop
         self._gangs: dict[str, Gang] = {}  #: the newest of each job
         self._news: dict[str, Leased] = {}
         self._tick_us = 0
@@ -135,8 +136,10 @@ class Engine:
         self.ticks += 1
         now_us = self.timeline.now_us
         self._tick_us = now_us + us(self.case.site.timing.rest_s)
+        began_s = time.perf_counter()
         decision = await self.loop.tick()
-        await self.loop.close()
+        self.loop_s += time.perf_counter() - began_s
+        await self.loop.close()  # orders arrive
         self._hear()
         if decision.wake_at is not None:
             self._tick_us = min(self._tick_us, max(us_of(decision.wake_at), now_us + 1))
@@ -198,7 +201,7 @@ class Engine:
         for at_us in self.supply.news_us(self.end_us):
             at(at_us, self._tell_limit, None)
         for at_us in self.supply.changes_us(self.end_us):
-            at(at_us, _see, None)
+            at(at_us, self._feed, None)
         if site.timing.heartbeat_s is not None:
             at(us(site.timing.heartbeat_s), self._beat, None)
         if site.timing.meter_s is not None:
@@ -243,6 +246,16 @@ class Engine:
         self.view.envelopes[SOURCE] = self.supply.envelope(self.timeline.now_us)
         self.wake(0)
 
+    def _feed(self, _: object) -> None:
+        """The limit is another from now on. At 0 W the site is without power: hosts go dark, whatever was decided."""
+        is_dark = self.supply.limit_w(self.timeline.now_us) <= 0.0
+        for group in self.groups.values():
+            if group.is_dark is not is_dark:
+                if is_dark:
+                    group.go_dark()
+                else:
+                    group.wake()
+
     def _beat(self, _: object) -> None:
         """Every guard that has power reports, news or none."""
         for group in self.groups.values():
@@ -257,10 +270,6 @@ class Engine:
         reading = MeterReading(draw_w=self.notes.site_w(), measured_at=self.timeline.now())
         self.loop.on_meter(reading)
         self.timeline.at(self.timeline.now_us + us(self.case.site.timing.meter_s or 0.0), self._measure, None)
-
-
-def _see(_: object) -> None:
-    """The limit is another from now on: that is noted, whoever knew of it before."""
 
 
 def _launch(site: SimSite) -> Launch:
