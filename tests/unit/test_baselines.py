@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
+from typing import Any
 
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
@@ -10,7 +12,7 @@ from scheduler.sim.baselines import BASELINES
 from tests.builders import T0, SiteBuilder, actions, commit, site
 
 
-def two_jobs(policy: str, *, limit_w: float = 9000.0, **spec: object) -> SiteBuilder:
+def two_jobs(policy: str, *, limit_w: float = 9000.0, **spec: Any) -> SiteBuilder:
     """An old job on node a, a young one on b, both at full power: 2 x (600 + 4 x 400) W."""
     built = site(firm_w=9000.0).node("a").node("b").limit_w(limit_w).under(BASELINES[policy]())
     return built.running("old", "a", **spec).running("young", "b", **spec)
@@ -33,6 +35,14 @@ def test_fcfs_lets_nothing_pass_its_head() -> None:
     built.running("first", "node-1", gpus=2).job("large", gpus=4).job("small", gpus=1)
 
     assert built.does() == []
+
+
+def test_what_may_not_start_blocks_nobody() -> None:
+    """Not a job that never fits, nor one that waits for its time."""
+    for name, make in BASELINES.items():
+        built = site(firm_w=9000.0).node().limit_w(9000).under(make())
+        built.job("never", gpus=9).job("later", gpus=4, begin_at=T0 + timedelta(hours=1)).job("now", gpus=4)
+        assert built.does() == ["start now on node-1 at 400 W"], name
 
 
 def test_pause_only_saves_the_youngest_and_caps_nobody() -> None:

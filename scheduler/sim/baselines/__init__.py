@@ -12,7 +12,7 @@ from scheduler.sim.baselines.orders import LeastAttained, ShortestFirst
 from scheduler.sim.baselines.pausing import GreedyPausing, PauseOnly
 from scheduler.sim.baselines.slurm import SlurmDefault
 
-_ALL: tuple[Callable[[], Policy], ...] = (
+_ALL: tuple[Callable[..., Policy], ...] = (
     FcfsKill,
     SlurmDefault,
     PauseOnly,
@@ -23,5 +23,5 @@ _ALL: tuple[Callable[[], Policy], ...] = (
     LeastAttained,
 )
 
-BASELINES: dict[str, Callable[[], Policy]] = {make().name: make for make in _ALL}
-"""By the name under which a person asks for one; each call makes a new one."""
+BASELINES: dict[str, Callable[..., Policy]] = {make().name: make for make in _ALL}
+"""By the name under which a person asks for one. Each call makes a new one; it may be told `estimates_s`, by job id."""

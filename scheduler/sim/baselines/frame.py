@@ -36,6 +36,15 @@ class Baseline:
     saves = True  #: who gives way saves a checkpoint first; False = is killed, and rolls back to its last one
     is_strict = False  #: nothing passes a job that does not fit
 
+    def __init__(self, estimates_s: Mapping[str, float] | None = None) -> None:
+        """`estimates_s` = by job id, what users said that their jobs take; nobody is held to it."""
+        self._estimates_s = dict(estimates_s or {})
+
+    def estimate_s(self, job: Job) -> float:
+        """How long a job runs as far as its user said: an estimate, else its time limit, else without end."""
+        limit_s = job.spec.time_limit_s
+        return self._estimates_s.get(job.id, float("inf") if limit_s is None else limit_s)
+
     # -- what a baseline decides for itself ----------------------------------------------------------------------
 
     def rank(self, job: Job) -> tuple[float, ...]:
@@ -55,7 +64,7 @@ class Baseline:
         for job in queue:
             if not room.is_open:
                 return
-            if not room.start(job) and self.is_strict:
+            if not room.start(job) and self.is_strict and room.may_start(job):
                 return
 
     # -- the policy ----------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from scheduler.sim.baselines.frame import Baseline
 
 
 class ShortestFirst(Baseline):
-    """Shortest job first by the time that its user asked for; those who asked for none come last.
+    """Shortest job first, by what users said; where nobody said anything, last.
 
     Source: the textbook's non-preemptive SJF; jobs that do not fit are passed, as in mystous' gpu_scheduler. Where
     power drops it kills the youngest: it knows nothing better.
@@ -17,9 +17,8 @@ class ShortestFirst(Baseline):
     saves = False
 
     def rank(self, job: Job) -> tuple[float, ...]:
-        """By the time asked for."""
-        limit_s = job.spec.time_limit_s
-        return (float("inf") if limit_s is None else limit_s, job.number)
+        """By the time that it is said to take."""
+        return (self.estimate_s(job), job.number)
 
 
 class LeastAttained(Baseline):

@@ -78,7 +78,7 @@ class Room:
     def start(self, job: Job, *, beside: Iterable[Placement] = ()) -> bool:
         """Start a job if its GPUs, none of them among `beside`, and its watts are free."""
         placements = self.where(job, beside=beside)
-        if placements is None or barred(job, self.plan, self.settled) is not None:
+        if placements is None or not self.may_start(job):
             return False
         made = new_attempt(job, placements, self.plan)
         attempt = replace(made, cap_w=self._caps.lowest_w(self.plan.model(made), job))
@@ -88,6 +88,10 @@ class Room:
         self.wanted.append(attempt)
         self._take(placements)
         return True
+
+    def may_start(self, job: Job) -> bool:
+        """Whether nothing but GPUs and watts keeps a job from starting."""
+        return barred(job, self.plan, self.settled) is None
 
     def where(self, job: Job, *, beside: Iterable[Placement] = ()) -> tuple[Placement, ...] | None:
         """Where it fits now, None if nowhere or if there are no watts for so many GPUs."""

@@ -33,9 +33,10 @@ class SlurmDefault(Baseline):
     youngest first, the same job again after two minutes. We leave out the limit of five requeues (`MaxBatchRequeue`),
     after which a person has to release the job, and reserve for the head alone (EASY).
 
-    A job's run time is taken to be its time limit, less what it ran. One without is without end, as under Slurm's
-    default of no limit: where the head's start depends on it, that lies beyond the window of a day in which backfill
-    looks, nothing is reserved, and the jobs behind are started wherever they fit.
+    A job is taken to run as long as its user said, from its last start on: a requeued job has all its time again. One
+    of which nothing is known is without end, as under Slurm's default of no time limit: where the head's start depends
+    on it, that lies beyond the window of a day in which backfill looks, nothing is reserved, and the jobs behind are
+    started wherever they fit.
     """
 
     name = "slurm"
@@ -68,12 +69,39 @@ class SlurmDefault(Baseline):
             if not room.is_open:
                 return
             if head is None:
-                if not room.start(job):
-                    head, reserved = job, _reservation(job, room)
-            elif reserved is None or _left_s(job, room.plan) <= reserved.in_s:
+                if not room.start(job) and room.may_start(job):
+                    head, reserved = job, self._reservation(job, room)
+            elif reserved is None or self.estimate_s(job) <= reserved.in_s:
                 room.start(job)
             else:
                 reserved = _beside(job, reserved, room)
+
+    def _reservation(self, head: Job, room: Room) -> _Reservation | None:
+        """The first end of work after which GPUs and watts, at today's limit, do; None if not within the window."""
+        plan, free, left_w = room.plan, dict(room.free), room.left_w
+        gpus = room.gpus
+        for in_s, attempt in self._ends(plan):
+            if in_s > WINDOW_S:
+                return None
+            for placement in attempt.placements:
+                free[placement.node_id] = (*placement.gpu_ids, *free.get(placement.node_id, ()))
+            gpus += attempt.gpu_count
+            left_w += plan.freed_w(attempt, plan.model(attempt).idle_w)
+            if gpus < head.spec.total_gpus or (found := place(head, free, plan)) is None:
+                continue
+            if (need_w := room.need_w(head, found)) <= left_w:
+                return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w)
+        return None
+
+    def _ends(self, plan: Plan) -> list[tuple[float, Attempt]]:
+        """All that holds GPUs, the first to end first, in s from now; what was told to leave is as good as gone."""
+        ends = [(0.0 if a.phase in LEAVING else self._left_s(plan, a), a) for a in plan.in_phase(*Phase)]
+        return sorted(ends, key=lambda end: (end[0], end[1].id))
+
+    def _left_s(self, plan: Plan, attempt: Attempt) -> float:
+        """Seconds until an attempt has run as long as was said; without end where nothing was."""
+        runs_s = 0.0 if attempt.running_at is None else (plan.at - attempt.running_at).total_seconds()
+        return max(0.0, self.estimate_s(plan.jobs[attempt.job_id]) - runs_s)
 
 
 def _beside(job: Job, reserved: _Reservation, room: Room) -> _Reservation:
@@ -84,39 +112,3 @@ def _beside(job: Job, reserved: _Reservation, room: Room) -> _Reservation:
     if not room.start(job, beside=reserved.placements):
         return reserved
     return _Reservation(in_s=reserved.in_s, placements=reserved.placements, left_w=reserved.left_w - need_w)
-
-
-def _reservation(head: Job, room: Room) -> _Reservation | None:
-    """The first end of running work after which GPUs and watts, at today's limit, do; None if not within the window."""
-    plan, free, left_w = room.plan, dict(room.free), room.left_w
-    gpus = room.gpus
-    for in_s, attempt in _ends(plan):
-        if in_s > WINDOW_S:
-            return None
-        for placement in attempt.placements:
-            free[placement.node_id] = (*placement.gpu_ids, *free.get(placement.node_id, ()))
-        gpus += attempt.gpu_count
-        left_w += plan.freed_w(attempt, plan.model(attempt).idle_w)
-        if gpus < head.spec.total_gpus or (found := place(head, free, plan)) is None:
-            continue
-        if (need_w := room.need_w(head, found)) <= left_w:
-            return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w)
-    return None
-
-
-def _ends(plan: Plan) -> list[tuple[float, Attempt]]:
-    """All that holds GPUs, the first to end first; what was told to leave is as good as gone."""
-    ends = [
-        (0.0 if a.phase in LEAVING else _left_s(plan.jobs[a.job_id], plan, a), a)
-        for a in plan.in_phase(*Phase)
-    ]
-    return sorted(ends, key=lambda end: (end[0], end[1].id))
-
-
-def _left_s(job: Job, plan: Plan, attempt: Attempt | None = None) -> float:
-    """Seconds until the job has used up the time that was asked for; without end where none was."""
-    if job.spec.time_limit_s is None:
-        return float("inf")
-    since = attempt.running_at if attempt is not None else None
-    runs_s = (plan.at - since).total_seconds() if since is not None else 0.0
-    return max(0.0, job.spec.time_limit_s - job.ran_s - runs_s)
