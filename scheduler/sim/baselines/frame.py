@@ -15,13 +15,14 @@ from scheduler.core.compose import drafts
 from scheduler.core.decide import Decision
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import sentence
-from scheduler.core.jobs import WAITING_STATES, Attempt, Job, PauseCause, Phase
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
 from scheduler.core.shedding import cut_miners, halt
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.wishes import fulfil
 from scheduler.sim.baselines.caps import Caps, FullCaps
+from scheduler.sim.baselines.line import Line
 from scheduler.sim.baselines.raising import Raising, told
 from scheduler.sim.baselines.room import Room
 
@@ -39,6 +40,7 @@ class Baseline:
     def __init__(self, estimates_s: Mapping[str, float] | None = None) -> None:
         """`estimates_s` = by job id, what users said that their jobs take; nobody is held to it."""
         self._estimates_s = dict(estimates_s or {})
+        self._line = Line(self.rank, self.ready_at)
 
     def estimate_s(self, job: Job) -> float:
         """How long a job runs as far as its user said: an estimate, else its time limit, else without end."""
@@ -59,7 +61,7 @@ class Baseline:
         """When a waiting job may start again, None = now."""
         return job.not_before_at
 
-    def start(self, queue: list[Job], room: Room) -> None:
+    def start(self, queue: Iterable[Job], room: Room) -> None:
         """Start what fits: first fit in the order of the queue."""
         for job in queue:
             if not room.is_open:
@@ -138,13 +140,11 @@ class Baseline:
         """Resume what is held, start what waits, lift caps: the watts kept for what has to wait for confirmed room."""
         raising = Raising(plan, self.caps, limit_w)
         raising.resume()
-        waiting = [j for j in plan.jobs.values() if j.state in WAITING_STATES]
-        if waiting and raising.room.is_open:
-            held_back = {j.id: t for j in waiting if (t := self.ready_at(j)) is not None and t > plan.at}
-            wakes.append(min(held_back.values(), default=None))
-            queue = sorted((j for j in waiting if j.id not in held_back), key=self.rank)
+        self._line.look(plan.jobs, plan.at)
+        wakes.append(self._line.next_at)
+        if len(self._line) and raising.room.is_open:
             raising.room.settled = snapshot.settled
-            self.start(queue, raising.room)
+            self.start(self._line, raising.room)
         return raising.settle()
 
 

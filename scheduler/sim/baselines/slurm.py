@@ -61,7 +61,7 @@ class SlurmDefault(Baseline):
             return job.not_before_at
         return job.since_at + timedelta(seconds=REQUEUE_DELAY_S)
 
-    def start(self, queue: list[Job], room: Room) -> None:
+    def start(self, queue: Iterable[Job], room: Room) -> None:
         """In order until one does not fit; behind it only what does not delay its reserved start."""
         head: Job | None = None
         reserved: _Reservation | None = None
