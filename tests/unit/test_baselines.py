@@ -9,7 +9,7 @@ from typing import Any
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.sim.baselines import BASELINES
-from tests.builders import T0, SiteBuilder, actions, commit, site
+from tests.builders import T0, SiteBuilder, actions, commit, launch, site
 
 
 def two_jobs(policy: str, *, limit_w: float = 9000.0, **spec: Any) -> SiteBuilder:
@@ -63,6 +63,23 @@ def test_pause_only_holds_others_while_a_save_still_draws() -> None:
     assert built.limit_w(3050).does() == ["save young", "suspend old"]
     assert built.does() == ["end young: PREEMPTED"]
     assert built.does() == ["resume old at 400 W"]
+
+
+def test_a_save_that_nothing_forces_has_all_its_grace() -> None:
+    """What could be over the limit is held meanwhile: no need to kill it at the end of the reaction time."""
+    built = two_jobs("pause-only", launch=launch(grace_s=120.0))
+    built.limit_w(3050)
+    decision = built.decided()
+
+    assert [o.launch.grace_s for d in decision.drafts.values() for o in d.attempts] == [120.0, 120.0]
+
+
+def test_what_is_held_for_long_leaves() -> None:
+    """A hold is for the seconds of a save; where power does not come back it becomes a pause."""
+    built = two_jobs("pause-only")
+    assert built.limit_w(3050).does(obeyed=False) == ["save young", "suspend old"]
+    built.limit_w(2400)
+    assert built.passes(built.site.suspend_max_s).does(obeyed=False) == ["save old"]
 
 
 def test_slurm_kills_the_lowest_priority_and_requeues_it_after_two_minutes() -> None:

@@ -128,11 +128,10 @@ class Baseline:
         long_s = min(site.suspend_max_s, site.save_after_s) if snapshot.stop else site.suspend_max_s
         for attempt in plan.in_phase(Phase.SUSPEND):
             if (plan.at - attempt.since_at).total_seconds() >= long_s:
-                cause = f": {sentence(snapshot.stop)}" if snapshot.stop else ""
-                plan.stop(attempt, Phase.SAVE_EXIT, attempt.pause_cause or PauseCause.POWER_FORECAST)
-                plan.events.append(
-                    told(plan, attempt, "job.preempting", f"saves and releases its GPUs{cause}")
-                )
+                why = f": {sentence(snapshot.stop)}" if snapshot.stop else ""
+                cause = PauseCause.EMERGENCY_STOP if snapshot.stop else PauseCause.POWER_FORECAST
+                plan.stop(attempt, Phase.SAVE_EXIT, cause)
+                plan.events.append(told(plan, attempt, "job.preempting", f"saves and releases its GPUs{why}"))
 
     # -- up ------------------------------------------------------------------------------------------------------
 
