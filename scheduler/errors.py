@@ -5,7 +5,8 @@ BarqError
 ├── MeterError         the meter cannot be read
 ├── StoreError         the store cannot be read or written
 │   └── StaleEpoch     another leader took over
-└── SettingsError      a site file does not make sense
+├── SettingsError      a site file does not make sense
+└── TraceError         what a simulation is to be fed with does not make sense
 """
 
 from __future__ import annotations
@@ -33,3 +34,10 @@ class StaleEpoch(StoreError):
 
 class SettingsError(BarqError):
     """A site file does not make sense. The message names field, value and remedy."""
+
+
+class TraceError(BarqError):
+    """A file of jobs or power for a simulation, or what is asked of it, does not make sense.
+
+    The message names file, line, column, value and remedy, as far as there are such.
+    """

@@ -6,13 +6,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from scheduler.core.compose import Draft
+from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import GuardReport, Order
+from scheduler.core.orders import Draft, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_now
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
@@ -25,7 +25,6 @@ from scheduler.watchman import Watchman
 log = logging.getLogger(__name__)
 
 DELIVERY_S = 2.0
-RETRY_S = 1.0
 
 Numbered = Mapping[str, tuple[OpenOrder, Draft]]
 
@@ -54,10 +53,9 @@ class Reconciler:
         store: Store,
         cluster: Cluster,
         clock: Clock,
-        intents_seq: int = 0,
-        holder: str = "scheduler",
         policy: Policy | None = None,
         journal: Callable[[int], Recorder] | None = None,
+        holder: str = "scheduler",
     ) -> None:
         self.policy: Policy = policy or PowerAware()
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
@@ -65,9 +63,7 @@ class Reconciler:
         self.watchman = Watchman()
         self._new_journal = journal or (lambda epoch: Journal(epoch=epoch, watchman=self.watchman))
         self._journal = self._new_journal(view.epoch)
-        self._intents_seq = intents_seq
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
-        self._sent: dict[str, tuple[Draft, datetime]] = {}
         self._sending: set[asyncio.Task[None]] = set()
 
     async def tick(self) -> Decision:
@@ -78,7 +74,7 @@ class Reconciler:
             reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
         decision = self.policy.decide(snapshot)
-        numbered = self._number(self._due(decision, snapshot.at))
+        numbered = self._number(decision.drafts)
         orders = {gid: order for gid, (order, _) in numbered.items()}
         record = self._journal.write(snapshot, decision, orders, self.view.alarms)
         try:
@@ -123,7 +119,7 @@ class Reconciler:
         snapshot = self.view.snapshot(self.clock.now())
         reduction = self.policy.shed(snapshot)
         if reduction is not None:
-            self._act(self._number(self._due(reduction, snapshot.at)))
+            self._act(self._number(reduction.drafts))
         return reduction
 
     def _go_on_unrecorded(
@@ -141,11 +137,11 @@ class Reconciler:
         """Take in what people did. Whether they changed the limits, or stopped the site: that waits for no record."""
         before = set(self.view.stops)
         try:
-            intents = await self.store.intents(self._intents_seq)
+            intents = await self.store.intents(self.view.seq)
         except StoreError as error:
             self._store_is(up=False, why=error)
             return False
-        self._intents_seq = intents.seq
+        self.view.seq = intents.seq
         self.view.take_intents(intents)
         return intents.limits is not None or bool(self.view.stops.keys() - before)
 
@@ -161,22 +157,6 @@ class Reconciler:
             return
         self.view.lead(claimed, self.clock.now())
         self._journal = self._new_journal(claimed)
-
-    def _due(self, decision: Decision, at: datetime) -> dict[str, Draft]:
-        """Drafts whose content changed, that end a third of a lease later or any earlier, or were not acknowledged."""
-        return {gid: draft for gid, draft in decision.drafts.items() if self._is_due(gid, draft, at)}
-
-    def _is_due(self, group_id: str, draft: Draft, at: datetime) -> bool:
-        if group_id not in self.view.links:
-            return False
-        if group_id not in self._sent:
-            return True
-        last, sent_at = self._sent[group_id]
-        account = self.view.groups[group_id].account
-        unheard = account.acked < account.sent and (at - sent_at).total_seconds() >= RETRY_S
-        longer_s = (draft.expires_at - last.expires_at).total_seconds()
-        moved = longer_s < 0 or longer_s >= self.view.site.lease_s / 3
-        return not self._prolongs(group_id, draft) or unheard or moved
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
         """Give drafts their numbers; from now on they count as open."""
@@ -202,22 +182,21 @@ class Reconciler:
 
         Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since.
         """
-        last = {
-            gid: draft
-            for gid, (draft, _) in self._sent.items()
-            if gid in decision.drafts and self._is_counted(gid, draft, at)
-        }
-        renewed = {gid: replace(d, expires_at=decision.drafts[gid].expires_at) for gid, d in last.items()}
-        self._act(self._number({gid: d for gid, d in renewed.items() if self._is_due(gid, d, at)}))
+        end = at + timedelta(seconds=self.view.site.lease_s)
+        renewed = {}
+        for gid, group in self.view.groups.items():
+            last = group.ordered
+            if last is None or group.reported_at is None or not self._is_counted(gid, last, at):
+                continue
+            until_at = lease_of(group.reported_at, min(end, decision.lease_end or end), self.view.site)
+            if until_at > at and is_stale(group, until_at, self.view.site, at):
+                renewed[gid] = replace(last, expires_at=until_at)
+        self._act(self._number(renewed))
 
     def _is_counted(self, group_id: str, draft: Draft, at: datetime) -> bool:
         """Whether the books still hold the group to be able to draw as much."""
         account = self.view.groups[group_id].account
         return draft.entitlement_w <= exposure_w(account, at, fall_s=self.view.site.fall_s) + EPSILON_W
-
-    def _prolongs(self, group_id: str, draft: Draft) -> bool:
-        last = self._sent.get(group_id)
-        return last is not None and replace(draft, expires_at=last[0].expires_at) == last[0]
 
     def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
@@ -232,7 +211,8 @@ class Reconciler:
         if not numbered:
             return
         now = self.clock.now()
-        self._sent.update({gid: (draft, now) for gid, (_, draft) in numbered.items()})
+        for gid, (_, draft) in numbered.items():
+            self.view.went_out(gid, draft, now)
         orders = [self._order(order, draft) for order, draft in numbered.values()]
         task = asyncio.get_running_loop().create_task(self._deliver(orders))
         self._sending.add(task)

@@ -14,8 +14,9 @@ from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import Excess, excess_w, remembered, standing_w
-from scheduler.core.orders import NO_FENCE, Fence, GroupSpec, GuardReport, NodePower
+from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
+from scheduler.core.tracked import Tracked
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 
@@ -45,8 +46,9 @@ class View:
         self.site = site
         self.epoch = epoch
         self.led_since_at = at
-        self.jobs: dict[str, Job] = {}
-        self.attempts: dict[str, Attempt] = {}
+        self.seq = 0  #: of the newest intent that was taken in
+        self._jobs: Tracked[Job] = Tracked()
+        self._attempts: Tracked[Attempt] = Tracked()
         self.settled: dict[str, JobState] = {}
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
@@ -60,17 +62,44 @@ class View:
         self.store_up = True
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
-        self.groups: dict[str, Group] = {gid: _unheard(spec) for gid, spec in specs.items()}
+        self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
+
+    @property
+    def jobs(self) -> Tracked[Job]:
+        """All that are not final."""
+        return self._jobs
+
+    @jobs.setter
+    def jobs(self, jobs: Mapping[str, Job]) -> None:
+        self._jobs = Tracked(jobs)
+
+    @property
+    def attempts(self) -> Tracked[Attempt]:
+        """All that have not ended."""
+        return self._attempts
+
+    @attempts.setter
+    def attempts(self, attempts: Mapping[str, Attempt]) -> None:
+        self._attempts = Tracked(attempts)
+
+    @property
+    def groups(self) -> Tracked[Group]:
+        """All nodes and miner groups of the site."""
+        return self._groups
+
+    @groups.setter
+    def groups(self, groups: Mapping[str, Group]) -> None:
+        self._groups = Tracked(groups)
 
     # -- what comes in -------------------------------------------------------------------------------------------
 
     def restore(self, stored: Stored) -> None:
         """Begin from what earlier leaders recorded: their open orders count until they are fenced off or fall."""
-        self.jobs = {j.id: j for j in stored.jobs}
-        self.attempts = {a.id: a for a in stored.attempts}
+        self.jobs, self.attempts = {j.id: j for j in stored.jobs}, {a.id: a for a in stored.attempts}
         self.settled = dict(stored.settled)
+        self.seq = stored.seq
         self.manual = stored.limits
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
@@ -169,10 +198,15 @@ class View:
                 self.attempts.pop(attempt.id, None)
             else:
                 self.attempts[attempt.id] = attempt
-        for gid, draft in decision.drafts.items():
-            self.groups[gid] = replace(self.groups[gid], miners_target_w=draft.miners_target_w)
+        for gid, target_w in decision.miners_w.items():
+            if self.groups[gid].miners_target_w != target_w:
+                self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
+
+    def went_out(self, group_id: str, draft: Draft, at: datetime) -> None:
+        """Remember what was ordered last."""
+        self.groups[group_id] = replace(self.groups[group_id], ordered=draft, ordered_at=at)
 
     def opened(self, group_id: str, order: OpenOrder, at: datetime) -> None:
         """Count an order that is about to go out, and forget those that have long fallen."""
@@ -199,9 +233,9 @@ class View:
             envelopes=(*stopped, *self.envelopes.values(), *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
-            groups=dict(self.groups),
-            jobs=dict(self.jobs),
-            attempts=dict(self.attempts),
+            groups=self.groups.shot(),
+            jobs=self.jobs.shot(),
+            attempts=self.attempts.shot(),
             settled=self.settled,
             epoch=self.epoch,
             led_since_at=self.led_since_at,

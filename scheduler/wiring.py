@@ -68,9 +68,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     stored = await store.load()
     view.restore(stored)
     cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(
-        view=view, store=store, cluster=cluster, clock=clock, intents_seq=stored.seq, holder=holder
-    )
+    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
     return Parts(
         state=state,
         view=view,

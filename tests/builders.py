@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler.core.compose import Draft
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
@@ -29,6 +28,7 @@ from scheduler.core.ledger import Account, OpenOrder, reported, sent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.orders import (
     AttemptFacts,
+    Draft,
     Fence,
     GpuReading,
     GpuSlot,

@@ -136,7 +136,8 @@ class GreedyGuard:
 
     def draw_w(self) -> float:
         """What it draws, W."""
-        return self._charge_w(self.device)
+        device = self.device
+        return self.spec.base_w + sum(g.draw_w for g in device.gpus) + sum(m.draw_w for m in device.miners)
 
     def living(self) -> list[AttemptOrder]:
         """Attempts with processes."""
@@ -241,5 +242,6 @@ class GreedyGuard:
 def _reading(gpu_id: str, holder: AttemptOrder | None) -> GpuReading:
     if holder is None:
         return GpuReading(gpu_id=gpu_id, draw_w=A100_SXM.idle_w, cap_w=A100_SXM.min_cap_w, processes=0)
-    cap_w = holder.cap_w if holder.phase is Phase.RUN else A100_SXM.min_cap_w
-    return GpuReading(gpu_id=gpu_id, draw_w=A100_SXM.charge_w(cap_w), cap_w=cap_w, processes=1)
+    if holder.phase is not Phase.RUN:
+        return GpuReading(gpu_id=gpu_id, draw_w=A100_SXM.held_w(), cap_w=A100_SXM.min_cap_w, processes=1)
+    return GpuReading(gpu_id=gpu_id, draw_w=A100_SXM.charge_w(holder.cap_w), cap_w=holder.cap_w, processes=1)

@@ -107,9 +107,7 @@ class World:
         stored = self.run(self.store.load())
         view.restore(stored)
         self.deposed, self.reports = self.loop, []
-        self.loop = Reconciler(
-            view=view, store=self.store, cluster=self.cluster, clock=self.clock, intents_seq=stored.seq
-        )
+        self.loop = Reconciler(view=view, store=self.store, cluster=self.cluster, clock=self.clock)
         self.poll()
 
     def lose_store(self) -> None:

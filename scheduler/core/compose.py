@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from scheduler.core.envelope import changes, lowest
-from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
-from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
-from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
-from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.orders import AttemptOrder, Draft, Rank
+from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 
 _ALONE = Rank()
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
+_RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """An order without its number: the shell adds fence, boot id and the guard's clock."""
+def drafts(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
+    """The orders that are due: what is desired changed, the lease is to be renewed, or nobody acknowledged.
 
-    group_id: str
-    entitlement_w: float
-    fallback: tuple[FallbackStep, ...]
-    attempts: tuple[AttemptOrder, ...]
-    miners_target_w: float
-    expires_at: datetime
-    stop: EmergencyStop | None = None
-    released_stop: str = ""
-    standby: bool = False
-
-
-def drafts(plan: Plan, snapshot: Snapshot) -> dict[str, Draft]:
-    """One draft per group that was heard of within a lease. What would raise waits until the books have room for it."""
-    is_full = plan.exposed_w() > usable_w(snapshot, limit_now(snapshot)) + EPSILON_W
-    end = lease_end(plan, snapshot)
-    ends = {gid: _group_end(g, end, plan) for gid, g in plan.groups.items()}
-    return {
-        gid: _draft(plan, snapshot, gid, expires_at)
-        for gid, expires_at in ends.items()
-        if expires_at > plan.at and not (is_full and plan.raises(gid))
-    }
+    Only groups that were heard of within a lease. What would raise waits until the books have room for it in
+    `limit_w`.
+    """
+    is_full = plan.exposed_w() > limit_w + EPSILON_W
+    found = {}
+    for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
+        if not (is_full and plan.raises(gid)):
+            found[gid] = replace(_content(plan, snapshot, gid), expires_at=expires_at)
+    return found
 
 
-def _group_end(group: Group, end: datetime, plan: Plan) -> datetime:
+def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, datetime]]:
+    """Each group to which an order is due, and until when that may stand."""
+    site, at = plan.site, snapshot.at
+    news = _news(plan, snapshot)
+    for gid, group in snapshot.groups.items():
+        last = group.reported_at
+        if last is None or (expires_at := lease_of(last, end, site)) <= at:
+            continue
+        if gid in news or group.ordered is None or is_stale(group, expires_at, site, at):
+            yield gid, expires_at
+
+
+def lease_of(reported_at: datetime, end: datetime, site: SitePolicy) -> datetime:
     """No lease outlives the last report by more than `lease_s`: orders may reach whom no report comes back from."""
-    last = group.reported_at
-    return plan.at if last is None else min(end, last + timedelta(seconds=plan.site.lease_s))
+    return min(end, reported_at + timedelta(seconds=site.lease_s))
+
+
+def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime) -> bool:
+    """Whether the last order is to be sent again: to be prolonged or shortened, or because nobody acknowledged it."""
+    last = group.ordered
+    if last is None:
+        return True
+    longer_s = (expires_at - last.expires_at).total_seconds()
+    if longer_s < 0 or longer_s >= site.lease_s / 3:
+        return True
+    account, sent_at = group.account, group.ordered_at
+    return account.acked < account.sent and (sent_at is None or (at - sent_at).total_seconds() >= _RETRY_S)
+
+
+def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
+    """The groups of which something else is desired than was last ordered."""
+    for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops):
+        group = snapshot.groups.get(gid)
+        if group is not None:
+            content = _compose(plan, snapshot, gid)
+            plan.composed(gid, content, is_news=content != _undated(group.ordered))
+    return plan.news
+
+
+def _undated(draft: Draft | None) -> Draft | None:
+    return None if draft is None else replace(draft, expires_at=_NEVER)
+
+
+def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
+    known = plan.content(group_id)
+    return known if known is not None else _compose(plan, snapshot, group_id)
 
 
 def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
@@ -64,7 +95,7 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     return full
 
 
-def _draft(plan: Plan, snapshot: Snapshot, group_id: str, expires_at: datetime) -> Draft:
+def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
     members = sorted(plan.on(group_id), key=lambda a: a.id)
     held = snapshot.groups[group_id].stop
     return Draft(
@@ -73,9 +104,10 @@ def _draft(plan: Plan, snapshot: Snapshot, group_id: str, expires_at: datetime) 
         fallback=plan.fallback_of(group_id),
         attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
-        expires_at=expires_at,
+        expires_at=_NEVER,
         stop=snapshot.stop,
         released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",
+        standby=plan.is_standby(group_id),
     )
 
 

@@ -7,19 +7,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scheduler.core.compose import Draft, drafts
+from scheduler.core.compose import drafts, lease_end
+from scheduler.core.consolidating import consolidate
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
-from scheduler.core.jobs import WAITING_STATES, Attempt, Job, JobState, PauseCause, Phase
-from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.explaining import Explainer
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.mining import feed_miners
+from scheduler.core.orders import Draft
+from scheduler.core.plan import News, Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
+from scheduler.core.queueing import Queue
 from scheduler.core.raising import Raises, dwell, raise_work
-from scheduler.core.reasons import Event, Reason
+from scheduler.core.reasons import Code, Event, Reason
+from scheduler.core.room import Room
 from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.waiting import barred, ramping
+from scheduler.core.switching import switch_nodes
+from scheduler.core.waiting import ramping
 from scheduler.core.wishes import fulfil
-from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,8 +39,10 @@ class Decision:
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
     events: tuple[Event, ...] = ()
     cut_work: bool = False  #: AI work was cut for power in this round
+    miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
+    lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
 
 
@@ -53,155 +61,155 @@ class Policy(Protocol):
 
 
 class PowerAware:
-    """Barq's own policy."""
+    """Barq's own policy.
+
+    It remembers the plan of the last round and what can be read off it. That is a cache and no more: a new one comes
+    to the same decision from the same snapshot.
+    """
 
     name = "barq"
 
+    def __init__(self, *, explains: bool = True) -> None:
+        self._explains = explains  #: whether anybody wants to know why each job waits
+        self._plan: Plan | None = None
+        self._room: Room | None = None
+        self._queue = Queue()
+        self._explainer = Explainer()
+
     def shed(self, snapshot: Snapshot) -> Decision | None:
-        """See `shed`."""
-        return shed(snapshot)
+        """The reductions that a stop or the limit in force demand, None where none is. Raises nothing, ever."""
+        plan, limit = self._follow(snapshot), limit_now(snapshot)
+        usable = usable_w(snapshot, limit)
+        halted = _halt(plan, snapshot)
+        if plan.site_w() <= usable and not halted:
+            return None
+        cut_work = cut(plan, usable) or halted
+        return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
 
     def decide(self, snapshot: Snapshot) -> Decision:
-        """See `decide`."""
-        return decide(snapshot)
+        """Everything: facts, wishes, reductions, raises, miners, reasons."""
+        # 1. What became of the attempts, and what people want of the jobs.
+        plan, limit = self._follow(snapshot), limit_now(snapshot)
+        usable = usable_w(snapshot, limit)
+        settle_facts(plan, snapshot)
+        fulfil(plan, snapshot, self._queue.dependents)
+        # 2. To the fallback under an emergency stop, and under the limit, first.
+        halted = _halt(plan, snapshot)
+        cut_work = cut(plan, usable) or halted
+        # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
+        _release_suspended(plan, snapshot, usable)
+        # 4. Then up: resume, start, lift caps.
+        self._queue.sync(plan, snapshot.settled)
+        raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
+        # 5. Nodes go to standby, or come back. Miners take what is left.
+        if self._room is not None:
+            switch_nodes(plan, self._room, raises, usable)
+        feed_miners(plan, snapshot, usable - raises.reserved_w)
+        # 6. Nobody wonders why.
+        reasons = self._reasons(plan, snapshot, limit, raises)
+        plan.since = News()
+        wake_at = _wake_at(snapshot, raises.expected_at, self._queue.next_at(), _next_release_at(plan))
+        return _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
+
+    def _follow(self, snapshot: Snapshot) -> Plan:
+        if self._plan is None:
+            self._plan = Plan(snapshot)
+        else:
+            self._plan.follow(snapshot)
+            if self._plan.trim():
+                self._queue.rewind()
+        return self._plan
+
+    def _raise(self, plan: Plan, snapshot: Snapshot, limit_w: float, *, cut_work: bool) -> Raises:
+        waiting = stopped(snapshot.stop) if snapshot.stop else None
+        waiting = waiting or (None if snapshot.raises_allowed else _not_yet())
+        waiting = waiting or (ramping(snapshot.site, snapshot.at) if cut_work else dwell(snapshot))
+        if waiting is not None:
+            raises = Raises(explains=self._explains)
+            for left in self._queue.heads().rest():
+                raises.refuse(left, waiting)
+            return raises
+        if self._room is None:
+            self._room = Room(plan)
+        else:
+            self._room.refresh(plan)
+        return raise_work(plan, self._room, self._queue, snapshot, limit_w, explains=self._explains)
+
+    def _reasons(self, plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises) -> dict[str, Reason]:
+        if not self._explains:
+            return {}
+        return (
+            self._queue.barred
+            | raises.reasons
+            | self._explainer.of_placed(plan, snapshot, limit, raises.reasons)
+        )
 
 
 def shed(snapshot: Snapshot) -> Decision | None:
-    """The reductions that a stop or the limit in force demand, None where none is. Raises nothing, ever."""
-    plan, limit = Plan(snapshot), limit_now(snapshot)
-    usable = usable_w(snapshot, limit)
-    halted = _halt(plan, snapshot)
-    if plan.site_w() <= usable and not halted:
-        return None
-    cut_work = cut(plan, usable) or halted
-    return _decision(plan, snapshot, limit, {}, cut_work=cut_work)
+    """The reductions of Barq's own policy, from nothing but a snapshot."""
+    return PowerAware().shed(snapshot)
+
+
+def decide(snapshot: Snapshot) -> Decision:
+    """The decision of Barq's own policy, from nothing but a snapshot."""
+    return PowerAware().decide(snapshot)
 
 
 def _halt(plan: Plan, snapshot: Snapshot) -> bool:
     return snapshot.stop is not None and halt(plan, snapshot.stop)
 
 
-def decide(snapshot: Snapshot) -> Decision:
-    """Everything: facts, wishes, reductions, raises, miners, reasons."""
-    # 1. What became of the attempts, and what people want of the jobs.
-    plan, limit = Plan(snapshot), limit_now(snapshot)
-    usable = usable_w(snapshot, limit)
-    settle_facts(plan, snapshot)
-    fulfil(plan, snapshot)
-    # 2. To the fallback under an emergency stop, and under the limit, first.
-    halted = _halt(plan, snapshot)
-    cut_work = cut(plan, usable) or halted
-    # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
-    _release_long_suspended(plan, snapshot, usable)
-    # 4. Then up: resume, start, lift caps.
-    queue, reasons = _queue(plan, snapshot)
-    raises = _raise(plan, snapshot, queue, usable, cut_work=cut_work)
-    # 5. Miners take what is left.
-    _feed_miners(plan, snapshot, usable - raises.reserved_w)
-    # 6. Nobody wonders why.
-    reasons |= raises.reasons
-    reasons |= _placed_reasons(plan, snapshot, limit, raises)
-    reasons |= preparing_reasons(plan, snapshot)
-    return _decision(plan, snapshot, limit, reasons, cut_work=cut_work)
-
-
-def _placed_reasons(plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises) -> dict[str, Reason]:
-    """Why jobs that hold GPUs stand still, or run slower than they could."""
-    reasons = {}
-    for attempt in plan.attempts.values():
-        state = plan.jobs[attempt.job_id].state
-        if snapshot.stop and state in (JobState.SUSPENDED, JobState.PREEMPTING):
-            reasons[attempt.job_id] = stopped(snapshot.stop)
-        elif state is JobState.SUSPENDED:
-            reasons[attempt.job_id] = paused_reason(plan, attempt, limit, raises.reasons.get(attempt.job_id))
-        elif attempt.phase is Phase.RUN and (capped := capped_reason(plan, attempt, limit)):
-            reasons[attempt.job_id] = capped
-    return reasons
-
-
-def _release_long_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
+def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
-    long_s = min(site.suspend_max_s, site.save_after_s) if snapshot.stop else site.suspend_max_s
+    if snapshot.stop is None:
+        consolidate(plan, limit_w, site.suspend_max_s)
+        return
     for attempt in plan.in_phase(Phase.SUSPEND):
-        if (plan.at - attempt.since_at).total_seconds() >= long_s:
+        if (plan.at - attempt.since_at).total_seconds() >= min(site.suspend_max_s, site.save_after_s):
             release(plan, attempt, attempt.pause_cause or PauseCause.POWER_WITHDRAWN, limit_w)
-
-
-def _queue(plan: Plan, snapshot: Snapshot) -> tuple[list[Job], dict[str, Reason]]:
-    """Waiting jobs that may start, larger priority first, then the oldest; and why the others may not."""
-    queue, reasons = [], {}
-    for job in plan.jobs.values():
-        if job.state in WAITING_STATES or job.state is JobState.HELD:
-            reason = barred(job, plan, snapshot.settled)
-            if reason is None:
-                queue.append(job)
-            else:
-                reasons[job.id] = reason
-    return sorted(queue, key=lambda j: (-j.spec.priority, j.number)), reasons
-
-
-def _raise(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float, *, cut_work: bool) -> Raises:
-    waiting = stopped(snapshot.stop) if snapshot.stop else None
-    waiting = waiting or (None if snapshot.raises_allowed else _not_yet())
-    waiting = waiting or (ramping(snapshot.site, snapshot.at) if cut_work else dwell(snapshot))
-    if waiting is not None:
-        return Raises(reasons={j.id: waiting for j in queue})
-    return raise_work(plan, snapshot, queue, limit_w)
 
 
 def _not_yet() -> Reason:
     text = "orders of an earlier leader may still stand; nothing is raised yet"
-    return Reason(code="PendingEvaluation", text=text)
-
-
-def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
-    """Give miners what the nodes leave, in proportion to their size; raise only beside all open orders."""
-    room_w = max(0.0, limit_w - plan.nodes_w())
-    sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
-    total_w = sum(sizes.values())
-    if total_w <= 0:
-        return
-    wanted = {gid: min(size_w, room_w * size_w / total_w) for gid, size_w in sizes.items()}
-    known = dict(plan.miners_w)
-    plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
-    spare_w = limit_w - plan.exposed_w()
-    raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
-    if snapshot.stop or not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
-        return
-    share = min(1.0, spare_w / raise_w)
-    for gid, target_w in wanted.items():
-        if target_w > known[gid]:
-            plan.miners_w[gid] = known[gid] + share * (target_w - known[gid])
+    return Reason(code=Code.PENDING_EVALUATION, text=text)
 
 
 def _decision(
-    plan: Plan, snapshot: Snapshot, limit: Limit, reasons: dict[str, Reason], *, cut_work: bool
+    plan: Plan,
+    snapshot: Snapshot,
+    limit: Limit,
+    usable_w: float,
+    *,
+    cut_work: bool,
+    reasons: Mapping[str, Reason] | None = None,
+    wake_at: datetime | None = None,
 ) -> Decision:
     return Decision(
         limit=limit,
-        drafts=drafts(plan, snapshot),
-        jobs={j.id: j for j in plan.jobs.values() if j is not snapshot.jobs.get(j.id)},
-        attempts={a.id: a for a in _changed(plan, snapshot)},
-        reasons=reasons,
+        drafts=drafts(plan, snapshot, usable_w),
+        jobs=plan.changed_jobs(),
+        attempts=plan.changed_attempts(),
+        reasons=reasons or {},
         events=tuple(plan.events),
         cut_work=cut_work,
+        miners_w=dict(plan.miners_w),
         planned_w=plan.site_w(),
         exposed_w=plan.exposed_w(),
-        wake_at=_wake_at(snapshot, reasons),
+        lease_end=lease_end(plan, snapshot),
+        wake_at=wake_at or _wake_at(snapshot),
     )
 
 
-def _changed(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
-    everything = [*plan.attempts.values(), *plan.ended.values()]
-    known = snapshot.attempts
-    return [a for a in everything if a is not (old := known.get(a.id)) and a != old]
+def _next_release_at(plan: Plan) -> datetime | None:
+    """When the first of the suspended has been so for long."""
+    since_at = min((a.since_at for a in plan.in_phase(Phase.SUSPEND)), default=None)
+    return None if since_at is None else since_at + timedelta(seconds=plan.site.suspend_max_s)
 
 
-def _wake_at(snapshot: Snapshot, reasons: Mapping[str, Reason]) -> datetime | None:
+def _wake_at(snapshot: Snapshot, *expected: datetime | None) -> datetime | None:
     """The next instant at which time alone changes something: a known limit step, a wait that ends."""
     lead = timedelta(seconds=snapshot.site.lead_s)
     steps = changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + timedelta(hours=1))
-    ends = [r.expected_at for r in reasons.values() if r.expected_at is not None]
-    coming = [t for s in steps for t in (s - lead, s)] + ends
+    coming = [t for s in steps for t in (s - lead, s)] + [t for t in expected if t is not None]
     return min((t for t in coming if t > snapshot.at), default=None)

@@ -17,12 +17,27 @@ def floor_cap_w(model: GpuModel, job: Job) -> float:
     """The lowest cap at which the job may run: what its tier and its own `min_cap_w` allow."""
     if not job.spec.cap_ok:
         return model.tdp_w
-    by_tier_w = _tier_floor_w(model, job.spec.flex)
+    by_tier_w = tier_floor_w(model, job.spec.flex)
     return min(model.tdp_w, max(by_tier_w, job.spec.min_cap_w or 0.0))
 
 
+@lru_cache(maxsize=4096)
+def knee_cap_w(model: GpuModel, floor_w: float, spared_w: float) -> float:
+    """The cap with the most speed per watt, no lower than the floor, where `spared_w` is what standby spares per GPU.
+
+    Below it, stopping some and capping the others higher does more with the same watts. Where nothing can be put to
+    standby the base of a node is spent anyway, and that is so only below the floor.
+    """
+    if spared_w <= 0 or floor_w >= model.tdp_w:
+        return floor_w
+    steps = int((model.tdp_w - floor_w) // STEP_W)
+    caps = (*(floor_w + i * STEP_W for i in range(steps + 1)), model.tdp_w)
+    return max(caps, key=lambda cap_w: model.speed(cap_w) / (model.charge_w(cap_w) - model.idle_w + spared_w))
+
+
 @lru_cache(maxsize=1024)
-def _tier_floor_w(model: GpuModel, tier: int) -> float:
+def tier_floor_w(model: GpuModel, tier: int) -> float:
+    """The lowest cap at which a tier keeps its speed, W."""
     steps = int((model.tdp_w - model.min_cap_w) // STEP_W)
     caps = (model.min_cap_w + i * STEP_W for i in range(steps + 1))
     return next((cap for cap in caps if model.speed(cap) >= SPEED_FLOOR[tier]), model.tdp_w)

@@ -111,6 +111,16 @@ def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
     return max((o.fallback_at_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)
 
 
+def next_change_at(account: Account, at: datetime, *, fall_s: float) -> datetime | None:
+    """The next instant after `at` at which time alone changes what the account allows, None if none does."""
+    coming = (
+        o.expires_at + timedelta(seconds=fall_s + after_s)
+        for o in account.open
+        for after_s in (0.0, *(s.after_s for s in o.fallback))
+    )
+    return min((t for t in coming if t > at), default=None)
+
+
 def final_w(account: Account) -> float:
     """What the group rests at in the end, once held work has saved and left."""
     return max(

@@ -8,6 +8,7 @@ protocol version. All `*_boottime_s` are seconds of the *guard's* CLOCK_BOOTTIME
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from scheduler.core.estop import EmergencyStop
@@ -106,6 +107,21 @@ class Order:
     stop: EmergencyStop | None = None  #: to be latched by a guard that is not latched yet
     released_stop: str = ""  #: id of the guard's own latch, once a person released it
     standby: bool = False  #: go to standby once nothing is left on it, or stay there; False = be on
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """An order without its number: the shell adds fence, boot id and the guard's clock."""
+
+    group_id: str
+    entitlement_w: float
+    fallback: tuple[FallbackStep, ...]
+    attempts: tuple[AttemptOrder, ...]
+    miners_target_w: float
+    expires_at: datetime
+    stop: EmergencyStop | None = None
+    released_stop: str = ""
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ def bind(plan: Plan, job: Job, attempt: Attempt) -> Job:
 
 def refresh(plan: Plan) -> None:
     """Bring up to date who can read the checkpoints of each job: nodes come, go and mount."""
-    for job in [j for j in plan.jobs.values() if j.storage]:
+    keys = plan.jobs if plan.since.storage else plan.touched_jobs()
+    for job in [j for k in list(keys) if (j := plan.jobs.get(k)) is not None and j.storage]:
         pinned_to = _readers(job.storage, job.pinned_to, plan.groups)
         if pinned_to != job.pinned_to:
             plan.jobs[job.id] = replace(job, pinned_to=pinned_to)

@@ -2,44 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from scheduler.core.jobs import Job, Placement
 from scheduler.core.orders import GroupKind
 from scheduler.core.pinning import by_place, may_read
 from scheduler.core.plan import Plan
-from scheduler.core.snapshot import Group
+from scheduler.core.room import Room
 
 
-def reachable(group: Group, plan: Plan) -> bool:
-    """Whether new work may be sent there: heard of lately, not cordoned, not fallen back."""
-    if group.reported_at is None or group.cordoned:
-        return False
-    silent_s = (plan.at - group.reported_at).total_seconds()
-    return silent_s <= plan.site.unreachable_after_s
-
-
-def free_gpus(plan: Plan) -> dict[str, tuple[str, ...]]:
-    """Per reachable node the GPUs that no attempt holds and on which no process was seen, in slot order."""
-    free = {}
-    for gid, group in plan.groups.items():
-        if group.spec.kind is GroupKind.NODE and group.spec.gpus and reachable(group, plan):
-            held = {g for a in plan.on(gid) for p in a.placements if p.node_id == gid for g in p.gpu_ids}
-            busy = held | {r.gpu_id for r in group.gpus if r.processes}
-            free[gid] = tuple(g.gpu_id for g in group.spec.gpus if g.gpu_id not in busy)
-    return free
-
-
-def place(job: Job, free: Mapping[str, tuple[str, ...]], plan: Plan) -> tuple[Placement, ...] | None:
+def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
     spec = job.spec
-    fitting = [n for n, gpus in free.items() if len(gpus) >= spec.gpus and may_use(job, n, plan)]
-    fitting.sort(key=lambda n: (len(free[n]), n))
-    together = [place[: spec.nodes] for place in by_place(fitting, plan) if len(place) >= spec.nodes]
+    if spec.total_gpus > room.total:
+        return None
+    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if may_use(job, n, plan))
+    if spec.nodes == 1:
+        node = next(fitting, None)
+        return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
+    together = [nodes for place in by_place(fitting, plan) if (nodes := _gang(job, place, room))]
     if not together:
         return None
-    chosen = min(together, key=lambda nodes: [(len(free[n]), n) for n in nodes])
-    return tuple(Placement(node_id=n, gpu_ids=free[n][:k]) for n, k in zip(chosen, sizes(job), strict=True))
+    chosen = min(together, key=lambda nodes: [(len(room.free[n]), n) for n in nodes])
+    return tuple(
+        Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, sizes(job), strict=True)
+    )
+
+
+def _gang(job: Job, nodes: list[str], room: Room) -> list[str] | None:
+    """The members' nodes among these, the last member where the fewest GPUs are left over; None if they do not do."""
+    spec = job.spec
+    large = [n for n in nodes if len(room.free[n]) >= spec.gpus]
+    if spec.last_gpus is None:
+        return large[: spec.nodes] if len(large) >= spec.nodes else None
+    chosen = large[: spec.nodes - 1]
+    last = next((n for n in nodes if n not in chosen), None)
+    return None if len(chosen) < spec.nodes - 1 or last is None else [*chosen, last]
 
 
 def sizes(job: Job) -> list[int]:

@@ -50,8 +50,12 @@ class GpuModel:
         return _interpolate(self, cap_w, "speed")
 
     def held_w(self) -> float:
-        """Charge of a GPU whose attempt is suspended or saving: its cap is at the minimum, so no trust is needed."""
-        return self.charge_w(self.min_cap_w)
+        """Charge of a GPU whose attempt is suspended or saving: what it draws at rest with a context.
+
+        Its cap is at the minimum, so that it could draw no more than `charge_w` of that; what it draws beyond its
+        rest, if it does, the meter sees, and the excess counts against the limit.
+        """
+        return min(self.charge_w(self.min_cap_w), self.idle_w + self.context_w)
 
 
 @lru_cache(maxsize=4096)  # a decision asks for the same few caps some hundred thousand times

@@ -26,8 +26,11 @@ from scheduler.core.snapshot import Group, Snapshot
 
 def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
     """Bring every attempt, and its job, up to what the guards saw."""
-    facts = {(gid, f.attempt_id): f for gid, g in snapshot.groups.items() for f in g.facts}
-    for attempt in list(plan.attempts.values()):
+    looked_at = _news(plan, snapshot)
+    nodes = {p.node_id for a in looked_at for p in a.placements}
+    groups = [snapshot.groups[n] for n in nodes if n in snapshot.groups]
+    facts = {(g.spec.group_id, f.attempt_id): f for g in groups for f in g.facts}
+    for attempt in looked_at:
         if lost := _lost_node(attempt, plan, snapshot):
             _end(plan, attempt, _node_lost(lost), ())
             continue
@@ -36,6 +39,18 @@ def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
             continue
         _look(plan, attempt, members, snapshot)
     refresh(plan)
+
+
+def _news(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
+    """Attempts of which something may be known that was not before, by id: all others are as they were."""
+    since = plan.since
+    cutoff = snapshot.at - timedelta(seconds=snapshot.site.lost_after_s)
+    silent = [gid for gid, g in snapshot.groups.items() if g.reported_at is None or g.reported_at < cutoff]
+    found = set(since.attempts)
+    for gid in (*since.groups, *silent, *plan.away()):
+        found.update(a.id for a in plan.on(gid))
+    found.update(a.id for job_id in since.jobs if (a := plan.of(job_id)) is not None)
+    return [plan.attempts[k] for k in sorted(found) if k in plan.attempts]
 
 
 def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> list[AttemptFacts] | None:

@@ -7,7 +7,6 @@ Miners do not stand in the way of the plan, for they will give their watts back;
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -16,14 +15,18 @@ from scheduler.core.envelope import window_s
 from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
-from scheduler.core.placement import free_gpus, place, shape
+from scheduler.core.lifting import lift_caps, make_way
+from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.presence import LEAVING
-from scheduler.core.reasons import Event, Reason
+from scheduler.core.queueing import Left, Queue
+from scheduler.core.reasons import Code, Event, Reason
+from scheduler.core.reclaiming import is_reclaiming, reclaim
 from scheduler.core.reunion import pinned_away
+from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
+_LACKS_GPUS = frozenset({Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED})
 _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 """What an attempt is suspended for that goes on by itself once there is power."""
 
@@ -32,8 +35,30 @@ _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 class Raises:
     """What the raises of one round came to."""
 
+    explains: bool = True  #: whether anybody wants to know why each job waits
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
+    expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
+    unpowered_gpus: int = 0  #: GPUs that jobs ask for who lack nothing but watts
+    unplaced_gpus: int = 0  #: GPUs that jobs ask for who lack free GPUs
+
+    def refuse(self, left: Left, reason: Reason) -> None:
+        """Note why jobs of one shape were not raised."""
+        self.expect(reason)
+        if self.explains:
+            self.reasons.update(dict.fromkeys(left.ids(), reason))
+
+    def miss(self, gpus: int, reason: Reason) -> None:
+        """Note what jobs ask for that were not raised."""
+        if reason.code == Code.POWER_UNAVAILABLE:
+            self.unpowered_gpus += gpus
+        else:
+            self.unplaced_gpus += gpus
+
+    def expect(self, reason: Reason) -> None:
+        """Note when a reason may be over."""
+        found = [t for t in (self.expected_at, reason.expected_at) if t is not None]
+        self.expected_at = min(found, default=None)
 
 
 def dwell(snapshot: Snapshot) -> Reason | None:
@@ -44,17 +69,22 @@ def dwell(snapshot: Snapshot) -> Reason | None:
     return ramping(snapshot.site, snapshot.last_cut_at) if since_s < snapshot.site.raise_delay_s else None
 
 
-def raise_work(plan: Plan, snapshot: Snapshot, queue: list[Job], limit_w: float) -> Raises:
+def raise_work(
+    plan: Plan, room: Room, queue: Queue, snapshot: Snapshot, limit_w: float, *, explains: bool
+) -> Raises:
     """Resume, start and lift caps, in this order, as far as `limit_w` and the firm level go."""
-    raises = Raises()
-    caps_before = {a.id: a.cap_w for a in plan.running()}
+    raises = Raises(explains=explains)
     wanted = _resumable(plan, raises, limit_w)
-    wanted += _startable(plan, snapshot, queue, raises, limit_w)
-    _settle(plan, raises, wanted, caps_before, limit_w)
+    wanted += _startable(plan, room, queue, snapshot, raises, limit_w)
+    caps = fitting_caps(plan, limit_w, to_knee=True)
+    if wanted:
+        make_way(plan, caps, {a.id for a in wanted}, limit_w)
+        _admit(plan, raises, wanted, limit_w)
+    raises.reserved_w += lift_caps(plan, caps, limit_w)
     return raises
 
 
-# -- who is wanted: judged with all peers at their floors, because caps go before pauses ---
+# -- who is wanted: judged with all peers at their knees, because caps go before pauses ---
 
 
 def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
@@ -62,106 +92,94 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY]
     wanted = []
     for attempt in sorted(
-        held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at)
+        held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at, a.id)
     ):
         job = plan.jobs[attempt.job_id]
-        tried = plan.change(attempt, phase=Phase.RUN, cap_w=floor_cap_w(plan.model(attempt), job))
-        over_w = plan.floors_w(job.spec.flex) - limit_w
-        if over_w > 0:
-            plan.put(attempt)
-            needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(tried.cap_w))
-            raises.reasons[job.id] = no_power(needed_w, needed_w - over_w)
+        cap_w = plan.knee_w(attempt)
+        needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
+        free_w = limit_w - plan.floors_w(job.spec.flex)
+        if needed_w > free_w:
+            raises.reasons[job.id] = no_power(needed_w, free_w)
         else:
+            plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
             wanted.append(attempt)
     return wanted
 
 
 def _startable(
-    plan: Plan, snapshot: Snapshot, queue: list[Job], raises: Raises, limit_w: float
+    plan: Plan, room: Room, queue: Queue, snapshot: Snapshot, raises: Raises, limit_w: float
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
-    room, wanted = _Room(plan), []
-    blocked: Job | None = None
-    for job in queue:
-        if blocked is not None:
-            raises.reasons[job.id] = behind(blocked)
+    heads, wanted = queue.heads(), []
+    may_reclaim = not is_reclaiming(plan)
+    while heads:
+        entry = heads.first()
+        job = plan.jobs[entry.job_id]
+        tried = _try(plan, room, snapshot, job, limit_w)
+        if isinstance(tried, Attempt):
+            wanted.append(tried)
+            room.take(tried.placements)
+            heads.go_on()
             continue
-        placements = room.place(job)
-        attempt = None if placements is None else new_attempt(job, placements, plan)
-        reason = (
-            room.lacking(job) if attempt is None else _unaffordable(plan, snapshot, job, attempt, limit_w)
-        )
-        if reason is not None:
-            raises.reasons[job.id] = reason
-            blocked = job if _waited_s(job, plan.at) > plan.site.patience_s else None
-        elif attempt is not None:
-            wanted.append(attempt)
-            room.take(attempt)
+        left = heads.leave_out()
+        raises.refuse(left, tried)
+        raises.miss(left.jobs * job.spec.total_gpus, tried)
+        if (plan.at - job.since_at).total_seconds() > plan.site.patience_s:
+            if may_reclaim and tried.code in _LACKS_GPUS and _affords(plan, job, limit_w):
+                may_reclaim = not reclaim(plan, room, job)
+            for others in heads.end_with(entry):
+                raises.refuse(others, behind(job))
     return wanted
 
 
-class _Room:
-    """The free GPUs of a round. They only get fewer, so that a shape of job that did not fit is not tried again."""
+def _affords(plan: Plan, job: Job, limit_w: float) -> bool:
+    """Whether there are watts for a job without anybody leaving."""
+    model = next((m for gid in plan.groups if (m := plan.model_of(gid)) is not None), None)
+    if model is None:
+        return False
+    gpus_w = job.spec.total_gpus * (model.charge_w(floor_cap_w(model, job)) - model.idle_w)
+    return plan.site.overhead * gpus_w <= limit_w - plan.floors_w(job.spec.flex)
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._free = free_gpus(plan)
-        self._total = sum(map(len, self._free.values()))
-        self._leaving = sum(a.gpu_count for a in plan.attempts.values() if a.phase in LEAVING)
-        self._reasons: dict[tuple[object, ...], Reason | None] = {}  #: by shape that does not fit
 
-    def place(self, job: Job) -> tuple[Placement, ...] | None:
-        """Where it fits, None if nowhere."""
-        if shape(job) in self._reasons:
-            return None
-        placements = place(job, self._free, self._plan)
-        if placements is None:
-            self._reasons[shape(job)] = None
-        return placements
+def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
+    """A new attempt, in the plan by now, or why there is none."""
+    placements = place(job, room, plan)
+    if placements is None:
+        return _lacking(plan, room, job)
+    attempt = new_attempt(job, placements, plan)
+    return _unaffordable(plan, snapshot, job, attempt, limit_w) or attempt
 
-    def lacking(self, job: Job) -> Reason:
-        """What a job that does not fit lacks."""
-        if self._free and (pinned := pinned_away(job, self._free, self._plan)) is not None:
-            return pinned
-        reason = self._reasons.get(shape(job))
-        if reason is None:
-            reason = no_gpus(job, nodes=len(self._free), free=self._total, leaving=self._leaving)
-            self._reasons[shape(job)] = reason
-        return reason
 
-    def take(self, attempt: Attempt) -> None:
-        """These are not free any more."""
-        for placement in attempt.placements:
-            left = self._free[placement.node_id]
-            self._free[placement.node_id] = tuple(g for g in left if g not in placement.gpu_ids)
-        self._total -= attempt.gpu_count
-        self._reasons = dict.fromkeys(self._reasons)  # the numbers in them have changed
+def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
+    """What a job that does not fit lacks."""
+    if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
+        return pinned
+    return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan))
 
 
 def _unaffordable(
     plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float
 ) -> Reason | None:
-    """Why there is no power for this attempt, having taken it out again; None = it is in the plan now."""
-    before_w, rest_w = plan.nodes_w(), plan.fallback_w()
+    """Why there is no power for this attempt; None = it is in the plan now."""
+    model, site = plan.model(attempt), plan.site
+    needed_w = site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
+    free_w = limit_w - plan.floors_w(job.spec.flex)
+    if needed_w > free_w:
+        return no_power(needed_w, free_w)
+    rest_w = plan.fallback_w()
     plan.put(attempt)
-    reason = _power_reason(plan, snapshot, job, limit_w, before_w, rest_w)
+    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job)
     if reason is not None:
-        plan.end(attempt)
-        plan.ended.pop(attempt.id)
+        plan.forget(attempt)
     return reason
 
 
-def _power_reason(
-    plan: Plan, snapshot: Snapshot, job: Job, limit_w: float, before_w: float, rest_w: float
-) -> Reason | None:
-    needed_w = plan.nodes_w() - before_w
-    over_w = plan.floors_w(job.spec.flex) - limit_w
-    if over_w > 0:
-        return no_power(needed_w, needed_w - over_w)
+def _weak(plan: Plan, rest_w: float) -> Reason | None:
+    """Why its part in the fallback does not fit, None if it does."""
     firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
     if plan.fallback_w() > firm_w:
         return no_firm_power(plan.fallback_w() - rest_w, firm_w - rest_w)
-    return _window_reason(plan, snapshot, job)
+    return None
 
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
@@ -173,14 +191,9 @@ def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     return None if lasts_s is None or lasts_s >= needed_s else short_window(plan, lasts_s, needed_s)
 
 
-def _waited_s(job: Job, at: datetime) -> float:
-    return (at - job.since_at).total_seconds()
-
-
 def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Attempt:
-    """The next attempt of a job, at its floor cap for now."""
-    model = plan.model_of(placements[0].node_id)
-    number = job.attempts + 1
+    """The next attempt of a job, at its knee for now."""
+    node_id, number = placements[0].node_id, job.attempts + 1
     return Attempt(
         id=f"{job.id}.{number}",
         job_id=job.id,
@@ -188,7 +201,7 @@ def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Atte
         state=AttemptState.ALLOCATED,
         since_at=plan.at,
         placements=placements,
-        cap_w=floor_cap_w(model, job) if model else 0.0,
+        cap_w=plan.kind_on(job, node_id).knee_w if plan.model_of(node_id) else 0.0,
         resume_from=job.last_commit,
         created_at=plan.at,
     )
@@ -197,15 +210,8 @@ def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Atte
 # -- what is admitted now: only what fits beside every order that may still stand ---
 
 
-def _settle(
-    plan: Plan, raises: Raises, wanted: list[Attempt], before: Mapping[str, float], limit_w: float
-) -> None:
-    """Give all their caps, then take back each raise that does not fit yet, and keep its watts reserved for it."""
-    caps = fitting_caps(plan, limit_w, plan.running())
-    for attempt in plan.running():
-        cap_w = min(before.get(attempt.id, caps[attempt.id]), caps[attempt.id])
-        if cap_w != attempt.cap_w:
-            plan.change(attempt, cap_w=cap_w)
+def _admit(plan: Plan, raises: Raises, wanted: list[Attempt], limit_w: float) -> None:
+    """Take back each raise that does not fit yet, and keep its watts reserved for it."""
     exposed_w = plan.exposed_w()
     for original in reversed(wanted):
         if exposed_w <= limit_w:
@@ -215,7 +221,6 @@ def _settle(
     for original in wanted:
         if original.id in plan.attempts and plan.attempts[original.id].phase is Phase.RUN:
             _confirm(plan, plan.attempts[original.id], resumed=original.phase is Phase.SUSPEND)
-    _lift_caps(plan, raises, before, caps, limit_w)
 
 
 def _take_back(plan: Plan, raises: Raises, original: Attempt, exposed_w: float) -> None:
@@ -223,8 +228,7 @@ def _take_back(plan: Plan, raises: Raises, original: Attempt, exposed_w: float) 
     if original.phase is Phase.SUSPEND:
         plan.put(original)
     else:
-        plan.end(original)
-        plan.ended.pop(original.id)
+        plan.forget(plan.attempts[original.id])
     kept_w = before_w - plan.nodes_w()
     raises.reserved_w += kept_w
     raises.reasons[original.job_id] = releasing(kept_w, exposed_w)
@@ -250,15 +254,3 @@ def _confirm(plan: Plan, attempt: Attempt, *, resumed: bool) -> None:
             data={"cap_w": attempt.cap_w, "gpus": attempt.gpu_count},
         )
     )
-
-
-def _lift_caps(
-    plan: Plan, raises: Raises, before: Mapping[str, float], caps: Mapping[str, float], limit_w: float
-) -> None:
-    """Lift caps one attempt at a time, firmest tier first, while all open orders leave room."""
-    lower = [a for a in plan.running() if a.id in before and a.cap_w < caps[a.id]]
-    for attempt in sorted(lower, key=lambda a: (plan.tier(a), a.created_at)):
-        lifted = plan.change(attempt, cap_w=caps[attempt.id])
-        if plan.exposed_w() > limit_w:
-            raises.reserved_w += plan.freed_w(lifted, plan.model(attempt).charge_w(attempt.cap_w))
-            plan.put(attempt)

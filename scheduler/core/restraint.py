@@ -67,6 +67,8 @@ class Restraint:
         stays = [a for a in holders if not (later and self.phases[a.attempt_id] in LEAVING)]
         is_foreign = not holders and self.seen.is_busy(gpu_id)
         is_dying = bool(holders) and not later
+        if (stays or is_dying) and not any(self.phases[a.attempt_id] is Phase.RUN for a in holders):
+            return model.held_w()
         return model.charge_w(self.cap_w(gpu_id)) if stays or is_foreign or is_dying else model.idle_w
 
 

@@ -62,10 +62,9 @@ def cut_miners(plan: Plan, limit_w: float) -> None:
 
 def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
     """The highest caps that fit, never above what they were."""
-    running = plan.running()
-    caps = fitting_caps(plan, limit_w, running)
-    for attempt in running:
-        cap_w = min(before[attempt.id], caps[attempt.id])
+    caps = fitting_caps(plan, limit_w)
+    for attempt, target_w in plan.roster.other_than(caps):
+        cap_w = min(before[attempt.id], target_w)
         if cap_w != attempt.cap_w:
             plan.change(attempt, cap_w=cap_w)
 

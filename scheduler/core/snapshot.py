@@ -10,7 +10,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
-from scheduler.core.orders import AttemptFacts, GpuReading, GroupSpec, MinerReading, NodePower
+from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,10 @@ class SitePolicy:
     horizon_s: float = 48 * 3600.0
     unreachable_after_s: float = 5.0  #: no report for this long: no new work there
     lost_after_s: float = 60.0  #: no report for this long: its attempts are lost
-    patience_s: float = 300.0  #: a blocked job that waited this long lets nothing pass it
+    patience_s: float = (
+        300.0  #: a job that waited this long is made room for, and passed by no less important one
+    )
+    min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
 
     @property
     def lead_s(self) -> float:
@@ -62,7 +65,9 @@ class Group:
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()
     in_fallback: bool = False
-    miners_target_w: float = 0.0  #: as last ordered
+    ordered: Draft | None = None  #: the last order that this leader sent
+    ordered_at: datetime | None = None
+    miners_target_w: float = 0.0  #: as last decided
     cordoned: bool = False
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard

@@ -6,7 +6,7 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -39,6 +39,8 @@ class Bounds:
     fallback_w: float
 
 
+NO_BOUNDS = Bounds(exposure_w=0.0, resting_w=0.0, final_w=0.0, fallback_w=0.0)
+
 _Share = tuple[int, int, int, int]
 """What one attempt adds to a node above idle, in microwatts.
 
@@ -50,9 +52,19 @@ _NOTHING: _Share = (0, 0, 0, 0)
 class NodeTally:
     """One node: what is planned on it, settled on it, and left of it when its order has expired, in microwatts."""
 
-    __slots__ = ("_bounds", "_idle", "_is_plain", "_members", "_model", "_shares", "_spec", "_sums")
+    __slots__ = (
+        "_asleep",
+        "_bounds",
+        "_idle",
+        "_is_plain",
+        "_members",
+        "_model",
+        "_shares",
+        "_spec",
+        "_sums",
+    )
 
-    def __init__(self, spec: GroupSpec, bounds: Bounds) -> None:
+    def __init__(self, spec: GroupSpec, bounds: Bounds = NO_BOUNDS) -> None:
         self._spec = spec
         models = {(slot.model, slot.limits) for slot in spec.gpus}
         self._model = spec.gpus[0].power if spec.gpus else None
@@ -60,7 +72,12 @@ class NodeTally:
         self._members: dict[str, tuple[Attempt, int]] = {}
         self._shares: dict[str, _Share] = {}
         self._idle = whole_uw(idle_w(spec))
+        self._asleep = 0  #: what it draws less than idle, in standby
         self._sums = (self._idle,) * 4
+        self.book(bounds)
+
+    def book(self, bounds: Bounds) -> None:
+        """Take in what the books say now."""
         b = bounds
         self._bounds = (
             whole_uw(b.resting_w),
@@ -68,6 +85,13 @@ class NodeTally:
             whole_uw(b.exposure_w),
             whole_uw(b.fallback_w),
         )
+
+    def rest(self, standby_w: float | None) -> None:
+        """Have it go to standby, where it draws so much; None = back on."""
+        asleep = 0 if standby_w is None else self._idle - whole_uw(standby_w)
+        less, s = asleep - self._asleep, self._sums
+        self._asleep = asleep
+        self._sums = (s[0] - less, s[1] - less, s[2] - less, s[3] - less)
 
     @property
     def members(self) -> Iterable[Attempt]:
@@ -110,7 +134,7 @@ class NodeTally:
             planned = self._sums[0] + share[0] - self._shares[attempt.id][0]
         else:
             members = {a.id: a for a in self.members} | {attempt.id: attempt}
-            planned = whole_uw(entitlement_w(self._spec, members.values()))
+            planned = whole_uw(entitlement_w(self._spec, members.values())) - self._asleep
         return max(planned, resting) - before
 
     def take(self, attempt_id: str) -> None:
@@ -153,7 +177,8 @@ class NodeTally:
         profile = fallback_profile(self._spec, members, tiers, save_after_s=0.0, grace_s=0.0)
         planned_w, settled_w = entitlement_w(self._spec, members), entitlement_w(self._spec, stay)
         first, last = whole_uw(profile[0].limit_w), whole_uw(profile[-1].limit_w)
-        self._sums = (whole_uw(planned_w), whole_uw(settled_w), first, last)
+        less = self._asleep
+        self._sums = (whole_uw(planned_w) - less, whole_uw(settled_w) - less, first - less, last - less)
 
 
 @lru_cache(maxsize=4096)
@@ -170,18 +195,35 @@ def _share(model: GpuModel, gpus: int, phase: Phase, cap_w: float, is_firm: bool
 class Tally:
     """All nodes of a site together."""
 
-    def __init__(self, specs: Mapping[str, GroupSpec], bounds: Mapping[str, Bounds]) -> None:
-        self._nodes = {gid: NodeTally(spec, bounds[gid]) for gid, spec in specs.items()}
-        every = [node.totals() for node in self._nodes.values()] or [(0, 0, 0, 0)]
-        planned, settled, exposed, fallback = (sum(column) for column in zip(*every, strict=True))
-        self._totals = (planned, settled, exposed, fallback)
+    def __init__(self) -> None:
+        self._nodes: dict[str, NodeTally] = {}
+        self._totals = (0, 0, 0, 0)
         self._above_floor: dict[str, tuple[int, int]] = {}
         self._above_floors: dict[int, int] = defaultdict(int)
 
-    def members(self, node_id: str) -> Iterable[Attempt]:
-        """The attempts on a node; none where it is not part of the site."""
-        node = self._nodes.get(node_id)
-        return node.members if node is not None else ()
+    def add(self, node_id: str, spec: GroupSpec) -> None:
+        """Count a node from now on."""
+        node = self._nodes[node_id] = NodeTally(spec)
+        self._move((0, 0, 0, 0), node.totals())
+
+    def drop(self, node_id: str) -> None:
+        """Count a node no more, if it was counted."""
+        if node := self._nodes.pop(node_id, None):
+            self._move(node.totals(), (0, 0, 0, 0))
+
+    def book(self, node_id: str, bounds: Bounds) -> None:
+        """Take in what the books say of a node now."""
+        node = self._nodes[node_id]
+        before = node.totals()
+        node.book(bounds)
+        self._move(before, node.totals())
+
+    def rest(self, node_id: str, standby_w: float | None) -> None:
+        """Have a node go to standby, where it draws so much; None = back on."""
+        node = self._nodes[node_id]
+        before = node.totals()
+        node.rest(standby_w)
+        self._move(before, node.totals())
 
     def planned_w(self, node_id: str) -> float:
         """What an order under this plan entitles a node to."""

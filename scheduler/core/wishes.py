@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from scheduler.core.jobs import (
@@ -21,13 +22,20 @@ from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import broken_dependency
 
 
-def fulfil(plan: Plan, snapshot: Snapshot) -> None:
-    """Turn wishes into phases of attempts, and into states of jobs that have none."""
-    for attempt in list(plan.attempts.values()):
-        _of_attempt(plan, attempt)
-    placed = {a.job_id for a in plan.attempts.values()}
-    for job in list(plan.jobs.values()):
-        if job.id not in placed and not is_final(job.state):
+def fulfil(plan: Plan, snapshot: Snapshot, dependents: AbstractSet[str] = frozenset()) -> None:
+    """Turn wishes into phases of attempts, and into states of jobs that have none.
+
+    `dependents` are the waiting jobs whose fate hangs on that of others; what changed is known to the plan.
+    """
+    touched = plan.touched_jobs()
+    living = {a.id for job_id in touched if (a := plan.of(job_id)) is not None}
+    leaving = {a.id for a in plan.in_phase(Phase.SAVE_EXIT)}
+    for attempt_id in sorted(living | leaving | plan.timed | plan.since.attempts):
+        if (attempt := plan.attempts.get(attempt_id)) is not None:
+            _of_attempt(plan, attempt)
+    for job_id in sorted({*touched, *dependents}):
+        job = plan.jobs.get(job_id)
+        if job is not None and plan.of(job_id) is None and not is_final(job.state):
             _of_waiting(plan, job, snapshot)
 
 

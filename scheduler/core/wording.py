@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scheduler.core.envelope import Limit
-from scheduler.core.jobs import Attempt, AttemptState, PauseCause
+from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.snapshot import Snapshot
@@ -33,16 +33,19 @@ def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | 
 
 def preparing_reasons(plan: Plan, snapshot: Snapshot) -> dict[str, Reason]:
     """What is made ready for jobs that are placed and have not begun, in the words of a node that does it."""
+    starting = [plan.attempts[attempt_id] for attempt_id in sorted(plan.starting)]
+    nodes = {p.node_id for a in starting for p in a.placements}
     doing = {
         facts.attempt_id: (node_id, facts.doing)
         for node_id, group in snapshot.groups.items()
+        if node_id in nodes
         for facts in group.facts
         if facts.doing
     }
     return {
         attempt.job_id: Reason(code=Code.PREPARING, text="preparing on {}: {}".format(*doing[attempt.id]))
-        for attempt in plan.attempts.values()
-        if attempt.id in doing and attempt.state is AttemptState.STARTING
+        for attempt in starting
+        if attempt.id in doing
     }
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
+import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,20 @@ MAX_ROWS = 1_200_000
 MAX_COLUMNS = 500
 MAX_CELLS = 40_000_000
 _GZIP = b"\x1f\x8b"
+_PARQUET = b"PAR1"
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sizes:
+    """How much of a file is taken in; more is refused."""
+
+    most_bytes: int
+    most_rows: int
+
+
+Keep = Callable[[tuple[str, ...]], Container[str]]
+"""Told all columns, says which are kept. What it raises ends the reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,62 +52,84 @@ class CsvTable:
         return [row[index].strip() for row in self.rows]
 
 
-def read_table(path: Path) -> CsvTable:
-    """Read a whole file. Raises `SignalError` that names file, line, value and remedy."""
-    text = _text(path)
+def read_table(path: Path, *, keep: Keep | None = None, sizes: Sizes | None = None) -> CsvTable:
+    """Read a whole file, or the columns of it that `keep` chooses.
+
+    Raises `SignalError` that names file, line, value and remedy.
+    """
+    sizes = sizes or Sizes(most_bytes=MAX_BYTES, most_rows=MAX_ROWS)
+    text = _text(path, sizes)
     try:
-        return _table(path, text)
+        return _table(path, text, keep, sizes)
     except csv.Error as error:
         raise SignalError(f"{path}: not a CSV file: {error}; save it as comma-separated text") from error
 
 
-def _text(path: Path) -> str:
+def _text(path: Path, sizes: Sizes) -> str:
     try:
         if not path.is_file():  # a pipe would be waited for, perhaps for ever
             raise OSError("it is not there, or not a plain file")
         with path.open("rb") as file:
-            packed = file.read(2) == _GZIP
+            begins = file.read(len(_PARQUET))
             file.seek(0)
-            raw = (gzip.GzipFile(fileobj=file) if packed else file).read(MAX_BYTES + 1)
+            packed = begins.startswith(_GZIP)
+            raw = (gzip.GzipFile(fileobj=file) if packed else file).read(sizes.most_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise SignalError(f"{path}: cannot be read: {error}; check the path, or unpack the file") from error
-    if len(raw) > MAX_BYTES:
-        raise SignalError(f"{path}: more than {MAX_BYTES >> 20} MiB; cut out the days that are needed")
+    if begins == _PARQUET:
+        raise SignalError(
+            f"{path}: Parquet files are not read; save it as CSV: pandas.read_parquet(...).to_csv(...)"
+        )
+    if len(raw) > sizes.most_bytes:
+        raise SignalError(f"{path}: more than {sizes.most_bytes >> 20} MiB; cut out the days that are needed")
     try:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise SignalError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
 
 
-def _table(path: Path, text: str) -> CsvTable:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
-    header = next(reader, None)
-    if not header or not any(name.strip() for name in header):
-        raise SignalError(f"{path}: it is empty; the first line names the columns")
-    columns = tuple(name.strip() for name in header)
-    if len(columns) > MAX_COLUMNS:
-        raise SignalError(f"{path}: {len(columns)} columns; keep the {MAX_COLUMNS} that are needed")
-    most_rows = min(MAX_ROWS, MAX_CELLS // len(columns))
+def _table(path: Path, text: str, keep: Keep | None, sizes: Sizes) -> CsvTable:
+    reader = csv.reader(_text_lines(text), delimiter=_delimiter(text), strict=True)
+    header = _header(path, next(reader, None))
+    kept = tuple(range(len(header)))
+    if keep is not None:
+        chosen = keep(header)
+        kept = tuple(i for i in kept if header[i] in chosen)
+    most_rows = min(sizes.most_rows, MAX_CELLS // max(1, len(kept)))
     rows: list[tuple[str, ...]] = []
     lines: list[int] = []
     for row in _rows(reader):
         if len(rows) == most_rows:
             raise SignalError(f"{path}: more than {most_rows} rows; cut out the days that are needed")
-        if len(row) > len(columns):
+        if len(row) > len(header):
             raise SignalError(
-                f"{path}: line {reader.line_num}: {len(row)} values for {len(columns)} columns; "
+                f"{path}: line {reader.line_num}: {len(row)} values for {len(header)} columns; "
                 "quote values that hold a comma"
             )
-        rows.append((*row, *("" for _ in columns[len(row) :])))
+        whole = row if len(row) == len(header) else [*row, *("" for _ in header[len(row) :])]
+        rows.append(tuple(whole) if keep is None else tuple([whole[i] for i in kept]))
         lines.append(reader.line_num)
-    return CsvTable(path=path, columns=columns, rows=tuple(rows), lines=tuple(lines))
+    return CsvTable(path=path, columns=tuple(header[i] for i in kept), rows=tuple(rows), lines=tuple(lines))
+
+
+def _header(path: Path, header: list[str] | None) -> tuple[str, ...]:
+    if not header or not any(name.strip() for name in header):
+        raise SignalError(f"{path}: it is empty; the first line names the columns")
+    if len(header) > MAX_COLUMNS:
+        raise SignalError(f"{path}: {len(header)} columns; keep the {MAX_COLUMNS} that are needed")
+    return tuple(name.strip() for name in header)
+
+
+def _text_lines(text: str) -> Iterator[str]:
+    """With their ends, whichever these are: `io.StringIO` would hold all once more, at four bytes a letter."""
+    return (match.group() for match in _LINE.finditer(text))
 
 
 def _rows(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    return (row for row in reader if any(cell.strip() for cell in row))
+    return (row for row in reader if row and (row[0].strip() or any(cell.strip() for cell in row)))
 
 
 def _delimiter(text: str) -> str:
     """The separator that the first line has most of."""
-    header = text.partition("\n")[0]
+    header = next(_text_lines(text), "")
     return max(",;\t", key=header.count)

@@ -70,7 +70,7 @@ def _iso(text: str, zone: tzinfo) -> datetime | None:
         return None
     try:
         return _aware(datetime.fromisoformat(text.replace("/", "-")), zone)
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter at the ends of the calendar
         return None
 
 
@@ -88,7 +88,7 @@ def _pattern(pattern: str, order: str) -> Reader:
         try:
             at = datetime(year, parts["m"], parts["d"], hour, minute, second, tzinfo=zone)
             return at.astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     return read

@@ -66,10 +66,15 @@ def read_series(table: CsvTable, *, time_column: str, value_column: str, zone: t
 
 
 def clean(instants: Sequence[datetime | None], values: Sequence[float | None]) -> Series:
-    """Sorted, one value per instant (the last one given), holes filled with the value before them."""
+    """Sorted, one value per instant (the last one given), holes filled with the value before them.
+
+    Raises `SignalError` where no instant has a value.
+    """
     known = [(at, v) for at, v in zip(instants, values, strict=True) if at is not None]
     backward = sum(b[0] < a[0] for a, b in pairwise(known))
     by_time = dict(sorted(known, key=lambda row: row[0]))
+    if not any(value is not None for value in by_time.values()):
+        raise SignalError("no row has both a time and a number; correct the file, or name other columns")
     times = tuple(by_time)
     filled, held = _hold(list(by_time.values()))
     step_s = _usual_step_s(times)

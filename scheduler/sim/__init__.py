@@ -1,1 +1,1 @@
-"""Proves the scheduler: traces, a virtual clock, baselines, a bound of what is possible, figures and reports."""
+"""The same loop and core on a virtual clock: traces in, figures out."""

@@ -53,6 +53,7 @@ class Timing:
     unreachable_after_s: float = 60 * _DAY_S
     lost_after_s: float = 60 * _DAY_S
     patience_s: float = 300.0
+    min_run_s: float = 900.0
     heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
     meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
     rest_s: float = 600.0  #: the longest between two rounds of the loop
@@ -112,6 +113,7 @@ class SimSite:
             unreachable_after_s=t.unreachable_after_s,
             lost_after_s=t.lost_after_s,
             patience_s=t.patience_s,
+            min_run_s=t.min_run_s,
         )
 
     def specs(self) -> dict[str, GroupSpec]:

@@ -1,4 +1,4 @@
-"""What a simulated week is made of: the jobs as they will turn out, and the limit of the site."""
+"""What a simulated site is given: jobs, and the power it may draw."""
 
 from __future__ import annotations
 

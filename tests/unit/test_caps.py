@@ -14,8 +14,8 @@ from tests.builders import SiteBuilder, site
 def caps_under(built: SiteBuilder, limit_w: float) -> dict[str, float]:
     """Caps by job that fit a limit."""
     plan = Plan(built.snapshot())
-    caps = fitting_caps(plan, limit_w, plan.running())
-    return {attempt_id.removesuffix(".1"): cap_w for attempt_id, cap_w in caps.items()}
+    caps = fitting_caps(plan, limit_w)
+    return {a.job_id: caps[plan.kind_on(plan.jobs[a.job_id], "node-1")] for a in plan.running()}
 
 
 @pytest.mark.parametrize("flex, floor_w", [(0, 400.0), (1, 330.0), (2, 240.0), (3, 195.0), (4, 195.0)])

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.compose import Draft, drafts, lease_end
+from scheduler.core.compose import drafts, lease_end
 from scheduler.core.decide import decide
 from scheduler.core.jobs import PauseCause, Phase, Placement
-from scheduler.core.orders import AttemptOrder, FallbackStep, Rank
-from scheduler.core.plan import Plan
+from scheduler.core.orders import AttemptOrder, Draft, FallbackStep, Rank
+from scheduler.core.plan import Plan, limit_now, usable_w
 from tests.builders import T0, SiteBuilder, commit, launch, site
 
 
@@ -24,7 +24,7 @@ def a_site(**policy: Any) -> SiteBuilder:
 def drafted(built: SiteBuilder) -> dict[str, Draft]:
     """The drafts of the site as it is, nothing decided."""
     snapshot = built.snapshot()
-    return drafts(Plan(snapshot), snapshot)
+    return drafts(Plan(snapshot), snapshot, usable_w(snapshot, limit_now(snapshot)))
 
 
 def ordered(built: SiteBuilder, attempt_id: str, **changes: Any) -> SiteBuilder:
@@ -58,7 +58,7 @@ def test_a_draft_is_the_whole_desired_state() -> None:
             group_id="a",
             entitlement_w=600 + 2 * 300 + 2 * 55,
             fallback=(
-                FallbackStep(after_s=0.0, limit_w=600 + 2 * 102 + 2 * 55),
+                FallbackStep(after_s=0.0, limit_w=600 + 2 * 95 + 2 * 55),
                 FallbackStep(after_s=5.0 + 30.0, limit_w=820.0),
             ),
             attempts=(order,),
@@ -74,7 +74,7 @@ def test_a_suspended_attempt_is_told_why() -> None:
     ordered(built, "j.1", phase=Phase.SUSPEND, pause_cause=PauseCause.POWER_WITHDRAWN)
     draft = drafted(built)["a"]
 
-    assert draft.entitlement_w == 600 + 4 * 102
+    assert draft.entitlement_w == 600 + 4 * 95
     assert [(a.phase, a.reason) for a in draft.attempts] == [(Phase.SUSPEND, "PowerWithdrawn")]
 
 

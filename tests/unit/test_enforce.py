@@ -15,6 +15,7 @@ LAUNCH = Launch(command=("true",), working_dir="/", checkpoint_dir="/c", output_
 BASE_W = 400.0
 IDLE_W = 55.0
 HELD_W = 102.0  # charge of a busy GPU at the minimum cap of 100 W
+LEAVING_W = A100_SXM.held_w()  # of one whose attempt holds, or saves
 TWO = GroupSpec(
     group_id="n1",
     kind=GroupKind.NODE,
@@ -163,7 +164,7 @@ def test_tier_zero_is_capped_last_and_saved_at_the_very_end() -> None:
     assert enough.caps_w == (("a", 300.0), ("b", 100.0))
     tight = enforce(standing(BASE_W + 250.0 + IDLE_W, *orders), seen)
     assert told(tight) == {"firm.1": Phase.RUN, "flex.1": Phase.SAVE_EXIT}
-    assert dict(tight.caps_w)["a"] == BASE_W + 250.0 + IDLE_W - BASE_W - HELD_W
+    assert dict(tight.caps_w)["a"] == BASE_W + 250.0 + IDLE_W - BASE_W - LEAVING_W
     nothing = enforce(standing(BASE_W + 2 * IDLE_W - 10.0, *orders, in_fallback=True), seen)
     assert told(nothing) == {"firm.1": Phase.SAVE_EXIT, "flex.1": Phase.SAVE_EXIT}
     assert nothing.over_w == 10.0

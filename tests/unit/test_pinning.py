@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from scheduler.core.jobs import CommitRef, Job, JobState
 from scheduler.core.orders import Observed
-from scheduler.core.placement import free_gpus, place
+from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Reason
+from scheduler.core.room import Room
 from tests.builders import SiteBuilder, site
 
 SHARE = "put the jobs on storage that all nodes share (storage.jobs_dir in the site file)"
@@ -57,7 +58,7 @@ def waiting(built: SiteBuilder, storage: str, *readers: str, gpus: int = 1) -> S
 def nodes_of(built: SiteBuilder, name: str) -> list[str] | None:
     """Where the job would be placed."""
     plan = Plan(built.snapshot())
-    found = place(plan.jobs[name], free_gpus(plan), plan)
+    found = place(plan.jobs[name], Room(plan), plan)
     return None if found is None else [p.node_id for p in found]
 
 

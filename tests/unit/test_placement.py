@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scheduler.core.orders import GpuReading
-from scheduler.core.placement import ever_fits, free_gpus, place
+from scheduler.core.placement import ever_fits, place
 from scheduler.core.plan import Plan
+from scheduler.core.room import Room
 from tests.builders import SiteBuilder, site
 
 
 def placed(built: SiteBuilder, name: str) -> dict[str, tuple[str, ...]] | None:
     """Node -> GPUs, None where the job fits nowhere."""
     plan = Plan(built.snapshot())
-    found = place(plan.jobs[name], free_gpus(plan), plan)
+    found = place(plan.jobs[name], Room(plan), plan)
     return None if found is None else {p.node_id: p.gpu_ids for p in found}
 
 

@@ -54,7 +54,7 @@ def test_the_firmest_resumes_first() -> None:
     built.running("soft", "node-1", gpus=2, flex=4, priority=9).running("firm", "node-1", gpus=2, flex=1)
     built.limit_w(1050).settles()
 
-    assert built.limit_w(600 + 2 * 330 + 2 * 102).does() == ["resume firm at 330 W"]
+    assert built.limit_w(600 + 2 * 330 + 2 * 95).does() == ["resume firm at 330 W"]
 
 
 def test_others_are_capped_to_let_it_resume() -> None:
@@ -67,7 +67,7 @@ def test_others_are_capped_to_let_it_resume() -> None:
         .running("x", "a")
         .running("y", "b", cap_ok=False)
     )
-    built.limit_w(600 + 4 * 400 + 600 + 4 * 102 - 1).settles()
+    built.limit_w(600 + 4 * 400 + 600 + 4 * 95 - 1).settles()
     assert built.attempts["y.1"].phase is Phase.SUSPEND
 
     built.limit_w(2 * 600 + 4 * 200 + 4 * 400)

@@ -35,6 +35,13 @@ def table(*rows: str) -> CsvTable:
 # -- cleaning --------------------------------------------------------------------------------------------------------
 
 
+def test_values_of_no_time_are_no_series() -> None:
+    """Each row lacks one or the other."""
+    for instants, values in (([at(0), None], [None, 1.0]), ([None], [1.0]), ([], [])):
+        with pytest.raises(SignalError, match="no row has both a time and a number; correct the file"):
+            clean(instants, values)
+
+
 def test_a_sound_series_stays_as_it_is() -> None:
     """And there is nothing to say about it."""
     made = series(1.0, 2.0, 3.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.errors import SignalError
-from scheduler.series.csv_table import CsvTable, read_table
+from scheduler.series.csv_table import CsvTable, Sizes, read_table
 
 PLAIN = "time,limit\n2026-06-01,480\n2026-06-02,160\n"
 
@@ -123,3 +123,42 @@ def test_a_pipe_in_place_of_the_file_is_not_waited_for(tmp_path: Path) -> None:
 
     with pytest.raises(SignalError, match="not a plain file"):
         read_table(tmp_path / "day.csv")
+
+
+def test_only_the_columns_that_are_wanted_are_kept(tmp_path: Path) -> None:
+    """Chosen by one who is told them all, and whose refusal ends the reading."""
+    path = tmp_path / "wide.csv"
+    path.write_text("a,b,c\n1,2,3\n4\n")
+    kept = read_table(path, keep=lambda columns: set(columns) - {"b"})
+    assert (kept.columns, kept.rows, kept.lines) == (("a", "c"), (("1", "3"), ("4", "")), (2, 3))
+
+    def refuse(columns: tuple[str, ...]) -> set[str]:
+        raise LookupError(", ".join(columns))
+
+    with pytest.raises(LookupError, match="a, b, c"):
+        read_table(path, keep=refuse)
+
+
+def test_sizes_are_the_readers_choice(tmp_path: Path) -> None:
+    """A trace of jobs is longer than a day of power."""
+    path = tmp_path / "long.csv"
+    path.write_text("a\n" + "1\n" * 10)
+    assert len(read_table(path, sizes=Sizes(most_bytes=100, most_rows=10)).rows) == 10
+    with pytest.raises(SignalError, match="more than 9 rows"):
+        read_table(path, sizes=Sizes(most_bytes=100, most_rows=9))
+    with pytest.raises(SignalError, match="more than 0 MiB"):
+        read_table(path, sizes=Sizes(most_bytes=9, most_rows=10))
+
+
+def test_old_line_ends_and_line_ends_in_quotes_are_kept(tmp_path: Path) -> None:
+    """Those of old Macs too."""
+    read = table(tmp_path, 'a,b\r1,"x\ry"\r2,z')
+    assert (read.rows, read.lines) == ((("1", "x\ry"), ("2", "z")), (3, 4))
+
+
+def test_parquet_is_named(tmp_path: Path) -> None:
+    """It says how it becomes something that is read."""
+    with pytest.raises(
+        SignalError, match=r"Parquet files are not read; save it as CSV: pandas\.read_parquet"
+    ):
+        table(tmp_path, b"PAR1\x15\x04", "prices.parquet")

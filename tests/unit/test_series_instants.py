@@ -115,3 +115,9 @@ def test_a_column_of_mixed_spellings_is_not_recognised() -> None:
     """One of them would be read wrongly."""
     assert recognise(["2024-01-01", "14:00"]) is None
     assert recognise([]) is None
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31T23:59:59-05:00"])
+def test_a_time_off_the_ends_of_the_calendar_is_none(text: str) -> None:
+    """In UTC it would lie before the first year, or after the last."""
+    assert recognise([text], KARACHI) is None

@@ -11,7 +11,7 @@ from scheduler.core.jobs import Phase
 from scheduler.core.reasons import Code
 from tests.builders import SiteBuilder, actions, commit, obey, site
 
-IDLE_W, HELD_W = 820.0, 1008.0  #: a node of four
+IDLE_W, HELD_W = 820.0, 980.0  #: a node of four
 
 
 def sheds(built: SiteBuilder) -> list[str]:
@@ -75,7 +75,7 @@ def test_the_most_flexible_is_suspended_first() -> None:
     built = site().node(gpus=4).limit_w(5000)
     built.running("firm", "node-1", gpus=2, flex=1).running("soft", "node-1", gpus=2, flex=4, priority=99)
 
-    assert sheds(built.limit_w(600 + 2 * 330 + 2 * 102)) == ["cap firm at 330 W", "suspend soft"]
+    assert sheds(built.limit_w(600 + 2 * 330 + 2 * 95)) == ["cap firm at 330 W", "suspend soft"]
 
 
 def test_of_one_tier_the_cheapest_loss_goes_first() -> None:
@@ -86,7 +86,7 @@ def test_of_one_tier_the_cheapest_loss_goes_first() -> None:
     built.jobs["slow"] = replace(built.jobs["slow"], save_s=60.0)
     built.jobs["quick"] = replace(built.jobs["quick"], save_s=1.0)
 
-    assert sheds(built.limit_w(600 + 2 * 195 + 2 * 102)) == ["cap slow at 195 W", "suspend quick"]
+    assert sheds(built.limit_w(600 + 2 * 195 + 2 * 95)) == ["cap slow at 195 W", "suspend quick"]
 
 
 def test_of_equals_the_youngest_goes() -> None:
@@ -94,7 +94,7 @@ def test_of_equals_the_youngest_goes() -> None:
     built = site().node(gpus=4).limit_w(5000).running("old", "node-1", gpus=2)
     built.passes(10).running("young", "node-1", gpus=2)
 
-    assert sheds(built.limit_w(600 + 2 * 195 + 2 * 102)) == ["cap old at 195 W", "suspend young"]
+    assert sheds(built.limit_w(600 + 2 * 195 + 2 * 95)) == ["cap old at 195 W", "suspend young"]
 
 
 def test_nobody_is_suspended_needlessly() -> None:
@@ -102,7 +102,7 @@ def test_nobody_is_suspended_needlessly() -> None:
     built = site().node("a", gpus=1).node("b", gpus=8).limit_w(9000)
     built.running("small", "a", gpus=1, flex=4).running("large", "b", gpus=8, flex=3)
 
-    held_large_w = (600 + 195) + (600 + 8 * 102)
+    held_large_w = (600 + 195) + (600 + 8 * 95)
     assert sheds(built.limit_w(held_large_w)) == ["cap small at 195 W", "suspend large"]
 
 
@@ -111,7 +111,7 @@ def test_firm_work_is_not_touched_for_power() -> None:
     built = site().node(gpus=4).limit_w(5000)
     built.running("firm", "node-1", gpus=2, flex=0).running("soft", "node-1", gpus=2)
 
-    assert sheds(built.limit_w(600 + 2 * 400 + 2 * 102)) == ["suspend soft"]
+    assert sheds(built.limit_w(600 + 2 * 400 + 2 * 95)) == ["suspend soft"]
     assert sheds(built.limit_w(600 + 2 * 400 + 2 * 55)) == ["save soft"]
 
 
@@ -136,7 +136,7 @@ def test_a_gang_is_cut_as_one() -> None:
     built = site().node("a", gpus=2).node("b", gpus=2).limit_w(9000).job("j", gpus=2, nodes=2)
     built.settles()
 
-    assert sheds(built.limit_w(1200 + 4 * 102)) == ["suspend j"]
+    assert sheds(built.limit_w(1200 + 4 * 95)) == ["suspend j"]
     assert {d.attempts[0].phase for d in shed(built.snapshot()).drafts.values()} == {Phase.SUSPEND}  # type: ignore[union-attr]
 
 

@@ -53,6 +53,15 @@ def _attempt(name: str, node: str, gpus: set[str], phase: Phase, cap_w: float) -
     )
 
 
+def counting() -> Tally:
+    """Both nodes, at rest."""
+    tally = Tally()
+    for node, spec in SPECS.items():
+        tally.add(node, spec)
+        tally.book(node, BOUNDS)
+    return tally
+
+
 def totals_w(tally: Tally) -> tuple[float, float, float, float]:
     """Planned, settled, exposed, in fallback, as the tally tells."""
     return tally.planned_it_w, tally.settled_it_w, tally.exposed_it_w, tally.fallback_it_w
@@ -81,7 +90,7 @@ def counted_w(there: Mapping[str, tuple[Attempt, int]]) -> tuple[float, float, f
 @given(st.lists(attempts, max_size=12), st.sets(st.integers(0, 11)))
 def test_totals_are_what_counting_anew_gives(changes: list[tuple[Attempt, int]], ends: set[int]) -> None:
     """After any changes and ends, also where two blunder onto one GPU."""
-    tally = Tally(SPECS, dict.fromkeys(NODES, BOUNDS))
+    tally = counting()
     there: dict[str, tuple[Attempt, int]] = {}
     for turn, (attempt, tier) in enumerate(changes):
         known = there.get(attempt.id)
@@ -101,9 +110,9 @@ def test_totals_are_what_counting_anew_gives(changes: list[tuple[Attempt, int]],
 
 def test_an_empty_site_draws_nothing() -> None:
     """There is nothing to count."""
-    assert totals_w(Tally({}, {})) == (0.0, 0.0, 0.0, 0.0)
+    assert totals_w(Tally()) == (0.0, 0.0, 0.0, 0.0)
 
 
 def test_a_node_at_rest_is_planned_idle() -> None:
     """Its own figure is the plan's, whatever the books say of it."""
-    assert Tally(SPECS, dict.fromkeys(NODES, BOUNDS)).planned_w("a") == idle_w(SPECS["a"])
+    assert counting().planned_w("a") == idle_w(SPECS["a"])

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from itertools import chain
 
-from scheduler.core.compose import drafts
+from scheduler.core.compose import drafts, lease_end
 from scheduler.core.decide import Decision
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import sentence
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
-from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.mining import feed_miners
+from scheduler.core.plan import News, Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
+from scheduler.core.room import Room as Nodes
 from scheduler.core.shedding import cut_miners, halt
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.wishes import fulfil
@@ -41,6 +42,8 @@ class Baseline:
         """`estimates_s` = by job id, what users said that their jobs take; nobody is held to it."""
         self._estimates_s = dict(estimates_s or {})
         self._line = Line(self.rank, self.ready_at)
+        self._plan: Plan | None = None
+        self._nodes: Nodes | None = None
 
     def estimate_s(self, job: Job) -> float:
         """How long a job runs as far as its user said: an estimate, else its time limit, else without end."""
@@ -73,29 +76,40 @@ class Baseline:
 
     def shed(self, snapshot: Snapshot) -> Decision | None:
         """The reductions that a stop or the limit in force demand, None where none is."""
-        plan, limit = Plan(snapshot), limit_now(snapshot)
+        plan, limit = self._follow(snapshot), limit_now(snapshot)
         usable = usable_w(snapshot, limit)
         halted = snapshot.stop is not None and halt(plan, snapshot.stop)
         if plan.site_w() <= usable and not halted:
             return None
         cut_work = self._reduce(plan, usable) or halted
-        return _decision(plan, snapshot, limit, cut_work=cut_work)
+        return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
 
     def decide(self, snapshot: Snapshot) -> Decision:
         """Facts, wishes, reductions; then raises, unless work was cut just now; miners take the rest."""
-        plan, limit = Plan(snapshot), limit_now(snapshot)
+        plan, limit = self._follow(snapshot), limit_now(snapshot)
         usable = usable_w(snapshot, limit)
         settle_facts(plan, snapshot)
-        fulfil(plan, snapshot)
+        fulfil(plan, snapshot, self._line.dependents)
         halted = snapshot.stop is not None and halt(plan, snapshot.stop)
         cut_work = self._reduce(plan, usable) or halted
         self._release_long_held(plan, snapshot)
+        self._line.look(plan.jobs, plan.at)
         wakes = [_dwell_end(snapshot, cut_work=cut_work)]
         reserved_w = 0.0
         if wakes[0] is None and snapshot.stop is None and snapshot.raises_allowed:
             reserved_w = self._raise(plan, snapshot, usable, wakes)
-        _feed_miners(plan, snapshot, usable - reserved_w)
-        return _decision(plan, snapshot, limit, cut_work=cut_work, wakes=wakes)
+        feed_miners(plan, snapshot, usable - reserved_w)
+        plan.since = News()
+        return _decision(plan, snapshot, limit, usable, cut_work=cut_work, wakes=wakes)
+
+    def _follow(self, snapshot: Snapshot) -> Plan:
+        """The plan of the last round, brought up to this one: a cache, as with Barq's own policy."""
+        if self._plan is None:
+            self._plan = Plan(snapshot)
+        else:
+            self._plan.follow(snapshot)
+            self._plan.trim()
+        return self._plan
 
     # -- down ----------------------------------------------------------------------------------------------------
 
@@ -137,9 +151,12 @@ class Baseline:
 
     def _raise(self, plan: Plan, snapshot: Snapshot, limit_w: float, wakes: list[datetime | None]) -> float:
         """Resume what is held, start what waits, lift caps: the watts kept for what has to wait for confirmed room."""
-        raising = Raising(plan, self.caps, limit_w)
+        if self._nodes is None:
+            self._nodes = Nodes(plan)
+        else:
+            self._nodes.refresh(plan)
+        raising = Raising(plan, self._nodes, self.caps, limit_w)
         raising.resume()
-        self._line.look(plan.jobs, plan.at)
         wakes.append(self._line.next_at)
         if len(self._line) and raising.room.is_open:
             raising.room.settled = snapshot.settled
@@ -189,55 +206,35 @@ def _dwell_end(snapshot: Snapshot, *, cut_work: bool) -> datetime | None:
     return end_at if cut_work or end_at > snapshot.at else None
 
 
-def _feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
-    """Give miners what the nodes leave, in proportion to their size; raise only beside all open orders."""
-    room_w = max(0.0, limit_w - plan.nodes_w())
-    sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
-    total_w = sum(sizes.values())
-    if total_w <= 0:
-        return
-    known = dict(plan.miners_w)
-    wanted = {gid: min(size_w, room_w * size_w / total_w) for gid, size_w in sizes.items()}
-    plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
-    rises_w = {gid: rise for gid, w in wanted.items() if (rise := w - known[gid]) > 0}
-    spare_w = limit_w - plan.exposed_w()
-    if not rises_w or spare_w <= 0 or snapshot.stop is not None or not snapshot.raises_allowed:
-        return
-    share = min(1.0, spare_w / sum(rises_w.values()))
-    plan.miners_w.update({gid: known[gid] + share * rise_w for gid, rise_w in rises_w.items()})
-
-
 def _decision(
     plan: Plan,
     snapshot: Snapshot,
     limit: Limit,
+    limit_w: float,
     *,
     cut_work: bool,
     wakes: Iterable[datetime | None] = (),
 ) -> Decision:
-    known_jobs, known = snapshot.jobs, snapshot.attempts
     return Decision(
         limit=limit,
-        drafts=drafts(plan, snapshot),
-        jobs={j.id: j for j in plan.jobs.values() if j is not known_jobs.get(j.id)},
-        attempts=_changed(chain(plan.attempts.values(), plan.ended.values()), known),
+        drafts=drafts(plan, snapshot, limit_w),
+        jobs=plan.changed_jobs(),
+        attempts=plan.changed_attempts(),
         events=tuple(plan.events),
         cut_work=cut_work,
+        miners_w=dict(plan.miners_w),
         planned_w=plan.site_w(),
         exposed_w=plan.exposed_w(),
-        wake_at=_wake_at(snapshot, wakes),
+        lease_end=lease_end(plan, snapshot),
+        wake_at=_wake_at(plan, snapshot, wakes),
     )
 
 
-def _changed(attempts: Iterable[Attempt], known: Mapping[str, Attempt]) -> dict[str, Attempt]:
-    return {a.id: a for a in attempts if a is not (old := known.get(a.id)) and a != old}
-
-
-def _wake_at(snapshot: Snapshot, wakes: Iterable[datetime | None]) -> datetime | None:
+def _wake_at(plan: Plan, snapshot: Snapshot, wakes: Iterable[datetime | None]) -> datetime | None:
     """The next instant at which time alone changes something: a limit step, the end of a wait, a hold that is long."""
     at, lead = snapshot.at, timedelta(seconds=snapshot.site.lead_s)
     long = timedelta(seconds=snapshot.site.suspend_max_s)
     steps = changes(snapshot.envelopes, after=at, until=at + _LOOK_AHEAD)
-    holds = [a.since_at + long for a in snapshot.attempts.values() if a.phase is Phase.SUSPEND]
+    holds = [a.since_at + long for a in plan.in_phase(Phase.SUSPEND)]
     coming = [*(t for s in steps for t in (s - lead, s)), *holds, *(t for t in wakes if t is not None)]
     return min((t for t in coming if t > at), default=None)

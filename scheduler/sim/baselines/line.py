@@ -22,6 +22,7 @@ class Line:
         self._jobs: dict[str, Job] = {}  #: all, as last seen
         self._line: list[tuple[Rank, str]] = []
         self._ranks: dict[str, Rank] = {}  #: of those in the line
+        self.dependents: set[str] = set()  #: that wait for other jobs to succeed
         self._later: dict[str, datetime] = {}  #: of those not ready yet
 
     def __len__(self) -> int:
@@ -43,6 +44,7 @@ class Line:
             self._leave(job.id)
             known[job.id] = job
             if job.state in WAITING_STATES:
+                self.dependents |= {job.id} if job.spec.dependencies else set()
                 self._enter(job, at)
         if len(known) > len(jobs):
             for job_id in [i for i in known if i not in jobs]:
@@ -61,6 +63,7 @@ class Line:
         insort(self._line, (rank, job.id))
 
     def _leave(self, job_id: str) -> None:
+        self.dependents.discard(job_id)
         self._later.pop(job_id, None)
         rank = self._ranks.pop(job_id, None)
         if rank is not None:

@@ -9,6 +9,7 @@ from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
 from scheduler.core.lifecycle import moved
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
+from scheduler.core.room import Room as Nodes
 from scheduler.sim.baselines.caps import Caps
 from scheduler.sim.baselines.room import Room
 
@@ -19,9 +20,9 @@ _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 class Raising:
     """The raises of one round."""
 
-    def __init__(self, plan: Plan, caps: Caps, limit_w: float) -> None:
+    def __init__(self, plan: Plan, nodes: Nodes, caps: Caps, limit_w: float) -> None:
         self._plan, self._caps, self._limit_w = plan, caps, limit_w
-        self.room = Room(plan, caps, limit_w)
+        self.room = Room(plan, nodes, caps, limit_w)
 
     def resume(self) -> None:
         """Held work first, the oldest job first."""
@@ -51,8 +52,7 @@ class Raising:
             if original.phase is Phase.SUSPEND:
                 plan.put(original)
             else:
-                plan.end(original)
-                plan.ended.pop(original.id)
+                plan.forget(original)
         return before_w - plan.nodes_w()
 
     def _confirm(self, original: Attempt) -> None:

@@ -7,14 +7,12 @@ from dataclasses import replace
 from functools import cached_property
 
 from scheduler.core.jobs import Attempt, Job, JobState, Phase, Placement
-from scheduler.core.placement import free_gpus, place, shape
+from scheduler.core.placement import place, shape
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.raising import new_attempt
+from scheduler.core.room import Gpus, Room as Nodes
 from scheduler.core.waiting import barred
 from scheduler.sim.baselines.caps import Caps, slack_w
-
-Gpus = Mapping[str, tuple[str, ...]]
-"""GPU ids by node."""
 
 _Terms = tuple[object, ...]
 """What says, beside the number of GPUs, how many watts a job takes."""
@@ -31,8 +29,8 @@ _CHEAPEST: _Terms = (False, True, None, None)
 class Room:
     """The room of one round. What is started is in the plan at once, at its lowest cap, and in `wanted`."""
 
-    def __init__(self, plan: Plan, caps: Caps, limit_w: float) -> None:
-        self.plan = plan
+    def __init__(self, plan: Plan, nodes: Nodes, caps: Caps, limit_w: float) -> None:
+        self.plan, self.nodes = plan, nodes
         self.wanted: list[Attempt] = []  #: as they were: held, or not there
         self.settled: Mapping[str, JobState] = {}
         self.limit_w = limit_w
@@ -45,20 +43,10 @@ class Room:
         """What running work would give up by going to its lowest caps, W at the site."""
         return slack_w(self.plan, self._caps)
 
-    @cached_property
-    def free(self) -> dict[str, tuple[str, ...]]:
-        """Free GPUs by node."""
-        return free_gpus(self.plan)
-
-    @cached_property
-    def gpus(self) -> int:
-        """How many are free."""
-        return sum(map(len, self.free.values()))
-
     @property
     def is_open(self) -> bool:
         """Whether the smallest job might still start."""
-        return self.gpus > 0 and self._unpowered.get(_CHEAPEST, 2) > 1
+        return self.nodes.total > 0 and self._unpowered.get(_CHEAPEST, 2) > 1
 
     @property
     def left_w(self) -> float:
@@ -75,9 +63,9 @@ class Room:
         self.wanted.append(attempt)
         return True
 
-    def start(self, job: Job, *, beside: Iterable[Placement] = ()) -> bool:
-        """Start a job if its GPUs, none of them among `beside`, and its watts are free."""
-        placements = self.where(job, beside=beside)
+    def start(self, job: Job, *, within: Nodes | None = None) -> bool:
+        """Start a job if its GPUs, those `within` if that is given, and its watts are free."""
+        placements = self.where(job, within=within)
         if placements is None or not self.may_start(job):
             return False
         made = new_attempt(job, placements, self.plan)
@@ -86,22 +74,22 @@ class Room:
             self._unpowered[_terms(job)] = job.spec.total_gpus
             return False
         self.wanted.append(attempt)
-        self._take(placements)
+        self.nodes.take(placements)
         return True
 
     def may_start(self, job: Job) -> bool:
         """Whether nothing but GPUs and watts keeps a job from starting."""
         return barred(job, self.plan, self.settled) is None
 
-    def where(self, job: Job, *, beside: Iterable[Placement] = ()) -> tuple[Placement, ...] | None:
+    def where(self, job: Job, *, within: Nodes | None = None) -> tuple[Placement, ...] | None:
         """Where it fits now, None if nowhere or if there are no watts for so many GPUs."""
-        gpus, reserved = job.spec.total_gpus, tuple(beside)
-        if gpus > self.gpus or gpus >= self._unpowered.get(_terms(job), gpus + 1):
+        gpus = job.spec.total_gpus
+        if gpus > self.nodes.total or gpus >= self._unpowered.get(_terms(job), gpus + 1):
             return None
         if shape(job) in self._placeless:
             return None
-        found = place(job, without(self.free, reserved), self.plan)
-        if found is None and not reserved:
+        found = place(job, within or self.nodes, self.plan)
+        if found is None and within is None:
             self._placeless.add(shape(job))
         return found
 
@@ -120,20 +108,28 @@ class Room:
         firm_w = plan.site.firm_w * (1.0 - plan.site.margin)
         if self.left_w >= -EPSILON_W and plan.fallback_w() <= firm_w + EPSILON_W:
             return True
-        plan.end(attempt)
-        plan.ended.pop(attempt.id)
+        plan.forget(attempt)
         return False
 
-    def _take(self, placements: Iterable[Placement]) -> None:
-        self.free.update(without({p.node_id: self.free[p.node_id] for p in placements}, placements))
-        self.gpus = sum(map(len, self.free.values()))
 
+class Pool(Nodes):
+    """Free GPUs by node that are not those of now: what a reservation leaves, or what will be free at some time."""
 
-def without(free: Gpus, taken: Iterable[Placement]) -> dict[str, tuple[str, ...]]:
-    """Free GPUs that are not among `taken`."""
-    left = dict(free)
-    for placement in taken:
-        gone = frozenset(placement.gpu_ids)
-        there = left.get(placement.node_id, ())
-        left[placement.node_id] = tuple(g for g in there if g not in gone)
-    return left
+    def __init__(self, free: Mapping[str, Gpus]) -> None:
+        self.free, self.total, self.gains, self._by_count, self._silent = {}, 0, 0, {}, set()
+        for node_id, gpus in free.items():
+            self._set(node_id, gpus)
+
+    def give(self, placements: Iterable[Placement]) -> None:
+        """These become free too; they are the first to be taken."""
+        for placement in placements:
+            there = self.free.get(placement.node_id, ())
+            self._set(
+                placement.node_id, (*placement.gpu_ids, *(g for g in there if g not in placement.gpu_ids))
+            )
+
+    @classmethod
+    def beside(cls, nodes: Nodes, reserved: Iterable[Placement]) -> Pool:
+        """What is free now, but for reserved GPUs."""
+        gone = {(p.node_id, g) for p in reserved for g in p.gpu_ids}
+        return cls({n: tuple(g for g in gpus if (n, g) not in gone) for n, gpus in nodes.free.items()})

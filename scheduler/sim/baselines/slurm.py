@@ -11,7 +11,7 @@ from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.sim.baselines.frame import Baseline
-from scheduler.sim.baselines.room import Room
+from scheduler.sim.baselines.room import Pool, Room
 
 REQUEUE_DELAY_S = 120.0  #: a requeued job is not looked at for so long
 WINDOW_S = 24 * 3600.0  #: `bf_window`: a start further off is not reserved
@@ -78,16 +78,13 @@ class SlurmDefault(Baseline):
 
     def _reservation(self, head: Job, room: Room) -> _Reservation | None:
         """The first end of work after which GPUs and watts, at today's limit, do; None if not within the window."""
-        plan, free, left_w = room.plan, dict(room.free), room.left_w
-        gpus = room.gpus
+        plan, pool, left_w = room.plan, Pool(room.nodes.free), room.left_w
         for in_s, attempt in self._ends(plan):
             if in_s > WINDOW_S:
                 return None
-            for placement in attempt.placements:
-                free[placement.node_id] = (*placement.gpu_ids, *free.get(placement.node_id, ()))
-            gpus += attempt.gpu_count
+            pool.give(attempt.placements)
             left_w += plan.freed_w(attempt, plan.model(attempt).idle_w)
-            if gpus < head.spec.total_gpus or (found := place(head, free, plan)) is None:
+            if pool.total < head.spec.total_gpus or (found := place(head, pool, plan)) is None:
                 continue
             if (need_w := room.need_w(head, found)) <= left_w:
                 return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w)
@@ -106,9 +103,12 @@ class SlurmDefault(Baseline):
 
 def _beside(job: Job, reserved: _Reservation, room: Room) -> _Reservation:
     """Start a job that outlasts the head's start only on GPUs and watts that the head leaves; what is left after it."""
-    where = room.where(job, beside=reserved.placements)
+    if job.spec.total_gpus > room.nodes.total:
+        return reserved
+    pool = Pool.beside(room.nodes, reserved.placements)
+    where = room.where(job, within=pool)
     if where is None or (need_w := room.need_w(job, where)) > reserved.left_w:
         return reserved
-    if not room.start(job, beside=reserved.placements):
+    if not room.start(job, within=pool):
         return reserved
     return _Reservation(in_s=reserved.in_s, placements=reserved.placements, left_w=reserved.left_w - need_w)

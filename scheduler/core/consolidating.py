@@ -1,0 +1,116 @@
+"""What goes on through a withdrawal that lasts, and what gives its GPUs back, so that its nodes can be put to standby.
+
+Holding everything costs its nodes' whole base for nothing. What is kept is chosen whole node by whole node, the most
+speed for the watts first: work with little service behind it counts more, because it is likely to be over soon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scheduler.core.attained import level_of
+from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.plan import Plan
+from scheduler.core.shedding import release
+
+_HELD_FOR_POWER = (PauseCause.POWER_WITHDRAWN,)
+
+
+def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
+    """Once something has been suspended for power for `long_s`: release all that `limit_w` will not carry."""
+    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _HELD_FOR_POWER]
+    if not any((plan.at - a.since_at).total_seconds() >= long_s for a in held):
+        return
+    kept = _kept(plan, [*held, *plan.running()], limit_w)
+    for attempt in held:
+        if attempt.id not in kept:
+            release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
+    for attempt in plan.running():
+        if attempt.id not in kept and plan.tier(attempt) > 0:
+            release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    """Attempts that stay or go together, because they keep the same nodes on."""
+
+    attempts: tuple[Attempt, ...]
+    nodes: frozenset[str]
+    tier: int  #: of the firmest
+    value: float
+    cost_w: float
+
+
+def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
+    """Ids of those that fit at their knees, while the nodes that nothing is kept on are in standby."""
+    left_w = limit_w - _bare_w(plan)
+    units = sorted(
+        _units(plan, attempts), key=lambda u: (u.tier, -u.value / max(u.cost_w, 1.0), u.attempts[0].id)
+    )
+    kept: set[str] = set()
+    on: set[str] = set()
+    for unit in units:
+        news = [a for a in unit.attempts if a.id not in kept]
+        cost_w = _cost_w(plan, news, unit.nodes - on)
+        if news and cost_w <= left_w:
+            left_w -= cost_w
+            kept.update(a.id for a in news)
+            on |= unit.nodes
+    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), -_value(plan, a) / a.gpu_count, a.id)):
+        nodes = {p.node_id for p in attempt.placements}
+        cost_w = _cost_w(plan, [attempt], nodes - on)
+        if attempt.id not in kept and cost_w <= left_w:
+            left_w -= cost_w
+            kept.add(attempt.id)
+            on |= nodes
+    return kept
+
+
+def _units(plan: Plan, attempts: list[Attempt]) -> Iterable[_Unit]:
+    """Each gang with all that lives on its nodes alone, and each node with all that lives on it alone."""
+    single: dict[str, list[Attempt]] = {}
+    gangs = []
+    for attempt in attempts:
+        if len(attempt.placements) == 1:
+            single.setdefault(attempt.placements[0].node_id, []).append(attempt)
+        elif attempt.placements:
+            gangs.append(attempt)
+    for gang in gangs:
+        nodes = frozenset(p.node_id for p in gang.placements)
+        yield _unit(plan, [gang, *(a for n in sorted(nodes) for a in single.get(n, ()))], nodes)
+    for node_id, members in single.items():
+        yield _unit(plan, members, frozenset((node_id,)))
+
+
+def _unit(plan: Plan, attempts: list[Attempt], nodes: frozenset[str]) -> _Unit:
+    return _Unit(
+        attempts=tuple(attempts),
+        nodes=nodes,
+        tier=min(plan.tier(a) for a in attempts),
+        value=sum(_value(plan, a) for a in attempts),
+        cost_w=_cost_w(plan, attempts, nodes),
+    )
+
+
+def _value(plan: Plan, attempt: Attempt) -> float:
+    """GPUs, worth less the more service they have had."""
+    level = level_of(plan.jobs[attempt.job_id], attempt, plan.at)
+    return attempt.gpu_count / (1.0 + level)
+
+
+def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:
+    """Site watts to run these at their knees, and to keep these nodes on."""
+    gpus_w = sum(
+        a.gpu_count * (plan.model(a).charge_w(plan.knee_w(a)) - plan.model(a).idle_w) for a in attempts
+    )
+    return plan.site.overhead * (gpus_w + sum(plan.awake_w(n) for n in nodes))
+
+
+def _bare_w(plan: Plan) -> float:
+    """Site watts with nothing on any node, and all in standby that can be."""
+    nodes_w = sum(plan.bare_w(gid) for gid in plan.groups if plan.model_of(gid) is not None)
+    others_w = plan.nodes_w() - plan.site.overhead * sum(
+        plan.group_w(gid) for gid in plan.groups if plan.model_of(gid) is not None
+    )
+    return others_w + plan.site.overhead * nodes_w

@@ -1,0 +1,117 @@
+"""Whole machines for several partners at once, fair over time: what rounding takes from one, it gives back later.
+
+A grant seldom is a whole number of machines. Each round all partners land at or under their share, and what is left is
+given, one machine at a time, to whoever is owed most. Debts are watt-seconds against the share of what was really
+mined, so that they add up to nothing: what no machine of anybody fits into is owed to nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from scheduler.core.machines import Landing, Machine, quantise
+from scheduler.core.split import Claim
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreditRule:
+    """How much may be owed, and how much before a machine is put to sleep to pay. Raises ValueError below zero."""
+
+    bound_ws: int = 3500 * 86_400  #: no more is carried, either way: one machine for a day
+    swap_ws: int = 3500 * 3600  #: a partner's machines go on until another is owed this much more per weight
+
+    def __post_init__(self) -> None:
+        if self.swap_ws < 0 or self.bound_ws <= self.swap_ws:
+            raise ValueError(
+                f"bound_ws = {self.bound_ws}, swap_ws = {self.swap_ws}: give swap_ws of 0 or more and a larger "
+                "bound_ws, or a debt never grows enough to be paid"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What stands before machines are chosen: the room and who may have what of it.
+
+    Watts are the whole draw of the fleets, those asleep included. `shares_w` are the grants of `split`.
+    """
+
+    room_w: int
+    claims: Sequence[Claim]
+    shares_w: Mapping[str, int]
+    fleets: Mapping[str, Sequence[Machine]]
+    credit_ws: Mapping[str, int]
+    at: datetime
+    emergency: bool = False
+
+
+def land(now: Round, rule: CreditRule) -> dict[str, Landing]:
+    """Machines of each partner. In sum never more than the room, but for minimum times and who does not obey."""
+    landings = {n: _landed(now, n, now.shares_w.get(n, 0)) for n in sorted(now.fleets)}
+    owed = sorted(landings, key=lambda n: (-_owed_ws(now, n, landings[n], rule), n))
+    if _spare_w(now, landings) < 0:
+        return _take(now, landings, reversed(owed))
+    one_more = {
+        n: now.shares_w.get(n, 0) + max((m.extra_w for m in f), default=0) for n, f in now.fleets.items()
+    }
+    landings = _give(now, landings, owed, one_more)
+    return _give(now, landings, owed, dict.fromkeys(owed, now.room_w))
+
+
+def carried(
+    credit_ws: Mapping[str, int],
+    shares_w: Mapping[str, int],
+    used_w: Mapping[str, float],
+    seconds: float,
+    rule: CreditRule,
+) -> dict[str, int]:
+    """The debts after `seconds` in which partners used this much; positive = owed to it. Never beyond the bound."""
+    shares, used = sum(shares_w.values()), sum(used_w.get(n, 0.0) for n in shares_w)
+    part = used / shares if shares else 0.0
+    grown = dict(credit_ws)
+    for name, share_w in shares_w.items():
+        missed_w = share_w * part - used_w.get(name, 0.0)
+        ws = grown.get(name, 0) + round(missed_w * seconds)
+        grown[name] = max(-rule.bound_ws, min(rule.bound_ws, ws))
+    return grown
+
+
+def _landed(now: Round, name: str, granted_w: int) -> Landing:
+    return quantise(now.fleets[name], granted_w, now.at, emergency=now.emergency)
+
+
+def _spare_w(now: Round, landings: Mapping[str, Landing]) -> int:
+    return now.room_w - sum(x.landed_w for x in landings.values())
+
+
+def _owed_ws(now: Round, name: str, landing: Landing, rule: CreditRule) -> float:
+    """What it is owed per weight; more by the swap where a machine of its would have to stop now."""
+    stops = any(m.runs and landing.targets_w[m.machine_id] == m.rest_w for m in now.fleets[name])
+    weight = next((c.weight for c in now.claims if c.name == name), 1)
+    return now.credit_ws.get(name, 0) / weight + (rule.swap_ws if stops else 0)
+
+
+def _give(
+    now: Round, landings: Mapping[str, Landing], order: Iterable[str], at_most_w: Mapping[str, int]
+) -> dict[str, Landing]:
+    """What is left, in this order, to whoever can use it."""
+    given, caps = dict(landings), {c.name: c.cap_w for c in now.claims}
+    for name in order:
+        have_w = given[name].landed_w
+        may_w = min(have_w + _spare_w(now, given), at_most_w[name], caps.get(name, 0))
+        tried = _landed(now, name, may_w) if may_w > have_w else given[name]
+        if have_w < tried.landed_w <= may_w:
+            given[name] = tried
+    return given
+
+
+def _take(now: Round, landings: Mapping[str, Landing], order: Iterable[str]) -> dict[str, Landing]:
+    """Somebody's machines must run on beyond its share: the others give way for them, in this order."""
+    taken = dict(landings)
+    for name in order:
+        spare_w = _spare_w(now, taken)
+        if spare_w >= 0:
+            break
+        taken[name] = _landed(now, name, max(0, taken[name].landed_w + spare_w))
+    return taken

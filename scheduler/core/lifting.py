@@ -1,0 +1,67 @@
+"""Caps after the raises of a round: who gives way to newcomers, and who is lifted into what is left.
+
+Caps are moved one attempt at a time, towards the common level that fits, and no further than to the marks on both
+sides of it: between them the speed gained per watt is about the same, and a round touches few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+
+from scheduler.core.caps import Caps
+from scheduler.core.floors import STEP_W
+from scheduler.core.jobs import Attempt, Phase
+from scheduler.core.plan import EPSILON_W, Plan
+
+_MARK_W = 25.0
+
+
+def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
+    """Give those that are wanted their level, and lower others, the highest first, until the nodes fit."""
+    moves = list(plan.roster.other_than(caps))
+    for attempt, target_w in moves:
+        if attempt.id in wanted:
+            plan.change(attempt, cap_w=target_w)
+    higher = [(a, w) for a, w in moves if a.id not in wanted and a.cap_w > w]
+    for attempt, target_w in sorted(higher, key=lambda m: (m[1] - m[0].cap_w, m[0].id)):
+        if plan.nodes_w() <= limit_w + EPSILON_W:
+            return
+        plan.change(attempt, cap_w=_below(plan, attempt, target_w))
+
+
+def _below(plan: Plan, attempt: Attempt, target_w: float) -> float:
+    """The mark below a level, or the lowest cap at which more is started rather than others stopped."""
+    return min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
+
+
+def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
+    """Lift caps, firmest tier and lowest cap first, while plan and open orders leave room.
+
+    The site watts kept for lifts that wait for confirmed room.
+    """
+    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w and a.phase is Phase.RUN]
+    if not lower:
+        return 0.0
+    reserved_w = 0.0
+    for attempt, target_w in sorted(
+        lower, key=lambda m: (plan.tier(m[0]), m[0].cap_w, m[0].created_at, m[0].id)
+    ):
+        model = plan.model(attempt)
+        top_w = min(model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
+        room_w = limit_w - plan.nodes_w()
+        cap_w = _highest(plan, attempt, top_w, room_w)
+        if cap_w <= attempt.cap_w:
+            break
+        plan.change(attempt, cap_w=cap_w)
+        if plan.exposed_w() > limit_w + EPSILON_W:
+            plan.put(attempt)
+            reserved_w += -plan.freed_w(attempt, model.charge_w(cap_w))
+    return reserved_w
+
+
+def _highest(plan: Plan, attempt: Attempt, top_w: float, room_w: float) -> float:
+    """The highest cap up to `top_w` whose rise fits the room."""
+    model, cap_w = plan.model(attempt), top_w
+    while cap_w > attempt.cap_w and -plan.freed_w(attempt, model.charge_w(cap_w)) > room_w + EPSILON_W:
+        cap_w = max(attempt.cap_w, cap_w - STEP_W)
+    return cap_w

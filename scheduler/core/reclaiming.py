@@ -1,0 +1,101 @@
+"""Room for a job that waits for GPUs which others hold: who has had much service gives way to who has had little.
+
+And who can go on elsewhere moves, where free GPUs lie scattered. Each costs a save and a restart, so that nobody is
+moved soon after a start, and only one job at a time is made room for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scheduler.core.attained import level_of
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.placement import may_use, sizes
+from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
+from scheduler.core.reasons import Event
+from scheduler.core.room import Room
+
+_MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
+_WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """What it takes to free GPUs of one node."""
+
+    node_id: str
+    victims: tuple[Attempt, ...]
+    lower: int  #: GPUs of those who had more service than the job
+    moved: int  #: GPUs of the others
+
+
+def is_reclaiming(plan: Plan) -> bool:
+    """Whether somebody is on the way out for another job."""
+    return any(a.pause_cause is PauseCause.FAIR_SHARE_RECLAIM for a in plan.in_phase(*LEAVING))
+
+
+def reclaim(plan: Plan, room: Room, job: Job) -> bool:
+    """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it."""
+    victims = _victims(plan, room, job)
+    for victim in victims:
+        plan.stop(victim, Phase.SAVE_EXIT, PauseCause.FAIR_SHARE_RECLAIM)
+        text = f"{victim.job_id} told to save and make room for {job.id}"
+        plan.events.append(
+            Event(at=plan.at, kind="job.preempting", text=text, job_id=victim.job_id, attempt_id=victim.id)
+        )
+    return bool(victims)
+
+
+def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
+    spec, level = job.spec, level_of(job, None, plan.at)
+    offers = [
+        offer
+        for node_id, free in room.free.items()
+        if may_use(job, node_id, plan) and (offer := _offer(plan, node_id, len(free), job, level)) is not None
+    ]
+    if len(offers) < spec.nodes:
+        return []
+    offers.sort(key=lambda o: (o.moved + o.lower, o.moved, o.node_id))
+    chosen = offers[: spec.nodes]
+    nodes = {o.node_id for o in chosen}
+    victims = {v.id: v for o in chosen for v in o.victims}
+    moved = [v for v in victims.values() if level_of(plan.jobs[v.job_id], v, plan.at) <= level]
+    moved_gpus = sum(v.gpu_count for v in moved)
+    elsewhere = room.total - sum(len(room.free[n]) for n in nodes)
+    if moved_gpus > elsewhere or moved_gpus > _WORTH * spec.total_gpus:
+        return []
+    if sum(v.gpu_count for v in victims.values()) > 2 * spec.total_gpus:
+        return []
+    return [victims[k] for k in sorted(victims)]
+
+
+def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer | None:
+    """The fewest GPUs that have to be given up on a node, those with the most service first."""
+    missing = max(sizes(job)[0] - free, 0)
+    victims, lower, moved = [], 0, 0
+    ranked = [
+        (level_of(plan.jobs[a.job_id], a, plan.at), a) for a in plan.on(node_id) if _may_move(plan, a, job)
+    ]
+    for its_level, attempt in sorted(ranked, key=lambda r: (-r[0], r[1].gpu_count, r[1].id)):
+        if missing <= 0:
+            break
+        is_alone = len(attempt.placements) == 1
+        if its_level <= level and not is_alone:
+            continue
+        victims.append(attempt)
+        missing -= sum(len(p.gpu_ids) for p in attempt.placements if p.node_id == node_id)
+        if its_level > level:
+            lower += attempt.gpu_count
+        else:
+            moved += attempt.gpu_count
+    return None if missing > 0 else _Offer(node_id=node_id, victims=tuple(victims), lower=lower, moved=moved)
+
+
+def _may_move(plan: Plan, attempt: Attempt, job: Job) -> bool:
+    """Whether an attempt may be asked to leave: it runs for a while, is no more important, and may be paused."""
+    spec = plan.jobs[attempt.job_id].spec
+    if attempt.phase is not Phase.RUN or spec.flex < _MOVABLE_TIER or spec.priority > job.spec.priority:
+        return False
+    running_at = attempt.running_at
+    return running_at is not None and (plan.at - running_at).total_seconds() >= plan.site.min_run_s

@@ -1,0 +1,90 @@
+"""Who does what: attempts by the phase that they are ordered into, and those that run by kind and cap.
+
+What is alike is capped alike, so that caps are judged by kind, and only who has another cap than his kind is touched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Set as AbstractSet
+from typing import NamedTuple
+
+from scheduler.core.jobs import Attempt, Phase
+from scheduler.core.power import GpuModel
+
+
+class Kind(NamedTuple):
+    """GPUs that are capped alike."""
+
+    tier: int
+    model: GpuModel
+    floor_w: float  #: the lowest cap at which they run
+    knee_w: float  #: the lowest cap for which more is started rather than others stopped
+
+
+class Roster:
+    """Attempts on nodes of the site."""
+
+    def __init__(self) -> None:
+        self._phases: dict[Phase, dict[str, Attempt]] = {phase: {} for phase in Phase}
+        self._where: dict[str, tuple[Phase, Kind, float, int]] = {}
+        self._caps: dict[Kind, dict[float, set[str]]] = {}
+        self._gpus: dict[Kind, dict[float, int]] = {}
+
+    def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
+        """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
+        self.take(attempt.id)
+        if kind is None:
+            return
+        self._where[attempt.id] = (attempt.phase, kind, attempt.cap_w, gpus)
+        self._phases[attempt.phase][attempt.id] = attempt
+        if attempt.phase is Phase.RUN:
+            self._caps.setdefault(kind, {}).setdefault(attempt.cap_w, set()).add(attempt.id)
+            counts = self._gpus.setdefault(kind, {})
+            counts[attempt.cap_w] = counts.get(attempt.cap_w, 0) + gpus
+
+    def take(self, attempt_id: str) -> None:
+        """Take an attempt out."""
+        known = self._where.pop(attempt_id, None)
+        if known is None:
+            return
+        phase, kind, cap_w, gpus = known
+        del self._phases[phase][attempt_id]
+        if phase is Phase.RUN:
+            self._leave(attempt_id, kind, cap_w, gpus)
+
+    def _leave(self, attempt_id: str, kind: Kind, cap_w: float, gpus: int) -> None:
+        caps, counts = self._caps[kind], self._gpus[kind]
+        caps[cap_w].discard(attempt_id)
+        counts[cap_w] -= gpus
+        if not caps[cap_w]:
+            del caps[cap_w], counts[cap_w]
+        if not caps:
+            del self._caps[kind], self._gpus[kind]
+
+    def in_phase(self, *phases: Phase) -> list[Attempt]:
+        """Those ordered into one of these phases, by id."""
+        return [a for _, a in sorted(kv for phase in phases for kv in self._phases[phase].items())]
+
+    def count(self, phase: Phase) -> int:
+        """How many are ordered into a phase."""
+        return len(self._phases[phase])
+
+    def gpus(self) -> Mapping[Kind, Mapping[float, int]]:
+        """GPUs that run, by kind and cap."""
+        return self._gpus
+
+    def capped(self) -> Mapping[Kind, Mapping[float, AbstractSet[str]]]:
+        """Those that run, by kind and cap."""
+        return self._caps
+
+    def other_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, float]]:
+        """Those that run under another cap than their kind's target, with that, by id."""
+        found = [
+            (attempt_id, target_w)
+            for kind, target_w in targets.items()
+            for cap_w, held in self._caps.get(kind, {}).items()
+            if cap_w != target_w
+            for attempt_id in held
+        ]
+        running = self._phases[Phase.RUN]
+        return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))

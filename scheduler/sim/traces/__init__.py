@@ -1,0 +1,1 @@
+"""Files of jobs: one format is one file here, known by its columns; `formats` reads any of them."""
