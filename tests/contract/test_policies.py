@@ -12,7 +12,7 @@ from scheduler.core.entitlement import idle_w
 from scheduler.core.jobs import AttemptState, Phase
 from scheduler.core.lifecycle import is_final
 from scheduler.core.placement import sizes
-from scheduler.core.plan import limit_now, usable_w
+from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
 from scheduler.core.snapshot import Snapshot
 from scheduler.sim.baselines import BASELINES
@@ -32,11 +32,9 @@ def usable(before: Snapshot) -> float:
     return usable_w(before, limit_now(before))
 
 
-def charged_w(built: SiteBuilder) -> float:
-    """What the site may draw by what its guards read back, W."""
-    groups = built.groups.values()
-    it_w = sum(g.account.charged_w for g in groups if g.spec.gpus)
-    return built.site.overhead * it_w + sum(g.account.charged_w for g in groups if not g.spec.gpus)
+def held_to_w(built: SiteBuilder) -> float:
+    """What the site may draw by what its guards have brought about, W."""
+    return Plan(built.snapshot()).site_w()
 
 
 def rest_w(built: SiteBuilder) -> float:
@@ -109,12 +107,12 @@ def test_work_is_raised_only_into_room(make: Callable[[], Policy], built: SiteBu
 def test_the_limit_is_kept_by_guards_that_obey(
     make: Callable[[], Policy], built: SiteBuilder, lower_w: float
 ) -> None:
-    """A few rounds after it fell, by what is read back; or nothing is left to give."""
+    """A few rounds after it fell, by what they have brought about; or nothing is left to give."""
     built.under(make()).limit_w(lower_w)
     for _ in range(4):
         built.decided()
 
-    assert charged_w(built) <= max(usable(built.snapshot()), rest_w(built)) + EPSILON_W
+    assert held_to_w(built) <= max(usable(built.snapshot()), rest_w(built)) + EPSILON_W
 
 
 @every_policy
