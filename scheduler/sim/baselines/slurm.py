@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.jobs import Attempt, Job, JobState, Phase, Placement
@@ -24,6 +24,12 @@ class _Reservation:
     in_s: float
     placements: tuple[Placement, ...]
     left_w: float
+    pool: Pool  #: GPUs that are free now and not reserved
+
+    def after(self, room: Room, need_w: float = 0.0) -> _Reservation:
+        """The same once a job was started, which takes `need_w` beyond the head's start."""
+        pool = Pool.beside(room.nodes, self.placements)
+        return replace(self, left_w=self.left_w - need_w, pool=pool)
 
 
 class SlurmDefault(Baseline):
@@ -71,8 +77,10 @@ class SlurmDefault(Baseline):
             if head is None:
                 if not room.start(job) and room.may_start(job):
                     head, reserved = job, self._reservation(job, room)
-            elif reserved is None or self.estimate_s(job) <= reserved.in_s:
+            elif reserved is None:
                 room.start(job)
+            elif self.estimate_s(job) <= reserved.in_s:
+                reserved = reserved.after(room) if room.start(job) else reserved
             else:
                 reserved = _beside(job, reserved, room)
 
@@ -87,7 +95,8 @@ class SlurmDefault(Baseline):
             if pool.total < head.spec.total_gpus or (found := place(head, pool, plan)) is None:
                 continue
             if (need_w := room.need_w(head, found)) <= left_w:
-                return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w)
+                beside = Pool.beside(room.nodes, found)
+                return _Reservation(in_s=in_s, placements=found, left_w=left_w - need_w, pool=beside)
         return None
 
     def _ends(self, plan: Plan) -> list[tuple[float, Attempt]]:
@@ -103,12 +112,9 @@ class SlurmDefault(Baseline):
 
 def _beside(job: Job, reserved: _Reservation, room: Room) -> _Reservation:
     """Start a job that outlasts the head's start only on GPUs and watts that the head leaves; what is left after it."""
-    if job.spec.total_gpus > room.nodes.total:
+    if job.spec.total_gpus > reserved.pool.total:
         return reserved
-    pool = Pool.beside(room.nodes, reserved.placements)
-    where = room.where(job, within=pool)
+    where = room.where(job, within=reserved.pool)
     if where is None or (need_w := room.need_w(job, where)) > reserved.left_w:
         return reserved
-    if not room.start(job, within=pool):
-        return reserved
-    return _Reservation(in_s=reserved.in_s, placements=reserved.placements, left_w=reserved.left_w - need_w)
+    return reserved.after(room, need_w) if room.start(job, within=reserved.pool) else reserved
