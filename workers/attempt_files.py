@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from barq.contract import open_plain_file, write_atomically
+from barq.contract import open_plain_file, overwrite, write_atomically
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder
 from workers.processes import ProcessId
@@ -154,7 +154,7 @@ class AttemptFiles:
 
     def write_instruction(self, desired: Instruction) -> None:
         """Leave word for the supervisor; the caller signals it. Raises OSError."""
-        self._write("desired.json", desired)
+        overwrite(self.path / "desired.json", encode(desired))
 
     def read_instruction(self) -> Instruction | None:
         """The guard's newest word. Raises WireError, OSError."""
@@ -162,7 +162,10 @@ class AttemptFiles:
 
     def write_facts(self, facts: FactsFile) -> None:
         """Leave word for the guard; final facts have reached the disk on return. Raises OSError."""
-        write_atomically(self.facts_path, encode(facts), durable=facts.is_final)
+        if facts.is_final:
+            write_atomically(self.facts_path, encode(facts), durable=True)
+        else:
+            overwrite(self.facts_path, encode(facts))
 
     def read_facts(self) -> FactsFile | None:
         """The supervisor's newest word. Raises WireError, OSError."""
