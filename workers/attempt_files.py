@@ -43,13 +43,13 @@ class Freshness:
     SETTLED_S = 0.05
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self._seen: tuple[int, int, int] | None = None
 
     def is_new(self) -> bool:
         """Whether to read it (again). False if there is none."""
         try:
-            found = self._path.lstat()
+            found = os.lstat(self._path)
         except OSError:  # none yet; or somebody took the directory away, and there is nothing to read
             return False
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)

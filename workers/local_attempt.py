@@ -90,7 +90,7 @@ class LocalAttempt:
         """Take in new facts; clear up after a supervisor that ended without any."""
         if self.is_ended:
             return
-        was_alive = self.supervisor is not None and is_alive(self.supervisor)
+        was_alive = self._is_supervisor_alive()
         if self._news.is_new() or not was_alive:
             self._read_facts()  # after the question, so that the last words of one that just ended count
         if not was_alive and not self.is_ended:
@@ -102,6 +102,14 @@ class LocalAttempt:
         known = replace(self.known, facts=facts, is_final=True)
         self.files.write_facts(known)
         self.known = known
+
+    def _is_supervisor_alive(self) -> bool:
+        """Whether it was, when the processes of this host were last looked at, or is now if it was not among them."""
+        if self.supervisor is None:
+            return False
+        known = self._table.get(self.supervisor.pid)
+        was_seen = known is not None and known.id == self.supervisor and not known.is_dead
+        return was_seen or is_alive(self.supervisor)
 
     def _read_facts(self) -> None:
         try:

@@ -19,21 +19,35 @@ class Publisher:
     def __init__(self, files: AttemptFiles) -> None:
         self._files = files
         self._published: FactsFile | None = None
-        self._published_at_s = 0.0
+        self._progress_since_s: float | None = None
+
+    @property
+    def owes(self) -> bool:
+        """Whether there is progress that was not told yet."""
+        return self._progress_since_s is not None
 
     def publish(self, facts: FactsFile) -> bool:
         """Leave the facts if they are news; True once final ones are on the disk. What fails is tried again."""
-        now_s = boottime_s()
-        is_known = facts == self._published
-        if is_known or (self._is_progress(facts) and now_s - self._published_at_s < PROGRESS_EVERY_S):
+        if facts == self._published:
+            self._progress_since_s = None
+            return False
+        if self._may_wait(facts, boottime_s()):
             return False
         try:
             self._files.write_facts(facts)
         except OSError:
             log.exception("the facts cannot be written and will be tried again; free some disk space")
             return False
-        self._published, self._published_at_s = facts, now_s
+        self._published, self._progress_since_s = facts, None
         return facts.is_final
+
+    def _may_wait(self, facts: FactsFile, now_s: float) -> bool:
+        """Progress travels with the news that often follows it at once, or else after a while."""
+        if not self._is_progress(facts):
+            return False
+        if self._progress_since_s is None:
+            self._progress_since_s = now_s
+        return now_s - self._progress_since_s < PROGRESS_EVERY_S
 
     def _is_progress(self, facts: FactsFile) -> bool:
         if self._published is None:

@@ -28,7 +28,7 @@ from workers.attempt_files import AttemptFiles, Claim, FactsFile, Launching
 from workers.clock import boot_id, boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
-from workers.instructions import Instructions
+from workers.instructions import LOOK_EVERY_S, Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
 from workers.job_output import JobOutput
@@ -54,9 +54,10 @@ from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 log = logging.getLogger("barq.supervisor")
 
 TICK_S = 0.2
-TICK_SOON_S = 0.04  #: while an answer of the job is due, at first
+TICK_HELD_S = 0.5  #: while a job that rings when it speaks holds, and must not compute
+TICK_SOON_S = 0.04  #: while an answer of a job that does not ring is due, at first
 TICK_CLEARING_S = 0.01
-NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
+NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
 _CHUNK_BYTES = 65536
 
 
@@ -122,7 +123,7 @@ class Supervisor:
     def _listen(self) -> None:
         reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for signum in (signal.SIGUSR1, signal.SIGCHLD, signal.SIGTERM):
+        for signum in (signal.SIGUSR1, signal.SIGCHLD, signal.SIGTERM, signal.SIGIO):
             signal.signal(signum, lambda *_: None)
         self._selector.register(
             reader, selectors.EVENT_READ, lambda: self._on_signals(os.read(reader, _CHUNK_BYTES))
@@ -133,20 +134,31 @@ class Supervisor:
             self._instructions.shut_down()
         if signal.SIGUSR1 in received:
             self._instructions.read()
+        if signal.SIGIO in received:
+            self._said.hear_bell()
 
     def _tick_s(self) -> float:
         if self._stage is Stage.CLEARING:
             return TICK_CLEARING_S
         is_due = self._ladder.is_held and not self._ladder.holds(self._said.status)
+        silent_s = self._said.silent_s
+        if silent_s is not None and self._said.status is not None:
+            return min(silent_s, self._longest_tick_s(is_due=is_due))
         if not (is_due or self._ladder.is_leaving):
             return TICK_S
         waited_s = boottime_s() - self._ladder.asked_at_s  # a host that is busy is not asked ever more often
         return min(TICK_S, max(TICK_SOON_S, waited_s / 2))
 
+    def _longest_tick_s(self, *, is_due: bool) -> float:
+        """For a job that rings when it speaks: what is left is to keep the time of patience and deadlines."""
+        if is_due or self._ladder.is_leaving or self._publisher.owes or self._stage is not Stage.RUNNING:
+            return TICK_S
+        return TICK_HELD_S if self._ladder.is_held else LOOK_EVERY_S
+
     def _tick(self) -> None:
         self._living.reap()
         self._instructions.look(boottime_s())
-        self._said.look()
+        self._said.look(is_patient=self._ladder.is_leaving)
         match self._stage:
             case Stage.CHECKING:
                 self._tick_checking()
@@ -233,6 +245,7 @@ class Supervisor:
             nice=self._launching.nice,
         )
         self._started_at_s = boottime_s()
+        self._said.hang_bell()
 
     def _tick_running(self) -> None:
         status = self._said.status
