@@ -148,7 +148,16 @@ class PauseRequest:
 
     def to_json(self) -> str:
         """Return the text of `pause.json`."""
-        return json.dumps(asdict(self))
+        return json.dumps(
+            {
+                "seq": self.seq,
+                "action": self.action,
+                "deadline_boottime_s": self.deadline_boottime_s,
+                "reason": self.reason,
+                "rung": self.rung,
+                "version": self.version,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PauseRequest:
@@ -209,7 +218,7 @@ class JobStatus:
 
 def read_pause_request(control_dir: Path) -> PauseRequest | None:
     """Return the request that stands in `control_dir`, if any. Raises ContractError on nonsense."""
-    data = _read_small_file(control_dir / PAUSE_FILE)
+    data = _read_small_file(f"{control_dir}/{PAUSE_FILE}")
     return None if data is None else PauseRequest.from_json(data)
 
 
@@ -221,22 +230,22 @@ def write_pause_request(control_dir: Path, request: PauseRequest) -> PauseReques
         standing = None  # whoever reads nonsense is better served by a good request
     if standing is not None and standing.seq >= request.seq:
         return standing
-    write_in_turn(control_dir / PAUSE_FILE, request.to_json().encode())
+    write_in_turn(f"{control_dir}/{PAUSE_FILE}", request.to_json().encode())
     return request
 
 
 def read_status(status_dir: Path) -> JobStatus | None:
     """Return what the job claims, None if it never claimed anything. Raises ContractError on nonsense."""
-    data = _read_small_file(status_dir / STATUS_FILE)
+    data = _read_small_file(f"{status_dir}/{STATUS_FILE}")
     return None if data is None else JobStatus.from_json(data)
 
 
 def write_status(status_dir: Path, status: JobStatus) -> None:
     """Replace `status.json` in `status_dir`; it need not survive a power cut, so nothing is flushed."""
-    write_in_turn(status_dir / STATUS_FILE, status.to_json().encode())
+    write_in_turn(f"{status_dir}/{STATUS_FILE}", status.to_json().encode())
 
 
-def _read_small_file(path: Path) -> bytes | None:
+def _read_small_file(path: str) -> bytes | None:
     try:
         with open_plain_file(path) as file:
             return file.read(MAX_FILE_BYTES + 1)

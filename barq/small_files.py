@@ -34,7 +34,7 @@ _LEASE_TRIES: Final = 50
 _LEASE_PAUSE_S: Final = 0.001
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
+def write_atomically(path: Path | str, data: bytes, *, durable: bool) -> None:
     """Replace `path` by `data` so that readers see the old or the new, never a part.
 
     With `durable`, the content and its name have reached the disk on return. Raises OSError, leaving the old.
@@ -54,21 +54,22 @@ def write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
             os.unlink(temporary)
         raise
     if durable:
-        fsync_directory(path.parent)
+        fsync_directory(os.path.dirname(path))
 
 
-def write_in_turn(path: Path, data: bytes, *, durable: bool = False) -> None:
+def write_in_turn(path: Path | str, data: bytes, *, durable: bool = False) -> None:
     """Do the same with two files beside `path`, `.NAME.a` and `.NAME.b`: the one that `path` is not now gets `data`.
 
     Raises OSError, leaving the old.
     """
-    if not any(_take_turn(path, data, turn, durable=durable) for turn in "ab"):
+    where = os.fspath(path)
+    if not (_take_turn(where, data, "a", durable=durable) or _take_turn(where, data, "b", durable=durable)):
         write_atomically(path, data, durable=durable)
     elif durable:
-        fsync_directory(path.parent)
+        fsync_directory(os.path.dirname(path))
 
 
-def overwrite(path: Path, data: bytes) -> None:
+def overwrite(path: Path | str, data: bytes) -> None:
     """Replace `path` by `data`, in the same file while nobody reads it. It need not survive a power cut.
 
     Raises OSError, leaving the old.
@@ -77,7 +78,7 @@ def overwrite(path: Path, data: bytes) -> None:
         write_atomically(path, data.ljust(-(-len(data) // ROOM_BYTES) * ROOM_BYTES), durable=False)
 
 
-def fsync_directory(path: Path) -> None:
+def fsync_directory(path: Path | str) -> None:
     """Return once the names in the directory `path` have reached the disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -95,7 +96,7 @@ def open_plain_file(path: Path | str) -> BufferedReader:
     return file
 
 
-def _take_turn(path: Path, data: bytes, turn: str, *, durable: bool) -> bool:
+def _take_turn(path: str, data: bytes, turn: str, *, durable: bool) -> bool:
     """Give `path` the content `data` by way of one of its two files; False if it is not that one's turn."""
     folder, name = os.path.split(path)
     own, temporary = os.path.join(folder, f".{name}.{turn}"), _temporary(path)
@@ -121,7 +122,7 @@ def _take_turn(path: Path, data: bytes, turn: str, *, durable: bool) -> bool:
     return True
 
 
-def _overwritten(path: Path, data: bytes) -> bool:
+def _overwritten(path: Path | str, data: bytes) -> bool:
     """Whether `data` stands in the file now: in one write of its whole length, into room that the disk has given."""
     try:
         descriptor = os.open(path, _WRITE_CAREFULLY)
@@ -151,7 +152,7 @@ def _is_ours_alone(descriptor: int) -> bool:
     return True
 
 
-def _temporary(path: Path) -> str:
+def _temporary(path: Path | str) -> str:
     folder, name = os.path.split(path)
     return os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
 

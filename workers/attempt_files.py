@@ -154,7 +154,7 @@ class AttemptFiles:
 
     def write_instruction(self, desired: Instruction) -> None:
         """Leave word for the supervisor; the caller signals it. Raises OSError."""
-        overwrite(self.path / "desired.json", encode(desired))
+        overwrite(f"{self.path}/desired.json", encode(desired))
 
     def read_instruction(self) -> Instruction | None:
         """The guard's newest word. Raises WireError, OSError."""
@@ -165,7 +165,7 @@ class AttemptFiles:
         if facts.is_final:
             write_atomically(self.facts_path, encode(facts), durable=True)
         else:
-            overwrite(self.facts_path, encode(facts))
+            overwrite(f"{self.path}/facts.json", encode(facts))
 
     def read_facts(self) -> FactsFile | None:
         """The supervisor's newest word. Raises WireError, OSError."""
@@ -196,7 +196,7 @@ class AttemptFiles:
 
     def _read(self, kind: type[T], name: str) -> T | None:
         try:
-            with open_plain_file(self.path / name) as file:  # the job could have put a pipe there
+            with open_plain_file(f"{self.path}/{name}") as file:  # the job could have put a pipe there
                 data = file.read(MAX_FILE_BYTES + 1)
         except FileNotFoundError:
             return None

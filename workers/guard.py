@@ -76,6 +76,7 @@ class Guard:
         self._miner_watch = MinerWatch()
         self._reporter = Reporter()
         self._stop_grace_s: float | None = None
+        self._enforced: tuple[Standing, Seen, Commands] | None = None
         self._attempts.adopt()
         self._keep_storage()
         self.step()
@@ -135,10 +136,16 @@ class Guard:
         self._attempts.look()
         stands = self._standing()
         seen = self._seen()
-        commands = enforce(stands, seen)
+        commands = self._commands(stands, seen)
         if self._act(commands, seen):
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
+
+    def _commands(self, stands: Standing, seen: Seen) -> Commands:
+        """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""
+        if self._enforced is None or self._enforced[:2] != (stands, seen):
+            self._enforced = (stands, seen, enforce(stands, seen))
+        return self._enforced[2]
 
     def _standing(self) -> Standing:
         stands = standing(
