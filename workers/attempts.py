@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from scheduler.core.enforce import PhaseCommand
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
+from scheduler.core.presence import LEAVING
 from workers.attempt_files import AttemptFiles, Claim, Instruction, Launching
 from workers.clock import boot_id
 from workers.forkserver import ForkServer
@@ -27,6 +28,7 @@ from workers.wire import WireError
 
 T = TypeVar("T")
 
+CLEAR_AWAY_S = 2.0  #: the longest that the directories of what is over are left lying
 LOOK_AT_PROCESSES_S = 0.2  #: the dearest part of a look, and the slowest to matter
 
 log = logging.getLogger("barq.guard")
@@ -51,6 +53,9 @@ class Attempts:
         self._around = surroundings
         self._table = ProcessTable()
         self._known: dict[str, LocalAttempt] = {}
+        self._forgotten: list[
+            tuple[float, Path]
+        ] = []  #: since when; their directories are still to be removed
 
     def __iter__(self) -> Iterator[LocalAttempt]:
         return iter(self._known.values())
@@ -134,8 +139,16 @@ class Attempts:
     def forget(self, wanted: Iterable[str]) -> None:
         """Forget those that are over and that the accepted order does not name any more."""
         gone = {a.order.attempt_id for a in self if not a.is_lively}
-        for attempt_id in gone - frozenset(wanted):
-            path = self._known.pop(attempt_id).files.path
+        now_s = time.monotonic()
+        self._forgotten += [(now_s, self._known.pop(name).files.path) for name in gone - frozenset(wanted)]
+
+    def clear_away(self) -> None:
+        """Remove the directories of those that were forgotten; not while others save, who need the disk more."""
+        is_quiet = not any(a.present.phase in LEAVING for a in self.present)
+        late_s = time.monotonic() - CLEAR_AWAY_S
+        due = [path for since_s, path in self._forgotten if is_quiet or since_s < late_s]
+        self._forgotten = [(since_s, path) for since_s, path in self._forgotten if path not in due]
+        for path in due:
             try:
                 shutil.rmtree(path)
             except OSError:

@@ -132,7 +132,7 @@ class Guard:
         return [complaint] if complaint else []
 
     def step(self) -> None:
-        """Look, decide, act, and look again if that changed a device."""
+        """Look, decide, act, look again if that changed a device, and tell."""
         self._attempts.look()
         stands = self._standing()
         seen = self._seen()
@@ -140,6 +140,7 @@ class Guard:
         if self._act(commands, seen):
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
+        self._attempts.clear_away()
 
     def _commands(self, stands: Standing, seen: Seen) -> Commands:
         """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""

@@ -273,6 +273,7 @@ class Supervisor:
             self._output.read()
             self._stage = Stage.INSPECTING
             self._commits.look_for_newest()
+            self._tick_inspecting()
 
     def _tick_inspecting(self) -> None:
         if self._commits.is_looking:
