@@ -57,16 +57,19 @@ def write_atomically(path: Path | str, data: bytes, *, durable: bool) -> None:
         fsync_directory(os.path.dirname(path))
 
 
-def write_in_turn(path: Path | str, data: bytes, *, durable: bool = False) -> None:
+def write_in_turn(
+    path: Path | str, data: bytes, *, durable: bool = False, under: Path | str | None = None
+) -> None:
     """Do the same with two files beside `path`, `.NAME.a` and `.NAME.b`: the one that `path` is not now gets `data`.
 
-    Raises OSError, leaving the old.
+    With `under`, it gets that name, for whoever renames it to `path`. Raises OSError, leaving the old.
     """
     where = os.fspath(path)
-    if not (_take_turn(where, data, "a", durable=durable) or _take_turn(where, data, "b", durable=durable)):
-        write_atomically(path, data, durable=durable)
+    name = where if under is None else os.fspath(under)
+    if not any(_take_turn(f, name, data, durable=durable) for f in _turns(where)):
+        write_atomically(name, data, durable=durable)
     elif durable:
-        fsync_directory(os.path.dirname(path))
+        fsync_directory(os.path.dirname(where))
 
 
 def overwrite(path: Path | str, data: bytes) -> None:
@@ -96,14 +99,18 @@ def open_plain_file(path: Path | str) -> BufferedReader:
     return file
 
 
-def _take_turn(path: str, data: bytes, turn: str, *, durable: bool) -> bool:
-    """Give `path` the content `data` by way of one of its two files; False if it is not that one's turn."""
+def _turns(path: str) -> tuple[str, str]:
     folder, name = os.path.split(path)
-    own, temporary = os.path.join(folder, f".{name}.{turn}"), _temporary(path)
+    return os.path.join(folder, f".{name}.a"), os.path.join(folder, f".{name}.b")
+
+
+def _take_turn(own: str, name: str, data: bytes, *, durable: bool) -> bool:
+    """Put `data` into the file `own` and give it `name`; False if it is not its turn."""
     try:
         descriptor = os.open(own, _WRITE_CAREFULLY | os.O_CREAT, 0o666)
     except OSError:
         return False  # a link or a pipe that somebody left there, or a full disk: that shows once more
+    temporary = _temporary(name)
     try:
         if not _is_ours_alone(descriptor):
             return False
@@ -115,7 +122,7 @@ def _take_turn(path: str, data: bytes, turn: str, *, durable: bool) -> bool:
     finally:
         os.close(descriptor)
     try:
-        os.replace(temporary, path)
+        os.replace(temporary, name)
     except OSError:
         os.unlink(temporary)
         raise

@@ -96,13 +96,22 @@ class Attempts:
             attempt.tree.update()
 
     def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
-        """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit."""
-        for command in commands:
-            attempt = self._known[command.attempt_id]
-            own_s = attempt.order.launch.grace_s
-            attempt.tell(
-                command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
-            )
+        """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit.
+
+        Jobs that are to hold hear of it before all supervisors, who see to it that they do.
+        """
+        told = [self._known[c.attempt_id] for c in commands if self._tell(c, grace_s)]
+        for attempt in told:
+            attempt.hold_at_once()
+        for attempt in told:
+            attempt.urge()
+
+    def _tell(self, command: PhaseCommand, grace_s: float | None) -> bool:
+        attempt = self._known[command.attempt_id]
+        own_s = attempt.order.launch.grace_s
+        return attempt.tell(
+            command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
+        )
 
     def start(self, order: AttemptOrder) -> None:
         """Start an attempt that was never started here. If it cannot be, its facts say why."""

@@ -24,11 +24,13 @@ from typing import assert_never
 from barq.contract import PAUSE_FILE, Action, JobPhase, PauseRequest, write_pause_request
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
+from workers.ahead import Ahead
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Launching
+from workers.cadence import rest_s
 from workers.clock import boot_id, boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
-from workers.instructions import LOOK_EVERY_S, Instructions
+from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
 from workers.job_output import JobOutput
@@ -53,10 +55,6 @@ from workers.watches import ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
 
-TICK_S = 0.2
-TICK_HELD_S = 0.5  #: while a job that rings when it speaks holds, and must not compute
-TICK_SOON_S = 0.04  #: while an answer of a job that does not ring is due, at first
-TICK_CLEARING_S = 0.01
 NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
 _CHUNK_BYTES = 65536
 
@@ -89,6 +87,7 @@ class Supervisor:
             files, GuardWatch(Path(launching.guard_lock), launching.orphan_s), is_firm=order.tier == 0
         )
         self._ladder = self._new_ladder()
+        self._ahead = Ahead(files.control_dir)
         self._job = JobProcess()
         self._beside: JobProcess | None = None  #: preparing, or collecting
         self._is_to_prepare = order.launch.needs_preparation
@@ -117,7 +116,7 @@ class Supervisor:
             self._tick()
             if self._publisher.publish(self._facts()):
                 return
-            for key, _ in self._selector.select(self._tick_s()):
+            for key, _ in self._selector.select(self._rest_s()):
                 key.data()
 
     def _listen(self) -> None:
@@ -137,23 +136,12 @@ class Supervisor:
         if signal.SIGIO in received:
             self._said.hear_bell()
 
-    def _tick_s(self) -> float:
-        if self._stage is Stage.CLEARING:
-            return TICK_CLEARING_S
-        is_due = self._ladder.is_held and not self._ladder.holds(self._said.status)
-        silent_s = self._said.silent_s
-        if silent_s is not None and self._said.status is not None:
-            return min(silent_s, self._longest_tick_s(is_due=is_due))
-        if not (is_due or self._ladder.is_leaving):
-            return TICK_S
-        waited_s = boottime_s() - self._ladder.asked_at_s  # a host that is busy is not asked ever more often
-        return min(TICK_S, max(TICK_SOON_S, waited_s / 2))
-
-    def _longest_tick_s(self, *, is_due: bool) -> float:
-        """For a job that rings when it speaks: what is left is to keep the time of patience and deadlines."""
-        if is_due or self._ladder.is_leaving or self._publisher.owes or self._stage is not Stage.RUNNING:
-            return TICK_S
-        return TICK_HELD_S if self._ladder.is_held else LOOK_EVERY_S
+    def _rest_s(self) -> float:
+        said, owes = self._said, self._publisher.owes
+        now_s = boottime_s()
+        return rest_s(
+            self._stage, self._ladder, said.status, silent_s=said.silent_s, owes=owes, now_boottime_s=now_s
+        )
 
     def _tick(self) -> None:
         self._living.reap()
@@ -250,9 +238,7 @@ class Supervisor:
     def _tick_running(self) -> None:
         status = self._said.status
         if status is not None and status.commit is not None and not self._ladder.is_leaving:
-            self._commits.check(
-                status.commit
-            )  # of one that leaves, once it has: it may need the CPU for that
+            self._commits.check(status.commit)  # of one that leaves, once it has: it may need the CPU
         self._climb()
         if self._ladder.is_killed:
             self._job.kill()
@@ -260,6 +246,9 @@ class Supervisor:
             os.nice(NICE_AFTERWARDS)
             self._stage = Stage.CLEARING
             self._tick_clearing()
+        else:
+            wanted, now_s = self._instructions.wanted(), boottime_s()
+            self._ahead.lay(self._ladder, wanted, status, settled_s=self._started_at_s, now_s=now_s)
 
     def _tick_clearing(self) -> None:
         """What a job without the contract leaves behind has what is left of its grace; all else ends at once."""
@@ -312,6 +301,8 @@ class Supervisor:
 
     def _climb(self) -> None:
         now_s = boottime_s()
+        if self._ahead.learn(self._ladder, now_s):
+            self._instructions.read()
         steps = self._ladder.climb(self._instructions.wanted(), self._sight(now_s))
         for step in steps:
             if isinstance(step, PauseRequest):
@@ -331,6 +322,7 @@ class Supervisor:
 
     def _ask(self, request: PauseRequest) -> bool:
         """Put the request where the job finds it. If the disk refuses, a job that should hold is frozen instead."""
+        self._ahead.take_back()
         try:
             write_pause_request(self._files.control_dir, request)
         except OSError:
