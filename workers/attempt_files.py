@@ -5,13 +5,14 @@
     supervisor.pid      supervisor, once: who it is. Whoever makes it first owns the attempt, so that none starts twice
     facts.json          supervisor: what it saw
     control/ status/    the job contract: pause.json of the supervisor, status.json of the job
+                        and a request that the supervisor wrote ahead (workers/ahead.py)
     supervisor.log      what the supervisor itself has to say
     prepared.json       what the preparer made ready (workers/prepared.py); doing: what it does now; collected.json
 
 The copy of a job's working directory lies apart, in work/ beside attempts/, for its supervisor to remove: it may be
 large, and a guard has no time for that.
 
-Each file is replaced whole. The directory outlives the guard: a new one adopts what it finds.
+A reader finds each file whole, as it was or as it is. The directory outlives the guard: a new one adopts what it finds.
 """
 
 from __future__ import annotations
