@@ -53,6 +53,7 @@ class Attempts:
         self._around = surroundings
         self._table = ProcessTable()
         self._known: dict[str, LocalAttempt] = {}
+        self._to_urge: list[LocalAttempt] = []  #: held by this guard; their supervisors are still to be told
         self._forgotten: list[
             tuple[float, Path]
         ] = []  #: since when; their directories are still to be removed
@@ -98,12 +99,12 @@ class Attempts:
     def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
         """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit.
 
-        Jobs that are to hold hear of it before all supervisors, who see to it that they do.
+        Jobs that are to hold hear of it before all supervisors. Theirs hear it from them, or at the next call.
         """
+        late, self._to_urge = self._to_urge, []
         told = [self._known[c.attempt_id] for c in commands if self._tell(c, grace_s)]
-        for attempt in told:
-            attempt.hold_at_once()
-        for attempt in told:
+        self._to_urge = [attempt for attempt in told if attempt.hold_at_once()]
+        for attempt in (*late, *(a for a in told if a not in self._to_urge)):
             attempt.urge()
 
     def _tell(self, command: PhaseCommand, grace_s: float | None) -> bool:

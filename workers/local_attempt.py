@@ -89,11 +89,12 @@ class LocalAttempt:
         self._told, self._is_told_by_us = told, True
         return True
 
-    def hold_at_once(self) -> None:
-        """Once it was told to, have a job that runs hold by itself, where its supervisor has prepared for that."""
+    def hold_at_once(self) -> bool:
+        """Once it was told to, have a job that runs hold; whether its supervisor had prepared for that."""
         is_running = self.known.facts.observed is Observed.RUNNING
-        if is_running and self._told.phase is Phase.SUSPEND and self.known.job is not None:
-            hold_at_once(self.files.control_dir, self.known.job)
+        if not is_running or self._told.phase is not Phase.SUSPEND or self.known.job is None:
+            return False
+        return hold_at_once(self.files.control_dir, self.known.job)
 
     def urge(self) -> None:
         """Have its supervisor look at what it was told."""

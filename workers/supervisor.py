@@ -30,6 +30,7 @@ from workers.cadence import rest_s
 from workers.clock import boot_id, boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
+from workers.courtesy import Courtesy
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
@@ -51,12 +52,12 @@ from workers.prepared import (
 from workers.processes import identify
 from workers.publishing import Publisher
 from workers.stages import Stage
-from workers.watches import ComputingWatch, GuardWatch, StatusWatch
+from workers.wakeups import Wakeups
+from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
 
 NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
-_CHUNK_BYTES = 65536
 
 
 def supervise(path: Path) -> None:
@@ -102,39 +103,32 @@ class Supervisor:
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
         self._oom_before: int | None = None
-        self._was_terminated = False
+        self._was_terminated = self._is_looked_through = False
+        self._courtesy = Courtesy()
+        self._wakeups = Wakeups(
+            self._selector,
+            {
+                signal.SIGTERM: self._instructions.shut_down,
+                signal.SIGUSR1: self._instructions.read,
+                signal.SIGIO: self._said.hear_bell,
+                signal.SIGCHLD: lambda: None,  # each tick buries who has ended
+            },
+        )
         self._publisher = Publisher(files)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Return when the attempt is over and its final facts are on the disk."""
-        self._listen()
+        self._wakeups.listen()
         self._instructions.read()
         self._commits.look_for_newest()
         while True:
             self._tick()
             if self._publisher.publish(self._facts()):
                 return
-            for key, _ in self._selector.select(self._rest_s()):
-                key.data()
-
-    def _listen(self) -> None:
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for signum in (signal.SIGUSR1, signal.SIGCHLD, signal.SIGTERM, signal.SIGIO):
-            signal.signal(signum, lambda *_: None)
-        self._selector.register(
-            reader, selectors.EVENT_READ, lambda: self._on_signals(os.read(reader, _CHUNK_BYTES))
-        )
-
-    def _on_signals(self, received: bytes) -> None:
-        if signal.SIGTERM in received:
-            self._instructions.shut_down()
-        if signal.SIGUSR1 in received:
-            self._instructions.read()
-        if signal.SIGIO in received:
-            self._said.hear_bell()
+            # What a job says can wait a moment: others may just be told to hold.
+            self._wakeups.wait(self._rest_s(), unhurried=signal.SIGIO, gather_s=Bell.EVERY_S)
 
     def _rest_s(self) -> float:
         said, owes = self._said, self._publisher.owes
@@ -261,10 +255,14 @@ class Supervisor:
         elif self._job.kill():
             self._output.read()
             self._stage = Stage.INSPECTING
-            self._commits.look_for_newest()
             self._tick_inspecting()
 
     def _tick_inspecting(self) -> None:
+        if not self._is_looked_through:
+            if self._ladder.was_asked_to_exit and self._courtesy.waits(boottime_s()):
+                return
+            self._is_looked_through = True
+            self._commits.look_for_newest()
         if self._commits.is_looking:
             return
         self._stage = Stage.ENDED
