@@ -62,10 +62,15 @@ def write_in_turn(
 ) -> None:
     """Do the same with two files beside `path`, `.NAME.a` and `.NAME.b`: the one that `path` is not now gets `data`.
 
-    With `under`, it gets that name, for whoever renames it to `path`. Raises OSError, leaving the old.
+    With `under`, it gets that name, for whoever renames it to `path`; and both files are made, so that what is written
+    next, perhaps in a hurry, finds one. Raises OSError, leaving the old.
     """
     where = os.fspath(path)
     name = where if under is None else os.fspath(under)
+    if under is not None:
+        for turn in _turns(where):
+            with suppress(OSError):
+                os.close(os.open(turn, _WRITE_CAREFULLY | os.O_CREAT, 0o666))
     if not any(_take_turn(f, name, data, durable=durable) for f in _turns(where)):
         write_atomically(name, data, durable=durable)
     elif durable:

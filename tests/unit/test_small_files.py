@@ -53,6 +53,21 @@ def test_two_files_take_turns(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [".x.a", ".x.b", "x"]
 
 
+def test_what_is_written_ahead_waits_under_another_name(tmp_path: Path) -> None:
+    """Until somebody gives it its own; no file has to be made then, nor for what is written next."""
+    path, ahead = tmp_path / "x", tmp_path / "next"
+    write_in_turn(path, b"one", under=ahead)
+    assert (ahead.read_bytes(), path.exists()) == (b"one", False)
+    files = {inode(p) for p in tmp_path.iterdir()}
+    ahead.rename(path)
+    write_in_turn(path, b"two")
+    write_in_turn(path, b"three", under=ahead)
+
+    assert (path.read_bytes(), ahead.read_bytes()) == (b"two", b"three")
+    assert {inode(p) for p in tmp_path.iterdir()} == files
+    assert len(files) == 2
+
+
 def test_a_file_that_nobody_reads_is_overwritten(tmp_path: Path) -> None:
     """It stays the same file while it has the room."""
     path = tmp_path / "x"
