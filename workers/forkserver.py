@@ -101,6 +101,7 @@ def _rehearse() -> None:
     identify(os.getpid())
     boot_id()
     oom_kills()
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads who said it
     nobody = AttemptFacts(attempt_id="", observed=Observed.STARTING)
     encode(FactsFile(facts=nobody))
     replace(nobody, step=1)
