@@ -85,7 +85,7 @@ def raise_work(
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
-    raises.reserved_w += lift_caps(plan, caps, limit_w)
+    raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w)
     return raises
 
 

@@ -17,7 +17,8 @@ from scheduler.core.reasons import Event
 from scheduler.core.room import Room
 
 _MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
-_AHEAD = 1  #: levels that a victim must be behind
+_AHEAD = 2  #: levels that a victim must be behind
+_MOST = 2  #: GPUs given up per GPU that is missing, at most
 _WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most
 
 
@@ -49,7 +50,29 @@ def reclaim(plan: Plan, room: Room, job: Job) -> bool:
 
 
 def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
-    spec, level = job.spec, level_of(job, None, plan.at)
+    level = level_of(job, None, plan.at)
+    return _anywhere(plan, room, job, level) if job.spec.scatter else _on_nodes(plan, room, job, level)
+
+
+def _anywhere(plan: Plan, room: Room, job: Job, level: int) -> list[Attempt]:
+    """For a job that takes any GPUs: those with the most service, no more of them than it takes."""
+    missing = job.spec.total_gpus - room.total
+    ranked = [
+        (level_of(plan.jobs[a.job_id], a, plan.at), a) for a in plan.running() if _may_move(plan, a, job)
+    ]
+    victims = []
+    for its_level, attempt in sorted(ranked, key=lambda r: (-r[0], r[1].gpu_count, r[1].id)):
+        if missing <= 0 or its_level < level + _AHEAD:
+            break
+        if attempt.gpu_count <= _MOST * missing:
+            victims.append(attempt)
+            missing -= attempt.gpu_count
+    return victims if missing <= 0 else []
+
+
+def _on_nodes(plan: Plan, room: Room, job: Job, level: int) -> list[Attempt]:
+    """For a job that needs its nodes: on those where the fewest GPUs have to be given up."""
+    spec = job.spec
     offers = [
         offer
         for node_id, free in room.free.items()
@@ -66,7 +89,7 @@ def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
     elsewhere = room.total - sum(len(room.free[n]) for n in nodes)
     if moved_gpus > elsewhere or moved_gpus > _WORTH * spec.total_gpus:
         return []
-    if sum(v.gpu_count for v in victims.values()) > 2 * spec.total_gpus:
+    if sum(v.gpu_count for v in victims.values()) > _MOST * spec.total_gpus:
         return []
     return [victims[k] for k in sorted(victims)]
 
