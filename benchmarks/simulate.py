@@ -1,8 +1,8 @@
 """How long a simulated week takes, and where the time goes: `python -m benchmarks.simulate --days 7 --json`.
 
 A seeded week of the standard grid's site: jobs of all sizes and heavy-tailed lengths, 95 % of its GPUs asked for,
-under an hourly limit with a sun in it. Seconds on one core: the whole run, of it the policy (`shed` and `decide`), the rest of
-the loop with its view (`tick` without the policy), and the engine (all else); with them, what was done in that time.
+under an hourly limit with a sun in it. Seconds of real time: the whole run; of it the policy (`shed` and `decide`),
+the rest of the loop (`tick` without the policy), and the engine (all else, reports taken in by the view included).
 """
 
 from __future__ import annotations

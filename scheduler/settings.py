@@ -331,16 +331,20 @@ def load_site(path: Path) -> Site:
         raise SettingsError(
             f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"
         )
+    return site_of(document, path)
+
+
+def site_of(document: dict[str, Any], path: Path) -> Site:
+    """The site that a file's mapping describes. Raises `SettingsError` as `load_site`."""
     try:
         return Site.model_validate(document)
     except ValidationError as error:
-        raise SettingsError(
-            "\n".join(_complaint(path, e) for e in error.errors(include_url=False))
-        ) from error
+        raise SettingsError("\n".join(complaint(path, e) for e in error.errors(include_url=False))) from error
 
 
-def _complaint(path: Path, error: ErrorDetails) -> str:
-    field = ".".join(str(p) for p in error["loc"]) or "the site"
+def complaint(path: Path, error: ErrorDetails, *, below: str = "") -> str:
+    """One mistake in a file, `below` one of its keys: file, field, value and remedy."""
+    field = ".".join(str(p) for p in ((below, *error["loc"]) if below else error["loc"])) or "the site"
     value = "" if isinstance(error["input"], dict) else f" (given: {str(error['input'])[:60]!r})"
     remedy = "; remove the key or correct its spelling" if error["type"] == "extra_forbidden" else ""
     return f"{path}: {field}: {error['msg'].removeprefix('Value error, ')}{value}{remedy}"

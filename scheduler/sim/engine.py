@@ -201,7 +201,7 @@ class Engine:
         for at_us in self.supply.news_us(self.end_us):
             at(at_us, self._tell_limit, None)
         for at_us in self.supply.changes_us(self.end_us):
-            at(at_us, _see, None)
+            at(at_us, self._feed, None)
         if site.timing.heartbeat_s is not None:
             at(us(site.timing.heartbeat_s), self._beat, None)
         if site.timing.meter_s is not None:
@@ -246,6 +246,16 @@ class Engine:
         self.view.envelopes[SOURCE] = self.supply.envelope(self.timeline.now_us)
         self.wake(0)
 
+    def _feed(self, _: object) -> None:
+        """The limit is another from now on. At 0 W the site is without power: hosts go dark, whatever was decided."""
+        is_dark = self.supply.limit_w(self.timeline.now_us) <= 0.0
+        for group in self.groups.values():
+            if group.is_dark is not is_dark:
+                if is_dark:
+                    group.go_dark()
+                else:
+                    group.wake()
+
     def _beat(self, _: object) -> None:
         """Every guard that has power reports, news or none."""
         for group in self.groups.values():
@@ -260,10 +270,6 @@ class Engine:
         reading = MeterReading(draw_w=self.notes.site_w(), measured_at=self.timeline.now())
         self.loop.on_meter(reading)
         self.timeline.at(self.timeline.now_us + us(self.case.site.timing.meter_s or 0.0), self._measure, None)
-
-
-def _see(_: object) -> None:
-    """The limit is another from now on: that is noted, whoever knew of it before."""
 
 
 def _launch(site: SimSite) -> Launch:

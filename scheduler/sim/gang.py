@@ -197,6 +197,7 @@ class Gang:
         """Its node is gone, and its processes with it."""
         if member.lives:
             self.settle()
+            self._paused()
             self._end(member)
             if not self.is_over:
                 self._refresh()
@@ -245,9 +246,7 @@ class Gang:
             self.is_paused = any(m.phase is not Phase.RUN for m in self.members)
             self._later(member, self.pace.resume_s if member.observed is Observed.SUSPENDED else 0.0)
             return
-        if not self.is_paused:
-            self.is_paused = True
-            self.run.pauses += 1
+        self._paused()
         if phase is Phase.KILL:
             self._kill(member)
         elif phase is Phase.SUSPEND:
@@ -259,6 +258,12 @@ class Gang:
         else:  # it has nothing to save that is not saved
             member.asked_to_exit, member.exit_code = True, SAVED
             self._end(member)
+
+    def _paused(self) -> None:
+        """It is kept from computing: one pause, whatever follows, until all run again."""
+        if not self.is_paused:
+            self.is_paused = True
+            self.run.pauses += 1
 
     def _later(self, member: Member, seconds: float) -> None:
         """What the phase of a member leads to comes about so much later."""

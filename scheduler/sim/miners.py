@@ -42,6 +42,7 @@ class SimMiners(Leased):
     def go_dark(self) -> None:
         """No power: nothing is drawn, and nothing heard."""
         self.is_dark, self.target_w, self.mined_w, self._due_us = True, 0.0, 0.0, -1
+        self._touched(self)
 
     def wake(self) -> None:
         """Power is back."""

@@ -96,7 +96,7 @@ class JobRun:
         if doing is before:
             return
         self.demand.moved(self.job.gpus, before, doing)
-        if self.demand.spans is not None and before in _ON_GPUS:
+        if self.demand.spans is not None and before in _ON_GPUS and now_us > self.since_us:
             self.demand.spans.append(self._span(before, now_us))
         self.doing, self.since_us = doing, now_us
 

@@ -125,3 +125,19 @@ def test_the_same_run_is_the_same_to_the_byte() -> None:
     }
     assert len(found) == 1
     assert "finished_s" in found.pop()
+
+
+@pytest.mark.parametrize("notice_s", [0.0, 300.0])
+def test_without_power_hosts_go_dark_and_come_back(notice_s: float) -> None:
+    """Nothing is drawn; with no notice, what was not committed is lost, and the work is done all the same."""
+    site = replace(SITE, notice_s=notice_s)
+    trace = power((0.0, AMPLE_W), (2500.0, 0.0), (5000.0, AMPLE_W))
+    outcome = simulated([job("a", gpus=8, work_s=4000.0)], trace, site=site)
+    dark = [i for i in outcome.intervals if 2500.0 <= i.starts_s < 5000.0]
+    assert {(i.site_w, i.powered_nodes) for i in dark} == {(0.0, 0)}
+    (done,) = outcome.jobs
+    assert done.finished_s is not None
+    assert done.finished_s > 5000.0 + 180.0
+    if notice_s == 0.0:
+        assert (done.pauses, done.kills) == (1, 1)
+        assert done.lost_gpu_s == pytest.approx(8 * (2500.0 - 1800.0 + 90.0), abs=40.0)
