@@ -50,7 +50,15 @@ def test_a_folder_of_results(tmp_path: Path) -> None:
     with (out / "series" / "helios-sa1-ours-7-power.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 144
-    assert list(rows[0]) == ["starts_s", "limit_w", "site_w", "ai_w", "idle_w", "miner_north_w", "miner_south_w"]
+    assert list(rows[0]) == [
+        "starts_s",
+        "limit_w",
+        "site_w",
+        "ai_w",
+        "idle_w",
+        "miner_north_w",
+        "miner_south_w",
+    ]
     assert float(rows[50]["miner_south_w"]) == 130e3
 
 
