@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from scheduler.errors import BarqError
+from scheduler.sim.judged import Judged
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.report import Section, page_of, section_of
 
@@ -44,20 +43,6 @@ _JOB_COLUMNS: Final = (
 
 class NotOurs(BarqError):
     """The folder to write to holds something else. The message names it and the remedy."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A run and its figures, as `summary` makes them."""
-
-    outcome: RunOutcome
-    figures: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """What sets it apart from the others of one simulation; fit for a file's name."""
-        words = (self.outcome.jobs_name, self.outcome.power_name, self.outcome.policy, str(self.outcome.seed))
-        return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words)
 
 
 class Results:

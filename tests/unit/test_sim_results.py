@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from scheduler.sim import export
-from scheduler.sim.export import Judged, NotOurs, write_results
+from scheduler.sim.export import NotOurs, write_results
+from scheduler.sim.judged import Judged
 from scheduler.sim.metrics import summary
 from scheduler.sim.outcome import RunOutcome, Span
 from scheduler.sim.pictures import worst_hour_s
@@ -119,7 +120,7 @@ def test_an_earlier_result_is_in_the_way_of_a_new_one(tmp_path: Path) -> None:
     write_results([judged(eventful_day())], tmp_path / "out", about={})
 
     export.check_folder(tmp_path / "out")
-    with pytest.raises(NotOurs, match="earlier result.*--force"):
+    with pytest.raises(NotOurs, match=r"earlier result.*--force"):
         export.check_folder(tmp_path / "out", only_new=True)
 
 

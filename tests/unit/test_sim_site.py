@@ -77,7 +77,7 @@ def test_nodes_of_several_kinds_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_default_is_the_site_of_the_standard_grid() -> None:
-    """512 GPUs of 400 W, 400 kW of miners at 5:3:2, 160 kW firm; and the example file says the same, to the millisecond."""
+    """512 GPUs of 400 W, 400 kW of miners at 5:3:2, 160 kW firm; and the example file says the same, to 1 ms."""
     site = SimSite()
     written = load_sim_site(GRID)
     assert replace(written, timing=replace(written.timing, fall_s=0.0)) == site
