@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -q -c constraints.txt
 SOURCES := barq scheduler workers api
 
-.PHONY: help venv demo test check format screenshot clean
+.PHONY: help venv demo test check format screenshot soak clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make format  put the sources in order, as make check wants them"
 	@echo "make screenshot  make docs/dashboard.png anew; needs Chromium"
+	@echo "make soak    simulated sites with faults for hours; RUNS=300 MINUTES=600 SEED=0 say how many and how long"
 	@echo "make venv    only create $(VENV) and install into it"
 	@echo "make clean   remove $(VENV), caches and build products"
 
@@ -54,6 +55,9 @@ check: $(STAMP)
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+soak: $(STAMP)
+	$(BIN)/python -m scheduler.sim.trial --seed $(or $(SEED),0) --runs $(or $(RUNS),300) --minutes $(or $(MINUTES),600)
 
 screenshot: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshot docs/dashboard.png

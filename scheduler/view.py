@@ -247,6 +247,8 @@ class View:
 
     def _released_but_held(self) -> tuple[str, ...]:
         """Stops that were released and that some guard still holds."""
+        if not self.released_stops:
+            return ()
         held = {g.stop.id for g in self.groups.values() if g.stop is not None}
         return tuple(sorted(held & self.released_stops))
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from scheduler.core.decide import Decision, decide
+from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.jobs import (
@@ -71,6 +71,7 @@ class SiteBuilder:
         self.last_cut_at: datetime | None = None
         self.raises_allowed = True
         self.meter: MeterReading | None = None
+        self.policy: Policy = PowerAware()
 
     # -- the site --------------------------------------------------------------------------------------------------
 
@@ -180,6 +181,11 @@ class SiteBuilder:
             raises_allowed=self.raises_allowed,
         )
 
+    def under(self, policy: Policy) -> SiteBuilder:
+        """The policy that decides from now on, in place of Barq's own."""
+        self.policy = policy
+        return self
+
     # -- stories -----------------------------------------------------------------------------------------------------
 
     def does(self, *, obeyed: bool = True) -> list[str]:
@@ -203,7 +209,7 @@ class SiteBuilder:
 
     def decided(self, *, obeyed: bool = True) -> Decision:
         """Decide, make it the present, and (unless told otherwise) have every guard obey and report at once."""
-        decision = decide(self.snapshot())
+        decision = self.policy.decide(self.snapshot())
         self.apply(decision)
         if obeyed:
             for gid in self.groups:

@@ -23,7 +23,7 @@ SITE = SimSite(
     name="small",
     nodes=4,
     gpus=4,
-    firm_w=9000.0,
+    firm_w=8200.0,
     partners=(Partner(name="m1", max_w=6000.0), Partner(name="m2", max_w=3000.0)),
 )
 AMPLE_W = 40_000.0
@@ -51,12 +51,12 @@ def busy_day(seed: int, *, hours: float, jobs_per_hour: float) -> tuple[list[Sim
     chance, at_s = random.Random(seed), 0.0
     jobs: list[SimJob] = []
     while (at_s := at_s + chance.expovariate(jobs_per_hour / HOUR_S)) < hours * HOUR_S:
-        gpus = chance.choice([1, 1, 2, 4, 4, 6, 8, 12])
+        gpus = chance.choice([1, 1, 1, 2, 2, 3, 4, 6])
         jobs.append(
             job(f"j{len(jobs)}", gpus=gpus, work_s=chance.uniform(60.0, 5000.0), arrives_s=round(at_s, 3))
         )
     quarters = int(hours * 4)
-    steps = [(q * 900.0, chance.choice([9000.0, 11_000.0, 15_000.0, 24_000.0])) for q in range(quarters)]
+    steps = [(q * 900.0, chance.choice([8200.0, 9500.0, 15_000.0, 24_000.0])) for q in range(quarters)]
     return jobs, power(*steps)
 
 

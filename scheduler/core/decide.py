@@ -102,8 +102,7 @@ class PowerAware:
         self._queue.sync(plan, snapshot.settled)
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
         # 5. Nodes go to standby, or come back. Miners take what is left.
-        if self._room is not None:
-            switch_nodes(plan, self._room, raises, usable)
+        switch_nodes(plan, raises, usable)
         feed_miners(plan, snapshot, usable - raises.reserved_w)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)

@@ -14,6 +14,7 @@ from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.plan import EPSILON_W, Plan
 
 _MARK_W = 25.0
+_LEAST_SHARE = 0.003  #: of the limit: what is less is not worth telling nodes about
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -40,7 +41,7 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
     The site watts kept for lifts that wait for confirmed room.
     """
     lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w and a.phase is Phase.RUN]
-    if not lower:
+    if not lower or limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w:
         return 0.0
     reserved_w = 0.0
     for attempt, target_w in sorted(

@@ -13,7 +13,7 @@ from typing import Any
 
 from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
-from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w, tier_floor_w
+from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
@@ -67,6 +67,7 @@ class Plan:
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
         self.generation = 0  #: rises when nodes come, go, or read other checkpoints
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
+        self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
         self._on: dict[str, dict[str, Attempt]] = {}
         self._living: dict[str, str] = {}  #: attempt of a job
@@ -75,6 +76,8 @@ class Plan:
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._miner_bounds: dict[str, Bounds] = {}
+        self._bases_w: dict[str, float] = {}  #: of miner groups at rest
+        self._idle_mines_w: dict[str, float] = {}
         self._rebook_at: dict[str, datetime] = {}
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
@@ -131,6 +134,7 @@ class Plan:
 
     def _regroup(self, group_id: str, old: Group | None, new: Group | None) -> None:
         self.touched.add(group_id)
+        self.unsettled.add(group_id)
         self._uncomposed.add(group_id)
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
@@ -145,6 +149,7 @@ class Plan:
                 self._switch(group_id, asleep=_is_asleep(new))
         if not is_known:
             for attempt in list(self._on.get(group_id, {}).values()):
+                self.roster.take(attempt.id)  # its kind may be another now
                 self.put(attempt)
 
     def _remake(self, group_id: str, group: Group | None) -> None:
@@ -155,12 +160,14 @@ class Plan:
         self._uncomposed |= self._contents.keys()  # its address is in the orders of others
         for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at, self._contents):
             known.pop(group_id, None)
+        self._idle_mines_w.clear()
         self._asleep.discard(group_id)
         self.news.discard(group_id)
         if group is None:
             return
         if group.spec.kind is GroupKind.MINERS:
             self._miner_bounds[group_id] = self._bounds(group)
+            self._bases_w[group_id] = idle_w(group.spec)
             return
         self._tally.add(group_id, group.spec)
         if group.spec.gpus:
@@ -172,6 +179,7 @@ class Plan:
         gid, bounds = group.spec.group_id, self._bounds(group)
         if gid in self._miner_bounds:
             self._miner_bounds[gid] = bounds
+            self._idle_mines_w.clear()
         else:
             self._tally.book(gid, bounds)
         until_at = next_change_at(group.account, self.at, fall_s=self.site.fall_s)
@@ -224,6 +232,8 @@ class Plan:
         """Keep what is desired of a group, and whether that is something else than was ordered."""
         self._contents[group_id] = content
         self._uncomposed.discard(group_id)
+        if is_news:
+            self.unsettled.add(group_id)
         (self.news.add if is_news else self.news.discard)(group_id)
 
     def content(self, group_id: str) -> Draft | None:
@@ -337,6 +347,10 @@ class Plan:
         return kind.knee_w if kind is not None else 0.0
 
     def _kind(self, attempt: Attempt, tier: int) -> Kind | None:
+        known = self.roster.kind_of(attempt.id)
+        return known if known is not None else self._new_kind(attempt, tier)
+
+    def _new_kind(self, attempt: Attempt, tier: int) -> Kind | None:
         for placement in attempt.placements:
             if placement.node_id in self._models:
                 return self.kind_on(self.jobs[attempt.job_id], placement.node_id)
@@ -362,11 +376,14 @@ class Plan:
         """What a node draws more than that while it is on, W."""
         return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
 
-    def work_w(self, group_id: str) -> float:
-        """Site watts that a node's GPUs draw more than idle with flexible work on all of them, at its knee."""
-        model, gpus = self._models[group_id], len(self.groups[group_id].spec.gpus)
-        cap_w = knee_cap_w(model, tier_floor_w(model, 4), self._spared_w[group_id])
-        return self.site.overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
+    def start_w(self, job: Job) -> float:
+        """Site watts that a job's GPUs draw more than idle at its knee, on the first node that has any."""
+        node_id = next(iter(self._models), None)
+        if node_id is None:
+            return 0.0
+        kind = self.kind_on(job, node_id)
+        rise_w = kind.model.charge_w(kind.knee_w) - kind.model.idle_w
+        return self.site.overhead * job.spec.total_gpus * rise_w
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""
@@ -423,7 +440,7 @@ class Plan:
     def fallback_of(self, group_id: str) -> tuple[FallbackStep, ...]:
         """The fallback profile of a group under this plan."""
         if group_id in self._miner_bounds:
-            return (FallbackStep(after_s=0.0, limit_w=idle_w(self.groups[group_id].spec)),)
+            return (FallbackStep(after_s=0.0, limit_w=self._bases_w[group_id]),)
         first_w, last_w = self._tally.fallback_w(group_id)
         first = FallbackStep(after_s=0.0, limit_w=first_w)
         if last_w >= first_w:
@@ -438,7 +455,7 @@ class Plan:
     def group_w(self, group_id: str) -> float:
         """What an order under this plan entitles a group to."""
         if group_id in self._miner_bounds:
-            return idle_w(self.groups[group_id].spec) + self.miners_w[group_id]
+            return self._bases_w[group_id] + self.miners_w[group_id]
         return self._tally.planned_w(group_id)
 
     def freed_w(self, attempt: Attempt, to_w: float) -> float:
@@ -465,8 +482,12 @@ class Plan:
 
     def _idle_miners_w(self, bound: str) -> float:
         """Watts of the miner groups at rest, or what the books say where that is more."""
-        groups = ((self.groups[gid].spec, b) for gid, b in self._miner_bounds.items())
-        return sum((max(float(getattr(b, bound)), idle_w(spec)) for spec, b in groups), 0.0)
+        known = self._idle_mines_w.get(bound)
+        if known is None:
+            groups = ((self._bases_w[gid], b) for gid, b in self._miner_bounds.items())
+            known = sum((max(float(getattr(b, bound)), base_w) for base_w, b in groups), 0.0)
+            self._idle_mines_w[bound] = known
+        return known
 
     def _site_w(self, it_w: float, miners_w: float) -> float:
         site = self.site

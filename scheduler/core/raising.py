@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from scheduler.core.caps import fitting_caps
 from scheduler.core.envelope import window_s
-from scheduler.core.floors import floor_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
 from scheduler.core.lifting import lift_caps, make_way
@@ -26,9 +26,20 @@ from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
-_LACKS_GPUS = frozenset({Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED})
+_RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
+_LACKS_GPUS = frozenset(
+    {Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED, Code.WAITING_FOR_PREEMPTED_JOBS, Code.NODE_BOOTING}
+)
 _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 """What an attempt is suspended for that goes on by itself once there is power."""
+
+
+class Refused(NamedTuple):
+    """The first of some jobs of one shape that were not started."""
+
+    job: Job
+    jobs: int
+    lacks_gpus: bool  #: else it lacks watts, or time
 
 
 @dataclass(slots=True)
@@ -39,21 +50,13 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
-    unpowered_gpus: int = 0  #: GPUs that jobs ask for who lack nothing but watts
-    unplaced_gpus: int = 0  #: GPUs that jobs ask for who lack free GPUs
+    refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
     def refuse(self, left: Left, reason: Reason) -> None:
         """Note why jobs of one shape were not raised."""
         self.expect(reason)
         if self.explains:
             self.reasons.update(dict.fromkeys(left.ids(), reason))
-
-    def miss(self, gpus: int, reason: Reason) -> None:
-        """Note what jobs ask for that were not raised."""
-        if reason.code == Code.POWER_UNAVAILABLE:
-            self.unpowered_gpus += gpus
-        else:
-            self.unplaced_gpus += gpus
 
     def expect(self, reason: Reason) -> None:
         """Note when a reason may be over."""
@@ -123,22 +126,20 @@ def _startable(
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
-        raises.miss(left.jobs * job.spec.total_gpus, tried)
-        if (plan.at - job.since_at).total_seconds() > plan.site.patience_s:
-            if may_reclaim and tried.code in _LACKS_GPUS and _affords(plan, job, limit_w):
+        raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
+        waited_s = (plan.at - job.since_at).total_seconds()
+        if waited_s > plan.site.patience_s:
+            if waited_s < plan.site.patience_s + _RELATIVE * job.ran_s:
+                continue
+            if (
+                may_reclaim
+                and tried.code in _LACKS_GPUS
+                and plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
+            ):
                 may_reclaim = not reclaim(plan, room, job)
             for others in heads.end_with(entry):
                 raises.refuse(others, behind(job))
     return wanted
-
-
-def _affords(plan: Plan, job: Job, limit_w: float) -> bool:
-    """Whether there are watts for a job without anybody leaving."""
-    model = next((m for gid in plan.groups if (m := plan.model_of(gid)) is not None), None)
-    if model is None:
-        return False
-    gpus_w = job.spec.total_gpus * (model.charge_w(floor_cap_w(model, job)) - model.idle_w)
-    return plan.site.overhead * gpus_w <= limit_w - plan.floors_w(job.spec.flex)
 
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:

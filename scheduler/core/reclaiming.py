@@ -17,6 +17,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.room import Room
 
 _MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
+_AHEAD = 1  #: levels that a victim must be behind
 _WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most
 
 
@@ -60,7 +61,7 @@ def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
     chosen = offers[: spec.nodes]
     nodes = {o.node_id for o in chosen}
     victims = {v.id: v for o in chosen for v in o.victims}
-    moved = [v for v in victims.values() if level_of(plan.jobs[v.job_id], v, plan.at) <= level]
+    moved = [v for v in victims.values() if level_of(plan.jobs[v.job_id], v, plan.at) < level + _AHEAD]
     moved_gpus = sum(v.gpu_count for v in moved)
     elsewhere = room.total - sum(len(room.free[n]) for n in nodes)
     if moved_gpus > elsewhere or moved_gpus > _WORTH * spec.total_gpus:
@@ -81,11 +82,11 @@ def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer 
         if missing <= 0:
             break
         is_alone = len(attempt.placements) == 1
-        if its_level <= level and not is_alone:
+        if its_level < level + _AHEAD and not is_alone:
             continue
         victims.append(attempt)
         missing -= sum(len(p.gpu_ids) for p in attempt.placements if p.node_id == node_id)
-        if its_level > level:
+        if its_level >= level + _AHEAD:
             lower += attempt.gpu_count
         else:
             moved += attempt.gpu_count

@@ -61,6 +61,11 @@ class Roster:
         if not caps:
             del self._caps[kind], self._gpus[kind]
 
+    def kind_of(self, attempt_id: str) -> Kind | None:
+        """The kind of one that is here."""
+        known = self._where.get(attempt_id)
+        return None if known is None else known[1]
+
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Those ordered into one of these phases, by id."""
         return [a for _, a in sorted(kv for phase in phases for kv in self._phases[phase].items())]

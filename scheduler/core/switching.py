@@ -2,52 +2,66 @@
 
 from __future__ import annotations
 
+from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
 from scheduler.core.plan import Plan
-from scheduler.core.raising import Raises
-from scheduler.core.room import Room
+from scheduler.core.raising import Raises, Refused
 
 
-def switch_nodes(plan: Plan, room: Room, raises: Raises, limit_w: float) -> None:
-    """Empty nodes go to standby while work lacks watts; they come back where it lacks GPUs and watts are there."""
-    if raises.unpowered_gpus:
-        for gid in _empty(plan):
-            plan.switch(gid, asleep=True)
-    elif raises.unplaced_gpus:
-        _wake(plan, room, raises.unplaced_gpus, limit_w)
-
-
-def _empty(plan: Plan) -> list[str]:
-    """Nodes that could go to standby: on, with nothing on them by the plan and by what was seen."""
-    return [
-        gid
-        for gid, group in plan.groups.items()
-        if group.spec.standby is not None
-        and group.power is NodePower.ON
-        and not plan.is_standby(gid)
-        and not any(True for _ in plan.on(gid))
-        and not any(r.processes for r in group.gpus)
-    ]
-
-
-def _wake(plan: Plan, room: Room, wanted_gpus: int, limit_w: float) -> None:
-    """As many as the work could use and the watts carry, with all of their GPUs at the knee."""
-    booting = [
-        gid
-        for gid, group in plan.groups.items()
-        if group.power is not NodePower.ON and not plan.is_standby(gid) and plan.model_of(gid)
-    ]
-    asleep = sorted(gid for gid in plan.asleep() if not plan.groups[gid].cordoned)
-    if not asleep:
+def switch_nodes(plan: Plan, raises: Raises, limit_w: float) -> None:
+    """Wake nodes for jobs that lack GPUs where the watts would do; put empty ones to standby where they do not."""
+    if not raises.refused:
         return
-    missing = wanted_gpus - room.total - sum(len(plan.groups[gid].spec.gpus) for gid in booting)
-    free_w = limit_w - plan.floors_w(4) - sum(plan.work_w(gid) for gid in booting)
-    spare_w = limit_w - plan.exposed_w()
-    for gid in asleep:
-        cost_w = plan.site.overhead * plan.awake_w(gid)
-        if missing <= 0 or cost_w + plan.work_w(gid) > free_w or cost_w > spare_w:
-            return
+    yard = _Yard(plan, limit_w)
+    for refused in raises.refused:
+        if refused.lacks_gpus:
+            yard.house(refused)
+    for gid in yard.to_wake:
         plan.switch(gid, asleep=False)
-        missing -= len(plan.groups[gid].spec.gpus)
-        free_w -= cost_w + plan.work_w(gid)
-        spare_w -= cost_w
+    if not all(refused.lacks_gpus for refused in raises.refused):
+        for gid in yard.empty:
+            plan.switch(gid, asleep=True)
+
+
+class _Yard:
+    """Whole nodes that nobody uses, and the watts to use them."""
+
+    def __init__(self, plan: Plan, limit_w: float) -> None:
+        self._plan = plan
+        self.empty: list[str] = []  #: on, with nothing on them
+        self.coming: list[str] = []  #: on their way up
+        for gid, group in plan.groups.items():
+            if group.spec.standby is None or plan.is_standby(gid):
+                continue
+            if group.power is not NodePower.ON:
+                self.coming.append(gid)
+            elif not any(True for _ in plan.on(gid)) and not any(r.processes for r in group.gpus):
+                self.empty.append(gid)
+        self._asleep = sorted((g for g in plan.asleep() if not plan.groups[g].cordoned), reverse=True)
+        self._free_w = limit_w - plan.floors_w(4)
+        self._spare_w = limit_w - plan.exposed_w()
+        self.to_wake: list[str] = []
+
+    def house(self, refused: Refused) -> None:
+        """Find whole nodes for as many jobs of a shape as the watts carry: empty ones, coming ones, then sleepers."""
+        for _ in range(refused.jobs):
+            if not self._take(refused.job):
+                return
+
+    def _take(self, job: Job) -> bool:
+        nodes, plan = job.spec.nodes, self._plan
+        ready = len(self.empty) + len(self.coming)
+        woken = self._asleep[-(nodes - ready) :] if nodes > ready else []
+        if len(woken) < nodes - ready:
+            return False
+        wake_w = plan.site.overhead * sum(plan.awake_w(gid) for gid in woken)
+        if wake_w + plan.start_w(job) > self._free_w or wake_w > self._spare_w:
+            return False
+        self._free_w -= wake_w + plan.start_w(job)
+        self._spare_w -= wake_w
+        del self._asleep[len(self._asleep) - len(woken) :]
+        self.to_wake += woken
+        used = nodes - len(woken)
+        first = min(used, len(self.coming))
+        del self.coming[:first], self.empty[: used - first]
+        return True

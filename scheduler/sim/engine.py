@@ -6,14 +6,15 @@ woken, and what holds from then on is noted. Between two such instants nothing i
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scheduler.core.decide import Policy
-from scheduler.core.jobs import Job, JobSpec, JobState, Launch
-from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec
+from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
+from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
 from scheduler.reconcile import Reconciler
 from scheduler.sim.clock import Timeline, us, us_of
@@ -25,7 +26,7 @@ from scheduler.sim.node import SimNode
 from scheduler.sim.notes import Notes
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Partner, SimSite
-from scheduler.sim.store import Listener, SimRecorder, SimStore
+from scheduler.sim.store import JobStore, Listener, SimRecorder, SimStore
 from scheduler.sim.supply import Supply
 from scheduler.sim.work import Demand, JobRun
 from scheduler.sim.workload import PowerTrace, SimJob
@@ -52,9 +53,10 @@ class Case:
 
 
 class Engine:
-    """One run."""
+    """One run. Raises ValueError on a case that makes no sense."""
 
     def __init__(self, case: Case) -> None:
+        _check(case)
         self.case = case
         self.timeline = Timeline()
         self.end_us = us(case.window_s)
@@ -63,7 +65,7 @@ class Engine:
             self.demand.spans = []
         self.runs: dict[str, JobRun] = {}
         self.ticks = self.events = 0
-        self.loop_s = 0.0  #: of real time, in the loop
+        self.loop_s = 0.0  #: of this process's time, in the loop
         self._gangs: dict[str, Gang] = {}  #: the newest of each job
         self._news: dict[str, Leased] = {}
         self._tick_us = 0
@@ -71,27 +73,18 @@ class Engine:
         self.nodes = [self._node(s) for s in specs.values() if s.kind is GroupKind.NODE]
         self.miners = [self._miner(specs[p.name], p) for p in case.site.partners]
         self.groups: dict[str, Leased] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
-        self.store = SimStore()
+        self.store: JobStore = SimStore()
         self.cluster = SimCluster(self.groups, self._answered)
         self.notes = Notes(case.site, self.nodes, self.miners, self.demand)
         self.supply = Supply(
             case.power, notice_s=case.site.notice_s, reaction_s=case.site.reaction_s, source=SOURCE
         )
         self._launch = _launch(case.site)
-        self.view = View(case.site.policy(), specs, epoch=1, at=self.timeline.now(), sources=[SOURCE])
-        self.store.epoch = 1
-        self.loop = Reconciler(
-            view=self.view,
-            store=self.store,
-            cluster=self.cluster,
-            clock=self.timeline,
-            policy=case.policy,
-            journal=lambda epoch: SimRecorder(epoch, case.listener),
-        )
 
     async def run(self) -> RunOutcome:
         """From the start of the window to its end."""
         began_s = time.perf_counter()
+        await self._lead()
         self._schedule()
         while True:
             next_us = min(self.timeline.next_us(), self._tick_us)
@@ -102,7 +95,7 @@ class Engine:
             self._hear()
             if self._tick_us <= self.timeline.now_us:
                 await self._tick()
-            self.notes.note(self.timeline.now_us, self.supply.limit_w(self.timeline.now_us))
+            self._look()
         self.timeline.now_us = self.end_us
         return self._outcome(time.perf_counter() - began_s)
 
@@ -123,6 +116,25 @@ class Engine:
             spans=tuple(self.demand.spans or ()),
         )
 
+    def _look(self) -> None:
+        """Note what holds from now on."""
+        self.notes.note(self.timeline.now_us, self.supply.limit_w(self.timeline.now_us))
+
+    async def _lead(self) -> None:
+        """A leader begins from what the store has."""
+        case, now = self.case, self.timeline.now()
+        epoch, stored = await self.store.claim("simulated", at=now), await self.store.load()
+        self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=[SOURCE])
+        self.view.restore(stored)
+        self.loop = Reconciler(
+            view=self.view,
+            store=self.store,
+            cluster=self.cluster,
+            clock=self.timeline,
+            policy=case.policy,
+            journal=lambda epoch: SimRecorder(epoch, case.listener),
+        )
+
     # -- the loop --------------------------------------------------------------------------------------------------
 
     def wake(self, in_us: int) -> None:
@@ -136,13 +148,21 @@ class Engine:
         self.ticks += 1
         now_us = self.timeline.now_us
         self._tick_us = now_us + us(self.case.site.timing.rest_s)
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         decision = await self.loop.tick()
-        self.loop_s += time.perf_counter() - began_s
+        self.loop_s += time.process_time() - began_s
         await self.loop.close()  # orders arrive
         self._hear()
         if decision.wake_at is not None:
             self._tick_us = min(self._tick_us, max(us_of(decision.wake_at), now_us + 1))
+        if any(
+            a.phase is Phase.SUSPEND and a.since_at == self.timeline.now() for a in decision.attempts.values()
+        ):
+            long_us = now_us + us(self.case.site.timing.suspend_max_s)  # then they have been held for long
+            self.timeline.at(long_us, self._nudge, None)
+
+    def _nudge(self, _: object) -> None:
+        self.wake(0)
 
     def _hear(self) -> None:
         """Every guard that has news reports."""
@@ -154,7 +174,10 @@ class Engine:
                 self._report(group)
 
     def _report(self, group: Leased) -> None:
-        if self.loop.on_report(group.report()):
+        self._take(group.report())
+
+    def _take(self, report: GuardReport) -> None:
+        if self.loop.on_report(report):
             self.wake(GATHER_US)
 
     def _touch(self, group: Leased) -> None:
@@ -270,6 +293,19 @@ class Engine:
         reading = MeterReading(draw_w=self.notes.site_w(), measured_at=self.timeline.now())
         self.loop.on_meter(reading)
         self.timeline.at(self.timeline.now_us + us(self.case.site.timing.meter_s or 0.0), self._measure, None)
+
+
+def _check(case: Case) -> None:
+    seen: set[str] = set()
+    for job in case.jobs:
+        if job.id in seen:
+            raise ValueError(f"jobs: {job.id} is there twice; give each job an id of its own")
+        if job.gpus < 1 or not 0.0 < job.work_s < math.inf or job.arrives_s < 0:
+            raise ValueError(
+                f"jobs: {job.id} asks for {job.gpus} GPUs for {job.work_s:g} s from {job.arrives_s:g} s on; "
+                "GPUs and work have to be positive, the arrival at least 0"
+            )
+        seen.add(job.id)
 
 
 def _launch(site: SimSite) -> Launch:

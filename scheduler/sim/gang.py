@@ -6,18 +6,20 @@ progress, commits and energy of the span before are added up at each.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
-from scheduler.sim.clock import US, Timeline, us
+from scheduler.sim.clock import NEVER_US, US, Timeline, us
 from scheduler.sim.site import Pace
 from scheduler.sim.work import Doing, JobRun
 
 SAVED = 85  #: "saved, requeue me"
 _KILLED = 9  #: the signal
+_BROKEN = 1
 
 
 class Host(Protocol):
@@ -44,9 +46,11 @@ class Member:
         "attempt_id",
         "cap_w",
         "due_us",
+        "enforced_w",
         "exit_code",
         "gang",
         "gpu_ids",
+        "gpu_w",
         "grace_s",
         "host",
         "killed",
@@ -60,7 +64,9 @@ class Member:
         self.host = host
         self.attempt_id = gang.attempt_id
         self.gpu_ids = gpu_ids
-        self.cap_w = cap_w
+        self.cap_w = cap_w  #: as ordered
+        self.enforced_w = cap_w  #: of each of its GPUs: the ordered one while it runs, else the lowest
+        self.gpu_w = 0.0  #: what each of its GPUs draws
         self.grace_s = gang.pace.grace_s
         self.phase = Phase.RUN
         self.observed = Observed.STARTING
@@ -74,15 +80,6 @@ class Member:
     def lives(self) -> bool:
         """Whether it has processes."""
         return self.observed is not Observed.ENDED
-
-    def enforced_w(self) -> float:
-        """The cap of each of its GPUs: the ordered one while it runs, else the lowest."""
-        return self.cap_w if self.phase is Phase.RUN else self.gang.model.min_cap_w
-
-    def gpu_w(self) -> float:
-        """What each of its GPUs draws."""
-        model = self.gang.model
-        return model.busy_w(self.enforced_w()) if self.gang.speed > 0 else model.idle_w + model.context_w
 
     def facts(self) -> AttemptFacts:
         """What its supervisor tells of it."""
@@ -111,6 +108,7 @@ class Gang:
         "attempt_id",
         "computed_us",
         "done_us",
+        "fails",
         "is_over",
         "is_paused",
         "is_ready",
@@ -119,6 +117,7 @@ class Gang:
         "model",
         "overhead",
         "pace",
+        "queued_us",
         "resumed_step",
         "run",
         "settled_us",
@@ -155,7 +154,9 @@ class Gang:
         self.watts = 0.0  #: at the site meter, while it computes
         self.settled_us = timeline.now_us
         self.computed_us = 0  #: since the last commit, or the start
-        self.done_us = -1
+        self.done_us = NEVER_US
+        self.queued_us = NEVER_US  #: when it is looked at next, whether it is done by then or not
+        self.fails: Callable[[], bool] = _never  #: whether a save comes to nothing
         run.progress_s = run.committed_s
         self.resumed_step = int(run.committed_s)
         if run.started_us is None:
@@ -287,7 +288,7 @@ class Gang:
             case Phase.SUSPEND if self.is_ready:
                 self._observe(member, Observed.SUSPENDED)
             case Phase.SAVE_EXIT if self.pace.save_s <= member.grace_s:
-                member.exit_code = SAVED
+                member.exit_code = _BROKEN if self.fails() else SAVED
                 self._end(member)
             case Phase.SAVE_EXIT:
                 self._kill(member)
@@ -322,7 +323,7 @@ class Gang:
         codes = {m.exit_code for m in self.members}
         if self.is_ready and len(self.members) == self.size and codes <= {0, SAVED}:
             run.committed_s = run.progress_s
-        if any(m.exit_code is None for m in self.members):
+        if not codes <= {0, SAVED}:
             run.kills += 1
         run.lose((run.progress_s - run.committed_s) * run.job.gpus)
         run.progress_s = run.committed_s
@@ -331,7 +332,13 @@ class Gang:
         run.shows(Doing.DONE if codes == {0} else Doing.WAIT, self.timeline.now_us)
 
     def _finish(self, due_us: int) -> None:
-        if due_us != self.done_us or self.is_over:
+        if due_us != self.queued_us:
+            return
+        self.queued_us = NEVER_US
+        if self.is_over:
+            return
+        if due_us < self.done_us:
+            self._look_at(self.done_us)
             return
         self.settle()
         self.run.progress_s = self.run.job.work_s
@@ -341,22 +348,31 @@ class Gang:
 
     def _refresh(self) -> None:
         """Its speed and watts from now on, and when it will be done."""
-        members = self.members
-        computes = self.is_ready and all(m.observed is Observed.RUNNING for m in members)
-        model = self.model
-        speed = model.speed(min(m.enforced_w() for m in members)) if computes else 0.0
-        self.speed = speed
-        drawn_w = sum(len(m.gpu_ids) * model.busy_w(m.enforced_w()) for m in members) if computes else 0.0
-        self.watts = self.overhead * drawn_w
+        members, model = self.members, self.model
+        computes, drawn_w = self.is_ready, 0.0
+        for member in members:
+            member.enforced_w = member.cap_w if member.phase is Phase.RUN else model.min_cap_w
+            computes = computes and member.observed is Observed.RUNNING
+        for member in members:
+            member.gpu_w = model.busy_w(member.enforced_w) if computes else model.idle_w + model.context_w
+            drawn_w += len(member.gpu_ids) * member.gpu_w
+        self.speed = speed = model.speed(min([m.enforced_w for m in members])) if computes else 0.0
+        self.watts = self.overhead * drawn_w if computes else 0.0
         self.run.shows(self._doing(), self.timeline.now_us)
         for member in members:
             member.host.redrawn()
         if computes:
             left_us = max(0.0, self.run.job.work_s - self.run.progress_s) / speed * US
             self.done_us = self.timeline.now_us + -int(-left_us // 1)
-            self.timeline.at(self.done_us, self._finish, self.done_us)
+            self._look_at(self.done_us)
         else:
-            self.done_us = -1
+            self.done_us = NEVER_US
+
+    def _look_at(self, at_us: int) -> None:
+        """Look whether it is done, unless that happens sooner anyhow: most changes of caps only put the end off."""
+        if at_us < self.queued_us:
+            self.queued_us = at_us
+            self.timeline.at(at_us, self._finish, at_us)
 
     def _doing(self) -> Doing:
         if self.speed > 0:
@@ -367,3 +383,7 @@ class Gang:
         if Observed.STARTING in seen:
             return Doing.RESTORE if self.is_restart else Doing.START
         return Doing.HOLD
+
+
+def _never() -> bool:
+    return False

@@ -17,7 +17,7 @@ from scheduler.core.orders import (
     NodePower,
     Order,
 )
-from scheduler.sim.clock import Timeline, us
+from scheduler.sim.clock import US, Timeline, us
 
 _AFTER_EXPIRY_US = 1
 
@@ -60,6 +60,12 @@ class Leased(ABC):
         return standing(
             self._memory, now_boottime_s=self.timeline.monotonic_s(), save_after_s=self._save_after_s
         )
+
+    def entitled_w(self) -> float:
+        """What the group may draw now: a lease that lapses at this very instant still stands."""
+        a_moment_ago_s = self.timeline.monotonic_s() - 2 * _AFTER_EXPIRY_US / US
+        stood = standing(self._memory, now_boottime_s=a_moment_ago_s, save_after_s=self._save_after_s)
+        return max(stood.entitlement_w, self.standing().entitlement_w)
 
     @abstractmethod
     def follow(self) -> None:

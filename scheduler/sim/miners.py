@@ -17,6 +17,7 @@ class SimMiners(Leased):
         self.target_w = 0.0
         self.mined_w = 0.0  #: what the miners themselves draw
         self._down_s, self._up_s = down_s, up_s
+        self.is_stubborn = False  #: says OK to a lower target and goes on as before
         self._due_us = -1
 
     def follow(self) -> None:
@@ -51,14 +52,21 @@ class SimMiners(Leased):
 
     def report(self) -> GuardReport:
         """Everything, truthfully."""
-        reading = MinerReading(miner_id=self.spec.group_id, target_w=self.target_w, draw_w=self.mined_w)
-        return self._report(draw_w=self.draw_w(), miners=(reading,))
+        told_w = self.target_w if self.is_stubborn else self.mined_w
+        reading = MinerReading(miner_id=self.spec.group_id, target_w=self.target_w, draw_w=told_w)
+        return self._report(draw_w=self.spec.base_w + told_w, miners=(reading,))
+
+    def behave(self, *, stubborn: bool) -> None:
+        """Obey no more, or again."""
+        self.is_stubborn = stubborn
+        self._due_us = self.timeline.now_us
+        self._arrive(self._due_us)
 
     def _arrive(self, due_us: int) -> None:
         if due_us != self._due_us:
             return
         fell = self.target_w < self.mined_w
-        self.mined_w, self._due_us = self.target_w, -1
+        self.mined_w, self._due_us = max(self.target_w, self.mined_w if self.is_stubborn else 0.0), -1
         if fell:  # watts are free; a rise was counted with its target
             self.changed()
         else:

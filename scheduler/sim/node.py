@@ -23,6 +23,8 @@ from scheduler.sim.guard import Leased
 Gangs = Callable[[AttemptOrder], Gang]
 """The gang of an attempt, made where it is the first member that starts."""
 
+_REMEMBERED = 256  #: readings of a node that may well be seen again
+
 
 @lru_cache(maxsize=65536)
 def _reading(gpu_id: str, draw_w: float, cap_w: float, processes: int) -> GpuReading:
@@ -46,6 +48,8 @@ class SimNode(Leased):
         self._wants_standby = False
         self._has_absent = False
         self._due_us = -1  #: when it is down, or up
+        self._is_measured = False
+        self._read: dict[tuple[tuple[tuple[str, ...], float, float], ...], tuple[GpuReading, ...]] = {}
         self.measure()
 
     # -- what happens to it ----------------------------------------------------------------------------------------
@@ -54,10 +58,11 @@ class SimNode(Leased):
         """An order arrives. What ended, and is not asked for any more, is forgotten."""
         super().take(order)
         if self._memory.order is order:
-            named = {a.attempt_id for a in order.attempts}
-            over = [i for i, m in self.members.items() if not m.lives and i not in named]
+            over = [i for i, m in self.members.items() if not m.lives]
+            named = {a.attempt_id for a in order.attempts} if over else ()
             for attempt_id in over:
-                del self.members[attempt_id]
+                if attempt_id not in named:
+                    del self.members[attempt_id]
 
     def follow(self) -> None:
         """Tell each member what it is to do, then start what can start, then see to the host."""
@@ -82,7 +87,13 @@ class SimNode(Leased):
 
     def redrawn(self) -> None:
         """Its draw may be another now."""
+        self._is_measured = False
         self._touched(self)
+
+    def changed(self) -> None:
+        """There is something new to report, and its draw may be another."""
+        self._is_measured = False
+        super().changed()
 
     def go_dark(self) -> None:
         """The host loses its power: no process is left."""
@@ -106,6 +117,9 @@ class SimNode(Leased):
 
     def measure(self) -> None:
         """Add up what it draws now."""
+        if self._is_measured:
+            return
+        self._is_measured = True
         busy_w, held_w, free = 0.0, 0.0, len(self.spec.gpus)
         if not self.is_powered:
             standby = self.spec.standby
@@ -116,9 +130,9 @@ class SimNode(Leased):
                 count = len(member.gpu_ids)
                 free -= count
                 if member.gang.speed > 0:
-                    busy_w += count * member.gpu_w()
+                    busy_w += count * member.gpu_w
                 else:
-                    held_w += count * member.gpu_w()
+                    held_w += count * member.gpu_w
         self.busy_w, self.rest_w = busy_w, self.spec.base_w + held_w + free * self._model.idle_w
 
     def draw_w(self) -> float:
@@ -136,15 +150,17 @@ class SimNode(Leased):
         )
 
     def _readings(self) -> tuple[GpuReading, ...]:
-        living = [m for m in self.members.values() if m.lives]
+        living = tuple((m.gpu_ids, m.gpu_w, m.enforced_w) for m in self.members.values() if m.lives)
         if not living:
             return self._idle
-        held = {
-            gpu_id: _reading(gpu_id, member.gpu_w(), member.enforced_w(), 1)
-            for member in living
-            for gpu_id in member.gpu_ids
-        }
-        return tuple(held.get(r.gpu_id, r) for r in self._idle)
+        readings = self._read.get(living)
+        if readings is None:
+            held = {g: _reading(g, draw_w, cap_w, 1) for gpu_ids, draw_w, cap_w in living for g in gpu_ids}
+            readings = tuple(held.get(r.gpu_id, r) for r in self._idle)
+            if len(self._read) >= _REMEMBERED:
+                self._read.clear()
+            self._read[living] = readings
+        return readings
 
     def _absent(self) -> list[AttemptFacts]:
         ordered = self._memory.order.attempts if self._memory.order else ()
@@ -181,12 +197,12 @@ class SimNode(Leased):
         """Go to standby when told to and nothing is left here; come back when told to."""
         if self.spec.standby is None or self.is_dark:
             return
-        is_empty = not any(m.lives for m in self.members.values())
-        if self.power is NodePower.ON and self._wants_standby and is_empty:
-            if self._due_us < 0:
+        if self.power is NodePower.ON:
+            leaves = self._wants_standby and not any(m.lives for m in self.members.values())
+            if leaves and self._due_us < 0:
                 self._later(self.spec.standby.down_s)
-        elif self.power is NodePower.ON and self._due_us >= 0:
-            self._due_us = -1  # called back before it was down
+            elif not leaves:
+                self._due_us = -1  # called back before it was down
         elif self.power is NodePower.STANDBY and not self._wants_standby:
             self._show(NodePower.BOOTING)
             self._later(self.spec.standby.boot_s)

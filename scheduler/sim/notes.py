@@ -12,6 +12,8 @@ from scheduler.sim.outcome import Interval
 from scheduler.sim.site import SimSite
 from scheduler.sim.work import Demand
 
+_UW = 1_000_000  #: microwatts in a watt
+
 
 class Notes:
     """Adds up true draws: again only for groups that were touched since the last time."""
@@ -23,9 +25,11 @@ class Notes:
         self._site = site
         self._demand = demand
         self._nodes = {node.spec.group_id: i for i, node in enumerate(nodes)}
-        self._busy_w = [0.0] * len(nodes)
-        self._rest_w = [0.0] * len(nodes)
-        self._powered = [True] * len(nodes)
+        self._busy_uw = [0] * len(nodes)
+        self._rest_uw = [0] * len(nodes)
+        self._powered = [False] * len(nodes)
+        self._sums_uw = [0, 0]  #: of computing GPUs, and of everything else on nodes
+        self._powered_nodes = 0
         self._miners_w: dict[str, float] = {m.spec.group_id: m.draw_w() for m in miners}
         self._touched: dict[str, Leased] = {g.spec.group_id: g for g in (*nodes, *miners)}
         self._last: tuple[float, int, int] | None = None
@@ -54,10 +58,10 @@ class Notes:
             site_w=ai_w + idle_w + mined_w,
             ai_w=ai_w,
             idle_w=idle_w,
-            miners_w=dict(self._miners_w),
+            miners_w=self._miners_w,
             waiting_gpus=demand.waiting_gpus,
             running_gpus=demand.running_gpus,
-            powered_nodes=sum(self._powered),
+            powered_nodes=self._powered_nodes,
             smallest_waiting_gpus=demand.smallest,
         )
         if self.intervals and self.intervals[-1].starts_s == noted.starts_s:
@@ -69,17 +73,26 @@ class Notes:
         """Site watts of computing GPUs, of miners, and of everything else."""
         overhead = self._site.overhead
         mined_w = sum(self._miners_w.values())
-        yield overhead * sum(self._busy_w)
-        yield overhead * sum(self._rest_w) + self._site.auxiliary_w
+        yield overhead * self._sums_uw[0] / _UW
+        yield overhead * self._sums_uw[1] / _UW + self._site.auxiliary_w
         yield mined_w
 
     def _measure(self) -> None:
+        mined_w = {}
         for group in self._touched.values():
             if isinstance(group, SimNode):
                 group.measure()
-                index = self._nodes[group.spec.group_id]
-                self._busy_w[index], self._rest_w[index] = group.busy_w, group.rest_w
-                self._powered[index] = group.is_powered
+                self._add(self._nodes[group.spec.group_id], group)
             else:
-                self._miners_w[group.spec.group_id] = group.draw_w()
+                mined_w[group.spec.group_id] = group.draw_w()
+        if mined_w:
+            self._miners_w = self._miners_w | mined_w  # intervals share what did not change
         self._touched.clear()
+
+    def _add(self, index: int, node: SimNode) -> None:
+        """Whole microwatts add up in any order to the same sum."""
+        busy_uw, rest_uw = round(node.busy_w * _UW), round(node.rest_w * _UW)
+        self._sums_uw[0] += busy_uw - self._busy_uw[index]
+        self._sums_uw[1] += rest_uw - self._rest_uw[index]
+        self._powered_nodes += node.is_powered - self._powered[index]
+        self._busy_uw[index], self._rest_uw[index], self._powered[index] = busy_uw, rest_uw, node.is_powered

@@ -22,7 +22,7 @@ USES: Final = (("idle", "idle_w", "#a9b4bc"), ("AI", "ai_w", "#3d7abd"), ("minin
 INK: Final = "#182026"
 BREACH: Final = "#ad1f17"
 _SPANS: Final = {"run": "#3d7abd", "save": "#845400", "restore": "#dcab52", "boot": "#a9b4bc"}
-_OTHER_SPAN: Final = "#5a6770"
+_GREY: Final = "#5a6770"
 _HOUR_S: Final = 3600.0
 _KW: Final = 1e3
 MOST_BARS: Final = 120
@@ -76,7 +76,7 @@ def queue_plot(readings: Readings, points: int) -> Any:  # noqa: ANN401 - as abo
     }
     source = _source(readings, block_s, columns)
     plot = _figure("GPUs", 160, readings)
-    for name, colour in (("waiting", USES[2][2]), ("running", USES[1][2])):
+    for name, colour in (("waiting", _GREY), ("running", USES[1][2])):
         plot.step(
             x="hours", y=name, source=source, mode="after", color=colour, line_width=1.5, legend_label=name
         )
@@ -106,7 +106,7 @@ def gantt_plot(outcome: RunOutcome, readings: Readings) -> Any:  # noqa: ANN401 
     )
     for what in sorted({span.what for span in bars}):
         source = _bars([span for span in bars if span.what == what])
-        colour = _SPANS.get(what, _OTHER_SPAN)
+        colour = _SPANS.get(what, _GREY)
         plot.hbar(
             y="job", left="left", right="right", height=0.8, source=source, color=colour, legend_label=what
         )

@@ -7,6 +7,7 @@ from typing import Final
 import highspy
 import numpy as np
 
+from scheduler.errors import BarqError
 from scheduler.sim.capacity import Floats
 from scheduler.sim.pools import Pools
 
@@ -16,7 +17,7 @@ MOST_ROWS: Final = 6000
 """With more rows than this, jobs that are nearly alike are lumped together before prices are sought."""
 
 
-class NotSolved(ArithmeticError):
+class NotSolved(BarqError):
     """The solver gave up. The bound's program always has an optimum, so this is a fault of ours or of the solver."""
 
 

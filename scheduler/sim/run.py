@@ -32,7 +32,7 @@ def run(  # noqa: PLR0913 - a run has as many sides; all but the first two have 
         jobs=jobs,
         power=power,
         site=site or SimSite(),
-        policy=policy or PowerAware(),
+        policy=policy or PowerAware(explains=False),  # nobody asks here why a job waits
         window_s=window_s,
         jobs_name=jobs_name,
         seed=seed,

@@ -12,7 +12,16 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
 from scheduler.core.snapshot import Snapshot
 from scheduler.errors import StaleEpoch
+from scheduler.ports import Store
 from scheduler.records import Intents, Stored, TickRecord
+
+
+class JobStore(Store, Protocol):
+    """A store to which jobs can be given."""
+
+    def submit(self, job: Job) -> None:
+        """A job arrives."""
+        ...
 
 
 class SimStore:

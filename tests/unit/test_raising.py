@@ -112,12 +112,16 @@ def test_a_job_starts_at_the_cap_that_fits() -> None:
 
 
 def test_small_jobs_pass_a_large_one_that_does_not_fit() -> None:
-    """Until its patience ends: then they wait with it."""
-    built = site(patience_s=300.0).node(gpus=4).limit_w(1000).job("large", gpus=4).job("small", gpus=1)
-    waited = site(patience_s=300.0).node(gpus=4).limit_w(1000).job("large", gpus=4).job("small", gpus=1)
+    """Until a more important one loses its patience: then they wait with it, and equals never do."""
 
-    assert built.does() == ["start small on node-1 at 235 W"]
-    assert waited.passes(301).does() == []
+    def large_first(priority: int) -> SiteBuilder:
+        built = site(patience_s=300.0).node(gpus=4).limit_w(1000)
+        return built.job("large", gpus=4, priority=priority).job("small", gpus=1)
+
+    started = ["start small on node-1 at 235 W"]
+    assert large_first(1).does() == started
+    assert large_first(0).passes(301).does() == started
+    assert large_first(1).passes(301).does() == []
 
 
 def test_running_work_is_capped_for_a_start_but_never_below_its_floor() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from scheduler.core.decide import PowerAware
+from scheduler.sim.engine import Case, Engine
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Timing
+from scheduler.store.testing import InMemoryStore
 from tests.simulated import AMPLE_W, SITE, busy_day, energy_wh, job, power, simulated
 
 
@@ -60,6 +65,11 @@ def test_spans_tell_the_same_story(day: RunOutcome) -> None:
     """GPU-seconds of running spans are those of the intervals."""
     ran = sum(s.gpus * (s.ends_s - s.starts_s) for s in day.spans if s.what == "run")
     assert ran / 3600.0 == pytest.approx(energy_wh(day, "running_gpus"))
+    for j in day.jobs:
+        mine = [s for s in day.spans if s.job_id == j.job.id]
+        held = sum(s.gpus * (s.ends_s - s.starts_s) for s in mine if s.what in ("save", "restore"))
+        assert j.lost_gpu_s >= held - 1e-6
+        assert j.kills or j.lost_gpu_s == pytest.approx(held)
 
 
 def test_the_limit_is_kept_outside_the_reaction_time(day: RunOutcome) -> None:
@@ -105,6 +115,7 @@ def test_short_leases_are_renewed_in_the_quiet() -> None:
 
 _SCRIPT = """
 from dataclasses import replace
+from typing import Any
 from tests.simulated import busy_day, simulated
 jobs, trace = busy_day(3, hours=1.5, jobs_per_hour=40.0)
 print(replace(simulated(jobs, trace, hours=1.5, keep_spans=True), wall_s=0.0))
@@ -141,3 +152,33 @@ def test_without_power_hosts_go_dark_and_come_back(notice_s: float) -> None:
     if notice_s == 0.0:
         assert (done.pauses, done.kills) == (1, 1)
         assert done.lost_gpu_s == pytest.approx(8 * (2500.0 - 1800.0 + 90.0), abs=40.0)
+
+
+def test_the_cheap_store_of_simulations_changes_nothing() -> None:
+    """A run over the store that the contract suite judges comes to the same."""
+    jobs, trace = busy_day(5, hours=1.5, jobs_per_hour=30.0)
+    case = Case(jobs=jobs, power=trace, site=SITE, policy=PowerAware(), window_s=5400.0)
+    cheap, full = Engine(case), Engine(case)
+    full.store = InMemoryStore()
+    first, second = (replace(asyncio.run(engine.run()), wall_s=0.0) for engine in (cheap, full))
+    assert first == second
+
+
+@pytest.mark.parametrize("wrong", [{"gpus": 0}, {"work_s": 0.0}, {"arrives_s": -1.0}])
+def test_a_job_that_makes_no_sense_is_named(wrong: dict[str, Any]) -> None:
+    """Before anything is run."""
+    with pytest.raises(ValueError, match="jobs: odd asks for"):
+        simulated([job("odd", **wrong)], power((0.0, AMPLE_W)))
+
+
+def test_two_jobs_of_one_name_are_refused() -> None:
+    """They would be taken for one."""
+    with pytest.raises(ValueError, match="jobs: a is there twice"):
+        simulated([job("a"), job("a")], power((0.0, AMPLE_W)))
+
+
+@pytest.mark.parametrize("steps", [[], [(5.0, 1.0)], [(0.0, 1.0), (9.0, 2.0), (9.0, 3.0)]])
+def test_a_limit_that_does_not_begin_or_goes_back_is_refused(steps: list[tuple[float, float]]) -> None:
+    """The trace is named."""
+    with pytest.raises(ValueError, match=r"^steps: "):
+        simulated([job("a")], power(*steps))

@@ -34,6 +34,24 @@ def test_a_gang_goes_at_the_speed_of_its_lowest_cap() -> None:
     assert bench.run.progress_s == pytest.approx(100.0 * A100_SXM.speed(200.0))
 
 
+def test_caps_that_come_and_go_put_the_end_off_and_bring_it_back() -> None:
+    """It is done when its work is, however often that was foreseen for another instant."""
+    bench = Bench(work_s=1000.0)
+    bench.tell(cap_w=400.0)
+    bench.wait(100.0)
+    bench.tell(cap_w=200.0)
+    bench.wait(100.0)
+    bench.tell(Phase.SUSPEND)
+    bench.wait(5000.0)
+    bench.tell(cap_w=400.0)
+    left_s = 1000.0 - 100.0 - 100.0 * A100_SXM.speed(200.0) - 1.0 * A100_SXM.speed(100.0)
+    bench.wait(left_s - 0.001)
+    assert bench.seen() == ["running"]
+    bench.wait(0.002)
+    assert bench.seen() == ["ended"]
+    assert bench.run.progress_s == 1000.0
+
+
 def test_a_gang_waits_for_all_its_members() -> None:
     """Until the last one is there nothing computes, and the others hold their GPUs."""
     bench = Bench(2)

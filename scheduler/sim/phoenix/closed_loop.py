@@ -13,13 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from scheduler.core.orders import Draft
 from scheduler.core.decide import Decision, decide
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Launch
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent
-from scheduler.core.orders import Fence, GpuReading, GpuSlot, GroupKind, GroupSpec, Observed
+from scheduler.core.orders import Draft, Fence, GpuReading, GpuSlot, GroupKind, GroupSpec, Observed
 from scheduler.core.power import GPU_MODELS, GpuModel, site_w
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 from scheduler.sim.outcome import Interval, RunOutcome
