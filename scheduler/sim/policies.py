@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 
 from scheduler.core.decide import Policy, PowerAware
 from scheduler.errors import TraceError
+from scheduler.sim.baselines import BASELINES
 
 OURS = PowerAware.name
 ALL = "all"
 MAKERS: dict[str, Callable[[Mapping[str, float]], Policy]] = {
     OURS: lambda _: PowerAware(explains=False),  # nobody asks a simulated job why it waits
+    **BASELINES,
 }
 """Each makes a new one. It is told how long jobs take, by id, where their users said so."""
 
