@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any
 
 from scheduler.core.decide import Decision
 from scheduler.core.snapshot import Snapshot
+from scheduler.errors import BarqError
 from scheduler.sim.asked import DAY_S
 from scheduler.sim.bound import Bound, upper_bound
 from scheduler.sim.capacity import Capacity
@@ -145,44 +148,61 @@ def _in_processes(cases: Sequence[Case], at_once: int, tell: Tell) -> Iterator[t
     """A fresh process for each case, so that none pays for the memory of those before it."""
     context = multiprocessing.get_context("spawn")
     shares = context.Array("d", len(cases), lock=False)  # each process writes a number of its own
-    with ProcessPoolExecutor(
-        at_once, mp_context=context, max_tasks_per_child=1, initializer=_Here.begin, initargs=(shares,)
-    ) as pool:
-        running = {pool.submit(_Here.run, number, case): number for number, case in enumerate(cases)}
-        try:
-            while running:
-                done, _ = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
-                tell(list(shares))
-                for future in done:
-                    yield running.pop(future), future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-            if running:  # Ctrl-C, or one failed: the others would go on for minutes
-                _end(multiprocessing.active_children())
+    waiting = list(enumerate(cases))[::-1]
+    running: dict[Connection, tuple[int, SpawnProcess]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < at_once:
+                number, case = waiting.pop()
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(target=_work, args=(case, number, shares, theirs), daemon=True)
+                process.start()
+                theirs.close()  # the process has its own, and its end is heard only when no other is open
+                running[ours] = number, process
+            for ready in _ready(running):
+                number, process = running[ready]
+                outcome = _received(ready, process, cases[number])
+                del running[ready]
+                yield number, outcome
+            tell(list(shares))
+    finally:  # Ctrl-C, or one failed: the others would go on for minutes
+        for connection, (_, process) in running.items():
+            process.terminate()
+            process.join()
+            connection.close()
 
 
-def _end(children: Sequence[Any]) -> None:
-    for child in children:
-        child.terminate()
+def _ready(running: Mapping[Connection, object]) -> list[Connection]:
+    """Those with something to read, after a while none."""
+    return [one for one in wait(list(running), timeout=_LOOK_S) if isinstance(one, Connection)]
 
 
-class _Here:
-    """What a process of a case knows of the others: where to tell how far it is."""
-
-    shares: ClassVar[MutableSequence[float]] = []
-
-    @classmethod
-    def begin(cls, shares: MutableSequence[float]) -> None:
-        """Ctrl-C is for the first process, which ends this one."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        cls.shares = shares
-
-    @classmethod
-    def run(cls, number: int, case: Case) -> RunOutcome:
-        """One case."""
-        outcome = _run(case, _teller(cls.shares, number, lambda _: None))
-        cls.shares[number] = 1.0
+def _received(connection: Connection, process: SpawnProcess, case: Case) -> RunOutcome:
+    """What a case came to; raises what it raised, and BarqError if its process is gone."""
+    try:
+        outcome = connection.recv()
+    except EOFError as error:
+        process.join()
+        raise BarqError(
+            f"{case}: its process ended with {process.exitcode}; if memory was short, run fewer at once"
+        ) from error
+    process.join()
+    connection.close()
+    if isinstance(outcome, RunOutcome):
         return outcome
+    raise outcome
+
+
+def _work(case: Case, number: int, shares: MutableSequence[float], connection: Connection) -> None:
+    """One case, in a process of its own."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
+    try:
+        outcome: RunOutcome | Exception = _run(case, _teller(shares, number, lambda _: None))
+    except Exception as error:  # noqa: BLE001 - it is raised where somebody hears it
+        error.add_note(traceback.format_exc())
+        outcome = error
+    shares[number] = 1.0
+    connection.send(outcome)
 
 
 def notes_of(pairs: Sequence[Inputs]) -> tuple[str, ...]:
