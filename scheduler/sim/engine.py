@@ -271,7 +271,7 @@ class Engine:
 
     def _feed(self, _: object) -> None:
         """The limit is another from now on. At 0 W the site is without power: hosts go dark, whatever was decided."""
-        is_dark = self.supply.limit_w(self.timeline.now_us) <= 0.0
+        is_dark = bool(self.supply.limit_w(self.timeline.now_us) <= 0.0)
         for group in self.groups.values():
             if group.is_dark is not is_dark:
                 if is_dark:
