@@ -43,6 +43,7 @@ class JobWindow:
     name: str
     file: str
     from_day: float
+    caveat: str  #: what to bear in mind beside any result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +66,26 @@ class Variant:
 
 
 JOB_WINDOWS = (
-    JobWindow(name="helios", file="jobs/jobs_helios_venus_2020.csv.gz", from_day=28.0),
-    JobWindow(name="pai", file="jobs/jobs_alibaba_pai_2020_sub.csv.gz", from_day=42.0),
-    JobWindow(name="philly", file="jobs/jobs_philly_2017_pcs_12vc.csv.gz", from_day=84.0),
+    JobWindow(
+        name="helios",
+        file="jobs/jobs_helios_venus_2020.csv.gz",
+        from_day=28.0,
+        caveat="whoever converted the trace cut durations at 48 h, and left out users and how jobs ended",
+    ),
+    JobWindow(
+        name="pai",
+        file="jobs/jobs_alibaba_pai_2020_sub.csv.gz",
+        from_day=42.0,
+        caveat="a random part of the trace; whoever converted it took starts for arrivals, made fractions of a GPU "
+        "a whole one, and cut durations at 48 h",
+    ),
+    JobWindow(
+        name="philly",
+        file="jobs/jobs_philly_2017_pcs_12vc.csv.gz",
+        from_day=84.0,
+        caveat="each cluster's times count from its own first job; the work of jobs of more than one GPU is scaled "
+        "by a speed-up that its authors assumed",
+    ),
 )
 POWER_WINDOWS = (
     PowerWindow(
@@ -162,9 +180,15 @@ def grid_inputs(
     pairs = chosen_pairs(only)
     jobs = {w.name: w for w, _ in pairs}
     power = {w.name: w for _, w in pairs}
-    workloads = {name: grid_jobs(folder, w, load=load, seed=seed) for name, w in jobs.items()}
+    workloads = {
+        name: _with_caveat(grid_jobs(folder, w, load=load, seed=seed), w) for name, w in jobs.items()
+    }
     limits = {name: grid_power(folder, w, blackout=blackout) for name, w in power.items()}
     return tuple(paired(workloads[j.name], limits[p.name]) for j, p in pairs)
+
+
+def _with_caveat(workload: Workload, window: JobWindow) -> Workload:
+    return replace(workload, notes=(window.caveat, *workload.notes))
 
 
 def dark(trace: PowerTrace, *, firm_w: float = FIRM_W) -> PowerTrace:
