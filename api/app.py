@@ -16,6 +16,7 @@ from api.auth import Authentication, ensure_site_token
 from api.body_limit import BodyLimit
 from api.context import Context
 from api.dashboard import pages
+from api.express import Express
 from api.openapi import ANYWHERE, describe, errors
 from api.plain_query import plain_query
 from api.roles import Authorization
@@ -63,13 +64,15 @@ def create_app(state: Path | Settings) -> FastAPI:
         docs_url=None,  # its page would be fetched from the network
         redoc_url=None,
     )
-    app.state.context = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
+    here = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
+    app.state.context = here
     _add_routes(app)
     app.add_middleware(StrictBody)
     app.add_middleware(BodyLimit, max_blob_bytes=settings.upload_limit_bytes)
     cookie = cookie_name(settings.site)
     app.add_middleware(Authorization)
-    app.add_middleware(Authentication, find=desk.look_up_token, cookie=cookie)  # added last = asked first
+    app.add_middleware(Authentication, find=desk.look_up_token, cookie=cookie)
+    app.add_middleware(Express, here=here)  # added last = asked first
     problems.install(app)
     describe(app)
     return app

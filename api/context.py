@@ -37,6 +37,11 @@ class Asked:
     token: TokenView
 
 
+def is_job_id(text: str) -> bool:
+    """Whether a database can look for it."""
+    return text.isprintable() and len(text) <= _MAX_ID
+
+
 # What follows waits for nobody: as coroutines they cost no change of thread for each request.
 
 
@@ -56,7 +61,7 @@ async def _asking(request: Request) -> Asked:
 
 async def _job_id(job_id: str) -> str:
     """An id that a database can look for. Raises `JobNotFound` for what cannot be one."""
-    if not job_id.isprintable() or len(job_id) > _MAX_ID:
+    if not is_job_id(job_id):
         raise JobNotFound(job_id[:_MAX_ID])
     return job_id
 

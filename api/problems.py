@@ -154,10 +154,11 @@ def store_unavailable(error: StoreError) -> Response:
 def install(app: FastAPI) -> None:
     """Have `app` answer every error with a problem."""
     for kind in (Refused, store.Refused, RequestValidationError, HTTPException, StoreError, Exception):
-        app.add_exception_handler(kind, _told)
+        app.add_exception_handler(kind, told)
 
 
-async def _told(request: Request, error: Exception) -> Response:
+async def told(request: Request, error: Exception) -> Response:
+    """The answer to a request that failed so."""
     match error:
         case Refused():
             return answer(error.problem)

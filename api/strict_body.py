@@ -125,8 +125,7 @@ def _content(body: bytes) -> Response | None:
     if not body.strip():
         return None  # the route knows whether it needs one
     try:
-        _check_size(body)
-        read_json(body.decode(), max_names=MAX_NAMES)
+        plain_json(body)
     except UnicodeDecodeError as error:
         value = f"byte {error.start} is 0x{body[error.start]:02x}"
         return _not_json("body", "is not UTF-8", "send JSON as UTF-8", value=value)
@@ -134,6 +133,12 @@ def _content(body: bytes) -> Response | None:
         field = dotted(error.path) if error.path else "body"
         return _not_json(field, error.problem, error.remedy, value=None)
     return None
+
+
+def plain_json(body: bytes) -> object:
+    """What the body says. Raises `DocumentError` if it is no plain JSON, `UnicodeDecodeError`."""
+    _check_size(body)
+    return read_json(body.decode(), max_names=MAX_NAMES).value
 
 
 def _not_json(field: str, what: str, remedy: str, *, value: str | None) -> Response:

@@ -9,18 +9,13 @@ Exit codes and the status file are claims: the truth is the verified commit in t
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import stat
-import threading
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from io import BufferedReader
 from pathlib import Path
 from typing import Final, cast
 
+from barq.small_files import fsync_directory, open_plain_file, overwrite, write_atomically, write_in_turn
 from barq.strict_json import (
     MAX_COUNT,
     ContractError,
@@ -65,9 +60,11 @@ __all__ = [
     "PauseRequest",
     "fsync_directory",
     "open_plain_file",
+    "overwrite",
     "read_pause_request",
     "read_status",
     "write_atomically",
+    "write_in_turn",
     "write_pause_request",
     "write_status",
 ]
@@ -151,7 +148,16 @@ class PauseRequest:
 
     def to_json(self) -> str:
         """Return the text of `pause.json`."""
-        return json.dumps(asdict(self))
+        return json.dumps(
+            {
+                "seq": self.seq,
+                "action": self.action,
+                "deadline_boottime_s": self.deadline_boottime_s,
+                "reason": self.reason,
+                "rung": self.rung,
+                "version": self.version,
+            }
+        )
 
     @classmethod
     def from_json(cls, text: str | bytes) -> PauseRequest:
@@ -212,7 +218,7 @@ class JobStatus:
 
 def read_pause_request(control_dir: Path) -> PauseRequest | None:
     """Return the request that stands in `control_dir`, if any. Raises ContractError on nonsense."""
-    data = _read_small_file(control_dir / PAUSE_FILE)
+    data = _read_small_file(f"{control_dir}/{PAUSE_FILE}")
     return None if data is None else PauseRequest.from_json(data)
 
 
@@ -224,84 +230,22 @@ def write_pause_request(control_dir: Path, request: PauseRequest) -> PauseReques
         standing = None  # whoever reads nonsense is better served by a good request
     if standing is not None and standing.seq >= request.seq:
         return standing
-    write_atomically(control_dir / PAUSE_FILE, request.to_json().encode(), durable=False)
+    write_in_turn(f"{control_dir}/{PAUSE_FILE}", request.to_json().encode())
     return request
 
 
 def read_status(status_dir: Path) -> JobStatus | None:
     """Return what the job claims, None if it never claimed anything. Raises ContractError on nonsense."""
-    data = _read_small_file(status_dir / STATUS_FILE)
+    data = _read_small_file(f"{status_dir}/{STATUS_FILE}")
     return None if data is None else JobStatus.from_json(data)
 
 
 def write_status(status_dir: Path, status: JobStatus) -> None:
     """Replace `status.json` in `status_dir`; it need not survive a power cut, so nothing is flushed."""
-    write_atomically(status_dir / STATUS_FILE, status.to_json().encode(), durable=False)
+    write_in_turn(f"{status_dir}/{STATUS_FILE}", status.to_json().encode())
 
 
-def write_atomically(path: Path, data: bytes, *, durable: bool) -> None:
-    """Replace `path` by `data` so that readers see the old or the new, never a part.
-
-    With `durable`, the content and its name have reached the disk on return. Raises OSError, leaving the old.
-    """
-    folder, name = os.path.split(path)
-    temporary = os.path.join(folder, f".{name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    try:
-        descriptor = _make_carefully(temporary)
-        try:
-            _write_all(descriptor, data)
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    if durable:
-        fsync_directory(path.parent)
-
-
-def fsync_directory(path: Path) -> None:
-    """Return once the names in the directory `path` have reached the disk. Raises OSError."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def open_plain_file(path: Path) -> BufferedReader:
-    """Open a file that somebody else may have made: follow no link and wait for no pipe. Raises OSError."""
-    file = open(path, "rb", opener=_open_carefully)  # noqa: SIM115 - Path.open has no opener
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError(errno.ENXIO, "it is not a plain file", str(path))
-    return file
-
-
-def _make_carefully(path: str) -> int:
-    """A file that is new: what a job has left under this name, a link or a pipe, is neither followed nor waited for."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o666)
-    except FileExistsError:
-        os.unlink(path)
-        return os.open(path, flags, 0o666)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    left = memoryview(data)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
-def _open_carefully(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _read_small_file(path: Path) -> bytes | None:
+def _read_small_file(path: str) -> bytes | None:
     try:
         with open_plain_file(path) as file:
             return file.read(MAX_FILE_BYTES + 1)

@@ -54,10 +54,10 @@ def field(what: str, record: dict[str, object], name: str) -> object:
 
 def choice(what: str, name: str, value: object, choices: type[_Choice]) -> _Choice:
     """Return the member of `choices` that `value` names. Raises ContractError if none does."""
-    known = [member.value for member in choices]
-    if not isinstance(value, str) or value not in known:
-        refuse(what, name, value, f"one of {', '.join(known)}")
-    return choices(value)
+    try:
+        return choices(cast("str", value))
+    except ValueError:
+        refuse(what, name, value, f"one of {', '.join(member.value for member in choices)}")
 
 
 def check_integer(what: str, name: str, value: object, low: int, high: int) -> None:

@@ -37,7 +37,7 @@ LOOK_EVERY_S = 0.5  #: for new agents, and for Ray being there at all
 RAY_TIMEOUT_S = 10.0  #: an answer of Ray's control service that takes longer does not come
 POLL_S = 1.0  #: a report comes at least this often, changed or not: its draw is fresh
 POLL_MARGIN_S = 5.0
-POLL_GAP_S = 0.1  #: changes that come faster than this travel together
+POLL_GAP_S = 0.2  #: changes that come faster than this travel together
 RETRY_S = 0.5
 _SHOWN_BYTES = 200
 

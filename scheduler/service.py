@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 GATHER_S = 0.05  #: events that come within this long share a tick
-BURST_GAP_S = 0.05  #: requests that follow each other this closely are one burst: they share a tick, too,
+BURST_GAP_S = 0.03  #: requests that follow each other this closely are one burst: they share a tick, too,
 BURST_S = TICK_S  #: up to this long
 SWEEP_S = 60.0
 METER_S = 0.25
@@ -100,17 +100,21 @@ class Service:
         )
         with suppress(TimeoutError):
             await asyncio.wait_for(self._woken.wait(), timeout=until_s)
-        await self._gather()
+        await self._gather(wake_at)
 
-    async def _gather(self) -> None:
-        """Let what comes together share a tick, also all of a burst of requests. What is urgent waits for nothing."""
+    async def _gather(self, wake_at: datetime | None = None) -> None:
+        """Let what comes together share a tick, also all of a burst of requests. What is urgent waits for nothing.
+
+        A burst holds up no tick that is due at `wake_at`, as for a limit that falls then.
+        """
         clock, begun_s, before = self.parts.clock, self.parts.clock.monotonic_s(), self._seen_requests
+        longest_s = BURST_S if wake_at is None else min(BURST_S, (wake_at - clock.now()).total_seconds())
         while not self._urged.is_set():
             is_burst = self._requests != before
             before = self._requests
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._urged.wait(), timeout=BURST_GAP_S if is_burst else GATHER_S)
-            if self._requests == before or clock.monotonic_s() - begun_s >= BURST_S:
+            if self._requests == before or clock.monotonic_s() - begun_s >= longest_s:
                 break
         self._seen_requests = self._requests
 

@@ -5,13 +5,14 @@
     supervisor.pid      supervisor, once: who it is. Whoever makes it first owns the attempt, so that none starts twice
     facts.json          supervisor: what it saw
     control/ status/    the job contract: pause.json of the supervisor, status.json of the job
+                        and a request that the supervisor wrote ahead (workers/ahead.py)
     supervisor.log      what the supervisor itself has to say
     prepared.json       what the preparer made ready (workers/prepared.py); doing: what it does now; collected.json
 
 The copy of a job's working directory lies apart, in work/ beside attempts/, for its supervisor to remove: it may be
 large, and a guard has no time for that.
 
-Each file is replaced whole. The directory outlives the guard: a new one adopts what it finds.
+A reader finds each file whole, as it was or as it is. The directory outlives the guard: a new one adopts what it finds.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from barq.contract import open_plain_file, write_atomically
+from barq.contract import open_plain_file, overwrite, write_atomically
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder
 from workers.processes import ProcessId
@@ -43,13 +44,13 @@ class Freshness:
     SETTLED_S = 0.05
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = str(path)
         self._seen: tuple[int, int, int] | None = None
 
     def is_new(self) -> bool:
         """Whether to read it (again). False if there is none."""
         try:
-            found = self._path.lstat()
+            found = os.lstat(self._path)
         except OSError:  # none yet; or somebody took the directory away, and there is nothing to read
             return False
         seen = (found.st_ino, found.st_mtime_ns, found.st_size)
@@ -154,7 +155,7 @@ class AttemptFiles:
 
     def write_instruction(self, desired: Instruction) -> None:
         """Leave word for the supervisor; the caller signals it. Raises OSError."""
-        self._write("desired.json", desired)
+        overwrite(f"{self.path}/desired.json", encode(desired))
 
     def read_instruction(self) -> Instruction | None:
         """The guard's newest word. Raises WireError, OSError."""
@@ -162,7 +163,10 @@ class AttemptFiles:
 
     def write_facts(self, facts: FactsFile) -> None:
         """Leave word for the guard; final facts have reached the disk on return. Raises OSError."""
-        write_atomically(self.facts_path, encode(facts), durable=facts.is_final)
+        if facts.is_final:
+            write_atomically(self.facts_path, encode(facts), durable=True)
+        else:
+            overwrite(f"{self.path}/facts.json", encode(facts))
 
     def read_facts(self) -> FactsFile | None:
         """The supervisor's newest word. Raises WireError, OSError."""
@@ -193,7 +197,7 @@ class AttemptFiles:
 
     def _read(self, kind: type[T], name: str) -> T | None:
         try:
-            with open_plain_file(self.path / name) as file:  # the job could have put a pipe there
+            with open_plain_file(f"{self.path}/{name}") as file:  # the job could have put a pipe there
                 data = file.read(MAX_FILE_BYTES + 1)
         except FileNotFoundError:
             return None

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from scheduler.core.enforce import PhaseCommand
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
+from scheduler.core.presence import LEAVING
 from workers.attempt_files import AttemptFiles, Claim, Instruction, Launching
 from workers.clock import boot_id
 from workers.forkserver import ForkServer
@@ -27,6 +28,7 @@ from workers.wire import WireError
 
 T = TypeVar("T")
 
+CLEAR_AWAY_S = 2.0  #: the longest that the directories of what is over are left lying
 LOOK_AT_PROCESSES_S = 0.2  #: the dearest part of a look, and the slowest to matter
 
 log = logging.getLogger("barq.guard")
@@ -51,6 +53,10 @@ class Attempts:
         self._around = surroundings
         self._table = ProcessTable()
         self._known: dict[str, LocalAttempt] = {}
+        self._to_urge: list[LocalAttempt] = []  #: held by this guard; their supervisors are still to be told
+        self._forgotten: list[
+            tuple[float, Path]
+        ] = []  #: since when; their directories are still to be removed
 
     def __iter__(self) -> Iterator[LocalAttempt]:
         return iter(self._known.values())
@@ -91,13 +97,22 @@ class Attempts:
             attempt.tree.update()
 
     def tell(self, commands: Iterable[PhaseCommand], *, grace_s: float | None = None) -> None:
-        """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit."""
-        for command in commands:
-            attempt = self._known[command.attempt_id]
-            own_s = attempt.order.launch.grace_s
-            attempt.tell(
-                command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
-            )
+        """Tell each its phase. `grace_s` cuts short the grace of those that are to save and exit.
+
+        Jobs that are to hold hear of it before all supervisors. Theirs hear it from them, or at the next call.
+        """
+        late, self._to_urge = self._to_urge, []
+        told = [self._known[c.attempt_id] for c in commands if self._tell(c, grace_s)]
+        self._to_urge = [attempt for attempt in told if attempt.hold_at_once()]
+        for attempt in (*late, *(a for a in told if a not in self._to_urge)):
+            attempt.urge()
+
+    def _tell(self, command: PhaseCommand, grace_s: float | None) -> bool:
+        attempt = self._known[command.attempt_id]
+        own_s = attempt.order.launch.grace_s
+        return attempt.tell(
+            command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
+        )
 
     def start(self, order: AttemptOrder) -> None:
         """Start an attempt that was never started here. If it cannot be, its facts say why."""
@@ -134,8 +149,16 @@ class Attempts:
     def forget(self, wanted: Iterable[str]) -> None:
         """Forget those that are over and that the accepted order does not name any more."""
         gone = {a.order.attempt_id for a in self if not a.is_lively}
-        for attempt_id in gone - frozenset(wanted):
-            path = self._known.pop(attempt_id).files.path
+        now_s = time.monotonic()
+        self._forgotten += [(now_s, self._known.pop(name).files.path) for name in gone - frozenset(wanted)]
+
+    def clear_away(self) -> None:
+        """Remove the directories of those that were forgotten; not while others save, who need the disk more."""
+        is_quiet = not any(a.present.phase in LEAVING for a in self.present)
+        late_s = time.monotonic() - CLEAR_AWAY_S
+        due = [path for since_s, path in self._forgotten if is_quiet or since_s < late_s]
+        self._forgotten = [(since_s, path) for since_s, path in self._forgotten if path not in due]
+        for path in due:
             try:
                 shutil.rmtree(path)
             except OSError:

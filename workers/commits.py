@@ -7,13 +7,16 @@ import os
 import selectors
 from pathlib import Path
 
-from workers.inspection import Findings, Inspection
+from workers.inspection import Findings, Inspection, is_small, look
 
 log = logging.getLogger("barq.supervisor")
 
 
 class Commits:
-    """Looks through one checkpoint directory, one look at a time, in a child process that reports to the selector."""
+    """Looks through one checkpoint directory, one look at a time, in a child process that reports to the selector.
+
+    Only a small commit that nobody writes any more is read here: before the job starts, and after it ended.
+    """
 
     def __init__(self, checkpoint_dir: Path, selector: selectors.BaseSelector) -> None:
         self._dir = checkpoint_dir
@@ -45,7 +48,18 @@ class Commits:
             self._is_wanted = True
         elif newest != self._newest_name():
             self._stop()
-            self._start(None)
+            if not (newest and self._learn_at_once(newest)):
+                self._start(None)
+
+    def _learn_at_once(self, name: str) -> bool:
+        """Verify a small commit here: a child takes longer to fork than this to read. False: leave it to the child."""
+        if not is_small(self._dir / name):
+            return False
+        findings = look(self._dir, only=name)
+        if findings.error is not None:
+            return False
+        self._learn(findings)
+        return True
 
     def _newest_on_disk(self) -> str | None:
         """The name of the newest directory that may be a commit, None if there is none. Raises OSError."""
@@ -53,7 +67,7 @@ class Commits:
             names = os.listdir(self._dir)  # noqa: PTH208 - names are enough
         except FileNotFoundError:
             return None
-        return max((name for name in names if name.startswith("step-")), default=None)
+        return max((name for name in names if name.startswith("step-")), default=None, key=_by_step)
 
     def check(self, name: str) -> None:
         """Verify the commit `name` that the job claims, once, unless a look is in progress."""
@@ -100,3 +114,9 @@ class Commits:
 
     def _newest_name(self) -> str | None:
         return None if self.newest.path is None else Path(self.newest.path).name
+
+
+def _by_step(name: str) -> tuple[int, str]:
+    """What is the name of a commit, the later step last, and all else before."""
+    digits = name.removeprefix("step-")
+    return (int(digits) if digits.isascii() and digits.isdigit() else -1), name

@@ -47,6 +47,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         """Fork the server. Call it early: the child has what this process has now."""
+        _rehearse()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -83,7 +84,7 @@ def _serve(requests: socket.socket) -> None:
     try:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_IGN)  # SIGCHLD ignored: the kernel buries dead supervisors
-        _rehearse()
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
         gc.collect()
         gc.freeze()  # leave the shared pages alone
         while request := requests.recv(_LONGEST_BYTES):
@@ -94,13 +95,13 @@ def _serve(requests: socket.socket) -> None:
 
 
 def _rehearse() -> None:
-    """Do once what each supervisor does as it starts, so that none has to build, look up or import it for itself."""
+    """Do once what guard and supervisors do at a start, so that neither builds or looks it up while a job waits."""
     for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
         adapter(kind)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
     identify(os.getpid())
     boot_id()
     oom_kills()
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads who said it
     nobody = AttemptFacts(attempt_id="", observed=Observed.STARTING)
     encode(FactsFile(facts=nobody))
     replace(nobody, step=1)

@@ -76,6 +76,7 @@ class Guard:
         self._miner_watch = MinerWatch()
         self._reporter = Reporter()
         self._stop_grace_s: float | None = None
+        self._enforced: tuple[Standing, Seen, Commands] | None = None
         self._attempts.adopt()
         self._keep_storage()
         self.step()
@@ -131,14 +132,21 @@ class Guard:
         return [complaint] if complaint else []
 
     def step(self) -> None:
-        """Look, decide, act, and look again if that changed a device."""
+        """Look, decide, act, look again if that changed a device, and tell."""
         self._attempts.look()
         stands = self._standing()
         seen = self._seen()
-        commands = enforce(stands, seen)
+        commands = self._commands(stands, seen)
         if self._act(commands, seen):
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
+        self._attempts.clear_away()
+
+    def _commands(self, stands: Standing, seen: Seen) -> Commands:
+        """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""
+        if self._enforced is None or self._enforced[:2] != (stands, seen):
+            self._enforced = (stands, seen, enforce(stands, seen))
+        return self._enforced[2]
 
     def _standing(self) -> Standing:
         stands = standing(

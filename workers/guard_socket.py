@@ -25,7 +25,7 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.lease import Refusal
 from scheduler.core.orders import GuardReport, Order
 from workers.sockets import listen
-from workers.wire import WireError, decode, encode
+from workers.wire import WireError, adapter, decode, encode
 
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 MAX_CLIENTS = 32  #: a few agents, the keeper, people; one more ends whoever was silent longest
@@ -94,11 +94,13 @@ class Stop:
 
 
 Request = Annotated[Deliver | Report | Estop | Stop, Field(discriminator="op")]
+_REQUEST = cast("type[Any]", Request)
 
 
 @asynccontextmanager
 async def serve(guard: Served, path: Path, ended: asyncio.Event) -> AsyncIterator[None]:
     """Answer on the socket at `path` inside the `with`; `ended` is set when a `stop` is done. Raises OSError."""
+    adapter(_REQUEST)  # built before anybody waits for an answer
     clients: dict[asyncio.StreamWriter, None] = {}  # in the order in which they last said something
 
     async def on_client(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -139,7 +141,7 @@ async def _answer(guard: Served, line: bytes) -> bytes:
 
 
 def _read(line: bytes) -> Deliver | Report | Estop | Stop:
-    request: Deliver | Report | Estop | Stop = decode(cast("type[Any]", Request), line)
+    request: Deliver | Report | Estop | Stop = decode(_REQUEST, line)
     return request
 
 

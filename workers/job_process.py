@@ -7,10 +7,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from workers.parenthood import die_with_parent
-from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree, identify, read_stat
+from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree, family, identify, read_stat
 
 _FREEZE_ROUNDS = 50
 _FREEZE_PAUSE_S = 0.002
@@ -98,6 +97,10 @@ class JobProcess:
         one to hold: a launcher of processes that handle the signal too (torchrun) would end them, so it gets none.
         They look at pause.json by themselves, a moment later.
         """
+        alone = self._alone_and_listening()
+        if alone is not None:
+            _send(alone, signal.SIGTERM)
+            return
         members = {stat.id.pid: stat for stat in self.members()}
         launcher = self._launcher(members)
         if launcher is not None:
@@ -106,6 +109,13 @@ class JobProcess:
         elif not is_contract:
             for pid in members:
                 _send(pid, signal.SIGTERM)
+
+    def _alone_and_listening(self) -> int | None:
+        """The PID of a job that is one process and handles the signal: most are, and this is a cheap look."""
+        main = self.main
+        if main is None or self.is_over or family(os.getpid()) != {os.getpid(), main.pid}:
+            return None
+        return main.pid if handles_term(main.pid) else None
 
     def freeze(self) -> None:
         """Stop every process, and those that were forked meanwhile, until all stand still."""
@@ -155,11 +165,11 @@ class JobProcess:
 def handles_term(pid: int) -> bool:
     """Whether a process has a handler for SIGTERM: without one the signal would end it."""
     try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8", errors="replace").splitlines()
+        with open(f"/proc/{pid}/status", "rb") as file:  # noqa: PTH123 - read at each pause of each job
+            _, _, caught = file.read().partition(b"\nSigCgt:")
     except (FileNotFoundError, ProcessLookupError):
         return False
-    caught = next((int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:")), 0)
-    return bool(caught >> (signal.SIGTERM - 1) & 1)
+    return bool(int(caught.split(maxsplit=1)[0] if caught else b"0", 16) >> (signal.SIGTERM - 1) & 1)
 
 
 def _has_children() -> bool:

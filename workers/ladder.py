@@ -51,6 +51,7 @@ class Ladder:
         self.asked_at_s = 0.0
         self._deadline_s: float | None = None
         self.asked: PauseRequest | None = None
+        self._seq = 0  #: of the newest request, asked or written ahead
         self.is_frozen = False
         self.is_killed = False
 
@@ -131,10 +132,22 @@ class Ladder:
         was_frozen, self.is_frozen = self.is_frozen, False
         return [Act.THAW] if was_frozen else []
 
+    def ahead(self, reason: str) -> PauseRequest:
+        """A request to hold that is not asked yet. It has its number for good."""
+        self._seq += 1
+        return PauseRequest(
+            seq=self._seq, action=Action.SUSPEND, deadline_boottime_s=None, reason=reason, rung=1
+        )
+
+    def was_asked(self, request: PauseRequest, now_boottime_s: float) -> None:
+        """Take note that a request that was written ahead stands."""
+        self.asked, self.asked_at_s = request, now_boottime_s
+
     def _ask(self, action: Action, rung: int, desired: Instruction, sight: Sight) -> PauseRequest:
+        self._seq += 1
         self.asked_at_s = sight.now_boottime_s
         self.asked = PauseRequest(
-            seq=1 if self.asked is None else self.asked.seq + 1,
+            seq=self._seq,
             action=action,
             deadline_boottime_s=self._deadline_s,
             reason=desired.reason[:_REASON_CHARACTERS],

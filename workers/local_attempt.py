@@ -10,6 +10,7 @@ from barq.contract import ENV_CONTROL_DIR
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
 from scheduler.core.presence import Present
+from workers.ahead import hold_at_once
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Freshness, Instruction
 from workers.clock import boot_id, boottime_s
 from workers.processes import ProcessId, ProcessTable, ProcessTree, carrying, is_alive, send
@@ -69,10 +70,13 @@ class LocalAttempt:
         except (OSError, WireError):
             log.exception("what %s was told last cannot be read", self.order.attempt_id)
 
-    def tell(self, phase: Phase, reason: str, *, grace_s: float) -> None:
-        """Tell it its phase unless it knows. What cannot be written is tried again at the next look."""
+    def tell(self, phase: Phase, reason: str, *, grace_s: float) -> bool:
+        """Leave word of its phase unless it knows; True if `hold_at_once` and `urge` are to follow.
+
+        What cannot be written is tried again at the next look.
+        """
         if phase is self._told.phase and self._is_told_by_us:
-            return
+            return False
         deadline_s = boottime_s() + grace_s if phase is Phase.SAVE_EXIT else None
         if phase is self._told.phase and self._told.deadline_boottime_s is not None:
             deadline_s = self._told.deadline_boottime_s
@@ -81,8 +85,19 @@ class LocalAttempt:
             self.files.write_instruction(told)
         except OSError:
             log.exception("%s cannot be told to %s; free some disk space", self.order.attempt_id, phase)
-            return
+            return False
         self._told, self._is_told_by_us = told, True
+        return True
+
+    def hold_at_once(self) -> bool:
+        """Once it was told to, have a job that runs hold; whether its supervisor had prepared for that."""
+        is_running = self.known.facts.observed is Observed.RUNNING
+        if not is_running or self._told.phase is not Phase.SUSPEND or self.known.job is None:
+            return False
+        return hold_at_once(self.files.control_dir, self.known.job)
+
+    def urge(self) -> None:
+        """Have its supervisor look at what it was told."""
         if self.supervisor is not None:
             send(self.supervisor, signal.SIGUSR1)
 
@@ -90,7 +105,7 @@ class LocalAttempt:
         """Take in new facts; clear up after a supervisor that ended without any."""
         if self.is_ended:
             return
-        was_alive = self.supervisor is not None and is_alive(self.supervisor)
+        was_alive = self._is_supervisor_alive()
         if self._news.is_new() or not was_alive:
             self._read_facts()  # after the question, so that the last words of one that just ended count
         if not was_alive and not self.is_ended:
@@ -102,6 +117,14 @@ class LocalAttempt:
         known = replace(self.known, facts=facts, is_final=True)
         self.files.write_facts(known)
         self.known = known
+
+    def _is_supervisor_alive(self) -> bool:
+        """Whether it was, when the processes of this host were last looked at, or is now if it was not among them."""
+        if self.supervisor is None:
+            return False
+        known = self._table.get(self.supervisor.pid)
+        was_seen = known is not None and known.id == self.supervisor and not known.is_dead
+        return was_seen or is_alive(self.supervisor)
 
     def _read_facts(self) -> None:
         try:

@@ -9,7 +9,7 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from barq.contract import write_atomically
+from barq.contract import write_in_turn
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.lease import GuardMemory, Refusal, accept, after_boot, latched
 from scheduler.core.orders import Order
@@ -34,14 +34,14 @@ class DurableMemory:
         """Make `order` the one that stands. On return it is on the disk, or refused, or OSError was raised."""
         remembered, refusal = accept(self.now, order, now_boottime_s=now_boottime_s)
         if refusal is None:
-            write_atomically(self._path, encode(remembered), durable=True)
+            write_in_turn(self._path, encode(remembered), durable=True)
             self.now = remembered
         return refusal
 
     def latch(self, stop: EmergencyStop, *, now_boottime_s: float) -> None:
         """Keep an emergency stop until an order releases it. It holds on return even if OSError is raised."""
         self.now = latched(self.now, stop, now_boottime_s=now_boottime_s)
-        write_atomically(self._path, encode(self.now), durable=True)
+        write_in_turn(self._path, encode(self.now), durable=True)
 
     def _load(self, fresh: GuardMemory) -> GuardMemory:
         try:

@@ -163,16 +163,16 @@ class FamilyTable(ProcessTable):
 
     def refresh(self, watched: Iterable[int] = (), *, is_full: bool = False) -> None:
         """Read the family anew; by a look at all processes if `is_full`, or where the kernel knows no shorter way."""
-        family = None if is_full else _family(self._root)
-        if family is None:
+        pids = None if is_full else family(self._root)
+        if pids is None:
             super().refresh(watched, is_full=True)
             return
-        self._stats = {pid: stat for pid in family if (stat := read_stat(pid)) is not None}
+        self._stats = {pid: stat for pid in pids if (stat := read_stat(pid)) is not None}
         self._children = _by_parent(self._stats.values())
         self.sampled_at_s = time.monotonic()
 
 
-def _family(root: int) -> set[int] | None:
+def family(root: int) -> set[int] | None:
     """The PIDs of `root` and of all below it; None if this kernel does not list children."""
     found: set[int] = set()
     waiting = [root]

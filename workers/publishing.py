@@ -20,23 +20,38 @@ class Publisher:
         self._files = files
         self._published: FactsFile | None = None
         self._published_at_s = 0.0
+        self._asked_since_s: float | None = None
+
+    @property
+    def owes(self) -> bool:
+        """Whether something was asked that was not told yet."""
+        return self._asked_since_s is not None
 
     def publish(self, facts: FactsFile) -> bool:
         """Leave the facts if they are news; True once final ones are on the disk. What fails is tried again."""
         now_s = boottime_s()
-        is_known = facts == self._published
-        if is_known or (self._is_progress(facts) and now_s - self._published_at_s < PROGRESS_EVERY_S):
+        if self._may_wait(facts, now_s):
             return False
         try:
             self._files.write_facts(facts)
         except OSError:
             log.exception("the facts cannot be written and will be tried again; free some disk space")
             return False
-        self._published, self._published_at_s = facts, now_s
+        self._published, self._published_at_s, self._asked_since_s = facts, now_s, None
         return facts.is_final
 
-    def _is_progress(self, facts: FactsFile) -> bool:
-        if self._published is None:
+    def _may_wait(self, facts: FactsFile, now_s: float) -> bool:
+        """Steps are told now and then. What was asked travels with its answer, if that comes soon."""
+        known = self._published
+        if known is None:
             return False
-        told, now = self._published.facts, facts.facts
-        return replace(self._published, facts=replace(told, step=now.step, pause_seq=now.pause_seq)) == facts
+        if facts == known:
+            return True
+        told, now = known.facts, facts.facts
+        if replace(known, facts=replace(told, step=now.step, pause_seq=now.pause_seq)) != facts:
+            return False
+        if told.pause_seq == now.pause_seq:
+            return now_s - self._published_at_s < PROGRESS_EVERY_S
+        if self._asked_since_s is None:
+            self._asked_since_s = now_s
+        return now_s - self._asked_since_s < PROGRESS_EVERY_S

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
-from scheduler.core.orders import AttemptFacts, GuardReport
+from scheduler.core.orders import GpuReading, GuardReport
+
+T = TypeVar("T")
 
 DRIFT_EVERY_S = 1.0
 #: A change of the draw by more than this is news at once.
@@ -59,7 +63,7 @@ class Reporter:
         return self.report
 
     def _is_news(self, observed: GuardReport, now_s: float) -> bool:
-        if self._report is None or _substance(observed) != _substance(self._report):
+        if self._report is None or _is_other(observed, self._report):
             return True
         change_w = abs(observed.draw_w - self._report.draw_w)
         if change_w > max(JUMP_W, JUMP_SHARE * self._report.draw_w):
@@ -67,23 +71,30 @@ class Reporter:
         return now_s - self._told_at_s >= DRIFT_EVERY_S and _drift(observed) != _drift(self._report)
 
 
-def _substance(report: GuardReport) -> GuardReport:
-    """The report without what drifts: draws, steps, and the clock."""
-    return replace(
-        report,
-        version=0,
-        boottime_s=0.0,
-        draw_w=0.0,
-        gpus=tuple(
-            replace(gpu, draw_w=0.0, processes=min(gpu.processes, 1), sensors=None) for gpu in report.gpus
-        ),
-        miners=tuple(replace(miner, draw_w=0.0) for miner in report.miners),
-        attempts=tuple(_without_progress(facts) for facts in report.attempts),
+def _is_other(a: GuardReport, b: GuardReport) -> bool:
+    """Whether they differ in more than what drifts: draws, steps, and the clock."""
+    return (
+        _frame(a) != _frame(b)
+        or _differ(a.gpus, b.gpus, _without_draw)
+        or _differ(a.miners, b.miners, lambda miner: replace(miner, draw_w=0.0))
+        or _differ(a.attempts, b.attempts, lambda facts: replace(facts, step=None))
     )
 
 
-def _without_progress(facts: AttemptFacts) -> AttemptFacts:
-    return replace(facts, step=None)
+def _frame(report: GuardReport) -> GuardReport:
+    return replace(report, version=0, boottime_s=0.0, draw_w=0.0, gpus=(), miners=(), attempts=())
+
+
+def _differ(these: Sequence[T], those: Sequence[T], substance: Callable[[T], T]) -> bool:
+    """Whether they differ in substance; most are what they were, and that is soon seen."""
+    if len(these) != len(those):
+        return True
+    pairs = zip(these, those, strict=True)
+    return any(a is not b and a != b and substance(a) != substance(b) for a, b in pairs)
+
+
+def _without_draw(gpu: GpuReading) -> GpuReading:
+    return replace(gpu, draw_w=0.0, processes=min(gpu.processes, 1), sensors=None)
 
 
 def _drift(report: GuardReport) -> tuple[object, ...]:

@@ -24,10 +24,13 @@ from typing import assert_never
 from barq.contract import PAUSE_FILE, Action, JobPhase, PauseRequest, write_pause_request
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
+from workers.ahead import Ahead
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Launching
+from workers.cadence import rest_s
 from workers.clock import boot_id, boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
+from workers.courtesy import Courtesy
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
@@ -49,15 +52,12 @@ from workers.prepared import (
 from workers.processes import identify
 from workers.publishing import Publisher
 from workers.stages import Stage
-from workers.watches import ComputingWatch, GuardWatch, StatusWatch
+from workers.wakeups import Wakeups
+from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
 
-TICK_S = 0.2
-TICK_SOON_S = 0.04  #: while an answer of the job is due, at first
-TICK_CLEARING_S = 0.01
-NICE_AFTERWARDS = 5  #: jobs that still save and leave come before the books of one that has left
-_CHUNK_BYTES = 65536
+NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
 
 
 def supervise(path: Path) -> None:
@@ -88,6 +88,7 @@ class Supervisor:
             files, GuardWatch(Path(launching.guard_lock), launching.orphan_s), is_firm=order.tier == 0
         )
         self._ladder = self._new_ladder()
+        self._ahead = Ahead(files.control_dir)
         self._job = JobProcess()
         self._beside: JobProcess | None = None  #: preparing, or collecting
         self._is_to_prepare = order.launch.needs_preparation
@@ -102,51 +103,44 @@ class Supervisor:
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
         self._oom_before: int | None = None
-        self._was_terminated = False
+        self._was_terminated = self._is_looked_through = False
+        self._courtesy = Courtesy()
+        self._wakeups = Wakeups(
+            self._selector,
+            {
+                signal.SIGTERM: self._instructions.shut_down,
+                signal.SIGUSR1: self._instructions.read,
+                signal.SIGIO: self._said.hear_bell,
+                signal.SIGCHLD: lambda: None,  # each tick buries who has ended
+            },
+        )
         self._publisher = Publisher(files)
 
     # --- the loop ------------------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Return when the attempt is over and its final facts are on the disk."""
-        self._listen()
+        self._wakeups.listen()
         self._instructions.read()
         self._commits.look_for_newest()
         while True:
             self._tick()
             if self._publisher.publish(self._facts()):
                 return
-            for key, _ in self._selector.select(self._tick_s()):
-                key.data()
+            # What a job says can wait a moment: others may just be told to hold.
+            self._wakeups.wait(self._rest_s(), unhurried=signal.SIGIO, gather_s=Bell.EVERY_S)
 
-    def _listen(self) -> None:
-        reader, writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for signum in (signal.SIGUSR1, signal.SIGCHLD, signal.SIGTERM):
-            signal.signal(signum, lambda *_: None)
-        self._selector.register(
-            reader, selectors.EVENT_READ, lambda: self._on_signals(os.read(reader, _CHUNK_BYTES))
+    def _rest_s(self) -> float:
+        said, owes = self._said, self._publisher.owes
+        now_s = boottime_s()
+        return rest_s(
+            self._stage, self._ladder, said.status, silent_s=said.silent_s, owes=owes, now_boottime_s=now_s
         )
-
-    def _on_signals(self, received: bytes) -> None:
-        if signal.SIGTERM in received:
-            self._instructions.shut_down()
-        if signal.SIGUSR1 in received:
-            self._instructions.read()
-
-    def _tick_s(self) -> float:
-        if self._stage is Stage.CLEARING:
-            return TICK_CLEARING_S
-        is_due = self._ladder.is_held and not self._ladder.holds(self._said.status)
-        if not (is_due or self._ladder.is_leaving):
-            return TICK_S
-        waited_s = boottime_s() - self._ladder.asked_at_s  # a host that is busy is not asked ever more often
-        return min(TICK_S, max(TICK_SOON_S, waited_s / 2))
 
     def _tick(self) -> None:
         self._living.reap()
         self._instructions.look(boottime_s())
-        self._said.look()
+        self._said.look(is_patient=self._ladder.is_leaving)
         match self._stage:
             case Stage.CHECKING:
                 self._tick_checking()
@@ -233,13 +227,12 @@ class Supervisor:
             nice=self._launching.nice,
         )
         self._started_at_s = boottime_s()
+        self._said.hang_bell()
 
     def _tick_running(self) -> None:
         status = self._said.status
         if status is not None and status.commit is not None and not self._ladder.is_leaving:
-            self._commits.check(
-                status.commit
-            )  # of one that leaves, once it has: it may need the CPU for that
+            self._commits.check(status.commit)  # of one that leaves, once it has: it may need the CPU
         self._climb()
         if self._ladder.is_killed:
             self._job.kill()
@@ -247,6 +240,9 @@ class Supervisor:
             os.nice(NICE_AFTERWARDS)
             self._stage = Stage.CLEARING
             self._tick_clearing()
+        else:
+            wanted, now_s = self._instructions.wanted(), boottime_s()
+            self._ahead.lay(self._ladder, wanted, status, settled_s=self._started_at_s, now_s=now_s)
 
     def _tick_clearing(self) -> None:
         """What a job without the contract leaves behind has what is left of its grace; all else ends at once."""
@@ -259,9 +255,14 @@ class Supervisor:
         elif self._job.kill():
             self._output.read()
             self._stage = Stage.INSPECTING
-            self._commits.look_for_newest()
+            self._tick_inspecting()
 
     def _tick_inspecting(self) -> None:
+        if not self._is_looked_through:
+            if self._ladder.was_asked_to_exit and self._courtesy.waits(boottime_s()):
+                return
+            self._is_looked_through = True
+            self._commits.look_for_newest()
         if self._commits.is_looking:
             return
         self._stage = Stage.ENDED
@@ -298,6 +299,8 @@ class Supervisor:
 
     def _climb(self) -> None:
         now_s = boottime_s()
+        if self._ahead.learn(self._ladder, now_s):
+            self._instructions.read()
         steps = self._ladder.climb(self._instructions.wanted(), self._sight(now_s))
         for step in steps:
             if isinstance(step, PauseRequest):
@@ -317,6 +320,7 @@ class Supervisor:
 
     def _ask(self, request: PauseRequest) -> bool:
         """Put the request where the job finds it. If the disk refuses, a job that should hold is frozen instead."""
+        self._ahead.take_back()
         try:
             write_pause_request(self._files.control_dir, request)
         except OSError:

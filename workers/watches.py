@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 from barq.contract import STATUS_FILE, ContractError, JobStatus, read_status
@@ -21,11 +22,27 @@ class StatusWatch:
     def __init__(self, status_dir: Path) -> None:
         self._dir = status_dir
         self._news = Freshness(status_dir / STATUS_FILE)
+        self._bell = Bell(status_dir)
         self.status: JobStatus | None = None
         self.complaint: str | None = None
 
-    def look(self) -> None:
-        """Read status.json if it was replaced since the last look."""
+    @property
+    def silent_s(self) -> float | None:
+        """How long nothing can be missed without a look, s; None where no bell hangs."""
+        return self._bell.silent_s
+
+    def hang_bell(self) -> None:
+        """From now on have SIGIO sent to this process when the job says something new, if the kernel can."""
+        self._bell.hang()
+
+    def hear_bell(self) -> None:
+        """SIGIO came."""
+        self._bell.is_wound = False
+
+    def look(self, *, is_patient: bool = False) -> None:
+        """Read status.json if it was replaced since the last look; if `is_patient`, without a bell for the next."""
+        if not is_patient:
+            self._bell.wind()
         if not self._news.is_new():
             return
         try:
@@ -33,6 +50,50 @@ class StatusWatch:
             self.complaint = None
         except ContractError as error:
             self.complaint = str(error)
+
+
+class Bell:
+    """A signal when a name in a directory is replaced: SIGIO, once for each time it is wound (F_NOTIFY).
+
+    It is not wound again within `EVERY_S`, so that a job that never stops talking costs little.
+    """
+
+    EVERY_S = 0.02
+    LONGEST_S = 1.0  #: what is written without a rename makes no sound, and a signal may be lost
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._descriptor: int | None = None
+        self._wound_at_s = float("-inf")
+        self.is_wound = False
+
+    @property
+    def silent_s(self) -> float | None:
+        """How long one may wait for it, s; None without a bell."""
+        if self._descriptor is None:
+            return None
+        return self.LONGEST_S if self.is_wound else self.EVERY_S
+
+    def hang(self) -> None:
+        """Begin. Where the kernel has no bells, nothing changes."""
+        try:
+            self._descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:
+            return
+        self.wind()
+
+    def wind(self) -> None:
+        """Have it ring for what comes after this, unless it would be too often: then at a later look."""
+        now_s = time.monotonic()
+        if self._descriptor is None or self.is_wound or now_s - self._wound_at_s < self.EVERY_S:
+            return
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_NOTIFY, fcntl.DN_RENAME)
+        except OSError:
+            os.close(self._descriptor)
+            self._descriptor = None
+            return
+        self._wound_at_s, self.is_wound = now_s, True
 
 
 class ComputingWatch:

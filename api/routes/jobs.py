@@ -40,7 +40,7 @@ class _Batch:
 @router.post("/jobs", status_code=201)
 def submit_job(request: SubmittedJob, here: Here, asking: Asking) -> JobView:
     """Queue one job. It belongs to the user of the token."""
-    return _submit(_Batch(requests=[request], many=False), here, asking.caller)[0]
+    return submit_one(request, here, asking.caller)
 
 
 @router.post("/jobs:batch", status_code=201)
@@ -62,7 +62,7 @@ def list_jobs(query: Annotated[JobFilter, Query()], here: Here, asking: Asking) 
 @router.get("/jobs/{job_id}", responses=errors(404))
 def show_job(job_id: JobId, here: Here, asking: Asking) -> JobView:
     """Show one job. What others run, and with which variables, is for operators."""
-    return from_store.job(here.desk.get(job_id), asking.caller)
+    return show(job_id, here, asking.caller)
 
 
 @router.post("/jobs/{job_id}/cancel", responses=errors(404, 409))
@@ -81,6 +81,16 @@ def hold_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
 def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
     """Let a held job run again. Again is no change; 409 if it has ended."""
     return _wish(job_id, Desired.RUN, here, asking.caller)
+
+
+def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
+    """The job, queued. Raises `Refused`, `StoreError` and what the store refuses; then it is not."""
+    return _submit(_Batch(requests=[request], many=False), here, caller)[0]
+
+
+def show(job_id: str, here: Context, caller: Caller) -> JobView:
+    """The job as `caller` may see it. Raises `JobNotFound`, `StoreError`."""
+    return from_store.job(here.desk.get(job_id), caller)
 
 
 def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobView:

@@ -21,8 +21,18 @@ from pathlib import Path
 from barq.site.crews import Crew, HeadCrew, MemberCrew
 from barq.site.files import AlreadyHeld, SiteFiles, exclusive, read_json, write_json
 from barq.site.membership import read_membership
-from barq.site.parts import ENROL, KEEPER, RAY, RAY_MEMBER_PREFIX, SCHEDULER, BackOff, Part, adoptable
-from barq.site.processes import Process, descendants, end, reap, session_members, spawn
+from barq.site.parts import (
+    API,
+    ENROL,
+    KEEPER,
+    RAY,
+    RAY_MEMBER_PREFIX,
+    SCHEDULER,
+    BackOff,
+    Part,
+    adoptable,
+)
+from barq.site.processes import Process, descendants, end, prefer, reap, session_members, spawn
 from barq.site.stopping import end_ray, forget, ray_members, read_processes, stop_processes, write_processes
 
 log = logging.getLogger("barq.keeper")
@@ -164,7 +174,10 @@ class Keeper:
         try:
             if part.name == RAY:
                 part = self._prepare_ray(part)
-            self._live[part.name] = spawn(part.command, log=log_path, environment=part.environment)
+            process = spawn(part.command, log=log_path, environment=part.environment)
+            if part.name == API:  # little work, and people wait for it: also while a host starts all its jobs
+                prefer(process)
+            self._live[part.name] = process
         except OSError as error:
             log.error("%s cannot be started: %s", part.name, error)  # noqa: TRY400 - a trace says no more
             self._backoffs[part.name] = backoff.ended(time.monotonic())

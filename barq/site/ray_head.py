@@ -35,6 +35,11 @@ _SETTINGS = {
     "RAY_memory_monitor_refresh_ms": "0",  # it would kill agents when *jobs* use the memory
     "RAY_prestart_worker_first_driver": "0",  # no idle worker per core: agents are all there is
     "RAY_enable_worker_prestart": "0",
+    # Nobody looks at what Ray counts of itself, and it counts all the time, in each of its processes.
+    "RAY_enable_metrics_collection": "0",
+    "RAY_enable_timeline": "0",
+    "RAY_event_stats": "0",
+    "RAY_task_events_report_interval_ms": "0",
     "RAY_ROTATION_MAX_BYTES": "10000000",
     "RAY_ROTATION_BACKUP_COUNT": "1",
 }

@@ -146,6 +146,7 @@ class JobSpec:
     gpus: int = 1  #: per node
     nodes: int = 1
     last_gpus: int | None = None  #: on the last node, where that needs fewer than the others
+    scatter: bool = False  #: any GPUs of any nodes will do, if they cannot be had as said
     gpu_type: str | None = None
     priority: int = 0
     kind: Kind = Kind.TRAINING

@@ -11,9 +11,14 @@ from scheduler.core.room import Room
 
 def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
-    spec = job.spec
-    if spec.total_gpus > room.total:
+    if job.spec.total_gpus > room.total:
         return None
+    placements = _as_asked(job, room, plan)
+    return _scattered(job, room, plan) if placements is None and job.spec.scatter else placements
+
+
+def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
+    spec = job.spec
     fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if may_use(job, n, plan))
     if spec.nodes == 1:
         node = next(fitting, None)
@@ -25,6 +30,21 @@ def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     return tuple(
         Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, sizes(job), strict=True)
     )
+
+
+def _scattered(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
+    """On the fewest nodes: those with the most free GPUs first, the last as full as can be."""
+    for place in by_place((n for n in room.fullest(1) if may_use(job, n, plan)), plan):
+        missing, chosen = job.spec.total_gpus, []
+        for node_id in reversed(place):
+            if missing == 0:
+                break
+            gpus = room.free[node_id][:missing]
+            chosen.append(Placement(node_id=node_id, gpu_ids=gpus))
+            missing -= len(gpus)
+        if missing == 0:
+            return tuple(chosen)
+    return None
 
 
 def _gang(job: Job, nodes: list[str], room: Room) -> list[str] | None:
@@ -59,7 +79,7 @@ def has_type(job: Job, node_id: str, plan: Plan) -> bool:
 def shape(job: Job) -> tuple[object, ...]:
     """All that says where a job fits: what holds for one of a shape holds for each."""
     spec = job.spec
-    return spec.gpus, spec.nodes, spec.last_gpus, spec.gpu_type, job.pinned_to, job.storage
+    return spec.gpus, spec.nodes, spec.last_gpus, spec.scatter, spec.gpu_type, job.pinned_to, job.storage
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:

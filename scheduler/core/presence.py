@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from scheduler.core.jobs import Phase
-from scheduler.core.orders import GpuReading, GroupKind, GroupSpec, MinerReading
+from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
 from scheduler.core.power import GpuModel
 
 LEAVING = frozenset({Phase.SAVE_EXIT, Phase.KILL})
@@ -49,29 +49,39 @@ class Seen:
     attempts: tuple[Present, ...] = ()  #: not ended
     ended: frozenset[str] = frozenset()  #: ids of attempts that ran here once: they never start again
     cap_floors_w: Mapping[str, float] = field(default_factory=dict)  #: GPUs that refused a lower cap
+    _readings: Mapping[str, GpuReading] = field(init=False, repr=False, compare=False)
+    _slots: Mapping[str, GpuSlot] = field(init=False, repr=False, compare=False)
+    _holders: Mapping[str, tuple[Present, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Look everything up by GPU once: each is asked for many times at each step of a guard."""
+        holders: dict[str, tuple[Present, ...]] = {}
+        for attempt in self.attempts:
+            for gpu_id in attempt.gpu_ids:
+                holders[gpu_id] = (*holders.get(gpu_id, ()), attempt)
+        object.__setattr__(self, "_readings", {r.gpu_id: r for r in reversed(self.gpus)})
+        object.__setattr__(self, "_slots", {g.gpu_id: g for g in reversed(self.spec.gpus)})
+        object.__setattr__(self, "_holders", holders)
 
     def reading(self, gpu_id: str) -> GpuReading:
         """The newest reading of a GPU; one that is not read counts as uncapped and busy."""
-        for reading in self.gpus:
-            if reading.gpu_id == gpu_id:
-                return reading
+        known = self._readings.get(gpu_id)
+        if known is not None:
+            return known
         tdp_w = self.model(gpu_id).tdp_w
         return GpuReading(gpu_id=gpu_id, draw_w=tdp_w, cap_w=tdp_w, processes=1)
 
     def model(self, gpu_id: str) -> GpuModel:
         """The type of a GPU of this group. Raises KeyError for one that it does not have."""
-        for slot in self.spec.gpus:
-            if slot.gpu_id == gpu_id:
-                return slot.power
-        raise KeyError(gpu_id)
+        return self._slots[gpu_id].power
 
     def has(self, gpu_id: str) -> bool:
         """Whether this group has such a GPU."""
-        return any(slot.gpu_id == gpu_id for slot in self.spec.gpus)
+        return gpu_id in self._slots
 
     def holders(self, gpu_id: str) -> tuple[Present, ...]:
         """The attempts that hold a GPU; more than one only while somebody blunders."""
-        return tuple(a for a in self.attempts if gpu_id in a.gpu_ids)
+        return self._holders.get(gpu_id, ())
 
     def is_busy(self, gpu_id: str) -> bool:
         """Whether anything may compute on a GPU now."""

@@ -50,6 +50,7 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
+    free_gpus: int = 0  #: that are left over
     refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
     def refuse(self, left: Left, reason: Reason) -> None:
@@ -79,6 +80,7 @@ def raise_work(
     raises = Raises(explains=explains)
     wanted = _resumable(plan, raises, limit_w)
     wanted += _startable(plan, room, queue, snapshot, raises, limit_w)
+    raises.free_gpus = room.total
     caps = fitting_caps(plan, limit_w, to_knee=True)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)

@@ -120,6 +120,8 @@ def _victims(attempts: Iterable[Present]) -> list[Present]:
 
 
 def _lower_miners(draft: Restraint) -> None:
+    if not draft.miners_target_w:
+        return
     spare_w = max(0.0, draft.limit_w - (draft.total_w() - draft.miners_target_w))
     draft.miners_target_w = min(draft.miners_target_w, spare_w)
 

@@ -12,7 +12,7 @@ def switch_nodes(plan: Plan, raises: Raises, limit_w: float) -> None:
     """Wake nodes for jobs that lack GPUs where the watts would do; put empty ones to standby where they do not."""
     if not raises.refused:
         return
-    yard = _Yard(plan, limit_w)
+    yard = _Yard(plan, raises.free_gpus, limit_w)
     for refused in raises.refused:
         if refused.lacks_gpus:
             yard.house(refused)
@@ -26,7 +26,7 @@ def switch_nodes(plan: Plan, raises: Raises, limit_w: float) -> None:
 class _Yard:
     """Whole nodes that nobody uses, and the watts to use them."""
 
-    def __init__(self, plan: Plan, limit_w: float) -> None:
+    def __init__(self, plan: Plan, free_gpus: int, limit_w: float) -> None:
         self._plan = plan
         self.empty: list[str] = []  #: on, with nothing on them
         self.coming: list[str] = []  #: on their way up
@@ -41,6 +41,17 @@ class _Yard:
         self._free_w = limit_w - plan.floors_w(4)
         self._spare_w = limit_w - plan.exposed_w()
         self.to_wake: list[str] = []
+        self._gpus = max((len(g.spec.gpus) for g in plan.groups.values()), default=0)
+        empty = sum(len(plan.groups[gid].spec.gpus) for gid in self.empty)
+        self._loose = max(0, free_gpus - empty)  #: GPUs free on nodes that are in use
+
+    def _nodes_for(self, job: Job) -> int:
+        """Whole nodes that a job needs on top of what is free."""
+        if not job.spec.scatter or self._gpus == 0:
+            return job.spec.nodes
+        missing = max(0, job.spec.total_gpus - self._loose)
+        self._loose = max(0, self._loose - job.spec.total_gpus)
+        return -(-missing // self._gpus)
 
     def house(self, refused: Refused) -> None:
         """Find whole nodes for as many jobs of a shape as the watts carry: empty ones, coming ones, then sleepers."""
@@ -49,9 +60,9 @@ class _Yard:
                 return
 
     def _take(self, job: Job) -> bool:
-        nodes, plan = job.spec.nodes, self._plan
+        nodes, plan = self._nodes_for(job), self._plan
         ready = len(self.empty) + len(self.coming)
-        woken = self._asleep[-(nodes - ready) :] if nodes > ready else []
+        woken = self._asleep[max(0, len(self._asleep) - nodes + ready) :] if nodes > ready else []
         if len(woken) < nodes - ready:
             return False
         wake_w = plan.site.overhead * sum(plan.awake_w(gid) for gid in woken)

@@ -259,6 +259,7 @@ class Engine:
             gpus=min(job.gpus, per_node),
             nodes=nodes,
             last_gpus=rest if nodes > 1 and rest < per_node else None,
+            scatter=self.case.site.scatter,
             priority=job.priority,
             flex=job.flex,
             project=job.project,

@@ -76,6 +76,7 @@ class SimSite:
     )
     firm_w: float = 160_000.0
     overhead: float = 1.25
+    scatter: bool = True  #: jobs may have any GPUs of any nodes: traces say how many, and no more
     auxiliary_w: float = 0.0
     margin: float = 0.0  #: entitlements charge caps already
     reaction_s: float = 30.0

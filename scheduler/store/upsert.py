@@ -41,7 +41,12 @@ def sql_table(table: type[Table]) -> SqlTable:
 
 def insert_into(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that knows ON CONFLICT, in the session's dialect."""
-    target, dialect = sql_table(table), session.get_bind().dialect.name
+    return insert_for(session.get_bind().dialect.name, table)
+
+
+def insert_for(dialect: str, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
+    """The same in the dialect of that name."""
+    target = sql_table(table)
     match dialect:
         case "sqlite":
             return sqlite.insert(target)

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import Select, insert, or_, select
+from sqlalchemy import Executable, Select, bindparam, insert, or_, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
@@ -17,7 +18,7 @@ from scheduler.store import chain, deeds, outbox
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
 from scheduler.store.rows import job_values
 from scheduler.store.tables import SITE_USER, IntentRow, JobRow, ManualLimitRow, SiteRow
-from scheduler.store.upsert import insert_into, sql_table
+from scheduler.store.upsert import insert_for, sql_table
 from scheduler.store.views import JobView, NewJob
 from scheduler.wire import dumps
 
@@ -144,11 +145,19 @@ def standing_limits(at: datetime) -> Select[ManualLimitRow]:
 
 def take_numbers(session: Session, site: str, count: int) -> int:
     """The first of `count` new job numbers. Holds the site's row until the commit, so that intents commit in order."""
-    statement = insert_into(session, SiteRow).values(name=site, next_number=1 + count)
+    numbers = {"site": site, "first": 1 + count, "count": count}
+    statement = _taking(session.get_bind().dialect.name)
+    return int(session.connection().execute(statement, numbers).scalar_one()) - count
+
+
+@cache  # asked by every request that submits
+def _taking(dialect: str) -> Executable:
+    site = sql_table(SiteRow)
+    statement = insert_for(dialect, SiteRow).values(name=bindparam("site"), next_number=bindparam("first"))
     taken = statement.on_conflict_do_update(
-        index_elements=["name"], set_={"next_number": col(SiteRow.next_number) + count}
+        index_elements=["name"], set_={"next_number": site.c.next_number + bindparam("count")}
     )
-    return int(session.execute(taken.returning(col(SiteRow.next_number))).scalar_one()) - count
+    return taken.returning(site.c.next_number)
 
 
 def _pending(job_id: str, number: int, new: NewJob, at: datetime) -> Job:

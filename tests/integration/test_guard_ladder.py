@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from barq.contract import JobPhase, read_status
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import Observed
 from tests.guarding import BASE_W, EXAMPLES, HELD_W, IDLE_W, GuardedNode, is_idle_for
 from tests.waiting import wait_for
-from workers.processes import is_alive, read_stat
+from workers.processes import is_alive, read_stat, send
 
 SPIN = "while True: pass"
 IGNORES_TERM = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True)\n"
@@ -70,6 +71,33 @@ def test_a_job_is_started_suspended_resumed_and_saved(node: GuardedNode) -> None
     assert end.committed_path is not None
     assert Path(end.committed_path, "manifest.json").exists()
     assert not is_alive(main)
+
+
+def test_a_guard_holds_what_was_prepared_by_itself(node: GuardedNode) -> None:
+    """A job holds though its supervisor stands still; that finds out later, takes it as its own, and lets it go on."""
+    job = node.counter("a-1.1")
+    node.order(job)
+    node.await_steps("a-1.1")
+    control = node.files("a-1.1").control_dir
+    wait_for((control / ".next.json").exists, timeout_s=60, what="a request lies ready")
+    supervisor = node.supervisor("a-1.1")
+    send(supervisor, signal.SIGSTOP)
+    node.order(replace(job, phase=Phase.SUSPEND))
+
+    def holds() -> bool:
+        status = read_status(node.files("a-1.1").status_dir)
+        return status is not None and status.state is JobPhase.SUSPENDED
+
+    wait_for(holds, timeout_s=60, what="the job holds")
+    assert node.facts("a-1.1").observed is Observed.RUNNING
+    send(supervisor, signal.SIGCONT)
+    assert node.await_observed("a-1.1", Observed.SUSPENDED).pause_seq == 1
+    assert state_of(node.main("a-1.1").pid) == "S"
+    assert not (control / ".next.json").exists()
+
+    node.order(job)
+    node.await_observed("a-1.1", Observed.RUNNING)
+    node.await_steps("a-1.1")
 
 
 def test_the_next_attempt_resumes_from_the_verified_commit(node: GuardedNode) -> None:

@@ -12,13 +12,13 @@ import pytest
 from barq import checkpoint
 from workers import commits
 from workers.commits import Commits
-from workers.inspection import Findings, Inspection, look
+from workers.inspection import SMALL_BYTES, Findings, Inspection, look
 
 
-def commit(directory: Path, step: int) -> Path:
+def commit(directory: Path, step: int, size: int = 1000) -> Path:
     """A good commit of `step`."""
     with checkpoint.begin(directory, step, "1") as staged:
-        (staged.path / "shard").write_bytes(bytes(1000))
+        (staged.path / "shard").write_bytes(bytes(size))
         return staged.commit(world=1, job="j", attempt="1").path
 
 
@@ -37,7 +37,7 @@ class Watched:
         self.commits = Commits(directory, self._selector)
 
     def settle(self) -> None:
-        """Let the look in progress end."""
+        """Let the look in progress end, if there is one."""
         while self.commits.is_looking:
             events = self._selector.select(timeout=10)
             assert events, "the look does not end"
@@ -113,3 +113,32 @@ def test_the_last_look_replaces_one_in_progress(tmp_path: Path, watched: Watched
     watched.settle()
 
     assert watched.commits.newest.step == 20
+
+
+def test_a_small_commit_is_verified_at_once(tmp_path: Path, watched: Watched) -> None:
+    """No child is forked for what is read sooner; the later step counts, however it is sorted as text."""
+    commit(tmp_path, 999_999_999)
+    good = commit(tmp_path, 1_000_000_000)
+    watched.commits.look_for_newest()
+
+    assert not watched.commits.is_looking
+    assert watched.commits.newest == Findings(step=1_000_000_000, path=str(good))
+
+
+@pytest.mark.parametrize("extra", ["large", "directory", "link", "many"])
+def test_what_may_take_long_is_left_to_a_child(tmp_path: Path, watched: Watched, extra: str) -> None:
+    """The supervisor itself stays free to act."""
+    path = commit(tmp_path, 10, size=SMALL_BYTES if extra == "large" else 1000)
+    match extra:
+        case "directory":
+            (path / "extra").mkdir()
+        case "link":
+            (path / "extra").symlink_to("/dev/zero")
+        case "many":
+            for number in range(20):
+                (path / f"extra-{number}").touch()
+    watched.commits.look_for_newest()
+
+    assert watched.commits.is_looking
+    watched.settle()
+    assert watched.commits.newest.step == (10 if extra == "large" else None)

@@ -187,13 +187,13 @@ def test_no_file_is_no_answer(tmp_path: Path) -> None:
 
 
 def test_status_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> None:
-    """The second status takes the place of the first, and no temporary file stays behind."""
+    """The second status takes the place of the first; beside it stay the two files that take turns."""
     write_status(tmp_path, JobStatus(seq=0, state=JobPhase.RUNNING, step=1))
     last = JobStatus(seq=0, state=JobPhase.DONE, step=2)
     write_status(tmp_path, last)
 
     assert read_status(tmp_path) == last
-    assert names(tmp_path) == [STATUS_FILE]
+    assert names(tmp_path) == [f".{STATUS_FILE}.a", f".{STATUS_FILE}.b", STATUS_FILE]
 
 
 def test_the_later_request_wins(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -57,4 +58,21 @@ async def test_a_burst_has_an_end(service: Service, monkeypatch: pytest.MonkeyPa
 
     asking = asyncio.ensure_future(ask())
     await service._gather()
+    asking.cancel()
+
+
+async def test_a_burst_holds_up_no_instant_that_was_named(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A limit that falls at a known time is obeyed then, however many requests come."""
+    monkeypatch.setattr(module, "BURST_GAP_S", 0.0)
+    monkeypatch.setattr(module, "BURST_S", FOREVER_S)
+
+    async def ask() -> None:
+        while True:
+            service._requests += 1
+            await asyncio.sleep(0)
+
+    asking = asyncio.ensure_future(ask())
+    await service._gather(datetime.now(UTC) + timedelta(seconds=0.05))
     asking.cancel()

@@ -13,7 +13,18 @@ from pathlib import Path
 import pytest
 
 from barq.site.files import AlreadyHeld, SiteFiles, exclusive, is_held, read_json, write_json
-from barq.site.processes import Process, descendants, end, read_stat, reap, session_members, spawn, wait_gone
+from barq.site.processes import (
+    PRECEDENCE,
+    Process,
+    descendants,
+    end,
+    prefer,
+    read_stat,
+    reap,
+    session_members,
+    spawn,
+    wait_gone,
+)
 from barq.site.stopping import read_processes, write_processes
 from tests.waiting import wait_for
 
@@ -161,3 +172,14 @@ def test_the_state_directory_is_private(tmp_path: Path) -> None:
     assert {path.stat().st_mode & 0o777 for path in (files.state, files.run, files.logs, files.groups)} == {
         0o700
     }
+
+
+def test_a_part_comes_before_jobs_where_the_host_lets_it(nursery: Nursery) -> None:
+    """Whoever may not raise anything goes on as it was."""
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    part = nursery.start(SLEEPER)
+
+    prefer(part)
+
+    raised = max(-20, own - PRECEDENCE) if os.geteuid() == 0 else own
+    assert os.getpriority(os.PRIO_PROCESS, part.pid) == raised

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -12,10 +13,11 @@ import pytest
 
 from barq.contract import JobPhase, JobStatus, write_status
 from scheduler.core.jobs import Phase
+from tests.waiting import wait_for
 from workers.attempt_files import AttemptFiles, Instruction
 from workers.instructions import Instructions
 from workers.job_process import JobProcess
-from workers.watches import ComputingWatch, GuardWatch, StatusWatch
+from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
 
 
 class FakeJob:
@@ -77,6 +79,44 @@ def test_nonsense_leaves_the_last_sensible_word(tmp_path: Path) -> None:
     watch.look()
     assert watch.status.step == 5
     assert not watch.complaint
+
+
+def test_a_bell_rings_once_for_each_time_that_it_is_wound(tmp_path: Path) -> None:
+    """A new status makes a sound at once; a job that never stops talking does not keep its supervisor busy."""
+    heard: list[int] = []
+    former = signal.signal(signal.SIGIO, lambda signum, _: heard.append(signum))
+    try:
+        watch = StatusWatch(tmp_path)
+        watch.hang_bell()
+        assert watch.silent_s == Bell.LONGEST_S
+        for step in range(5):
+            write_status(tmp_path, JobStatus(seq=1, state=JobPhase.RUNNING, step=step))
+        assert len(heard) == 1
+        watch.hear_bell()
+        watch.look(is_patient=True)
+        assert watch.silent_s == Bell.EVERY_S
+        assert watch.status is not None
+        assert watch.status.step == 4
+
+        wait_for(lambda: _is_wound(watch), timeout_s=60, what="the bell is wound again")
+        write_status(tmp_path, JobStatus(seq=2, state=JobPhase.RUNNING, step=5))
+        assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGIO, former)
+
+
+def _is_wound(watch: StatusWatch) -> bool:
+    watch.look()
+    return watch.silent_s == Bell.LONGEST_S
+
+
+def test_a_directory_that_is_gone_has_no_bell(tmp_path: Path) -> None:
+    """Then it is looked at as often as one without."""
+    watch = StatusWatch(tmp_path / "none")
+    watch.hang_bell()
+
+    watch.look()
+    assert watch.silent_s is None
 
 
 @pytest.fixture
