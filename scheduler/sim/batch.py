@@ -5,10 +5,12 @@ Cases are run one after the other in this process, or several at once, each in a
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import signal
 import traceback
 from collections.abc import Callable, Iterator, Mapping, MutableSequence, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -98,17 +100,30 @@ def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[st
 def _run(case: Case, tell: Callable[[float], None]) -> RunOutcome:
     jobs, window_s = case.inputs.workload.jobs, case.inputs.window_s
     estimates_s = {job.id: job.estimate_s for job in jobs if job.estimate_s is not None}
-    return run(
-        jobs,
-        case.inputs.power,
-        case.site,
-        MAKERS[case.policy](estimates_s),
-        window_s=window_s,
-        jobs_name=case.inputs.workload.name,
-        seed=case.seed,
-        keep_spans=case.keep_spans,
-        listener=_Pace(window_s, tell),
-    )
+    with _hushed():
+        return run(
+            jobs,
+            case.inputs.power,
+            case.site,
+            MAKERS[case.policy](estimates_s),
+            window_s=window_s,
+            jobs_name=case.inputs.workload.name,
+            seed=case.seed,
+            keep_spans=case.keep_spans,
+            listener=_Pace(window_s, tell),
+        )
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """The loop warns of nodes without power and the like: on a site that is none, that is no news for anybody."""
+    log = logging.getLogger("scheduler")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class _Pace:

@@ -131,6 +131,19 @@ def test_a_window_and_a_notice(typed: list[str]) -> None:
     assert any("synthetic" in note for note in json.loads(result.stdout)["notes"])
 
 
+def test_a_blackout_is_no_news_for_the_log(
+    typed: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Orders that reach nobody are part of it. No watt is firm then, so that all that was granted is surplus."""
+    (tmp_path / "power.csv").write_text(POWER.replace(",9\n", ",0\n"), encoding="utf-8")
+
+    [run] = json.loads(simulate(*typed, "--json").stdout)["runs"]
+
+    assert caplog.records == []
+    assert run["surplus_offered_kwh"] == pytest.approx(20 + 25 + 14 + 25)
+    assert run["violation_s"] == 0.0
+
+
 @pytest.mark.parametrize(
     "more, named",
     [
