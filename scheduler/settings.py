@@ -28,6 +28,7 @@ from scheduler.wire import WireError, dumps, loads
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
+SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
 DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
@@ -331,7 +332,7 @@ def load_site(path: Path) -> Site:
         raise SettingsError(
             f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"
         )
-    return site_of(document, path)
+    return site_of({key: value for key, value in document.items() if key != SIMULATION}, path)
 
 
 def site_of(document: dict[str, Any], path: Path) -> Site:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from scheduler.core.power import CapPoint
-from scheduler.sim.capacity import SimSite
+from scheduler.sim.capacity import Capacity
 from scheduler.sim.outcome import Interval, JobOutcome, RunOutcome, Span
 from scheduler.sim.workload import SimJob
 
@@ -50,7 +50,7 @@ def _least_cut(jobs: Sequence[SimJob], capacity: Sequence[float], edges_s: Seque
     return min(cuts)
 
 
-def best_schedule(site: SimSite, limits_w: Sequence[float], slot_s: float, jobs: Sequence[SimJob]) -> float:
+def best_schedule(site: Capacity, limits_w: Sequence[float], slot_s: float, jobs: Sequence[SimJob]) -> float:
     """The most GPU-seconds that any real schedule keeps, found by trying all.
 
     In each slot each job runs as a whole gang or not at all, at one of the measured caps, on whole powered nodes;
@@ -75,7 +75,7 @@ def best_schedule(site: SimSite, limits_w: Sequence[float], slot_s: float, jobs:
     return best(0, tuple(j.work_s for j in jobs))
 
 
-def _choices(site: SimSite, limit_w: float, gpus: Sequence[int]) -> Iterator[tuple[CapPoint | None, ...]]:
+def _choices(site: Capacity, limit_w: float, gpus: Sequence[int]) -> Iterator[tuple[CapPoint | None, ...]]:
     """A cap for each job that runs, for every way to stay within the GPUs and the limit."""
     for choice in product([None, *site.gpu.curve], repeat=len(gpus)):
         busy = sum(n for n, point in zip(gpus, choice, strict=True) if point)

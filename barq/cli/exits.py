@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+_SIMULATES: Final = frozenset({"numpy", "highspy"})
 _OURS: Final = frozenset({"barq", "scheduler", "workers", "api"})
 
 
@@ -68,4 +69,6 @@ def errors_as_exit_codes() -> Iterator[None]:
 
 def _not_installed(error: ModuleNotFoundError) -> BarqError:
     message = f"this needs the package {error.name}, which is not installed"
+    if (error.name or "").partition(".")[0] in _SIMULATES:
+        return BarqError(message, remedy="install what simulations need: pip install 'barq[site,simulate]'")
     return BarqError(message, remedy="install what a site needs: pip install 'barq[site]'")

@@ -81,6 +81,12 @@ VERBS: Final = (
         asks=False,
     ),
     Verb(
+        name="simulate",
+        target="barq.cli.simulate:simulate",
+        help="Try policies on traces of jobs and power, on a virtual clock.",
+        asks=False,
+    ),
+    Verb(
         name="replay",
         target="barq.cli.replay:replay",
         help="Decide again what a recording decided.",

@@ -22,7 +22,7 @@ from typing import Final
 
 import numpy as np
 
-from scheduler.sim.capacity import Floats, SimSite, capacity_integral
+from scheduler.sim.capacity import Capacity, Floats, capacity_integral
 from scheduler.sim.pools import Pools
 from scheduler.sim.prices import prices_by_window
 from scheduler.sim.value import value_weights
@@ -46,7 +46,7 @@ class Bound:
 
 
 def upper_bound(
-    site: SimSite,
+    site: Capacity,
     power: PowerTrace,
     jobs: Sequence[SimJob],
     *,

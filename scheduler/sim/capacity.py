@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from scheduler.core.power import A100_SXM, GpuModel
+from scheduler.sim.site import SimSite
 
 Floats = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimSite:
-    """Alike nodes behind one meter. The defaults are the site of the standard grid."""
+class Capacity:
+    """Of a site's nodes, alike and behind one meter. The defaults are the site of the standard grid."""
 
     nodes: int = 64
     gpus_per_node: int = 8
@@ -31,6 +32,18 @@ class SimSite:
     gpu: GpuModel = A100_SXM
     overhead: float = 1.25  #: site watts for a watt of IT
     auxiliary_w: float = 0.0
+
+    @classmethod
+    def of(cls, site: SimSite) -> Capacity:
+        """That of a simulated site. What is not powered counts as switched off: no standby draws less."""
+        return cls(
+            nodes=site.nodes,
+            gpus_per_node=site.gpus,
+            node_base_w=site.base_w,
+            gpu=site.model,
+            overhead=site.overhead,
+            auxiliary_w=site.auxiliary_w,
+        )
 
     @property
     def gpus(self) -> int:
@@ -87,7 +100,7 @@ def _slope(low: tuple[float, float], high: tuple[float, float]) -> float:
     return (high[1] - low[1]) / (high[0] - low[0])
 
 
-def capacity_integral(site: SimSite, steps: tuple[tuple[float, float], ...], edges_s: Floats) -> Floats:
+def capacity_integral(site: Capacity, steps: tuple[tuple[float, float], ...], edges_s: Floats) -> Floats:
     """GPU-seconds that fit between neighbouring edges, exactly: capacity is taken of every step, not of their mean."""
     starts_s = np.array([at for at, _ in steps])
     if starts_s[0] > edges_s[0] or np.any(np.diff(starts_s) < 0):

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from scheduler.errors import BarqError
+from scheduler.sim.judged import Judged
 from scheduler.sim.outcome import RunOutcome
-from scheduler.sim.report import html_report
+from scheduler.sim.report import Section, page_of, section_of
 
 FIGURES: Final = "figures.json"
 REPORT: Final = "report.html"
@@ -45,60 +45,80 @@ class NotOurs(BarqError):
     """The folder to write to holds something else. The message names it and the remedy."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A run and its figures, as `summary` makes them."""
+class Results:
+    """A folder in the making. It takes runs as they come, in any order, and lets go of them."""
 
-    outcome: RunOutcome
-    figures: Mapping[str, Any]
+    def __init__(self, made: Path, *, of: int) -> None:
+        self._made = made
+        self._of = of
+        self._sections: dict[int, Section] = {}
+        (made / SERIES).mkdir(parents=True)
 
-    @property
-    def name(self) -> str:
-        """What sets it apart from the others of one simulation; fit for a file's name."""
-        words = (self.outcome.jobs_name, self.outcome.power_name, self.outcome.policy, str(self.outcome.seed))
-        return "-".join(re.sub(r"[^A-Za-z0-9_.]+", "_", word) for word in words)
+    def add(self, number: int, run: Judged) -> None:
+        """The run of that number: its place in the tables. Raises OSError, and ValueError for a name that is taken."""
+        if self._series(run, "power").exists():
+            raise ValueError(f"runs: two are called {run.name!r}; give each policy a name of its own")
+        _write_csv(self._series(run, "power"), power_rows(run.outcome))
+        _write_csv(self._series(run, "queue"), queue_rows(run.outcome))
+        _write_csv(self._series(run, "jobs"), job_rows(run.outcome))
+        self._sections[number] = section_of(run.outcome, run.figures, of=self._of)
+
+    def close(self, about: Mapping[str, Any]) -> None:
+        """The table of all figures, and the page."""
+        sections = [self._sections[number] for number in sorted(self._sections)]
+        table = {**about, "runs": [dict(one.figures) for one in sections]}
+        text = json.dumps(table, indent=1, allow_nan=False)
+        (self._made / FIGURES).write_text(text + "\n", encoding="utf-8")
+        (self._made / REPORT).write_text(page_of(sections, about=about), encoding="utf-8")
+
+    def _series(self, run: Judged, what: str) -> Path:
+        return self._made / SERIES / f"{run.name}-{what}.csv"
 
 
-def write_results(runs: Sequence[Judged], folder: Path, *, about: Mapping[str, Any]) -> None:
-    """All runs and `about` (the command, versions, caveats) into `folder`. Raises `NotOurs`, ValueError, OSError."""
+@contextmanager
+def results_in(folder: Path, *, about: Mapping[str, Any], of: int) -> Iterator[Results]:
+    """Where `of` runs go to. The folder has all of them at the end of the block, or stays as it was if that fails.
+
+    `about` are the command, versions, caveats. Raises `NotOurs`, ValueError, OSError.
+    """
     folder = folder.resolve()
     check_folder(folder)
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        raise ValueError(f"runs: {sorted(names)} are not all different; give each policy a name of its own")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made_in:
         made = Path(made_in) / "new"
-        _write(runs, made, about)
+        results = Results(made, of=of)
+        yield results
+        results.close(about)
+        check_folder(folder)  # hours may have passed
         if folder.exists():
             folder.rename(Path(made_in) / "old")  # goes with the temporary folder
         made.rename(folder)
 
 
-def check_folder(folder: Path) -> None:
-    """Asked before hours of work too. Raises `NotOurs` if the folder is a file or holds what we did not write."""
+def write_results(runs: Sequence[Judged], folder: Path, *, about: Mapping[str, Any]) -> None:
+    """All runs at once, as `results_in`."""
+    with results_in(folder, about=about, of=len(runs)) as results:
+        for number, run in enumerate(runs):
+            results.add(number, run)
+
+
+def check_folder(folder: Path, *, only_new: bool = False) -> None:
+    """Asked before hours of work too. Raises `NotOurs` if the folder is a file or holds what we did not write.
+
+    With `only_new`, an earlier result of ours is in the way too.
+    """
     if folder.is_file():
         raise NotOurs(f"--out: {folder} is a file; name a folder")
-    others = (
-        sorted(path.name for path in folder.iterdir() if path.name not in _OURS) if folder.exists() else []
-    )
+    names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
+    others = [name for name in names if name not in _OURS]
     if others:
         raise NotOurs(
             f"--out: {folder} holds {others[0]!r}, which is no result of ours; name a new or empty folder"
         )
-
-
-def _write(runs: Sequence[Judged], folder: Path, about: Mapping[str, Any]) -> None:
-    (folder / SERIES).mkdir(parents=True)
-    table = {**about, "runs": [dict(run.figures) for run in runs]}
-    text = json.dumps(table, indent=1, allow_nan=False)
-    (folder / FIGURES).write_text(text + "\n", encoding="utf-8")
-    for run in runs:
-        _write_csv(folder / SERIES / f"{run.name}-power.csv", power_rows(run.outcome))
-        _write_csv(folder / SERIES / f"{run.name}-queue.csv", queue_rows(run.outcome))
-        _write_csv(folder / SERIES / f"{run.name}-jobs.csv", job_rows(run.outcome))
-    page = html_report([(run.outcome, run.figures) for run in runs], about=about)
-    (folder / REPORT).write_text(page, encoding="utf-8")
+    if names and only_new:
+        raise NotOurs(
+            f"--out: {folder} holds an earlier result; name another folder, or replace it with --force"
+        )
 
 
 def _write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from scheduler.errors import TraceError
 from scheduler.sim.asked import JobMap
+from scheduler.sim.inputs import Inputs, paired
 from scheduler.sim.load import fit_load
 from scheduler.sim.maps import parse_power_map, parse_start
 from scheduler.sim.power_file import Power, merged, read_power
@@ -42,6 +43,7 @@ class JobWindow:
     name: str
     file: str
     from_day: float
+    caveat: str  #: what to bear in mind beside any result
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +66,26 @@ class Variant:
 
 
 JOB_WINDOWS = (
-    JobWindow(name="helios", file="jobs/jobs_helios_venus_2020.csv.gz", from_day=28.0),
-    JobWindow(name="pai", file="jobs/jobs_alibaba_pai_2020_sub.csv.gz", from_day=42.0),
-    JobWindow(name="philly", file="jobs/jobs_philly_2017_pcs_12vc.csv.gz", from_day=84.0),
+    JobWindow(
+        name="helios",
+        file="jobs/jobs_helios_venus_2020.csv.gz",
+        from_day=28.0,
+        caveat="whoever converted the trace cut durations at 48 h, and left out users and how jobs ended",
+    ),
+    JobWindow(
+        name="pai",
+        file="jobs/jobs_alibaba_pai_2020_sub.csv.gz",
+        from_day=42.0,
+        caveat="a random part of the trace; whoever converted it took starts for arrivals, made fractions of a GPU "
+        "a whole one, and cut durations at 48 h",
+    ),
+    JobWindow(
+        name="philly",
+        file="jobs/jobs_philly_2017_pcs_12vc.csv.gz",
+        from_day=84.0,
+        caveat="each cluster's times count from its own first job; the work of jobs of more than one GPU is scaled "
+        "by a speed-up that its authors assumed",
+    ),
 )
 POWER_WINDOWS = (
     PowerWindow(
@@ -125,6 +144,51 @@ def grid_power(folder: Path, window: PowerWindow, *, blackout: bool = False) -> 
         name=window.name,
     )
     return replace(power, trace=dark(power.trace)) if blackout else power
+
+
+def chosen_pairs(only: str | None) -> tuple[tuple[JobWindow, PowerWindow], ...]:
+    """All nine pairs, or those named: `helios/caiso` is one, `helios` its three, `helios,pai/sa1` four.
+
+    Raises `TraceError` for a name that is none.
+    """
+    if only is None:
+        return PAIRS
+    wanted = [word.strip() for word in only.split(",")]
+    names = {f"{jobs.name}/{power.name}" for jobs, power in PAIRS}
+    names |= {window.name for pair in PAIRS for window in pair}
+    if unknown := next((word for word in wanted if word not in names), None):
+        raise TraceError(
+            f"--only {unknown}: the standard grid has no such pair; write helios/caiso, a jobs name or a power name, "
+            f"out of {', '.join(sorted(names))}"
+        )
+    return tuple(
+        (jobs, power)
+        for jobs, power in PAIRS
+        if {jobs.name, power.name, f"{jobs.name}/{power.name}"} & set(wanted)
+    )
+
+
+def grid_inputs(
+    folder: Path,
+    *,
+    only: str | None = None,
+    load: float | None = None,
+    seed: int = 0,
+    blackout: bool = False,
+) -> tuple[Inputs, ...]:
+    """The pairs asked for; each trace is read once. Raises `TraceError`."""
+    pairs = chosen_pairs(only)
+    jobs = {w.name: w for w, _ in pairs}
+    power = {w.name: w for _, w in pairs}
+    workloads = {
+        name: _with_caveat(grid_jobs(folder, w, load=load, seed=seed), w) for name, w in jobs.items()
+    }
+    limits = {name: grid_power(folder, w, blackout=blackout) for name, w in power.items()}
+    return tuple(paired(workloads[j.name], limits[p.name]) for j, p in pairs)
+
+
+def _with_caveat(workload: Workload, window: JobWindow) -> Workload:
+    return replace(workload, notes=(window.caveat, *workload.notes))
 
 
 def dark(trace: PowerTrace, *, firm_w: float = FIRM_W) -> PowerTrace:

@@ -66,7 +66,11 @@ def read_inputs(request: Request) -> Inputs:
     """Raises `TraceError` that names the option, or file, line, column, value, and the remedy."""
     days = None if request.days is None else parse_days(request.days)
     power = _power(request, days)
-    workload = _workload(request, power.window_s / DAY_S)
+    return paired(_workload(request, power.window_s / DAY_S), power)
+
+
+def paired(workload: Workload, power: Power) -> Inputs:
+    """Jobs under a limit, for as long as that is known; each note says of what it speaks."""
     notes = (
         *(f"jobs {workload.name}: {note}" for note in workload.notes),
         *(f"power {power.trace.name}: {note}" for note in power.notes),

@@ -7,7 +7,7 @@ from typing import Any
 
 from scheduler.sim import job_figures, power_figures
 from scheduler.sim.bound import Bound
-from scheduler.sim.capacity import SimSite
+from scheduler.sim.capacity import Capacity
 from scheduler.sim.job_figures import JobTable
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.readings import Readings
@@ -19,7 +19,7 @@ def summary(
     outcome: RunOutcome,
     bound: Bound | None,
     *,
-    site: SimSite | None = None,
+    site: Capacity | None = None,
     firm_w: float = 0.0,
     deadlines: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _preemptions(outcome: RunOutcome, table: JobTable, readings: Readings) -> di
     }
 
 
-def _wasted(readings: Readings, site: SimSite | None) -> dict[str, Any]:
+def _wasted(readings: Readings, site: Capacity | None) -> dict[str, Any]:
     if site is None:
         return {"wasted_kwh": None, "wasted_share": None}
     return dict(power_figures.waste(readings, site))

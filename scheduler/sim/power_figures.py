@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from scheduler.sim.capacity import Floats, SimSite
+from scheduler.sim.capacity import Capacity, Floats
 from scheduler.sim.readings import Readings
 from scheduler.sim.steps import Steps, aligned
 
@@ -97,7 +97,7 @@ def over_curtailment(readings: Readings) -> dict[str, Figure]:
     }
 
 
-def waste(readings: Readings, site: SimSite) -> dict[str, Figure]:
+def waste(readings: Readings, site: Capacity) -> dict[str, Figure]:
     """Energy mined or unused that a waiting job could have used: kWh, and share of all that the limit offered.
 
     It counts while the free GPUs hold the smallest waiting job and the mined and unused watts feed it at the knee;
@@ -112,7 +112,7 @@ def waste(readings: Readings, site: SimSite) -> dict[str, Figure]:
     }
 
 
-def _wanted_w(readings: Readings, site: SimSite, spare_w: Floats) -> Floats:
+def _wanted_w(readings: Readings, site: Capacity, spare_w: Floats) -> Floats:
     free = site.gpus - readings.running_gpus
     smallest = np.maximum(readings.smallest_waiting_gpus, 1.0)
     asked = np.minimum(readings.waiting_gpus, free)

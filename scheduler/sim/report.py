@@ -85,23 +85,46 @@ COLUMNS: Final = tuple(
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """What the page keeps of a run: its figures, and its plots as text, thinned. The run itself may go."""
+
+    figures: Mapping[str, Any]
+    plots: str
+
+
+def section_of(outcome: RunOutcome, figures: Mapping[str, Any], *, of: int) -> Section:
+    """That of one run of `of` on the page."""
+    points = min(max(_POINTS_IN_ALL // max(of, 1), _POINTS[0]), _POINTS[1])
+    return Section(figures=figures, plots=_embedded(plots_of(outcome, points)))
+
+
 def html_report(runs: Sequence[Run], *, about: Mapping[str, Any]) -> str:
     """The page. `about` is printed above the table: the command, versions, caveats of the data."""
-    points = min(max(_POINTS_IN_ALL // max(len(runs), 1), _POINTS[0]), _POINTS[1])
+    return page_of([section_of(*run, of=len(runs)) for run in runs], about=about)
+
+
+def page_of(sections: Sequence[Section], *, about: Mapping[str, Any]) -> str:
+    """As `html_report`, of runs that are gone."""
     page = (
         _environment()
         .get_template("report.html")
         .render(
-            about={
-                name: value if isinstance(value, str) else json.dumps(value) for name, value in about.items()
-            },
+            about={name: _said(value) for name, value in about.items()},
             script=_bokeh_script(),
             columns=COLUMNS,
-            rows=[(run, [_cell(run, column) for column in COLUMNS]) for _, run in runs],
-            items=[_embedded(plots_of(outcome, points)) for outcome, _ in runs],
+            rows=[(one.figures, [_cell(one.figures, column) for column in COLUMNS]) for one in sections],
+            items=[one.plots for one in sections],
         )
     )
     return page + "\n"
+
+
+def _said(value: object) -> str:
+    """A fact about all runs, a list line by line."""
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def plots_of(outcome: RunOutcome, points: int) -> list[Any]:

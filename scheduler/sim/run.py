@@ -9,6 +9,7 @@ from scheduler.core.decide import Policy, PowerAware
 from scheduler.sim.engine import Case, Engine
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import SimSite
+from scheduler.sim.store import Listener
 from scheduler.sim.workload import PowerTrace, SimJob
 
 WEEK_S = 7 * 86_400.0
@@ -24,6 +25,7 @@ def run(  # noqa: PLR0913 - a run has as many sides; all but the first two have 
     jobs_name: str = "jobs",
     seed: int = 0,
     keep_spans: bool = False,
+    listener: Listener | None = None,
 ) -> RunOutcome:
     """What `policy` makes of a window. The same in, the same out, but for `wall_s`. Raises ValueError on a bad case."""
     case = Case(
@@ -35,5 +37,6 @@ def run(  # noqa: PLR0913 - a run has as many sides; all but the first two have 
         jobs_name=jobs_name,
         seed=seed,
         keep_spans=keep_spans,
+        listener=listener,
     )
     return asyncio.run(Engine(case).run())

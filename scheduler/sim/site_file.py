@@ -16,7 +16,17 @@ from scheduler.core.orders import Standby
 from scheduler.core.power import GPU_MODELS
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.settings import DEFAULT_MODEL, Miners, Nodes, Seconds, Site, Watts, complaint, site_of
+from scheduler.settings import (
+    DEFAULT_MODEL,
+    SIMULATION,
+    Miners,
+    Nodes,
+    Seconds,
+    Site,
+    Watts,
+    complaint,
+    site_of,
+)
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
 
 Delay = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -62,12 +72,12 @@ def load_sim_site(path: Path) -> SimSite:
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: a site file is a mapping with at least name, power and nodes")
     document = dict(document)
-    told = document.pop("simulation", None) or {}
+    told = document.pop(SIMULATION, None) or {}
     site = site_of(document, path)
     try:
         simulation = Simulation.model_validate(told)
     except ValidationError as error:
-        complaints = [complaint(path, e, below="simulation") for e in error.errors(include_url=False)]
+        complaints = [complaint(path, e, below=SIMULATION) for e in error.errors(include_url=False)]
         raise SettingsError("\n".join(complaints)) from error
     return _simulated(site, simulation, path)
 

@@ -67,9 +67,9 @@ class Steps:
 
 
 def block_edges(ends_s: float, block_s: float) -> Floats:
-    """0, one block, two blocks, ... and the end."""
+    """0, one block, two blocks, ... and the end. A last block that only rounding makes is none."""
     edges_s = np.arange(0.0, ends_s, block_s)
-    return np.append(edges_s, ends_s)
+    return np.append(edges_s[edges_s < ends_s - 1e-6 * block_s], ends_s)
 
 
 def aligned(*functions: Steps) -> tuple[Steps, ...]:

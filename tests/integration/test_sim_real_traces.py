@@ -13,7 +13,7 @@ import pytest
 
 from scheduler.errors import TraceError
 from scheduler.sim.asked import JobMap
-from scheduler.sim.grid import GRID_GPUS, JOB_WINDOWS, POWER_WINDOWS, dark, grid_jobs, grid_power
+from scheduler.sim.grid import GRID_GPUS, JOB_WINDOWS, POWER_WINDOWS, dark, grid_inputs, grid_jobs, grid_power
 from scheduler.sim.load import fit_load
 from scheduler.sim.maps import parse_power_map, parse_start
 from scheduler.sim.power_file import read_power
@@ -42,6 +42,16 @@ def test_the_grids_weeks_of_jobs_are_as_they_are_known(name: str, count: int, lo
     assert week.jobs[-1].arrives_s < WEEK_S
     dense, _ = fit_load(week, gpus=GRID_GPUS, wanted=1.2, seed=1)
     assert offered_load(dense.jobs, gpus=GRID_GPUS, window_s=WEEK_S) == pytest.approx(1.2, abs=0.01)
+
+
+def test_pairs_of_the_grid_come_with_their_caveats() -> None:
+    """Each names what it speaks of; what was done to fit a load is told too."""
+    [pair] = grid_inputs(TRACES, only="pai/de", load=0.6, seed=2, blackout=True)
+
+    assert (pair.window_s, min(limit_w for _, limit_w in pair.power.steps)) == (WEEK_S, 0.0)
+    caveat, fitted = pair.notes[0], pair.notes[-1]
+    assert caveat.startswith("jobs pai at 60%: a random part of the trace")
+    assert fitted.endswith("seed 2")
 
 
 @cache

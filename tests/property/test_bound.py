@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from scheduler.core.power import CapPoint, GpuModel
 from scheduler.sim import prices
 from scheduler.sim.bound import Bound, priced, upper_bound
-from scheduler.sim.capacity import SimSite, capacity_integral, upper_hull
+from scheduler.sim.capacity import Capacity, capacity_integral, upper_hull
 from scheduler.sim.pools import Pools
 from scheduler.sim.value import value_weights
 from scheduler.sim.workload import PowerTrace, SimJob
@@ -27,7 +27,7 @@ GPU = GpuModel(
     ),
 )
 SITES = st.builds(
-    SimSite,
+    Capacity,
     nodes=st.integers(1, 3),
     gpus_per_node=st.integers(1, 3),
     node_base_w=st.sampled_from([0.0, 100.0, 600.0]),
@@ -49,7 +49,7 @@ JOBS = st.lists(
 LIMITS_W = st.lists(st.sampled_from([0.0, 400.0, 1500.0, 3000.0, 20000.0]), min_size=1, max_size=5)
 
 
-def bound(site: SimSite, limits_w: list[float], slot_s: float, jobs: list[SimJob], **more: float) -> Bound:
+def bound(site: Capacity, limits_w: list[float], slot_s: float, jobs: list[SimJob], **more: float) -> Bound:
     """The bound under a limit that changes every `slot_s`."""
     trace = PowerTrace(name="steps", steps=tuple((i * slot_s, w) for i, w in enumerate(limits_w)))
     return upper_bound(site, trace, jobs, window_s=len(limits_w) * slot_s, **more)
@@ -58,7 +58,7 @@ def bound(site: SimSite, limits_w: list[float], slot_s: float, jobs: list[SimJob
 @given(SITES, LIMITS_W, JOBS, st.sampled_from([900.0, 2400.0, 3600.0]))
 @settings(max_examples=150)
 def test_the_bound_is_the_optimum_of_its_program(
-    site: SimSite, limits_w: list[float], jobs: list[SimJob], slot_s: float
+    site: Capacity, limits_w: list[float], jobs: list[SimJob], slot_s: float
 ) -> None:
     """Found by HiGHS over lumped jobs; the same by least cuts over all subsets of hours, for goodput and value."""
     found = bound(site, limits_w, slot_s, jobs)
@@ -76,7 +76,7 @@ def test_the_bound_is_the_optimum_of_its_program(
 
 @given(
     st.builds(
-        SimSite,
+        Capacity,
         nodes=st.integers(1, 2),
         gpus_per_node=st.just(2),
         node_base_w=st.sampled_from([100.0, 600.0]),
@@ -98,7 +98,7 @@ def test_the_bound_is_the_optimum_of_its_program(
 )
 @settings(max_examples=150)
 def test_no_schedule_is_better_than_the_bound(
-    site: SimSite, limits_w: list[float], jobs: list[SimJob]
+    site: Capacity, limits_w: list[float], jobs: list[SimJob]
 ) -> None:
     """Every way to run gangs on whole nodes, half an hour at a time, is tried; none keeps more GPU-hours."""
     best = best_schedule(site, limits_w, 1800.0, jobs)
@@ -112,7 +112,7 @@ def test_no_schedule_is_better_than_the_bound(
 )
 @settings(max_examples=60)
 def test_in_pieces_it_is_looser_at_most(
-    site: SimSite, limits_w: list[float], jobs: list[SimJob], hours: int
+    site: Capacity, limits_w: list[float], jobs: list[SimJob], hours: int
 ) -> None:
     """Windows shorter than the trace, and jobs lumped that are only alike, never push it under the optimum."""
     whole = bound(site, limits_w, HOUR_S, jobs)
@@ -130,7 +130,7 @@ def test_in_pieces_it_is_looser_at_most(
 @given(SITES, LIMITS_W, JOBS, st.lists(st.floats(0.0, 8.0), min_size=5, max_size=5))
 @settings(max_examples=60)
 def test_any_prices_give_a_bound(
-    site: SimSite, limits_w: list[float], jobs: list[SimJob], guesses: list[float]
+    site: Capacity, limits_w: list[float], jobs: list[SimJob], guesses: list[float]
 ) -> None:
     """Weak duality: even prices that nobody computed are no way to come out under the optimum."""
     edges_s = np.arange(len(limits_w) + 1) * HOUR_S
@@ -143,7 +143,7 @@ def test_any_prices_give_a_bound(
 
 
 @given(SITES, st.floats(0.0, 30000.0), st.floats(0.0, 30000.0), st.floats(0.0, 1.0))
-def test_capacity_is_concave_and_rises(site: SimSite, low_w: float, high_w: float, share: float) -> None:
+def test_capacity_is_concave_and_rises(site: Capacity, low_w: float, high_w: float, share: float) -> None:
     """More watts are never worth less, and alternating between two limits never beats their mean, above standby."""
     ground_w = site.auxiliary_w + site.overhead * site.nodes * site.standby_w
     low_w, high_w = sorted((ground_w + low_w, ground_w + high_w))

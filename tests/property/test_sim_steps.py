@@ -86,3 +86,13 @@ def test_means_and_cuts_keep_the_integral(gaps: list[int], values: list[float], 
         [steps.integral()] * 2, abs=1e-6
     )
     assert np.all(steps.highest_of_last(5.0).at(starts_s) >= steps.at(starts_s))
+
+
+def test_blocks_that_rounding_adds_are_none() -> None:
+    """A week in 2000 blocks has 2000: the sum of 2000 lengths may fall short of the week by the last bit."""
+    week_s = 7 * 86_400.0
+    week = Steps(starts_s=np.array([0.0]), values=np.array([5.0]), ends_s=week_s)
+
+    means = week.means(week_s / 2000)
+
+    assert means.values == pytest.approx([5.0] * 2000)

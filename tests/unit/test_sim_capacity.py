@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from scheduler.sim.bound import upper_bound
-from scheduler.sim.capacity import SimSite, capacity_integral
+from scheduler.sim.capacity import Capacity, capacity_integral
 from scheduler.sim.value import value_weights
 from scheduler.sim.workload import PowerTrace
 from tests.simulated_world import job
 
-GRID = SimSite()
+GRID = Capacity()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_true_draw_counts_not_the_charge() -> None:
 
 def test_standby_and_auxiliary_come_first() -> None:
     """What nodes draw in standby and what the site draws by itself is not there for work."""
-    site = SimSite(nodes=10, standby_w=50.0, auxiliary_w=1000.0)
+    site = Capacity(nodes=10, standby_w=50.0, auxiliary_w=1000.0)
 
     assert float(site.capacity_gpus(1000.0 + 1.25 * 500.0)) == 0.0
     assert float(site.capacity_gpus(1000.0 + 1.25 * 10 * (1200 + 8 * 382))) == pytest.approx(80.0)

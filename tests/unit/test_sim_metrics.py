@@ -7,7 +7,7 @@ import json
 import pytest
 
 from scheduler.sim.bound import Bound
-from scheduler.sim.capacity import SimSite
+from scheduler.sim.capacity import Capacity
 from scheduler.sim.metrics import summary
 from scheduler.sim.outcome import Interval, RunOutcome
 from tests.simulated_world import became, interval, job, run
@@ -111,7 +111,7 @@ def test_over_curtailment_counts_only_while_work_waits() -> None:
     assert found["over_curtailment_share"] == pytest.approx(0.25)
 
 
-SITE = SimSite(nodes=2, gpus_per_node=8)
+SITE = Capacity(nodes=2, gpus_per_node=8)
 FULL_W = 1.25 * (1200 + 8 * 382)  # one node at work
 IDLE_W = 1.25 * (1200 + 8 * 55)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from scheduler.sim import export
-from scheduler.sim.export import Judged, NotOurs, write_results
+from scheduler.sim.export import NotOurs, write_results
+from scheduler.sim.judged import Judged
 from scheduler.sim.metrics import summary
 from scheduler.sim.outcome import RunOutcome, Span
 from scheduler.sim.pictures import worst_hour_s
@@ -82,7 +83,7 @@ def test_what_fails_half_way_leaves_the_last_result(tmp_path: Path, monkeypatch:
     def fails(*_: Any, **__: Any) -> str:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(export, "html_report", fails)
+    monkeypatch.setattr(export, "page_of", fails)
     with pytest.raises(OSError, match="No space left"):
         write_results([judged(run(interval(0.0, 1.0)))], tmp_path / "out", about={})
 
@@ -101,9 +102,31 @@ def test_a_folder_with_something_else_in_it_is_not_touched(tmp_path: Path) -> No
     assert names_in(tmp_path) == {"thesis.tex"}
 
 
+def test_runs_come_in_any_order(tmp_path: Path) -> None:
+    """The tables are in the order of their numbers."""
+    day = eventful_day()
+
+    with export.results_in(tmp_path / "out", about={}, of=2) as results:
+        results.add(1, judged(replace(day, policy="second")))
+        results.add(0, judged(replace(day, policy="first")))
+        assert not (tmp_path / "out").exists()
+
+    table = json.loads((tmp_path / "out" / "figures.json").read_text(encoding="utf-8"))
+    assert [one["policy"] for one in table["runs"]] == ["first", "second"]
+
+
+def test_an_earlier_result_is_in_the_way_of_a_new_one(tmp_path: Path) -> None:
+    """Where that is asked."""
+    write_results([judged(eventful_day())], tmp_path / "out", about={})
+
+    export.check_folder(tmp_path / "out")
+    with pytest.raises(NotOurs, match=r"earlier result.*--force"):
+        export.check_folder(tmp_path / "out", only_new=True)
+
+
 def test_two_runs_of_one_name_are_refused(tmp_path: Path) -> None:
     """One's series would overwrite the other's."""
-    with pytest.raises(ValueError, match="are not all different"):
+    with pytest.raises(ValueError, match="two are called"):
         write_results([judged(eventful_day())] * 2, tmp_path / "out", about={})
     assert list(tmp_path.iterdir()) == []
 

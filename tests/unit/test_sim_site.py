@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scheduler.errors import SettingsError
+from scheduler.settings import load_site
 from scheduler.sim.site import Partner, SimSite
 from scheduler.sim.site_file import load_sim_site
 
+GRID = Path(__file__).parents[2] / "configs" / "sites" / "grid.yaml"
 PLAIN = """
 name: try
 power: {firm_w: 9000, margin: 0.01}
@@ -74,8 +77,20 @@ def test_nodes_of_several_kinds_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_default_is_the_site_of_the_standard_grid() -> None:
-    """512 GPUs of 400 W, 400 kW of miners at 5:3:2, 160 kW firm."""
+    """512 GPUs of 400 W, 400 kW of miners at 5:3:2, 160 kW firm; and the example file says the same, to 1 ms."""
     site = SimSite()
+    written = load_sim_site(GRID)
+    assert replace(written, timing=replace(written.timing, fall_s=0.0)) == site
     assert site.total_gpus == 512
     assert [p.max_w for p in site.partners] == [200_000.0, 120_000.0, 80_000.0]
     assert (site.firm_w, site.overhead, site.reaction_s, site.notice_s) == (160_000.0, 1.25, 30.0, 0.0)
+
+
+def test_a_site_starts_from_the_file_of_a_simulation(tmp_path: Path) -> None:
+    """`barq up` reads the same file, and passes over what only a simulation needs; any other stray key is named."""
+    path = tmp_path / "site.yaml"
+    path.write_text(PLAIN + "simulation: {notice_s: 300}", encoding="utf-8")
+    assert load_site(path).name == "try"
+    path.write_text(PLAIN + "simulations: {notice_s: 300}", encoding="utf-8")
+    with pytest.raises(SettingsError, match="simulations"):
+        load_site(path)
