@@ -89,9 +89,7 @@ class SiteBuilder:
         """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there."""
         slots = tuple(GpuSlot(gpu_id=str(i), model=A100_SXM.name, limits=limits) for i in range(gpus))
         standby = None if standby_w is None else Standby(draw_w=standby_w, down_s=30.0, boot_s=120.0)
-        spec = GroupSpec(
-            group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, standby=standby
-        )
+        spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, standby=standby)
         return self._group(spec)
 
     def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> SiteBuilder:

@@ -14,10 +14,10 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from scheduler.core.jobs import Desired
-from scheduler.core.orders import NodePower, Observed
+from scheduler.core.orders import Draft, NodePower, Observed
 from scheduler.core.power import PowerLimits
 from scheduler.sim.trial import trial
-from tests.builders import SiteBuilder, launch, site
+from tests.builders import SiteBuilder, launch
 from tests.property.test_invariant import LossySite
 from tests.simulated import busy_day, simulated
 from tests.two_minds import TwoMinds
@@ -66,6 +66,15 @@ class LossySiteWithTwoMinds(LossySite):
         assert [w for mind in self.minds for w in mind.wrong] == []
 
 
+class Told(SiteBuilder):
+    """Remembers what was ordered last, as the loop does."""
+
+    def send(self, gid: str, draft: Draft) -> None:
+        """An order goes out."""
+        super().send(gid, draft)
+        self.groups[gid] = replace(self.groups[gid], ordered=draft, ordered_at=self.at)
+
+
 class AnythingGoes(RuleBasedStateMachine):
     """Snapshots of which anything may differ from the last: what was decided is recorded, or never happens."""
 
@@ -73,7 +82,7 @@ class AnythingGoes(RuleBasedStateMachine):
         super().__init__()
         self.mind = TwoMinds()
         self.made = 0
-        self.site: SiteBuilder = site(
+        self.site = Told(
             firm_w=6000.0, overhead=1.25, patience_s=20.0, min_run_s=30.0, suspend_max_s=10.0, lease_s=6.0
         )
         self.site.under(self.mind)
@@ -148,10 +157,14 @@ class AnythingGoes(RuleBasedStateMachine):
         limit_s=st.sampled_from([None, None, 30.0]),
         data=st.data(),
     )
-    def a_job(self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: object) -> None:
+    def a_job(
+        self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: object
+    ) -> None:
         """Of any kind; some wait for an hour, or for another job."""
         self.made += 1
-        others = st.lists(st.sampled_from(sorted(self.site.jobs)), max_size=1) if self.site.jobs else st.just([])
+        others = (
+            st.lists(st.sampled_from(sorted(self.site.jobs)), max_size=1) if self.site.jobs else st.just([])
+        )
         begin_at = None if later_s is None else self.site.at + timedelta(seconds=later_s)
         self.site.job(
             f"j{self.made}",
@@ -211,7 +224,12 @@ class AnythingGoes(RuleBasedStateMachine):
     # -- attempts ----------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.site.attempts)
-    @rule(data=st.data(), seen=st.sampled_from(Observed), step=st.integers(0, 9), code=st.sampled_from([0, 1, 85]))
+    @rule(
+        data=st.data(),
+        seen=st.sampled_from(Observed),
+        step=st.integers(0, 9),
+        code=st.sampled_from([0, 1, 85]),
+    )
     def a_guard_tells(self, data: st.DataObject, seen: Observed, step: int, code: int) -> None:
         """Anything, of any member."""
         attempt = self.site.attempts[data.draw(st.sampled_from(sorted(self.site.attempts)))]
@@ -219,9 +237,7 @@ class AnythingGoes(RuleBasedStateMachine):
             if placement.node_id in self.site.groups and data.draw(st.booleans()):
                 ended = {"exit_code": code} if seen is Observed.ENDED else {}
                 saved = {"committed_step": step, "committed_path": "/c/x"} if step > 4 else {}
-                self.site.facts(
-                    attempt.id, placement.node_id, observed=seen, step=step, **ended, **saved
-                )
+                self.site.facts(attempt.id, placement.node_id, observed=seen, step=step, **ended, **saved)
 
 
 TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
