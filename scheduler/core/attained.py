@@ -10,8 +10,8 @@ from datetime import datetime
 
 from scheduler.core.jobs import Attempt, Job
 
-FIRST_LEVEL_GPU_S = 1800.0  #: a job with less had next to nothing
-_FACTOR = 4.0  #: each level reaches so many times as far as the one before
+FIRST_LEVEL_GPU_S = 4 * 3600.0  #: a job with less is likely to be over soon
+_FACTOR = 64.0  #: each level reaches so many times as far as the one before
 
 
 def level(gpu_s: float) -> int:

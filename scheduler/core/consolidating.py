@@ -1,7 +1,7 @@
 """What goes on through a withdrawal that lasts, and what gives its GPUs back, so that its nodes can be put to standby.
 
 Holding everything costs its nodes' whole base for nothing. What is kept is chosen whole node by whole node, the most
-speed for the watts first: work with little service behind it counts more, because it is likely to be over soon.
+GPUs at work for the watts first.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scheduler.core.attained import level_of
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
@@ -38,7 +37,7 @@ class _Unit:
     attempts: tuple[Attempt, ...]
     nodes: frozenset[str]
     tier: int  #: of the firmest
-    value: float
+    gpus: int
     cost_w: float
 
 
@@ -46,7 +45,7 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
     """Ids of those that fit at their knees, while the nodes that nothing is kept on are in standby."""
     left_w = limit_w - _bare_w(plan)
     units = sorted(
-        _units(plan, attempts), key=lambda u: (u.tier, -u.value / max(u.cost_w, 1.0), u.attempts[0].id)
+        _units(plan, attempts), key=lambda u: (u.tier, -u.gpus / max(u.cost_w, 1.0), u.attempts[0].id)
     )
     kept: set[str] = set()
     on: set[str] = set()
@@ -57,7 +56,7 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
             left_w -= cost_w
             kept.update(a.id for a in news)
             on |= unit.nodes
-    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), -_value(plan, a) / a.gpu_count, a.id)):
+    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), a.created_at, a.id)):
         nodes = {p.node_id for p in attempt.placements}
         cost_w = _cost_w(plan, [attempt], nodes - on)
         if attempt.id not in kept and cost_w <= left_w:
@@ -88,15 +87,9 @@ def _unit(plan: Plan, attempts: list[Attempt], nodes: frozenset[str]) -> _Unit:
         attempts=tuple(attempts),
         nodes=nodes,
         tier=min(plan.tier(a) for a in attempts),
-        value=sum(_value(plan, a) for a in attempts),
+        gpus=sum(a.gpu_count for a in attempts),
         cost_w=_cost_w(plan, attempts, nodes),
     )
-
-
-def _value(plan: Plan, attempt: Attempt) -> float:
-    """GPUs, worth less the more service they have had."""
-    level = level_of(plan.jobs[attempt.job_id], attempt, plan.at)
-    return attempt.gpu_count / (1.0 + level)
 
 
 def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:

@@ -23,7 +23,6 @@ from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.switching import switch_nodes
 from scheduler.core.waiting import ramping
 from scheduler.core.wishes import fulfil
 
@@ -98,11 +97,10 @@ class PowerAware:
         cut_work = cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
         _release_suspended(plan, snapshot, usable)
-        # 4. Then up: resume, start, lift caps.
+        # 4. Then up: resume, start, wake nodes or put them to standby, lift caps.
         self._queue.sync(plan, snapshot.settled)
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
-        # 5. Nodes go to standby, or come back. Miners take what is left.
-        switch_nodes(plan, raises, usable)
+        # 5. Miners take what is left.
         feed_miners(plan, snapshot, usable - raises.reserved_w)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)

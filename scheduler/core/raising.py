@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import NamedTuple
 
 from scheduler.core.caps import fitting_caps
 from scheduler.core.envelope import window_s
@@ -24,6 +23,7 @@ from scheduler.core.reclaiming import is_reclaiming, reclaim
 from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.switching import Refused, switch_nodes
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
@@ -34,14 +34,6 @@ _TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 """What an attempt is suspended for that goes on by itself once there is power."""
 
 
-class Refused(NamedTuple):
-    """The first of some jobs of one shape that were not started."""
-
-    job: Job
-    jobs: int
-    lacks_gpus: bool  #: else it lacks watts, or time
-
-
 @dataclass(slots=True)
 class Raises:
     """What the raises of one round came to."""
@@ -50,7 +42,6 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
-    free_gpus: int = 0  #: that are left over
     refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
     def refuse(self, left: Left, reason: Reason) -> None:
@@ -80,11 +71,14 @@ def raise_work(
     raises = Raises(explains=explains)
     wanted = _resumable(plan, raises, limit_w)
     wanted += _startable(plan, room, queue, snapshot, raises, limit_w)
-    raises.free_gpus = room.total
     caps = fitting_caps(plan, limit_w, to_knee=True)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
+    kept_w = switch_nodes(plan, raises.refused, room.total, limit_w - raises.reserved_w)
+    if kept_w:
+        make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
+    raises.reserved_w += kept_w
     raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w)
     return raises
 

@@ -1,26 +1,49 @@
-"""Nodes that are on and nodes in standby: nothing is kept on for which others lack watts, nothing off that has work."""
+"""Nodes that are on and nodes in standby: nothing is kept on for which others lack watts, nothing off that has work.
+
+A node takes minutes to come up and draws its base meanwhile. So nodes are woken when jobs wait that the watts would
+carry once all ran at their knees, though they are spent on higher caps just now: those give way first.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
 from scheduler.core.plan import Plan
-from scheduler.core.raising import Raises, Refused
 
 
-def switch_nodes(plan: Plan, raises: Raises, limit_w: float) -> None:
-    """Wake nodes for jobs that lack GPUs where the watts would do; put empty ones to standby where they do not."""
-    if not raises.refused:
-        return
-    yard = _Yard(plan, raises.free_gpus, limit_w)
-    for refused in raises.refused:
-        if refused.lacks_gpus:
-            yard.house(refused)
-    for gid in yard.to_wake:
-        plan.switch(gid, asleep=False)
-    if not all(refused.lacks_gpus for refused in raises.refused):
+class Refused(NamedTuple):
+    """The first of some jobs of one shape that were not started."""
+
+    job: Job
+    jobs: int
+    lacks_gpus: bool  #: else it lacks watts, or time
+
+
+def switch_nodes(plan: Plan, refused: Sequence[Refused], free_gpus: int, limit_w: float) -> float:
+    """Wake nodes for jobs that lack GPUs where the watts would do; put empty ones to standby where they do not.
+
+    The site watts that are to be kept for nodes which cannot be woken yet.
+    """
+    if not refused:
+        return 0.0
+    yard = _Yard(plan, free_gpus, limit_w)
+    for some in refused:
+        if some.lacks_gpus:
+            yard.house(some)
+    if not all(some.lacks_gpus for some in refused):
         for gid in yard.empty:
             plan.switch(gid, asleep=True)
+    kept_w = 0.0
+    for gid in yard.to_wake:
+        wake_w = plan.site.overhead * plan.awake_w(gid)
+        if plan.exposed_w() + wake_w <= limit_w:
+            plan.switch(gid, asleep=False)
+        else:
+            kept_w += wake_w
+    return kept_w
 
 
 class _Yard:
@@ -39,7 +62,6 @@ class _Yard:
                 self.empty.append(gid)
         self._asleep = sorted((g for g in plan.asleep() if not plan.groups[g].cordoned), reverse=True)
         self._free_w = limit_w - plan.floors_w(4)
-        self._spare_w = limit_w - plan.exposed_w()
         self.to_wake: list[str] = []
         self._gpus = max((len(g.spec.gpus) for g in plan.groups.values()), default=0)
         empty = sum(len(plan.groups[gid].spec.gpus) for gid in self.empty)
@@ -66,10 +88,9 @@ class _Yard:
         if len(woken) < nodes - ready:
             return False
         wake_w = plan.site.overhead * sum(plan.awake_w(gid) for gid in woken)
-        if wake_w + plan.start_w(job) > self._free_w or wake_w > self._spare_w:
+        if wake_w + plan.start_w(job) > self._free_w:
             return False
         self._free_w -= wake_w + plan.start_w(job)
-        self._spare_w -= wake_w
         del self._asleep[len(self._asleep) - len(woken) :]
         self.to_wake += woken
         used = nodes - len(woken)

@@ -47,7 +47,7 @@ class Timing:
     fall_s: float = 0.0
     clock_uncertainty_s: float = 0.0
     save_after_s: float = 5.0
-    suspend_max_s: float = 60.0
+    suspend_max_s: float = 5.0
     raise_delay_s: float = 10.0
     restart_s: float = 90.0
     unreachable_after_s: float = 60 * _DAY_S
