@@ -35,7 +35,6 @@ from scheduler.core.orders import (
     GroupKind,
     GroupSpec,
     MinerReading,
-    NodePower,
     Observed,
     Standby,
 )
