@@ -363,6 +363,10 @@ class Plan:
         """Whether a node is to be in standby."""
         return group_id in self._asleep
 
+    def is_off(self, group_id: str) -> bool:
+        """Whether a node is in standby, or on its way there or back."""
+        return group_id in self._asleep or self.groups[group_id].power is not NodePower.ON
+
     def asleep(self) -> AbstractSet[str]:
         """Nodes that are to be in standby."""
         return self._asleep

@@ -168,7 +168,7 @@ def test_an_empty_site_takes_what_it_says_that_it_takes(
     gpus: int,
     nodes: int,
     last_gpus: int | None,
-    scatter: bool,  # noqa: FBT001 - drawn
+    scatter: bool,
 ) -> None:
     """Every placement has the GPUs that were asked for, each once, and as asked unless they may be scattered."""
     built = site()
