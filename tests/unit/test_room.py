@@ -123,38 +123,43 @@ CHANGES = st.lists(
 )
 
 
-def change(built: SiteBuilder, plan: Plan, how: str, name: str, number: int) -> None:
-    """One change of a node or of what is on it."""
-    if how == "come":
-        built.node(name, gpus=number, standby_w=50.0)
-        return
-    if name not in built.groups:
-        return
+def change_node(built: SiteBuilder, how: str, name: str, number: int) -> None:
+    """One change of a node itself."""
     group = built.groups[name]
+    first = [replace(g, processes=number // 3) for g in group.gpus[:1]]
+    changed = {
+        "cordon": replace(group, cordoned=number > 2),
+        "power": replace(group, power=[*NodePower, NodePower.ON][number - 1]),
+        "stranger": replace(group, gpus=(*first, *group.gpus[1:])),
+        "silent": group,
+    }
+    if how == "silent":
+        built.passes(2.0 * number)
+    built.groups[name] = changed.get(how, group)
+
+
+def change_work(built: SiteBuilder, how: str, name: str, number: int) -> None:
+    """One change of what is on a node."""
     ours = [a for a in built.attempts.values() if a.placements[0].node_id == name]
-    if how == "go" and not ours:
-        del built.groups[name]
-    elif how == "start":
-        held = sum(a.gpu_count for a in ours)
-        if held + number <= len(group.spec.gpus):
-            built.running(f"j{len(built.jobs)}", name, gpus=number)
+    if how == "start" and sum(a.gpu_count for a in ours) + number <= len(built.groups[name].spec.gpus):
+        built.running(f"j{len(built.jobs)}", name, gpus=number)
     elif how == "end" and ours:
         del built.attempts[ours[0].id]
     elif how == "phase" and ours:
         built.attempts[ours[0].id] = replace(ours[0], phase=[*Phase][number - 1])
-    elif how == "cordon":
-        built.groups[name] = replace(group, cordoned=number > 2)
-    elif how == "power":
-        built.groups[name] = replace(group, power=[*NodePower, NodePower.ON][number - 1])
-    elif how == "stranger" and group.gpus:
-        first = replace(group.gpus[0], processes=number // 3)
-        built.groups[name] = replace(group, gpus=(first, *group.gpus[1:]))
-    elif how == "silent":
-        told_at = group.reported_at
-        built.passes(2.0 * number)
-        built.groups[name] = replace(built.groups[name], reported_at=told_at)
-    elif how == "switch" and name in plan.groups:
-        plan.switch(name, asleep=number > 2)
+    elif how == "go" and not ours:
+        del built.groups[name]
+
+
+def change(built: SiteBuilder, plan: Plan, how: str, name: str, number: int) -> None:
+    """Anything that happens to a node."""
+    if how == "come":
+        built.node(name, gpus=number, standby_w=50.0)
+    elif name in built.groups:
+        if how == "switch":
+            plan.switch(name, asleep=number > 2)
+        change_node(built, how, name, number)
+        change_work(built, how, name, number)
 
 
 @given(CHANGES, st.sets(st.integers(0, 14)))
