@@ -185,3 +185,12 @@ def test_nothing_goes_to_and_fro_where_nothing_changes(built: ToldSite) -> None:
     built.turns(25)
 
     assert built.turns(10) == []
+
+
+def test_the_watts_of_a_start_are_judged_where_they_are_most() -> None:
+    """On small nodes the knee is higher: a node that is woken must not be found to lack watts for its job."""
+    built = ToldSite(firm_w=3000.0)
+    built.node("large", standby_w=STANDBY_W).node("small", gpus=2, standby_w=STANDBY_W).limit_w(2655.0)
+    built.sleeping("small").running("r", "large", gpus=1, flex=1).job("j", gpus=2, nodes=2, flex=2)
+
+    assert built.turns(6) == []
