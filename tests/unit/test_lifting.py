@@ -69,7 +69,7 @@ def test_the_firmest_and_the_lowest_is_lifted_first() -> None:
     built = singles(200.0, 250.0, flex=4).running("firmer", "node-1", gpus=1, cap_w=330.0, flex=1)
     plan = Plan(built.snapshot())
     limit_w = plan.nodes_w() + 70.0
-    lift_caps(plan, {k: 400.0 for k in plan.roster.gpus()}, limit_w)
+    lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w)
 
     assert caps_of(plan) == [400.0, 200.0, 250.0]  # by id: firmer first
 
@@ -79,7 +79,7 @@ def test_what_is_not_worth_telling_anybody_is_not_told() -> None:
     plan = Plan(singles(395.0, 400.0).snapshot())
     limit_w = plan.nodes_w() + 2.0
 
-    assert lift_caps(plan, {k: 400.0 for k in plan.roster.gpus()}, limit_w) == 0.0
+    assert lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w) == 0.0
     assert caps_of(plan) == [395.0, 400.0]
 
 
@@ -88,7 +88,7 @@ def test_watts_that_are_not_confirmed_free_are_kept_for_the_lift() -> None:
     built = may_draw(singles(300.0), "node-1", 2000.0)
     plan = Plan(built.snapshot())
 
-    reserved_w = lift_caps(plan, {k: 400.0 for k in plan.roster.gpus()}, 1900.0)
+    reserved_w = lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), 1900.0)
 
     assert caps_of(plan) == [300.0]
     assert reserved_w == 100.0
