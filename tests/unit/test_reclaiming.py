@@ -87,6 +87,33 @@ def test_no_more_leave_than_it_takes() -> None:
     assert victims(built.job("any", gpus=3, scatter=True), "any") == ["one"]
 
 
+@pytest.mark.parametrize("scatter", [False, True])
+def test_nobody_leaves_where_the_job_could_not_use_the_gpus(*, scatter: bool) -> None:
+    """Nodes that cannot read its checkpoints, or those of the rest of its gang, or that take no work."""
+    built = ran(ran(a_site(4, 4), "one", "a", gpus=4), "two", "b", gpus=4).job("new", gpus=4, scatter=scatter)
+    built.job("gang", gpus=4, nodes=2, scatter=scatter)
+    assert victims(built, "gang") == ["one", "two"]
+
+    for name, place_id in {"a": "x", "b": "y"}.items():
+        built.groups[name] = replace(built.groups[name], storage=place_id)
+    built.jobs["new"] = replace(built.jobs["new"], storage="y", pinned_to=("b",))
+    assert (victims(built, "gang"), victims(built, "new")) == ([], ["two"])
+
+    built.groups["b"] = replace(built.groups["b"], cordoned=True)
+    assert victims(built, "new") == []
+
+
+def test_no_large_gang_leaves_for_the_one_gpu_that_a_gang_lacks() -> None:
+    """What the others of its members need is free anyhow."""
+    built = a_site(4, 4, 8)
+    ran(built, "old", "a", gpus=1)
+    far = replace(built.attempts["old.1"].placements[0], node_id="c", gpu_ids=("0", "1", "2", "3", "4"))
+    attempt = built.attempts["old.1"]
+    built.attempts["old.1"] = replace(attempt, placements=(*attempt.placements, far))
+
+    assert victims(built.job("new", gpus=4, nodes=2), "new") == []
+
+
 @st.composite
 def full_sites(draw: st.DrawFn) -> SiteBuilder:
     """Work of all ages and kinds on some nodes, and a job that waits."""
