@@ -127,7 +127,7 @@ def withdrawn(draw: st.DrawFn) -> SiteBuilder:
 
 
 @given(withdrawn(), st.floats(100.0, 6000.0))
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_what_is_kept_fits(built: SiteBuilder, limit_w: float) -> None:
     """At its knees, with the other nodes in standby; and who is released would not have fitted beside it."""
     plan = Plan(built.snapshot())
