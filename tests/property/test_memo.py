@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import settings, strategies as st
@@ -155,9 +156,7 @@ class AnythingGoes(RuleBasedStateMachine):
         limit_s=st.sampled_from([None, None, 30.0]),
         data=st.data(),
     )
-    def a_job(
-        self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: object
-    ) -> None:
+    def a_job(self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: Any) -> None:
         """Of any kind; some wait for an hour, or for another job."""
         self.made += 1
         others = (
