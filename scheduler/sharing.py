@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
-from scheduler.core.partners import TIERS, Partner, Price, check_partners
+from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
@@ -121,6 +121,10 @@ ModeSettings = Annotated[
 def partners_of(settings: Sequence[PartnerSettings], miner_groups: Collection[str]) -> tuple[Partner, ...]:
     """The partners, once they fit the site's miners. Raises ValueError."""
     partners = tuple(p.partner() for p in settings)
+    if HOUSE in (p.partner_id for p in partners):
+        raise ValueError(
+            f"partners.name: {HOUSE!r} is the site itself, for miners that nobody owns; use another name"
+        )
     check_partners(partners, miner_groups)
     return partners
 

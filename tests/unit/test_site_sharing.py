@@ -135,6 +135,7 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
         ({"mode": {"type": "shares"}}, "mode.shares.mining: Field required"),
         ({"mode": {"type": "shares", "mining": 30}}, "mode.shares.mining"),
         ({"mode": {"type": "ai-first", "mining": 0.3}}, "mode.ai-first.mining"),
+        ({"partners": [{"name": "house", "groups": ["north"]}]}, "'house' is the site itself"),
         ({"mode": {"type": "revenue"}}, "mode.revenue.ai_per_gpu_h: Field required"),
         ({"mode": {"type": "threshold", "from_w": -1}}, "mode.threshold.from_w"),
         ({"domains": [{"name": "a"}]}, "domains: Extra inputs are not permitted"),
@@ -148,7 +149,7 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
             "partners.0.price_as_of_at",
         ),
     ],
-    ids=range(20),
+    ids=range(21),
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, document: dict[str, Any], words: str) -> None:
     """With the field or the name, and what to do."""
