@@ -108,7 +108,7 @@ class PowerAware:
         # 5. Nodes go to standby, or come back. Miners take what is left.
         switch_nodes(plan, raises, usable)
         plan.kept_w = 0.0
-        fed = feed_miners(plan, snapshot, usable, reserved_w=raises.reserved_w, refused=raises.refused)
+        fed = feed_miners(plan, snapshot, usable, raises)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.dividing import division, wanted_by_group
 from scheduler.core.modes import AiFirst
 from scheduler.core.plan import EPSILON_W, Plan
-from scheduler.core.raising import Refused
+from scheduler.core.raising import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
 from scheduler.core.snapshot import Snapshot
@@ -27,35 +27,35 @@ class Fed:
     wake_at: datetime | None = None
 
 
-def feed_miners(
-    plan: Plan,
-    snapshot: Snapshot,
-    limit_w: float,
-    *,
-    reserved_w: float = 0.0,
-    refused: Iterable[Refused] = (),
-) -> Fed:
-    """Give miners what the nodes and `reserved_w` for them leave; raise only beside all open orders.
+def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises | None = None) -> Fed:
+    """Give miners what the nodes leave, and raises that wait for it; raise only beside all open orders.
 
     A site that names neither partners nor a mode divides it in proportion to the size of the groups.
     """
     if not plan.miners_w:
         return Fed()
+    left_w = limit_w - (raises.reserved_w if raises else 0.0)
     if not plan.site.partners and isinstance(plan.site.mode, AiFirst):
-        fed, wanted = Fed(), _by_size(plan, limit_w - reserved_w)
+        fed, wanted = Fed(), _by_size(plan, left_w)
     else:
-        made = division(plan, limit_w - reserved_w, _waiting_w(plan, refused))
+        made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
         fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
     paced = _paced(plan, wanted, limit_w)
-    _feed(plan, snapshot, limit_w - reserved_w, paced)
+    _feed(plan, snapshot, left_w, paced)
     if paced is wanted:
         return fed
-    return Fed(reasons=fed.reasons, partners_w=fed.partners_w, wake_at=plan.at + timedelta(seconds=_STEP_S))
+    return replace(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
 
 
-def _waiting_w(plan: Plan, refused: Iterable[Refused]) -> float:
-    """Site watts for which there are GPUs, and no power."""
-    return sum(plan.start_w(r.job) * r.jobs for r in refused if not r.lacks_gpus)
+def _waiting_w(plan: Plan, raises: Raises) -> float:
+    """Site watts of jobs that wait for power alone: as many as the free GPUs would take."""
+    waiting_w, free = 0.0, raises.free_gpus
+    for refused in raises.refused:
+        if not refused.lacks_gpus:
+            jobs = min(refused.jobs, free // max(1, refused.job.spec.total_gpus))
+            waiting_w += jobs * plan.start_w(refused.job)
+            free -= jobs * refused.job.spec.total_gpus
+    return waiting_w
 
 
 def _by_size(plan: Plan, limit_w: float) -> dict[str, float]:

@@ -192,6 +192,23 @@ def test_mining_is_never_given_more_than_is_there(built: SiteBuilder) -> None:
     assert mined_w <= sum(decision.partners_w.values()) + EPSILON_W or not decision.sharing
 
 
+@given(sites(obeyed=True), st.floats(1.0, 2000.0), st.floats(1.0, 2000.0))
+def test_a_ramp_slows_mining_and_never_a_reduction_that_a_limit_demands(
+    built: SiteBuilder, up_w: float, down_w: float
+) -> None:
+    """A round raises miners by no more than a second's worth, and leaves them within what the nodes leave."""
+    built.site = replace(built.site, mining_ramp_up_w_per_s=up_w, mining_ramp_down_w_per_s=down_w)
+    for _ in range(3):
+        before = built.snapshot()
+        decision = built.decided()
+        mined_w = sum(decision.miners_w.values())
+        had_w = sum(g.miners_target_w for g in before.groups.values())
+
+        assert mined_w <= had_w + up_w + EPSILON_W
+        usable_w = decision.limit.limit_w * (1 - before.site.margin)
+        assert mined_w <= EPSILON_W or decision.planned_w <= usable_w + EPSILON_W
+
+
 @given(sites(obeyed=True))
 @settings(max_examples=60)
 def test_deciding_again_after_success_does_nothing(built: SiteBuilder) -> None:
