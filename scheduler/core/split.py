@@ -77,6 +77,8 @@ def level(room_w: int, claims: Sequence[Claim]) -> dict[str, int]:
     """Each claim's watts at the highest common level. The room must hold all floors."""
     if sum(c.cap_w for c in claims) <= room_w:
         return {c.name: c.cap_w for c in claims}
+    if len(claims) == 1:
+        return {claims[0].name: room_w}
     height = _height(room_w, claims)
     grants = {c.name: min(max(math.floor(height * c.weight), c.floor_w), c.cap_w) for c in claims}
     _hand_out(room_w - sum(grants.values()), grants, claims)
