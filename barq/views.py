@@ -235,6 +235,8 @@ class PowerView(TypedDict):
     limits: list[LimitView]
     estop: NotRequired[StopView | None]
     lease_s: NotRequired[float | None]
+    mode: NotRequired[str]
+    partners_w: NotRequired[dict[str, float]]
     over_limit_s: float
     sentence: str
 

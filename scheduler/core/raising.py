@@ -181,7 +181,8 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-    limit_needed_w = plan.floors_w(job.spec.flex) / (1.0 - plan.site.margin)
+    needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
+    limit_needed_w = needed_w / (1.0 - plan.site.margin)
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )
