@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from scheduler.core.envelope import changes, lowest
-from scheduler.core.jobs import Attempt, Job, Phase
+from scheduler.core.jobs import Job
 from scheduler.core.placement import may_use
-from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
-from scheduler.core.presence import LEAVING
+from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue, Shape
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.supply import Supply, ends_at, left_s
 
 _RELEASED = (
     "the watts that it needs are confirmed free, at the latest when the orders that grant them run out"
@@ -31,6 +30,7 @@ _BARRED = {
     Code.BEGIN_TIME: "not before the time that it names; what is free then is not known",
     Code.RETRY_BACKOFF: "not before its next try; what is free then is not known",
 }
+_NO_POWER = "no estimate: neither what sources announce nor the time limits of running jobs give it its watts"
 _ANNOUNCED = "the limit does what its sources announce"
 _TO_THEIR_LIMITS = "running jobs use their whole time limits"
 
@@ -66,14 +66,6 @@ class _Place:
     ahead_w: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Instant:
-    """From here on so much may be entitled, until the next known change."""
-
-    at: datetime
-    usable_w: float
-
-
 class Outlook:
     """What can be told of the jobs that wait in one snapshot, taken after what was decided from it.
 
@@ -82,15 +74,22 @@ class Outlook:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._plan = Plan(snapshot)
+        plan = self._plan = Plan(snapshot)
         self._queue = Queue()
         self._queue.sync(self._plan, snapshot.settled)
         self._room = Room(self._plan)
-        self._steps = _steps(snapshot)
         self._free_at, self._unstated_gpus = _free_at(self._plan, self._room)
         self._places = _places(self._plan, self._queue)
         self._latest = _latest(self._plan, self._places, self._free_at)
+        gpus = sum(len(plan.groups[n].spec.gpus) for n in self._free_at)
+        rises_w = [plan.start_w(job) / max(1, job.spec.total_gpus) for job in self._firsts()]
+        self._supply = Supply(snapshot, plan, gpus=gpus, rises_w=rises_w)
+        self._power_at: dict[Shape, datetime | None] = {}
         self._gpus_at: dict[Shape, datetime | None] = {}
+
+    def _firsts(self) -> list[Job]:
+        """The first job of each shape."""
+        return [self._plan.jobs[entries[0].job_id] for entries in self._queue.ready.values()]
 
     def of(self, job_id: str, reason: Reason | None = None) -> Prospect | None:
         """What a job has before it, given why it waits if that is known; None for one that does not wait."""
@@ -117,14 +116,15 @@ class Outlook:
             return Start(
                 assumption="no estimate: nothing is raised until the site's records and guards answer"
             )
-        gpus_at, power_at = self._when_gpus(job, place.kind), self._when_power(job)
+        gpus_at = self._when_gpus(job, place.kind)
         if gpus_at is None:
             return Start(assumption=self._without_gpus(job))
-        if power_at is None:
-            return Start(assumption="no estimate: no source announces a limit that is high enough for it")
-        earliest_at = max(gpus_at, power_at, self._dwells_until())
+        earliest_at = self._when_power(job, place.kind, from_at=max(gpus_at, self._dwells_until()))
+        if earliest_at is None:
+            return Start(assumption=_NO_POWER)
         latest_at = self._when_all(job_id, job, place, earliest_at)
-        return self._told(earliest_at, latest_at, reason, is_waiting_for_gpus=gpus_at > snapshot.at)
+        rests_on_ends = gpus_at > snapshot.at or self._supply.freed_w(earliest_at) > 0
+        return self._told(earliest_at, latest_at, reason, rests_on_ends=rests_on_ends)
 
     def _told(
         self,
@@ -132,7 +132,7 @@ class Outlook:
         latest_at: datetime | None,
         reason: Reason | None,
         *,
-        is_waiting_for_gpus: bool,
+        rests_on_ends: bool,
     ) -> Start:
         """The range in words, without what the reason at hand shows to be wrong."""
         at, site, code = self._plan.at, self._plan.site, reason.code if reason else ""
@@ -147,7 +147,7 @@ class Outlook:
             )
         if reason is not None and latest_at is not None and latest_at <= at:
             latest_at = None  # by numbers it fits now, and yet it waits: these numbers do not say until when
-        early = f"{_TO_THEIR_LIMITS}, {_ANNOUNCED}" if is_waiting_for_gpus else _ANNOUNCED
+        early = f"{_TO_THEIR_LIMITS}, {_ANNOUNCED}" if rests_on_ends else _ANNOUNCED
         if latest_at is None:
             late = "the latest start cannot be told"
         else:
@@ -181,30 +181,19 @@ class Outlook:
 
     # -- power -----------------------------------------------------------------------------------------------------
 
-    def _when_power(self, job: Job) -> datetime | None:
+    def _when_power(self, job: Job, kind: Shape, *, from_at: datetime) -> datetime | None:
         """The first known instant from which its watts are there for long enough to pay off."""
-        site, needed_w = self._plan.site, self._needed_w(job)
-        lasts = timedelta(seconds=site.restart_s + job.spec.launch.checkpoint_interval_s)
-        for index, step in enumerate(self._steps):
-            window = [s for s in self._steps[index:] if s.at < step.at + lasts]
-            if all(needed_w <= s.usable_w + EPSILON_W for s in window):
-                return step.at
-        return None
+        if kind not in self._power_at:
+            lasts_s = self._plan.site.restart_s + job.spec.launch.checkpoint_interval_s
+            self._power_at[kind] = self._supply.first(self._needed_w(job), lasts_s=lasts_s, from_at=from_at)
+        return self._power_at[kind]
 
     def _when_all(self, job_id: str, job: Job, place: _Place, earliest_at: datetime) -> datetime | None:
         """When it starts at the latest: after all who are ahead, and with watts for all of them, for good."""
         gpus_at = self._latest.get(job_id)
-        power_at = self._lasting_from(self._needed_w(job) + place.ahead_w)
+        everything_w = self._plan.floors_w(job.spec.flex) + self._supply.rest_w
+        power_at = self._supply.lasting(min(self._needed_w(job) + place.ahead_w, everything_w))
         return None if gpus_at is None or power_at is None else max(gpus_at, power_at, earliest_at)
-
-    def _lasting_from(self, needed_w: float) -> datetime | None:
-        """The instant from which the limit is never known to be below `needed_w`."""
-        found: datetime | None = None
-        for step in reversed(self._steps):
-            if needed_w > step.usable_w + EPSILON_W:
-                break
-            found = step.at
-        return found
 
     def _needed_w(self, job: Job) -> float:
         return self._plan.floors_w(job.spec.flex) + self._plan.start_w(job)
@@ -212,17 +201,6 @@ class Outlook:
     def _dwells_until(self) -> datetime:
         cut_at, at = self._snapshot.last_cut_at, self._snapshot.at
         return at if cut_at is None else max(at, cut_at + timedelta(seconds=self._plan.site.raise_delay_s))
-
-
-def _steps(snapshot: Snapshot) -> list[_Instant]:
-    """What may be entitled from now on, as far as is announced."""
-    at, site = snapshot.at, snapshot.site
-    until = at + timedelta(seconds=site.horizon_s)
-    steps = [_Instant(at=at, usable_w=usable_w(snapshot, limit_now(snapshot)))]
-    for t in changes(snapshot.envelopes, after=at, until=until):
-        limit = lowest(snapshot.envelopes, t, now=at, firm_w=site.firm_w)
-        steps.append(_Instant(at=t, usable_w=usable_w(snapshot, limit)))
-    return steps
 
 
 def _places(plan: Plan, queue: Queue) -> dict[str, _Place]:
@@ -247,32 +225,15 @@ def _free_at(plan: Plan, room: Room) -> tuple[dict[str, list[datetime]], int]:
     found = {node_id: [plan.at] * len(gpus) for node_id, gpus in room.free.items()}
     unstated = 0
     for attempt in plan.attempts.values():
-        ends_at = _ends_at(plan, attempt)
+        free_at = ends_at(plan, attempt)
         for placement in attempt.placements:
             if placement.node_id not in found:
                 continue
-            if ends_at is None:
+            if free_at is None:
                 unstated += len(placement.gpu_ids)
             else:
-                found[placement.node_id] += [ends_at] * len(placement.gpu_ids)
+                found[placement.node_id] += [free_at] * len(placement.gpu_ids)
     return {node_id: sorted(times) for node_id, times in found.items()}, unstated
-
-
-def _ends_at(plan: Plan, attempt: Attempt) -> datetime | None:
-    """When an attempt gives its GPUs back at the latest; None = nobody has said."""
-    job = plan.jobs[attempt.job_id]
-    if attempt.phase in LEAVING:
-        return max(plan.at, attempt.since_at + timedelta(seconds=plan.grace_s(attempt)))
-    left_s = _left_s(job)
-    if left_s is None or attempt.phase is not Phase.RUN:
-        return None
-    return max(plan.at, (attempt.running_at or plan.at) + timedelta(seconds=left_s))
-
-
-def _left_s(job: Job) -> float | None:
-    """How long it may still run; None = as long as it likes."""
-    limit_s = job.spec.time_limit_s
-    return None if limit_s is None else max(0.0, limit_s - job.ran_s)
 
 
 def _latest(plan: Plan, places: dict[str, _Place], free_at: dict[str, list[datetime]]) -> dict[str, datetime]:
@@ -293,9 +254,9 @@ def _latest(plan: Plan, places: dict[str, _Place], free_at: dict[str, list[datet
             break  # nor can anybody behind it be told
         found[job_id] = at
         free -= job.spec.total_gpus
-        left_s = _left_s(job)
-        if left_s is not None:
-            heappush(coming, (at + timedelta(seconds=left_s), job.spec.total_gpus))
+        may_run_s = left_s(job)
+        if may_run_s is not None:
+            heappush(coming, (at + timedelta(seconds=may_run_s), job.spec.total_gpus))
     return found
 
 

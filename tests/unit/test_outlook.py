@@ -92,7 +92,27 @@ def test_power_that_nobody_announces_is_no_estimate() -> None:
     start = seen(site().node(gpus=4).limit_w(1000).job("j", gpus=4), "j").start
 
     assert start.earliest_at is None
-    assert start.assumption == "no estimate: no source announces a limit that is high enough for it"
+    assert start.assumption.startswith("no estimate: neither what sources announce nor the time limits")
+
+
+def test_watts_come_with_the_gpus_of_those_who_end() -> None:
+    """The limit has room for one job and not for two: the next one starts when the first has ended."""
+    built = site().node(gpus=8).limit_w(1800).running("j", "node-1", cap_w=200.0, time_limit_s=3600.0)
+    built.job("next", gpus=4)
+
+    found = seen(built, "next")
+
+    assert found.lacks_w > 0
+    assert found.start.earliest_at == in_s(3600)
+
+
+def test_a_long_queue_needs_no_more_power_than_all_gpus_do() -> None:
+    """Those ahead do not all run at once."""
+    built = full()
+    for n in range(20):
+        built.job(f"a{n}", gpus=4, time_limit_s=600.0)
+
+    assert seen(built, "a19").start.latest_at == in_s(3600 + 19 * 600)
 
 
 def test_a_rise_that_does_not_last_is_passed_over() -> None:
