@@ -1,8 +1,9 @@
 """What can be told of jobs that wait, from the newest snapshot that the scheduler recorded.
 
-A snapshot is recorded with each tick that had events, and once a minute. It is read at most once, by whoever asks
-first; meanwhile others are told from the one before. How often is looked for a newer one is bounded by what reading
-takes, so that no number of questions keeps the API busy with it.
+A snapshot is recorded with each tick that had events, and once a minute. Jobs that were submitted since are added to
+it: they wait, or an event would have told of them. It is read at most once, by whoever asks first; meanwhile others are
+told from the one before. How often is looked for a newer one is bounded by what reading takes, so that no number of
+questions keeps the API busy with it.
 """
 
 from __future__ import annotations
@@ -10,19 +11,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
 from api.wire.outlook import ExpectedStart, Lacks
 from scheduler.core.decide import Decision
-from scheduler.core.jobs import WAITING_STATES, JobState
+from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.outlook import Outlook, Prospect
 from scheduler.core.rehearsal import after
 from scheduler.core.snapshot import Snapshot
 from scheduler.store.desk import Desk
+from scheduler.store.job_queries import JobFilter
 from scheduler.store.views import JobView
 from scheduler.wire import WireError, loads
 
@@ -31,15 +33,20 @@ log = logging.getLogger(__name__)
 LOOK_AGAIN_S: Final = 0.5
 PART_OF_TIME: Final = 10
 """A newer snapshot is looked for when so many times the seconds have passed that the last one took."""
+TAKEN_IN: Final = timedelta(seconds=10)
+"""A job is with the scheduler so long after its submission, if one is at work."""
+PAGE: Final = 1000
+MOST_ADDED: Final = 20_000
 _WAITS: Final = WAITING_STATES | {JobState.HELD}
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """A snapshot, what was decided from it, and what that means for those who wait."""
+    """A snapshot with the jobs that came since, what was decided from it, and what that means for those who wait."""
 
     number: int
     snapshot: Snapshot
+    added: Mapping[str, Job]
     decision: Decision
 
     @cached_property
@@ -78,24 +85,62 @@ class Outlooks:
         recorded = self.newest() if view.state in _WAITS else None
         if recorded is None:
             return {}
-        prospect = recorded.outlook.of(view.id, recorded.decision.reasons.get(view.id))
+        prospect = recorded.outlook.of(view.id, view.reason or recorded.decision.reasons.get(view.id))
         return {} if prospect is None else shown(prospect, recorded.snapshot.at)
 
     def _look(self) -> None:
-        since = max(self._bad, self._newest.number if self._newest else 0)
-        found = self._desk.newest_decision(since=since)
+        found = self._read() or self._newest
         if found is None:
             return
-        number, view = found
+        kept = {k: job for k, job in found.snapshot.jobs.items() if k not in found.added}
+        added = self._submitted_since(found.snapshot.at, kept)
+        if found is self._newest and added.keys() == found.added.keys():
+            return
+        found = replace(found, snapshot=replace(found.snapshot, jobs={**kept, **added}), added=added)
+        _ = found.outlook  # made before anybody else has it
+        self._newest = found
+
+    def _read(self) -> Recorded | None:
+        """What was recorded since the last look, None if nothing was, or nothing that can be read."""
+        since = max(self._bad, self._newest.number if self._newest else 0)
+        newer = self._desk.newest_decision(since=since)
+        if newer is None:
+            return None
+        number, view = newer
         try:
             snapshot = loads(Snapshot, view.snapshot_json or b"")
             decision = loads(Decision, view.decision_json or b"")
         except WireError as error:
             log.warning("the newest recorded decision cannot be read: %s", error)
             self._bad = number
-            return
-        self._newest = Recorded(number=number, snapshot=snapshot, decision=decision)
-        _ = self._newest.outlook  # while nobody else has it
+            return None
+        return Recorded(number=number, snapshot=snapshot, added={}, decision=decision)
+
+    def _submitted_since(self, at: datetime, known: Mapping[str, Job]) -> dict[str, Job]:
+        """Jobs that wait for the first time and that the scheduler had not taken in by then."""
+        found: list[JobView] = []
+        after_id: str | None = None
+        while len(found) < MOST_ADDED:
+            page = self._desk.list(JobFilter(state="waiting"), limit=PAGE, after=after_id)
+            new = [v for v in page.jobs if v.submitted_at > at - TAKEN_IN]
+            found += [v for v in new if v.id not in known and not v.attempts]
+            after_id = page.next
+            if after_id is None or len(new) < len(page.jobs):
+                break
+        return {view.id: _job(view) for view in found}
+
+
+def _job(view: JobView) -> Job:
+    """A job that never ran, as the scheduler will know it."""
+    return Job(
+        id=view.id,
+        number=view.number,
+        spec=view.spec,
+        submitted_at=view.submitted_at,
+        state=view.state,
+        since_at=view.since_at,
+        desired=view.desired,
+    )
 
 
 def shown(prospect: Prospect, snapshot_at: datetime) -> dict[str, Any]:

@@ -50,16 +50,29 @@ async def test_why_tells_position_and_range_as_of_the_snapshot(site: ApiSite) ->
     assert "time limits" in start["assumption"]
 
 
-async def test_nothing_is_told_of_a_start_that_was_or_that_nobody_looked_at(site: ApiSite) -> None:
-    """A running job, and one that came after the snapshot."""
+async def test_nothing_is_told_of_a_job_that_runs_or_before_there_is_a_snapshot(site: ApiSite) -> None:
+    """Null, not a guess."""
     await site.submit()
-    await site.submit()
+    before = await site.get("/jobs/t-1/why")
     await site.run("t-1")
     await recorded(site, world())
 
-    for job_id in ("t-1", "t-2"):
-        found = await site.get(f"/jobs/{job_id}/why")
+    for found in (before, await site.get("/jobs/t-1/why")):
         assert (found["position"], found["expected_start"]) == (None, None)
+
+
+async def test_who_came_after_the_snapshot_is_behind_all_who_are_in_it(site: ApiSite) -> None:
+    """Nothing is recorded for a job that only waits; it has its place at once, and so has a planned one."""
+    for _ in range(2):
+        await site.submit(resources={"gpus": 2})
+    await recorded(site, world().job("t-2", gpus=2))
+    await site.submit(resources={"gpus": 3})
+
+    found = await site.get("/jobs/t-3/why")
+
+    assert (found["position"], found["ahead_gpus"]) == (2, 2)
+    assert found["expected_start"]["earliest_at"] == "2026-01-10T13:00:00Z"
+    assert (await plan(site, resources={"gpus": 1}))["ahead_gpus"] == 5
 
 
 async def test_a_newer_snapshot_is_told_from(site: ApiSite) -> None:
