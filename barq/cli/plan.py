@@ -12,7 +12,7 @@ from barq.cli.facts import ago
 from barq.cli.job_fields import checked, fields_of, given, overlaid
 from barq.cli.job_text import node_names
 from barq.cli.options import JsonOption, QuietOption
-from barq.cli.outlook import outlook_lines
+from barq.cli.outlook import change_line, outlook_lines
 from barq.cli.output import chosen_format, emit
 from barq.cli.submit import (
     COMMAND,
@@ -92,7 +92,6 @@ def _only(asked: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _lines(request: JobRequest, found: PlanView) -> Iterator[str]:
     told = f"as of a snapshot of {ago(found['snapshot_at'])}"
-    reason = found["reason"]
     if found["verdict"] == _STARTS_NOW:
         cap = "" if not found["cap_w"] else f" at {format_power(found['cap_w'])} per GPU"
         yield f"{request.name} would start now on {node_names(found['placements'])}{cap}, {told}"
@@ -100,8 +99,8 @@ def _lines(request: JobRequest, found: PlanView) -> Iterator[str]:
         yield f"{request.name} can never start here{_because(found)}"
     else:
         yield f"{request.name} would wait{_because(found)}"
-    if reason is not None and reason.get("remedy"):
-        yield f"What would change it: {reason['remedy']}"
+    if change := change_line(found):
+        yield change
     yield from outlook_lines(found)
     if found["effects"]:
         yield "What it would change for others:"

@@ -148,15 +148,12 @@ class Outlook:
         if reason is not None and latest_at is not None and latest_at <= at:
             latest_at = None  # by numbers it fits now, and yet it waits: these numbers do not say until when
         early = f"{_TO_THEIR_LIMITS}, {_ANNOUNCED}" if rests_on_ends else _ANNOUNCED
+        assumption = f"{early}, and nobody more important comes"
         if latest_at is None:
-            late = "the latest start cannot be told"
-        else:
-            late = "at the latest all ahead start first and use theirs, wherever their GPUs are"
-        return Start(
-            earliest_at=earliest_at,
-            latest_at=latest_at,
-            assumption=f"{early}, and nobody more important comes; {late}",
-        )
+            assumption += "; the latest start cannot be told"
+        elif latest_at > earliest_at:
+            assumption += "; at the latest all ahead start first and use theirs, wherever their GPUs are"
+        return Start(earliest_at=earliest_at, latest_at=latest_at, assumption=assumption)
 
     # -- GPUs ------------------------------------------------------------------------------------------------------
 

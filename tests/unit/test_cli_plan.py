@@ -68,7 +68,8 @@ def test_what_would_wait_says_why_and_until_when_and_exits_with_6(job_file: str)
         "train would wait: needs 2 GPUs; 0 are free, 0 being released [WaitingForResources]",
         "What would change it: fewer GPUs",
         "Position 3 of 12 that wait, 10 GPUs are asked for ahead of it",
-        f"Expected start: {RANGE}, if running jobs use their whole time limits",
+        f"Expected start: {RANGE}",
+        "  if running jobs use their whole time limits",
         "  as of a snapshot of 12 s ago",
         "What it would change for others:",
         "  demo-3 would be capped at 320 W per GPU instead of 400 W",
@@ -117,5 +118,18 @@ def test_a_range_that_nobody_can_tell_says_so(job_file: str) -> None:
 
     assert "Expected start: no estimate: nobody says" in barq(site, "why", "1").stdout.splitlines()
     lines = barq(site, "why", "2").stdout.splitlines()
-    assert "Expected start: 2026-03-01 12:20 (in 20 min) or later, if running" in "\n".join(lines)
+    assert "Expected start: 2026-03-01 12:20 (in 20 min) or later" in lines
     assert not any(line.startswith(("Position", "Expected:")) for line in lines)
+
+
+def test_without_a_remedy_what_is_missing_would_change_it() -> None:
+    """In numbers; who stands behind others is told of priority."""
+    reason = {**REASON, "remedy": ""}
+    site = busy_site().on("GET", "/jobs/demo-1/why", {**WHY, **QUEUED, "reason": reason})
+    power = {**QUEUED, "position": 1, "lacks": {"gpus": 0, "power_w": 1500.0}}
+    site.on("GET", "/jobs/demo-2/why", {**WHY, **power, "reason": reason})
+
+    first, second = barq(site, "why", "1").stdout, barq(site, "why", "2").stdout
+
+    assert "What would change it: 2 more free GPUs; a higher priority brings it forward\n" in first
+    assert "What would change it: 1.5 kW more\n" in second
