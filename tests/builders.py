@@ -36,8 +36,9 @@ from scheduler.core.orders import (
     GroupSpec,
     MinerReading,
     Observed,
+    Standby,
 )
-from scheduler.core.power import A100_SXM
+from scheduler.core.power import A100_SXM, PowerLimits
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 
 T0 = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -75,10 +76,19 @@ class SiteBuilder:
 
     # -- the site --------------------------------------------------------------------------------------------------
 
-    def node(self, name: str = "node-1", *, gpus: int = 4, base_w: float = 600.0) -> SiteBuilder:
-        """A reachable node of A100s with nothing on it."""
-        slots = tuple(GpuSlot(gpu_id=str(i), model=A100_SXM.name) for i in range(gpus))
-        spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots)
+    def node(
+        self,
+        name: str = "node-1",
+        *,
+        gpus: int = 4,
+        base_w: float = 600.0,
+        standby_w: float | None = None,
+        limits: PowerLimits | None = None,
+    ) -> SiteBuilder:
+        """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there."""
+        slots = tuple(GpuSlot(gpu_id=str(i), model=A100_SXM.name, limits=limits) for i in range(gpus))
+        standby = None if standby_w is None else Standby(draw_w=standby_w, down_s=30.0, boot_s=120.0)
+        spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, standby=standby)
         return self._group(spec)
 
     def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> SiteBuilder:

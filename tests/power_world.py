@@ -6,11 +6,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.envelope import Envelope, Segment, lowest
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Job, JobSpec, JobState
@@ -90,6 +91,7 @@ class World:
     held: dict[str, str] = field(default_factory=dict)  #: the latch of each guard, by its stop's id
     is_stopped: bool = False  #: by a stop that is sure to be heard of within the reaction time
     limits: list[tuple[int, float]] = field(default_factory=list)  #: (since_ms, W) in force, oldest first
+    policy: Callable[[], Policy] = PowerAware  #: of each leader
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
@@ -107,7 +109,9 @@ class World:
         stored = self.run(self.store.load())
         view.restore(stored)
         self.deposed, self.reports = self.loop, []
-        self.loop = Reconciler(view=view, store=self.store, cluster=self.cluster, clock=self.clock)
+        self.loop = Reconciler(
+            view=view, store=self.store, cluster=self.cluster, clock=self.clock, policy=self.policy()
+        )
         self.poll()
 
     def lose_store(self) -> None:

@@ -29,7 +29,10 @@ class OpenOrder:
 
     def fallback_at_w(self, at: datetime, *, fall_s: float) -> float:
         """The fallback at `at`, each step counted as late as the fall allows."""
-        return self.step_w((at - self.expires_at).total_seconds() - fall_s)
+        if at <= self.expires_at:
+            return self.resting_w()
+        passed = [s.limit_w for s in self.fallback if _ends_at(self, s.after_s, fall_s) <= at]
+        return min(passed) if passed else self.resting_w()
 
     def step_w(self, late_s: float) -> float:
         """The step of the fallback that holds `late_s` past the expiry."""
@@ -114,11 +117,16 @@ def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
 def next_change_at(account: Account, at: datetime, *, fall_s: float) -> datetime | None:
     """The next instant after `at` at which time alone changes what the account allows, None if none does."""
     coming = (
-        o.expires_at + timedelta(seconds=fall_s + after_s)
+        _ends_at(o, after_s, fall_s)
         for o in account.open
         for after_s in (0.0, *(s.after_s for s in o.fallback))
     )
     return min((t for t in coming if t > at), default=None)
+
+
+def _ends_at(order: OpenOrder, after_s: float, fall_s: float) -> datetime:
+    """When what holds until `after_s` past the expiry has ended at the latest: one instant for all who ask."""
+    return order.expires_at + timedelta(seconds=fall_s + after_s)
 
 
 def final_w(account: Account) -> float:

@@ -86,17 +86,28 @@ def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
     known = plan.fitting_shapes.get(shape(job))
     if known is None:
-        known = plan.fitting_shapes[shape(job)] = len(most_together(job, plan)) >= job.spec.nodes
+        known = any(_would_hold(job, nodes, plan) for nodes in _places(job, plan))
+        plan.fitting_shapes[shape(job)] = known
     return known
 
 
-def most_together(job: Job, plan: Plan) -> list[str]:
-    """The nodes, empty or not, that could hold a member each and read the same checkpoints; one alone needs no other.
+def _places(job: Job, plan: Plan) -> list[list[str]]:
+    """The nodes, empty or not, that the job may use, each list those that may read the same checkpoints.
 
-    A node that was never heard of may read them too.
+    A node that was never heard of may read any.
     """
-    nodes = [gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE]
-    fitting = [n for n in nodes if len(plan.groups[n].spec.gpus) >= job.spec.gpus and may_use(job, n, plan)]
-    unheard = [n for n in fitting if not plan.groups[n].storage]
-    known = by_place([n for n in fitting if plan.groups[n].storage], plan)
-    return max(known, key=len, default=[]) + unheard
+    nodes = [
+        gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE and may_use(job, gid, plan)
+    ]
+    unheard = [n for n in nodes if not plan.groups[n].storage]
+    known = by_place([n for n in nodes if plan.groups[n].storage], plan)
+    return [[*place, *unheard] for place in known] or [unheard]
+
+
+def _would_hold(job: Job, nodes: list[str], plan: Plan) -> bool:
+    """Whether these nodes, empty, have room for each member, or for all GPUs where any will do."""
+    spec, counts = job.spec, [len(plan.groups[n].spec.gpus) for n in nodes]
+    if spec.scatter and sum(counts) >= spec.total_gpus:
+        return True
+    large, enough = (sum(n >= size for n in counts) for size in (spec.gpus, sizes(job)[-1]))
+    return large >= spec.nodes - 1 and enough >= spec.nodes

@@ -76,6 +76,7 @@ class Plan:
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
+        self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
@@ -162,6 +163,7 @@ class Plan:
         for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at, self._contents):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
+        self._sorts = None
         self._asleep.discard(group_id)
         self.news.discard(group_id)
         if group is None:
@@ -364,6 +366,10 @@ class Plan:
         """Whether a node is to be in standby."""
         return group_id in self._asleep
 
+    def is_off(self, group_id: str) -> bool:
+        """Whether a node is in standby, or on its way there or back."""
+        return group_id in self._asleep or self.groups[group_id].power is not NodePower.ON
+
     def asleep(self) -> AbstractSet[str]:
         """Nodes that are to be in standby."""
         return self._asleep
@@ -378,13 +384,17 @@ class Plan:
         return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
 
     def start_w(self, job: Job) -> float:
-        """Site watts that a job's GPUs draw more than idle at its knee, on the first node that has any."""
-        node_id = next(iter(self._models), None)
-        if node_id is None:
-            return 0.0
-        kind = self.kind_on(job, node_id)
-        rise_w = kind.model.charge_w(kind.knee_w) - kind.model.idle_w
-        return self.site.overhead * job.spec.total_gpus * rise_w
+        """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
+        if self._sorts is None:
+            models = self._models.items()
+            self._sorts = tuple({(model, self._spared_w[gid]): gid for gid, model in models}.values())
+        kinds = (self.kind_on(job, gid) for gid in self._sorts)
+        rises_w = (
+            k.model.charge_w(k.knee_w) - k.model.idle_w
+            for k in kinds
+            if job.spec.gpu_type in (None, k.model.name)
+        )
+        return self.site.overhead * job.spec.total_gpus * max(rises_w, default=0.0)
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""

@@ -47,7 +47,7 @@ class Queue:
         """Take in what changed: jobs, nodes, what others depend on, and the time."""
         if plan.generation != self._generation:
             self._generation = plan.generation
-            keys = set(plan.jobs)
+            keys = plan.jobs.keys() | self._where.keys() | self.barred.keys()
         else:
             keys = set(plan.jobs.log[self._read :]) | self.dependents
             keys.update(k for k, at in self._due.items() if at <= plan.at)

@@ -77,7 +77,7 @@ def raise_work(
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
-    kept_w = switch_nodes(plan, raises.refused, room.total, limit_w - raises.reserved_w)
+    kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
     raises.reserved_w += kept_w
@@ -101,6 +101,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
         free_w = limit_w - plan.floors_w(job.spec.flex)
         if needed_w > free_w:
             raises.reasons[job.id] = no_power(needed_w, free_w)
+            raises.refused.append(Refused(job, 1, lacks_gpus=False))
         else:
             plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
             wanted.append(attempt)
@@ -124,7 +125,8 @@ def _startable(
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
-        raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
+        if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
+            raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
         waited_s = (plan.at - job.since_at).total_seconds()
         if waited_s > plan.site.patience_s:
             if waited_s < plan.site.patience_s + _RELATIVE * job.ran_s:
@@ -153,7 +155,8 @@ def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
     """What a job that does not fit lacks."""
     if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
         return pinned
-    return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan))
+    off = 0 if room.free else sum(plan.is_off(gid) for gid in plan.groups)
+    return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan), off=off)
 
 
 def _unaffordable(

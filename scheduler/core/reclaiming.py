@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from scheduler.core.attained import level_of
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.pinning import by_place
 from scheduler.core.placement import may_use, sizes
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
@@ -50,13 +51,16 @@ def reclaim(plan: Plan, room: Room, job: Job) -> bool:
 
 
 def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
-    level = level_of(job, None, plan.at)
-    return _anywhere(plan, room, job, level) if job.spec.scatter else _on_nodes(plan, room, job, level)
+    """Those within one place whose GPUs the job can use, as few GPUs as can be."""
+    level, choose = level_of(job, None, plan.at), _anywhere if job.spec.scatter else _on_nodes
+    usable = (node_id for node_id in room.free if may_use(job, node_id, plan))
+    found = [choose(plan, room, job, level, place) for place in by_place(usable, plan)]
+    return min(filter(None, found), key=lambda victims: sum(v.gpu_count for v in victims), default=[])
 
 
-def _anywhere(plan: Plan, room: Room, job: Job, level: int) -> list[Attempt]:
-    """For a job that takes any GPUs: those with the most service, no more of them than it takes."""
-    missing = job.spec.total_gpus - room.total
+def _anywhere(plan: Plan, room: Room, job: Job, level: int, nodes: list[str]) -> list[Attempt]:
+    """For a job that takes any GPUs of these: those with the most service, no more of them than it takes."""
+    missing, here = job.spec.total_gpus - sum(len(room.free[n]) for n in nodes), set(nodes)
     ranked = [
         (level_of(plan.jobs[a.job_id], a, plan.at), a) for a in plan.running() if _may_move(plan, a, job)
     ]
@@ -64,32 +68,33 @@ def _anywhere(plan: Plan, room: Room, job: Job, level: int) -> list[Attempt]:
     for its_level, attempt in sorted(ranked, key=lambda r: (-r[0], r[1].gpu_count, r[1].id)):
         if missing <= 0 or its_level < level + _AHEAD:
             break
-        if attempt.gpu_count <= _MOST * missing:
+        freed = sum(len(p.gpu_ids) for p in attempt.placements if p.node_id in here)
+        if freed and attempt.gpu_count <= _MOST * missing:
             victims.append(attempt)
-            missing -= attempt.gpu_count
+            missing -= freed
     return victims if missing <= 0 else []
 
 
-def _on_nodes(plan: Plan, room: Room, job: Job, level: int) -> list[Attempt]:
-    """For a job that needs its nodes: on those where the fewest GPUs have to be given up."""
+def _on_nodes(plan: Plan, room: Room, job: Job, level: int, nodes: list[str]) -> list[Attempt]:
+    """For a job that needs whole members: on those of these nodes where the fewest GPUs have to be given up."""
     spec = job.spec
     offers = [
         offer
-        for node_id, free in room.free.items()
-        if may_use(job, node_id, plan) and (offer := _offer(plan, node_id, len(free), job, level)) is not None
+        for node_id in nodes
+        if (offer := _offer(plan, node_id, len(room.free[node_id]), job, level)) is not None
     ]
     if len(offers) < spec.nodes:
         return []
     offers.sort(key=lambda o: (o.moved + o.lower, o.moved, o.node_id))
     chosen = offers[: spec.nodes]
-    nodes = {o.node_id for o in chosen}
+    missing = sum(max(0, sizes(job)[0] - len(room.free[o.node_id])) for o in chosen)
     victims = {v.id: v for o in chosen for v in o.victims}
     moved = [v for v in victims.values() if level_of(plan.jobs[v.job_id], v, plan.at) < level + _AHEAD]
     moved_gpus = sum(v.gpu_count for v in moved)
-    elsewhere = room.total - sum(len(room.free[n]) for n in nodes)
+    elsewhere = room.total - sum(len(room.free[o.node_id]) for o in chosen)
     if moved_gpus > elsewhere or moved_gpus > _WORTH * spec.total_gpus:
         return []
-    if sum(v.gpu_count for v in victims.values()) > _MOST * spec.total_gpus:
+    if sum(v.gpu_count for v in victims.values()) > _MOST * missing:
         return []
     return [victims[k] for k in sorted(victims)]
 

@@ -1,7 +1,8 @@
 """Nodes that are on and nodes in standby: nothing is kept on for which others lack watts, nothing off that has work.
 
 A node takes minutes to come up and draws its base meanwhile. So nodes are woken when jobs wait that the watts would
-carry once all ran at their knees, though they are spent on higher caps just now: those give way first.
+carry once all ran at their knees, though they are spent on higher caps just now: those give way first. Nor are they
+woken for jobs that could not start then: each is judged as its start will be.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import NamedTuple
 
 from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
+from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
+from scheduler.core.room import Room
 
 
 class Refused(NamedTuple):
@@ -19,22 +22,22 @@ class Refused(NamedTuple):
 
     job: Job
     jobs: int
-    lacks_gpus: bool  #: else it lacks watts, or time
+    lacks_gpus: bool  #: else it lacks watts
 
 
-def switch_nodes(plan: Plan, refused: Sequence[Refused], free_gpus: int, limit_w: float) -> float:
+def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: float) -> float:
     """Wake nodes for jobs that lack GPUs where the watts would do; put empty ones to standby where they do not.
 
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
     if not refused:
         return 0.0
-    yard = _Yard(plan, free_gpus, limit_w)
+    yard = _Yard(plan, room, limit_w)
     for some in refused:
         if some.lacks_gpus:
             yard.house(some)
     if not all(some.lacks_gpus for some in refused):
-        for gid in yard.empty:
+        for gid in yard.unused():
             plan.switch(gid, asleep=True)
     kept_w = 0.0
     for gid in yard.to_wake:
@@ -49,51 +52,80 @@ def switch_nodes(plan: Plan, refused: Sequence[Refused], free_gpus: int, limit_w
 class _Yard:
     """Whole nodes that nobody uses, and the watts to use them."""
 
-    def __init__(self, plan: Plan, free_gpus: int, limit_w: float) -> None:
+    def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
         self._plan = plan
-        self.empty: list[str] = []  #: on, with nothing on them
-        self.coming: list[str] = []  #: on their way up
+        self._empty: list[str] = []  #: on, with nothing on them
+        coming: list[str] = []
         for gid, group in plan.groups.items():
             if group.spec.standby is None or plan.is_standby(gid):
                 continue
             if group.power is not NodePower.ON:
-                self.coming.append(gid)
+                coming.append(gid)
             elif not any(True for _ in plan.on(gid)) and not any(r.processes for r in group.gpus):
-                self.empty.append(gid)
-        self._asleep = sorted((g for g in plan.asleep() if not plan.groups[g].cordoned), reverse=True)
-        self._free_w = limit_w - plan.floors_w(4)
+                self._empty.append(gid)
+        houses = [gid for gid in self._empty if gid in room.free]
+        self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
+        self._asleep = sorted(gid for gid in plan.asleep() if not plan.groups[gid].cordoned)
+        self._used: set[str] = set()
         self.to_wake: list[str] = []
-        self._gpus = max((len(g.spec.gpus) for g in plan.groups.values()), default=0)
-        empty = sum(len(plan.groups[gid].spec.gpus) for gid in self.empty)
-        self._loose = max(0, free_gpus - empty)  #: GPUs free on nodes that are in use
+        self._loose = room.total - sum(
+            len(room.free[gid]) for gid in houses
+        )  #: GPUs free on nodes that are in use
+        self._free_w = limit_w - plan.floors_w(4)
+        self._rest_w = (
+            plan.site.firm_w * (1.0 - plan.site.margin) - plan.fallback_w()
+        )  #: as starts are judged
 
-    def _nodes_for(self, job: Job) -> int:
-        """Whole nodes that a job needs on top of what is free."""
-        if not job.spec.scatter or self._gpus == 0:
-            return job.spec.nodes
-        missing = max(0, job.spec.total_gpus - self._loose)
-        self._loose = max(0, self._loose - job.spec.total_gpus)
-        return -(-missing // self._gpus)
+    def unused(self) -> list[str]:
+        """Empty nodes on which nobody is housed."""
+        return [gid for gid in self._empty if gid not in self._used]
 
     def house(self, refused: Refused) -> None:
-        """Find whole nodes for as many jobs of a shape as the watts carry: empty ones, coming ones, then sleepers."""
+        """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers."""
+        ready, asleep = (
+            [g for g in gids if g not in self._used and self._holds(refused.job, g)]
+            for gids in (self._ready, self._asleep)
+        )
         for _ in range(refused.jobs):
-            if not self._take(refused.job):
+            if not self._take(refused.job, ready, asleep):
                 return
 
-    def _take(self, job: Job) -> bool:
-        nodes, plan = self._nodes_for(job), self._plan
-        ready = len(self.empty) + len(self.coming)
-        woken = self._asleep[max(0, len(self._asleep) - nodes + ready) :] if nodes > ready else []
-        if len(woken) < nodes - ready:
+    def _holds(self, job: Job, gid: str) -> bool:
+        """Whether a member of the job could run on a node."""
+        least = 1 if job.spec.scatter else job.spec.gpus
+        return len(self._plan.groups[gid].spec.gpus) >= least and may_use(job, gid, self._plan)
+
+    def _take(self, job: Job, ready: list[str], asleep: list[str]) -> bool:
+        used, woken, missing = self._chosen(job, ready, asleep)
+        wake_w = self._plan.site.overhead * sum(self._plan.awake_w(gid) for gid in woken)
+        needed_w, rest_w = wake_w + self._plan.start_w(job), wake_w + self._rest_of_w(job, [*used, *woken])
+        if missing > 0 or needed_w > self._free_w or (woken and rest_w > self._rest_w):
             return False
-        wake_w = plan.site.overhead * sum(plan.awake_w(gid) for gid in woken)
-        if wake_w + plan.start_w(job) > self._free_w:
-            return False
-        self._free_w -= wake_w + plan.start_w(job)
-        del self._asleep[len(self._asleep) - len(woken) :]
+        self._free_w -= needed_w
+        self._rest_w -= rest_w
+        self._used.update(used, woken)
         self.to_wake += woken
-        used = nodes - len(woken)
-        first = min(used, len(self.coming))
-        del self.coming[:first], self.empty[: used - first]
+        del ready[: len(used)], asleep[: len(woken)]
         return True
+
+    def _chosen(self, job: Job, ready: list[str], asleep: list[str]) -> tuple[list[str], list[str], int]:
+        """Nodes that are on and sleepers that a job needs on top of what is free, and how much it still lacks."""
+        by_gpus, used, woken = job.spec.scatter, list[str](), list[str]()
+        missing = max(0, job.spec.total_gpus - self._loose) if by_gpus else job.spec.nodes
+        if by_gpus:
+            self._loose = max(0, self._loose - job.spec.total_gpus)
+        for gids, chosen in ((ready, used), (asleep, woken)):
+            for gid in gids:
+                if missing <= 0:
+                    break
+                chosen.append(gid)
+                missing -= len(self._plan.groups[gid].spec.gpus) if by_gpus else 1
+        return used, woken, missing
+
+    def _rest_of_w(self, job: Job, nodes: list[str]) -> float:
+        """Site watts that a job on these nodes adds to what is left when all orders have expired."""
+        if not nodes:
+            return 0.0
+        kind = self._plan.kind_on(job, nodes[0])
+        held_w = kind.model.charge_w(kind.knee_w) if kind.tier == 0 else kind.model.held_w()
+        return self._plan.site.overhead * job.spec.total_gpus * (held_w - kind.model.idle_w)

@@ -138,9 +138,15 @@ def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     )
 
 
-def no_gpus(job: Job, *, nodes: int, free: int, leaving: int) -> Reason:
-    """Not enough of the `free` GPUs of so many nodes, or not together; `leaving` more are being released."""
+def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> Reason:
+    """Not enough of the `free` GPUs of so many nodes, or not together; `leaving` more are being released.
+
+    `off` nodes are in standby, or on their way from it.
+    """
     spec, total = job.spec, free
+    if not nodes and off:
+        text = f"no node that takes work is on; {off} are in standby or on their way"
+        return Reason(code=Code.NODE_BOOTING, text=text, numbers={"off_nodes": off}, remedy="barq nodes")
     if not nodes:
         return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
     if total >= spec.total_gpus:

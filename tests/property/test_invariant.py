@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.jobs import Desired
 from scheduler.core.power import site_w
 from scheduler.errors import StaleEpoch
@@ -20,10 +21,14 @@ class LossySite(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.world = World(policy=self.new_mind)
         self.world.submit(gpus=2, flex=4)
         self.world.submit(gpus=1, flex=0)
         self.calm(4)
+
+    def new_mind(self) -> Policy:
+        """What a new leader decides by."""
+        return PowerAware()
 
     def teardown(self) -> None:
         self.world.close()

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from scheduler.core.entitlement import charged_w, entitlement_w, fallback_profile, idle_w, nameplate_w
+from scheduler.core.entitlement import charged_w, entitlement_w, fallback_profile, idle_w, nameplate_w, rest_w
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.orders import FallbackStep, GpuReading, GroupSpec, MinerReading
+from scheduler.core.orders import FallbackStep, GpuReading, GroupSpec, MinerReading, NodePower
 from scheduler.core.power import A100_SXM
 from tests.builders import SiteBuilder, site
 
@@ -150,3 +150,14 @@ def test_the_curve_is_read_between_its_points() -> None:
     ]
     assert A100_SXM.speed(275.0) == pytest.approx(0.825)
     assert A100_SXM.charge_w(275.0) == 275.0
+
+
+def test_a_node_in_standby_rests_at_what_that_draws() -> None:
+    """On or on its way up it draws its base and its idle GPUs, and so does one that cannot go to standby."""
+    can, cannot = (
+        site().node("a", gpus=2, base_w=600.0, standby_w=standby_w).groups["a"].spec
+        for standby_w in (50.0, None)
+    )
+
+    assert [rest_w(can, power) for power in NodePower] == [710.0, 710.0, 50.0]
+    assert [rest_w(cannot, power) for power in NodePower] == [710.0] * 3

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from hypothesis import example, given, strategies as st
 
 from scheduler.core.ledger import (
     Account,
@@ -15,6 +16,7 @@ from scheduler.core.ledger import (
     exposure_w,
     fallback_exposure_w,
     final_w,
+    next_change_at,
     pruned,
     reported,
     resting_w,
@@ -194,3 +196,46 @@ def test_pruning_never_lowers_what_counts() -> None:
     for now_s in range(0, 120, 3):
         left = pruned(whole, after(now_s), fall_s=FALL_S)
         assert all(exposed_w(left, s) == exposed_w(whole, s) for s in range(now_s, 200, 3))
+
+
+def test_what_time_alone_changes_is_known_before() -> None:
+    """The end of an order with its fall, each step of its fallback, and then nothing."""
+    account = sent(KNOWN, order(1, 800.0, (0.0, 500.0), (20.0, 100.0), ends_s=15.0))
+
+    assert next_change_at(account, T0, fall_s=FALL_S) == after(18.0)
+    assert next_change_at(account, after(18.0), fall_s=FALL_S) == after(38.0)
+    assert next_change_at(account, after(38.0), fall_s=FALL_S) is None
+    assert next_change_at(KNOWN, T0, fall_s=FALL_S) is None
+
+
+STEPS = st.lists(st.integers(0, 600), max_size=2)
+ORDERS = st.lists(st.tuples(st.integers(0, 400), STEPS), min_size=1, max_size=3)
+
+
+@example(orders=[(150, [2])], fall_ds=31, spans_ds=[1200, 1200, 1], read_ds=0)  # 3.3 - 3.1 is less than 0.2
+@given(
+    ORDERS, st.integers(0, 60), st.lists(st.integers(1, 1200), min_size=1, max_size=6), st.integers(0, 300)
+)
+def test_between_two_of_these_instants_the_books_stand_still(
+    orders: list[tuple[int, list[int]]], fall_ds: int, spans_ds: list[int], read_ds: int
+) -> None:
+    """What was read off the books then holds up to the microsecond before the next of them, in tenths of a second."""
+    fall_s = fall_ds / 10
+    account = reported(FRESH, fence=NO_FENCE, charged_w=333.0, at=after(read_ds / 10))
+    for seq, (ends_ds, steps_ds) in enumerate(orders):
+        steps = ((0.0, 900.0 - seq), *((s / 10, 500.0 - 10 * i) for i, s in enumerate(sorted(steps_ds))))
+        account = sent(account, order(seq + 1, 1000.0 + seq, *steps, ends_s=ends_ds / 10))
+
+    def books(at: datetime) -> tuple[float, float]:
+        return exposure_w(account, at, fall_s=fall_s), resting_w(account, at, fall_s=fall_s)
+
+    at = T0
+    for span_ds in spans_ds:
+        known, until_at = books(at), next_change_at(account, at, fall_s=fall_s)
+        later_at = at + timedelta(seconds=span_ds / 10)
+        if until_at is None or later_at < until_at:
+            assert books(later_at) == known
+            at = later_at
+        else:
+            assert books(until_at - timedelta(microseconds=1)) == known
+            at = until_at

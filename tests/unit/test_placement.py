@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, strategies as st
 
 from scheduler.core.orders import GpuReading
 from scheduler.core.placement import ever_fits, place
@@ -88,3 +92,96 @@ def test_ever_fits_ignores_what_runs_now() -> None:
     plan = Plan(built.snapshot())
 
     assert [ever_fits(plan.jobs[n], plan) for n in ("waits", "never")] == [True, False]
+
+
+# -- gangs whose last member is smaller, and jobs that any GPUs will do for ---
+
+
+def test_the_last_member_goes_where_the_fewest_gpus_are_left_over() -> None:
+    """The others need whole nodes; it does not."""
+    built = site().node("a", gpus=4).node("b", gpus=4).node("c", gpus=4).node("small", gpus=2)
+    built.job("j", gpus=4, nodes=3, last_gpus=2)
+
+    assert placed(built, "j") == {
+        "a": ("0", "1", "2", "3"),
+        "b": ("0", "1", "2", "3"),
+        "small": ("0", "1"),
+    }
+
+
+def test_a_last_member_may_share_with_nobody_of_its_gang() -> None:
+    """A node holds one member of a gang at most."""
+    built = site().node("a", gpus=8).job("j", gpus=4, nodes=2, last_gpus=2)
+
+    assert placed(built, "j") is None
+    assert placed(built.node("b", gpus=1), "j") is None
+    assert placed(built.node("c", gpus=2), "j") == {"a": ("0", "1", "2", "3"), "c": ("0", "1")}
+
+
+def test_a_job_that_any_gpus_will_do_for_takes_them_as_asked_where_it_can() -> None:
+    """Scattered only where there is no other way, and then over the fewest nodes."""
+    built = site().node("a", gpus=3).node("b", gpus=2).node("c", gpus=1).job("j", gpus=4, scatter=True)
+    assert placed(built, "j") == {"a": ("0", "1", "2"), "b": ("0",)}
+
+    assert placed(built.node("d", gpus=4), "j") == {"d": ("0", "1", "2", "3")}
+
+
+def test_a_scattered_job_stays_within_one_place() -> None:
+    """All its members read the same checkpoints."""
+    built = site().node("a", gpus=2).node("b", gpus=2).job("j", gpus=4, scatter=True)
+    for name, place_id in {"a": "x", "b": "y"}.items():
+        built.groups[name] = replace(built.groups[name], storage=place_id)
+
+    assert placed(built, "j") is None
+
+
+@pytest.mark.parametrize(
+    "spec, fits",
+    [
+        ({"gpus": 6, "scatter": True}, True),
+        ({"gpus": 7, "scatter": True}, False),
+        ({"gpus": 4, "nodes": 2, "last_gpus": 2}, True),
+        ({"gpus": 4, "nodes": 2, "last_gpus": 3}, False),
+        ({"gpus": 4, "nodes": 2}, False),
+    ],
+)
+def test_what_can_be_placed_on_an_empty_site_is_not_called_impossible(
+    spec: dict[str, Any], *, fits: bool
+) -> None:
+    """And what cannot, is."""
+    built = site().node("a", gpus=4).node("b", gpus=2).job("j", **spec)
+    plan = Plan(built.snapshot())
+
+    assert ever_fits(plan.jobs["j"], plan) is fits
+    assert (placed(built, "j") is not None) is fits
+
+
+@given(
+    st.lists(st.integers(1, 4), min_size=1, max_size=4),
+    st.integers(1, 4),
+    st.integers(1, 3),
+    st.none() | st.integers(1, 3),
+    st.booleans(),
+)
+def test_an_empty_site_takes_what_it_says_that_it_takes(
+    sizes: list[int],
+    gpus: int,
+    nodes: int,
+    last_gpus: int | None,
+    scatter: bool,
+) -> None:
+    """Every placement has the GPUs that were asked for, each once, and as asked unless they may be scattered."""
+    built = site()
+    for i, size in enumerate(sizes):
+        built.node(f"n{i}", gpus=size)
+    last = last_gpus if last_gpus is not None and last_gpus < gpus and nodes > 1 else None
+    built.job("j", gpus=gpus, nodes=nodes, last_gpus=last, scatter=scatter)
+    found, plan = placed(built, "j"), Plan(built.snapshot())
+    asked = [*[gpus] * (nodes - 1), last or gpus]
+
+    assert ever_fits(plan.jobs["j"], plan) is (found is not None)
+    if found is None:
+        return
+    assert sum(map(len, found.values())) == sum(asked)
+    if not scatter:
+        assert [len(held) for held in found.values()] == asked

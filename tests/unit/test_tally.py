@@ -116,3 +116,25 @@ def test_an_empty_site_draws_nothing() -> None:
 def test_a_node_at_rest_is_planned_idle() -> None:
     """Its own figure is the plan's, whatever the books say of it."""
     assert counting().planned_w("a") == idle_w(SPECS["a"])
+
+
+@given(st.lists(st.tuples(st.sampled_from(NODES), st.none() | st.floats(0.0, 700.0)), max_size=6), attempts)
+def test_a_node_in_standby_counts_what_it_draws_there(
+    switches: list[tuple[str, float | None]], one: tuple[Attempt, int]
+) -> None:
+    """In all sums, none below the books; back on it is as before, with whatever is on it meanwhile."""
+    tally, plain, asleep = counting(), counting(), dict.fromkeys(NODES, 0.0)
+    for node, standby_w in switches:
+        tally.rest(node, standby_w)
+        asleep[node] = 0.0 if standby_w is None else idle_w(SPECS[node]) - standby_w
+    for some in (tally, plain):
+        some.put(*one)
+    for node in NODES:
+        assert tally.planned_w(node) == pytest.approx(plain.planned_w(node) - asleep[node], abs=1e-5)
+        both = zip(tally.fallback_w(node), plain.fallback_w(node), strict=True)
+        assert all(ours == pytest.approx(theirs - asleep[node], abs=1e-5) for ours, theirs in both)
+    assert tally.exposed_it_w >= 2 * BOUNDS.exposure_w - 1e-5
+
+    for node in NODES:
+        tally.rest(node, None)
+    assert totals_w(tally) == totals_w(plain)

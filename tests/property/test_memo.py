@@ -1,0 +1,244 @@
+"""A memory is a cache: who remembers all rounds decides as one who sees the snapshot for the first time.
+
+Over simulated sites with and without faults, over a site whose links fail, and over made-up ones where anything may
+change between two rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import settings, strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from scheduler.core.jobs import Desired
+from scheduler.core.orders import NodePower, Observed
+from scheduler.core.power import PowerLimits
+from scheduler.sim.trial import trial
+from tests.builders import launch
+from tests.property.test_invariant import LossySite
+from tests.simulated import busy_day, simulated
+from tests.told_site import ToldSite
+from tests.two_minds import TwoMinds
+
+NODES = st.sampled_from(["a", "b", "c", "d"])
+OTHER_GPUS = PowerLimits(min_w=120.0, max_w=300.0, idle_w=40.0)
+
+
+@pytest.mark.parametrize("seed", [3, 8])
+def test_a_memory_changes_nothing_on_a_site_with_faults(seed: int) -> None:
+    """Dead hosts, lost messages, leaders that come and go."""
+    policy = TwoMinds()
+    trial(seed, minutes=10.0, policy=policy)
+
+    assert policy.rounds > 300
+    assert policy.wrong == []
+
+
+def test_a_memory_changes_nothing_on_a_site_with_standby() -> None:
+    """Hours of work that is cut, consolidated, woken for and made room for."""
+    jobs, trace = busy_day(5, hours=6, jobs_per_hour=30)
+    policy = TwoMinds()
+    simulated(jobs, trace, hours=6, policy=policy)
+
+    assert policy.rounds > 300
+    assert policy.wrong == []
+
+
+class LossySiteWithTwoMinds(LossySite):
+    """The site of the invariant: whatever is lost, late, restarted or withdrawn."""
+
+    minds: list[TwoMinds]
+
+    def __init__(self) -> None:
+        self.minds = []
+        super().__init__()
+
+    def new_mind(self) -> TwoMinds:
+        """Each leader has its own."""
+        self.minds.append(TwoMinds())
+        return self.minds[-1]
+
+    @invariant()
+    def both_agree(self) -> None:
+        """In every round so far."""
+        assert [w for mind in self.minds for w in mind.wrong] == []
+
+
+class AnythingGoes(RuleBasedStateMachine):
+    """Snapshots of which anything may differ from the last: what was decided is recorded, or never happens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mind = TwoMinds()
+        self.made = 0
+        self.site = ToldSite(
+            firm_w=6000.0, overhead=1.25, patience_s=20.0, min_run_s=30.0, suspend_max_s=10.0, lease_s=6.0
+        )
+        self.site.under(self.mind)
+        for name in ("a", "b", "c"):
+            self.site.node(name, gpus=4, standby_w=None if name == "a" else 50.0)
+        self.site.miners("m1", max_w=2000.0).miners("m2", max_w=333.3).limit_w(9000.0)
+
+    # -- rounds ------------------------------------------------------------------------------------------------------
+
+    @rule(
+        obeyed=st.sampled_from([True, True, False]),
+        seconds=st.sampled_from([0.0, 0.1, 1.0, 5.0]),
+        rounds=st.integers(1, 4),
+    )
+    def a_round(self, obeyed: bool, seconds: float, rounds: int) -> None:
+        """Decided, recorded, and perhaps obeyed."""
+        for _ in range(rounds):
+            self.site.decided(obeyed=False)
+            self.site.passes(seconds)
+            if obeyed:
+                self.site.all_obey()
+
+    @rule()
+    def a_round_that_nobody_recorded(self) -> None:
+        """The store was down."""
+        self.mind.decide(self.site.snapshot())
+
+    @rule(recorded=st.booleans())
+    def a_reduction(self, recorded: bool) -> None:
+        """Between two decisions."""
+        reduction = self.mind.shed(self.site.snapshot())
+        if reduction is not None and recorded:
+            self.site.apply(reduction)
+
+    @invariant()
+    def both_agree(self) -> None:
+        """In every round so far."""
+        assert self.mind.wrong == []
+
+    # -- time, power and people --------------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([0.5, 6.0, 40.0, 100.0, 4000.0]))
+    def time_passes(self, seconds: float) -> None:
+        """And all report."""
+        self.site.passes(seconds)
+
+    @rule(name=NODES, seconds=st.sampled_from([0.5, 5.5, 7.0, 61.0, 300.0]))
+    def a_node_is_silent(self, name: str, seconds: float) -> None:
+        """For so long."""
+        known = self.site.groups.get(name)
+        self.site.passes(seconds)
+        if known is not None:
+            self.site.groups[name] = replace(self.site.groups[name], reported_at=known.reported_at)
+
+    @rule(limit_w=st.sampled_from([1500.0, 3500.0, 5000.0, 7000.0, 9000.0, 14_000.0]))
+    def a_limit(self, limit_w: float) -> None:
+        """Without notice."""
+        self.site.limit_w(limit_w)
+
+    @rule(limit_w=st.sampled_from([1500.0, 5000.0, 9000.0]), in_s=st.sampled_from([1.0, 4.0, 12.0, 60.0]))
+    def a_step_is_announced(self, limit_w: float, in_s: float) -> None:
+        """A change that is known."""
+        self.site.falls_to_w(limit_w, in_s=in_s)
+
+    @precondition(lambda self: self.site.jobs)
+    @rule(data=st.data(), desired=st.sampled_from(Desired))
+    def somebody_wants_something(self, data: st.DataObject, desired: Desired) -> None:
+        """Hold, release or cancel."""
+        self.site.wants(data.draw(st.sampled_from(sorted(self.site.jobs))), desired)
+
+    @rule(
+        gpus=st.integers(1, 5),
+        nodes=st.sampled_from([1, 1, 2]),
+        flex=st.sampled_from([0, 1, 2, 3, 4, 4, 4]),
+        priority=st.sampled_from([0, 0, 1]),
+        scatter=st.booleans(),
+        later_s=st.sampled_from([None, None, 3.0, 50.0]),
+        limit_s=st.sampled_from([None, None, 30.0]),
+        data=st.data(),
+    )
+    def a_job(
+        self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: object
+    ) -> None:
+        """Of any kind; some wait for an hour, or for another job."""
+        self.made += 1
+        others = (
+            st.lists(st.sampled_from(sorted(self.site.jobs)), max_size=1) if self.site.jobs else st.just([])
+        )
+        begin_at = None if later_s is None else self.site.at + timedelta(seconds=later_s)
+        self.site.job(
+            f"j{self.made}",
+            begin_at=begin_at,
+            time_limit_s=limit_s,
+            max_failures=data.draw(st.sampled_from([0, 2])),
+            backoff_s=5.0,
+            dependencies=tuple(data.draw(others)) if data.draw(st.booleans()) else (),
+            launch=launch(grace_s=data.draw(st.sampled_from([1.0, 50.0]))),
+            **spec,
+        )
+        number = replace(self.site.jobs[f"j{self.made}"], number=self.made)
+        self.site.jobs[f"j{self.made}"] = number
+
+    @precondition(lambda self: self.site.jobs)
+    @rule(data=st.data())
+    def a_job_is_gone(self, data: st.DataObject) -> None:
+        """Without a word, if it has no attempt."""
+        placed = {a.job_id for a in self.site.attempts.values()}
+        if idle := sorted(self.site.jobs.keys() - placed):
+            del self.site.jobs[data.draw(st.sampled_from(idle))]
+
+    # -- nodes -------------------------------------------------------------------------------------------------------
+
+    @rule(name=NODES, gpus=st.integers(1, 4), other=st.booleans(), standby=st.booleans())
+    def a_node_comes_or_is_another(self, name: str, gpus: int, other: bool, standby: bool) -> None:
+        """What it was before counts no more."""
+        limits = OTHER_GPUS if other else None
+        self.site.node(name, gpus=gpus, standby_w=50.0 if standby else None, limits=limits)
+
+    @rule(name=NODES)
+    def a_node_goes(self, name: str) -> None:
+        """Whatever is on it."""
+        self.site.groups.pop(name, None)
+
+    @rule(name=NODES, cordoned=st.booleans(), storage=st.sampled_from(["", "x", "y"]))
+    def a_node_changes(self, name: str, cordoned: bool, storage: str) -> None:
+        """Cordoned, or with other checkpoints."""
+        if name in self.site.groups:
+            group = self.site.groups[name]
+            self.site.groups[name] = replace(group, cordoned=cordoned, storage=storage)
+
+    @rule(name=NODES, power=st.sampled_from(NodePower))
+    def a_node_goes_off_or_on(self, name: str, power: NodePower) -> None:
+        """As it says itself, whatever it was told."""
+        if name in self.site.groups and self.site.groups[name].spec.standby is not None:
+            self.site.groups[name] = replace(self.site.groups[name], power=power)
+
+    @rule(name=NODES, busy=st.booleans())
+    def a_stranger_computes(self, name: str, busy: bool) -> None:
+        """On the first GPU of a node, or no more."""
+        if name in self.site.groups and self.site.groups[name].gpus:
+            group = self.site.groups[name]
+            first = replace(group.gpus[0], processes=int(busy))
+            self.site.groups[name] = replace(group, gpus=(first, *group.gpus[1:]))
+
+    # -- attempts ----------------------------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.site.attempts)
+    @rule(
+        data=st.data(),
+        seen=st.sampled_from(Observed),
+        step=st.integers(0, 9),
+        code=st.sampled_from([0, 1, 85]),
+    )
+    def a_guard_tells(self, data: st.DataObject, seen: Observed, step: int, code: int) -> None:
+        """Anything, of any member."""
+        attempt = self.site.attempts[data.draw(st.sampled_from(sorted(self.site.attempts)))]
+        for placement in attempt.placements:
+            if placement.node_id in self.site.groups and data.draw(st.booleans()):
+                ended = {"exit_code": code} if seen is Observed.ENDED else {}
+                saved = {"committed_step": step, "committed_path": "/c/x"} if step > 4 else {}
+                self.site.facts(attempt.id, placement.node_id, observed=seen, step=step, **ended, **saved)
+
+
+TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
+TestLossySiteWithTwoMinds.settings = settings(max_examples=15, stateful_step_count=30)
+TestAnythingGoes = AnythingGoes.TestCase
+TestAnythingGoes.settings = settings(max_examples=60, stateful_step_count=40)

@@ -1,0 +1,37 @@
+"""Levels of service: each reaches so many times as far as the one before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, strategies as st
+
+from scheduler.core.attained import FIRST_LEVEL_GPU_S, level, level_of
+from tests.builders import site
+
+
+def test_who_had_less_than_the_first_level_had_next_to_nothing() -> None:
+    """And the first level ends exactly there."""
+    assert [level(s) for s in (0.0, FIRST_LEVEL_GPU_S - 1, FIRST_LEVEL_GPU_S)] == [0, 0, 1]
+
+
+@given(st.floats(0.0, 1e9), st.floats(0.0, 1e9))
+def test_more_service_is_never_a_lower_level(one_gpu_s: float, other_gpu_s: float) -> None:
+    """And the same service the same."""
+    low, high = sorted((one_gpu_s, other_gpu_s))
+    assert level(low) <= level(high)
+
+
+def test_all_gpus_of_all_attempts_count() -> None:
+    """The ended ones as recorded, the living one since it runs."""
+    built = site().node(gpus=4).running("j", "node-1", gpus=4)
+    job, attempt = built.jobs["j"], built.attempts["j.1"]
+    quarter_s = FIRST_LEVEL_GPU_S / 4
+
+    def at(seconds: float, ran_s: float = 0.0) -> int:
+        return level_of(replace(job, ran_s=ran_s), attempt, built.at + timedelta(seconds=seconds))
+
+    assert (at(quarter_s - 1), at(quarter_s), at(quarter_s - 1, ran_s=1.0)) == (0, 1, 1)
+    assert level_of(job, replace(attempt, running_at=None), built.at + timedelta(days=9)) == 0
+    assert level_of(job, None, built.at + timedelta(days=9)) == 0

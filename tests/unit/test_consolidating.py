@@ -1,0 +1,146 @@
+"""Through a withdrawal that lasts: what is kept fits once all else is gone, whole nodes, firm work first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from hypothesis import given, settings, strategies as st
+
+from scheduler.core.consolidating import consolidate
+from scheduler.core.jobs import PauseCause, Phase
+from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.power import A100_SXM
+from tests.builders import SiteBuilder, site
+
+LONG_S = 60.0
+STANDBY_W = 50.0
+IDLE_W = 600.0 + 4 * A100_SXM.idle_w
+
+
+def held(
+    built: SiteBuilder, name: str, on: str, *, gpus: int, since_s: float = LONG_S, flex: int = 4
+) -> SiteBuilder:
+    """A job that was suspended for power so long ago."""
+    built.running(name, on, gpus=gpus, flex=flex)
+    since_at = built.at - timedelta(seconds=since_s)
+    suspended = replace(
+        built.attempts[f"{name}.1"],
+        phase=Phase.SUSPEND,
+        pause_cause=PauseCause.POWER_WITHDRAWN,
+        since_at=since_at,
+    )
+    built.attempts[f"{name}.1"] = suspended
+    return forgotten(built, on)
+
+
+def forgotten(built: SiteBuilder, gid: str) -> SiteBuilder:
+    """Orders of before are not open any more."""
+    group = built.groups[gid]
+    built.groups[gid] = replace(group, account=replace(group.account, open=()))
+    return built
+
+
+def two_nodes() -> SiteBuilder:
+    """That can go to standby."""
+    return site(firm_w=9000.0).node("a", standby_w=STANDBY_W).node("b", standby_w=STANDBY_W)
+
+
+def released(built: SiteBuilder, limit_w: float) -> list[str]:
+    """Who gives its GPUs back."""
+    plan = Plan(built.snapshot())
+    consolidate(plan, limit_w, LONG_S)
+    return [a.job_id for a in plan.in_phase(Phase.SAVE_EXIT)]
+
+
+def at_knees_w(plan: Plan, ids: set[str]) -> float:
+    """Site watts with these at their knees, and all nodes that nothing is kept on in standby."""
+    kept = [a for a in plan.attempts.values() if a.id in ids]
+    on = {p.node_id for a in kept for p in a.placements}
+    nodes_w = sum(
+        IDLE_W if gid in on or g.spec.standby is None else STANDBY_W for gid, g in plan.groups.items()
+    )
+    gpus_w = sum(a.gpu_count * (A100_SXM.charge_w(plan.knee_w(a)) - A100_SXM.idle_w) for a in kept)
+    return plan.site.overhead * (nodes_w + gpus_w)
+
+
+def test_nobody_is_released_before_something_was_held_for_long() -> None:
+    """Power often comes back sooner than that."""
+    built = held(held(two_nodes(), "j", "a", gpus=4, since_s=LONG_S - 1), "k", "b", gpus=4, since_s=1.0)
+
+    assert released(built, 1000.0) == []
+
+
+def test_one_node_goes_on_and_the_other_is_cleared() -> None:
+    """Where the watts do for one, though both could be held."""
+    built = held(held(two_nodes(), "j", "a", gpus=4), "k", "b", gpus=4)
+    one_w = at_knees_w(Plan(built.snapshot()), {"j.1"})
+
+    assert released(built, one_w) == ["k"]
+    assert released(built, one_w - 1.0) == ["j", "k"]
+    assert released(built, 2 * one_w) == []
+
+
+def test_the_fuller_node_is_kept() -> None:
+    """Its base is spent on more work."""
+    built = held(held(two_nodes(), "little", "a", gpus=1), "much", "b", gpus=4)
+
+    assert released(built, at_knees_w(Plan(built.snapshot()), {"much.1"})) == ["little"]
+
+
+def test_firm_work_is_kept_first_and_never_released() -> None:
+    """However few its GPUs."""
+    built = held(two_nodes(), "much", "b", gpus=4).running("firm", "a", gpus=1, flex=0)
+
+    assert released(built, at_knees_w(Plan(built.snapshot()), {"firm.1"})) == ["much"]
+    assert released(built, 100.0) == ["much"]
+
+
+def test_what_a_person_holds_is_not_looked_at() -> None:
+    """Nor does it count as held for power."""
+    built = held(two_nodes(), "j", "a", gpus=4)
+    built.attempts["j.1"] = replace(built.attempts["j.1"], pause_cause=PauseCause.OPERATOR)
+
+    assert released(built, 100.0) == []
+
+
+@st.composite
+def withdrawn(draw: st.DrawFn) -> SiteBuilder:
+    """A site under a withdrawal, with gangs, firm work, and nodes that cannot go to standby."""
+    built = site(firm_w=9000.0, overhead=draw(st.sampled_from([1.0, 1.25])))
+    names = ["a", "b", "c"][: draw(st.integers(1, 3))]
+    for name in names:
+        built.node(name, standby_w=draw(st.sampled_from([STANDBY_W, STANDBY_W, None])))
+    for i in range(draw(st.integers(1, 6))):
+        name = draw(st.sampled_from(names))
+        taken = sum(
+            len(p.gpu_ids) for a in built.attempts.values() for p in a.placements if p.node_id == name
+        )
+        if taken < 4:
+            gpus, flex = draw(st.integers(1, 4 - taken)), draw(st.sampled_from([0, 1, 3, 4, 4]))
+            if draw(st.booleans()):
+                held(built, f"j{i}", name, gpus=gpus, flex=flex)
+            else:
+                built.running(f"j{i}", name, gpus=gpus, flex=flex)
+            forgotten(built, name)
+    return built
+
+
+@given(withdrawn(), st.floats(100.0, 6000.0))
+@settings(max_examples=100)
+def test_what_is_kept_fits(built: SiteBuilder, limit_w: float) -> None:
+    """At its knees, with the other nodes in standby; and who is released would not have fitted beside it."""
+    plan = Plan(built.snapshot())
+    before = dict(plan.attempts)
+    consolidate(plan, limit_w, LONG_S)
+    gone = {a.id for a in plan.in_phase(Phase.SAVE_EXIT)}
+    if not gone:
+        return
+    fresh, kept = Plan(built.snapshot()), before.keys() - gone
+    firm = {k for k, a in before.items() if built.jobs[a.job_id].spec.flex == 0 and a.phase is Phase.RUN}
+
+    assert not gone & firm
+    assert at_knees_w(fresh, set(kept - firm)) <= limit_w + EPSILON_W or kept <= firm
+    if at_knees_w(fresh, set(kept)) <= limit_w:
+        assert all(at_knees_w(fresh, {*kept, k}) > limit_w - 1e-3 for k in gone)
+    assert all(plan.attempts[k].pause_cause is PauseCause.POWER_FORECAST for k in gone)

@@ -1,0 +1,172 @@
+"""Who makes room for whom: who had much service for who had little, never much more than it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from scheduler.core.jobs import PauseCause, Phase
+from scheduler.core.placement import place
+from scheduler.core.plan import Plan
+from scheduler.core.reclaiming import _MOST, _MOVABLE_TIER, is_reclaiming, reclaim
+from scheduler.core.room import Room
+from tests.builders import SiteBuilder, site
+
+LONG_S = 40 * 86_400.0  #: enough for any level
+
+
+def a_site(*sizes: int) -> SiteBuilder:
+    """Nodes of these sizes, a, b, c ..."""
+    built = site(firm_w=90_000.0)
+    for name, gpus in zip("abcdef", sizes, strict=False):
+        built.node(name, gpus=gpus)
+    return built.limit_w(90_000)
+
+
+def ran(built: SiteBuilder, name: str, on: str, seconds: float = LONG_S, **spec: Any) -> SiteBuilder:
+    """A job that has been running for so long."""
+    built.running(name, on, **spec)
+    attempt = built.attempts[f"{name}.1"]
+    built.attempts[f"{name}.1"] = replace(attempt, running_at=built.at - timedelta(seconds=seconds))
+    return built
+
+
+def victims(built: SiteBuilder, name: str) -> list[str]:
+    """Who is told to leave for a job."""
+    plan = Plan(built.snapshot())
+    made = reclaim(plan, Room(plan), plan.jobs[name])
+    found = [a.job_id for a in plan.in_phase(Phase.SAVE_EXIT)]
+    assert made is bool(found) is is_reclaiming(plan)
+    assert [e.kind for e in plan.events] == ["job.preempting"] * len(found)
+    return found
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+def test_who_had_much_service_gives_way_to_who_had_none(*, scatter: bool) -> None:
+    """With its work saved."""
+    built = ran(a_site(4), "old", "a", gpus=4).job("new", gpus=4, scatter=scatter)
+
+    assert victims(built, "new") == ["old"]
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+@pytest.mark.parametrize("spec", [{"priority": 1}, {"flex": _MOVABLE_TIER - 1}, {"seconds": 899.0}], ids=str)
+def test_some_are_never_asked(spec: dict[str, Any], *, scatter: bool) -> None:
+    """Who is more important, who may only be slowed, and who began a moment ago."""
+    built = ran(a_site(4), "old", "a", gpus=4, **spec).job("new", gpus=4, scatter=scatter)
+
+    assert victims(built, "new") == []
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+def test_equals_do_not_give_way_to_each_other(*, scatter: bool) -> None:
+    """Or they would take turns for ever."""
+    built = ran(a_site(4), "old", "a", gpus=4).job("other", gpus=4, scatter=scatter)
+    built.jobs["other"] = replace(built.jobs["other"], ran_s=LONG_S)
+
+    assert victims(built, "other") == []
+
+
+def test_nobody_large_leaves_for_somebody_small() -> None:
+    """For one GPU that is missing, at most two are given up."""
+    built = ran(a_site(4), "old", "a", gpus=3).running("firm", "a", gpus=1, flex=0)
+
+    assert victims(built.job("new", gpus=1, scatter=True), "new") == []
+    assert victims(built.job("alone", gpus=1), "alone") == []
+
+
+def test_no_more_leave_than_it_takes() -> None:
+    """What is free counts."""
+    built = ran(ran(a_site(4), "one", "a", gpus=1), "two", "a", gpus=1)
+
+    assert victims(built.job("new", gpus=3), "new") == ["one"]
+    assert victims(built.job("any", gpus=3, scatter=True), "any") == ["one"]
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+def test_nobody_leaves_where_the_job_could_not_use_the_gpus(*, scatter: bool) -> None:
+    """Nodes that cannot read its checkpoints, or those of the rest of its gang, or that take no work."""
+    built = ran(ran(a_site(4, 4), "one", "a", gpus=4), "two", "b", gpus=4).job("new", gpus=4, scatter=scatter)
+    built.job("gang", gpus=4, nodes=2, scatter=scatter)
+    assert victims(built, "gang") == ["one", "two"]
+
+    for name, place_id in {"a": "x", "b": "y"}.items():
+        built.groups[name] = replace(built.groups[name], storage=place_id)
+    built.jobs["new"] = replace(built.jobs["new"], storage="y", pinned_to=("b",))
+    assert (victims(built, "gang"), victims(built, "new")) == ([], ["two"])
+
+    built.groups["b"] = replace(built.groups["b"], cordoned=True)
+    assert victims(built, "new") == []
+
+
+def test_no_large_gang_leaves_for_the_one_gpu_that_a_gang_lacks() -> None:
+    """What the others of its members need is free anyhow."""
+    built = a_site(4, 4, 8)
+    ran(built, "old", "a", gpus=1)
+    far = replace(built.attempts["old.1"].placements[0], node_id="c", gpu_ids=("0", "1", "2", "3", "4"))
+    attempt = built.attempts["old.1"]
+    built.attempts["old.1"] = replace(attempt, placements=(*attempt.placements, far))
+
+    assert victims(built.job("new", gpus=4, nodes=2), "new") == []
+
+
+@st.composite
+def full_sites(draw: st.DrawFn) -> SiteBuilder:
+    """Work of all ages and kinds on some nodes, and a job that waits."""
+    built = a_site(*draw(st.lists(st.sampled_from([2, 4, 4, 8]), min_size=1, max_size=4)))
+    for i in range(draw(st.integers(1, 6))):
+        node = draw(st.sampled_from(sorted(built.groups)))
+        held = sum(len(p.gpu_ids) for a in built.attempts.values() for p in a.placements if p.node_id == node)
+        if free := len(built.groups[node].spec.gpus) - held:
+            ran(
+                built,
+                f"r{i}",
+                node,
+                draw(st.sampled_from([60.0, 1000.0, 90_000.0, LONG_S])),
+                gpus=draw(st.integers(1, free)),
+                flex=draw(st.sampled_from([0, 2, 3, 4, 4])),
+                priority=draw(st.sampled_from([0, 0, 1])),
+            )
+    for name in sorted(built.groups):
+        place_id = draw(st.sampled_from(["x", "x", "y"]))
+        built.groups[name] = replace(built.groups[name], storage=place_id)
+    return built.job(
+        "new",
+        gpus=draw(st.integers(1, 4)),
+        nodes=draw(st.sampled_from([1, 1, 2])),
+        priority=draw(st.sampled_from([0, 1])),
+        scatter=draw(st.booleans()),
+    )
+
+
+@given(full_sites())
+@settings(max_examples=200)
+def test_whoever_leaves_makes_the_room_that_was_missing(built: SiteBuilder) -> None:
+    """Only those leave who may, no more than twice what is missing, and then the job fits."""
+    plan, job = Plan(built.snapshot()), built.jobs["new"]
+    room = Room(plan)
+    if place(job, room, plan) is not None:
+        return  # nobody need leave
+    before = dict(plan.attempts)
+    if not reclaim(plan, room, job):
+        assert dict(plan.attempts) == before
+        return
+    left = [a for a in plan.in_phase(Phase.SAVE_EXIT) if before[a.id].phase is Phase.RUN]
+    for attempt in left:
+        spec = built.jobs[attempt.job_id].spec
+        assert attempt.pause_cause is PauseCause.FAIR_SHARE_RECLAIM
+        assert spec.flex >= _MOVABLE_TIER
+        assert spec.priority <= job.spec.priority
+        assert attempt.running_at is not None
+        assert (built.at - attempt.running_at).total_seconds() >= built.site.min_run_s
+    assert sum(a.gpu_count for a in left) <= _MOST * job.spec.total_gpus
+    for attempt in left:
+        del built.attempts[attempt.id]
+    for gid, group in built.groups.items():
+        built.groups[gid] = replace(group, gpus=())  # nothing computes there any more that was not ordered
+    after = Plan(built.snapshot())
+    assert place(job, Room(after), after) is not None
