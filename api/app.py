@@ -18,9 +18,10 @@ from api.context import Context
 from api.dashboard import pages
 from api.express import Express
 from api.openapi import ANYWHERE, describe, errors
+from api.outlooks import Outlooks
 from api.plain_query import plain_query
 from api.roles import Authorization
-from api.routes import health, job_history, jobs, nodes, people, power, summary, uploads
+from api.routes import health, job_history, jobs, nodes, people, plans, power, summary, uploads
 from api.session import cookie_name
 from api.settings import Settings
 from api.strict_body import StrictBody
@@ -64,7 +65,8 @@ def create_app(state: Path | Settings) -> FastAPI:
         docs_url=None,  # its page would be fetched from the network
         redoc_url=None,
     )
-    here = Context(settings=settings, desk=desk, waker=Waker(settings.run_dir / "wake.sock"))
+    waker, outlooks = Waker(settings.run_dir / "wake.sock"), Outlooks(desk)
+    here = Context(settings=settings, desk=desk, waker=waker, outlooks=outlooks)
     app.state.context = here
     _add_routes(app)
     app.add_middleware(StrictBody)
@@ -82,7 +84,7 @@ def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(
         prefix="/api/v1", responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)]
     )
-    for part in (jobs, job_history, nodes, people, power, summary, uploads):
+    for part in (jobs, plans, job_history, nodes, people, power, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router, responses=errors(*ANYWHERE))

@@ -6,8 +6,10 @@ import threading
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
+from anyio import CapacityLimiter
 from fastapi import Depends, Request
 
+from api.outlooks import Outlooks
 from api.roles import Caller, forbidden
 from api.settings import Settings
 from api.wake import Waker
@@ -21,12 +23,17 @@ _MAX_ID: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """One site's API. `stopping` is set when the server begins to stop, so that long answers end."""
+    """One site's API. `stopping` is set when the server begins to stop, so that long answers end.
+
+    One dry run is worked on at a time: it takes as long as a whole decision.
+    """
 
     settings: Settings
     desk: Desk
     waker: Waker
+    outlooks: Outlooks
     stopping: threading.Event = field(default_factory=threading.Event)
+    rehearsing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

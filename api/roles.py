@@ -37,6 +37,7 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{JOB}/release"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs"): Role.RESEARCHER,
     ("POST", "/api/v1/jobs:batch"): Role.RESEARCHER,
+    ("POST", "/api/v1/jobs:plan"): Role.RESEARCHER,
     ("GET", "/api/v1/uploads"): Role.RESEARCHER,
     ("POST", "/api/v1/uploads/missing"): Role.RESEARCHER,
     ("PUT", "/api/v1/uploads/blobs/{name}"): Role.RESEARCHER,

@@ -20,7 +20,7 @@ from barq.errors import BarqError
 from barq.location import find_site
 from barq.talks import Item, Pause, Turns
 from barq.transport import AsyncTransport, FromThreads
-from barq.uploading import as_package, folder_to_send, upload
+from barq.uploading import as_package, folder_to_send, upload, without_folder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         MeView,
         NodeView,
         NotificationView,
+        PlanView,
         PowerView,
         StopView,
         SummaryView,
@@ -108,6 +109,13 @@ class AsyncClient:
         """Queue several jobs, or all those of a job file: all or none, in this order."""
         bodies = [await self._with_package(body) for body in calls.bodies_of(jobs)]
         return await self._do(calls.submit_many(bodies))
+
+    async def plan(self, job: Job) -> PlanView:
+        """Say what would become of a job if it were submitted now: the decision as a dry run. Nothing is sent or kept.
+
+        Raises Refused for one that can never fit, InvalidInput for what a submission would be refused for.
+        """
+        return await self._do(calls.plan(without_folder(calls.body_of(job))))
 
     async def upload(self, folder: Path | str, *, progress: Progress | None = None) -> str:
         """Pack a folder (`.gitignore` is respected), send what the site lacks of it, and return its package.

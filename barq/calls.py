@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         MeView,
         NodeView,
         NotificationView,
+        PlanView,
         PowerView,
         StopView,
         SummaryView,
@@ -82,6 +83,11 @@ def submit(body: Mapping[str, Any]) -> Call[JobView]:
 def submit_many(bodies: list[dict[str, Any]]) -> Call[list[JobView]]:
     """Queue several jobs, all or none."""
     return _post("/jobs:batch", {"jobs": bodies}, key="jobs")
+
+
+def plan(body: Mapping[str, Any]) -> Call[PlanView]:
+    """What would become of a job."""
+    return _post("/jobs:plan", body)
 
 
 def upload_terms() -> Call[dict[str, Any]]:

@@ -23,7 +23,7 @@ from barq.errors import BarqError
 from barq.location import find_site
 from barq.talks import FINAL_STATES, Item, Pause, Turns
 from barq.transport import Transport
-from barq.uploading import as_package, folder_to_send, upload
+from barq.uploading import as_package, folder_to_send, upload, without_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         MeView,
         NodeView,
         NotificationView,
+        PlanView,
         PowerView,
         StopView,
         SummaryView,
@@ -113,6 +114,13 @@ class Client:
         """Queue several jobs, or all those of a job file: all or none, in this order."""
         bodies = [self._with_package(body) for body in calls.bodies_of(jobs)]
         return self._do(calls.submit_many(bodies))
+
+    def plan(self, job: Job) -> PlanView:
+        """Say what would become of a job if it were submitted now: the decision as a dry run. Nothing is sent or kept.
+
+        Raises Refused for one that can never fit, InvalidInput for what a submission would be refused for.
+        """
+        return self._do(calls.plan(without_folder(calls.body_of(job))))
 
     def upload(self, folder: Path | str, *, progress: Progress | None = None) -> str:
         """Pack a folder (`.gitignore` is respected), send what the site lacks of it, and return its package.

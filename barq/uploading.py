@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     Link = Transport | FromThreads
 
 ASKED_AT_ONCE: Final = 10_000
+_OF_FOLDER: Final = ("working_dir", "upload")
 _AT_ONCE: Final = 8  # a small file costs a journey there and back, nothing else
 
 Stage = Literal["hashing", "sending"]
@@ -43,8 +44,14 @@ def folder_to_send(fields: Mapping[str, Any]) -> str | None:
 
 def as_package(fields: Mapping[str, Any], package: str) -> dict[str, Any]:
     """The fields of a job that runs in a copy of `package` instead of its folder."""
-    kept = {name: value for name, value in fields.items() if name not in ("working_dir", "upload")}
+    kept = {name: value for name, value in fields.items() if name not in _OF_FOLDER}
     return kept | {"package": package}
+
+
+def without_folder(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a job that is only planned: a folder that would be sent stays here, nobody looks into it."""
+    left_out = () if folder_to_send(fields) is None else _OF_FOLDER
+    return {name: value for name, value in fields.items() if name not in left_out}
 
 
 def upload(transport: Link, folder: Path | str, progress: Progress | None = None) -> str:

@@ -119,6 +119,47 @@ class NotificationView(TypedDict):
     error: str | None
 
 
+class LacksView(TypedDict):
+    """What is missing for a start."""
+
+    gpus: int
+    power_w: float
+
+
+class ExpectedStartView(TypedDict):
+    """A range for a start and what it rests on; None = nobody can tell that end."""
+
+    earliest_at: str | None
+    latest_at: str | None
+    assumption: str
+    snapshot_at: str
+    snapshot_age_s: float
+
+
+class EffectView(TypedDict):
+    """What a job would change for another one."""
+
+    job_id: str
+    text: str
+
+
+class PlanView(TypedDict):
+    """What would become of a job: `verdict` is starts_now, waits or never_fits."""
+
+    verdict: str
+    placements: list[PlacementView]
+    cap_w: float | None
+    reason: ReasonView | None
+    position: int | None
+    waiting: int | None
+    ahead_gpus: int | None
+    lacks: LacksView | None
+    expected_start: ExpectedStartView | None
+    effects: list[EffectView]
+    snapshot_at: str
+    snapshot_age_s: float
+
+
 class WhyView(TypedDict):
     """Why a job is where it is, and what would change it."""
 
@@ -126,6 +167,11 @@ class WhyView(TypedDict):
     state: str
     reason: ReasonView | None
     expected: dict[str, Any] | None
+    position: NotRequired[int | None]
+    waiting: NotRequired[int | None]
+    ahead_gpus: NotRequired[int | None]
+    lacks: NotRequired[LacksView | None]
+    expected_start: NotRequired[ExpectedStartView | None]
     history: list[str]
     checkpoint: dict[str, Any] | None
 
@@ -235,6 +281,8 @@ class PowerView(TypedDict):
     limits: list[LimitView]
     estop: NotRequired[StopView | None]
     lease_s: NotRequired[float | None]
+    mode: NotRequired[str]
+    partners_w: NotRequired[dict[str, float]]
     over_limit_s: float
     sentence: str
 

@@ -82,7 +82,9 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
-        "sentence": _sentence(snapshot, latest, unused_w, coming),
+        "mode": snapshot.site.mode.name,
+        "partners_w": dict(decision.partners_w),
+        "sentence": _sentence(snapshot, latest, unused_w, coming) + _shared(decision),
     }
 
 
@@ -124,6 +126,14 @@ def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: 
         f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, "
         f"mining {latest.miners_w / 1000:.1f}, site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"
     )
+
+
+def _shared(decision: Decision) -> str:
+    """How AI and mining share, where partners or a mode are named."""
+    if not decision.sharing:
+        return ""
+    text = "; ".join(reason.text for reason in decision.sharing)
+    return f" {text[:1].upper()}{text[1:]}."
 
 
 def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:

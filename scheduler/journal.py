@@ -32,6 +32,7 @@ class Journal:
         self._limit: tuple[float, str] | None = None
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
+        self._raises_allowed: bool | None = None
 
     def write(
         self,
@@ -48,7 +49,7 @@ class Journal:
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
             self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit())
-        full = bool(decision.events) or self._is_full_due(snapshot.at)
+        full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
             epoch=self._epoch,
@@ -87,8 +88,11 @@ class Journal:
         self._reasons = now
         return changed
 
-    def _is_full_due(self, at: datetime) -> bool:
-        due = self._full_at is None or (at - self._full_at).total_seconds() >= SNAPSHOT_S
+    def _is_full_due(self, snapshot: Snapshot) -> bool:
+        """Once a minute, and when raises become possible or impossible: who plans a job is told from the newest."""
+        at, flipped = snapshot.at, snapshot.raises_allowed is not self._raises_allowed
+        self._raises_allowed = snapshot.raises_allowed
+        due = flipped or self._full_at is None or (at - self._full_at).total_seconds() >= SNAPSHOT_S
         if due:
             self._full_at = at
         return due

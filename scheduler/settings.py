@@ -18,11 +18,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from scheduler.core.entitlement import idle_w
+from scheduler.core.modes import Mode, Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.partners import Partner
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
+from scheduler.sharing import AiFirstSettings, ModeSettings, PartnerSettings, partners_of
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -45,6 +48,8 @@ class Power(_Strict):
     auxiliary_w: Watts = 0.0
     margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.03
     reaction_s: Seconds = 30.0
+    mining_ramp_up_w_per_s: Ramp | None = None  #: of all miners together; None = as fast as they can
+    mining_ramp_down_w_per_s: Ramp | None = None  #: of reductions that no limit demands
 
 
 class Timing(_Strict):
@@ -145,6 +150,8 @@ class Site(_Strict):
     timing: Timing = Timing()
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
+    partners: tuple[PartnerSettings, ...] = ()
+    mode: ModeSettings = AiFirstSettings()
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
@@ -160,7 +167,16 @@ class Site(_Strict):
         self._check_names()
         self._check_pace()
         self._check_firm()
+        self._check_mode()
         return self
+
+    def mining_partners(self) -> tuple[Partner, ...]:
+        """Who owns miners. What none of them owns is the site's own."""
+        return partners_of(self.partners, [m.name for m in self.miners])
+
+    def division_mode(self) -> Mode:
+        """How AI and mining share what there is."""
+        return self.mode.mode()
 
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
@@ -175,7 +191,9 @@ class Site(_Strict):
     def policy(self) -> SitePolicy:
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
-        return SitePolicy(name=self.name, **power, **timing)
+        return SitePolicy(
+            name=self.name, **power, **timing, partners=self.mining_partners(), mode=self.division_mode()
+        )
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
@@ -262,6 +280,23 @@ class Site(_Strict):
             )
         if twice := _twice([s.name or s.type for s in self.signals]):
             raise ValueError(f"signals.name: two sources are called {twice!r}; give each a name of its own")
+
+    def _check_mode(self) -> None:
+        """Partners have miners of this site, and what is ranked by revenue has prices."""
+        partners = self.mining_partners()
+        if not isinstance(self.division_mode(), Revenue):
+            return
+        owned = {g for p in partners for g in p.groups}
+        if rest := sorted({m.name for m in self.miners} - owned):
+            raise ValueError(
+                f"mode.type: revenue ranks all mining by its price, and nobody owns {', '.join(rest)}; list it among "
+                "the groups of a partner, the site itself if need be"
+            )
+        if unpriced := next((p.partner_id for p in partners if p.price is None), None):
+            raise ValueError(
+                f"mode.type: revenue ranks all mining by its price, and partner {unpriced!r} has none; give it a "
+                "price_per_mwh"
+            )
 
     def _check_pace(self) -> None:
         timing, reaction_s = self.timing, self.power.reaction_s

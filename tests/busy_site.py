@@ -91,6 +91,20 @@ WHY = {
     "history": ["demo-1 was paused: power was withdrawn"],
     "checkpoint": {"step": 420, "path": "/srv/step-420", "interval_s": 300.0},
 }
+PLAN = {
+    "verdict": "starts_now",
+    "placements": [{"node_id": "node-1", "gpu_ids": ["0", "1"]}],
+    "cap_w": 350.0,
+    "reason": None,
+    "position": None,
+    "waiting": None,
+    "ahead_gpus": None,
+    "lacks": None,
+    "expected_start": None,
+    "effects": [],
+    "snapshot_at": "2026-03-01T11:59:48Z",
+    "snapshot_age_s": 12.0,
+}
 ATTEMPT = {
     "id": "demo-1.1",
     "number": 1,
@@ -125,6 +139,7 @@ def busy_site() -> StubSite:
     site = StubSite(job(1), running(2), finished(3))
     site.on("GET", "/power", POWER).on("GET", "/nodes", {"nodes": [NODE, MINERS]})
     site.on("GET", "/jobs/demo-1/why", WHY).on("GET", "/jobs/demo-1/events", {"events": [EVENT]})
+    site.on("POST", "/jobs:plan", PLAN)
     site.on("GET", "/jobs/demo-1/attempts", {"attempts": [ATTEMPT]})
     site.on("GET", "/jobs/demo-1/checkpoints", {"checkpoints": [CHECKPOINT]})
     site.on("GET", "/jobs/demo-1/logs", httpx.Response(200, text="step 1\nstep 2 ✓\n"))

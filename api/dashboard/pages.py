@@ -108,7 +108,7 @@ def _job_facts(here: Context, job_id: str) -> dict[str, Any]:
     events = desk.recent_events(job_id, limit=JOB_EVENTS)
     return {
         "job": from_store.job(view),
-        "why": from_store.why(view, events),
+        "why": from_store.why(view, events, here.outlooks.told(view)),
         "attempts": [from_store.attempt(one) for one in reversed(desk.attempts(job_id))],
         "checkpoints": [from_store.checkpoint(one) for one in reversed(desk.checkpoints(job_id))],
         "events": events[::-1],

@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 def why(job_id: JobId, here: Here) -> WhyView:
     """Say why a job is where it is, and what would change it."""
     recent = here.desk.recent_events(job_id, limit=from_store.HISTORY)
-    return from_store.why(here.desk.get(job_id), recent)
+    view = here.desk.get(job_id)
+    return from_store.why(view, recent, here.outlooks.told(view))
 
 
 @router.get("/events", responses=errors(404))

@@ -18,9 +18,9 @@ from api.routes.nodes import known_nodes
 from api.routes.uploads import check_package
 from api.wire import from_store
 from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, SubmittedJobs
-from scheduler.core.jobs import Desired
+from scheduler.core.jobs import Desired, JobState
 from scheduler.store import job_queries
-from scheduler.store.refusals import InvalidField
+from scheduler.store.refusals import InvalidField, JobNotFound
 from scheduler.store.views import NewJob
 
 router = APIRouter(tags=["jobs"])
@@ -86,6 +86,21 @@ def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
 def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
     """The job, queued. Raises `Refused`, `StoreError` and what the store refuses; then it is not."""
     return _submit(_Batch(requests=[request], many=False), here, caller)[0]
+
+
+def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
+    """Raises `Refused` for what a submission would be refused for. Returns where the jobs are that it waits for."""
+    batch = _Batch(requests=[request], many=False)
+    _check_fit(batch, here)
+    _check_packages(batch, here)
+    found = {}
+    for job_id in dependencies(request):
+        try:
+            found[job_id] = here.desk.get(job_id).state
+        except JobNotFound as error:
+            missing = InvalidField("dependencies", job_id, "name a job that was submitted before")
+            raise _located(missing, batch) from error
+    return found
 
 
 def show(job_id: str, here: Context, caller: Caller) -> JobView:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -38,10 +38,10 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         flex=spec.flex,
         state=view.state.value,
         desired=view.desired.value,
-        reason=_reason(reason),
+        reason=reason_shown(reason),
         gpus=spec.gpus,
         nodes=spec.nodes,
-        placements=_placements(view.placements),
+        placements=placements_shown(view.placements),
         attempt=_number(view.attempt),
         attempts=view.attempts,
         failures=view.failures,
@@ -64,17 +64,20 @@ def reason_of(view: views.JobView) -> Reason | None:
     return view.reason
 
 
-def why(view: views.JobView, events: Sequence[views.EventView]) -> wire.WhyView:
-    """Why a job is where it is, from the job and its events, oldest first."""
+def why(
+    view: views.JobView, events: Sequence[views.EventView], outlook: Mapping[str, Any] | None = None
+) -> wire.WhyView:
+    """Why a job is where it is, from the job, its events, oldest first, and what is told of its start."""
     reason = reason_of(view)
     expected_at = reason.expected_at if reason else None
     return wire.WhyView(
         job_id=view.id,
         state=view.state.value,
-        reason=_reason(reason),
+        reason=reason_shown(reason),
         expected=wire.Expected(at=expected_at) if expected_at else None,
         history=[event.text for event in events[-HISTORY:]],
         checkpoint=_resumes(view.last_commit, view.spec.launch.checkpoint_interval_s),
+        **(outlook or {}),
     )
 
 
@@ -93,7 +96,7 @@ def attempt(view: views.AttemptView) -> wire.AttemptView:
         state=made.state.value,
         outcome=made.outcome.value if made.outcome else None,
         cause=cause.value if cause else None,
-        placements=_placements(made.placements),
+        placements=placements_shown(made.placements),
         started_at=made.running_at,
         ended_at=made.ended_at,
         resumed_step=made.resumed_step,
@@ -174,14 +177,16 @@ def history(
     )
 
 
-def _reason(reason: Reason | None) -> wire.Reason | None:
+def reason_shown(reason: Reason | None) -> wire.Reason | None:
+    """A reason, as it is shown."""
     if reason is None:
         return None
     numbers = dict(reason.numbers)
     return wire.Reason(code=reason.code, text=reason.text, numbers=numbers, remedy=reason.remedy)
 
 
-def _placements(placements: Sequence[Placement]) -> list[wire.Placement]:
+def placements_shown(placements: Sequence[Placement]) -> list[wire.Placement]:
+    """Where an attempt sits, as it is shown."""
     return [wire.Placement(node_id=p.node_id, gpu_ids=list(p.gpu_ids)) for p in placements]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, FailFast, Field, field_validator
 
+from api.wire.outlook import EXPECTED_START, LACKS, ExpectedStart, Lacks
 from api.wire.parts import Sent, Shown, example
 from barq.request import JobRequest, Notify, Text
 
@@ -366,6 +367,11 @@ class WhyView(Shown):
             state="PAUSED",
             reason=REASON,
             expected={"at": "2026-03-01T14:00:00Z"},
+            position=3,
+            waiting=12,
+            ahead_gpus=10,
+            lacks=LACKS,
+            expected_start=EXPECTED_START,
             history=["demo-12 paused: the limit fell to 4.0 kW"],
             checkpoint={"step": 340, "path": "/srv/step-000000340", "interval_s": 300.0},
         )
@@ -375,5 +381,14 @@ class WhyView(Shown):
     state: str
     reason: Reason | None
     expected: Expected | None
+    position: int | None = Field(
+        None, description="Among those that queue, 1 = next; null = it does not queue"
+    )
+    waiting: int | None = Field(None, description="How many queue")
+    ahead_gpus: int | None = Field(None, description="GPUs that those ahead of it ask for")
+    lacks: Lacks | None = None
+    expected_start: ExpectedStart | None = Field(
+        None, description="Null = it does not wait, or the scheduler has not looked at it yet"
+    )
     history: list[str] = Field(description="The latest events, oldest first")
     checkpoint: Resumes | None

@@ -219,6 +219,8 @@ class PowerView(Shown):
             limits=[LIMIT],
             estop=None,
             lease_s=15.0,
+            mode="shares",
+            partners_w={"north": 1500.0, "south": 500.0},
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
     )
@@ -249,6 +251,8 @@ class PowerView(Shown):
     lease_s: float | None = Field(
         None, description="After this long without orders guards fall by themselves"
     )
+    mode: str = Field("ai-first", description="How AI and mining share the surplus")
+    partners_w: dict[str, float] = Field({}, description="What that gives each mining partner, by name")
     sentence: str
 
 

@@ -19,7 +19,7 @@ _HELP = """Run AI work where surplus electricity exists.
 
 Commands talk to the site that --profile NAME, BARQ_URL and BARQ_TOKEN, or BARQ_PROFILE name, else to the one
 on this machine, else to the one of the last `barq login`.
-Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 no server, 130 interrupted."""
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 no server, 6 would wait (plan), 130 interrupted."""
 
 app = typer.Typer(
     cls=VerbGroup,

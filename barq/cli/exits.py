@@ -27,6 +27,7 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     REFUSED = 4
     NO_SERVER = 5
+    WOULD_WAIT = 6
     INTERRUPTED = 130
 
 

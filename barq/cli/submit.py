@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from barq.client import Client
     from barq.views import JobView
 
-_COMMAND: Final = "barq.command"
+COMMAND: Final = "barq.command"
+"""Where the command after `--` lies in typer's context."""
 _DOC: Final = """Queue the jobs of job files, or one command that runs in this folder.
 
 For example: barq submit train.yaml, or: barq submit --gpus 2 --name x -- python train.py --epochs 3.
@@ -71,7 +72,7 @@ class SubmitCommand(TyperCommand):
         """Parse what comes before `--`."""
         if "--" in args:
             at = args.index("--")
-            ctx.meta[_COMMAND] = args[at + 1 :]
+            ctx.meta[COMMAND] = args[at + 1 :]
             args = args[:at]
         return super().parse_args(ctx, args)
 
@@ -107,7 +108,7 @@ def submit(
     options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
     options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}
     options |= working_dir_fields(working_dir, upload=upload)
-    asked = fields_of(files or [], ctx.meta.get(_COMMAND))
+    asked = fields_of(files or [], ctx.meta.get(COMMAND))
     requests = [checked(overlaid(fields, given(options))) for fields in asked]
     with connect() as site:
         if after:

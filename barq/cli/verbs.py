@@ -29,6 +29,7 @@ VERBS: Final = (
     Verb(
         name="why", target="barq.cli.why:why", help="Say why a job is where it is, and what would change it."
     ),
+    Verb(name="plan", target="barq.cli.plan:app", help="Say what would become of a job, and submit nothing."),
     Verb(name="logs", target="barq.cli.logs:logs", help="Print a job's output."),
     Verb(name="events", target="barq.cli.events:events", help="List what happened to a job."),
     Verb(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from barq.cli.connect import connect
 from barq.cli.facts import ago, lines_of
 from barq.cli.options import JobArgument, JsonOption, QuietOption
+from barq.cli.outlook import change_line, outlook_lines
 from barq.cli.output import Block, Table, chosen_format, emit
 
 if TYPE_CHECKING:
@@ -30,9 +31,11 @@ def _blocks(job: JobView, answer: WhyView) -> list[Block]:
     blocks: list[Block] = [f"{job['id']} {answer['state']}, since {ago(job['since_at'])}"]
     if reason is not None:
         blocks += [f"{reason['text']} [{reason['code']}]", *_indented(reason.get("numbers") or {})]
-    if reason is not None and reason.get("remedy"):
-        blocks.append(f"What would change it: {reason['remedy']}")
-    blocks += _section("Expected", answer["expected"])
+    if change := change_line(answer):
+        blocks.append(change)
+    blocks += (
+        outlook_lines(answer) if answer.get("expected_start") else _section("Expected", answer["expected"])
+    )
     blocks += _section("Checkpoint", answer["checkpoint"])
     if answer["history"]:
         blocks += ["Lately:", *(f"  {text}" for text in answer["history"])]

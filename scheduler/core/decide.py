@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end
 from scheduler.core.consolidating import consolidate
+from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
@@ -41,6 +42,8 @@ class Decision:
     miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
+    sharing: tuple[Reason, ...] = ()  #: how the surplus is divided, where partners or a mode are named
+    partners_w: Mapping[str, int] = field(default_factory=dict)  #: what that gives each partner
     lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
 
@@ -99,14 +102,18 @@ class PowerAware:
         _release_suspended(plan, snapshot, usable)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps.
         self._queue.sync(plan, snapshot.settled)
+        plan.kept_w = kept_for_mining(plan, self._queue, usable)
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
         # 5. Miners take what is left.
-        feed_miners(plan, snapshot, usable - raises.reserved_w)
+        plan.kept_w = 0.0
+        fed = feed_miners(plan, snapshot, usable, raises)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()
-        wake_at = _wake_at(snapshot, raises.expected_at, self._queue.next_at(), _next_release_at(plan))
-        return _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
+        coming = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), fed.wake_at)
+        wake_at = _wake_at(snapshot, *coming)
+        made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
+        return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
 
     def _follow(self, snapshot: Snapshot) -> Plan:
         if self._plan is None:

@@ -1,19 +1,95 @@
-"""Miners take what the nodes leave."""
+"""Miners take what the nodes leave, as the site's mode and the partners' contracts divide it."""
 
 from __future__ import annotations
 
-from scheduler.core.plan import Plan
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from scheduler.core.dividing import division, wanted_by_group
+from scheduler.core.modes import AiFirst
+from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.raising import Raises
+from scheduler.core.ramp import Moving, Ramp, step
+from scheduler.core.reasons import Reason
 from scheduler.core.snapshot import Snapshot
 
+_STEP_S = 1.0  #: a ramp that was not looked at for longer goes on from here: no order makes up for lost time
 
-def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
-    """Give miners what the nodes leave, in proportion to their size; raise only beside all open orders."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fed:
+    """How mining was fed, in words, and when to go on with what has a ramp."""
+
+    reasons: tuple[Reason, ...] = ()
+    partners_w: Mapping[str, int] = field(default_factory=dict)
+    wake_at: datetime | None = None
+
+
+def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises | None = None) -> Fed:
+    """Give miners what the nodes leave, and raises that wait for it; raise only beside all open orders.
+
+    A site that names neither partners nor a mode divides it in proportion to the size of the groups.
+    """
+    if not plan.miners_w:
+        return Fed()
+    left_w = limit_w - (raises.reserved_w if raises else 0.0)
+    if not plan.site.partners and isinstance(plan.site.mode, AiFirst):
+        fed, wanted = Fed(), _by_size(plan, left_w)
+    else:
+        made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
+        fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
+    paced = _paced(plan, wanted, limit_w)
+    _feed(plan, snapshot, left_w, paced)
+    if paced is wanted:
+        return fed
+    return replace(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
+
+
+def _waiting_w(plan: Plan, raises: Raises) -> float:
+    """Site watts of jobs that wait for power alone: as many as the free GPUs would take."""
+    waiting_w, free = 0.0, raises.free_gpus
+    for refused in raises.refused:
+        if not refused.lacks_gpus:
+            jobs = min(refused.jobs, free // max(1, refused.job.spec.total_gpus))
+            waiting_w += jobs * plan.start_w(refused.job)
+            free -= jobs * refused.job.spec.total_gpus
+    return waiting_w
+
+
+def _by_size(plan: Plan, limit_w: float) -> dict[str, float]:
     room_w = max(0.0, limit_w - plan.nodes_w())
     sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
     total_w = sum(sizes.values())
-    if total_w <= 0:
-        return
-    wanted = {gid: min(size_w, room_w * size_w / total_w) for gid, size_w in sizes.items()}
+    return {gid: min(size_w, room_w * size_w / total_w) if total_w else 0.0 for gid, size_w in sizes.items()}
+
+
+def _paced(plan: Plan, wanted: dict[str, float], limit_w: float) -> dict[str, float]:
+    """As far towards what is wanted as the ramps lead by now; what `limit_w` demands has no ramp."""
+    site, known_w, wanted_w = plan.site, sum(plan.miners_w.values()), sum(wanted.values())
+    if (site.mining_ramp_up_w_per_s, site.mining_ramp_down_w_per_s) == (None, None):
+        return wanted
+    ramp = Ramp(
+        up_w_per_s=site.mining_ramp_up_w_per_s or math.inf,
+        down_w_per_s=site.mining_ramp_down_w_per_s or math.inf,
+    )
+    most_w = max(0.0, limit_w - plan.nodes_w())
+    allowed_w = step(ramp, Moving(allowed_w=known_w), wanted_w, _since_s(plan), limit_w=most_w).allowed_w
+    if min(abs(wanted_w - allowed_w), abs(wanted_w - known_w)) <= EPSILON_W:
+        return wanted
+    part = min(1.0, (allowed_w - known_w) / (wanted_w - known_w))
+    return {gid: known_w + part * (wanted[gid] - known_w) for gid, known_w in plan.miners_w.items()}
+
+
+def _since_s(plan: Plan) -> float:
+    """Seconds since miners were last told anything."""
+    told = [at for gid in plan.miners_w if (at := plan.groups[gid].ordered_at) is not None]
+    return min(_STEP_S, (plan.at - max(told)).total_seconds()) if told else _STEP_S
+
+
+def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, float]) -> None:
+    """Lower at once; raise in equal parts of what is wanted, as far as open orders leave room."""
     known = dict(plan.miners_w)
     plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
     spare_w = limit_w - plan.exposed_w()

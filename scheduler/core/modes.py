@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from itertools import pairwise
-from typing import assert_never
+from typing import Literal, assert_never
 
 from scheduler.core.partners import Partner
 from scheduler.core.reasons import Reason
@@ -45,11 +45,14 @@ class AiBlock:
 class AiFirst:
     """AI takes what it can use, miners take the rest."""
 
+    name: Literal["ai-first"] = "ai-first"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shares:
     """Mining is due this part of the surplus. Raises ValueError outside 0..1."""
 
+    name: Literal["shares"] = "shares"
     mining: float
 
     def __post_init__(self) -> None:
@@ -63,13 +66,23 @@ class Shares:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revenue:
-    """Both are ranked by what a MWh brings."""
+    """Both are ranked by what a MWh brings. Raises ValueError for a value below zero."""
+
+    name: Literal["revenue"] = "revenue"
+    gpu_h_micro: int | None = None  #: what a GPU-hour of AI at priority 0 brings; None = nobody has said
+
+    def __post_init__(self) -> None:
+        if self.gpu_h_micro is not None and self.gpu_h_micro < 0:
+            raise ValueError(
+                f"revenue.gpu_h_micro = {self.gpu_h_micro} is below 0; give what a GPU-hour brings"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Threshold:
     """Below `from_w` of surplus all is AI's. Raises ValueError for watts below zero."""
 
+    name: Literal["threshold"] = "threshold"
     from_w: int
     reserve_w: int = 0  #: kept beside what AI uses, for AI that comes
 
@@ -81,6 +94,7 @@ class Threshold:
 
 
 Mode = AiFirst | Shares | Revenue | Threshold
+AI_FIRST: Mode = AiFirst()
 
 
 class DivisionCode(StrEnum):
@@ -98,6 +112,7 @@ class Surplus:
     room_w: float
     ai: tuple[AiBlock, ...] = ()  #: the most valuable first
     ai_firm_w: float = 0.0  #: of them; before everything, in every mode
+    ai_waiting_w: float = 0.0  #: that AI would use on top and cannot have now: told, not divided
     partners: tuple[Partner, ...] = ()
     available_w: Mapping[str, float]  #: what miner groups can take at present, by id
     at: datetime
@@ -116,6 +131,11 @@ class Surplus:
     def ai_w(self) -> int:
         """All that AI can use."""
         return sum(b.watts for b in self.ai)
+
+    @property
+    def ai_wanted_w(self) -> int:
+        """All that AI would use."""
+        return self.ai_w + whole_w(self.ai_waiting_w)
 
     @property
     def firm_w(self) -> int:
@@ -163,7 +183,7 @@ def _ai_first(surplus: Surplus) -> Division:
         surplus,
         ai_w,
         mined,
-        f"AI comes first: it gets {_of(ai_w, surplus.ai_w)} that it can use, mining {_kw(_sum(mined))} of the "
+        f"AI comes first: it gets {_of(ai_w, surplus.ai_wanted_w)} that it can use, mining {_kw(_sum(mined))} of the "
         f"{_kw(surplus.room - ai_w)} left",
     )
 
@@ -180,7 +200,7 @@ def _shares(mode: Shares, surplus: Surplus) -> Division:
         ai_w,
         mined,
         f"mining is due {mode.mining:.1%} of {_kw(surplus.room)} and gets {_kw(_sum(mined))}, AI gets "
-        f"{_of(ai_w, surplus.ai_w)} that it can use; what one cannot use is the other's",
+        f"{_of(ai_w, surplus.ai_wanted_w)} that it can use; what one cannot use is the other's",
     )
 
 
@@ -212,8 +232,8 @@ def _revenue(surplus: Surplus) -> Division:
         surplus,
         ai_w,
         replace(split(0, claims), grants_w=grants),
-        f"the best MWh first: AI gets {_of(ai_w, surplus.ai_w)} that it can use, mining {_kw(sum(grants.values()))}; "
-        f"the last watt goes to {last}",
+        f"the best MWh first: AI gets {_of(ai_w, surplus.ai_wanted_w)} that it can use, "
+        f"mining {_kw(sum(grants.values()))}; the last watt goes to {last}",
     )
 
 
@@ -276,7 +296,7 @@ def _unranked(why: str, remedy: str, numbers: Mapping[str, float] | None = None)
 
 def _division(surplus: Surplus, ai_w: int, mined: Split, text: str) -> Division:
     mining_w = sum(mined.grants_w.values())
-    numbers = {"room_w": surplus.room, "ai_w": ai_w, "ai_wanted_w": surplus.ai_w, "mining_w": mining_w}
+    numbers = {"room_w": surplus.room, "ai_w": ai_w, "ai_wanted_w": surplus.ai_wanted_w, "mining_w": mining_w}
     return Division(
         ai_w=ai_w,
         partners_w=mined.grants_w,

@@ -61,6 +61,7 @@ class Plan:
         self.ended: dict[str, Attempt] = {}
         self.events: list[Event] = []
         self.miners_w: dict[str, float] = {}
+        self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()
         self.news: set[str] = set()  #: groups of which something else is desired than was ordered
@@ -417,7 +418,8 @@ class Plan:
 
         A guard may never hear of a lower one: no group counts less than it comes down to by itself.
         """
-        return self._site_w(self._tally.planned_it_w, self._idle_miners_w("resting_w")) + self._unmetered_w
+        taken_w = self._unmetered_w + self.kept_w
+        return self._site_w(self._tally.planned_it_w, self._idle_miners_w("resting_w")) + taken_w
 
     def settled_w(self) -> float:
         """Site watts once all that were told to leave have left, miners at their targets."""
@@ -432,6 +434,7 @@ class Plan:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
         bounds = self._miner_bounds.items()
         mine_w = sum(max(b.exposure_w, self.group_w(gid)) for gid, b in bounds)
+        mine_w = max(mine_w, self._idle_miners_w("resting_w") + self.kept_w) if self.kept_w else mine_w
         return self._site_w(self._tally.exposed_it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:

@@ -42,6 +42,7 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
+    free_gpus: int = 0  #: that are left over
     refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
     def refuse(self, left: Left, reason: Reason) -> None:
@@ -75,6 +76,7 @@ def raise_work(
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
+    raises.free_gpus = room.total
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
@@ -184,7 +186,8 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-    limit_needed_w = plan.floors_w(job.spec.flex) / (1.0 - plan.site.margin)
+    needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
+    limit_needed_w = needed_w / (1.0 - plan.site.margin)
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )

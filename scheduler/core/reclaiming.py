@@ -122,9 +122,14 @@ def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer 
 
 
 def _may_move(plan: Plan, attempt: Attempt, job: Job) -> bool:
-    """Whether an attempt may be asked to leave: it runs for a while, is no more important, and may be paused."""
-    spec = plan.jobs[attempt.job_id].spec
+    """Whether an attempt may be asked to leave: it runs for a while, is no more important, may be paused, and saves.
+
+    Who never made a verified commit would begin anew: nobody's work is lost for the convenience of another.
+    """
+    spec, commit = plan.jobs[attempt.job_id].spec, plan.jobs[attempt.job_id].last_commit
     if attempt.phase is not Phase.RUN or spec.flex < _MOVABLE_TIER or spec.priority > job.spec.priority:
+        return False
+    if commit is None:
         return False
     running_at = attempt.running_at
     return running_at is not None and (plan.at - running_at).total_seconds() >= plan.site.min_run_s

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from scheduler.core.caps import fitting_caps
+from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
@@ -51,10 +52,13 @@ def cut(plan: Plan, limit_w: float) -> bool:
 
 
 def cut_miners(plan: Plan, limit_w: float) -> None:
-    """Lower all miner groups by the same share, until the plan fits or they rest."""
+    """Lower the miners until the plan fits or they rest: all by the same share, or as the partners' contracts say."""
     over_w = plan.site_w() - limit_w
     target_w = sum(plan.miners_w.values())
     if over_w <= 0 or target_w <= 0:
+        return
+    if plan.site.partners:
+        plan.miners_w.update(without(plan, over_w))
         return
     left = max(0.0, target_w - over_w) / target_w
     plan.miners_w.update({gid: w * left for gid, w in plan.miners_w.items()})

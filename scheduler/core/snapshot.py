@@ -10,7 +10,9 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
+from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
+from scheduler.core.partners import Partner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,10 @@ class SitePolicy:
         300.0  #: a job that waited this long is made room for, and passed by no less important one
     )
     min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
+    partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
+    mode: Mode = AI_FIRST  #: how AI and mining share the surplus
+    mining_ramp_up_w_per_s: float | None = None  #: of all miners together; None = as fast as they can
+    mining_ramp_down_w_per_s: float | None = None  #: of reductions that no limit demands
 
     @property
     def lead_s(self) -> float:

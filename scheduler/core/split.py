@@ -77,6 +77,8 @@ def level(room_w: int, claims: Sequence[Claim]) -> dict[str, int]:
     """Each claim's watts at the highest common level. The room must hold all floors."""
     if sum(c.cap_w for c in claims) <= room_w:
         return {c.name: c.cap_w for c in claims}
+    if len(claims) == 1:
+        return {claims[0].name: room_w}
     height = _height(room_w, claims)
     grants = {c.name: min(max(math.floor(height * c.weight), c.floor_w), c.cap_w) for c in claims}
     _hand_out(room_w - sum(grants.values()), grants, claims)
@@ -85,6 +87,9 @@ def level(room_w: int, claims: Sequence[Claim]) -> dict[str, int]:
 
 def _height(room_w: int, claims: Sequence[Claim]) -> Fraction:
     """The level, W per weight, at which the claims fill the room exactly."""
+    weights = sum(c.weight for c in claims)
+    if all(c.floor_w * weights <= room_w * c.weight <= c.cap_w * weights for c in claims):
+        return Fraction(room_w, weights)  # nobody is held at a floor or a cap
     rises = [(Fraction(c.floor_w, c.weight), c.weight) for c in claims]
     rises += [(Fraction(c.cap_w, c.weight), -c.weight) for c in claims]
     at, left, weight = Fraction(0), Fraction(room_w - sum(c.floor_w for c in claims)), 0

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
+from scheduler.core.partners import Partner as Owner
 from scheduler.core.power import A100_SXM, GPU_MODELS, GpuModel
 from scheduler.core.snapshot import SitePolicy
 
@@ -14,7 +16,7 @@ _STANDBY = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Partner:
-    """A mining partner's group of miners."""
+    """A group of miners; `SimSite.owners` says whose."""
 
     name: str
     max_w: float  #: nameplate of all its miners
@@ -74,6 +76,15 @@ class SimSite:
         Partner(name="mine-b", max_w=120_000.0),
         Partner(name="mine-c", max_w=80_000.0),
     )
+    owners: tuple[Owner, ...] = (
+        Owner(partner_id="mine-a", weight=5, groups=("mine-a",)),
+        Owner(partner_id="mine-b", weight=3, groups=("mine-b",)),
+        Owner(partner_id="mine-c", weight=2, groups=("mine-c",)),
+    )
+    """Of the miners. Who owns none that are there gets nothing."""
+    mode: Mode = AI_FIRST
+    mining_ramp_up_w_per_s: float | None = None
+    mining_ramp_down_w_per_s: float | None = None
     firm_w: float = 160_000.0
     overhead: float = 1.25
     scatter: bool = True  #: jobs may have any GPUs of any nodes: traces say how many, and no more
@@ -115,6 +126,10 @@ class SimSite:
             lost_after_s=t.lost_after_s,
             patience_s=t.patience_s,
             min_run_s=t.min_run_s,
+            partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
+            mode=self.mode,
+            mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,
+            mining_ramp_down_w_per_s=self.mining_ramp_down_w_per_s,
         )
 
     def specs(self) -> dict[str, GroupSpec]:

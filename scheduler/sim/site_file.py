@@ -93,6 +93,8 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         base_w=first.base_w,
         standby=Standby(**standby.model_dump()) if standby else None,
         partners=tuple(_partner(m) for m in site.miners),
+        owners=site.mining_partners(),
+        mode=site.division_mode(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,
         pace=Pace(**simulation.pace.model_dump()),

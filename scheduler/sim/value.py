@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import numpy as np
 
+from scheduler.core.worth import DOUBLES_EVERY, FURTHEST
 from scheduler.sim.capacity import Floats
-
-DOUBLES_EVERY: Final = 10
-"""Ten more of priority is worth twice as much per GPU-hour: the step between the classes in common use."""
-FURTHEST: Final = 100
-"""Priorities beyond this, up or down, are worth no more or less: a thousandfold is enough to say "before all"."""
 
 
 def value_weights(priorities: Iterable[int]) -> Floats:

@@ -125,6 +125,11 @@ class Desk:
         with reading(self._engine) as session:
             return site_queries.decisions_around(session, around, before=before, after=after)
 
+    def newest_decision(self, *, since: int = 0) -> tuple[int, DecisionView] | None:
+        """The newest recorded decision with its number, None if there is none after number `since`."""
+        with reading(self._engine) as session:
+            return site_queries.newest_decision(session, since=since)
+
     # -- power ---------------------------------------------------------------------------------------------------
 
     def add_limit(self, new: NewLimit) -> LimitView:

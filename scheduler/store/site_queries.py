@@ -64,6 +64,15 @@ def decisions_around(session: Session, at: datetime, *, before: int, after: int)
     return tuple(_decision(row) for row in [*reversed(earlier), *later])
 
 
+def newest_decision(session: Session, *, since: int) -> tuple[int, DecisionView] | None:
+    """The newest decision that was recorded whole, with its number; None if none has a number above `since`."""
+    number = col(DecisionRow.id)
+    whole = col(DecisionRow.snapshot).is_not(None) & col(DecisionRow.decision).is_not(None)
+    newer = select(DecisionRow).where(whole, number > since).order_by(number.desc()).limit(1)
+    row = session.scalars(newer).first()
+    return None if row is None or row.id is None else (row.id, _decision(row))
+
+
 def summary(session: Session) -> Summary:
     """How the site did since its store was made."""
     falls = session.scalars(select(WithdrawalRow)).all()

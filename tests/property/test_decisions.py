@@ -8,7 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from scheduler.core.decide import Decision, decide, shed
 from scheduler.core.jobs import AttemptState, PauseCause, Phase
+from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.orders import NodePower
+from scheduler.core.partners import Partner, Price
 from scheduler.core.presence import LEAVING
 from scheduler.core.snapshot import Snapshot
 from scheduler.wire import dumps, loads
@@ -16,6 +18,26 @@ from tests.builders import Desired, SiteBuilder, launch, obey, site
 from tests.told_site import ToldSite
 
 EPSILON_W = 1e-6
+PARTNERS = (
+    Partner(
+        partner_id="a", weight=3, groups=("miners",), price=Price(micro_per_mwh=50_000_000, source="contract")
+    ),
+    Partner(
+        partner_id="b",
+        tier=2,
+        floor_w=500,
+        cap_w=2500,
+        groups=("miners-b",),
+        price=Price(micro_per_mwh=90_000_000, source="contract"),
+    ),
+)
+MODES: list[Mode] = [
+    AiFirst(),
+    Shares(mining=0.3),
+    Revenue(),
+    Revenue(gpu_h_micro=25_000),
+    Threshold(from_w=4000, reserve_w=300),
+]
 FLEX = st.sampled_from([0, 1, 2, 3, 4, 4])
 
 
@@ -26,11 +48,13 @@ def sites(draw: st.DrawFn, *, obeyed: bool = False) -> SiteBuilder:
         firm_w=draw(st.sampled_from([2500.0, 5000.0, 9000.0])),
         margin=draw(st.sampled_from([0.0, 0.03])),
         overhead=draw(st.sampled_from([1.0, 1.25])),
+        partners=draw(st.sampled_from([(), PARTNERS[:1], PARTNERS])),
+        mode=draw(st.sampled_from(MODES)),
     )
     for i in range(draw(st.integers(1, 3))):
         built.node(f"n{i}", gpus=draw(st.integers(1, 4)))
-    if draw(st.booleans()):
-        built.miners(max_w=3000.0)
+    for name in draw(st.sampled_from([(), ("miners",), ("miners", "miners-b")])):
+        built.miners(name, max_w=3000.0)
     built.limit_w(draw(st.floats(500.0, 12_000.0)))
     for i in range(draw(st.integers(0, 4))):
         draw(placed_jobs(built, f"r{i}"))
@@ -49,7 +73,7 @@ def sites(draw: st.DrawFn, *, obeyed: bool = False) -> SiteBuilder:
 @st.composite
 def placed_jobs(draw: st.DrawFn, built: SiteBuilder, name: str) -> None:
     """A job on the free GPUs of some node, in any phase; nothing where there are none."""
-    node = draw(st.sampled_from([g for g in built.groups if g != "miners"]))
+    node = draw(st.sampled_from([g for g in built.groups if not g.startswith("miners")]))
     held = {g for a in built.attempts.values() for p in a.placements if p.node_id == node for g in p.gpu_ids}
     free = len(built.groups[node].spec.gpus) - len(held)
     if not free:
@@ -154,6 +178,37 @@ def test_work_is_raised_only_into_room(built: SiteBuilder) -> None:
     if raised(before, decision):
         usable_w = decision.limit.limit_w * (1 - before.site.margin)
         assert decision.exposed_w <= usable_w + EPSILON_W
+
+
+@given(sites(obeyed=True))
+def test_mining_is_never_given_more_than_is_there(built: SiteBuilder) -> None:
+    """The groups' targets are within their machines and what the nodes leave; what partners are due adds up to them."""
+    built.decided()
+    before = built.snapshot()
+    decision = decide(before)
+    mined_w = sum(decision.miners_w.values())
+    usable_w = decision.limit.limit_w * (1 - before.site.margin)
+
+    assert all(0.0 <= w <= before.groups[g].spec.miners_max_w for g, w in decision.miners_w.items())
+    assert mined_w <= EPSILON_W or decision.planned_w <= usable_w + EPSILON_W
+    assert mined_w <= sum(decision.partners_w.values()) + EPSILON_W or not decision.sharing
+
+
+@given(sites(obeyed=True), st.floats(1.0, 2000.0), st.floats(1.0, 2000.0))
+def test_a_ramp_slows_mining_and_never_a_reduction_that_a_limit_demands(
+    built: SiteBuilder, up_w: float, down_w: float
+) -> None:
+    """A round raises miners by no more than a second's worth, and leaves them within what the nodes leave."""
+    built.site = replace(built.site, mining_ramp_up_w_per_s=up_w, mining_ramp_down_w_per_s=down_w)
+    for _ in range(3):
+        before = built.snapshot()
+        decision = built.decided()
+        mined_w = sum(decision.miners_w.values())
+        had_w = sum(g.miners_target_w for g in before.groups.values())
+
+        assert mined_w <= had_w + up_w + EPSILON_W
+        usable_w = decision.limit.limit_w * (1 - before.site.margin)
+        assert mined_w <= EPSILON_W or decision.planned_w <= usable_w + EPSILON_W
 
 
 @given(sites(obeyed=True))

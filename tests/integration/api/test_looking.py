@@ -121,6 +121,11 @@ async def test_why_a_job_waits(site: ApiSite) -> None:
         "expected": {"at": "2026-01-10T12:00:00Z"},
         "history": [f"note {i}" for i in range(3, 8)],
         "checkpoint": {"step": None, "path": None, "interval_s": 60.0},
+        "position": None,
+        "waiting": None,
+        "ahead_gpus": None,
+        "lacks": None,
+        "expected_start": None,
     }
 
 

@@ -1,0 +1,53 @@
+"""A job's place in the queue and the range for its start, in sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from barq.cli.facts import ago, moment
+from barq.units import format_power
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import Any
+
+    from barq.views import ExpectedStartView
+
+
+def outlook_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """What `why` and `plan` tell of a start, line by line; nothing of a job that does not wait."""
+    if told.get("position") is not None:
+        yield (
+            f"Position {told['position']} of {told['waiting']} that wait, "
+            f"{told['ahead_gpus']} GPUs are asked for ahead of it"
+        )
+    if start := told.get("expected_start"):
+        yield f"Expected start: {_range(start)}"
+        if start["earliest_at"] is not None:
+            yield f"  if {start['assumption']}"
+        yield f"  as of a snapshot of {ago(start['snapshot_at'])}"
+
+
+def _range(start: ExpectedStartView) -> str:
+    earliest_at, latest_at = start["earliest_at"], start["latest_at"]
+    if earliest_at is None:
+        return start["assumption"]
+    if latest_at is None:
+        return f"{moment(earliest_at)} or later"
+    return " to ".join(dict.fromkeys((moment(earliest_at), moment(latest_at))))
+
+
+def change_line(told: Mapping[str, Any]) -> str | None:
+    """What would change a reason: its remedy, else what is missing for it, in numbers; None if neither is known."""
+    reason, lacks = told["reason"], told.get("lacks")
+    if reason is not None and reason.get("remedy"):
+        return f"What would change it: {reason['remedy']}"
+    missing = []
+    if lacks and lacks["gpus"]:
+        missing.append(f"{lacks['gpus']} more free GPUs")
+    if lacks and lacks["power_w"]:
+        missing.append(f"{format_power(lacks['power_w'])} more")
+    if not missing:
+        return None
+    forward = "; a higher priority brings it forward" if (told.get("position") or 0) > 1 else ""
+    return f"What would change it: {', '.join(missing)}{forward}"

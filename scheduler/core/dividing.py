@@ -1,0 +1,105 @@
+"""The mode that the site's operator named, applied to a plan: what is kept from AI for mining, what partners get.
+
+The surplus that is divided is what the usable limit leaves above all that the site draws without running work. AI is
+never cut for the division: it only is not raised into what is kept. In `shed`, mining gives way first in every mode.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from scheduler.core.modes import AiBlock, AiFirst, Division, Revenue, Surplus, Threshold, divide
+from scheduler.core.partners import Partner, with_house
+from scheduler.core.plan import Plan
+from scheduler.core.queueing import Queue
+from scheduler.core.split import Pool, by_group, claims_of, cut, shed_order, split, whole_w
+from scheduler.core.worth import ai_w, blocks, firm_w
+
+
+def owners(plan: Plan) -> tuple[Partner, ...]:
+    """The partners, and the site itself for miners that nobody else owns."""
+    return with_house(plan.site.partners, plan.miners_w)
+
+
+def available_w(plan: Plan) -> dict[str, float]:
+    """What each miner group can take at present, W; nothing where it is not heard of."""
+    return {gid: plan.groups[gid].spec.miners_max_w if _is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
+
+
+def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
+    """Site watts that nothing of AI may be raised into, because they are mining's under the mode of the site."""
+    mode = plan.site.mode
+    if isinstance(mode, AiFirst | Threshold) or not plan.miners_w:
+        return 0.0
+    room_w = limit_w - (plan.nodes_w() - ai_w(plan))
+    more = whole_w(room_w)
+    demand: tuple[AiBlock, ...] = (AiBlock(watts=more),)
+    if isinstance(mode, Revenue) and mode.gpu_h_micro is not None:
+        demand = blocks(plan, queue, mode.gpu_h_micro, more)
+    surplus = Surplus(
+        room_w=room_w,
+        ai=demand,
+        ai_firm_w=firm_w(plan, queue),
+        partners=owners(plan),
+        available_w=available_w(plan),
+        at=plan.at,
+    )
+    return float(divide(mode, surplus).mining_w)
+
+
+def division(plan: Plan, limit_w: float, waiting_w: float) -> Division:
+    """Who gets what of the surplus, once AI has what it has. `waiting_w` = what AI would use on top."""
+    mode, used_w = plan.site.mode, ai_w(plan)
+    value = None if isinstance(mode, Revenue) and mode.gpu_h_micro is None else 0
+    has_w = math.ceil(used_w)
+    surplus = Surplus(
+        room_w=limit_w - plan.nodes_w() + has_w,
+        ai=(AiBlock(watts=has_w, micro_per_mwh=value),),
+        ai_firm_w=has_w,
+        ai_waiting_w=waiting_w,
+        partners=owners(plan),
+        available_w=available_w(plan),
+        at=plan.at,
+    )
+    return divide(mode, surplus)
+
+
+def wanted_by_group(plan: Plan, made: Division) -> dict[str, float]:
+    """The watts that a division gives each miner group."""
+    pools = [Pool(group_id=gid, max_w=whole_w(w)) for gid, w in available_w(plan).items()]
+    given = by_group(owners(plan), made.partners_w, pools)
+    return {gid: float(given.get(gid, 0)) for gid in plan.miners_w}
+
+
+def without(plan: Plan, over_w: float) -> dict[str, float]:
+    """The groups' watts lowered by `over_w` in all, or to nothing. Nobody gets more.
+
+    Partners of one tier are levelled by their weights, as the next division will. Of several tiers, the largest gives
+    way first, and in it whoever lacks least of what his machines take.
+    """
+    partners = owners(plan)
+    has_w = {p.partner_id: sum(plan.miners_w.get(g, 0.0) for g in p.groups) for p in partners}
+    claims = claims_of(partners, available_w(plan))
+    capped = [replace(c, cap_w=(w := whole_w(has_w[c.name])), floor_w=min(c.floor_w, w)) for c in claims]
+    grants = {c.name: c.cap_w for c in capped}
+    if len({c.tier for c in claims}) == 1:
+        lowered = split(sum(has_w.values()) - over_w, capped).grants_w
+    else:
+        lacking = {c.name: float(c.cap_w - grants[c.name]) for c in claims}
+        fraction_w = sum(has_w.values()) - sum(grants.values())
+        lowered = cut(grants, over_w - fraction_w, capped, shed_order(claims, lacking)).grants_w
+    shares = {
+        p.partner_id: lowered[p.partner_id] / has_w[p.partner_id] for p in partners if has_w[p.partner_id] > 0
+    }
+    return {
+        g: plan.miners_w[g] * shares.get(p.partner_id, 0.0)
+        for p in partners
+        for g in p.groups
+        if g in plan.miners_w
+    }
+
+
+def _is_heard(plan: Plan, group_id: str) -> bool:
+    at = plan.groups[group_id].reported_at
+    return at is not None and (plan.at - at).total_seconds() <= plan.site.unreachable_after_s
