@@ -104,6 +104,13 @@ def test_what_a_person_holds_is_not_looked_at() -> None:
     assert released(built, 100.0) == []
 
 
+def test_where_no_node_can_go_to_standby_only_what_was_held_for_long_is_released() -> None:
+    """The rest of a node costs its base in any case."""
+    built = held(site(firm_w=9000.0).node("a"), "long", "a", gpus=1).running("runs", "a", gpus=1)
+
+    assert released(held(built, "short", "a", gpus=1, since_s=1.0), 100.0) == ["long"]
+
+
 @st.composite
 def withdrawn(draw: st.DrawFn) -> SiteBuilder:
     """A site under a withdrawal, with gangs, firm work, and nodes that cannot go to standby."""
@@ -140,6 +147,9 @@ def test_what_is_kept_fits(built: SiteBuilder, limit_w: float) -> None:
     firm = {k for k, a in before.items() if built.jobs[a.job_id].spec.flex == 0 and a.phase is Phase.RUN}
 
     assert not gone & firm
+    if not any(g.spec.standby for g in built.groups.values()):
+        assert all(before[k].phase is Phase.SUSPEND for k in gone)
+        return
     assert at_knees_w(fresh, set(kept - firm)) <= limit_w + EPSILON_W or kept <= firm
     if at_knees_w(fresh, set(kept)) <= limit_w:
         assert all(at_knees_w(fresh, {*kept, k}) > limit_w - 1e-3 for k in gone)

@@ -14,7 +14,7 @@ from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.reclaiming import _MOST, _MOVABLE_TIER, is_reclaiming, reclaim
 from scheduler.core.room import Room
-from tests.builders import SiteBuilder, site
+from tests.builders import SiteBuilder, commit, site
 
 LONG_S = 40 * 86_400.0  #: enough for any level
 
@@ -28,8 +28,9 @@ def a_site(*sizes: int) -> SiteBuilder:
 
 
 def ran(built: SiteBuilder, name: str, on: str, seconds: float = LONG_S, **spec: Any) -> SiteBuilder:
-    """A job that has been running for so long."""
-    built.running(name, on, **spec)
+    """A job that has been running for so long, and saved meanwhile unless told otherwise."""
+    saved = spec.pop("last_commit", commit(5))
+    built.running(name, on, last_commit=saved, **spec)
     attempt = built.attempts[f"{name}.1"]
     built.attempts[f"{name}.1"] = replace(attempt, running_at=built.at - timedelta(seconds=seconds))
     return built
@@ -54,9 +55,13 @@ def test_who_had_much_service_gives_way_to_who_had_none(*, scatter: bool) -> Non
 
 
 @pytest.mark.parametrize("scatter", [False, True])
-@pytest.mark.parametrize("spec", [{"priority": 1}, {"flex": _MOVABLE_TIER - 1}, {"seconds": 899.0}], ids=str)
+@pytest.mark.parametrize(
+    "spec",
+    [{"priority": 1}, {"flex": _MOVABLE_TIER - 1}, {"seconds": 899.0}, {"last_commit": None}],
+    ids=str,
+)
 def test_some_are_never_asked(spec: dict[str, Any], *, scatter: bool) -> None:
-    """Who is more important, who may only be slowed, and who began a moment ago."""
+    """Who is more important, who may only be slowed, who began a moment ago, and who never saved."""
     built = ran(a_site(4), "old", "a", gpus=4, **spec).job("new", gpus=4, scatter=scatter)
 
     assert victims(built, "new") == []
