@@ -32,7 +32,7 @@ OTHER_GPUS = PowerLimits(min_w=120.0, max_w=300.0, idle_w=40.0)
 def test_a_memory_changes_nothing_on_a_site_with_faults(seed: int) -> None:
     """Dead hosts, lost messages, leaders that come and go."""
     policy = TwoMinds()
-    trial(seed, minutes=10.0, policy=policy)
+    trial(seed, minutes=6.0, policy=policy)
 
     assert policy.rounds > 300
     assert policy.wrong == []
@@ -256,6 +256,6 @@ class AnythingGoes(RuleBasedStateMachine):
 
 
 TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
-TestLossySiteWithTwoMinds.settings = settings(max_examples=15, stateful_step_count=30)
+TestLossySiteWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
 TestAnythingGoes = AnythingGoes.TestCase
-TestAnythingGoes.settings = settings(max_examples=60, stateful_step_count=40)
+TestAnythingGoes.settings = settings(max_examples=40, stateful_step_count=40)
