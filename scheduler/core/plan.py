@@ -7,10 +7,10 @@ one: what it knows beyond the newest snapshot are sums and indexes, which a new 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set as AbstractSet
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from scheduler.core.altered import altered
 from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
@@ -244,20 +244,21 @@ class Plan:
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
-        self.attempts[attempt.id] = attempt
-        self._living[attempt.job_id] = attempt.id
-        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt.id)
-        if self.jobs[attempt.job_id].spec.time_limit_s is not None:
-            self.timed.add(attempt.id)
+        attempt_id = attempt.id
+        self.attempts[attempt_id] = attempt
+        self._living[attempt.job_id] = attempt_id
+        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
+        spec = self.jobs[attempt.job_id].spec
+        if spec.time_limit_s is not None:
+            self.timed.add(attempt_id)
         for placement in attempt.placements:
-            self._on.setdefault(placement.node_id, {})[attempt.id] = attempt
+            self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
             self.touched.add(placement.node_id)
             self._uncomposed.add(placement.node_id)
-        tier = self.tier(attempt)
-        self._tally.put(attempt, tier)
-        kind = self._kind(attempt, tier)
-        self._tally.above_floor(attempt.id, tier, self._above_knee_w(attempt, kind))
-        self.roster.put(attempt, kind, self._gpus_here(attempt))
+        kind, gpus = self._kind(attempt, spec.flex), self._gpus_here(attempt)
+        self._tally.put(attempt, spec.flex)
+        self._tally.above_floor(attempt_id, spec.flex, self._above_knee_w(attempt, kind, gpus))
+        self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:
         """Take an attempt out: its GPUs are free."""
@@ -283,7 +284,7 @@ class Plan:
         """Replace an attempt by itself with `changes`; a new phase starts now."""
         if "phase" in changes and changes["phase"] is not attempt.phase:
             changes["since_at"] = self.at
-        changed_one = replace(attempt, **changes)
+        changed_one = altered(attempt, **changes)
         self.put(changed_one)
         return changed_one
 
@@ -464,21 +465,32 @@ class Plan:
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
         return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
 
+    def held_frees_w(self, attempt: Attempt, cap_w: float) -> float:
+        """Site watts that holding an attempt that runs under this cap frees at most."""
+        model = self.model(attempt)
+        return self.site.overhead * self._gpus_here(attempt) * (model.charge_w(cap_w) - model.held_w())
+
     def nodes_w_with(self, attempt: Attempt) -> float:
-        """`nodes_w` if this attempt replaced the one of the plan."""
-        return self.nodes_w() + self.site.overhead * self._tally.rise_w(attempt, self.tier(attempt))
+        """`nodes_w` if this attempt ran under its cap."""
+        return self.nodes_w() + self.site.overhead * self._tally.rise_w(
+            attempt, self.tier(attempt), Phase.RUN
+        )
+
+    def is_plain(self) -> bool:
+        """Whether no change of an attempt moves the plan by more than `freed_w`: all nodes have GPUs of one type."""
+        return self._tally.is_plain()
 
     def _gpus_here(self, attempt: Attempt) -> int:
         """Its GPUs on nodes that still are part of the site."""
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _above_knee_w(self, attempt: Attempt, kind: Kind | None) -> float:
+    def _above_knee_w(self, attempt: Attempt, kind: Kind | None, gpus: int) -> float:
         """Site watts that an attempt is charged above its knee while it runs."""
         if attempt.phase is not Phase.RUN or kind is None:
             return 0.0
         above_w = above_floor_w(kind.model, attempt.cap_w, kind.knee_w)
-        return self.site.overhead * self._gpus_here(attempt) * above_w if above_w > 0 else 0.0
+        return self.site.overhead * gpus * above_w if above_w > 0 else 0.0
 
     def _idle_miners_w(self, bound: str) -> float:
         """Watts of the miner groups at rest, or what the books say where that is more."""
