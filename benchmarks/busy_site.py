@@ -90,7 +90,7 @@ class BusySite:
                 fallback=draft.fallback,
                 expires_at=draft.expires_at,
             )
-            self.view.opened(gid, order, self.at)
+            self.view.opened(gid, order)
         self.view.apply(decision, self.at)
         for gid, draft in decision.drafts.items():
             self.view.went_out(gid, draft, self.at)

@@ -83,6 +83,9 @@ class Plan:
         self._switched: set[str] = set()
         self._contents: dict[str, Draft] = {}
         self._uncomposed: set[str] = set()
+        self._unjudged: set[str] = (
+            set()
+        )  #: groups of which it is to be seen whether they were ordered what is desired
         self._stopped: tuple[object, ...] = ()
         self._jobs_seen: Mapping[str, Job] = {}
         self._attempts_seen: Mapping[str, Attempt] = {}
@@ -111,13 +114,17 @@ class Plan:
     def _follow_jobs(self, jobs: Mapping[str, Job]) -> None:
         for key in changed(self._jobs_seen, jobs) | set(self.jobs.log[self._marks[0] :]):
             job = jobs.get(key)
-            if self.jobs.get(key) is job:
+            known = self.jobs.get(key)
+            if known is job:
                 continue
             self.since.jobs.add(key)
             if job is None:
                 del self.jobs[key]
-            else:
-                self.jobs[key] = job
+                continue
+            self.jobs[key] = job
+            if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
+                self.roster.take(attempt.id)  # its kind may be another now
+                self.put(attempt)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -135,7 +142,10 @@ class Plan:
     def _regroup(self, group_id: str, old: Group | None, new: Group | None) -> None:
         self.touched.add(group_id)
         self.unsettled.add(group_id)
-        self._uncomposed.add(group_id)
+        if old is None or new is None or old.stop != new.stop:
+            self._uncomposed.add(group_id)
+        elif old.ordered is not new.ordered:
+            self._unjudged.add(group_id)
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
             self.generation += 1
@@ -163,6 +173,7 @@ class Plan:
         self._idle_mines_w.clear()
         self._asleep.discard(group_id)
         self.news.discard(group_id)
+        self._uncomposed.add(group_id)
         if group is None:
             return
         if group.spec.kind is GroupKind.MINERS:
@@ -228,10 +239,19 @@ class Plan:
             self._uncomposed |= self.groups.keys()
         return self._uncomposed | self._miner_bounds.keys()
 
-    def composed(self, group_id: str, content: Draft, *, is_news: bool) -> None:
-        """Keep what is desired of a group, and whether that is something else than was ordered."""
+    def composed(self, group_id: str, content: Draft) -> None:
+        """Keep what is desired of a group."""
         self._contents[group_id] = content
         self._uncomposed.discard(group_id)
+        self._unjudged.add(group_id)
+
+    def unjudged(self) -> list[str]:
+        """The groups of which it is not known whether what is desired is what was ordered."""
+        return list(self._unjudged)
+
+    def judged(self, group_id: str, *, is_news: bool) -> None:
+        """Keep whether what is desired of a group is something else than was ordered."""
+        self._unjudged.discard(group_id)
         if is_news:
             self.unsettled.add(group_id)
         (self.news.add if is_news else self.news.discard)(group_id)
