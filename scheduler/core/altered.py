@@ -28,9 +28,9 @@ def altered(value: T, **changes: object) -> T:
 
     For slotted dataclasses of two fields and more without `__post_init__`. Raises KeyError for an unknown field.
     """
-    kind = type(value)
+    kind: type = type(value)
     read_all, setters, by_name = _parts(kind)
-    copy = object.__new__(kind)
+    copy: T = object.__new__(kind)
     for put, known in zip(setters, read_all(value), strict=True):
         put(copy, known)
     for name, new in changes.items():

@@ -47,7 +47,7 @@ class News:
     def __init__(self) -> None:
         self.jobs: set[str] = set()
         self.attempts: set[str] = set()
-        self.groups: set[str] = set()
+        self.groups: set[str] = set()  #: that tell something else of their attempts, or came, or went
         self.storage = False  #: some node reads its checkpoints elsewhere than before, or came, or went
 
 
@@ -129,7 +129,7 @@ class Plan:
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
         keys = changed(old, groups)
-        self.since.groups |= keys
+        self.since.groups.update(k for k in keys if _tells_more(old.get(k), groups.get(k)))
         for gid in sorted(keys):
             self._regroup(gid, old.get(gid), groups.get(gid))
         for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
@@ -524,6 +524,13 @@ class Plan:
     def _site_w(self, it_w: float, miners_w: float) -> float:
         site = self.site
         return site_w(it_w=it_w, miners_w=miners_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
+
+
+def _tells_more(old: Group | None, new: Group | None) -> bool:
+    """Whether what was heard of a group may change what is known of its attempts."""
+    if old is None or new is None:
+        return True
+    return (old.facts, old.storage, old.spec) != (new.facts, new.storage, new.spec)
 
 
 def _is_asleep(group: Group) -> bool:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from scheduler.core.altered import altered
 from scheduler.core.caps import Caps, fitting_caps
@@ -51,8 +51,8 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
     held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
-    why = _fallen(limit_w, "suspended")
-    plan.events.extend(_told(plan, a, "job.suspended", why, limit_w=limit_w) for a in held)
+    why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
+    plan.events.extend(_told(plan, a, "job.suspended", why, numbers) for a in held)
     return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
 
 
@@ -161,7 +161,7 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
     plan.events.append(
         _told(plan, attempt, "job.preempting", f"{what}: emergency stop")
         if stopped
-        else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), limit_w=limit_w)
+        else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
 
 
@@ -205,12 +205,14 @@ def _fallen(limit_w: float, what: str) -> str:
     return f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
 
 
-def _told(plan: Plan, attempt: Attempt, kind: str, what: str, **numbers: float) -> Event:
+def _told(
+    plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
+) -> Event:
     return Event(
         at=plan.at,
         kind=kind,
         text=f"{attempt.job_id} {what}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
-        data=numbers,
+        data=numbers or {},
     )
