@@ -30,7 +30,7 @@ class OpenOrder:
 
     def fallback_at_w(self, at: datetime, *, fall_s: float) -> float:
         """The fallback at `at`, each step counted as late as the fall allows."""
-        if at <= self.expires_at:
+        if at < self.expires_at:
             return self.resting_w()
         passed = [s.limit_w for s in self.fallback if _ends_at(self, s.after_s, fall_s) <= at]
         return min(passed) if passed else self.resting_w()
