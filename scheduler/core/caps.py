@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
+from math import fsum
 
 from scheduler.core.floors import STEP_W
 from scheduler.core.plan import Plan
@@ -21,11 +22,12 @@ def fitting_caps(plan: Plan, limit_w: float, *, to_knee: bool = False) -> Caps:
     """
     counted = plan.roster.gpus()
     tiers: dict[int, dict[Kind, int]] = defaultdict(dict)
-    over_w = plan.nodes_w() - limit_w
+    terms_w = [plan.nodes_w() - limit_w]
     for kind, caps in counted.items():
         tiers[kind.tier][kind] = sum(caps.values())
         full_w = kind.model.charge_w(kind.model.tdp_w)
-        over_w += plan.site.overhead * sum(n * (full_w - kind.model.charge_w(c)) for c, n in caps.items())
+        terms_w += [plan.site.overhead * n * (full_w - kind.model.charge_w(c)) for c, n in caps.items()]
+    over_w = fsum(terms_w)  # the same in whatever order they came
     found = {kind: kind.model.tdp_w for kind in counted}
     for tier in (4, 3, 2, 1):
         if over_w <= 0:

@@ -174,7 +174,8 @@ class Followed:
         if group is None:
             return
         if group.spec.kind is GroupKind.MINERS:
-            self._miner_bounds[group_id] = self._bounds(group)
+            bounds = {**self._miner_bounds, group_id: self._bounds(group)}
+            self._miner_bounds = dict(sorted(bounds.items()))  # sums come out the same whoever came first
             self._bases_w[group_id] = idle_w(group.spec)
             return
         self._tally.add(group_id, group.spec)

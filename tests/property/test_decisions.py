@@ -9,11 +9,13 @@ from hypothesis import given, settings, strategies as st
 from scheduler.core.decide import Decision, decide, shed
 from scheduler.core.jobs import AttemptState, PauseCause, Phase
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
+from scheduler.core.orders import NodePower
 from scheduler.core.partners import Partner, Price
 from scheduler.core.presence import LEAVING
 from scheduler.core.snapshot import Snapshot
 from scheduler.wire import dumps, loads
 from tests.builders import Desired, SiteBuilder, launch, obey, site
+from tests.told_site import ToldSite
 
 EPSILON_W = 1e-6
 PARTNERS = (
@@ -244,3 +246,80 @@ def test_a_recorded_snapshot_gives_the_same_decision(built: SiteBuilder) -> None
     snapshot = loads(Snapshot, dumps(built.snapshot()))
 
     assert dumps(decide(snapshot)) == dumps(decide(loads(Snapshot, dumps(snapshot))))
+
+
+# -- with nodes that go to standby and come back ---
+
+
+@st.composite
+def sleepy_sites(draw: st.DrawFn) -> ToldSite:
+    """Some nodes are on, some in standby or on their way; some work runs, some waits."""
+    built = ToldSite(
+        firm_w=draw(st.sampled_from([2500.0, 9000.0])), overhead=draw(st.sampled_from([1.0, 1.25]))
+    )
+    for i in range(draw(st.integers(1, 4))):
+        name = f"n{i}"
+        built.node(
+            name, gpus=draw(st.sampled_from([2, 4])), standby_w=draw(st.sampled_from([50.0, 50.0, None]))
+        )
+        power = draw(st.sampled_from(NodePower))
+        if built.groups[name].spec.standby is not None and power is NodePower.STANDBY:
+            built.sleeping(name)
+        elif built.groups[name].spec.standby is not None and power is NodePower.BOOTING:
+            built.groups[name] = replace(built.groups[name], power=power)
+        elif draw(st.booleans()):
+            built.running(f"r{i}", name, gpus=draw(st.integers(1, 2)), flex=draw(FLEX))
+    if draw(st.booleans()):
+        built.miners(max_w=3000.0)
+    built.limit_w(draw(st.floats(1000.0, 12_000.0)))
+    for i in range(draw(st.integers(0, 4))):
+        built.job(f"w{i}", gpus=draw(st.integers(1, 3)), flex=draw(FLEX), scatter=draw(st.booleans()))
+    return built
+
+
+@given(sleepy_sites(), st.integers(1, 4))
+def test_nothing_starts_on_a_node_that_is_off_or_going(built: ToldSite, rounds: int) -> None:
+    """Nor is a node told to go on which anything is."""
+    for _ in range(rounds):
+        before = built.snapshot()
+        decision = built.decided(obeyed=False)
+        for name in [a for a in decision.attempts if a not in before.attempts]:
+            for placement in decision.attempts[name].placements:
+                group = before.groups[placement.node_id]
+                assert group.power is NodePower.ON
+                assert group.ordered is None or not group.ordered.standby
+        used = {p.node_id for a in built.attempts.values() for p in a.placements}
+        assert not [gid for gid, draft in decision.drafts.items() if draft.standby and gid in used]
+        built.passes(1.0)
+        built.all_obey()
+
+
+@given(sleepy_sites(), st.integers(1, 4))
+def test_nodes_are_woken_only_into_room(built: ToldSite, rounds: int) -> None:
+    """What could be drawn at most, after a raise or a wake of anything, is within the limit."""
+    for _ in range(rounds):
+        before = built.snapshot()
+        decision = built.decided(obeyed=False)
+        woken = [
+            gid
+            for gid, draft in decision.drafts.items()
+            if not draft.standby and before.groups[gid].power is NodePower.STANDBY
+        ]
+        if woken or raised(before, decision):
+            assert decision.exposed_w <= decision.limit.limit_w + EPSILON_W
+        built.passes(1.0)
+        built.all_obey()
+
+
+@given(sleepy_sites(), st.floats(0.0, 3000.0))
+def test_less_power_never_starts_more_where_nodes_sleep(built: ToldSite, less_w: float) -> None:
+    """Of jobs of one shape."""
+    for name in [n for n in built.jobs if n.startswith("w")]:
+        spec = replace(built.jobs[name].spec, gpus=1, nodes=1, flex=4)
+        built.jobs[name] = replace(built.jobs[name], spec=spec)
+    rich = built.snapshot()
+    (grid,) = rich.envelopes
+    lower = tuple(replace(s, limit_w=s.limit_w - less_w) for s in grid.segments)
+    poor = replace(rich, envelopes=(replace(grid, segments=lower),))
+
+    assert len(starts(poor, decide(poor))) <= len(starts(rich, decide(rich)))

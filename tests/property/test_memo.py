@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import settings, strategies as st
@@ -44,6 +45,24 @@ def test_a_memory_changes_nothing_on_a_site_with_standby() -> None:
     simulated(jobs, trace, hours=6, policy=policy)
 
     assert policy.rounds > 300
+    assert policy.wrong == []
+
+
+def test_sums_come_out_the_same_whatever_came_first() -> None:
+    """To the last bit: in another order these would not."""
+    policy = TwoMinds()
+    built = ToldSite(firm_w=90_000.0).node("n", gpus=4).limit_w(90_000.0)
+    for name, base_w, cap_w in (("b", 7732.3, 333.3), ("c", 3563.2, 280.7), ("a", 6909.6, 400.0)):
+        built.miners(f"miners-{name}", max_w=0.0)
+        group = built.groups[f"miners-{name}"]
+        spec, account = replace(group.spec, base_w=base_w), replace(group.account, idle_w=base_w)
+        built.groups[f"miners-{name}"] = replace(group, spec=spec, account=account)
+        built.running(name, "n", gpus=1, cap_w=cap_w, cap_ok=name != "c")
+        policy.decide(built.snapshot())
+    for name in ("b", "a"):
+        del built.attempts[f"{name}.1"], built.jobs[name]
+        policy.decide(built.snapshot())
+
     assert policy.wrong == []
 
 
@@ -155,9 +174,7 @@ class AnythingGoes(RuleBasedStateMachine):
         limit_s=st.sampled_from([None, None, 30.0]),
         data=st.data(),
     )
-    def a_job(
-        self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: object
-    ) -> None:
+    def a_job(self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: Any) -> None:
         """Of any kind; some wait for an hour, or for another job."""
         self.made += 1
         others = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
@@ -74,12 +75,13 @@ def test_only_nodes_that_take_work_have_room() -> None:
     built = (
         site().node("on").node("cordoned").node("off", standby_w=50.0).node("boots", standby_w=50.0).miners()
     )
-    for name, changes in {
+    changes: dict[str, dict[str, Any]] = {
         "cordoned": {"cordoned": True},
         "off": {"power": NodePower.STANDBY},
         "boots": {"power": NodePower.BOOTING},
-    }.items():
-        built.groups[name] = replace(built.groups[name], **changes)
+    }
+    for name, changed in changes.items():
+        built.groups[name] = replace(built.groups[name], **changed)
 
     assert kept(built)[0].free.keys() == {"on"}
 

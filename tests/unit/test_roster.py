@@ -83,7 +83,7 @@ def test_a_roster_that_was_kept_up_is_as_a_new_one(
     changes: list[tuple[str, Phase | None, float, Kind | None, int]],
 ) -> None:
     """Whoever came, changed, or went."""
-    roster, left = Roster(), {}
+    roster, left = Roster(), dict[str, tuple[Attempt, Kind | None, int]]()
     for name, phase, cap_w, kind, gpus in changes:
         if phase is None:
             roster.take(f"{name}.1")

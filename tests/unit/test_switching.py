@@ -77,7 +77,8 @@ def test_as_many_nodes_are_woken_as_the_watts_carry_jobs() -> None:
         built.node(name, standby_w=STANDBY_W)
     for i in range(4):
         built.job(f"j{i}", gpus=4)
-    built.limit_w(2 * (IDLE_W + 4 * (400.0 - A100_SXM.idle_w)) + 2 * STANDBY_W).sleeping(*"abcd")
+    built.limit_w(2 * (IDLE_W + 4 * (400.0 - A100_SXM.idle_w)) + 2 * STANDBY_W)
+    built.sleeping(*"abcd")
 
     assert built.turns(4) == ["0: a up", "0: b up"]
     assert running(built) == ["j0", "j1"]
