@@ -1,13 +1,18 @@
 """How long a decision takes: `python -m benchmarks.decide --json`.
 
-`shed` and `decide` over snapshots of 100, 1,000 and 10,000 nodes of 8 GPUs, all busy with one-GPU jobs, and with ten
-times as many jobs queued as there are nodes. For each size and case
+One living policy and one view of a site: nodes of 8 GPUs, all busy with one-GPU jobs, and a queue of ten times as many
+jobs as there are nodes. Each figure is seconds for the snapshot, `shed` and `decide`, reasons included:
 
-    quiet    nothing changed: all runs at full power, the queue waits for GPUs
-    cut      the limit fell so far that all must be suspended
+    cold        the first decision of a policy: it knows nothing yet
+    quiet       a tick in which nothing changed
+    few         a tick after 10 reports and 10 new jobs
+    reports     a tick after every node reported that all is as before
+    shed_cut    the snapshot and `shed` alone, when the limit fell so far that all must be suspended
+    decide_cut  the `decide` right after it
 
-seconds by the median and the maximum of several runs, and the peak of the memory that one run takes beside its
-snapshot, in bytes. `nodes[1000].decide_quiet.median_s` is the figure that README quotes.
+by the median and the maximum of several runs (the last of each once), and the memory that the site and the policy
+take, in bytes. `--curve` adds sizes between, at ten jobs queued per node, and queues of up to 1,000,000 at 1,000 nodes.
+`sites["1000/10000"].quiet.median_s` is what a tick of 1,000 nodes with 10,000 jobs queued takes.
 """
 
 from __future__ import annotations
@@ -15,189 +20,163 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import multiprocessing
+import resource
 import statistics
 import sys
 import time
-import tracemalloc
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
 
-from scheduler.core.decide import decide, shed
-from scheduler.core.entitlement import charged_w, entitlement_w, idle_w, nameplate_w
-from scheduler.core.envelope import Envelope, Segment
-from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Launch, Phase, Placement
-from scheduler.core.ledger import Account, OpenOrder
-from scheduler.core.orders import (
-    AttemptFacts,
-    FallbackStep,
-    Fence,
-    GpuReading,
-    GpuSlot,
-    GroupKind,
-    GroupSpec,
-    Observed,
-)
+from benchmarks.busy_site import BusySite
+from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.jobs import Phase
 from scheduler.core.power import A100_SXM
-from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 
-AT = datetime(2026, 1, 1, 12, tzinfo=UTC)
-GPUS = 8
-BASE_W = 600.0
 QUEUED_PER_NODE = 10
-FENCE = Fence(epoch=1, seq=1)
-LAUNCH = Launch(command=("python",), working_dir="/w", checkpoint_dir="/c", output_dir="/o", log_path="/l")
+FEW = 10
+TICK_S = 0.1  #: so short that no lease is due for renewal within a run
+_CURVE_NODES = (100, 300, 1_000, 3_000, 10_000)
+_CURVE_QUEUED = (1_000, 10_000, 100_000, 1_000_000)
+_CURVE_AT_NODES = 1_000
+_KIB = 1024
+
+Figures = dict[str, dict[str, float]]
 
 
-def snapshot(nodes: int, *, gpu_w: float) -> Snapshot:
-    """A busy site with a queue, under a limit that gives each GPU `gpu_w`."""
-    limit_w = _site_w(nodes, gpu_w)
-    site = SitePolicy(name="bench", firm_w=_site_w(nodes, A100_SXM.tdp_w), margin=0.0)
-    attempts = {a.id: a for n in range(nodes) for a in _attempts(n)}
-    jobs = {a.job_id: _job(a.job_id, i, JobState.RUNNING) for i, a in enumerate(attempts.values())}
-    first = len(jobs)
-    queued = (f"bench-q{i}" for i in range(QUEUED_PER_NODE * nodes))
-    jobs |= {name: _job(name, first + i, JobState.PENDING) for i, name in enumerate(queued)}
-    groups = [_group(n, [attempts[f"bench-{n}-{g}.1"] for g in range(GPUS)]) for n in range(nodes)]
-    limit = Envelope(
-        source="grid",
-        issued_at=AT,
-        read_at=AT,
-        reaction_s=30,
-        segments=(Segment(starts_at=AT - timedelta(hours=1), limit_w=limit_w),),
-    )
-    return Snapshot(
-        at=AT,
-        site=site,
-        envelopes=(limit,),
-        groups={g.spec.group_id: g for g in groups},
-        jobs=jobs,
-        attempts=attempts,
-        epoch=1,
-        led_since_at=AT - timedelta(hours=1),
-    )
+class Size(NamedTuple):
+    """How large a site is."""
+
+    nodes: int
+    queued: int
+
+    def __str__(self) -> str:
+        return f"{self.nodes}/{self.queued}"
 
 
-def _site_w(nodes: int, gpu_w: float) -> float:
-    return SitePolicy(name="bench", firm_w=0).overhead * nodes * (BASE_W + GPUS * gpu_w) + 1.0
-
-
-def _job(job_id: str, number: int, state: JobState) -> Job:
-    submitted_at = AT - timedelta(seconds=100)
-    return Job(
-        id=job_id,
-        number=number,
-        spec=JobSpec(name=job_id, launch=LAUNCH),
-        submitted_at=submitted_at,
-        state=state,
-        since_at=submitted_at,
-        attempts=int(state is JobState.RUNNING),
-    )
-
-
-def _attempts(node: int) -> list[Attempt]:
-    return [
-        Attempt(
-            id=f"bench-{node}-{gpu}.1",
-            job_id=f"bench-{node}-{gpu}",
-            number=1,
-            state=AttemptState.RUNNING,
-            since_at=AT - timedelta(seconds=90),
-            placements=(Placement(node_id=f"node-{node}", gpu_ids=(str(gpu),)),),
-            cap_w=A100_SXM.tdp_w,
-            created_at=AT - timedelta(seconds=90),
-            running_at=AT - timedelta(seconds=80),
-            last_step=7,
-            resumed_step=0,
-        )
-        for gpu in range(GPUS)
-    ]
-
-
-def _group(node: int, attempts: Sequence[Attempt]) -> Group:
-    slots = tuple(GpuSlot(gpu_id=str(g), model=A100_SXM.name) for g in range(GPUS))
-    spec = GroupSpec(group_id=f"node-{node}", kind=GroupKind.NODE, base_w=BASE_W, gpus=slots, simulated=True)
-    readings = tuple(
-        GpuReading(gpu_id=str(g), draw_w=380.0, cap_w=A100_SXM.tdp_w, processes=1) for g in range(GPUS)
-    )
-    order = OpenOrder(
-        fence=FENCE,
-        entitlement_w=entitlement_w(spec, attempts),
-        fallback=(FallbackStep(after_s=0.0, limit_w=BASE_W + GPUS * A100_SXM.held_w()),),
-        expires_at=AT + timedelta(seconds=10),
-    )
-    account = Account(
-        group_id=spec.group_id,
-        idle_w=idle_w(spec),
-        nameplate_w=nameplate_w(spec),
-        known=True,
-        acked=FENCE,
-        sent=FENCE,
-        charged_w=charged_w(spec, readings),
-        charged_at=AT,
-        open=(order,),
-    )
-    facts = tuple(
-        AttemptFacts(attempt_id=a.id, observed=Observed.RUNNING, step=7, resumed_step=0) for a in attempts
-    )
-    return Group(
-        spec=spec, account=account, reported_at=AT, draw_w=account.charged_w, gpus=readings, facts=facts
-    )
-
-
-def measure(nodes: int, *, runs: int) -> dict[str, dict[str, float]]:
+def measure(size: Size, *, runs: int) -> Figures:
     """All cases at one size."""
-    quiet = snapshot(nodes, gpu_w=A100_SXM.tdp_w)
-    deep = snapshot(nodes, gpu_w=A100_SXM.held_w())
-    _check(quiet, deep)
-    gc.collect()
-    gc.freeze()  # as the service does between decisions
-    return {
-        "shed_quiet": _timed(lambda: shed(quiet), runs),
-        "shed_cut": _timed(lambda: shed(deep), runs),
-        "decide_quiet": _timed(lambda: decide(quiet), runs),
-        "decide_cut": _timed(lambda: decide(deep), runs),
-    }
+    site = BusySite(size.nodes, size.queued)
+    _collect()
+    site_bytes = _peak_bytes()
+    policy = PowerAware()
+    spent_s = {"cold": [_tick_s(site, policy, lambda: None)]}
+    _tick_s(site, policy, lambda: None)  # takes in that the first orders were followed
+    _collect()
+    for case, change in _ticks(site).items():
+        spent_s[case] = [_tick_s(site, policy, change) for _ in range(runs)]
+    spent_s["shed_cut"], spent_s["decide_cut"] = _cut(site, policy)
+    figures = {case: {"median_s": statistics.median(s), "max_s": max(s)} for case, s in spent_s.items()}
+    memory = {"site_bytes": float(site_bytes), "policy_bytes": float(_peak_bytes() - site_bytes)}
+    return figures | {"memory": memory}
 
 
-def _check(quiet: Snapshot, deep: Snapshot) -> None:
+def _ticks(site: BusySite) -> dict[str, Callable[[], None]]:
+    """What happens before each tick of a case."""
+
+    def few() -> None:
+        site.report(FEW)
+        site.arrive(FEW)
+
+    return {"quiet": lambda: None, "few": few, "reports": site.report}
+
+
+def _tick_s(site: BusySite, policy: PowerAware, change: Callable[[], None]) -> float:
+    """One tick in which no attempt changes."""
+    site.go_on(TICK_S)
+    change()
+    decided: list[Decision] = []
+
+    def tick() -> None:
+        snapshot = site.snapshot()
+        assert policy.shed(snapshot) is None
+        decided.append(policy.decide(snapshot))
+
+    spent_s = _timed(tick)
+    site.carry_out(_checked(decided[0], changes=0))
+    return spent_s
+
+
+def _cut(site: BusySite, policy: PowerAware) -> tuple[list[float], list[float]]:
+    """The limit falls to where all must be suspended."""
+    site.go_on(TICK_S)
+    site.limit(A100_SXM.held_w())
+    running = len(site.view.attempts)
+    decided: list[Decision | None] = []
+    shed_s = _timed(lambda: decided.append(policy.shed(site.snapshot())))
+    decide_s = _timed(lambda: decided.append(policy.decide(site.snapshot())))
+    for decision in decided:
+        assert decision is not None
+        assert {a.phase for a in _checked(decision, changes=running).attempts.values()} == {Phase.SUSPEND}
+    return [shed_s], [decide_s]
+
+
+def _checked(decision: Decision, *, changes: int) -> Decision:
     """What is timed is what it is said to be."""
-    assert shed(quiet) is None
-    assert not decide(quiet).attempts
-    cut = decide(deep).attempts.values()
-    assert {a.phase for a in cut} == {Phase.SUSPEND}, "all are suspended"
-    assert len(cut) == len(deep.attempts)
+    assert len(decision.attempts) == changes
+    return decision
 
 
-def _timed(step: Callable[[], object], runs: int) -> dict[str, float]:
-    spent_s = []
-    for _ in range(runs):
-        began_s = time.perf_counter()
-        step()
-        spent_s.append(time.perf_counter() - began_s)
-    tracemalloc.start()
+def _timed(step: Callable[[], None]) -> float:
+    began_s = time.perf_counter()
     step()
-    _, peak_bytes = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    return {"median_s": statistics.median(spent_s), "max_s": max(spent_s), "peak_bytes": peak_bytes}
+    return time.perf_counter() - began_s
+
+
+def _collect() -> None:
+    """As the service does between decisions."""
+    gc.collect()
+    gc.freeze()
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _KIB
+
+
+def measure_alone(size: Size, *, runs: int) -> Figures:
+    """All cases at one size, in a process of its own: what another size took is not counted."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure, size, runs=runs).result()
+
+
+def _sizes(options: argparse.Namespace) -> list[Size]:
+    if options.queued:
+        return [Size(nodes, queued) for nodes in options.nodes for queued in options.queued]
+    sizes = [Size(nodes, QUEUED_PER_NODE * nodes) for nodes in options.nodes]
+    if options.curve:
+        sizes += [Size(nodes, QUEUED_PER_NODE * nodes) for nodes in _CURVE_NODES]
+        sizes += [Size(_CURVE_AT_NODES, queued) for queued in _CURVE_QUEUED]
+    return sorted(set(sizes))
+
+
+def _show(size: Size, figures: Figures) -> None:
+    memory = figures["memory"]
+    print(
+        f"{size.nodes:,} nodes, {size.queued:,} jobs queued: site {memory['site_bytes'] / 1e6:.0f} MB, "
+        f"policy {memory['policy_bytes'] / 1e6:.0f} MB"
+    )
+    for case in (c for c in figures if c != "memory"):
+        found = figures[case]
+        print(f"    {case:<11} median {found['median_s']:8.4f} s  max {found['max_s']:8.4f} s", flush=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.decide", description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, nargs="+", default=[100, 1_000, 10_000])
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--queued", type=int, nargs="+", help="jobs queued; ten per node where left out")
+    parser.add_argument("--curve", action="store_true", help="sizes between, and longer queues, too")
+    parser.add_argument("--runs", type=int, default=5, help="ticks of each case")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    figures = {str(nodes): measure(nodes, runs=options.runs) for nodes in options.nodes}
+    found = {}
+    for size in _sizes(options):
+        found[str(size)] = figures = measure_alone(size, runs=options.runs)
+        if not options.json:
+            _show(size, figures)
     if options.json:
-        print(json.dumps({"nodes": figures}))
-        return 0
-    for nodes, cases in figures.items():
-        for case, f in cases.items():
-            print(
-                f"{nodes:>6} nodes {case:<13} median {f['median_s']:8.4f} s  max {f['max_s']:8.4f} s  "
-                f"{f['peak_bytes'] / 1e6:8.1f} MB"
-            )
+        print(json.dumps({"sites": found}))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
-from scheduler.core.jobs import Phase
+from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
@@ -21,7 +21,8 @@ from scheduler.records import PowerSample
 def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> PowerSample:
     """One second of the site, split by use as far as the sensors of nodes and miners attribute it."""
     site, limit = snapshot.site, in_force(snapshot)
-    ai_w = site.overhead * sum(_working_w(g, snapshot) for g in snapshot.groups.values())
+    on = _by_node(snapshot)
+    ai_w = site.overhead * sum(_working_w(g, on.get(gid, ())) for gid, g in snapshot.groups.items())
     miners_w = sum(m.draw_w for g in snapshot.groups.values() for m in g.miners)
     draw_w = snapshot.meter.draw_w if snapshot.meter else 0.0
     return PowerSample(
@@ -42,11 +43,20 @@ def in_force(snapshot: Snapshot) -> Limit:
     return lowest(snapshot.envelopes, snapshot.at, now=snapshot.at, firm_w=snapshot.site.firm_w)
 
 
-def _working_w(group: Group, snapshot: Snapshot) -> float:
+def _by_node(snapshot: Snapshot) -> Mapping[str, Sequence[Attempt]]:
+    """The attempts on each node that has any."""
+    found: dict[str, list[Attempt]] = {}
+    for attempt in snapshot.attempts.values():
+        for node_id in {p.node_id for p in attempt.placements}:
+            found.setdefault(node_id, []).append(attempt)
+    return found
+
+
+def _working_w(group: Group, attempts: Iterable[Attempt]) -> float:
     """Draw of the GPUs whose attempt is ordered to run."""
     at_work = {
         g
-        for a in snapshot.attempts.values()
+        for a in attempts
         if a.phase is Phase.RUN
         for p in a.placements
         if p.node_id == group.spec.group_id
@@ -138,7 +148,10 @@ def _shared(decision: Decision) -> str:
 
 def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) -> list[dict[str, Any]]:
     """What `/nodes` shows."""
-    return [_node(g, snapshot, alarms.get(gid, ())) for gid, g in sorted(snapshot.groups.items())]
+    on = _by_node(snapshot)
+    return [
+        _node(g, snapshot, on.get(gid, ()), alarms.get(gid, ())) for gid, g in sorted(snapshot.groups.items())
+    ]
 
 
 def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:
@@ -147,9 +160,10 @@ def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:
     return {"engaged": True, "id": stop.id, "reason": stop.reason, "by": stop.by, "at": stop.at.isoformat()}
 
 
-def _node(group: Group, snapshot: Snapshot, alarms: tuple[str, ...]) -> dict[str, Any]:
+def _node(
+    group: Group, snapshot: Snapshot, members: Sequence[Attempt], alarms: tuple[str, ...]
+) -> dict[str, Any]:
     gid, heard_at = group.spec.group_id, group.reported_at
-    members = [a for a in snapshot.attempts.values() if any(p.node_id == gid for p in a.placements)]
     holder = {g: a.id for a in members for p in a.placements if p.node_id == gid for g in p.gpu_ids}
     models = {g.gpu_id: g.model for g in group.spec.gpus}
     silent_s = (snapshot.at - heard_at).total_seconds() if heard_at else None

@@ -80,11 +80,17 @@ class Journal:
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""
-        now = dict(decision.reasons)
-        changed: dict[str, Reason | None] = {
-            job_id: reason for job_id, reason in now.items() if reason != self._reasons.get(job_id)
-        }
-        changed |= {job_id: None for job_id in self._reasons if job_id not in now}
+        now, before = dict(decision.reasons), self._reasons
+        alike: dict[tuple[int, int], bool] = {}  # by identity: many jobs share one reason
+        changed: dict[str, Reason | None] = {}
+        for job_id, reason in now.items():
+            old = before.get(job_id)
+            pair = (id(old), id(reason))
+            if pair not in alike:
+                alike[pair] = old is reason or old == reason
+            if not alike[pair]:
+                changed[job_id] = reason
+        changed |= {job_id: None for job_id in before if job_id not in now}
         self._reasons = now
         return changed
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from scheduler.core.altered import altered
 from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.ledger import OpenOrder, exposure_w
@@ -168,7 +169,7 @@ class Reconciler:
                 fallback=draft.fallback,
                 expires_at=draft.expires_at,
             )
-            self.view.opened(gid, order, self.clock.now())
+            self.view.opened(gid, order)
             numbered[gid] = (order, draft)
         return numbered
 
@@ -190,7 +191,7 @@ class Reconciler:
                 continue
             until_at = lease_of(group.reported_at, min(end, decision.lease_end or end), self.view.site)
             if until_at > at and is_stale(group, until_at, self.view.site, at):
-                renewed[gid] = replace(last, expires_at=until_at)
+                renewed[gid] = altered(last, expires_at=until_at)
         self._act(self._number(renewed))
 
     def _is_counted(self, group_id: str, draft: Draft, at: datetime) -> bool:

@@ -22,10 +22,14 @@ class Roll:
         self._own = dict(specs)
         self._leaving: frozenset[str] = frozenset()
         self.agreed: dict[str, GroupSpec] = dict(specs)
+        self._known: dict[
+            str, tuple[GroupSpec, tuple[str, ...]]
+        ] = {}  #: complaints, as long as nothing changes
 
     def call(self, members: Iterable[Member]) -> set[str]:
         """Take in who has joined. Returns those that are on the roll no more."""
         before = set(self.agreed)
+        self._known.clear()
         joined = {m.spec.group_id: m for m in members if m.spec.group_id not in self._own}
         self._leaving = frozenset(gid for gid, m in joined.items() if m.leaving)
         self.agreed = self._own | {gid: m.spec for gid, m in joined.items()}
@@ -37,6 +41,12 @@ class Roll:
 
     def complaints(self, spec: GroupSpec) -> tuple[str, ...]:
         """What is wrong with its being here, in words."""
+        known = self._known.get(spec.group_id)
+        if known is None or known[0] != spec:
+            known = self._known[spec.group_id] = (spec, self._wrong(spec))
+        return known[1]
+
+    def _wrong(self, spec: GroupSpec) -> tuple[str, ...]:
         agreed = self.agreed.get(spec.group_id)
         rests_w = idle_w(spec)
         if agreed is None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, unheard
@@ -165,7 +166,7 @@ class View:
             boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
         )
         group = self.groups.get(gid) or _unheard(report.spec)
-        self.groups[gid] = replace(_heard(group, report, at), cordoned=self.roll.is_barred(report.spec))
+        self.groups[gid] = _heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
         if report.stop is not None:
             self._take_stops((report.stop,), frozenset())
@@ -205,15 +206,15 @@ class View:
             self.last_cut_at = at
 
     def went_out(self, group_id: str, draft: Draft, at: datetime) -> None:
-        """Remember what was ordered last."""
-        self.groups[group_id] = replace(self.groups[group_id], ordered=draft, ordered_at=at)
+        """Remember what was ordered last, and forget orders that it makes up for."""
+        group = self.groups[group_id]
+        account = pruned(group.account, at, fall_s=self.site.fall_s)
+        self.groups[group_id] = altered(group, ordered=draft, ordered_at=at, account=account)
 
-    def opened(self, group_id: str, order: OpenOrder, at: datetime) -> None:
-        """Count an order that is about to go out, and forget those that have long fallen."""
-        account = sent(self.groups[group_id].account, order)
-        self.groups[group_id] = replace(
-            self.groups[group_id], account=pruned(account, at, fall_s=self.site.fall_s)
-        )
+    def opened(self, group_id: str, order: OpenOrder) -> None:
+        """Count an order that is about to go out."""
+        group = self.groups[group_id]
+        self.groups[group_id] = altered(group, account=sent(group.account, order))
 
     def dropped(self, group_id: str, order: OpenOrder) -> None:
         """Count an order no more that did not go out after all."""
@@ -276,16 +277,19 @@ def _unheard(spec: GroupSpec) -> Group:
     return Group(spec=spec, account=account)
 
 
-def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
-    rests_w = rest_w(report.spec, report.power)
+def _heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -> Group:
+    spec = group.spec if report.spec == group.spec else report.spec
+    rests_w = rest_w(spec, report.power)
     is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
-    charged = rests_w if is_off else charged_w(report.spec, report.gpus, report.miners)
-    account = replace(group.account, idle_w=rests_w, nameplate_w=nameplate_w(report.spec))
-    if report.accepted not in {o.fence for o in account.open} and report.accepted != NO_FENCE:
+    charged = rests_w if is_off else charged_w(spec, report.gpus, report.miners)
+    account = group.account
+    if rests_w != account.idle_w or spec is not group.spec:
+        account = altered(account, idle_w=rests_w, nameplate_w=nameplate_w(spec))
+    if report.accepted != NO_FENCE and all(o.fence != report.accepted for o in account.open):
         account = sent(account, _as_accepted(report, at))
-    return replace(
+    return altered(
         group,
-        spec=report.spec,
+        spec=spec,
         account=reported(account, fence=report.accepted, charged_w=charged, at=at),
         reported_at=at,
         draw_w=report.draw_w,
@@ -296,6 +300,7 @@ def _heard(group: Group, report: GuardReport, at: datetime) -> Group:
         storage=report.storage,
         stop=report.stop,
         power=report.power,
+        cordoned=cordoned,
     )
 
 

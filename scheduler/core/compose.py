@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
@@ -28,7 +29,7 @@ def drafts(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
         if not (is_full and plan.raises(gid)):
-            found[gid] = replace(_content(plan, snapshot, gid), expires_at=expires_at)
+            found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
     return found
 
 
@@ -70,15 +71,17 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
     for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops):
+        if gid in snapshot.groups:
+            plan.composed(gid, _compose(plan, snapshot, gid))
+    for gid in plan.unjudged():
         group = snapshot.groups.get(gid)
         if group is not None:
-            content = _compose(plan, snapshot, gid)
-            plan.composed(gid, content, is_news=content != _undated(group.ordered))
+            plan.judged(gid, is_news=plan.content(gid) != _undated(group.ordered))
     return plan.news
 
 
 def _undated(draft: Draft | None) -> Draft | None:
-    return None if draft is None else replace(draft, expires_at=_NEVER)
+    return None if draft is None else altered(draft, expires_at=_NEVER)
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:

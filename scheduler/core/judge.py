@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -167,7 +168,7 @@ def seen(attempt: Attempt, members: Sequence[AttemptFacts], at: datetime) -> Att
     found = (state, running_at, last_step, resumed_step, phase)
     if found == (attempt.state, attempt.running_at, attempt.last_step, attempt.resumed_step, attempt.phase):
         return attempt
-    return replace(
+    return altered(
         attempt,
         state=state,
         running_at=running_at,
@@ -184,7 +185,7 @@ def with_facts(job: Job, members: Sequence[AttemptFacts]) -> Job:
     last_commit, save_s = commit or job.last_commit, max(saves, default=job.save_s)
     if (last_commit, save_s) == (job.last_commit, job.save_s):
         return job
-    return replace(job, last_commit=last_commit, save_s=save_s)
+    return altered(job, last_commit=last_commit, save_s=save_s)
 
 
 def after_attempt(job: Job, found: Verdict, at: datetime, *, backoff_s: float) -> Job:

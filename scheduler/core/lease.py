@@ -14,6 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from scheduler.core.altered import altered
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import NO_FENCE, PROTOCOL, AttemptOrder, FallbackStep, Fence, Order
@@ -60,7 +61,7 @@ def accept(memory: GuardMemory, order: Order, *, now_boottime_s: float) -> tuple
     refusal = _refuse(memory, order, now_boottime_s)
     if refusal is not None:
         return memory, refusal
-    return _with_stop(replace(memory, order=order, seen=order.fence), order, now_boottime_s), None
+    return _with_stop(altered(memory, order=order, seen=order.fence), order, now_boottime_s), None
 
 
 def _with_stop(memory: GuardMemory, order: Order, now_boottime_s: float) -> GuardMemory:
@@ -69,7 +70,8 @@ def _with_stop(memory: GuardMemory, order: Order, now_boottime_s: float) -> Guar
     if held is not None:
         return memory
     if order.stop is None:
-        return replace(memory, stop=None, stopped_boottime_s=0.0)
+        was_stopped = memory.stop is not None or memory.stopped_boottime_s != 0.0
+        return altered(memory, stop=None, stopped_boottime_s=0.0) if was_stopped else memory
     return latched(memory, order.stop, now_boottime_s=now_boottime_s)
 
 

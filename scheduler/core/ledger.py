@@ -6,9 +6,10 @@ All instants are on the scheduler's clock; `expires_at` is an upper bound of the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.orders import NO_FENCE, FallbackStep, Fence
 
 
@@ -29,7 +30,7 @@ class OpenOrder:
 
     def fallback_at_w(self, at: datetime, *, fall_s: float) -> float:
         """The fallback at `at`, each step counted as late as the fall allows."""
-        if at <= self.expires_at:
+        if at < self.expires_at:
             return self.resting_w()
         passed = [s.limit_w for s in self.fallback if _ends_at(self, s.after_s, fall_s) <= at]
         return min(passed) if passed else self.resting_w()
@@ -65,20 +66,20 @@ class Account:
 
 def sent(account: Account, order: OpenOrder) -> Account:
     """The account after an order went out (recorded before it goes)."""
-    return replace(account, open=(*account.open, order), sent=max(account.sent, order.fence))
+    return altered(account, open=(*account.open, order), sent=max(account.sent, order.fence))
 
 
 def acknowledged(account: Account, fence: Fence) -> Account:
     """The account after the guard showed that it accepted `fence`: everything older is fenced off for good."""
     if fence <= account.acked:
         return account
-    return replace(account, acked=fence, open=tuple(o for o in account.open if o.fence >= fence))
+    return altered(account, acked=fence, open=tuple(o for o in account.open if o.fence >= fence))
 
 
 def reported(account: Account, *, fence: Fence, charged_w: float, at: datetime) -> Account:
     """The account after a report: acknowledged, and charged by what was read back."""
     known = acknowledged(account, fence)
-    return replace(known, known=True, charged_w=charged_w, charged_at=at)
+    return altered(known, known=True, charged_w=charged_w, charged_at=at)
 
 
 def exposure_w(account: Account, at: datetime, *, fall_s: float) -> float:
@@ -106,7 +107,7 @@ def confirmed_w(account: Account, at: datetime, *, fall_s: float) -> float:
 
 def unsent(account: Account, fence: Fence) -> Account:
     """The account after an order that was counted did not go out after all; its number is spent."""
-    return replace(account, open=tuple(o for o in account.open if o.fence != fence))
+    return altered(account, open=tuple(o for o in account.open if o.fence != fence))
 
 
 def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
@@ -137,22 +138,41 @@ def final_w(account: Account) -> float:
 
 
 def pruned(account: Account, at: datetime, *, fall_s: float) -> Account:
-    """The account without orders that have fallen and that a later one covers: what is left allows as much."""
-    gone = {o.fence for o in account.open if o.expires_at + timedelta(seconds=fall_s) <= at}
+    """The account without orders that a later one covers: what is left allows as much, now and ever after.
+
+    Only once the later one did go out: it would be missed where it is taken back. The order that the guard is known
+    to follow stays until it has fallen, for it says what is confirmed.
+    """
+    if len(account.open) < 2:  # noqa: PLR2004 - one alone is covered by none
+        return account
     kept = tuple(
         o
         for i, o in enumerate(account.open)
-        if o.fence not in gone or not any(_covers(later, o) for later in account.open[i + 1 :])
+        if not any(
+            _rests_as_high(later, o) and (_has_fallen(o, at, fall_s) or _stands_for(later, o, account.acked))
+            for later in account.open[i + 1 :]
+        )
     )
-    return account if len(kept) == len(account.open) else replace(account, open=kept)
+    return account if len(kept) == len(account.open) else altered(account, open=kept)
 
 
-def _covers(later: OpenOrder, fallen: OpenOrder) -> bool:
-    """Whether `later` rests at least as high as a fallen order at every instant from now on."""
-    if later.expires_at < fallen.expires_at:
+def _has_fallen(order: OpenOrder, at: datetime, fall_s: float) -> bool:
+    return order.expires_at + timedelta(seconds=fall_s) <= at
+
+
+def _stands_for(later: OpenOrder, earlier: OpenOrder, acked: Fence) -> bool:
+    """Whether `later` allows at least as much while both may stand, and nobody asks for the earlier one."""
+    if earlier.fence == acked:
         return False
-    steps = {0.0, *(s.after_s for s in later.fallback), *(s.after_s for s in fallen.fallback)}
-    return all(later.step_w(s) >= fallen.step_w(s) for s in steps)
+    return max(later.entitlement_w, later.resting_w()) >= max(earlier.entitlement_w, earlier.resting_w())
+
+
+def _rests_as_high(later: OpenOrder, earlier: OpenOrder) -> bool:
+    """Whether `later` expires no earlier, and rests at least as high at every instant from then on."""
+    if later.expires_at < earlier.expires_at:
+        return False
+    steps = {0.0, *(s.after_s for s in later.fallback), *(s.after_s for s in earlier.fallback)}
+    return all(later.step_w(s) >= earlier.step_w(s) for s in steps)
 
 
 def fallback_exposure_w(account: Account) -> float:

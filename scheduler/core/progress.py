@@ -46,7 +46,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
     since = plan.since
     cutoff = snapshot.at - timedelta(seconds=snapshot.site.lost_after_s)
     silent = [gid for gid, g in snapshot.groups.items() if g.reported_at is None or g.reported_at < cutoff]
-    found = set(since.attempts)
+    found = {*since.attempts, *(a.id for a in plan.in_phase(*LEAVING))}  # an acknowledgement may end these
     for gid in (*since.groups, *silent, *plan.away()):
         found.update(a.id for a in plan.on(gid))
     found.update(a.id for job_id in since.jobs if (a := plan.of(job_id)) is not None)

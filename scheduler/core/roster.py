@@ -32,10 +32,14 @@ class Roster:
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
-        self.take(attempt.id)
-        if kind is None:
+        where = None if kind is None else (attempt.phase, kind, attempt.cap_w, gpus)
+        if where is not None and self._where.get(attempt.id) == where:
+            self._phases[attempt.phase][attempt.id] = attempt
             return
-        self._where[attempt.id] = (attempt.phase, kind, attempt.cap_w, gpus)
+        self.take(attempt.id)
+        if where is None or kind is None:
+            return
+        self._where[attempt.id] = where
         self._phases[attempt.phase][attempt.id] = attempt
         if attempt.phase is Phase.RUN:
             self._caps.setdefault(kind, {}).setdefault(attempt.cap_w, set()).add(attempt.id)
@@ -68,7 +72,8 @@ class Roster:
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Those ordered into one of these phases, by id."""
-        return [a for _, a in sorted(kv for phase in phases for kv in self._phases[phase].items())]
+        found = {k: a for phase in phases for k, a in self._phases[phase].items()}
+        return [found[k] for k in sorted(found)]
 
     def count(self, phase: Phase) -> int:
         """How many are ordered into a phase."""

@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
-from scheduler.core.caps import fitting_caps
+from scheduler.core.altered import altered
+from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
@@ -15,6 +16,7 @@ from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
 
 _DEFAULT_SAVE_S = 5.0
+_SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
 
 
 def halt(plan: Plan, stop: EmergencyStop) -> bool:
@@ -40,14 +42,18 @@ def cut(plan: Plan, limit_w: float) -> bool:
     cut_miners(plan, limit_w)
     if plan.site_w() <= limit_w:
         return False
-    before = {a.id: a.cap_w for a in plan.running()}
+    running = plan.running()
+    before = {a.id: a.cap_w for a in running}
+    suspended = _suspend_surely(plan, running, limit_w)
     _fit_caps(plan, limit_w, before)
-    suspended = _suspend(plan, limit_w)
+    suspended += _suspend(plan, limit_w)
+    suspended = _not_spared(plan, suspended, limit_w)
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
     held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
-    plan.events.extend(_event(plan, a, "job.suspended", "suspended", limit_w) for a in held)
+    why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
+    plan.events.extend(_told(plan, a, "job.suspended", why, numbers) for a in held)
     return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
 
 
@@ -73,14 +79,50 @@ def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
             plan.change(attempt, cap_w=cap_w)
 
 
+def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> list[Attempt]:
+    """Suspend the victims that have to go even with all caps at their floors, each capped and held in one step.
+
+    A shortcut for a deep cut: those that `_suspend` would come to first, and no others.
+    """
+    caps = fitting_caps(plan, limit_w)
+    over_w = plan.site_w() - limit_w - _freed_by_caps_w(plan, caps) - _SURE_W
+    if over_w <= 0 or not plan.is_plain():
+        return []
+    sure = []
+    for attempt, cap_w in _victims(plan, [a for a in running if plan.tier(a) > 0], caps):
+        over_w -= plan.held_frees_w(attempt, cap_w)
+        if over_w <= 0:
+            break
+        sure.append(attempt)
+        cause = PauseCause.POWER_WITHDRAWN
+        plan.change(attempt, phase=Phase.SUSPEND, pause_cause=cause, cap_w=cap_w)
+    return sure
+
+
+def _freed_by_caps_w(plan: Plan, caps: Caps) -> float:
+    """Site watts that go at most once all that runs is capped so."""
+    return plan.site.overhead * sum(
+        gpus * (kind.model.charge_w(cap_w) - kind.model.charge_w(min(cap_w, caps[kind])))
+        for kind, counts in plan.roster.gpus().items()
+        for cap_w, gpus in counts.items()
+    )
+
+
 def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
-    """Suspend the cheapest victims until it fits, then let go on those that were not needed after all."""
+    """Suspend the cheapest victims until it fits."""
     victims: list[Attempt] = []
-    for attempt in _victims(plan, (a for a in plan.running() if plan.tier(a) > 0)):
+    if plan.site_w() <= limit_w:
+        return victims
+    for attempt, _ in _victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
         if plan.site_w() <= limit_w:
             break
         victims.append(attempt)
         plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
+    return victims
+
+
+def _not_spared(plan: Plan, victims: list[Attempt], limit_w: float) -> list[Attempt]:
+    """Let those go on that were not needed after all: the others, in order."""
     return [a for a in victims if not _spared(plan, a, victims[-1], limit_w)]
 
 
@@ -88,9 +130,10 @@ def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool
     """Whether it fits with this victim running after all; if so it goes on."""
     if attempt is last:
         return False
-    if plan.nodes_w_with(attempt) + sum(plan.miners_w.values()) > limit_w:
+    held = plan.attempts[attempt.id]
+    if plan.nodes_w_with(held) + sum(plan.miners_w.values()) > limit_w:
         return False
-    plan.put(attempt)
+    plan.put(altered(attempt, cap_w=held.cap_w))
     return True
 
 
@@ -98,7 +141,7 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt in _victims(plan, plan.in_phase(Phase.SUSPEND)):
+    for attempt, _ in _victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -108,7 +151,7 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt in _victims(plan, plan.running()):
+    for attempt, _ in _victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -122,38 +165,58 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
     plan.events.append(
         _told(plan, attempt, "job.preempting", f"{what}: emergency stop")
         if stopped
-        else _event(plan, attempt, "job.preempting", what, limit_w)
+        else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
 
 
-def _victims(plan: Plan, attempts: Iterable[Attempt]) -> list[Attempt]:
-    """Tier descending, then value lost per watt freed, then the youngest."""
-    with_gpus = (a for a in attempts if a.gpu_count)
+def _victims(
+    plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None
+) -> list[tuple[Attempt, float]]:
+    """Tier descending, then value lost per watt freed, then the youngest; each with its cap, `caps` being set."""
+    capped = [(a, _capped_w(plan, a, caps)) for a in attempts if a.gpu_count]
     return sorted(
-        with_gpus, key=lambda a: (-plan.tier(a), loss_per_w(plan, a), -a.created_at.timestamp(), a.id)
+        capped,
+        key=lambda v: (
+            -plan.tier(v[0]),
+            _loss_per_w(plan, v[0], v[1]),
+            -v[0].created_at.timestamp(),
+            v[0].id,
+        ),
+    )
+
+
+def _capped_w(plan: Plan, attempt: Attempt, caps: Caps | None) -> float:
+    kind = plan.roster.kind_of(attempt.id) if caps else None
+    return (
+        attempt.cap_w if kind is None or caps is None else min(attempt.cap_w, caps.get(kind, attempt.cap_w))
     )
 
 
 def loss_per_w(plan: Plan, attempt: Attempt) -> float:
     """GPU-seconds that a pause costs (save and restart) per site watt that holding it frees."""
+    return _loss_per_w(plan, attempt, attempt.cap_w)
+
+
+def _loss_per_w(plan: Plan, attempt: Attempt, cap_w: float) -> float:
     job = plan.jobs[attempt.job_id]
     lost_gpu_s = attempt.gpu_count * ((job.save_s or _DEFAULT_SAVE_S) + plan.site.restart_s)
     model = plan.model(attempt)
-    freed_w = plan.site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
+    freed_w = plan.site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w)
     return lost_gpu_s / freed_w if freed_w > 0 else float("inf")
 
 
-def _event(plan: Plan, attempt: Attempt, kind: str, what: str, limit_w: float) -> Event:
-    why = f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
-    return _told(plan, attempt, kind, why, limit_w=limit_w)
+def _fallen(limit_w: float, what: str) -> str:
+    return f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
 
 
-def _told(plan: Plan, attempt: Attempt, kind: str, what: str, **numbers: float) -> Event:
+def _told(
+    plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
+) -> Event:
     return Event(
         at=plan.at,
         kind=kind,
         text=f"{attempt.job_id} {what}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
-        data=numbers,
+        data=numbers or {},
     )

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from scheduler.core.altered import altered
 from scheduler.core.entitlement import entitlement_w, fallback_profile, idle_w
 from scheduler.core.jobs import Attempt, Phase, Placement
 from scheduler.core.orders import GroupSpec
@@ -62,6 +63,7 @@ class NodeTally:
         "_shares",
         "_spec",
         "_sums",
+        "totals",
     )
 
     def __init__(self, spec: GroupSpec, bounds: Bounds = NO_BOUNDS) -> None:
@@ -74,6 +76,8 @@ class NodeTally:
         self._idle = whole_uw(idle_w(spec))
         self._asleep = 0  #: what it draws less than idle, in standby
         self._sums = (self._idle,) * 4
+        self.totals = (0, 0, 0, 0)
+        """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say."""
         self.book(bounds)
 
     def book(self, bounds: Bounds) -> None:
@@ -85,6 +89,7 @@ class NodeTally:
             whole_uw(b.exposure_w),
             whole_uw(b.fallback_w),
         )
+        self._add_up()
 
     def rest(self, standby_w: float | None) -> None:
         """Have it go to standby, where it draws so much; None = back on."""
@@ -92,6 +97,12 @@ class NodeTally:
         less, s = asleep - self._asleep, self._sums
         self._asleep = asleep
         self._sums = (s[0] - less, s[1] - less, s[2] - less, s[3] - less)
+        self._add_up()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether its watts are a sum over its attempts: GPUs of one type, each held by one at most."""
+        return self._is_plain
 
     @property
     def members(self) -> Iterable[Attempt]:
@@ -108,11 +119,15 @@ class NodeTally:
         """What it may draw when its order has expired: at once, and when all that is not firm has saved and left."""
         return self._sums[2], self._sums[3]
 
-    def totals(self) -> tuple[int, int, int, int]:
-        """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say."""
+    def _add_up(self) -> None:
         planned, settled, first, _ = self._sums
         resting, final, exposure, fallback = self._bounds
-        return max(planned, resting), max(settled, final), max(exposure, planned), max(fallback, first)
+        self.totals = (
+            max(resting, planned),
+            max(final, settled),
+            max(planned, exposure),
+            max(first, fallback),
+        )
 
     def put(self, attempt: Attempt, placement: Placement, tier: int) -> None:
         """Add an attempt, or replace it by a changed one."""
@@ -126,14 +141,14 @@ class NodeTally:
         else:
             self._recount()
 
-    def rise(self, attempt: Attempt, placement: Placement, tier: int) -> int:
-        """What the site's planned watts would rise by with this attempt in place of the one that is there."""
-        resting, before = self._bounds[0], self.totals()[0]
+    def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
+        """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""
+        resting, before = self._bounds[0], self.totals[0]
         if self._is_plain and self._model is not None and attempt.id in self._shares:
-            share = _share(self._model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+            share = _share(self._model, len(placement.gpu_ids), phase, attempt.cap_w, tier == 0)
             planned = self._sums[0] + share[0] - self._shares[attempt.id][0]
         else:
-            members = {a.id: a for a in self.members} | {attempt.id: attempt}
+            members = {a.id: a for a in self.members} | {attempt.id: altered(attempt, phase=phase)}
             planned = whole_uw(entitlement_w(self._spec, members.values())) - self._asleep
         return max(planned, resting) - before
 
@@ -161,6 +176,8 @@ class NodeTally:
 
     def _exchange(self, attempt_id: str, share: _Share) -> None:
         old, sums = self._shares.get(attempt_id, _NOTHING), self._sums
+        if old is share:
+            return
         self._shares[attempt_id] = share
         self._sums = (
             sums[0] + share[0] - old[0],
@@ -168,6 +185,7 @@ class NodeTally:
             sums[2] + share[2] - old[2],
             sums[3] + share[3] - old[3],
         )
+        self._add_up()
 
     def _recount(self) -> None:
         """For the odd node: GPU by GPU."""
@@ -179,6 +197,7 @@ class NodeTally:
         first, last = whole_uw(profile[0].limit_w), whole_uw(profile[-1].limit_w)
         less = self._asleep
         self._sums = (whole_uw(planned_w) - less, whole_uw(settled_w) - less, first - less, last - less)
+        self._add_up()
 
 
 @lru_cache(maxsize=4096)
@@ -204,26 +223,30 @@ class Tally:
     def add(self, node_id: str, spec: GroupSpec) -> None:
         """Count a node from now on."""
         node = self._nodes[node_id] = NodeTally(spec)
-        self._move((0, 0, 0, 0), node.totals())
+        self._move((0, 0, 0, 0), node.totals)
 
     def drop(self, node_id: str) -> None:
         """Count a node no more, if it was counted."""
         if node := self._nodes.pop(node_id, None):
-            self._move(node.totals(), (0, 0, 0, 0))
+            self._move(node.totals, (0, 0, 0, 0))
 
     def book(self, node_id: str, bounds: Bounds) -> None:
         """Take in what the books say of a node now."""
         node = self._nodes[node_id]
-        before = node.totals()
+        before = node.totals
         node.book(bounds)
-        self._move(before, node.totals())
+        self._move(before, node.totals)
 
     def rest(self, node_id: str, standby_w: float | None) -> None:
         """Have a node go to standby, where it draws so much; None = back on."""
         node = self._nodes[node_id]
-        before = node.totals()
+        before = node.totals
         node.rest(standby_w)
-        self._move(before, node.totals())
+        self._move(before, node.totals)
+
+    def is_plain(self) -> bool:
+        """Whether the watts of each node are a sum over its attempts."""
+        return all(node.is_plain for node in self._nodes.values())
 
     def planned_w(self, node_id: str) -> float:
         """What an order under this plan entitles a node to."""
@@ -258,31 +281,31 @@ class Tally:
         """Add an attempt, or replace it by a changed one."""
         for placement in attempt.placements:
             if node := self._nodes.get(placement.node_id):
-                before = node.totals()
+                before = node.totals
                 node.put(attempt, placement, tier)
-                self._move(before, node.totals())
+                self._move(before, node.totals)
 
-    def rise_w(self, attempt: Attempt, tier: int) -> float:
-        """What the nodes' planned watts would rise by if this attempt replaced the one that is there."""
+    def rise_w(self, attempt: Attempt, tier: int, phase: Phase | None = None) -> float:
+        """What the nodes' planned watts would rise by with this attempt, in its phase or another, in place of now."""
         rise = 0
         for placement in attempt.placements:
             if node := self._nodes.get(placement.node_id):
-                rise += node.rise(attempt, placement, tier)
+                rise += node.rise(attempt, placement, tier, phase or attempt.phase)
         return watts(rise)
 
     def take(self, attempt: Attempt) -> None:
         """Take an attempt out."""
         for placement in attempt.placements:
             if node := self._nodes.get(placement.node_id):
-                before = node.totals()
+                before = node.totals
                 node.take(attempt.id)
-                self._move(before, node.totals())
+                self._move(before, node.totals)
         self.above_floor(attempt.id, 0, 0.0)
 
     def above_floor(self, attempt_id: str, tier: int, above_w: float) -> None:
         """Note what a running attempt of a tier is charged above its floor."""
-        old_tier, old = self._above_floor.pop(attempt_id, (tier, 0))
-        self._above_floors[old_tier] -= old
+        if (known := self._above_floor.pop(attempt_id, None)) is not None:
+            self._above_floors[known[0]] -= known[1]
         if above_w > 0:
             above = whole_uw(above_w)
             self._above_floor[attempt_id] = (tier, above)
@@ -293,7 +316,7 @@ class Tally:
         return watts(sum(above for t, above in self._above_floors.items() if t >= tier))
 
     def _move(self, before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> None:
-        if before != after:
+        if before is not after and before != after:
             t = self._totals
             self._totals = (
                 t[0] + after[0] - before[0],

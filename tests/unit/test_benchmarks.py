@@ -21,10 +21,11 @@ PATIENCE_S = 60.0
 
 def test_decisions_are_timed_over_a_site_that_is_what_it_should_be() -> None:
     """Quiet is quiet, a cut suspends all, and each case has its figures."""
-    figures = decide.measure(10, runs=1)
+    figures = decide.measure(decide.Size(nodes=12, queued=30), runs=2)
 
-    assert set(figures) == {"shed_quiet", "shed_cut", "decide_quiet", "decide_cut"}
-    assert all(set(f) == {"median_s", "max_s", "peak_bytes"} for f in figures.values())
+    assert set(figures.pop("memory")) == {"site_bytes", "policy_bytes"}
+    assert set(figures) == {"cold", "quiet", "few", "reports", "shed_cut", "decide_cut"}
+    assert all(set(f) == {"median_s", "max_s"} for f in figures.values())
 
 
 def test_the_api_is_asked_by_many_at_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -184,6 +184,25 @@ def test_pruning_keeps_a_fallen_order_that_rests_lower_first_but_longer() -> Non
     assert exposed_w(account, 60) == 400.0
 
 
+def test_pruning_forgets_what_a_later_order_makes_up_for() -> None:
+    """While both may still stand: it entitles to as much, for as long, and rests as high."""
+    renewed = sent(sent(KNOWN, order(1, 700.0, ends_s=10)), order(2, 700.0, ends_s=15))
+    lowered = sent(sent(KNOWN, order(1, 700.0, ends_s=10)), order(2, 500.0, ends_s=15))
+    shortened = sent(sent(KNOWN, order(1, 700.0, ends_s=10)), order(2, 900.0, ends_s=9))
+
+    assert [o.fence.seq for o in pruned(renewed, T0, fall_s=FALL_S).open] == [2]
+    assert pruned(lowered, T0, fall_s=FALL_S) is lowered
+    assert pruned(shortened, T0, fall_s=FALL_S) is shortened
+
+
+def test_pruning_keeps_the_order_that_the_guard_follows() -> None:
+    """It says what is confirmed, whatever is on its way."""
+    account = acknowledged(sent(KNOWN, order(1, 700.0)), Fence(epoch=1, seq=1))
+    renewed = sent(account, order(2, 700.0, ends_s=20))
+
+    assert pruned(renewed, T0, fall_s=FALL_S) is renewed
+
+
 def test_pruning_never_lowers_what_counts() -> None:
     """Now or at any instant after."""
     orders = [
@@ -191,6 +210,7 @@ def test_pruning_never_lowers_what_counts() -> None:
         order(2, 400.0, (0, 400.0), ends_s=2),
         order(3, 800.0, (0, 450.0), (35, 300.0), ends_s=5),
         order(4, 200.0, ends_s=40),
+        order(5, 850.0, (0, 450.0), (35, 350.0), ends_s=41),
     ]
     whole = replace(KNOWN, open=tuple(orders))
     for now_s in range(0, 120, 3):

@@ -13,6 +13,7 @@ from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import (
     NO_FENCE,
     AttemptFacts,
+    Draft,
     FallbackStep,
     Fence,
     GpuReading,
@@ -185,8 +186,8 @@ def test_a_report_fences_off_what_was_sent_before_the_order_it_accepted() -> Non
     built = site().node("a")
     view = viewed(built)
     heard(view, a_report(built))
-    view.opened("a", an_order(1, entitlement_w=2000.0), T0)
-    view.opened("a", an_order(2, entitlement_w=1000.0), T0)
+    view.opened("a", an_order(1, entitlement_w=2000.0))
+    view.opened("a", an_order(2, entitlement_w=1000.0))
     assert exposed_w(view) == 2000.0
 
     heard(view, a_report(built, boottime_s=1001.0, accepted=Fence(epoch=1, seq=2)), 1)
@@ -321,23 +322,27 @@ def test_orders_are_numbered_within_an_epoch() -> None:
     built = site().node("a")
     view = viewed(built, epoch=3)
     assert view.next_fence("a") == Fence(epoch=3, seq=1)
-    view.opened("a", an_order(1, epoch=3), T0)
+    view.opened("a", an_order(1, epoch=3))
     assert view.next_fence("a") == Fence(epoch=3, seq=2)
 
     view.lead(4, T0)
     assert view.next_fence("a") == Fence(epoch=4, seq=1)
 
 
-def test_orders_that_have_long_fallen_are_forgotten() -> None:
-    """The account does not grow with each renewal that is never acknowledged."""
+def test_orders_that_a_later_one_makes_up_for_are_forgotten() -> None:
+    """The account does not grow with each renewal that is never acknowledged; but it waits until that did go out."""
     built = site().node("a")
     view = viewed(built)
     heard(view, a_report(built))
-    view.opened("a", an_order(1, ends_s=15), T0)
-    view.opened("a", an_order(2, ends_s=20), T0 + timedelta(seconds=5))
-    view.opened("a", an_order(3, ends_s=35), T0 + timedelta(seconds=18.5))
+    for seq, ends_s in enumerate((15, 20, 35), start=1):
+        view.opened("a", an_order(seq, ends_s=ends_s))
+    assert [o.fence.seq for o in view.groups["a"].account.open] == [1, 2, 3]
 
-    assert [o.fence.seq for o in view.groups["a"].account.open] == [2, 3]
+    draft = Draft(
+        group_id="a", entitlement_w=0.0, fallback=(), attempts=(), miners_target_w=0.0, expires_at=T0
+    )
+    view.went_out("a", draft, T0)
+    assert [o.fence.seq for o in view.groups["a"].account.open] == [3]
 
 
 def test_a_leader_raises_when_every_guard_follows_it() -> None:

@@ -1,0 +1,383 @@
+"""The present as a plan follows it: from snapshot to snapshot, so that a round costs what changed since the last one.
+
+What is known beyond the newest snapshot are sums and indexes, which a new plan would find just so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from scheduler.core.entitlement import idle_w
+from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
+from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
+from scheduler.core.ledger import (
+    exposure_w,
+    fallback_exposure_w,
+    final_w,
+    next_change_at,
+    resting_w,
+)
+from scheduler.core.orders import Draft, GroupKind, GroupSpec, NodePower
+from scheduler.core.power import GpuModel
+from scheduler.core.reasons import Event
+from scheduler.core.roster import Kind, Roster
+from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.tally import Bounds, Tally
+from scheduler.core.tracked import Tracked, changed
+
+_LONG = 200_000  #: entries of the logs before new ones are begun
+
+
+class News:
+    """What changed since the last whole decision, by id."""
+
+    __slots__ = ("attempts", "groups", "jobs", "storage")
+
+    def __init__(self) -> None:
+        self.jobs: set[str] = set()
+        self.attempts: set[str] = set()
+        self.groups: set[str] = set()  #: that tell something else of their attempts, or came, or went
+        self.storage = False  #: some node reads its checkpoints elsewhere than before, or came, or went
+
+
+class Followed:
+    """What is being done, as a plan starts from it: kept from snapshot to snapshot, with sums and indexes."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.groups: Mapping[str, Group] = {}
+        self.jobs: Tracked[Job] = Tracked()
+        self.attempts: Tracked[Attempt] = Tracked()
+        self.ended: dict[str, Attempt] = {}
+        self.events: list[Event] = []
+        self.miners_w: dict[str, float] = {}
+        self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
+        self.roster = Roster()
+        self.since = News()
+        self.news: set[str] = set()  #: groups of which something else is desired than was ordered
+        self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
+        self.generation = 0  #: rises when nodes come, go, or read other checkpoints
+        self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
+        self.unsettled: set[str] = set()  #: groups to which an order may be due
+        self._tally = Tally()
+        self._on: dict[str, dict[str, Attempt]] = {}
+        self._living: dict[str, str] = {}  #: attempt of a job
+        self.starting: set[str] = set()  #: attempts whose processes come up
+        self.timed: set[str] = set()  #: attempts of jobs with a time limit
+        self._models: dict[str, GpuModel] = {}
+        self._spared_w: dict[str, float] = {}
+        self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
+        self._miner_bounds: dict[str, Bounds] = {}
+        self._bases_w: dict[str, float] = {}  #: of miner groups at rest
+        self._idle_mines_w: dict[str, float] = {}
+        self._rebook_at: dict[str, datetime] = {}
+        self._asleep: set[str] = set()
+        self._switched: set[str] = set()
+        self._contents: dict[str, Draft] = {}
+        self._uncomposed: set[str] = set()
+        self._unjudged: set[str] = (
+            set()
+        )  #: groups of which it is to be seen whether they were ordered what is desired
+        self._stopped: tuple[object, ...] = ()
+        self._jobs_seen: Mapping[str, Job] = {}
+        self._attempts_seen: Mapping[str, Attempt] = {}
+        self._marks = (0, 0)
+        self.follow(snapshot)
+
+    # -- from snapshot to snapshot ---------------------------------------------------------------------------------
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Make this the plan of what the snapshot says is being done."""
+        self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
+        self.events, self.ended = [], {}
+        attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
+        self._follow_jobs(snapshot.jobs)
+        for gone in sorted(a for a in attempts if a in self.attempts and a not in snapshot.attempts):
+            self.since.attempts.add(gone)
+            self.forget(self.attempts[gone])
+        self._follow_groups(snapshot.groups)
+        for key in sorted(a for a in attempts if a in snapshot.attempts):
+            if self.attempts.get(key) is not snapshot.attempts[key]:
+                self.since.attempts.add(key)
+                self.put(snapshot.attempts[key])
+        self._jobs_seen, self._attempts_seen = snapshot.jobs, snapshot.attempts
+        self._marks = (len(self.jobs.log), len(self.attempts.log))
+
+    def _follow_jobs(self, jobs: Mapping[str, Job]) -> None:
+        for key in changed(self._jobs_seen, jobs) | set(self.jobs.log[self._marks[0] :]):
+            job = jobs.get(key)
+            known = self.jobs.get(key)
+            if known is job:
+                continue
+            self.since.jobs.add(key)
+            if job is None:
+                del self.jobs[key]
+                continue
+            self.jobs[key] = job
+            if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
+                self._remade(attempt)
+
+    def _follow_groups(self, groups: Mapping[str, Group]) -> None:
+        old, self.groups = self.groups, groups
+        keys = changed(old, groups)
+        self.since.groups.update(k for k in keys if _tells_more(old.get(k), groups.get(k)))
+        for gid in sorted(keys):
+            self._regroup(gid, old.get(gid), groups.get(gid))
+        for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
+            self._rebook(groups[gid])
+        for gid in self._switched - keys:
+            self._switch(gid, asleep=_is_asleep(groups[gid]))
+        self._switched = set()
+        self.miners_w = {gid: groups[gid].miners_target_w for gid in self._miner_bounds}
+
+    def _regroup(self, group_id: str, old: Group | None, new: Group | None) -> None:
+        self.touched.add(group_id)
+        self.unsettled.add(group_id)
+        if old is None or new is None or old.stop != new.stop:
+            self._uncomposed.add(group_id)
+        elif old.ordered is not new.ordered:
+            self._unjudged.add(group_id)
+        if old is None or new is None or old.storage != new.storage:
+            self.since.storage = True
+            self.generation += 1
+            self.fitting_shapes.clear()
+        is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
+        if not is_known:
+            self._remake(group_id, new)
+        if new is not None:
+            self._rebook(new)
+            if new.spec.kind is GroupKind.NODE:
+                self._switch(group_id, asleep=_is_asleep(new))
+        if not is_known:
+            for attempt in list(self._on.get(group_id, {}).values()):
+                self._remade(attempt)
+
+    def _remade(self, attempt: Attempt) -> None:
+        """What an attempt is charged by, or ordered by, is another than it was."""
+        self.roster.take(attempt.id)  # its kind may be another now
+        self.put(attempt)
+        self._uncomposed.update(p.node_id for p in attempt.placements)
+
+    def _remake(self, group_id: str, group: Group | None) -> None:
+        """A group came, went, or is another than it was."""
+        self._tally.drop(group_id)
+        self.generation += 1
+        self.fitting_shapes.clear()
+        self._uncomposed |= self._contents.keys()  # its address is in the orders of others
+        for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at, self._contents):
+            known.pop(group_id, None)
+        self._idle_mines_w.clear()
+        self._sorts = None
+        self._asleep.discard(group_id)
+        self.news.discard(group_id)
+        self._uncomposed.add(group_id)
+        if group is None:
+            return
+        if group.spec.kind is GroupKind.MINERS:
+            bounds = {**self._miner_bounds, group_id: self._bounds(group)}
+            self._miner_bounds = dict(sorted(bounds.items()))  # sums come out the same whoever came first
+            self._bases_w[group_id] = idle_w(group.spec)
+            return
+        self._tally.add(group_id, group.spec)
+        if group.spec.gpus:
+            self._models[group_id] = group.spec.gpus[0].power
+            self._spared_w[group_id] = _spared_w(group.spec)
+
+    def _rebook(self, group: Group) -> None:
+        """Take in what the books say of a group now, and until when they say so."""
+        gid, bounds = group.spec.group_id, self._bounds(group)
+        if gid in self._miner_bounds:
+            self._miner_bounds[gid] = bounds
+            self._idle_mines_w.clear()
+        else:
+            self._tally.book(gid, bounds)
+        until_at = next_change_at(group.account, self.at, fall_s=self.site.fall_s)
+        if until_at is None:
+            self._rebook_at.pop(gid, None)
+        else:
+            self._rebook_at[gid] = until_at
+
+    def _bounds(self, group: Group) -> Bounds:
+        account, at, fall_s = group.account, self.at, self.site.fall_s
+        return Bounds(
+            exposure_w=exposure_w(account, at, fall_s=fall_s),
+            resting_w=resting_w(account, at, fall_s=fall_s),
+            final_w=final_w(account),
+            fallback_w=fallback_exposure_w(account),
+        )
+
+    def changed_jobs(self) -> dict[str, Job]:
+        """The jobs that are other than in the snapshot."""
+        touched = dict.fromkeys(self.jobs.log[self._marks[0] :])
+        found = {k: self.jobs[k] for k in touched if k in self.jobs}
+        return {k: job for k, job in found.items() if job is not self._jobs_seen.get(k)}
+
+    def changed_attempts(self) -> dict[str, Attempt]:
+        """The attempts that are other than in the snapshot, new ones and ended ones among them."""
+        touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
+        found = {k: a for k in touched if (a := self.attempts.get(k) or self.ended.get(k)) is not None}
+        known = self._attempts_seen
+        return {k: a for k, a in found.items() if a is not (old := known.get(k)) and a != old}
+
+    def trim(self) -> bool:
+        """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
+        if len(self.jobs.log) + len(self.attempts.log) < _LONG:
+            return False
+        self.jobs.log.clear()
+        self.attempts.log.clear()
+        self._marks = (0, 0)
+        return True
+
+    # -- what is composed ------------------------------------------------------------------------------------------
+
+    def uncomposed(self, *stop: object) -> set[str]:
+        """The groups whose orders have to be put together anew; all of them once a stop comes or goes."""
+        if stop != self._stopped:
+            self._stopped = stop
+            self._uncomposed |= self.groups.keys()
+        return self._uncomposed | self._miner_bounds.keys()
+
+    def composed(self, group_id: str, content: Draft) -> None:
+        """Keep what is desired of a group."""
+        self._contents[group_id] = content
+        self._uncomposed.discard(group_id)
+        self._unjudged.add(group_id)
+
+    def unjudged(self) -> list[str]:
+        """The groups of which it is not known whether what is desired is what was ordered."""
+        return list(self._unjudged)
+
+    def judged(self, group_id: str, *, is_news: bool) -> None:
+        """Keep whether what is desired of a group is something else than was ordered."""
+        self._unjudged.discard(group_id)
+        if is_news:
+            self.unsettled.add(group_id)
+        (self.news.add if is_news else self.news.discard)(group_id)
+
+    def content(self, group_id: str) -> Draft | None:
+        """What is desired of a group, if that is still so."""
+        return None if group_id in self._uncomposed else self._contents.get(group_id)
+
+    # -- attempts ------------------------------------------------------------------------------------------------
+    # -- attempts ------------------------------------------------------------------------------------------------
+
+    def put(self, attempt: Attempt) -> None:
+        """Add an attempt, or replace it by a changed one."""
+        attempt_id = attempt.id
+        known = self.attempts.get(attempt_id)
+        self.attempts[attempt_id] = attempt
+        self._living[attempt.job_id] = attempt_id
+        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
+        spec = self.jobs[attempt.job_id].spec
+        if spec.time_limit_s is not None:
+            self.timed.add(attempt_id)
+        is_news = known is None or _is_ordered_otherwise(known, attempt)
+        for placement in attempt.placements:
+            self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
+            if is_news:
+                self.touched.add(placement.node_id)
+                self._uncomposed.add(placement.node_id)
+        kind, gpus = self._kind(attempt), self._gpus_here(attempt)
+        self._tally.put(attempt, spec.flex)
+        self._tally.above_floor(attempt_id, spec.flex, self._above_knee_w(attempt, kind, gpus))
+        self.roster.put(attempt, kind, gpus)
+
+    def forget(self, attempt: Attempt) -> None:
+        """Take an attempt out: its GPUs are free."""
+        del self.attempts[attempt.id]
+        if self._living.get(attempt.job_id) == attempt.id:
+            del self._living[attempt.job_id]
+        self.starting.discard(attempt.id)
+        self.timed.discard(attempt.id)
+        self._tally.take(attempt)
+        self.roster.take(attempt.id)
+        for placement in attempt.placements:
+            self._on.get(placement.node_id, {}).pop(attempt.id, None)
+            self.touched.add(placement.node_id)
+            self._uncomposed.add(placement.node_id)
+
+    def on(self, group_id: str) -> Iterable[Attempt]:
+        """Attempts with a member on this group."""
+        return self._on.get(group_id, {}).values()
+
+    def of(self, job_id: str) -> Attempt | None:
+        """The living attempt of a job."""
+        return self.attempts.get(self._living.get(job_id, ""))
+
+    def tier(self, attempt: Attempt) -> int:
+        """Its job's flex tier."""
+        return self.jobs[attempt.job_id].spec.flex
+
+    def kind_on(self, job: Job, node_id: str) -> Kind:
+        """How a job's GPUs on a node count: by its tier, their model, the floor and the knee of its caps."""
+        model = self._models[node_id]
+        floor_w = floor_cap_w(model, job)
+        return Kind(
+            tier=job.spec.flex,
+            model=model,
+            floor_w=floor_w,
+            knee_w=knee_cap_w(model, floor_w, self._spared_w[node_id]) if job.spec.cap_ok else floor_w,
+        )
+
+    def _kind(self, attempt: Attempt) -> Kind | None:
+        known = self.roster.kind_of(attempt.id)
+        return known if known is not None else self._new_kind(attempt)
+
+    def _new_kind(self, attempt: Attempt) -> Kind | None:
+        for placement in attempt.placements:
+            if placement.node_id in self._models:
+                return self.kind_on(self.jobs[attempt.job_id], placement.node_id)
+        return None
+
+    def _switch(self, group_id: str, *, asleep: bool) -> None:
+        if asleep == (group_id in self._asleep):
+            return
+        (self._asleep.add if asleep else self._asleep.discard)(group_id)
+        standby = self.groups[group_id].spec.standby
+        self._tally.rest(group_id, standby.draw_w if asleep and standby is not None else None)
+        self.touched.add(group_id)
+        self._uncomposed.add(group_id)
+
+    def _gpus_here(self, attempt: Attempt) -> int:
+        """Its GPUs on nodes that still are part of the site."""
+        models = self._models
+        return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
+
+    def _above_knee_w(self, attempt: Attempt, kind: Kind | None, gpus: int) -> float:
+        """Site watts that an attempt is charged above its knee while it runs."""
+        if attempt.phase is not Phase.RUN or kind is None:
+            return 0.0
+        above_w = above_floor_w(kind.model, attempt.cap_w, kind.knee_w)
+        return self.site.overhead * gpus * above_w if above_w > 0 else 0.0
+
+
+def _tells_more(old: Group | None, new: Group | None) -> bool:
+    """Whether what was heard of a group may change what is known of its attempts."""
+    if old is None or new is None:
+        return True
+    return (old.facts, old.storage, old.spec) != (new.facts, new.storage, new.spec)
+
+
+def _is_ordered_otherwise(known: Attempt, attempt: Attempt) -> bool:
+    """Whether the orders for an attempt are other than they were."""
+    return (
+        known.phase is not attempt.phase
+        or known.cap_w != attempt.cap_w
+        or known.pause_cause is not attempt.pause_cause
+        or known.placements != attempt.placements
+        or known.resume_from != attempt.resume_from
+    )
+
+
+def _is_asleep(group: Group) -> bool:
+    """Whether a node is to be in standby: as last ordered, and as it is found where nothing was ordered yet."""
+    if group.ordered is not None:
+        return group.ordered.standby
+    return group.power is NodePower.STANDBY
+
+
+def _spared_w(spec: GroupSpec) -> float:
+    """What each GPU of a node spares on top of its own idle draw once the node is in standby; 0 if it cannot be."""
+    if spec.standby is None:
+        return 0.0
+    return max(0.0, idle_w(spec) - spec.standby.draw_w) / len(spec.gpus)
