@@ -57,6 +57,7 @@ class NodeTally:
         "_asleep",
         "_bounds",
         "_idle",
+        "_is_alike",
         "_is_plain",
         "_members",
         "_model",
@@ -70,7 +71,8 @@ class NodeTally:
         self._spec = spec
         models = {(slot.model, slot.limits) for slot in spec.gpus}
         self._model = spec.gpus[0].power if spec.gpus else None
-        self._is_plain = len(models) <= 1  #: GPUs of one type, each held by one attempt at most: sums will do
+        self._is_alike = len(models) <= 1
+        self._is_plain = self._is_alike  #: GPUs of one type, each held by one attempt at most: sums will do
         self._members: dict[str, tuple[Attempt, int]] = {}
         self._shares: dict[str, _Share] = {}
         self._idle = whole_uw(idle_w(spec))
@@ -158,8 +160,21 @@ class NodeTally:
         if self._is_plain:
             self._exchange(attempt_id, _NOTHING)
             self._shares.pop(attempt_id, None)
+        elif self._is_alike and all(self._has_own(a.id, p) for a in self.members for p in self._here(a)):
+            self._begin_anew()
         else:
             self._recount()
+
+    def _begin_anew(self) -> None:
+        """Nobody holds another's GPUs any more: sums will do again."""
+        self._is_plain, self._shares, self._sums = True, {}, (self._idle - self._asleep,) * 4
+        self._add_up()
+        for attempt, tier in list(self._members.values()):
+            for placement in self._here(attempt):
+                self.put(attempt, placement, tier)
+
+    def _here(self, attempt: Attempt) -> list[Placement]:
+        return [p for p in attempt.placements if p.node_id == self._spec.group_id]
 
     def _has_own(self, attempt_id: str, placement: Placement) -> bool:
         """Whether nobody else holds its GPUs."""

@@ -138,3 +138,17 @@ def test_a_node_in_standby_counts_what_it_draws_there(
     for node in NODES:
         tally.rest(node, None)
     assert totals_w(tally) == totals_w(plain)
+
+
+def test_a_blunder_that_is_over_leaves_no_trace() -> None:
+    """Two on one GPU are counted GPU by GPU; once one has left, as if it had never been there."""
+    tally, alone = counting(), counting()
+    first = _attempt("j1.1", "a", {"0", "1"}, Phase.RUN, 333.3)
+    tally.put(first, 4)
+    alone.put(first, 4)
+    tally.put(_attempt("j2.1", "a", {"1", "2"}, Phase.RUN, 195.0), 4)
+    assert not tally.is_plain()
+    tally.take(_attempt("j2.1", "a", {"1", "2"}, Phase.RUN, 195.0))
+
+    assert tally.is_plain()
+    assert totals_w(tally) == totals_w(alone)
