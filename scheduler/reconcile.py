@@ -181,13 +181,17 @@ class Reconciler:
     def _prolong(self, decision: Decision, at: datetime) -> None:
         """Renew what was sent last: all that may go out while the store is down, beside reductions.
 
-        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since.
+        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since. Nor where
+        less is wanted by now than was ordered: that order lapses.
         """
         end = at + timedelta(seconds=self.view.site.lease_s)
         renewed = {}
         for gid, group in self.view.groups.items():
             last = group.ordered
-            if last is None or group.reported_at is None or not self._is_counted(gid, last, at):
+            if last is None or group.reported_at is None or gid in decision.withheld:
+                continue
+            wanted = decision.drafts.get(gid, last)
+            if wanted.entitlement_w < last.entitlement_w or not self._is_counted(gid, last, at):
                 continue
             until_at = lease_of(group.reported_at, min(end, decision.lease_end or end), self.view.site)
             if until_at > at and is_stale(group, until_at, self.view.site, at):

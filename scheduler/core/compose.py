@@ -25,12 +25,23 @@ def drafts(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
     Only groups that were heard of within a lease. What would raise waits until the books have room for it in
     `limit_w`.
     """
-    is_full = plan.exposed_w() > limit_w + EPSILON_W
+    is_full = _is_full(plan, limit_w)
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
         if not (is_full and plan.raises(gid)):
             found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
     return found
+
+
+def withheld(plan: Plan, limit_w: float) -> frozenset[str]:
+    """The groups to which nothing may go out now, no renewal either: the books have no room for what it would raise."""
+    return (
+        frozenset(gid for gid in plan.groups if plan.raises(gid)) if _is_full(plan, limit_w) else frozenset()
+    )
+
+
+def _is_full(plan: Plan, limit_w: float) -> bool:
+    return plan.exposed_w() > limit_w + EPSILON_W
 
 
 def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, datetime]]:

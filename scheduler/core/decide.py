@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from scheduler.core.compose import drafts, lease_end
+from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
 from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
@@ -35,6 +35,7 @@ class Decision:
 
     limit: Limit
     drafts: Mapping[str, Draft] = field(default_factory=dict)
+    withheld: frozenset[str] = frozenset()  #: groups to which nothing may go out now, no renewal either
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: changed ones
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: changed or new ones, ended ones included
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
@@ -193,6 +194,7 @@ def _decision(
     return Decision(
         limit=limit,
         drafts=drafts(plan, snapshot, usable_w),
+        withheld=withheld(plan, usable_w),
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
         reasons=reasons or {},

@@ -351,3 +351,13 @@ TestLossyStoppedSite = LossyStoppedSite.TestCase
 TestLossyStoppedSite.settings = settings(max_examples=50, stateful_step_count=40)
 TestSoundStoppedSite = SoundStoppedSite.TestCase
 TestSoundStoppedSite.settings = settings(max_examples=10, stateful_step_count=15)
+
+
+def test_a_renewal_does_not_undo_a_cut_that_waits_for_room() -> None:
+    """The store is down, the leases have lapsed, and power is withdrawn: nothing of before goes out again."""
+    site = LossySite()
+    site.the_store_goes_or_comes(up=False)
+    site.time_passes(ms=5001)
+    site.the_loop_runs_blind(limits_w=[2400.0], ms=0)
+    site.calm(seconds=6)
+    site.teardown()

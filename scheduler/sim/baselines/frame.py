@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
-from scheduler.core.compose import drafts, lease_end
+from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.decide import Decision
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import sentence
@@ -219,6 +219,7 @@ def _decision(
     return Decision(
         limit=limit,
         drafts=drafts(plan, snapshot, limit_w),
+        withheld=withheld(plan, limit_w),
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
         events=tuple(plan.events),
