@@ -10,7 +10,7 @@ import pytest
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Observed
 from scheduler.core.power import A100_SXM, PowerLimits
 from tests.fake_nvml import gpus
-from tests.guarding import BASE_W, HELD_W, PATIENCE_S, GuardedNode
+from tests.guarding import BASE_W, PATIENCE_S, GuardedNode
 from tests.waiting import wait_for
 
 UUIDS = [gpu.uuid for gpu in gpus(2)]
@@ -64,6 +64,6 @@ def test_a_gpu_that_is_lost_costs_no_other_job_anything(node: NvmlNode) -> None:
     wait_for(lambda: node.report().gpus[0].lost, timeout_s=PATIENCE_S, what="it is lost")
     report = node.report()
     assert [slot.gpu_id for slot in report.spec.gpus] == [UUIDS[1]]
-    assert report.spec.base_w == BASE_W + HELD_W
+    assert report.spec.base_w == BASE_W + A100_SXM.charge_w(100.0)
     assert f"GPU {UUIDS[0]} does not answer; it counts as busy at its last cap, 100 W" in report.alarms[0]
     assert node.facts("j-1.1").observed is Observed.RUNNING
