@@ -181,8 +181,8 @@ class Reconciler:
     def _prolong(self, decision: Decision, at: datetime) -> None:
         """Renew what was sent last: all that may go out while the store is down, beside reductions.
 
-        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since. Nor where
-        less is wanted by now than was ordered: that order lapses.
+        Not once it has lapsed and fallen: then it would be a raise, and others may have taken its watts since.
+        Nor where less is wanted by now than was ordered: that order lapses.
         """
         end = at + timedelta(seconds=self.view.site.lease_s)
         renewed = {}
