@@ -13,8 +13,6 @@ from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
 
-_HELD_FOR_POWER = (PauseCause.POWER_WITHDRAWN,)
-
 
 def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     """Once something has been suspended for power for `long_s`: release all that `limit_w` will not carry.
@@ -22,13 +20,13 @@ def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     Where no node can be put to standby, only what has been suspended for so long: the rest of a node costs its base
     in any case.
     """
-    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _HELD_FOR_POWER]
+    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause is PauseCause.POWER_WITHDRAWN]
     long_held = [a for a in held if (plan.at - a.since_at).total_seconds() >= long_s]
     if not long_held:
         return
     if not any(g.spec.standby for g in plan.groups.values()):
         for attempt in long_held:
-            release(plan, attempt, attempt.pause_cause or PauseCause.POWER_WITHDRAWN, limit_w)
+            release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
         return
     kept = _kept(plan, [*held, *plan.running()], limit_w)
     for attempt in (*held, *plan.running()):

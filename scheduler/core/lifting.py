@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
-from scheduler.core.jobs import Attempt, Phase
+from scheduler.core.jobs import Attempt
 from scheduler.core.plan import EPSILON_W, Plan
 
 _MARK_W = 25.0
@@ -40,7 +40,7 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
 
     The site watts kept for lifts that wait for confirmed room.
     """
-    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w and a.phase is Phase.RUN]
+    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
     if not lower or limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w:
         return 0.0
     reserved_w = 0.0

@@ -6,6 +6,7 @@ moved soon after a start, and only one job at a time is made room for.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.core.attained import level_of
@@ -61,11 +62,8 @@ def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
 def _anywhere(plan: Plan, room: Room, job: Job, level: int, nodes: list[str]) -> list[Attempt]:
     """For a job that takes any GPUs of these: those with the most service, no more of them than it takes."""
     missing, here = job.spec.total_gpus - sum(len(room.free[n]) for n in nodes), set(nodes)
-    ranked = [
-        (level_of(plan.jobs[a.job_id], a, plan.at), a) for a in plan.running() if _may_move(plan, a, job)
-    ]
     victims = []
-    for its_level, attempt in sorted(ranked, key=lambda r: (-r[0], r[1].gpu_count, r[1].id)):
+    for its_level, attempt in _ranked(plan, plan.running(), job):
         if missing <= 0 or its_level < level + _AHEAD:
             break
         freed = sum(len(p.gpu_ids) for p in attempt.placements if p.node_id in here)
@@ -103,10 +101,7 @@ def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer 
     """The fewest GPUs that have to be given up on a node, those with the most service first."""
     missing = max(sizes(job)[0] - free, 0)
     victims, lower, moved = [], 0, 0
-    ranked = [
-        (level_of(plan.jobs[a.job_id], a, plan.at), a) for a in plan.on(node_id) if _may_move(plan, a, job)
-    ]
-    for its_level, attempt in sorted(ranked, key=lambda r: (-r[0], r[1].gpu_count, r[1].id)):
+    for its_level, attempt in _ranked(plan, plan.on(node_id), job):
         if missing <= 0:
             break
         is_alone = len(attempt.placements) == 1
@@ -121,15 +116,22 @@ def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer 
     return None if missing > 0 else _Offer(node_id=node_id, victims=tuple(victims), lower=lower, moved=moved)
 
 
+def _ranked(plan: Plan, attempts: Iterable[Attempt], job: Job) -> list[tuple[int, Attempt]]:
+    """Those that may be asked to leave, with their levels: the most service first, then the fewest GPUs."""
+    found = [(level_of(plan.jobs[a.job_id], a, plan.at), a) for a in attempts if _may_move(plan, a, job)]
+    return sorted(found, key=lambda r: (-r[0], r[1].gpu_count, r[1].id))
+
+
 def _may_move(plan: Plan, attempt: Attempt, job: Job) -> bool:
     """Whether an attempt may be asked to leave: it runs for a while, is no more important, may be paused, and saves.
 
     Who never made a verified commit would begin anew: nobody's work is lost for the convenience of another.
     """
-    spec, commit = plan.jobs[attempt.job_id].spec, plan.jobs[attempt.job_id].last_commit
-    if attempt.phase is not Phase.RUN or spec.flex < _MOVABLE_TIER or spec.priority > job.spec.priority:
+    its_job = plan.jobs[attempt.job_id]
+    spec = its_job.spec
+    if attempt.phase is not Phase.RUN or its_job.last_commit is None:
         return False
-    if commit is None:
+    if spec.flex < _MOVABLE_TIER or spec.priority > job.spec.priority:
         return False
     running_at = attempt.running_at
     return running_at is not None and (plan.at - running_at).total_seconds() >= plan.site.min_run_s
