@@ -74,6 +74,7 @@ class Reconciler:
         while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
             reduction = self._shed() or reduction
         snapshot = self.view.snapshot(self.clock.now())
+        self.watchman.note(snapshot)
         decision = self.policy.decide(snapshot)
         numbered = self._number(decision.drafts)
         orders = {gid: order for gid, (order, _) in numbered.items()}
@@ -118,6 +119,7 @@ class Reconciler:
         The view stays as it is: the decision that follows comes to the same cut, and that one is recorded.
         """
         snapshot = self.view.snapshot(self.clock.now())
+        self.watchman.note(snapshot)
         reduction = self.policy.shed(snapshot)
         if reduction is not None:
             self._act(self._number(reduction.drafts))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.core.compliance import Watch, Withdrawal, judge_draw
+from scheduler.core.compliance import Watch, Withdrawal, judge_draw, note_limit
+from scheduler.core.envelope import Limit
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
 
@@ -18,6 +19,13 @@ class Watchman:
         self._over_limit = False
         self._judged_at: datetime | None = None
 
+    def note(self, snapshot: Snapshot) -> None:
+        """Take in the limit that is decided under: it may be gone before the meter is read again."""
+        limit = in_force(snapshot)
+        self._watch = note_limit(
+            self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=_reaction_s(limit, snapshot)
+        )
+
     def look(self, snapshot: Snapshot) -> None:
         """Judge the meter's reading in `snapshot` against the limit in force, unless it was judged before."""
         meter = snapshot.meter
@@ -29,7 +37,7 @@ class Watchman:
             at=meter.measured_at,
             limit_w=limit.limit_w,
             draw_w=meter.draw_w,
-            reaction_s=limit.reaction_s or snapshot.site.reaction_s,
+            reaction_s=_reaction_s(limit, snapshot),
         )
         self._judged_at = meter.measured_at
         self._watch = found.watch
@@ -45,3 +53,7 @@ class Watchman:
         """Withdrawals that began or were complied with since the last call."""
         changed, self._changed = tuple(self._changed.values()), {}
         return changed
+
+
+def _reaction_s(limit: Limit, snapshot: Snapshot) -> float:
+    return limit.reaction_s or snapshot.site.reaction_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from scheduler.core.compliance import Watch, Withdrawal, judge_draw
+from scheduler.core.compliance import Watch, Withdrawal, judge_draw, note_limit
 from tests.builders import T0
 
 REACTION_S = 30.0
@@ -30,6 +30,11 @@ class Watcher:
         self.watch = found.watch
         self.breaches_s += [after_s] if found.over_limit else []
         self.noted |= {w.began_at: w for w in found.changed}
+        return self
+
+    def hears(self, after_s: float, *, limit_w: float) -> Watcher:
+        """A limit comes into force, and the meter is not read."""
+        self.watch = note_limit(self.watch, at=at(after_s), limit_w=limit_w, reaction_s=REACTION_S)
         return self
 
     def withdrawals(self) -> list[tuple[float, float, float, float | None]]:
@@ -129,3 +134,26 @@ def test_old_limits_are_forgotten() -> None:
     watcher.reads(300, draw_w=0, limit_w=7)
     watcher.reads(331, draw_w=0, limit_w=7)
     assert watcher.watch.limits == ((at(300), 7),)
+
+
+def test_a_limit_that_comes_and_goes_between_two_readings_counts() -> None:
+    """Who began to use it is granted the reaction time from its end on."""
+    watcher = Watcher().reads(0, draw_w=300, limit_w=300)
+    watcher.hears(40.0, limit_w=1000).hears(40.1, limit_w=300)
+    watcher.reads(40.2, draw_w=900, limit_w=300).reads(70, draw_w=900, limit_w=300)
+    assert watcher.breaches_s == []
+    assert watcher.withdrawals() == [(40.1, 300, 900, None)]
+
+    watcher.reads(70.2, draw_w=900, limit_w=300).reads(71, draw_w=300, limit_w=300)
+    assert watcher.breaches_s == [70.2]
+    assert watcher.withdrawals() == [(40.1, 300, 900, 71)]
+
+
+def test_a_limit_that_is_heard_of_before_the_reading_began_when_it_was_heard_of() -> None:
+    """The seconds to comply are counted from there, and one fall is noted once."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000).hears(4.8, limit_w=400)
+    watcher.reads(5, draw_w=900, limit_w=400).reads(6, draw_w=900, limit_w=400).reads(
+        7, draw_w=1, limit_w=400
+    )
+
+    assert watcher.withdrawals() == [(4.8, 400, 900, 7)]
