@@ -43,12 +43,17 @@ class Journal:
     ) -> TickRecord:
         """The record of one tick."""
         notes = self._new_checkpoints(snapshot)
-        events = (*self._limit_event(snapshot), *_checkpoint_events(notes), *decision.events)
+        events = (
+            *self._limit_event(snapshot),
+            *self._watchman.events,
+            *_checkpoint_events(notes),
+            *decision.events,
+        )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
         self._stops |= {s.id for s in stops}
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
-            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit())
+            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
@@ -59,7 +64,7 @@ class Journal:
             events=events,
             orders=orders,
             checkpoints=tuple(notes),
-            withdrawals=self._watchman.withdrawals(),
+            withdrawals=self._watchman.withdrawals,
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
             stops=stops,

@@ -88,6 +88,7 @@ class Reconciler:
             self._go_on_unrecorded(reduction, decision, numbered, snapshot.at)
             return decision
         self._store_is(up=True)
+        self.watchman.recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
         if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:

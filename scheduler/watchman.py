@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.core.compliance import Watch, Withdrawal, judge_draw, note_limit
+from scheduler.core.compliance import Judgement, Watch, Withdrawal, judge_draw, note_limit
 from scheduler.core.envelope import Limit
+from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
+from scheduler.records import TickRecord
 
 
 class Watchman:
-    """Keeps what was seen since it was last asked."""
+    """Keeps what was seen until it is on record: a store that is down loses none of it."""
 
     def __init__(self) -> None:
         self._watch = Watch()
-        self._changed: dict[datetime, Withdrawal] = {}
-        self._over_limit = False
         self._judged_at: datetime | None = None
+        self._changed: dict[datetime, Withdrawal] = {}
+        self._broken_at: datetime | None = None  #: since when the limit is broken, None while it is kept
+        self._over_at: datetime | None = None  #: the last breach that is not on record
+        self._events: tuple[Event, ...] = ()
 
     def note(self, snapshot: Snapshot) -> None:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""
         limit = in_force(snapshot)
-        self._watch = note_limit(
-            self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=_reaction_s(limit, snapshot)
-        )
+        reaction_s = _reaction_s(limit, snapshot)
+        self._watch = note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s)
 
     def look(self, snapshot: Snapshot) -> None:
         """Judge the meter's reading in `snapshot` against the limit in force, unless it was judged before."""
@@ -41,19 +44,55 @@ class Watchman:
         )
         self._judged_at = meter.measured_at
         self._watch = found.watch
-        self._over_limit = self._over_limit or found.over_limit
         self._changed.update({w.began_at: w for w in found.changed})
+        self._tell(found, at=meter.measured_at, draw_w=meter.draw_w)
 
+    @property
     def over_limit(self) -> bool:
-        """Whether any reading since the last call was a breach."""
-        was, self._over_limit = self._over_limit, False
-        return was
+        """Whether any reading that is not on record yet was a breach."""
+        return self._over_at is not None
 
+    @property
     def withdrawals(self) -> tuple[Withdrawal, ...]:
-        """Withdrawals that began or were complied with since the last call."""
-        changed, self._changed = tuple(self._changed.values()), {}
-        return changed
+        """Withdrawals that began or were complied with, and are not on record like that yet."""
+        return tuple(self._changed.values())
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """That the limit was broken, and that it is kept again, as far as it is not on record yet."""
+        return self._events
+
+    def recorded(self, record: TickRecord) -> None:
+        """This is on record now. Readings that came in meanwhile are not."""
+        self._changed = {k: w for k, w in self._changed.items() if w not in record.withdrawals}
+        self._events = tuple(e for e in self._events if e not in record.events)
+        if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
+            self._over_at = None
+
+    def _tell(self, found: Judgement, *, at: datetime, draw_w: float) -> None:
+        """Note when a breach begins and when it is over."""
+        if found.over_limit:
+            self._over_at = at
+        if found.over_limit and self._broken_at is None:
+            self._broken_at = at
+            self._events += (_broken(at, draw_w, max(w for _, w in found.watch.limits)),)
+        elif not found.over_limit and self._broken_at is not None:
+            self._events += (_kept(at, (at - self._broken_at).total_seconds()),)
+            self._broken_at = None
 
 
 def _reaction_s(limit: Limit, snapshot: Snapshot) -> float:
     return limit.reaction_s or snapshot.site.reaction_s
+
+
+def _broken(at: datetime, draw_w: float, limit_w: float) -> Event:
+    text = (
+        f"the limit is broken: the site draws {draw_w / 1000:.2f} kW, and nobody allowed more than "
+        f"{limit_w / 1000:.2f} kW within the reaction time"
+    )
+    return Event(at=at, kind="limit.broken", text=text, data={"draw_w": draw_w, "limit_w": limit_w})
+
+
+def _kept(at: datetime, over_s: float) -> Event:
+    text = f"the limit is kept again, after {over_s:.1f} s"
+    return Event(at=at, kind="limit.kept", text=text, data={"over_s": over_s})

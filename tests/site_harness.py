@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,12 @@ class RunningSite:
         wait_for(
             lambda: len(self.steps(job_id)) >= goal, timeout_s=timeout_s, what=f"{job_id} at {goal} steps"
         )
+
+    def said(self, kinds: str) -> list[str]:
+        """What the site noted of these kinds (how their names begin), with the instants: for who reads a failure."""
+        query = "select at, kind, text from events where kind like ? order by seq"
+        with closing(sqlite3.connect(self.state / "barq.db")) as database:
+            return [" ".join(row) for row in database.execute(query, (f"{kinds}%",))]
 
     def job_process(self, attempt_id: str) -> Process:
         """The first process of a living attempt, as its supervisor wrote it down."""
