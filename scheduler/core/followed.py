@@ -259,7 +259,6 @@ class Followed:
         return None if group_id in self._uncomposed else self._contents.get(group_id)
 
     # -- attempts ------------------------------------------------------------------------------------------------
-    # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
@@ -267,19 +266,43 @@ class Followed:
         known = self.attempts.get(attempt_id)
         self.attempts[attempt_id] = attempt
         self._living[attempt.job_id] = attempt_id
-        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
+        where = self.roster.where(attempt_id)
+        if known is None or where is None or known.placements is not attempt.placements:
+            self._place(known, attempt)
+            return
+        if known.state is not attempt.state:
+            self._note_start(attempt)
+        self._note_on(attempt, is_news=_is_ordered_otherwise(known, attempt))
+        self._tally.put(attempt, where.kind.tier)
+        if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
+            self._count(attempt, where.kind, where.gpus)
+        else:
+            self.roster.renew(attempt)
+
+    def _place(self, known: Attempt | None, attempt: Attempt) -> None:
+        """Count one that is new, or held elsewhere, or otherwise, than before."""
+        self._note_start(attempt)
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
-            self.timed.add(attempt_id)
-        is_news = known is None or _is_ordered_otherwise(known, attempt)
-        for placement in attempt.placements:
-            self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
-            if is_news:
-                self.touched.add(placement.node_id)
-                self._uncomposed.add(placement.node_id)
-        kind, gpus = self._kind(attempt), self._gpus_here(attempt)
+            self.timed.add(attempt.id)
+        self._note_on(attempt, is_news=known is None or _is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, spec.flex)
-        self._tally.above_floor(attempt_id, spec.flex, self._above_knee_w(attempt, kind, gpus))
+        self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
+
+    def _note_start(self, attempt: Attempt) -> None:
+        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt.id)
+
+    def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
+        """Note it on its nodes, and whether their orders have to be put together anew."""
+        for placement in attempt.placements:
+            node_id = placement.node_id
+            self._on.setdefault(node_id, {})[attempt.id] = attempt
+            if is_news:
+                self.touched.add(node_id)
+                self._uncomposed.add(node_id)
+
+    def _count(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
+        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(attempt, kind, gpus))
         self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:

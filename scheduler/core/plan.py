@@ -18,6 +18,7 @@ from scheduler.core.ledger import (
 )
 from scheduler.core.orders import FallbackStep, NodePower
 from scheduler.core.power import CapPoint, GpuModel, site_w
+from scheduler.core.roster import Where
 from scheduler.core.snapshot import Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
@@ -188,10 +189,14 @@ class Plan(Followed):
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
         return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
 
-    def held_frees_w(self, attempt: Attempt, cap_w: float) -> float:
-        """Site watts that holding an attempt that runs under this cap frees at most."""
-        model = self.model(attempt)
-        return self.site.overhead * self._gpus_here(attempt) * (model.charge_w(cap_w) - model.held_w())
+    def resumed_w(self, where: Where) -> float:
+        """Site watts that the GPUs of an attempt are charged more once it goes on than while it is held."""
+        model = where.kind.model
+        return self.site.overhead * where.gpus * (model.charge_w(where.cap_w) - model.held_w())
+
+    def slack_w(self) -> float:
+        """Site watts by which any one node rises less at most than what is planned on it, as the books are."""
+        return self.site.overhead * self._tally.slack_w()
 
     def nodes_w_with(self, attempt: Attempt) -> float:
         """`nodes_w` if this attempt ran under its cap."""

@@ -21,18 +21,27 @@ class Kind(NamedTuple):
     knee_w: float  #: the lowest cap for which more is started rather than others stopped
 
 
+class Where(NamedTuple):
+    """How an attempt is counted."""
+
+    phase: Phase
+    kind: Kind
+    cap_w: float
+    gpus: int
+
+
 class Roster:
     """Attempts on nodes of the site."""
 
     def __init__(self) -> None:
         self._phases: dict[Phase, dict[str, Attempt]] = {phase: {} for phase in Phase}
-        self._where: dict[str, tuple[Phase, Kind, float, int]] = {}
+        self._where: dict[str, Where] = {}
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
-        where = None if kind is None else (attempt.phase, kind, attempt.cap_w, gpus)
+        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
         if where is not None and self._where.get(attempt.id) == where:
             self._phases[attempt.phase][attempt.id] = attempt
             return
@@ -45,6 +54,10 @@ class Roster:
             self._caps.setdefault(kind, {}).setdefault(attempt.cap_w, set()).add(attempt.id)
             counts = self._gpus.setdefault(kind, {})
             counts[attempt.cap_w] = counts.get(attempt.cap_w, 0) + gpus
+
+    def renew(self, attempt: Attempt) -> None:
+        """Replace one that is here by itself, counted as before."""
+        self._phases[attempt.phase][attempt.id] = attempt
 
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
@@ -65,6 +78,10 @@ class Roster:
         if not caps:
             del self._caps[kind], self._gpus[kind]
 
+    def where(self, attempt_id: str) -> Where | None:
+        """How one is counted that is here."""
+        return self._where.get(attempt_id)
+
     def kind_of(self, attempt_id: str) -> Kind | None:
         """The kind of one that is here."""
         known = self._where.get(attempt_id)
@@ -72,6 +89,9 @@ class Roster:
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Those ordered into one of these phases, by id."""
+        if len(phases) == 1:
+            here = self._phases[phases[0]]
+            return [here[k] for k in sorted(here)]
         found = {k: a for phase in phases for k, a in self._phases[phase].items()}
         return [found[k] for k in sorted(found)]
 

@@ -117,6 +117,11 @@ class NodeTally:
         return self._sums[0]
 
     @property
+    def slack(self) -> int:
+        """How much more may be planned on it at no cost, because the books hold it to come down to no less."""
+        return max(0, self._bounds[0] - self._sums[0])
+
+    @property
     def fallback(self) -> tuple[int, int]:
         """What it may draw when its order has expired: at once, and when all that is not firm has saved and left."""
         return self._sums[2], self._sums[3]
@@ -133,13 +138,13 @@ class NodeTally:
 
     def put(self, attempt: Attempt, placement: Placement, tier: int) -> None:
         """Add an attempt, or replace it by a changed one."""
-        is_new = attempt.id not in self._members
-        self._members[attempt.id] = (attempt, tier)
-        if is_new:
-            self._is_plain = self._is_plain and self._has_own(attempt.id, placement)
-        if self._is_plain and self._model is not None:
-            gpus = len(placement.gpu_ids)
-            self._exchange(attempt.id, _share(self._model, gpus, attempt.phase, attempt.cap_w, tier == 0))
+        attempt_id, model = attempt.id, self._model
+        if attempt_id not in self._members:
+            self._is_plain = self._is_plain and self._has_own(attempt_id, placement)
+        self._members[attempt_id] = (attempt, tier)
+        if self._is_plain and model is not None:
+            share = _share(model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+            self._exchange(attempt_id, share)
         else:
             self._recount()
 
@@ -262,6 +267,10 @@ class Tally:
     def is_plain(self) -> bool:
         """Whether the watts of each node are a sum over its attempts."""
         return all(node.is_plain for node in self._nodes.values())
+
+    def slack_w(self) -> float:
+        """How much more may be planned at most on any one node at no cost, because the books still count as much."""
+        return watts(max((node.slack for node in self._nodes.values()), default=0))
 
     def planned_w(self, node_id: str) -> float:
         """What an order under this plan entitles a node to."""
