@@ -88,6 +88,7 @@ class PowerAware:
         if plan.site_w() <= usable and not halted:
             return None
         cut_work = cut(plan, usable) or halted
+        plan.is_tried = True  # the decision that follows takes the same step from the present
         return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
 
     def decide(self, snapshot: Snapshot) -> Decision:

@@ -5,7 +5,7 @@ What is known beyond the newest snapshot are sums and indexes, which a new plan 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 from scheduler.core.entitlement import idle_w
@@ -21,7 +21,7 @@ from scheduler.core.ledger import (
 from scheduler.core.orders import Draft, GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Event
-from scheduler.core.roster import Kind, Roster
+from scheduler.core.roster import Kind, Roster, Where
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Bounds, Tally
 from scheduler.core.tracked import Tracked, changed
@@ -54,6 +54,9 @@ class Followed:
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()
+        self.is_tried = (
+            False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
+        )
         self.news: set[str] = set()  #: groups of which something else is desired than was ordered
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
         self.generation = 0  #: rises when nodes come, go, or read other checkpoints
@@ -96,12 +99,25 @@ class Followed:
             self.since.attempts.add(gone)
             self.forget(self.attempts[gone])
         self._follow_groups(snapshot.groups)
-        for key in sorted(a for a in attempts if a in snapshot.attempts):
+        undone = self._undo(attempts, snapshot.attempts) if self.is_tried else set()
+        for key in sorted(a for a in attempts - undone if a in snapshot.attempts):
             if self.attempts.get(key) is not snapshot.attempts[key]:
                 self.since.attempts.add(key)
                 self.put(snapshot.attempts[key])
+        self.is_tried = False
         self._jobs_seen, self._attempts_seen = snapshot.jobs, snapshot.attempts
         self._marks = (len(self.jobs.log), len(self.attempts.log))
+
+    def _undo(self, attempts: set[str], present: Mapping[str, Attempt]) -> set[str]:
+        """Take back what was only tried on attempts that are as they were: nobody has seen it, so it is no news.
+
+        The ids of these.
+        """
+        seen = self._attempts_seen
+        tried = [k for k in sorted(attempts) if (a := present.get(k)) is not None and a is seen.get(k)]
+        tried = [k for k in tried if self.roster.where(k) is not None]
+        self.put_all([present[k] for k in tried if self.attempts.get(k) is not present[k]])
+        return set(tried)
 
     def _follow_jobs(self, jobs: Mapping[str, Job]) -> None:
         for key in changed(self._jobs_seen, jobs) | set(self.jobs.log[self._marks[0] :]):
@@ -279,6 +295,22 @@ class Followed:
         else:
             self.roster.renew(attempt)
 
+    def put_all(self, attempts: Sequence[Attempt]) -> None:
+        """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
+        self.attempts.update({a.id: a for a in attempts})
+        for attempt in attempts:
+            for placement in attempt.placements:
+                self._on[placement.node_id][attempt.id] = attempt
+        nodes = {p.node_id for a in attempts for p in a.placements}
+        self.touched |= nodes
+        self._uncomposed |= nodes
+        counted = self.roster.put_all(attempts)
+        self._tally.put_all((a, where.kind.tier) for where, found in counted.items() for a in found)
+        for where, found in counted.items():
+            above_w = self._above_knee_w(where)
+            for attempt in found:
+                self._tally.above_floor(attempt.id, where.kind.tier, above_w)
+
     def _place(self, known: Attempt | None, attempt: Attempt) -> None:
         """Count one that is new, or held elsewhere, or otherwise, than before."""
         self._note_start(attempt)
@@ -302,7 +334,8 @@ class Followed:
                 self._uncomposed.add(node_id)
 
     def _count(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
-        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(attempt, kind, gpus))
+        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
+        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(where))
         self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:
@@ -366,12 +399,12 @@ class Followed:
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _above_knee_w(self, attempt: Attempt, kind: Kind | None, gpus: int) -> float:
+    def _above_knee_w(self, where: Where | None) -> float:
         """Site watts that an attempt is charged above its knee while it runs."""
-        if attempt.phase is not Phase.RUN or kind is None:
+        if where is None or where.phase is not Phase.RUN:
             return 0.0
-        above_w = above_floor_w(kind.model, attempt.cap_w, kind.knee_w)
-        return self.site.overhead * gpus * above_w if above_w > 0 else 0.0
+        above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
+        return self.site.overhead * where.gpus * above_w if above_w > 0 else 0.0
 
 
 def _tells_more(old: Group | None, new: Group | None) -> bool:

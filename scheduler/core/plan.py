@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
 from typing import Any
 
 from scheduler.core.altered import altered
@@ -44,6 +44,13 @@ class Plan(Followed):
         changed_one = altered(attempt, **changes)
         self.put(changed_one)
         return changed_one
+
+    def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
+        """Order many that run into another phase at once, each under a cap."""
+        at = self.at
+        self.put_all(
+            [altered(a, phase=phase, since_at=at, pause_cause=cause, cap_w=cap_w) for a, cap_w in attempts]
+        )
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed."""

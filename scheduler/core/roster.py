@@ -5,7 +5,8 @@ What is alike is capped alike, so that caps are judged by kind, and only who has
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from typing import NamedTuple
 
 from scheduler.core.jobs import Attempt, Phase
@@ -43,17 +44,24 @@ class Roster:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
         where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
         if where is not None and self._where.get(attempt.id) == where:
-            self._phases[attempt.phase][attempt.id] = attempt
+            self.renew(attempt)
             return
         self.take(attempt.id)
-        if where is None or kind is None:
-            return
-        self._where[attempt.id] = where
-        self._phases[attempt.phase][attempt.id] = attempt
-        if attempt.phase is Phase.RUN:
-            self._caps.setdefault(kind, {}).setdefault(attempt.cap_w, set()).add(attempt.id)
-            counts = self._gpus.setdefault(kind, {})
-            counts[attempt.cap_w] = counts.get(attempt.cap_w, 0) + gpus
+        if where is not None:
+            self._enter(where, [attempt])
+
+    def put_all(self, attempts: Iterable[Attempt]) -> Mapping[Where, list[Attempt]]:
+        """Replace those that are here by changed ones. How they are counted now, who another phase or cap has."""
+        moves: dict[tuple[Where, Where], list[Attempt]] = defaultdict(list)
+        for attempt in attempts:
+            old = self._where[attempt.id]
+            moves[old, Where(attempt.phase, old.kind, attempt.cap_w, old.gpus)].append(attempt)
+        found: dict[Where, list[Attempt]] = defaultdict(list)
+        for (old, new), moved in moves.items():
+            self._leave(old, [a.id for a in moved])
+            self._enter(new, moved)
+            found[new] += moved
+        return found
 
     def renew(self, attempt: Attempt) -> None:
         """Replace one that is here by itself, counted as before."""
@@ -62,17 +70,31 @@ class Roster:
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
         known = self._where.pop(attempt_id, None)
-        if known is None:
-            return
-        phase, kind, cap_w, gpus = known
-        del self._phases[phase][attempt_id]
-        if phase is Phase.RUN:
-            self._leave(attempt_id, kind, cap_w, gpus)
+        if known is not None:
+            self._leave(known, [attempt_id])
 
-    def _leave(self, attempt_id: str, kind: Kind, cap_w: float, gpus: int) -> None:
+    def _enter(self, where: Where, attempts: Sequence[Attempt]) -> None:
+        """Count attempts in one way from now on."""
+        phase, kind, cap_w, gpus = where
+        ids = [a.id for a in attempts]
+        self._where.update(dict.fromkeys(ids, where))
+        self._phases[phase].update(zip(ids, attempts, strict=True))
+        if phase is Phase.RUN:
+            self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
+            counts = self._gpus.setdefault(kind, {})
+            counts[cap_w] = counts.get(cap_w, 0) + gpus * len(ids)
+
+    def _leave(self, where: Where, ids: Sequence[str]) -> None:
+        """Count attempts that were counted in one way no more."""
+        phase, kind, cap_w, gpus = where
+        here = self._phases[phase]
+        for attempt_id in ids:
+            del here[attempt_id]
+        if phase is not Phase.RUN:
+            return
         caps, counts = self._caps[kind], self._gpus[kind]
-        caps[cap_w].discard(attempt_id)
-        counts[cap_w] -= gpus
+        caps[cap_w].difference_update(ids)
+        counts[cap_w] -= gpus * len(ids)
         if not caps[cap_w]:
             del caps[cap_w], counts[cap_w]
         if not caps:

@@ -94,10 +94,9 @@ def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> l
         over_w -= frees_w
         if over_w <= 0:
             break
-        sure.append(attempt)
-        cause = PauseCause.POWER_WITHDRAWN
-        plan.change(attempt, phase=Phase.SUSPEND, pause_cause=cause, cap_w=cap_w)
-    return sure
+        sure.append((attempt, cap_w))
+    plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
+    return [attempt for attempt, _ in sure]
 
 
 def _freed_by_caps_w(plan: Plan, caps: Caps) -> float:

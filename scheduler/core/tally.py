@@ -6,7 +6,7 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -48,6 +48,8 @@ _Share = tuple[int, int, int, int]
 Planned; settled, without those that leave; in fallback, first and last.
 """
 _NOTHING: _Share = (0, 0, 0, 0)
+_Put = tuple[Attempt, Placement, int]
+"""An attempt on a node, with its tier."""
 
 
 class NodeTally:
@@ -147,6 +149,28 @@ class NodeTally:
             self._exchange(attempt_id, share)
         else:
             self._recount()
+
+    def put_all(self, changed: Sequence[_Put]) -> None:
+        """Replace attempts that are here by changed ones, and add up once."""
+        self._members.update({attempt.id: (attempt, tier) for attempt, _, tier in changed})
+        model = self._model
+        if not self._is_plain or model is None:
+            self._recount()
+            return
+        p, s, f, last = self._sums
+        for attempt, placement, tier in changed:
+            attempt_id = attempt.id
+            old = self._shares[attempt_id]
+            new = _share(model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
+            self._shares[attempt_id] = new
+            p, s, f, last = (
+                p + new[0] - old[0],
+                s + new[1] - old[1],
+                f + new[2] - old[2],
+                last + new[3] - old[3],
+            )
+        self._sums = (p, s, f, last)
+        self._add_up()
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""
@@ -307,6 +331,18 @@ class Tally:
             if node := self._nodes.get(placement.node_id):
                 before = node.totals
                 node.put(attempt, placement, tier)
+                self._move(before, node.totals)
+
+    def put_all(self, attempts: Iterable[tuple[Attempt, int]]) -> None:
+        """Replace attempts that are here by changed ones, each with its tier."""
+        by_node: dict[str, list[_Put]] = defaultdict(list)
+        for attempt, tier in attempts:
+            for placement in attempt.placements:
+                by_node[placement.node_id].append((attempt, placement, tier))
+        for node_id, changed in by_node.items():
+            if node := self._nodes.get(node_id):
+                before = node.totals
+                node.put_all(changed)
                 self._move(before, node.totals)
 
     def rise_w(self, attempt: Attempt, tier: int, phase: Phase | None = None) -> float:
