@@ -177,7 +177,7 @@ class Plan(Followed):
         first = FallbackStep(after_s=0.0, limit_w=first_w)
         if last_w >= first_w:
             return (first,)
-        grace_s = max(self.grace_s(a) for a in self.on(group_id))
+        grace_s = max([self.grace_s(a) for a in self.on(group_id)])
         return first, FallbackStep(after_s=self.site.save_after_s + grace_s, limit_w=last_w)
 
     def grace_s(self, attempt: Attempt) -> float:
