@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
+from scheduler.core.altered import altered
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
@@ -53,10 +54,11 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
         cap_w = _highest(plan, attempt, top_w, room_w)
         if cap_w <= attempt.cap_w:
             break
-        plan.change(attempt, cap_w=cap_w)
-        if plan.exposed_w() > limit_w + EPSILON_W:
-            plan.put(attempt)
+        lifted = altered(attempt, cap_w=cap_w)
+        if plan.exposed_w_with(lifted) > limit_w + EPSILON_W:
             reserved_w += -plan.freed_w(attempt, model.charge_w(cap_w))
+        else:
+            plan.put(lifted)
     return reserved_w
 
 

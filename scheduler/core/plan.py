@@ -150,10 +150,17 @@ class Plan(Followed):
 
     def exposed_w(self) -> float:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
+        return self._exposed_w(self._tally.exposed_it_w)
+
+    def exposed_w_with(self, attempt: Attempt) -> float:
+        """`exposed_w` with this attempt in place of the one in the plan."""
+        return self._exposed_w(self._tally.exposed_it_w_with(attempt, self.tier(attempt)))
+
+    def _exposed_w(self, it_w: float) -> float:
         bounds = self._miner_bounds.items()
         mine_w = sum(max(b.exposure_w, self.group_w(gid)) for gid, b in bounds)
         mine_w = max(mine_w, self._idle_miners_w("resting_w") + self.kept_w) if self.kept_w else mine_w
-        return self._site_w(self._tally.exposed_it_w, mine_w) + self._unmetered_w
+        return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:
         """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee."""

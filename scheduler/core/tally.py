@@ -174,14 +174,19 @@ class NodeTally:
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""
-        resting, before = self._bounds[0], self.totals[0]
+        return max(self._planned_with(attempt, placement, tier, phase), self._bounds[0]) - self.totals[0]
+
+    def exposed_rise(self, attempt: Attempt, placement: Placement, tier: int) -> int:
+        """What could be drawn at most would rise by with this attempt in place of the one there."""
+        planned = self._planned_with(attempt, placement, tier, attempt.phase)
+        return max(planned, self._bounds[2]) - self.totals[2]
+
+    def _planned_with(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         if self._is_plain and self._model is not None and attempt.id in self._shares:
             share = _share(self._model, len(placement.gpu_ids), phase, attempt.cap_w, tier == 0)
-            planned = self._sums[0] + share[0] - self._shares[attempt.id][0]
-        else:
-            members = {a.id: a for a in self.members} | {attempt.id: altered(attempt, phase=phase)}
-            planned = whole_uw(entitlement_w(self._spec, members.values())) - self._asleep
-        return max(planned, resting) - before
+            return self._sums[0] + share[0] - self._shares[attempt.id][0]
+        members = {a.id: a for a in self.members} | {attempt.id: altered(attempt, phase=phase)}
+        return whole_uw(entitlement_w(self._spec, members.values())) - self._asleep
 
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
@@ -309,6 +314,14 @@ class Tally:
     def planned_it_w(self) -> float:
         """Watts of all nodes under the plan."""
         return watts(self._totals[0])
+
+    def exposed_it_w_with(self, attempt: Attempt, tier: int) -> float:
+        """Watts that all nodes could draw at most with this attempt in place of the one there."""
+        rise = 0
+        for placement in attempt.placements:
+            if node := self._nodes.get(placement.node_id):
+                rise += node.exposed_rise(attempt, placement, tier)
+        return watts(self._totals[2] + rise)
 
     @property
     def settled_it_w(self) -> float:
