@@ -80,14 +80,18 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
 
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
-    for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops):
+    contents = plan.contents
+    to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops)
+    for gid in to_compose | plan.miners_w.keys():
         if gid in snapshot.groups:
-            plan.composed(gid, _compose(plan, snapshot, gid))
-    for gid in plan.unjudged():
+            contents.compose(gid, _compose(plan, snapshot, gid))
+    for gid in list(contents.unjudged):
         group = snapshot.groups.get(gid)
         if group is not None:
-            plan.judged(gid, is_news=plan.content(gid) != _undated(group.ordered))
-    return plan.news
+            is_news = contents.of(gid) != _undated(group.ordered)
+            contents.judge(gid, is_news=is_news)
+            plan.unsettled.update([gid] if is_news else [])
+    return contents.news
 
 
 def _undated(draft: Draft | None) -> Draft | None:
@@ -95,7 +99,7 @@ def _undated(draft: Draft | None) -> Draft | None:
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
-    known = plan.content(group_id)
+    known = plan.contents.of(group_id)
     return known if known is not None else _compose(plan, snapshot, group_id)
 
 
@@ -115,13 +119,12 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
 
 
 def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
-    members = sorted(plan.on(group_id), key=lambda a: a.id)
     held = snapshot.groups[group_id].stop
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
-        attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
+        attempts=tuple(_attempt_order(plan, a, group_id) for a in plan.contents.members(group_id)),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,

@@ -13,9 +13,9 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
-from scheduler.core.followed import News
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.mining import feed_miners
+from scheduler.core.news import News
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
