@@ -29,7 +29,7 @@ def altered(value: T, **changes: object) -> T:
 
     For slotted dataclasses of two fields and more without `__post_init__`. Raises AttributeError for an unknown field.
     """
-    kind = type(value)
+    kind: type = type(value)
     read_all, twin = _parts(kind)
     copy = twin(*read_all(value))
     for name, new in changes.items():

@@ -20,12 +20,13 @@ from scheduler.core.ledger import (
     resting_w,
 )
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
+from scheduler.core.node_tally import Bounds
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Event
 from scheduler.core.roster import Kind, Roster, Where
 from scheduler.core.snapshot import Group, Snapshot
-from scheduler.core.tally import Bounds, Tally
+from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
 _LONG = 200_000  #: entries of the logs before new ones are begun

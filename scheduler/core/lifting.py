@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
 
-from scheduler.core.altered import altered
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
@@ -54,11 +53,10 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
         cap_w = _highest(plan, attempt, top_w, room_w)
         if cap_w <= attempt.cap_w:
             break
-        lifted = altered(attempt, cap_w=cap_w)
-        if plan.exposed_w_with(lifted) > limit_w + EPSILON_W:
+        if plan.exposed_w_with(attempt, cap_w) > limit_w + EPSILON_W:
             reserved_w += -plan.freed_w(attempt, model.charge_w(cap_w))
         else:
-            plan.put(lifted)
+            plan.change(attempt, cap_w=cap_w)
     return reserved_w
 
 

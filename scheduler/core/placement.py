@@ -21,8 +21,8 @@ def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
 
 def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     spec = job.spec
-    nodes = usable(job, plan)
-    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if n in nodes)
+    fit = usable(job, plan)
+    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if n in fit)
     if spec.nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)

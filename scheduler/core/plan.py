@@ -152,9 +152,9 @@ class Plan(Followed):
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
         return self._exposed_w(self._tally.exposed_it_w)
 
-    def exposed_w_with(self, attempt: Attempt) -> float:
-        """`exposed_w` with this attempt in place of the one in the plan."""
-        return self._exposed_w(self._tally.exposed_it_w_with(attempt, self.tier(attempt)))
+    def exposed_w_with(self, attempt: Attempt, cap_w: float) -> float:
+        """`exposed_w` if this attempt had that cap."""
+        return self._exposed_w(self._tally.exposed_it_w_with(attempt, self.tier(attempt), cap_w))
 
     def _exposed_w(self, it_w: float) -> float:
         bounds = self._miner_bounds.items()

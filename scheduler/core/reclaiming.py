@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scheduler.core.attained import level_of
+from scheduler.core.attained import gpu_s, least_gpu_s, level_of
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import sizes, usable
@@ -121,8 +121,10 @@ def _ranked(
     plan: Plan, attempts: Iterable[Attempt], job: Job, *, at_least: int = 0
 ) -> list[tuple[int, Attempt]]:
     """Those that may be asked to leave, with their levels: the most service first, then the fewest GPUs."""
-    levels = ((level_of(plan.jobs[a.job_id], a, plan.at), a) for a in attempts if _may_move(plan, a, job))
-    return sorted((r for r in levels if r[0] >= at_least), key=lambda r: (-r[0], r[1].gpu_count, r[1].id))
+    at, least = plan.at, least_gpu_s(at_least)
+    movable = ((plan.jobs[a.job_id], a) for a in attempts if _may_move(plan, a, job))
+    found = [(level_of(j, a, at), a) for j, a in movable if gpu_s(j, a, at) >= least]
+    return sorted(found, key=lambda r: (-r[0], r[1].gpu_count, r[1].id))
 
 
 def _may_move(plan: Plan, attempt: Attempt, job: Job) -> bool:

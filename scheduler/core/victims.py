@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from scheduler.core.caps import Caps
@@ -52,7 +53,7 @@ def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -
     return [victim for found in youngest_first for victim in found]
 
 
-def _created_at(victim: Victim) -> object:
+def _created_at(victim: Victim) -> datetime:
     return victim.attempt.created_at
 
 
