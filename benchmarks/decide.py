@@ -18,7 +18,6 @@ take, in bytes. `--curve` adds sizes between, at ten jobs queued per node, and q
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import multiprocessing
 import resource
@@ -33,6 +32,7 @@ from benchmarks.busy_site import BusySite
 from scheduler.core.decide import Decision, PowerAware
 from scheduler.core.jobs import Phase
 from scheduler.core.power import A100_SXM
+from scheduler.garbage import sweep, uncollected
 
 QUEUED_PER_NODE = 10
 FEW = 10
@@ -58,12 +58,12 @@ class Size(NamedTuple):
 def measure(size: Size, *, runs: int) -> Figures:
     """All cases at one size."""
     site = BusySite(size.nodes, size.queued)
-    _collect()
+    sweep()  # as the service does between decisions
     site_bytes = _peak_bytes()
     policy = PowerAware()
     spent_s = {"cold": [_tick_s(site, policy, lambda: None)]}
     _tick_s(site, policy, lambda: None)  # takes in that the first orders were followed
-    _collect()
+    sweep()
     for case, change in _ticks(site).items():
         spent_s[case] = [_tick_s(site, policy, change) for _ in range(runs)]
     spent_s["shed_cut"], spent_s["decide_cut"] = _cut(site, policy)
@@ -119,15 +119,11 @@ def _checked(decision: Decision, *, changes: int) -> Decision:
 
 
 def _timed(step: Callable[[], None]) -> float:
-    began_s = time.perf_counter()
-    step()
-    return time.perf_counter() - began_s
-
-
-def _collect() -> None:
-    """As the service does between decisions."""
-    gc.collect()
-    gc.freeze()
+    """Seconds of a step, run as the service runs a tick."""
+    with uncollected():
+        began_s = time.perf_counter()
+        step()
+        return time.perf_counter() - began_s
 
 
 def _peak_bytes() -> int:

@@ -262,7 +262,7 @@ class Reconciler:
 
 def _acknowledged_epoch(snapshot: Snapshot) -> int:
     """The highest epoch that any guard follows."""
-    return max((g.account.acked.epoch for g in snapshot.groups.values()), default=0)
+    return max([g.account.acked.epoch for g in snapshot.groups.values()], default=0)
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import logging
 import signal
 import socket
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
+from scheduler.garbage import sweep, uncollected
 from scheduler.ports import LimitSource
 from scheduler.wiring import Parts, assemble, wake_socket
 
@@ -79,7 +79,8 @@ class Service:
         while not self._stopped.is_set():
             self._woken.clear()
             self._urged.clear()
-            decision = await self.parts.reconciler.tick()
+            with uncollected():
+                decision = await self.parts.reconciler.tick()
             self._sweep()
             await self._rest(decision.wake_at)
 
@@ -88,9 +89,7 @@ class Service:
         now_s = self.parts.clock.monotonic_s()
         if now_s - self._swept_s >= SWEEP_S:
             self._swept_s = now_s
-            gc.unfreeze()
-            gc.collect()
-            gc.freeze()
+            sweep()
 
     async def _rest(self, wake_at: datetime | None) -> None:
         """Until woken, or a second, or the instant that the decision named."""

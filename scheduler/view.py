@@ -64,6 +64,7 @@ class View:
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
+        self._led: tuple[Mapping[str, Group], int, bool] | None = None  #: whether these all follow this epoch
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
 
@@ -257,7 +258,10 @@ class View:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
         if (at - self.led_since_at).total_seconds() > self.site.lease_s + self.site.fall_s:
             return True
-        return all(g.account.acked.epoch == self.epoch for g in self.groups.values())
+        groups, epoch = self.groups.shot(), self.epoch
+        if self._led is None or self._led[0] is not groups or self._led[1] != epoch:
+            self._led = (groups, epoch, {g.account.acked.epoch for g in groups.values()} <= {epoch})
+        return self._led[2]
 
     def give_up_silent(self, at: datetime) -> None:
         """Once any earlier order must have fallen, a group that was never heard of counts at rest."""

@@ -22,9 +22,19 @@ def level(gpu_s: float) -> int:
     return found
 
 
+def least_gpu_s(level: int) -> float:
+    """The GPU-seconds with which a level begins."""
+    return FIRST_LEVEL_GPU_S * _FACTOR ** (level - 1) if level > 0 else 0.0
+
+
 def level_of(job: Job, attempt: Attempt | None, at: datetime) -> int:
     """The level of a job, with what its living attempt has had so far."""
+    return level(gpu_s(job, attempt, at))
+
+
+def gpu_s(job: Job, attempt: Attempt | None, at: datetime) -> float:
+    """The GPU-seconds that a job has had, with those of its living attempt so far."""
     running_s = 0.0
     if attempt is not None and attempt.running_at is not None:
         running_s = (at - attempt.running_at).total_seconds()
-    return level((job.ran_s + running_s) * max(1, job.spec.total_gpus))
+    return (job.ran_s + running_s) * max(1, job.spec.total_gpus)

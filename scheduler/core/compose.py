@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from scheduler.core.altered import altered
 from scheduler.core.envelope import changes, lowest
-from scheduler.core.jobs import Attempt, PauseCause, Phase, Placement
+from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
@@ -81,14 +80,18 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
 
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
-    for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops):
+    contents = plan.contents
+    to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops)
+    for gid in to_compose | plan.miners_w.keys():
         if gid in snapshot.groups:
-            plan.composed(gid, _compose(plan, snapshot, gid))
-    for gid in plan.unjudged():
+            contents.compose(gid, _compose(plan, snapshot, gid))
+    for gid in list(contents.unjudged):
         group = snapshot.groups.get(gid)
         if group is not None:
-            plan.judged(gid, is_news=plan.content(gid) != _undated(group.ordered))
-    return plan.news
+            is_news = contents.of(gid) != _undated(group.ordered)
+            contents.judge(gid, is_news=is_news)
+            plan.unsettled.update([gid] if is_news else [])
+    return contents.news
 
 
 def _undated(draft: Draft | None) -> Draft | None:
@@ -96,7 +99,7 @@ def _undated(draft: Draft | None) -> Draft | None:
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
-    known = plan.content(group_id)
+    known = plan.contents.of(group_id)
     return known if known is not None else _compose(plan, snapshot, group_id)
 
 
@@ -116,13 +119,12 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
 
 
 def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
-    members = sorted(plan.on(group_id), key=lambda a: a.id)
     held = snapshot.groups[group_id].stop
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
-        attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
+        attempts=tuple(_attempt_order(plan, a, group_id) for a in plan.contents.members(group_id)),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,
@@ -134,7 +136,6 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
     spec = plan.jobs[attempt.job_id].spec
     index, placement = _member(attempt, group_id)
-    grace_s = _grace_s(plan, attempt, spec.launch.grace_s)
     return AttemptOrder(
         attempt_id=attempt.id,
         job_id=attempt.job_id,
@@ -145,20 +146,21 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
         tier=spec.flex,
         priority=spec.priority,
         reason=attempt.pause_cause or "",
-        launch=spec.launch if grace_s == spec.launch.grace_s else replace(spec.launch, grace_s=grace_s),
+        launch=_launch(plan, attempt, spec.launch) if attempt.phase is Phase.SAVE_EXIT else spec.launch,
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
-        rank=_rank(plan, attempt, index),
+        rank=_ALONE if len(attempt.placements) == 1 else _rank(plan, attempt, index),
     )
 
 
-def _grace_s(plan: Plan, attempt: Attempt, asked_s: float) -> float:
+def _launch(plan: Plan, attempt: Attempt, asked: Launch) -> Launch:
     """A save that power forces must be over within the reaction time; any other gets what the job asked for.
 
     The lead is what the order may take on its way, the fall what the devices take after the kill.
     """
-    forced = attempt.phase is Phase.SAVE_EXIT and attempt.pause_cause is PauseCause.POWER_WITHDRAWN
-    left_s = plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s
-    return min(asked_s, max(1.0, left_s)) if forced else asked_s
+    left_s = max(1.0, plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s)
+    if attempt.pause_cause is not PauseCause.POWER_WITHDRAWN or asked.grace_s <= left_s:
+        return asked
+    return altered(asked, grace_s=left_s)
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
@@ -169,8 +171,6 @@ def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:
 
 
 def _rank(plan: Plan, attempt: Attempt, index: int) -> Rank:
-    if len(attempt.placements) == 1:
-        return _ALONE
     job, master = plan.jobs[attempt.job_id], plan.groups.get(attempt.placements[0].node_id)
     return Rank(
         node_rank=index,

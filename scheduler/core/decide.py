@@ -13,9 +13,9 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
-from scheduler.core.followed import News
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.mining import feed_miners
+from scheduler.core.news import News
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
@@ -88,6 +88,7 @@ class PowerAware:
         if plan.site_w() <= usable and not halted:
             return None
         cut_work = cut(plan, usable) or halted
+        plan.is_tried = True  # the decision that follows takes the same step from the present
         return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
 
     def decide(self, snapshot: Snapshot) -> Decision:

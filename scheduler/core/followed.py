@@ -5,9 +5,10 @@ What is known beyond the newest snapshot are sums and indexes, which a new plan 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 
+from scheduler.core.contents import Contents
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
@@ -18,27 +19,17 @@ from scheduler.core.ledger import (
     next_change_at,
     resting_w,
 )
-from scheduler.core.orders import Draft, GroupKind, GroupSpec, NodePower
+from scheduler.core.news import News, is_ordered_otherwise, tells_more
+from scheduler.core.node_tally import Bounds
+from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Event
-from scheduler.core.roster import Kind, Roster
+from scheduler.core.roster import Kind, Roster, Where
 from scheduler.core.snapshot import Group, Snapshot
-from scheduler.core.tally import Bounds, Tally
+from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
 _LONG = 200_000  #: entries of the logs before new ones are begun
-
-
-class News:
-    """What changed since the last whole decision, by id."""
-
-    __slots__ = ("attempts", "groups", "jobs", "storage")
-
-    def __init__(self) -> None:
-        self.jobs: set[str] = set()
-        self.attempts: set[str] = set()
-        self.groups: set[str] = set()  #: that tell something else of their attempts, or came, or went
-        self.storage = False  #: some node reads its checkpoints elsewhere than before, or came, or went
 
 
 class Followed:
@@ -54,13 +45,19 @@ class Followed:
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()
-        self.news: set[str] = set()  #: groups of which something else is desired than was ordered
+        self.is_tried = (
+            False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
+        )
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
         self.generation = 0  #: rises when nodes come, go, or read other checkpoints
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
+        self.usable_nodes: dict[
+            tuple[object, ...], AbstractSet[str]
+        ] = {}  #: what `placement.usable` found out
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
         self._on: dict[str, dict[str, Attempt]] = {}
+        self.contents = Contents(self._on)
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
@@ -73,12 +70,6 @@ class Followed:
         self._rebook_at: dict[str, datetime] = {}
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
-        self._contents: dict[str, Draft] = {}
-        self._uncomposed: set[str] = set()
-        self._unjudged: set[str] = (
-            set()
-        )  #: groups of which it is to be seen whether they were ordered what is desired
-        self._stopped: tuple[object, ...] = ()
         self._jobs_seen: Mapping[str, Job] = {}
         self._attempts_seen: Mapping[str, Attempt] = {}
         self._marks = (0, 0)
@@ -96,12 +87,25 @@ class Followed:
             self.since.attempts.add(gone)
             self.forget(self.attempts[gone])
         self._follow_groups(snapshot.groups)
-        for key in sorted(a for a in attempts if a in snapshot.attempts):
+        undone = self._undo(attempts, snapshot.attempts) if self.is_tried else set()
+        for key in sorted(a for a in attempts - undone if a in snapshot.attempts):
             if self.attempts.get(key) is not snapshot.attempts[key]:
                 self.since.attempts.add(key)
                 self.put(snapshot.attempts[key])
+        self.is_tried = False
         self._jobs_seen, self._attempts_seen = snapshot.jobs, snapshot.attempts
         self._marks = (len(self.jobs.log), len(self.attempts.log))
+
+    def _undo(self, attempts: set[str], present: Mapping[str, Attempt]) -> set[str]:
+        """Take back what was only tried on attempts that are as they were: nobody has seen it, so it is no news.
+
+        The ids of these.
+        """
+        seen = self._attempts_seen
+        tried = [k for k in sorted(attempts) if (a := present.get(k)) is not None and a is seen.get(k)]
+        tried = [k for k in tried if self.roster.where(k) is not None]
+        self.put_all([present[k] for k in tried if self.attempts.get(k) is not present[k]])
+        return set(tried)
 
     def _follow_jobs(self, jobs: Mapping[str, Job]) -> None:
         for key in changed(self._jobs_seen, jobs) | set(self.jobs.log[self._marks[0] :]):
@@ -120,7 +124,7 @@ class Followed:
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
         keys = changed(old, groups)
-        self.since.groups.update(k for k in keys if _tells_more(old.get(k), groups.get(k)))
+        self.since.groups.update(k for k in keys if tells_more(old.get(k), groups.get(k)))
         for gid in sorted(keys):
             self._regroup(gid, old.get(gid), groups.get(gid))
         for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
@@ -134,13 +138,12 @@ class Followed:
         self.touched.add(group_id)
         self.unsettled.add(group_id)
         if old is None or new is None or old.stop != new.stop:
-            self._uncomposed.add(group_id)
+            self.contents.reopen([group_id])
         elif old.ordered is not new.ordered:
-            self._unjudged.add(group_id)
+            self.contents.unjudged.add(group_id)
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
-            self.generation += 1
-            self.fitting_shapes.clear()
+            self._site_changed()
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)
@@ -152,25 +155,29 @@ class Followed:
             for attempt in list(self._on.get(group_id, {}).values()):
                 self._remade(attempt)
 
+    def _site_changed(self) -> None:
+        """Jobs may fit where they did not."""
+        self.generation += 1
+        self.fitting_shapes.clear()
+        self.usable_nodes.clear()
+
     def _remade(self, attempt: Attempt) -> None:
         """What an attempt is charged by, or ordered by, is another than it was."""
         self.roster.take(attempt.id)  # its kind may be another now
         self.put(attempt)
-        self._uncomposed.update(p.node_id for p in attempt.placements)
+        self.contents.reopen(p.node_id for p in attempt.placements)
 
     def _remake(self, group_id: str, group: Group | None) -> None:
         """A group came, went, or is another than it was."""
         self._tally.drop(group_id)
-        self.generation += 1
-        self.fitting_shapes.clear()
-        self._uncomposed |= self._contents.keys()  # its address is in the orders of others
-        for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at, self._contents):
+        self._site_changed()
+        self.contents.reopen_all()  # its address is in the orders of others
+        for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
         self._sorts = None
         self._asleep.discard(group_id)
-        self.news.discard(group_id)
-        self._uncomposed.add(group_id)
+        self.contents.drop(group_id)
         if group is None:
             return
         if group.spec.kind is GroupKind.MINERS:
@@ -228,37 +235,6 @@ class Followed:
         self._marks = (0, 0)
         return True
 
-    # -- what is composed ------------------------------------------------------------------------------------------
-
-    def uncomposed(self, *stop: object) -> set[str]:
-        """The groups whose orders have to be put together anew; all of them once a stop comes or goes."""
-        if stop != self._stopped:
-            self._stopped = stop
-            self._uncomposed |= self.groups.keys()
-        return self._uncomposed | self._miner_bounds.keys()
-
-    def composed(self, group_id: str, content: Draft) -> None:
-        """Keep what is desired of a group."""
-        self._contents[group_id] = content
-        self._uncomposed.discard(group_id)
-        self._unjudged.add(group_id)
-
-    def unjudged(self) -> list[str]:
-        """The groups of which it is not known whether what is desired is what was ordered."""
-        return list(self._unjudged)
-
-    def judged(self, group_id: str, *, is_news: bool) -> None:
-        """Keep whether what is desired of a group is something else than was ordered."""
-        self._unjudged.discard(group_id)
-        if is_news:
-            self.unsettled.add(group_id)
-        (self.news.add if is_news else self.news.discard)(group_id)
-
-    def content(self, group_id: str) -> Draft | None:
-        """What is desired of a group, if that is still so."""
-        return None if group_id in self._uncomposed else self._contents.get(group_id)
-
-    # -- attempts ------------------------------------------------------------------------------------------------
     # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
@@ -267,19 +243,60 @@ class Followed:
         known = self.attempts.get(attempt_id)
         self.attempts[attempt_id] = attempt
         self._living[attempt.job_id] = attempt_id
-        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
+        where = self.roster.where(attempt_id)
+        if known is None or where is None or known.placements is not attempt.placements:
+            self._place(known, attempt)
+            return
+        if known.state is not attempt.state:
+            self._note_start(attempt)
+        self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
+        self._tally.put(attempt, where.kind.tier)
+        if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
+            self._count(attempt, where.kind, where.gpus)
+        else:
+            self.roster.renew(attempt)
+
+    def put_all(self, attempts: Sequence[Attempt]) -> None:
+        """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
+        self.attempts.update({a.id: a for a in attempts})
+        for attempt in attempts:
+            for placement in attempt.placements:
+                self._on[placement.node_id][attempt.id] = attempt
+        nodes = {p.node_id for a in attempts for p in a.placements}
+        self.touched |= nodes
+        self.contents.shuffle(nodes)
+        counted = self.roster.put_all(attempts)
+        self._tally.put_all((a, where.kind.tier) for where, found in counted.items() for a in found)
+        for where, found in counted.items():
+            above_w = self._above_knee_w(where)
+            for attempt in found:
+                self._tally.above_floor(attempt.id, where.kind.tier, above_w)
+
+    def _place(self, known: Attempt | None, attempt: Attempt) -> None:
+        """Count one that is new, or held elsewhere, or otherwise, than before."""
+        self._note_start(attempt)
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
-            self.timed.add(attempt_id)
-        is_news = known is None or _is_ordered_otherwise(known, attempt)
-        for placement in attempt.placements:
-            self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
-            if is_news:
-                self.touched.add(placement.node_id)
-                self._uncomposed.add(placement.node_id)
-        kind, gpus = self._kind(attempt), self._gpus_here(attempt)
+            self.timed.add(attempt.id)
+        self._note_on(attempt, is_news=known is None or is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, spec.flex)
-        self._tally.above_floor(attempt_id, spec.flex, self._above_knee_w(attempt, kind, gpus))
+        self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
+
+    def _note_start(self, attempt: Attempt) -> None:
+        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt.id)
+
+    def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
+        """Note it on its nodes, and whether their orders have to be put together anew."""
+        for placement in attempt.placements:
+            node_id = placement.node_id
+            self._on.setdefault(node_id, {})[attempt.id] = attempt
+            if is_news:
+                self.touched.add(node_id)
+                self.contents.shuffle([node_id])
+
+    def _count(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
+        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
+        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(where))
         self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:
@@ -294,9 +311,9 @@ class Followed:
         for placement in attempt.placements:
             self._on.get(placement.node_id, {}).pop(attempt.id, None)
             self.touched.add(placement.node_id)
-            self._uncomposed.add(placement.node_id)
+            self.contents.shuffle([placement.node_id])
 
-    def on(self, group_id: str) -> Iterable[Attempt]:
+    def on(self, group_id: str) -> Collection[Attempt]:
         """Attempts with a member on this group."""
         return self._on.get(group_id, {}).values()
 
@@ -336,37 +353,19 @@ class Followed:
         standby = self.groups[group_id].spec.standby
         self._tally.rest(group_id, standby.draw_w if asleep and standby is not None else None)
         self.touched.add(group_id)
-        self._uncomposed.add(group_id)
+        self.contents.reopen([group_id])
 
     def _gpus_here(self, attempt: Attempt) -> int:
         """Its GPUs on nodes that still are part of the site."""
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _above_knee_w(self, attempt: Attempt, kind: Kind | None, gpus: int) -> float:
+    def _above_knee_w(self, where: Where | None) -> float:
         """Site watts that an attempt is charged above its knee while it runs."""
-        if attempt.phase is not Phase.RUN or kind is None:
+        if where is None or where.phase is not Phase.RUN:
             return 0.0
-        above_w = above_floor_w(kind.model, attempt.cap_w, kind.knee_w)
-        return self.site.overhead * gpus * above_w if above_w > 0 else 0.0
-
-
-def _tells_more(old: Group | None, new: Group | None) -> bool:
-    """Whether what was heard of a group may change what is known of its attempts."""
-    if old is None or new is None:
-        return True
-    return (old.facts, old.storage, old.spec) != (new.facts, new.storage, new.spec)
-
-
-def _is_ordered_otherwise(known: Attempt, attempt: Attempt) -> bool:
-    """Whether the orders for an attempt are other than they were."""
-    return (
-        known.phase is not attempt.phase
-        or known.cap_w != attempt.cap_w
-        or known.pause_cause is not attempt.pause_cause
-        or known.placements != attempt.placements
-        or known.resume_from != attempt.resume_from
-    )
+        above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
+        return self.site.overhead * where.gpus * above_w if above_w > 0 else 0.0
 
 
 def _is_asleep(group: Group) -> bool:

@@ -229,4 +229,7 @@ class Attempt:
     @property
     def gpu_count(self) -> int:
         """GPUs held over all nodes."""
-        return sum(len(p.gpu_ids) for p in self.placements)
+        placements = self.placements
+        if len(placements) == 1:
+            return len(placements[0].gpu_ids)
+        return sum(len(p.gpu_ids) for p in placements)

@@ -53,10 +53,10 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
         cap_w = _highest(plan, attempt, top_w, room_w)
         if cap_w <= attempt.cap_w:
             break
-        plan.change(attempt, cap_w=cap_w)
-        if plan.exposed_w() > limit_w + EPSILON_W:
-            plan.put(attempt)
+        if plan.exposed_w_with(attempt, cap_w) > limit_w + EPSILON_W:
             reserved_w += -plan.freed_w(attempt, model.charge_w(cap_w))
+        else:
+            plan.change(attempt, cap_w=cap_w)
     return reserved_w
 
 

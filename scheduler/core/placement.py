@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from scheduler.core.jobs import Job, Placement
 from scheduler.core.orders import GroupKind
 from scheduler.core.pinning import by_place, may_read
@@ -19,7 +21,8 @@ def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
 
 def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     spec = job.spec
-    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if may_use(job, n, plan))
+    fit = usable(job, plan)
+    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if n in fit)
     if spec.nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
@@ -34,7 +37,8 @@ def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
 
 def _scattered(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     """On the fewest nodes: those with the most free GPUs first, the last as full as can be."""
-    for place in by_place((n for n in room.fullest(1) if may_use(job, n, plan)), plan):
+    nodes = usable(job, plan)
+    for place in by_place((n for n in room.fullest(1) if n in nodes), plan):
         missing, chosen = job.spec.total_gpus, []
         for node_id in reversed(place):
             if missing == 0:
@@ -63,6 +67,16 @@ def sizes(job: Job) -> list[int]:
     spec = job.spec
     last = spec.gpus if spec.last_gpus is None else spec.last_gpus
     return [*([spec.gpus] * (spec.nodes - 1)), last]
+
+
+def usable(job: Job, plan: Plan) -> AbstractSet[str]:
+    """The nodes that the job may use, whatever is on them."""
+    key = job.spec.gpu_type, job.storage, job.pinned_to
+    known = plan.usable_nodes.get(key)
+    if known is None:
+        nodes = (gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE)
+        known = plan.usable_nodes[key] = frozenset(n for n in nodes if may_use(job, n, plan))
+    return known
 
 
 def may_use(job: Job, node_id: str, plan: Plan) -> bool:
@@ -96,9 +110,8 @@ def _places(job: Job, plan: Plan) -> list[list[str]]:
 
     A node that was never heard of may read any.
     """
-    nodes = [
-        gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE and may_use(job, gid, plan)
-    ]
+    may_use = usable(job, plan)
+    nodes = [gid for gid in plan.groups if gid in may_use]
     unheard = [n for n in nodes if not plan.groups[n].storage]
     known = by_place([n for n in nodes if plan.groups[n].storage], plan)
     return [[*place, *unheard] for place in known] or [unheard]

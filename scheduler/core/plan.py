@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
 from typing import Any
 
 from scheduler.core.altered import altered
@@ -18,6 +18,7 @@ from scheduler.core.ledger import (
 )
 from scheduler.core.orders import FallbackStep, NodePower
 from scheduler.core.power import CapPoint, GpuModel, site_w
+from scheduler.core.roster import Where
 from scheduler.core.snapshot import Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
@@ -43,6 +44,13 @@ class Plan(Followed):
         changed_one = altered(attempt, **changes)
         self.put(changed_one)
         return changed_one
+
+    def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
+        """Order many that run into another phase at once, each under a cap."""
+        at = self.at
+        self.put_all(
+            [altered(a, phase=phase, since_at=at, pause_cause=cause, cap_w=cap_w) for a, cap_w in attempts]
+        )
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed."""
@@ -142,10 +150,17 @@ class Plan(Followed):
 
     def exposed_w(self) -> float:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
+        return self._exposed_w(self._tally.exposed_it_w)
+
+    def exposed_w_with(self, attempt: Attempt, cap_w: float) -> float:
+        """`exposed_w` if this attempt had that cap."""
+        return self._exposed_w(self._tally.exposed_it_w_with(attempt, self.tier(attempt), cap_w))
+
+    def _exposed_w(self, it_w: float) -> float:
         bounds = self._miner_bounds.items()
         mine_w = sum(max(b.exposure_w, self.group_w(gid)) for gid, b in bounds)
         mine_w = max(mine_w, self._idle_miners_w("resting_w") + self.kept_w) if self.kept_w else mine_w
-        return self._site_w(self._tally.exposed_it_w, mine_w) + self._unmetered_w
+        return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:
         """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee."""
@@ -169,7 +184,7 @@ class Plan(Followed):
         first = FallbackStep(after_s=0.0, limit_w=first_w)
         if last_w >= first_w:
             return (first,)
-        grace_s = max(self.grace_s(a) for a in self.on(group_id))
+        grace_s = max([self.grace_s(a) for a in self.on(group_id)])
         return first, FallbackStep(after_s=self.site.save_after_s + grace_s, limit_w=last_w)
 
     def grace_s(self, attempt: Attempt) -> float:
@@ -188,10 +203,14 @@ class Plan(Followed):
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
         return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
 
-    def held_frees_w(self, attempt: Attempt, cap_w: float) -> float:
-        """Site watts that holding an attempt that runs under this cap frees at most."""
-        model = self.model(attempt)
-        return self.site.overhead * self._gpus_here(attempt) * (model.charge_w(cap_w) - model.held_w())
+    def resumed_w(self, where: Where) -> float:
+        """Site watts that the GPUs of an attempt are charged more once it goes on than while it is held."""
+        model = where.kind.model
+        return self.site.overhead * where.gpus * (model.charge_w(where.cap_w) - model.held_w())
+
+    def slack_w(self) -> float:
+        """Site watts by which any one node rises less at most than what is planned on it, as the books are."""
+        return self.site.overhead * self._tally.slack_w()
 
     def nodes_w_with(self, attempt: Attempt) -> float:
         """`nodes_w` if this attempt ran under its cap."""

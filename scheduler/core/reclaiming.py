@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scheduler.core.attained import level_of
+from scheduler.core.attained import gpu_s, least_gpu_s, level_of
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
-from scheduler.core.placement import may_use, sizes
+from scheduler.core.placement import sizes, usable
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
@@ -54,8 +54,9 @@ def reclaim(plan: Plan, room: Room, job: Job) -> bool:
 def _victims(plan: Plan, room: Room, job: Job) -> list[Attempt]:
     """Those within one place whose GPUs the job can use, as few GPUs as can be."""
     level, choose = level_of(job, None, plan.at), _anywhere if job.spec.scatter else _on_nodes
-    usable = (node_id for node_id in room.free if may_use(job, node_id, plan))
-    found = [choose(plan, room, job, level, place) for place in by_place(usable, plan)]
+    nodes = usable(job, plan)
+    places = by_place((node_id for node_id in room.free if node_id in nodes), plan)
+    found = [choose(plan, room, job, level, place) for place in places]
     return min(filter(None, found), key=lambda victims: sum(v.gpu_count for v in victims), default=[])
 
 
@@ -63,8 +64,8 @@ def _anywhere(plan: Plan, room: Room, job: Job, level: int, nodes: list[str]) ->
     """For a job that takes any GPUs of these: those with the most service, no more of them than it takes."""
     missing, here = job.spec.total_gpus - sum(len(room.free[n]) for n in nodes), set(nodes)
     victims = []
-    for its_level, attempt in _ranked(plan, plan.running(), job):
-        if missing <= 0 or its_level < level + _AHEAD:
+    for _, attempt in _ranked(plan, plan.running(), job, at_least=level + _AHEAD):
+        if missing <= 0:
             break
         freed = sum(len(p.gpu_ids) for p in attempt.placements if p.node_id in here)
         if freed and attempt.gpu_count <= _MOST * missing:
@@ -116,9 +117,13 @@ def _offer(plan: Plan, node_id: str, free: int, job: Job, level: int) -> _Offer 
     return None if missing > 0 else _Offer(node_id=node_id, victims=tuple(victims), lower=lower, moved=moved)
 
 
-def _ranked(plan: Plan, attempts: Iterable[Attempt], job: Job) -> list[tuple[int, Attempt]]:
+def _ranked(
+    plan: Plan, attempts: Iterable[Attempt], job: Job, *, at_least: int = 0
+) -> list[tuple[int, Attempt]]:
     """Those that may be asked to leave, with their levels: the most service first, then the fewest GPUs."""
-    found = [(level_of(plan.jobs[a.job_id], a, plan.at), a) for a in attempts if _may_move(plan, a, job)]
+    at, least = plan.at, least_gpu_s(at_least)
+    movable = ((plan.jobs[a.job_id], a) for a in attempts if _may_move(plan, a, job))
+    found = [(level_of(j, a, at), a) for j, a in movable if gpu_s(j, a, at) >= least]
     return sorted(found, key=lambda r: (-r[0], r[1].gpu_count, r[1].id))
 
 

@@ -5,7 +5,8 @@ What is alike is capped alike, so that caps are judged by kind, and only who has
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set as AbstractSet
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from typing import NamedTuple
 
 from scheduler.core.jobs import Attempt, Phase
@@ -21,49 +22,87 @@ class Kind(NamedTuple):
     knee_w: float  #: the lowest cap for which more is started rather than others stopped
 
 
+class Where(NamedTuple):
+    """How an attempt is counted."""
+
+    phase: Phase
+    kind: Kind
+    cap_w: float
+    gpus: int
+
+
 class Roster:
     """Attempts on nodes of the site."""
 
     def __init__(self) -> None:
         self._phases: dict[Phase, dict[str, Attempt]] = {phase: {} for phase in Phase}
-        self._where: dict[str, tuple[Phase, Kind, float, int]] = {}
+        self._where: dict[str, Where] = {}
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
-        where = None if kind is None else (attempt.phase, kind, attempt.cap_w, gpus)
+        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
         if where is not None and self._where.get(attempt.id) == where:
-            self._phases[attempt.phase][attempt.id] = attempt
+            self.renew(attempt)
             return
         self.take(attempt.id)
-        if where is None or kind is None:
-            return
-        self._where[attempt.id] = where
+        if where is not None:
+            self._enter(where, [attempt])
+
+    def put_all(self, attempts: Iterable[Attempt]) -> Mapping[Where, list[Attempt]]:
+        """Replace those that are here by changed ones. How they are counted now, who another phase or cap has."""
+        moves: dict[tuple[Where, Where], list[Attempt]] = defaultdict(list)
+        for attempt in attempts:
+            old = self._where[attempt.id]
+            moves[old, Where(attempt.phase, old.kind, attempt.cap_w, old.gpus)].append(attempt)
+        found: dict[Where, list[Attempt]] = defaultdict(list)
+        for (old, new), moved in moves.items():
+            self._leave(old, [a.id for a in moved])
+            self._enter(new, moved)
+            found[new] += moved
+        return found
+
+    def renew(self, attempt: Attempt) -> None:
+        """Replace one that is here by itself, counted as before."""
         self._phases[attempt.phase][attempt.id] = attempt
-        if attempt.phase is Phase.RUN:
-            self._caps.setdefault(kind, {}).setdefault(attempt.cap_w, set()).add(attempt.id)
-            counts = self._gpus.setdefault(kind, {})
-            counts[attempt.cap_w] = counts.get(attempt.cap_w, 0) + gpus
 
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
         known = self._where.pop(attempt_id, None)
-        if known is None:
-            return
-        phase, kind, cap_w, gpus = known
-        del self._phases[phase][attempt_id]
-        if phase is Phase.RUN:
-            self._leave(attempt_id, kind, cap_w, gpus)
+        if known is not None:
+            self._leave(known, [attempt_id])
 
-    def _leave(self, attempt_id: str, kind: Kind, cap_w: float, gpus: int) -> None:
+    def _enter(self, where: Where, attempts: Sequence[Attempt]) -> None:
+        """Count attempts in one way from now on."""
+        phase, kind, cap_w, gpus = where
+        ids = [a.id for a in attempts]
+        self._where.update(dict.fromkeys(ids, where))
+        self._phases[phase].update(zip(ids, attempts, strict=True))
+        if phase is Phase.RUN:
+            self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
+            counts = self._gpus.setdefault(kind, {})
+            counts[cap_w] = counts.get(cap_w, 0) + gpus * len(ids)
+
+    def _leave(self, where: Where, ids: Sequence[str]) -> None:
+        """Count attempts that were counted in one way no more."""
+        phase, kind, cap_w, gpus = where
+        here = self._phases[phase]
+        for attempt_id in ids:
+            del here[attempt_id]
+        if phase is not Phase.RUN:
+            return
         caps, counts = self._caps[kind], self._gpus[kind]
-        caps[cap_w].discard(attempt_id)
-        counts[cap_w] -= gpus
+        caps[cap_w].difference_update(ids)
+        counts[cap_w] -= gpus * len(ids)
         if not caps[cap_w]:
             del caps[cap_w], counts[cap_w]
         if not caps:
             del self._caps[kind], self._gpus[kind]
+
+    def where(self, attempt_id: str) -> Where | None:
+        """How one is counted that is here."""
+        return self._where.get(attempt_id)
 
     def kind_of(self, attempt_id: str) -> Kind | None:
         """The kind of one that is here."""
@@ -72,6 +111,9 @@ class Roster:
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Those ordered into one of these phases, by id."""
+        if len(phases) == 1:
+            here = self._phases[phases[0]]
+            return [here[k] for k in sorted(here)]
         found = {k: a for phase in phases for k, a in self._phases[phase].items()}
         return [found[k] for k in sorted(found)]
 

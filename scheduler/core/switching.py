@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
-from scheduler.core.placement import may_use
+from scheduler.core.placement import usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
 
@@ -61,7 +61,7 @@ class _Yard:
                 continue
             if group.power is not NodePower.ON:
                 coming.append(gid)
-            elif not any(True for _ in plan.on(gid)) and not any(r.processes for r in group.gpus):
+            elif not plan.on(gid) and not any(r.processes for r in group.gpus):
                 self._empty.append(gid)
         houses = [gid for gid in self._empty if gid in room.free]
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
@@ -82,18 +82,19 @@ class _Yard:
 
     def house(self, refused: Refused) -> None:
         """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers."""
+        nodes = usable(refused.job, self._plan) - self._used
         ready, asleep = (
-            [g for g in gids if g not in self._used and self._holds(refused.job, g)]
+            [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
             for gids in (self._ready, self._asleep)
         )
         for _ in range(refused.jobs):
             if not self._take(refused.job, ready, asleep):
                 return
 
-    def _holds(self, job: Job, gid: str) -> bool:
-        """Whether a member of the job could run on a node."""
+    def _is_large_enough(self, job: Job, gid: str) -> bool:
+        """Whether a node has GPUs enough for a member of the job."""
         least = 1 if job.spec.scatter else job.spec.gpus
-        return len(self._plan.groups[gid].spec.gpus) >= least and may_use(job, gid, self._plan)
+        return len(self._plan.groups[gid].spec.gpus) >= least
 
     def _take(self, job: Job, ready: list[str], asleep: list[str]) -> bool:
         used, woken, missing = self._chosen(job, ready, asleep)

@@ -9,10 +9,11 @@ from hypothesis import given, settings, strategies as st
 
 from scheduler.core.entitlement import entitlement_w, fallback_profile, idle_w
 from scheduler.core.jobs import Attempt, AttemptState, Phase, Placement
+from scheduler.core.node_tally import Bounds
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import A100_SXM
 from scheduler.core.presence import LEAVING
-from scheduler.core.tally import Bounds, Tally
+from scheduler.core.tally import Tally
 from tests.builders import T0
 
 NODES = ("a", "b")

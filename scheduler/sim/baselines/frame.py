@@ -14,9 +14,9 @@ from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.decide import Decision
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import sentence
-from scheduler.core.followed import News
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.mining import feed_miners
+from scheduler.core.news import News
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
 from scheduler.core.room import Room as Nodes
