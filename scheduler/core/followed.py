@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from scheduler.core.alarms import Alarms
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
@@ -64,6 +65,7 @@ class Followed:
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
+        self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
@@ -110,12 +112,19 @@ class Followed:
             if known is job:
                 continue
             self.since.jobs.add(key)
+            self._watch(key, job)
             if job is None:
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
             if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
                 self._remade(attempt)
+
+    def _watch(self, job_id: str, job: Job | None) -> None:
+        if job is None or job.spec.deadline_at is None or job.missed_at is not None:
+            self.deadlines.drop(job_id)
+        else:
+            self.deadlines.set(job_id, job.spec.deadline_at)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -258,7 +267,6 @@ class Followed:
         """What is desired of a group, if that is still so."""
         return None if group_id in self._uncomposed else self._contents.get(group_id)
 
-    # -- attempts ------------------------------------------------------------------------------------------------
     # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:

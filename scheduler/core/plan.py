@@ -22,6 +22,7 @@ from scheduler.core.snapshot import Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
+_FOR_POWER = (PauseCause.POWER_WITHDRAWN, PauseCause.POWER_FORECAST)
 _NOWHERE = GpuModel(
     name="unknown", tdp_w=0.0, idle_w=0.0, context_w=0.0, curve=(CapPoint(cap_w=0.0, speed=1.0, draw_w=0.0),)
 )
@@ -44,9 +45,17 @@ class Plan(Followed):
         self.put(changed_one)
         return changed_one
 
-    def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
-        """Order an attempt held, saved or killed."""
-        return self.change(attempt, phase=phase, pause_cause=cause)
+    def stop(
+        self,
+        attempt: Attempt,
+        phase: Phase,
+        cause: PauseCause | None,
+        **changes: Any,  # noqa: ANN401 - as in dataclasses.replace
+    ) -> Attempt:
+        """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""
+        if attempt.phase is Phase.RUN and cause in _FOR_POWER:
+            changes["cut_at"] = self.at
+        return self.change(attempt, phase=phase, pause_cause=cause, **changes)
 
     def running(self) -> list[Attempt]:
         """Attempts ordered to run, on nodes of this site, by id."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.core.caps import fitting_caps
+from scheduler.core.deadlines import is_urgent
 from scheduler.core.envelope import window_s
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
@@ -92,9 +93,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY]
     wanted = []
-    for attempt in sorted(
-        held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at, a.id)
-    ):
+    for attempt in sorted(held, key=lambda a: _turn(plan, a)):
         job = plan.jobs[attempt.job_id]
         cap_w = plan.knee_w(attempt)
         needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
@@ -106,6 +105,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
             plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
             wanted.append(attempt)
     return wanted
+
+
+def _turn(plan: Plan, attempt: Attempt) -> tuple[int, int, bool, datetime, str]:
+    job = plan.jobs[attempt.job_id]
+    waits = not is_urgent(job, attempt, plan.at, plan.site)
+    return plan.tier(attempt), -job.spec.priority, waits, attempt.created_at, attempt.id
 
 
 def _startable(

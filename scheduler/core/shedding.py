@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from scheduler.core.altered import altered
 from scheduler.core.caps import Caps, fitting_caps
@@ -14,8 +14,8 @@ from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
+from scheduler.core.victims import victims
 
-_DEFAULT_SAVE_S = 5.0
 _SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
 
 
@@ -89,13 +89,12 @@ def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> l
     if over_w <= 0 or not plan.is_plain():
         return []
     sure = []
-    for attempt, cap_w in _victims(plan, [a for a in running if plan.tier(a) > 0], caps):
+    for attempt, cap_w in victims(plan, [a for a in running if plan.tier(a) > 0], caps):
         over_w -= plan.held_frees_w(attempt, cap_w)
         if over_w <= 0:
             break
         sure.append(attempt)
-        cause = PauseCause.POWER_WITHDRAWN
-        plan.change(attempt, phase=Phase.SUSPEND, pause_cause=cause, cap_w=cap_w)
+        plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, cap_w=cap_w)
     return sure
 
 
@@ -110,20 +109,20 @@ def _freed_by_caps_w(plan: Plan, caps: Caps) -> float:
 
 def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
     """Suspend the cheapest victims until it fits."""
-    victims: list[Attempt] = []
+    suspended: list[Attempt] = []
     if plan.site_w() <= limit_w:
-        return victims
-    for attempt, _ in _victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
+        return suspended
+    for attempt, _ in victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
         if plan.site_w() <= limit_w:
             break
-        victims.append(attempt)
+        suspended.append(attempt)
         plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
-    return victims
+    return suspended
 
 
-def _not_spared(plan: Plan, victims: list[Attempt], limit_w: float) -> list[Attempt]:
+def _not_spared(plan: Plan, held: list[Attempt], limit_w: float) -> list[Attempt]:
     """Let those go on that were not needed after all: the others, in order."""
-    return [a for a in victims if not _spared(plan, a, victims[-1], limit_w)]
+    return [a for a in held if not _spared(plan, a, held[-1], limit_w)]
 
 
 def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool:
@@ -141,7 +140,7 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, _ in _victims(plan, plan.in_phase(Phase.SUSPEND)):
+    for attempt, _ in victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -151,7 +150,7 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, _ in _victims(plan, plan.running()):
+    for attempt, _ in victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -167,42 +166,6 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
         if stopped
         else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
-
-
-def _victims(
-    plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None
-) -> list[tuple[Attempt, float]]:
-    """Tier descending, then value lost per watt freed, then the youngest; each with its cap, `caps` being set."""
-    capped = [(a, _capped_w(plan, a, caps)) for a in attempts if a.gpu_count]
-    return sorted(
-        capped,
-        key=lambda v: (
-            -plan.tier(v[0]),
-            _loss_per_w(plan, v[0], v[1]),
-            -v[0].created_at.timestamp(),
-            v[0].id,
-        ),
-    )
-
-
-def _capped_w(plan: Plan, attempt: Attempt, caps: Caps | None) -> float:
-    kind = plan.roster.kind_of(attempt.id) if caps else None
-    return (
-        attempt.cap_w if kind is None or caps is None else min(attempt.cap_w, caps.get(kind, attempt.cap_w))
-    )
-
-
-def loss_per_w(plan: Plan, attempt: Attempt) -> float:
-    """GPU-seconds that a pause costs (save and restart) per site watt that holding it frees."""
-    return _loss_per_w(plan, attempt, attempt.cap_w)
-
-
-def _loss_per_w(plan: Plan, attempt: Attempt, cap_w: float) -> float:
-    job = plan.jobs[attempt.job_id]
-    lost_gpu_s = attempt.gpu_count * ((job.save_s or _DEFAULT_SAVE_S) + plan.site.restart_s)
-    model = plan.model(attempt)
-    freed_w = plan.site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w)
-    return lost_gpu_s / freed_w if freed_w > 0 else float("inf")
 
 
 def _fallen(limit_w: float, what: str) -> str:
