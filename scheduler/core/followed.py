@@ -64,6 +64,7 @@ class Followed:
         self._on: dict[str, dict[str, Attempt]] = {}
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
+        self.coming: set[str] = set()  #: attempts that did not take a step yet, those among them
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
         self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self._models: dict[str, GpuModel] = {}
@@ -276,6 +277,7 @@ class Followed:
         self.attempts[attempt_id] = attempt
         self._living[attempt.job_id] = attempt_id
         (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
+        (self.coming.add if attempt.running_at is None else self.coming.discard)(attempt_id)
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
             self.timed.add(attempt_id)
@@ -296,6 +298,7 @@ class Followed:
         if self._living.get(attempt.job_id) == attempt.id:
             del self._living[attempt.job_id]
         self.starting.discard(attempt.id)
+        self.coming.discard(attempt.id)
         self.timed.discard(attempt.id)
         self._tally.take(attempt)
         self.roster.take(attempt.id)

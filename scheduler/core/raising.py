@@ -25,7 +25,16 @@ from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused, switch_nodes
-from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
+from scheduler.core.waiting import (
+    behind,
+    coming_up,
+    no_firm_power,
+    no_gpus,
+    no_power,
+    ramping,
+    releasing,
+    short_window,
+)
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
@@ -120,6 +129,10 @@ def _startable(
     heads, wanted = queue.heads(), []
     may_reclaim = not is_reclaiming(plan)
     while heads:
+        if (staggered := _staggered(plan)) is not None:
+            for others in heads.rest():
+                raises.refuse(others, staggered)
+            break
         entry = heads.first()
         job = plan.jobs[entry.job_id]
         tried = _try(plan, room, snapshot, job, limit_w)
@@ -145,6 +158,12 @@ def _startable(
             for others in heads.end_with(entry):
                 raises.refuse(others, behind(job))
     return wanted
+
+
+def _staggered(plan: Plan) -> Reason | None:
+    """Why nothing more is started before some of those that come up have, None if more may be."""
+    most = plan.site.starts_at_once
+    return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
