@@ -139,7 +139,7 @@ def test_a_deadline_that_passes_is_told_once_and_the_job_goes_on() -> None:
     words = "missed its deadline, 2026-01-10 12:01:00 UTC, and goes on"
     assert by_job == {name: ("job.deadline_missed", f"{name} {words}") for name in ("runs", "waits", "held")}
     assert {name: job.missed_at for name, job in told.jobs.items()} == dict.fromkeys(by_job, in_s(60))
-    assert {name: built.jobs[name].state for name in by_job} == {
+    assert {name: job.state for name, job in built.jobs.items()} == {
         "runs": JobState.RUNNING,
         "waits": JobState.PENDING,
         "held": JobState.HELD,

@@ -98,8 +98,11 @@ def test_an_attempt_leaves_to_its_job_when_it_gave_way() -> None:
 
 def test_a_long_restore_counts_as_it_was_measured() -> None:
     """From the start to the first step of one that resumed; a first start tells nothing of that."""
-    slow = {"created_at": T0 - timedelta(seconds=90), "running_at": T0}
-    quick = {"created_at": T0 - timedelta(seconds=99), "running_at": T0 - timedelta(seconds=98)}
+    slow: dict[str, Any] = {"created_at": T0 - timedelta(seconds=90), "running_at": T0}
+    quick: dict[str, Any] = {
+        "created_at": T0 - timedelta(seconds=99),
+        "running_at": T0 - timedelta(seconds=98),
+    }
 
     resumed = alter(alter(two(), "a", **quick), "b", resume_from=commit(5), **slow)
     assert order(resumed) == ["a", "b"]
