@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,8 @@ GRACE_S: Final = 30.0
 _AFTER_OK: Final = "afterok:"
 
 
-def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path) -> JobSpec:
-    """The specification of the job `job_id`, whose files live under `jobs_dir`/`job_id`. Pure.
+def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path, at: datetime) -> JobSpec:
+    """The specification of the job `job_id`, whose files live under `jobs_dir`/`job_id`, submitted at `at`. Pure.
 
     A job without a `working_dir` or `package` runs in its output folder.
     """
@@ -36,10 +37,18 @@ def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path) -> JobSpec:
         backoff_s=request.retry.backoff,
         begin_at=request.begin,
         time_limit_s=request.time_limit,
+        deadline_at=deadline_at(request, at),
+        estimate_s=request.estimate,
         dependencies=dependencies(request),
         project=request.project,
         queue=request.queue,
     )
+
+
+def deadline_at(request: JobRequest, at: datetime) -> datetime | None:
+    """By when a job that is submitted at `at` is to be done."""
+    deadline = request.deadline
+    return at + timedelta(seconds=deadline) if isinstance(deadline, float) else deadline
 
 
 def notify_target(request: JobRequest) -> NotifyTarget | None:

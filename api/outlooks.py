@@ -17,9 +17,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from api.deadlines import deadline_shown
 from api.wire.outlook import ExpectedStart, Lacks
 from scheduler.core.decide import Decision
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
+from scheduler.core.lifecycle import is_final
 from scheduler.core.outlook import Outlook, Prospect
 from scheduler.core.rehearsal import after
 from scheduler.core.snapshot import Snapshot
@@ -81,12 +83,16 @@ class Outlooks:
             self._alone.release()
 
     def told(self, view: JobView) -> dict[str, Any]:
-        """What an answer to "why" says of a job's start; nothing for one that does not wait. Raises `StoreError`."""
-        recorded = self.newest() if view.state in _WAITS else None
+        """What an answer to "why" says of a job's start, if it waits, and of its deadline. Raises `StoreError`."""
+        waits = view.state in _WAITS
+        has_deadline = view.spec.deadline_at is not None and not is_final(view.state)
+        recorded = self.newest() if waits or has_deadline else None
         if recorded is None:
             return {}
-        prospect = recorded.outlook.of(view.id, view.reason or recorded.decision.reasons.get(view.id))
-        return {} if prospect is None else shown(prospect, recorded.snapshot.at)
+        told = _deadline(recorded.outlook, view.id) if has_deadline else {}
+        reason = view.reason or recorded.decision.reasons.get(view.id)
+        prospect = recorded.outlook.of(view.id, reason) if waits else None
+        return told if prospect is None else told | shown(prospect, recorded.snapshot.at)
 
     def _look(self) -> None:
         found = self._read() or self._newest
@@ -141,6 +147,14 @@ def _job(view: JobView) -> Job:
         since_at=view.since_at,
         desired=view.desired,
     )
+
+
+def _deadline(outlook: Outlook, job_id: str) -> dict[str, Any]:
+    found = outlook.placed(job_id)
+    if found is None:
+        return {}
+    job, attempt, site = found
+    return {"deadline": deadline_shown(job, attempt, datetime.now(UTC), site)}
 
 
 def shown(prospect: Prospect, snapshot_at: datetime) -> dict[str, Any]:

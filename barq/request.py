@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -166,6 +166,17 @@ def _instant(value: object) -> datetime:
     return at
 
 
+def _deadline(value: object) -> datetime | float:
+    """An instant, or seconds from the submission on."""
+    if isinstance(value, date) or (isinstance(value, str) and "-" in value):
+        return _instant(value)
+    try:
+        return _positive_s(value)
+    except ValueError as error:
+        remedy = 'write a time such as "2026-03-01T06:00:00+01:00", or how long after the submission'
+        raise ValueError(f"{remedy}: {DURATION_FORMS}") from error
+
+
 def _schema(*forms: dict[str, Any], description: str, examples: list[Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [*forms], "description": description, "examples": examples})
 
@@ -201,6 +212,17 @@ Interval = Annotated[
 ]
 Command = Annotated[str | list[str], BeforeValidator(_entrypoint)]
 Instant = Annotated[datetime, BeforeValidator(_instant)]
+Deadline = Annotated[
+    datetime | float,
+    BeforeValidator(_deadline),
+    _schema(
+        {"type": "string", "format": "date-time"},
+        _seconds(1),
+        _TEXT_FORM,
+        description="To be done by then, UTC if it has no offset; or so long after the submission",
+        examples=["2026-03-01T06:00:00+01:00", "6h"],
+    ),
+]
 EnvName = Annotated[str, AfterValidator(_env_name), _text_like(_ENV_NAME)]
 EnvValue = Annotated[
     str,
@@ -340,6 +362,10 @@ class JobRequest(_Part):
         default_factory=list, max_length=1000, description='Jobs that must have succeeded: "afterok:ID"'
     )
     begin: Instant | None = Field(None, description="Not before this time; UTC if it has no offset")
+    deadline: Deadline | None = None
+    estimate: PositiveS | None = Field(
+        None, description="How long it runs at full speed, as you guess; the time limit if absent"
+    )
     time_limit: PositiveS | None = Field(None, description="Running time after which the job is ended")
     retry: Retry = Retry()
     flex: int = Field(4, ge=0, le=4, description="0 = firm, never shed for power … 4 = may be paused at will")

@@ -57,6 +57,7 @@ class JobView(TypedDict):
     since_at: str
     started_at: str | None
     ended_at: str | None
+    deadline_at: NotRequired[str | None]
     lost_steps: int
     energy_wh: float | None
     spec: dict[str, Any]
@@ -143,6 +144,15 @@ class EffectView(TypedDict):
     text: str
 
 
+class DeadlineView(TypedDict):
+    """By when a job is to be done, and how much room it has."""
+
+    at: str
+    slack_s: float
+    work_left_s: float | None
+    text: str
+
+
 class PlanView(TypedDict):
     """What would become of a job: `verdict` is starts_now, waits or never_fits."""
 
@@ -155,6 +165,7 @@ class PlanView(TypedDict):
     ahead_gpus: int | None
     lacks: LacksView | None
     expected_start: ExpectedStartView | None
+    deadline: NotRequired[DeadlineView | None]
     effects: list[EffectView]
     snapshot_at: str
     snapshot_age_s: float
@@ -172,6 +183,7 @@ class WhyView(TypedDict):
     ahead_gpus: NotRequired[int | None]
     lacks: NotRequired[LacksView | None]
     expected_start: NotRequired[ExpectedStartView | None]
+    deadline: NotRequired[DeadlineView | None]
     history: list[str]
     checkpoint: dict[str, Any] | None
 

@@ -65,6 +65,7 @@ class Timing(_Strict):
     unreachable_after_s: Seconds = 5.0
     lost_after_s: Seconds = 60.0
     patience_s: Seconds = 300.0
+    starts_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class Nodes(_Strict):

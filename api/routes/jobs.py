@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.admission import dependencies, job_spec, notify_target
+from api.admission import deadline_at, dependencies, job_spec, notify_target
 from api.context import Asking, Context, Here, JobId, OwnJob
 from api.fitting import misfit
 from api.openapi import errors
@@ -91,6 +92,7 @@ def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
 def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
     """Raises `Refused` for what a submission would be refused for. Returns where the jobs are that it waits for."""
     batch = _Batch(requests=[request], many=False)
+    _check_deadlines(batch, datetime.now(UTC))
     _check_fit(batch, here)
     _check_packages(batch, here)
     found = {}
@@ -115,9 +117,11 @@ def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobVi
 
 
 def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
+    at = datetime.now(UTC)
+    _check_deadlines(batch, at)
     _check_fit(batch, here)
     _check_packages(batch, here)
-    new = [_new_job(request, here, caller.person) for request in batch.requests]
+    new = [_new_job(request, here, caller.person, at) for request in batch.requests]
     try:
         views = here.desk.submit(new)
     except InvalidField as error:
@@ -126,14 +130,32 @@ def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
     return [from_store.job(view, caller) for view in views]
 
 
-def _new_job(request: SubmittedJob, here: Context, owner: str) -> NewJob:
+def _new_job(request: SubmittedJob, here: Context, owner: str, at: datetime) -> NewJob:
     """The job; with its id, given when it is stored, it gets its folders."""
     return NewJob(
         request=request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}}),
         notify=notify_target(request),
-        build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home),
+        build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home, at=at),
         owner=owner,
     )
+
+
+def _check_deadlines(batch: _Batch, at: datetime) -> None:
+    """Refuse a deadline that has passed. One that cannot be met any more is the user's to know."""
+    for index, request in enumerate(batch.requests):
+        due_at = deadline_at(request, at)
+        if due_at is not None and due_at <= at:
+            detail = (
+                f"the deadline, {due_at:%Y-%m-%d %H:%M:%S} UTC, has passed: it is {at:%Y-%m-%d %H:%M:%S} UTC"
+            )
+            raise Refused(
+                422,
+                "invalid_field",
+                detail,
+                field=f"{batch.where(index)}deadline",
+                value=due_at.isoformat(),
+                remedy='write a time to come, or how long after the submission, such as "6h"',
+            )
 
 
 def _check_fit(batch: _Batch, here: Context) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from anyio.to_thread import run_sync
 from fastapi import APIRouter
 
 from api.admission import job_spec
 from api.context import Context, Here
+from api.deadlines import deadline_shown
 from api.outlooks import age_s, shown
 from api.problems import Refused
 from api.routes.jobs import check_one
@@ -31,7 +34,8 @@ def _plan(request: SubmittedJob, here: Context) -> PlanView:
     if recorded is None:
         remedy = "wait until /readyz says ready"
         raise Refused(503, "not_ready", "the scheduler has not looked at the site yet", remedy=remedy)
-    spec = job_spec(request, job_id=f"{here.settings.site}-{PLANNED}", jobs_dir=here.settings.jobs_home)
+    jobs_dir, at = here.settings.jobs_home, datetime.now(UTC)
+    spec = job_spec(request, job_id=f"{here.settings.site}-{PLANNED}", jobs_dir=jobs_dir, at=at)
     settled = {job_id: state for job_id, state in states.items() if is_final(state)}
     snapshot = recorded.snapshot
     found = rehearse(snapshot, spec, settled=settled)
@@ -41,6 +45,7 @@ def _plan(request: SubmittedJob, here: Context) -> PlanView:
         cap_w=found.attempt.cap_w if found.attempt else None,
         reason=from_store.reason_shown(found.reason),
         effects=[EffectView(job_id=e.job_id, text=e.text) for e in found.effects],
+        deadline=deadline_shown(found.job, None, at, snapshot.site),
         snapshot_at=snapshot.at,
         snapshot_age_s=age_s(snapshot.at),
         **(shown(found.prospect, snapshot.at) if found.prospect else {}),

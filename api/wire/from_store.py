@@ -16,7 +16,9 @@ from scheduler.store import views
 
 HISTORY: Final = 5
 """Events that an answer to "why" tells."""
-_SCHEDULING: Final = "project queue priority kind resources nodes dependencies begin time_limit retry flex"
+_SCHEDULING: Final = (
+    "project queue priority kind resources nodes dependencies begin deadline estimate time_limit retry flex"
+)
 _PUBLIC: Final = frozenset(("name", "checkpoint", "power", *_SCHEDULING.split()))
 """Fields of a job file that tell nothing of what the job runs. One that is not here is for the owner and operators."""
 _NOT_LOOKED_AT: Final = Reason(
@@ -51,6 +53,7 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         since_at=view.since_at,
         started_at=view.started_at,
         ended_at=view.ended_at,
+        deadline_at=spec.deadline_at,
         lost_steps=view.lost_steps,
         energy_wh=view.energy_wh,
         spec=_request(view, caller),

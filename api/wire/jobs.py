@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, FailFast, Field, field_validator
 
-from api.wire.outlook import EXPECTED_START, LACKS, ExpectedStart, Lacks
+from api.wire.outlook import DEADLINE, EXPECTED_START, LACKS, DeadlineView, ExpectedStart, Lacks
 from api.wire.parts import Sent, Shown, example
 from barq.request import JobRequest, Notify, Text
 
@@ -46,6 +46,7 @@ JOB: Final[dict[str, Any]] = {
     "since_at": "2026-03-01T13:20:05Z",
     "started_at": "2026-03-01T12:00:04Z",
     "ended_at": None,
+    "deadline_at": None,
     "lost_steps": 0,
     "energy_wh": 1240.5,
     "spec": {"name": "char-transformer", "entrypoint": "python train.py", "resources": {"gpus": 2}},
@@ -228,6 +229,7 @@ class JobView(Shown):
     since_at: datetime = Field(description="When `state` was entered")
     started_at: datetime | None
     ended_at: datetime | None
+    deadline_at: datetime | None = Field(description="To be done by then")
     lost_steps: int
     energy_wh: float | None
     spec: dict[str, Any] = Field(
@@ -372,6 +374,7 @@ class WhyView(Shown):
             ahead_gpus=10,
             lacks=LACKS,
             expected_start=EXPECTED_START,
+            deadline=DEADLINE,
             history=["demo-12 paused: the limit fell to 4.0 kW"],
             checkpoint={"step": 340, "path": "/srv/step-000000340", "interval_s": 300.0},
         )
@@ -390,5 +393,6 @@ class WhyView(Shown):
     expected_start: ExpectedStart | None = Field(
         None, description="Null = it does not wait, or the scheduler has not looked at it yet"
     )
+    deadline: DeadlineView | None = Field(None, description="Null = it has none, or has ended")
     history: list[str] = Field(description="The latest events, oldest first")
     checkpoint: Resumes | None

@@ -19,6 +19,25 @@ EXPECTED_START: Final[dict[str, Any]] = {
 }
 
 
+DEADLINE: Final[dict[str, Any]] = {
+    "at": "2026-03-01T18:00:00Z",
+    "slack_s": 4200.0,
+    "work_left_s": 7200.0,
+    "text": "due at 2026-03-01 18:00:00 UTC; it has 2 h of work left by its estimate and may be held up for 1 h 10 min",
+}
+
+
+class DeadlineView(Shown):
+    """By when a job is to be done, and how much room it has."""
+
+    model_config = ConfigDict(json_schema_extra=example(**DEADLINE))
+
+    at: datetime
+    slack_s: float = Field(description="How long it may be held up and be in time; below 0 it cannot be")
+    work_left_s: float | None = Field(description="By its estimate or time limit; null = nobody said")
+    text: str
+
+
 class Lacks(Shown):
     """What is missing for a start, as the reason has it."""
 

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from api.wire.jobs import PLACEMENT, Placement, Reason
-from api.wire.outlook import ExpectedStart, Lacks
+from api.wire.outlook import DeadlineView, ExpectedStart, Lacks
 from api.wire.parts import Shown, example
 
 
@@ -33,6 +33,7 @@ class PlanView(Shown):
             ahead_gpus=None,
             lacks=None,
             expected_start=None,
+            deadline=None,
             effects=[
                 {"job_id": "demo-3", "text": "demo-3 would be capped at 320 W per GPU instead of 400 W"}
             ],
@@ -50,6 +51,7 @@ class PlanView(Shown):
     ahead_gpus: int | None = Field(None, description="GPUs that those ahead of it ask for")
     lacks: Lacks | None = None
     expected_start: ExpectedStart | None = None
+    deadline: DeadlineView | None = Field(None, description="Null = it has none")
     effects: list[EffectView] = Field(description="What it would change for others at once")
     snapshot_at: datetime = Field(description="The site was then as it is taken to be")
     snapshot_age_s: float

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def outlook_lines(told: Mapping[str, Any]) -> Iterator[str]:
-    """What `why` and `plan` tell of a start, line by line; nothing of a job that does not wait."""
+    """What `why` and `plan` tell of a start and a deadline, line by line; nothing where there is none."""
     if told.get("position") is not None:
         yield (
             f"Position {told['position']} of {told['waiting']} that wait, "
@@ -26,6 +26,8 @@ def outlook_lines(told: Mapping[str, Any]) -> Iterator[str]:
         if start["earliest_at"] is not None:
             yield f"  if {start['assumption']}"
         yield f"  as of a snapshot of {ago(start['snapshot_at'])}"
+    if deadline := told.get("deadline"):
+        yield f"Deadline: {deadline['text']}"
 
 
 def _range(start: ExpectedStartView) -> str:

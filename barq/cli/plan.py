@@ -17,6 +17,8 @@ from barq.cli.output import chosen_format, emit
 from barq.cli.submit import (
     COMMAND,
     After,
+    Deadline,
+    Estimate,
     Files,
     Flex,
     Gpus,
@@ -59,6 +61,8 @@ def plan(
     project: Project = None,
     priority: Priority = None,
     flex: Flex = None,
+    deadline: Deadline = None,
+    estimate: Estimate = None,
     time_limit: TimeLimit = None,
     after: After = None,
     as_json: JsonOption = False,
@@ -67,7 +71,8 @@ def plan(
     """Say what would become of a job if it were submitted now, and submit nothing."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     options: dict[str, Any] = {"project": project, "nodes": nodes, "priority": priority, "flex": flex}
-    options |= {"time_limit": time_limit, "resources": given({"gpus": gpus})}
+    options |= {"deadline": deadline, "estimate": estimate, "time_limit": time_limit}
+    options |= {"resources": given({"gpus": gpus})}
     fields = _only(fields_of(files or [], ctx.meta.get(COMMAND)))
     request = checked(overlaid(fields, given(options)))
     with connect() as site:

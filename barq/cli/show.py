@@ -74,6 +74,7 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
         "energy": None if job["energy_wh"] is None else format_energy(job["energy_wh"]),
         "submitted": moment(job["submitted_at"]),
         "started": job["started_at"] and moment(job["started_at"]),
+        "deadline": (due := job.get("deadline_at")) and moment(due),
         "ended": job["ended_at"] and moment(job["ended_at"]),
         "command": _command(job["spec"].get("entrypoint")),
         "working dir": job["spec"].get("working_dir") or _package(job["spec"].get("package")),

@@ -46,6 +46,12 @@ Env = Annotated[
 TimeLimit = Annotated[
     str | None, typer.Option(metavar="DURATION", help="End it after this running time, such as 1h.")
 ]
+Deadline = Annotated[
+    str | None, typer.Option(metavar="WHEN", help="To be done by this time, or so long from now, such as 6h.")
+]
+Estimate = Annotated[
+    str | None, typer.Option(metavar="DURATION", help="How long it runs at full speed, as you guess.")
+]
 MaxFailures = Annotated[int | None, typer.Option(metavar="N", help="Failures after which it is tried again.")]
 After = Annotated[
     list[str] | None, typer.Option(metavar="ID", help="Start only once this job has succeeded.")
@@ -93,6 +99,8 @@ def submit(
     priority: Priority = None,
     flex: Flex = None,
     env: Env = None,
+    deadline: Deadline = None,
+    estimate: Estimate = None,
     time_limit: TimeLimit = None,
     max_failures: MaxFailures = None,
     after: After = None,
@@ -106,6 +114,7 @@ def submit(
     form = chosen_format(as_json=as_json, quiet=quiet)
     options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "nodes": nodes}
     options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
+    options |= {"deadline": deadline, "estimate": estimate}
     options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}
     options |= working_dir_fields(working_dir, upload=upload)
     asked = fields_of(files or [], ctx.meta.get(COMMAND))

@@ -33,9 +33,9 @@ def _blocks(job: JobView, answer: WhyView) -> list[Block]:
         blocks += [f"{reason['text']} [{reason['code']}]", *_indented(reason.get("numbers") or {})]
     if change := change_line(answer):
         blocks.append(change)
-    blocks += (
-        outlook_lines(answer) if answer.get("expected_start") else _section("Expected", answer["expected"])
-    )
+    if not answer.get("expected_start"):
+        blocks += _section("Expected", answer["expected"])
+    blocks += outlook_lines(answer)
     blocks += _section("Checkpoint", answer["checkpoint"])
     if answer["history"]:
         blocks += ["Lately:", *(f"  {text}" for text in answer["history"])]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
@@ -41,6 +42,7 @@ class _Unit:
     attempts: tuple[Attempt, ...]
     nodes: frozenset[str]
     tier: int  #: of the firmest
+    waits: bool  #: nobody's deadline among them is near
     gpus: int
     cost_w: float
 
@@ -49,7 +51,8 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
     """Ids of those that fit at their knees, while the nodes that nothing is kept on are in standby."""
     left_w = limit_w - _bare_w(plan)
     units = sorted(
-        _units(plan, attempts), key=lambda u: (u.tier, -u.gpus / max(u.cost_w, 1.0), u.attempts[0].id)
+        _units(plan, attempts),
+        key=lambda u: (u.tier, u.waits, -u.gpus / max(u.cost_w, 1.0), u.attempts[0].id),
     )
     kept: set[str] = set()
     on: set[str] = set()
@@ -60,7 +63,7 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
             left_w -= cost_w
             kept.update(a.id for a in news)
             on |= unit.nodes
-    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), a.created_at, a.id)):
+    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id)):
         nodes = {p.node_id for p in attempt.placements}
         cost_w = _cost_w(plan, [attempt], nodes - on)
         if attempt.id not in kept and cost_w <= left_w:
@@ -91,9 +94,14 @@ def _unit(plan: Plan, attempts: list[Attempt], nodes: frozenset[str]) -> _Unit:
         attempts=tuple(attempts),
         nodes=nodes,
         tier=min(plan.tier(a) for a in attempts),
+        waits=not any(_urgent(plan, a) for a in attempts),
         gpus=sum(a.gpu_count for a in attempts),
         cost_w=_cost_w(plan, attempts, nodes),
     )
+
+
+def _urgent(plan: Plan, attempt: Attempt) -> bool:
+    return is_urgent(plan.jobs[attempt.job_id], attempt, plan.at, plan.site)
 
 
 def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
+from scheduler.core.deadlines import note_missed
 from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
@@ -98,6 +99,7 @@ class PowerAware:
         usable = usable_w(snapshot, limit)
         settle_facts(plan, snapshot)
         fulfil(plan, snapshot, self._queue.dependents)
+        note_missed(plan)
         # 2. To the fallback under an emergency stop, and under the limit, first.
         halted = _halt(plan, snapshot)
         cut_work = cut(plan, usable) or halted
@@ -114,7 +116,7 @@ class PowerAware:
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()
         coming = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), fed.wake_at)
-        wake_at = _wake_at(snapshot, *coming)
+        wake_at = _wake_at(snapshot, *coming, plan.deadlines.next_at())
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
 

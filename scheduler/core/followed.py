@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 
+from scheduler.core.alarms import Alarms
 from scheduler.core.contents import Contents
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
@@ -60,7 +61,9 @@ class Followed:
         self.contents = Contents(self._on)
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
+        self.coming: set[str] = set()  #: attempts that did not take a step yet, those among them
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
+        self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
@@ -114,12 +117,19 @@ class Followed:
             if known is job:
                 continue
             self.since.jobs.add(key)
+            self._watch(key, job)
             if job is None:
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
             if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
                 self._remade(attempt)
+
+    def _watch(self, job_id: str, job: Job | None) -> None:
+        if job is None or job.spec.deadline_at is None or job.missed_at is not None:
+            self.deadlines.drop(job_id)
+        else:
+            self.deadlines.set(job_id, job.spec.deadline_at)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -247,7 +257,7 @@ class Followed:
         if known is None or where is None or known.placements is not attempt.placements:
             self._place(known, attempt)
             return
-        if known.state is not attempt.state:
+        if known.state is not attempt.state or known.running_at is not attempt.running_at:
             self._note_start(attempt)
         self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, where.kind.tier)
@@ -284,6 +294,7 @@ class Followed:
 
     def _note_start(self, attempt: Attempt) -> None:
         (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt.id)
+        (self.coming.add if attempt.running_at is None else self.coming.discard)(attempt.id)
 
     def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
         """Note it on its nodes, and whether their orders have to be put together anew."""
@@ -305,6 +316,7 @@ class Followed:
         if self._living.get(attempt.job_id) == attempt.id:
             del self._living[attempt.job_id]
         self.starting.discard(attempt.id)
+        self.coming.discard(attempt.id)
         self.timed.discard(attempt.id)
         self._tally.take(attempt)
         self.roster.take(attempt.id)

@@ -157,6 +157,8 @@ class JobSpec:
     backoff_s: float = 1.0  #: doubles with each failure
     begin_at: datetime | None = None
     time_limit_s: float | None = None
+    deadline_at: datetime | None = None  #: to be done by then; once it has passed the job goes on
+    estimate_s: float | None = None  #: of work at full speed, as the user guesses
     dependencies: tuple[str, ...] = ()  #: ids of jobs that must have SUCCEEDED
     project: str = "default"
     queue: str = "default"
@@ -192,6 +194,8 @@ class Job:
     last_commit: CommitRef | None = None
     save_s: float | None = None  #: measured seconds of the last commit
     ran_s: float = 0.0  #: over ended attempts, for the time limit
+    cut_at: datetime | None = None  #: when an attempt that has ended last gave way for want of power
+    missed_at: datetime | None = None  #: when it was told that its deadline had passed
     storage: str = ""  #: id of the place where its checkpoints are; empty = not known, or none yet
     pinned_to: tuple[str, ...] = ()  #: nodes that can read its checkpoints, as last known; empty = all
 
@@ -225,6 +229,7 @@ class Attempt:
     ended_at: datetime | None = None
     last_step: int | None = None  #: the job's claim of completed steps
     resumed_step: int | None = None  #: where it started from, 0 = from the start
+    cut_at: datetime | None = None  #: when it last gave way for want of power
 
     @property
     def gpu_count(self) -> int:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
-from scheduler.core.jobs import Job
+from scheduler.core.jobs import Attempt, Job
 from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue, Shape
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.room import Room
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.supply import Supply, ends_at, left_s
 
 _RELEASED = (
@@ -105,6 +105,11 @@ class Outlook:
             lacks_w=lacks_w,
             start=_of_barred(barred) if place is None else self._start(job_id, place, reason),
         )
+
+    def placed(self, job_id: str) -> tuple[Job, Attempt | None, SitePolicy] | None:
+        """A job, its living attempt, and the site that judges them; None for one that is not there."""
+        job = self._plan.jobs.get(job_id)
+        return None if job is None else (job, self._plan.of(job_id), self._plan.site)
 
     def _start(self, job_id: str, place: _Place, reason: Reason | None) -> Start:
         snapshot, job = self._snapshot, self._plan.jobs[job_id]

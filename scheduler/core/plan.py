@@ -23,6 +23,7 @@ from scheduler.core.snapshot import Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
+_FOR_POWER = (PauseCause.POWER_WITHDRAWN, PauseCause.POWER_FORECAST)
 _NOWHERE = GpuModel(
     name="unknown", tdp_w=0.0, idle_w=0.0, context_w=0.0, curve=(CapPoint(cap_w=0.0, speed=1.0, draw_w=0.0),)
 )
@@ -47,14 +48,18 @@ class Plan(Followed):
 
     def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
         """Order many that run into another phase at once, each under a cap."""
-        at = self.at
+        at, cut = self.at, {"cut_at": self.at} if cause in _FOR_POWER else {}
         self.put_all(
-            [altered(a, phase=phase, since_at=at, pause_cause=cause, cap_w=cap_w) for a, cap_w in attempts]
+            [
+                altered(a, phase=phase, since_at=at, pause_cause=cause, cap_w=cap_w, **cut)
+                for a, cap_w in attempts
+            ]
         )
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
-        """Order an attempt held, saved or killed."""
-        return self.change(attempt, phase=phase, pause_cause=cause)
+        """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""
+        cut = {"cut_at": self.at} if attempt.phase is Phase.RUN and cause in _FOR_POWER else {}
+        return self.change(attempt, phase=phase, pause_cause=cause, **cut)
 
     def running(self) -> list[Attempt]:
         """Attempts ordered to run, on nodes of this site, by id."""

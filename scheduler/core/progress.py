@@ -93,6 +93,8 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
     after = after_attempt(job, found, plan.at, backoff_s=backoff_s)
     if attempt.running_at is not None:
         after = replace(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
+    if attempt.cut_at is not None:
+        after = replace(after, cut_at=attempt.cut_at)
     plan.jobs[job.id] = after
     plan.end(
         replace(

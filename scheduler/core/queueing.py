@@ -1,7 +1,8 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
-Larger priority first, then who had less service, then who came first. Jobs that ask for the same are one *shape*: what
-holds for the first of a shape holds for all behind it, so that a round looks at the heads and no further.
+Larger priority first, then whose deadline is near, the nearest first, then who had less service, then who came first.
+Jobs that ask for the same are one *shape*: what holds for the first of a shape holds for all behind it, so that a round
+looks at the heads and no further.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from bisect import bisect_left, insort
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from heapq import heapify, heappop, heappush
+from math import inf
 from typing import NamedTuple
 
+from scheduler.core.alarms import Alarms
 from scheduler.core.attained import level_of
+from scheduler.core.deadlines import changes_at, is_urgent
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.placement import shape
 from scheduler.core.plan import Plan
@@ -26,6 +30,7 @@ class Entry(NamedTuple):
     """A waiting job in its order."""
 
     rank: int  #: less is sooner: its priority, negated
+    due: float  #: the deadline of one that is urgent, by the calendar in s; infinite for all others
     level: int
     number: int
     job_id: str
@@ -39,7 +44,7 @@ class Queue:
         self.barred: dict[str, Reason] = {}
         self._where: dict[str, tuple[Shape, Entry]] = {}
         self.dependents: set[str] = set()  #: waiting jobs that depend on others
-        self._due: dict[str, datetime] = {}
+        self._due = Alarms()  #: when time alone changes something for a job
         self._read = 0  #: how far the plan's log of jobs was read
         self._generation = -1
 
@@ -50,7 +55,7 @@ class Queue:
             keys = plan.jobs.keys() | self._where.keys() | self.barred.keys()
         else:
             keys = set(plan.jobs.log[self._read :]) | self.dependents
-            keys.update(k for k, at in self._due.items() if at <= plan.at)
+            keys.update(self._due.due(plan.at))
         self._read = len(plan.jobs.log)
         for key in keys:
             self._leave(key)
@@ -64,7 +69,7 @@ class Queue:
 
     def _leave(self, job_id: str) -> None:
         self.barred.pop(job_id, None)
-        self._due.pop(job_id, None)
+        self._due.drop(job_id)
         self.dependents.discard(job_id)
         known = self._where.pop(job_id, None)
         if known is not None:
@@ -81,20 +86,33 @@ class Queue:
         if reason is not None:
             self.barred[job.id] = reason
             if reason.expected_at is not None:
-                self._due[job.id] = reason.expected_at
+                self._due.set(job.id, reason.expected_at)
             return
-        entry = Entry(-job.spec.priority, level_of(job, None, plan.at), job.number, job.id)
+        if (turns_at := changes_at(job, plan.at, plan.site)) is not None:
+            self._due.set(job.id, turns_at)
+        entry = _entry(job, plan)
         kind = start_shape(job)
         insort(self.ready.setdefault(kind, []), entry)
         self._where[job.id] = (kind, entry)
 
     def next_at(self) -> datetime | None:
-        """When time alone lets the next one in."""
-        return min(self._due.values(), default=None)
+        """When time alone lets the next one in, or moves it within the order."""
+        return self._due.next_at()
 
     def heads(self) -> Heads:
         """The waiting jobs in order, shape by shape."""
         return Heads(self.ready)
+
+
+def _entry(job: Job, plan: Plan) -> Entry:
+    due = job.spec.deadline_at if is_urgent(job, None, plan.at, plan.site) else None
+    return Entry(
+        rank=-job.spec.priority,
+        due=inf if due is None else due.timestamp(),
+        level=level_of(job, None, plan.at),
+        number=job.number,
+        job_id=job.id,
+    )
 
 
 class Left(NamedTuple):

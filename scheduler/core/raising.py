@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from scheduler.core.caps import fitting_caps
+from scheduler.core.deadlines import is_urgent
 from scheduler.core.envelope import window_s
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, PauseCause, Phase, Placement
 from scheduler.core.lifecycle import moved
@@ -24,7 +25,16 @@ from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused, switch_nodes
-from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
+from scheduler.core.waiting import (
+    behind,
+    coming_up,
+    no_firm_power,
+    no_gpus,
+    no_power,
+    ramping,
+    releasing,
+    short_window,
+)
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
@@ -92,9 +102,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY]
     wanted = []
-    for attempt in sorted(
-        held, key=lambda a: (plan.tier(a), -plan.jobs[a.job_id].spec.priority, a.created_at, a.id)
-    ):
+    for attempt in sorted(held, key=lambda a: _turn(plan, a)):
         job = plan.jobs[attempt.job_id]
         cap_w = plan.knee_w(attempt)
         needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
@@ -108,6 +116,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     return wanted
 
 
+def _turn(plan: Plan, attempt: Attempt) -> tuple[int, int, bool, datetime, str]:
+    job = plan.jobs[attempt.job_id]
+    waits = not is_urgent(job, attempt, plan.at, plan.site)
+    return plan.tier(attempt), -job.spec.priority, waits, attempt.created_at, attempt.id
+
+
 def _startable(
     plan: Plan, room: Room, queue: Queue, snapshot: Snapshot, raises: Raises, limit_w: float
 ) -> list[Attempt]:
@@ -115,6 +129,10 @@ def _startable(
     heads, wanted = queue.heads(), []
     may_reclaim = not is_reclaiming(plan)
     while heads:
+        if (staggered := _staggered(plan)) is not None:
+            for others in heads.rest():
+                raises.refuse(others, staggered)
+            break
         entry = heads.first()
         job = plan.jobs[entry.job_id]
         tried = _try(plan, room, snapshot, job, limit_w)
@@ -140,6 +158,12 @@ def _startable(
             for others in heads.end_with(entry):
                 raises.refuse(others, behind(job))
     return wanted
+
+
+def _staggered(plan: Plan) -> Reason | None:
+    """Why nothing more is started before some of those that come up have, None if more may be."""
+    most = plan.site.starts_at_once
+    return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:

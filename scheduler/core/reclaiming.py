@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scheduler.core.attained import gpu_s, least_gpu_s, level_of
+from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import sizes, usable
@@ -130,13 +131,16 @@ def _ranked(
 def _may_move(plan: Plan, attempt: Attempt, job: Job) -> bool:
     """Whether an attempt may be asked to leave: it runs for a while, is no more important, may be paused, and saves.
 
-    Who never made a verified commit would begin anew: nobody's work is lost for the convenience of another.
+    Who never made a verified commit would begin anew, and whose deadline is near would miss it: nobody's work is lost
+    for the convenience of another.
     """
     its_job = plan.jobs[attempt.job_id]
     spec = its_job.spec
     if attempt.phase is not Phase.RUN or its_job.last_commit is None:
         return False
     if spec.flex < _MOVABLE_TIER or spec.priority > job.spec.priority:
+        return False
+    if is_urgent(its_job, attempt, plan.at, plan.site):
         return False
     running_at = attempt.running_at
     return running_at is not None and (plan.at - running_at).total_seconds() >= plan.site.min_run_s

@@ -38,6 +38,7 @@ class Effect:
 class Rehearsal:
     """The answer. `attempt` is there if it starts, `reason` and `prospect` if it does not."""
 
+    job: Job  #: as it would wait
     verdict: Verdict
     attempt: Attempt | None = None
     reason: Reason | None = None
@@ -59,10 +60,11 @@ def rehearse(
     effects = tuple(_effects(after(snapshot, without), after(asked, with_it)))
     attempt = next((a for a in with_it.attempts.values() if a.job_id == job.id), None)
     if attempt is not None:
-        return Rehearsal(verdict=Verdict.STARTS_NOW, attempt=attempt, effects=effects)
+        return Rehearsal(job=job, verdict=Verdict.STARTS_NOW, attempt=attempt, effects=effects)
     reason = with_it.reasons.get(job.id)
     never = reason is not None and reason.code == Code.NEVER_FITS
     return Rehearsal(
+        job=job,
         verdict=Verdict.NEVER_FITS if never else Verdict.WAITS,
         reason=reason,
         prospect=Outlook(after(asked, with_it)).of(job.id, reason),

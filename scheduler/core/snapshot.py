@@ -39,6 +39,9 @@ class SitePolicy:
         300.0  #: a job that waited this long is made room for, and passed by no less important one
     )
     min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
+    starts_at_once: int | None = (
+        None  #: jobs that come up at a time, at most; None = as many as there is power for
+    )
     partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
     mode: Mode = AI_FIRST  #: how AI and mining share the surplus
     mining_ramp_up_w_per_s: float | None = None  #: of all miners together; None = as fast as they can

@@ -1,18 +1,28 @@
-"""Who is held first when watts are short, and what that frees: judged once for all attempts that are alike."""
+"""Who gives way first when power is short: the most flexible, then who loses least by it for the watts that it frees.
+
+A pause costs a save, a restart, and the work that the save comes too late for. Two more things count within a tier: who
+is about to miss a deadline goes last, and who gave way within the last hour counts as if he lost twice as much, so that
+it is not the same ones every time, unless all others would lose far more.
+
+What holding frees is judged once for all attempts that are alike.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from scheduler.core.caps import Caps
-from scheduler.core.jobs import Attempt
+from scheduler.core.deadlines import is_urgent
+from scheduler.core.jobs import Attempt, Job
 from scheduler.core.plan import Plan
 from scheduler.core.roster import Where
 
 _DEFAULT_SAVE_S = 5.0
+_REMEMBERED = timedelta(hours=1)
+_TWICE = 2.0  #: what the loss of one who gave way that lately counts
 
 
 class Victim(NamedTuple):
@@ -24,31 +34,32 @@ class Victim(NamedTuple):
 
 
 class _Price(NamedTuple):
-    """What holding costs, and frees."""
+    """What holding frees, and under which cap."""
 
-    tier: int
-    loss_per_w: float
-    """GPU-seconds that a pause costs (save and restart) per site watt that holding frees."""
+    gpus_per_w: float  #: GPUs held per site watt that goes
     cap_w: float
     frees_w: float
 
 
 def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -> list[Victim]:
-    """Tier descending, then value lost per watt freed, then the youngest; each with its cap, `caps` being set.
+    """Those that hold GPUs in the order in which they give way; each with its cap, `caps` being set.
 
-    Of `attempts` on nodes of the site, given by id, which is the order between those of one age.
+    Tier descending, then whose deadline is not near, then value lost per watt freed, then the youngest. `attempts` are
+    on nodes of the site and given by id, which is the order between those of one age.
     """
-    prices: dict[tuple[Where, int, float | None], _Price] = {}
-    alike: dict[tuple[int, float], list[Victim]] = defaultdict(list)
+    prices: dict[tuple[Where, int], _Price] = {}
+    alike: dict[tuple[int, bool, float], list[Victim]] = defaultdict(list)
     for attempt in attempts:
         where, gpus = plan.roster.where(attempt.id), attempt.gpu_count
         if where is None or not gpus:
             continue
-        kind = where, gpus, plan.jobs[attempt.job_id].save_s
-        price = prices.get(kind)
+        price = prices.get((where, gpus))
         if price is None:
-            price = prices[kind] = _price(plan, *kind, caps)
-        alike[-price.tier, price.loss_per_w].append(Victim(attempt, price.cap_w, price.frees_w))
+            price = prices[where, gpus] = _price(plan, where, gpus, caps)
+        job = plan.jobs[attempt.job_id]
+        waits = is_urgent(job, attempt, plan.at, plan.site)
+        loss_per_w = _counted_s(plan, job, attempt) * price.gpus_per_w
+        alike[-where.kind.tier, waits, loss_per_w].append(Victim(attempt, price.cap_w, price.frees_w))
     youngest_first = (sorted(alike[key], key=_created_at, reverse=True) for key in sorted(alike))
     return [victim for found in youngest_first for victim in found]
 
@@ -57,14 +68,50 @@ def _created_at(victim: Victim) -> datetime:
     return victim.attempt.created_at
 
 
-def _price(plan: Plan, where: Where, gpus: int, save_s: float | None, caps: Caps | None) -> _Price:
+def _price(plan: Plan, where: Where, gpus: int, caps: Caps | None) -> _Price:
     model, overhead = where.kind.model, plan.site.overhead
     cap_w = min(where.cap_w, caps.get(where.kind, where.cap_w)) if caps else where.cap_w
-    lost_gpu_s = gpus * ((save_s or _DEFAULT_SAVE_S) + plan.site.restart_s)
     freed_w = overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
     return _Price(
-        tier=where.kind.tier,
-        loss_per_w=lost_gpu_s / freed_w if freed_w > 0 else float("inf"),
+        gpus_per_w=gpus / freed_w if freed_w > 0 else float("inf"),
         cap_w=cap_w,
         frees_w=overhead * where.gpus * (model.charge_w(cap_w) - model.held_w()),
     )
+
+
+def _counted_s(plan: Plan, job: Job, attempt: Attempt) -> float:
+    """What a pause counts: the seconds that each GPU loses by it, more if the same one gave way lately."""
+    cut_at = attempt.cut_at or job.cut_at
+    weight = _TWICE if cut_at is not None and plan.at - cut_at < _REMEMBERED else 1.0
+    return weight * _lost_s(plan, job, attempt)
+
+
+def _lost_s(plan: Plan, job: Job, attempt: Attempt) -> float:
+    """Seconds that each GPU of an attempt loses by a pause."""
+    site, save_s = plan.site, job.save_s or _DEFAULT_SAVE_S
+    lost_s = save_s + _restart_s(plan, attempt)
+    return lost_s + _at_risk_s(plan, job, attempt) if save_s > site.reaction_s - site.lead_s else lost_s
+
+
+def _restart_s(plan: Plan, attempt: Attempt) -> float:
+    """What coming back costs: as long as it took this time, if that was longer than what the site counts with."""
+    site_s = plan.site.restart_s
+    if attempt.resume_from is None or attempt.running_at is None:
+        return site_s
+    return max(site_s, (attempt.running_at - attempt.created_at).total_seconds())
+
+
+def _at_risk_s(plan: Plan, job: Job, attempt: Attempt) -> float:
+    """Seconds of work since the newest verified commit, by the job's steps; at most what lies between two commits.
+
+    Only a save that takes longer than the notice that a limit gives puts them at risk.
+    """
+    if attempt.running_at is None:
+        return 0.0
+    ran_s = max(0.0, (plan.at - attempt.running_at).total_seconds())
+    most_s = min(ran_s, job.spec.launch.checkpoint_interval_s)
+    began, step = attempt.resumed_step, attempt.last_step
+    if began is None or step is None or step <= began:
+        return most_s
+    saved = max(began, job.last_commit.step if job.last_commit else 0)
+    return ran_s * max(0, step - saved) / (step - began)

@@ -127,6 +127,16 @@ def ramping(site: SitePolicy, cut_at: datetime) -> Reason:
     )
 
 
+def coming_up(jobs: int, most: int) -> Reason:
+    """So many jobs load and restore at the moment that the site wants no more of them to."""
+    return Reason(
+        code=Code.POWER_RAMP_LIMITED,
+        text=f"no more than {most} may come up at a time, and {jobs} do; it starts when they have",
+        numbers={"coming_up": jobs, "starts_at_once": most},
+        remedy="a larger starts_at_once in the site file",
+    )
+
+
 def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     """The limit is known to fall again before a start would have paid off."""
     ends_at = plan.at + timedelta(seconds=window_s)

@@ -29,13 +29,15 @@ class JobColumns:
     priority: str | None = None
     flex: str | None = None
     estimate: str | None = None
-    unit_s: float = 1.0  #: seconds in a unit of duration and estimate
+    deadline: str | None = None  #: after the arrival
+    unit_s: float = 1.0  #: seconds in a unit of duration, estimate and deadline
 
     @property
     def names(self) -> frozenset[str]:
         """All columns that are named."""
         named = (self.arrival, self.gpus, self.duration, self.start, self.end, self.id, self.project)
-        return frozenset(n for n in (*named, self.priority, self.flex, self.estimate) if n is not None)
+        further = (self.priority, self.flex, self.estimate, self.deadline)
+        return frozenset(n for n in (*named, *further) if n is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

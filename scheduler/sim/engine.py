@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.decide import Policy
@@ -17,7 +18,7 @@ from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
 from scheduler.reconcile import Reconciler
-from scheduler.sim.clock import Timeline, us, us_of
+from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
@@ -263,6 +264,8 @@ class Engine:
             priority=job.priority,
             flex=job.flex,
             project=job.project,
+            deadline_at=_deadline_at(job),
+            estimate_s=job.estimate_s,
         )
 
     def _tell_limit(self, _: object) -> None:
@@ -319,3 +322,7 @@ def _launch(site: SimSite) -> Launch:
         checkpoint_interval_s=site.pace.checkpoint_interval_s,
         grace_s=site.pace.grace_s,
     )
+
+
+def _deadline_at(job: SimJob) -> datetime | None:
+    return None if job.deadline_s is None else BEGAN_AT + timedelta(seconds=job.arrives_s + job.deadline_s)

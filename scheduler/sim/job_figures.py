@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -125,10 +125,12 @@ def jain(shares: Floats) -> float | None:
     return float(shares.sum()) ** 2 / (len(shares) * squares) if squares > 0 else None
 
 
-def deadlines(table: JobTable, due_s: Mapping[str, float]) -> dict[str, Figure]:
+def deadlines(table: JobTable) -> dict[str, Figure]:
     """How many jobs whose deadline fell within the window had ended by then."""
-    pairs = [(due_s[one.job.id], one.finished_s) for one in table.jobs if one.job.id in due_s]
-    due = [(by_s, ended_s) for by_s, ended_s in pairs if by_s <= table.window_s]
+    stated = [
+        (one.job.arrives_s + s, one.finished_s) for one in table.jobs if (s := one.job.deadline_s) is not None
+    ]
+    due = [(by_s, ended_s) for by_s, ended_s in stated if by_s <= table.window_s]
     return {
         "deadlines": len(due),
         "deadlines_met": sum(ended_s is not None and ended_s <= by_s for by_s, ended_s in due),

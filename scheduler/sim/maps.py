@@ -5,8 +5,9 @@ For jobs (`--jobs-map`):
     arrival=arrival_s,duration=service_sec,gpus=gpu_count
 
 `arrival`, `gpus` and either `duration` or `end` (with `start`, if it did not start as it arrived) name the columns of a
-file of no known format; `id`, `project`, `priority`, `flex` and `estimate` name further ones, and `unit` says what
-durations and estimates count in: s (default), min, h. `zone`, `epoch` and `mend` go with any format.
+file of no known format; `id`, `project`, `priority`, `flex`, `estimate` and `deadline` (so long after the arrival) name
+further ones, and `unit` says what durations count in: s (default), min, h. `zone`, `epoch` and `mend` go with any
+format.
 
 For power (`--power-map`), `value` names the column, `time` the one of the times (found by itself otherwise), and one of
 four recipes turns values into watts:
@@ -62,6 +63,7 @@ _COLUMN_KEYS = (
     "priority",
     "flex",
     "estimate",
+    "deadline",
 )
 JOB_KEYS = (*_COLUMN_KEYS, "unit", "zone", "epoch", "mend")
 _RECIPE_KEYS = {

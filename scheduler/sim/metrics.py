@@ -21,12 +21,11 @@ def summary(
     *,
     site: Capacity | None = None,
     firm_w: float = 0.0,
-    deadlines: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """All figures of a run, ready for JSON; None where a figure has nothing to be made of.
 
     `site` is needed for what was wasted while a job that could have run waited; `firm_w` is what the site may draw in
-    any case, so that only the rest of the limit is surplus; `deadlines` are seconds since the window began, by job.
+    any case, so that only the rest of the limit is surplus.
     """
     table, readings = JobTable.of(outcome), Readings.of(outcome)
     figures = _name(outcome) | job_figures.progress(table) | _against(bound)
@@ -36,7 +35,7 @@ def summary(
     figures |= power_figures.energy(readings, firm_w) | power_figures.over_curtailment(readings)
     figures |= _wasted(readings, site) | power_figures.peaks(readings)
     figures |= _per_unit(figures, table)
-    figures |= job_figures.deadlines(table, deadlines or {})
+    figures |= job_figures.deadlines(table)
     figures["jain_projects"] = job_figures.jain_over_projects(table)
     figures["by_tier"] = job_figures.by(table, lambda one: one.job.flex)
     figures["by_project"] = job_figures.by(table, lambda one: one.job.project)

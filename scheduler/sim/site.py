@@ -56,6 +56,7 @@ class Timing:
     lost_after_s: float = 60 * _DAY_S
     patience_s: float = 300.0
     min_run_s: float = 900.0
+    starts_at_once: int | None = None
     heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
     meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
     rest_s: float = 600.0  #: the longest between two rounds of the loop
@@ -126,6 +127,7 @@ class SimSite:
             lost_after_s=t.lost_after_s,
             patience_s=t.patience_s,
             min_run_s=t.min_run_s,
+            starts_at_once=t.starts_at_once,
             partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
             mode=self.mode,
             mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,

@@ -17,6 +17,7 @@ class SimJob:
     flex: int = 4
     project: str = "default"
     estimate_s: float | None = None  #: what the user said, if he did
+    deadline_s: float | None = None  #: to be done so long after its arrival
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

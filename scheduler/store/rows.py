@@ -75,6 +75,8 @@ def job_changes(job: Job) -> Values:
         "commit_path": commit.path if commit else None,
         "save_s": job.save_s,
         "ran_s": job.ran_s,
+        "cut_at": job.cut_at,
+        "missed_at": job.missed_at,
         "storage": job.storage,
         "pinned_to": dumps(job.pinned_to).decode(),
     }
@@ -106,6 +108,8 @@ def job_of(row: JobRow) -> Job:
             last_commit=commit_of(row.commit_path, row.commit_step),
             save_s=row.save_s,
             ran_s=row.ran_s,
+            cut_at=row.cut_at,
+            missed_at=row.missed_at,
             storage=row.storage,
             pinned_to=loads(tuple[str, ...], row.pinned_to),
         )
@@ -137,6 +141,7 @@ def attempt_values(attempt: Attempt) -> Values:
         "ended_at": attempt.ended_at,
         "last_step": attempt.last_step,
         "resumed_step": attempt.resumed_step,
+        "cut_at": attempt.cut_at,
         "lost_steps": 0,
     }
 
@@ -170,6 +175,7 @@ def attempt_of(row: AttemptRow, nodes: Iterable[AttemptNodeRow]) -> Attempt:
             ended_at=row.ended_at,
             last_step=row.last_step,
             resumed_step=row.resumed_step,
+            cut_at=row.cut_at,
         )
 
 

@@ -73,6 +73,8 @@ class JobRow(Table, table=True):
     commit_path: str | None = None
     save_s: float | None = None
     ran_s: float = 0.0
+    cut_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    missed_at: datetime | None = Field(default=None, sa_type=UtcDateTime)  #: its deadline
     storage: str = ""  #: id of the place where its checkpoints are
     pinned_to: str = Field(default="[]", sa_type=Text)
     failures: int = 0
@@ -107,6 +109,7 @@ class AttemptRow(Table, table=True):
     ended_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     last_step: int | None = Field(default=None, sa_type=BIG)
     resumed_step: int | None = Field(default=None, sa_type=BIG)
+    cut_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     lost_steps: int = Field(default=0, sa_type=BIG)
 
 

@@ -172,10 +172,18 @@ class AnythingGoes(RuleBasedStateMachine):
         scatter=st.booleans(),
         later_s=st.sampled_from([None, None, 3.0, 50.0]),
         limit_s=st.sampled_from([None, None, 30.0]),
+        due_s=st.sampled_from([None, None, 4.0, 40.0, 90.0]),
         data=st.data(),
     )
-    def a_job(self, later_s: float | None, limit_s: float | None, data: st.DataObject, **spec: Any) -> None:
-        """Of any kind; some wait for an hour, or for another job."""
+    def a_job(
+        self,
+        later_s: float | None,
+        limit_s: float | None,
+        due_s: float | None,
+        data: st.DataObject,
+        **spec: Any,
+    ) -> None:
+        """Of any kind; some wait for an hour, or for another job, or have to be done by then."""
         self.made += 1
         others = (
             st.lists(st.sampled_from(sorted(self.site.jobs)), max_size=1) if self.site.jobs else st.just([])
@@ -185,6 +193,7 @@ class AnythingGoes(RuleBasedStateMachine):
             f"j{self.made}",
             begin_at=begin_at,
             time_limit_s=limit_s,
+            deadline_at=None if due_s is None else self.site.at + timedelta(seconds=due_s),
             max_failures=data.draw(st.sampled_from([0, 2])),
             backoff_s=5.0,
             dependencies=tuple(data.draw(others)) if data.draw(st.booleans()) else (),

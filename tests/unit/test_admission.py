@@ -10,11 +10,12 @@ from barq.jobfile import parse_job
 from scheduler.core.jobs import JobSpec, Kind, Launch, Runtime
 
 STATE = Path("/var/lib/barq")
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 def spec_of(**fields: object) -> JobSpec:
     """The specification of a job with these fields."""
-    return job_spec(parse_job(fields), job_id="demo-7", jobs_dir=STATE / "jobs")
+    return job_spec(parse_job(fields), job_id="demo-7", jobs_dir=STATE / "jobs", at=NOON)
 
 
 #: Where everything of job demo-7 lies.
@@ -46,6 +47,8 @@ def test_every_field_that_decisions_need_arrives() -> None:
         nodes=2,
         dependencies=["afterok:demo-1", "afterok:demo-2"],
         begin="2026-03-01T06:00:00Z",
+        deadline="6h",
+        estimate="90m",
         time_limit="2h",
         retry={"max_failures": 3, "backoff": "5s"},
         flex=2,
@@ -64,6 +67,8 @@ def test_every_field_that_decisions_need_arrives() -> None:
         nodes=2,
         dependencies=("demo-1", "demo-2"),
         begin_at=datetime(2026, 3, 1, 6, tzinfo=UTC),
+        deadline_at=datetime(2026, 3, 1, 18, tzinfo=UTC),
+        estimate_s=5400.0,
         time_limit_s=7200.0,
         max_failures=3,
         backoff_s=5.0,

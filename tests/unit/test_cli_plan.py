@@ -133,3 +133,21 @@ def test_without_a_remedy_what_is_missing_would_change_it() -> None:
 
     assert "What would change it: 2 more free GPUs; a higher priority brings it forward\n" in first
     assert "What would change it: 1.5 kW more\n" in second
+
+
+def test_the_slack_before_a_deadline_is_told_whether_the_job_waits_or_not(job_file: str) -> None:
+    """By `why` in place of nothing, and by a dry run of what would start."""
+    told = {
+        "at": "2026-03-01T18:00:00Z",
+        "slack_s": 60.0,
+        "work_left_s": 9.0,
+        "text": "due at 18:00; so and so",
+    }
+    site = busy_site().on("GET", "/jobs/demo-1/why", {**WHY, "deadline": told})
+    site.on("POST", "/jobs:plan", {**PLAN, "deadline": told})
+
+    assert "Deadline: due at 18:00; so and so" in barq(site, "why", "1").stdout.splitlines()
+    planned = barq(site, "plan", job_file, "--deadline", "6h", "--estimate", "1h")
+    assert "Deadline: due at 18:00; so and so" in planned.stdout.splitlines()
+    [(_, body)] = site.asked()
+    assert (body["deadline"], body["estimate"]) == (21_600.0, 3600.0)

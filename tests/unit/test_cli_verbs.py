@@ -42,6 +42,7 @@ def test_a_command_is_submitted_from_here(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("TOKEN_OF_MINE", "x=y")
     options = ["--gpus", "2", "--nodes", "1", "--name", "x", "--priority", "5", "--flex", "3", "--after", "3"]
     options += ["--env", "A=b=c", "--env", "TOKEN_OF_MINE", "--time-limit", "1h", "--max-failures", "2"]
+    options += ["--deadline", "2026-03-02T06:00+01:00", "--estimate", "45m"]
 
     result = barq(site, "submit", *options, "--", "python", "train.py", "--epochs", "3", "--json")
 
@@ -58,6 +59,8 @@ def test_a_command_is_submitted_from_here(monkeypatch: pytest.MonkeyPatch, tmp_p
                 "priority": 5,
                 "flex": 3,
                 "env": {"A": "b=c", "TOKEN_OF_MINE": "x=y"},
+                "deadline": "2026-03-02T05:00:00Z",
+                "estimate": 2700.0,
                 "time_limit": 3600.0,
                 "retry": {"max_failures": 2},
                 "dependencies": ["afterok:demo-3"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
@@ -19,10 +20,10 @@ IDLE_W = 600.0 + 4 * A100_SXM.idle_w
 
 
 def held(
-    built: SiteBuilder, name: str, on: str, *, gpus: int, since_s: float = LONG_S, flex: int = 4
+    built: SiteBuilder, name: str, on: str, *, gpus: int, since_s: float = LONG_S, **spec: Any
 ) -> SiteBuilder:
     """A job that was suspended for power so long ago."""
-    built.running(name, on, gpus=gpus, flex=flex)
+    built.running(name, on, gpus=gpus, **spec)
     since_at = built.at - timedelta(seconds=since_s)
     suspended = replace(
         built.attempts[f"{name}.1"],
@@ -94,6 +95,14 @@ def test_firm_work_is_kept_first_and_never_released() -> None:
 
     assert released(built, at_knees_w(Plan(built.snapshot()), {"firm.1"})) == ["much"]
     assert released(built, 100.0) == ["much"]
+
+
+def test_whose_deadline_is_near_is_kept_before_those_of_its_tier() -> None:
+    """However few its GPUs; a day before it they count as anybody's."""
+    for due_s, gone in ((300.0, ["much"]), (86_400.0, ["due"])):
+        built = held(two_nodes(), "much", "b", gpus=4)
+        held(built, "due", "a", gpus=1, deadline_at=built.at + timedelta(seconds=due_s), estimate_s=290.0)
+        assert released(built, at_knees_w(Plan(built.snapshot()), {"much.1"})) == gone
 
 
 def test_what_a_person_holds_is_not_looked_at() -> None:

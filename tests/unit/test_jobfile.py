@@ -30,6 +30,8 @@ resources: {gpus: 2, gpu_type: a100-sxm-400w, cpus: 4, memory: 16GiB}
 nodes: 2
 dependencies: [afterok:demo-1]
 begin: 2026-03-01T06:00:00+01:00
+deadline: 2026-03-02T06:00:00+01:00
+estimate: 45m
 time_limit: 1h30m
 retry: {max_failures: 2, backoff: 10s}
 flex: 3
@@ -66,6 +68,8 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "nodes": 2,
         "dependencies": ["afterok:demo-1"],
         "begin": datetime(2026, 3, 1, 5, tzinfo=UTC),
+        "deadline": datetime(2026, 3, 2, 5, tzinfo=UTC),
+        "estimate": 2700.0,
         "time_limit": 5400.0,
         "retry": {"max_failures": 2, "backoff": 10.0},
         "flex": 3,
@@ -174,6 +178,19 @@ def test_a_time_without_offset_is_utc() -> None:
     [job] = read("entrypoint: a\nbegin: 2026-03-01 06:00")
 
     assert job.begin == datetime(2026, 3, 1, 6, tzinfo=UTC)
+
+
+def test_a_deadline_is_a_time_or_a_duration_from_the_submission_on() -> None:
+    """Seconds are a duration, as they are everywhere."""
+    written = ("2026-03-01", "2026-03-01 06:00", '"6h"', "90", "1h30m")
+
+    assert [read(f"entrypoint: a\ndeadline: {text}")[0].deadline for text in written] == [
+        datetime(2026, 3, 1, tzinfo=UTC),
+        datetime(2026, 3, 1, 6, tzinfo=UTC),
+        21_600.0,
+        90.0,
+        5400.0,
+    ]
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

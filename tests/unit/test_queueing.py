@@ -140,25 +140,32 @@ def test_a_new_node_lets_a_job_in_that_fitted_nowhere() -> None:
 
 
 JOBS = st.lists(
-    st.tuples(st.integers(1, 3), st.integers(-1, 1), st.sampled_from([0.0, 3000.0, 90_000.0])), max_size=8
+    st.tuples(
+        st.integers(1, 3),
+        st.integers(-1, 1),
+        st.sampled_from([0.0, 3000.0, 90_000.0]),
+        st.sampled_from([None, None, 3, 30, 31]),
+    ),
+    max_size=8,
 )
 
 
 @given(JOBS, st.lists(st.tuples(st.integers(0, 9), st.sampled_from([*JobState, None])), max_size=12))
 def test_a_queue_that_was_kept_up_is_as_a_new_one(
-    jobs: list[tuple[int, int, float]], changes: list[tuple[int, JobState | None]]
+    jobs: list[tuple[int, int, float, int | None]], changes: list[tuple[int, JobState | None]]
 ) -> None:
-    """Whatever becomes of the jobs, and in the order that sorting gives."""
+    """Whatever becomes of the jobs while time passes, and in the order that sorting gives."""
     built = site().node()
-    for i, (gpus, priority, ran_s) in enumerate(jobs):
-        built.job(f"j{i}", gpus=gpus, priority=priority)
+    for i, (gpus, priority, ran_s, due_s) in enumerate(jobs):
+        deadline_at = None if due_s is None else built.at + timedelta(seconds=due_s)
+        built.job(f"j{i}", gpus=gpus, priority=priority, deadline_at=deadline_at)
         built.jobs[f"j{i}"] = replace(built.jobs[f"j{i}"], ran_s=ran_s)
     queue, plan = queued(built)
     for i, state in changes:
         known = built.jobs.pop(f"j{i}", None)
         if known is not None and state is not None:
             built.jobs[f"j{i}"] = replace(known, state=state)
-        follow(queue, plan, built)
+        follow(queue, plan, built.passes(4))
 
         fresh, _ = queued(built)
         assert (queue.ready, queue.barred) == (fresh.ready, fresh.barred)

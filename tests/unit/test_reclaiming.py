@@ -14,7 +14,7 @@ from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.reclaiming import _MOST, _MOVABLE_TIER, is_reclaiming, reclaim
 from scheduler.core.room import Room
-from tests.builders import SiteBuilder, commit, site
+from tests.builders import T0, SiteBuilder, commit, site
 
 LONG_S = 40 * 86_400.0  #: enough for any level
 
@@ -57,11 +57,17 @@ def test_who_had_much_service_gives_way_to_who_had_none(*, scatter: bool) -> Non
 @pytest.mark.parametrize("scatter", [False, True])
 @pytest.mark.parametrize(
     "spec",
-    [{"priority": 1}, {"flex": _MOVABLE_TIER - 1}, {"seconds": 899.0}, {"last_commit": None}],
+    [
+        {"priority": 1},
+        {"flex": _MOVABLE_TIER - 1},
+        {"seconds": 899.0},
+        {"last_commit": None},
+        {"deadline_at": T0 + timedelta(seconds=9)},
+    ],
     ids=str,
 )
 def test_some_are_never_asked(spec: dict[str, Any], *, scatter: bool) -> None:
-    """Who is more important, who may only be slowed, who began a moment ago, and who never saved."""
+    """Who is more important, who may only be slowed, who began a moment ago, who never saved, who is due."""
     built = ran(a_site(4), "old", "a", gpus=4, **spec).job("new", gpus=4, scatter=scatter)
 
     assert victims(built, "new") == []

@@ -12,6 +12,7 @@ import pytest
 
 from scheduler.core.decide import PowerAware
 from scheduler.sim.engine import Case, Engine
+from scheduler.sim.metrics import summary
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Timing
 from scheduler.store.testing import InMemoryStore
@@ -182,3 +183,17 @@ def test_a_limit_that_does_not_begin_or_goes_back_is_refused(steps: list[tuple[f
     """The trace is named."""
     with pytest.raises(ValueError, match=r"^steps: "):
         simulated([job("a")], power(*steps))
+
+
+def test_a_deadline_that_can_be_met_is_met() -> None:
+    """One job is in the way of two; the younger of these could not wait for the other."""
+    jobs = [job("first", gpus=16, work_s=1000.0), job("long", gpus=16, work_s=3000.0, arrives_s=10.0)]
+    due = {"estimate_s": 1000.0, "deadline_s": 2200.0}
+    for more, order, met in (({}, ["first", "long", "due"], 0), (due, ["first", "due", "long"], 1)):
+        outcome = simulated(
+            [*jobs, job("due", gpus=16, work_s=1000.0, arrives_s=20.0, **more)], power((0.0, AMPLE_W))
+        )
+        ended = {j.job.id: j.finished_s for j in outcome.jobs}
+        assert sorted(ended, key=lambda name: ended[name] or 0.0) == order
+        figures = summary(outcome, None)
+        assert (figures["deadlines"], figures["deadlines_met"]) == (met, met)

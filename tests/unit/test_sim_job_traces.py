@@ -119,13 +119,16 @@ def test_any_file_is_read_by_a_map(tmp_path: Path) -> None:
     """All that a job may have, in a unit and a spelling of the file's own."""
     trace = read(
         tmp_path,
-        "name;queued;until;n;team;prio;tier;guess\n"
-        "a;9.10.2017 06:00;9.10.2017 08:30;2;red;-5;1;2\n"
-        "b;9.10.2017 07:00;9.10.2017 07:30;4;;3;4;\n",
-        "arrival=queued,end=until,gpus=n,id=name,project=team,priority=prio,flex=tier,estimate=guess,unit=h",
+        "name;queued;until;n;team;prio;tier;guess;due\n"
+        "a;9.10.2017 06:00;9.10.2017 08:30;2;red;-5;1;2;3\n"
+        "b;9.10.2017 07:00;9.10.2017 07:30;4;;3;4;;\n",
+        "arrival=queued,end=until,gpus=n,id=name,project=team,priority=prio,flex=tier,estimate=guess,deadline=due,unit=h",
     )
     assert trace.jobs == (
-        SimJob(id="a", arrives_s=0.0, gpus=2, work_s=9000.0, priority=-5, flex=1, project="red", estimate_s=7200.0),
+        SimJob(
+            id="a", arrives_s=0.0, gpus=2, work_s=9000.0, priority=-5, flex=1, project="red", estimate_s=7200.0,
+            deadline_s=10_800.0,
+        ),
         SimJob(id="b", arrives_s=3600.0, gpus=4, work_s=1800.0, priority=3),
     )  # fmt: skip
     assert trace.zero_at == datetime(2017, 10, 9, 6, tzinfo=UTC)

@@ -33,14 +33,14 @@ def test_a_job_map_names_columns() -> None:
 def test_a_job_map_may_say_more() -> None:
     """An end in place of a duration, what else a job has, a unit, a zone, the date of zero."""
     asked = parse_job_map(
-        "arrival=a,start=b,end=c,gpus=g,id=i,project=p,priority=q,flex=f,estimate=e,unit=h,"
+        "arrival=a,start=b,end=c,gpus=g,id=i,project=p,priority=q,flex=f,estimate=e,deadline=d,unit=h,"
         "zone=+05:00,epoch=2017-08-07,mend=yes"
     )
     assert asked.columns == JobColumns(
         arrival="a", start="b", end="c", gpus="g", id="i", project="p", priority="q", flex="f", estimate="e",
-        unit_s=3600.0,
+        deadline="d", unit_s=3600.0,
     )  # fmt: skip
-    assert asked.columns.names == set("abcgipqfe")
+    assert asked.columns.names == set("abcgipqfed")
     assert asked.epoch_at == datetime(2017, 8, 6, 19, tzinfo=UTC)
     assert asked.mend
 

@@ -146,20 +146,30 @@ def test_progress_times_and_slowdown() -> None:
     hour = run(
         interval(0.0, 1e6, running_gpus=6),
         jobs=[
-            became(job("a", work_s=1000.0, gpus=4), finished_s=2000.0, kept_gpu_s=4000.0, energy_wh=30.0),
-            became(job("b", arrives_s=600.0, work_s=2.0), finished_s=640.0, kept_gpu_s=2.0, energy_wh=10.0),
             became(
-                job("c", arrives_s=1600.0, work_s=9000.0, priority=10, flex=2, project="x"),
+                job("a", work_s=1000.0, gpus=4, deadline_s=1500.0),
+                finished_s=2000.0,
+                kept_gpu_s=4000.0,
+                energy_wh=30.0,
+            ),
+            became(
+                job("b", arrives_s=600.0, work_s=2.0, deadline_s=40.0),
+                finished_s=640.0,
+                kept_gpu_s=2.0,
+                energy_wh=10.0,
+            ),
+            became(
+                job("c", arrives_s=1600.0, work_s=9000.0, priority=10, flex=2, project="x", deadline_s=2e3),
                 kept_gpu_s=1800.0,
                 lost_gpu_s=90.0,
                 pauses=3,
                 kills=1,
             ),
-            became(job("d", arrives_s=3000.0, project="x")),
+            became(job("d", arrives_s=3000.0, project="x", deadline_s=6e3)),
         ],
     )
 
-    found = summary(hour, None, deadlines={"a": 1500.0, "b": 640.0, "c": 3600.0, "d": 9000.0})
+    found = summary(hour, None)
 
     assert (found["finished"], found["unfinished"]) == (2, 2)
     assert found["jct_mean_s"] == pytest.approx((2000 + 40) / 2)

@@ -31,7 +31,8 @@ def read_mapped(table: CsvTable, columns: JobColumns, asked: JobMap) -> JobTrace
             priority=cells.integer(row, columns.priority) if columns.priority is not None else 0,
             flex=_flex(cells, row, columns.flex),
             project=(cells.text(row, columns.project) if columns.project is not None else "") or "default",
-            estimate_s=_estimate_s(cells, row, columns),
+            estimate_s=_stated_s(cells, row, columns.estimate, columns.unit_s),
+            deadline_s=_stated_s(cells, row, columns.deadline, columns.unit_s),
         )
 
     return gather(cells, asked, Layout(name="mapped", dated=arrival.dated, ordered=True), job)
@@ -54,8 +55,8 @@ def _flex(cells: Cells, row: int, column: str | None) -> int:
     return flex
 
 
-def _estimate_s(cells: Cells, row: int, columns: JobColumns) -> float | None:
+def _stated_s(cells: Cells, row: int, column: str | None, unit_s: float) -> float | None:
     """None where the user said nothing."""
-    if columns.estimate is None or not cells.text(row, columns.estimate):
+    if column is None or not cells.text(row, column):
         return None
-    return cells.number(row, columns.estimate) * columns.unit_s
+    return cells.number(row, column) * unit_s

@@ -126,6 +126,7 @@ async def test_why_a_job_waits(site: ApiSite) -> None:
         "ahead_gpus": None,
         "lacks": None,
         "expected_start": None,
+        "deadline": None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -198,3 +199,23 @@ async def test_the_job_page_tells_the_range(site: ApiSite) -> None:
     assert response.status_code == 200
     assert "Position 1 of 1" in response.text
     assert "2026-01-10T13:00:00" in response.text
+
+
+async def test_why_and_a_dry_run_tell_the_slack_in_words(site: ApiSite) -> None:
+    """Of a job that waits, of one that runs, and of one that can only be late; nothing where there is no deadline."""
+    for deadline in ({"deadline": "2100-01-01"}, {"deadline": "2100-01-01"}, {}):
+        await site.submit(**deadline)
+    until: dict[str, Any] = {"time_limit_s": None, "deadline_at": datetime(2100, 1, 1, tzinfo=UTC)}
+    await site.run("t-1")
+    await recorded(site, world(**until, estimate_s=7200.0).job("t-2", **until).job("t-3"))
+
+    runs, waits, other = [(await site.get(f"/jobs/t-{n}/why"))["deadline"] for n in (1, 2, 3)]
+    late = (await plan(site, deadline="10m", estimate="2h"))["deadline"]
+
+    assert runs["work_left_s"] == 0.0  # it has been running for longer than its estimate
+    assert runs["text"].startswith("due at 2100-01-01 00:00:00 UTC; it has 0 s of work left by its estimate")
+    assert waits["work_left_s"] is None
+    assert waits["text"].endswith("how long it takes nobody said: give it an estimate")
+    assert other is None
+    assert (late["work_left_s"], late["slack_s"]) == (7200.0, 600.0 - 7200.0 - 2.0)
+    assert "it has 2 h of work left by its estimate and misses that by 1 h 50 min even if" in late["text"]

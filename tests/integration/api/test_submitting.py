@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -228,3 +229,34 @@ async def test_a_scheduler_that_cannot_be_woken_loses_nothing(
     assert "cannot be woken" in caplog.text
 
     assert len((await site.get("/jobs"))["jobs"]) == 2
+
+
+async def test_a_deadline_counts_from_the_submission_and_is_shown_as_an_instant(site: ApiSite) -> None:
+    """Beside the words that were sent."""
+    began = datetime.now(UTC)
+    job = await site.submit(deadline="6h", estimate="90m")
+
+    due_at = datetime.fromisoformat(job["deadline_at"])
+    assert began + timedelta(hours=6) <= due_at <= datetime.now(UTC) + timedelta(hours=6)
+    assert (job["spec"]["deadline"], job["spec"]["estimate"]) == (21_600.0, 5400.0)
+    spec = (await site.job("t-1")).spec
+    assert (spec.deadline_at, spec.estimate_s) == (due_at, 5400.0)
+    assert (await site.submit())["deadline_at"] is None
+
+
+async def test_a_deadline_that_has_passed_is_refused_for_all_jobs_of_a_batch(site: ApiSite) -> None:
+    """And by a dry run; one that cannot be met any more is the user's own affair."""
+    late, tight = ({"entrypoint": "true", "deadline": text} for text in ("2026-01-01T06:00", "1s"))
+
+    for path, body, field in (
+        ("/jobs", late, "deadline"),
+        ("/jobs:plan", late, "deadline"),
+        ("/jobs:batch", {"jobs": [tight, late]}, "jobs[1].deadline"),
+    ):
+        response = await site.client.post(f"/api/v1{path}", json=body)
+        problem = refused(response, 422, "invalid_field")
+        assert (problem["field"], problem["value"]) == (field, '"2026-01-01T06:00:00+00:00"')
+        assert "has passed: it is" in problem["detail"]
+        assert "write a time to come" in problem["remedy"]
+    assert (await site.get("/jobs"))["jobs"] == []
+    await site.submit(**tight, estimate="1h")
