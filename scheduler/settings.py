@@ -25,7 +25,15 @@ from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.sharing import AiFirstSettings, ModeSettings, PartnerSettings, partners_of
+from scheduler.sharing import (
+    AiFirstSettings,
+    FairShareSettings,
+    ModeSettings,
+    PartnerSettings,
+    ProjectSettings,
+    partners_of,
+    projects_of,
+)
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -152,6 +160,8 @@ class Site(_Strict):
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
+    projects: tuple[ProjectSettings, ...] = ()
+    fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
@@ -168,6 +178,7 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        projects_of(self.projects)
         return self
 
     def mining_partners(self) -> tuple[Partner, ...]:
@@ -191,9 +202,13 @@ class Site(_Strict):
     def policy(self) -> SitePolicy:
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
-        return SitePolicy(
-            name=self.name, **power, **timing, partners=self.mining_partners(), mode=self.division_mode()
-        )
+        sharing = self.sharing()
+        return SitePolicy(name=self.name, **power, **timing, partners=self.mining_partners(), **sharing)
+
+    def sharing(self) -> dict[str, Any]:
+        """How AI and mining share, and how projects do: as `SitePolicy` names it."""
+        projects, fair_share = projects_of(self.projects), self.fair_share.fair_share()
+        return {"mode": self.division_mode(), "projects": projects, "fair_share": fair_share}
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""

@@ -24,6 +24,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.roster import Kind, Roster
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Bounds, Tally
+from scheduler.core.tenants import Tenants
 from scheduler.core.tracked import Tracked, changed
 
 _LONG = 200_000  #: entries of the logs before new ones are begun
@@ -53,6 +54,7 @@ class Followed:
         self.miners_w: dict[str, float] = {}
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
+        self.tenants = Tenants()
         self.since = News()
         self.news: set[str] = set()  #: groups of which something else is desired than was ordered
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
@@ -90,6 +92,7 @@ class Followed:
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
         self.events, self.ended = [], {}
+        self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)
         for gone in sorted(a for a in attempts if a in self.attempts and a not in snapshot.attempts):
@@ -161,6 +164,7 @@ class Followed:
     def _remake(self, group_id: str, group: Group | None) -> None:
         """A group came, went, or is another than it was."""
         self._tally.drop(group_id)
+        self.tenants.count(group_id, 0 if group is None else len(group.spec.gpus))
         self.generation += 1
         self.fitting_shapes.clear()
         self._uncomposed |= self._contents.keys()  # its address is in the orders of others
@@ -259,7 +263,6 @@ class Followed:
         return None if group_id in self._uncomposed else self._contents.get(group_id)
 
     # -- attempts ------------------------------------------------------------------------------------------------
-    # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
@@ -269,6 +272,7 @@ class Followed:
         self._living[attempt.job_id] = attempt_id
         (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
         spec = self.jobs[attempt.job_id].spec
+        self.tenants.put(attempt, spec.project)
         if spec.time_limit_s is not None:
             self.timed.add(attempt_id)
         is_news = known is None or _is_ordered_otherwise(known, attempt)
@@ -290,6 +294,7 @@ class Followed:
         self.starting.discard(attempt.id)
         self.timed.discard(attempt.id)
         self._tally.take(attempt)
+        self.tenants.take(attempt.id)
         self.roster.take(attempt.id)
         for placement in attempt.placements:
             self._on.get(placement.node_id, {}).pop(attempt.id, None)

@@ -24,6 +24,7 @@ from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused, switch_nodes
+from scheduler.core.tenancy import Tenancy
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
@@ -113,18 +114,23 @@ def _startable(
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
-    may_reclaim = not is_reclaiming(plan)
+    may_reclaim, tenancy = not is_reclaiming(plan), Tenancy(plan, room, queue)
     while heads:
         entry = heads.first()
         job = plan.jobs[entry.job_id]
-        tried = _try(plan, room, snapshot, job, limit_w)
+        tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
         if isinstance(tried, Attempt):
             wanted.append(tried)
             room.take(tried.placements)
+            tenancy.start(job)
             heads.go_on()
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
+        if tried.code is Code.QUOTA_EXCEEDED:
+            continue  # it keeps nobody of another project from anything
+        if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
+            may_reclaim = False
         if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
             raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
         waited_s = (plan.at - job.since_at).total_seconds()
@@ -136,7 +142,7 @@ def _startable(
                 and tried.code in _LACKS_GPUS
                 and plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
             ):
-                may_reclaim = not reclaim(plan, room, job)
+                may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
             for others in heads.end_with(entry):
                 raises.refuse(others, behind(job))
     return wanted
