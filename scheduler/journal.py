@@ -9,6 +9,7 @@ from datetime import datetime
 from scheduler.core.decide import Decision
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
+from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
@@ -33,6 +34,7 @@ class Journal:
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
+        self._used: Used | None = None
 
     def write(
         self,
@@ -65,8 +67,14 @@ class Journal:
             stops=stops,
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,
+            used=self._renewed(snapshot),
             current=self._documents(snapshot, decision, alarms) if due or decision.events else {},
         )
+
+    def _renewed(self, snapshot: Snapshot) -> Used | None:
+        """What projects used, where it is told anew."""
+        before, self._used = self._used, snapshot.used
+        return None if snapshot.used is before else snapshot.used
 
     def _documents(
         self, snapshot: Snapshot, decision: Decision, alarms: Mapping[str, tuple[str, ...]]

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from scheduler.core.entitlement import idle_w
-from scheduler.core.modes import Mode, Revenue
+from scheduler.core.modes import Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.partners import Partner
 from scheduler.core.power import GPU_MODELS, site_w
@@ -30,9 +30,9 @@ from scheduler.sharing import (
     FairShareSettings,
     ModeSettings,
     PartnerSettings,
-    ProjectSettings,
+    Projects,
     partners_of,
-    projects_of,
+    shared,
 )
 from scheduler.wire import WireError, dumps, loads
 
@@ -160,7 +160,7 @@ class Site(_Strict):
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
-    projects: tuple[ProjectSettings, ...] = ()
+    projects: Projects = ()
     fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
@@ -178,16 +178,11 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
-        projects_of(self.projects)
         return self
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""
         return partners_of(self.partners, [m.name for m in self.miners])
-
-    def division_mode(self) -> Mode:
-        """How AI and mining share what there is."""
-        return self.mode.mode()
 
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
@@ -202,13 +197,13 @@ class Site(_Strict):
     def policy(self) -> SitePolicy:
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
-        sharing = self.sharing()
-        return SitePolicy(name=self.name, **power, **timing, partners=self.mining_partners(), **sharing)
+        return SitePolicy(
+            name=self.name, **power, **timing, partners=self.mining_partners(), **self.sharing()
+        )
 
     def sharing(self) -> dict[str, Any]:
         """How AI and mining share, and how projects do: as `SitePolicy` names it."""
-        projects, fair_share = projects_of(self.projects), self.fair_share.fair_share()
-        return {"mode": self.division_mode(), "projects": projects, "fair_share": fair_share}
+        return shared(self.mode, self.projects, self.fair_share)
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
@@ -299,7 +294,7 @@ class Site(_Strict):
     def _check_mode(self) -> None:
         """Partners have miners of this site, and what is ranked by revenue has prices."""
         partners = self.mining_partners()
-        if not isinstance(self.division_mode(), Revenue):
+        if not isinstance(self.mode.mode(), Revenue):
             return
         owned = {g for p in partners for g in p.groups}
         if rest := sorted({m.name for m in self.miners} - owned):

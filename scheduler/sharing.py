@@ -7,7 +7,15 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
@@ -120,6 +128,16 @@ class ProjectSettings(_Strict):
         return self
 
 
+def _each_once(projects: tuple[ProjectSettings, ...]) -> tuple[ProjectSettings, ...]:
+    names = [p.name for p in projects]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise ValueError(f"two projects are called {twice!r}; give each a name of its own")
+    return projects
+
+
+Projects = Annotated[tuple[ProjectSettings, ...], AfterValidator(_each_once)]
+
+
 class FairShareSettings(_Strict):
     """How what projects use is remembered."""
 
@@ -193,13 +211,12 @@ def partners_of(settings: Sequence[PartnerSettings], miner_groups: Collection[st
     return partners
 
 
-def projects_of(settings: Sequence[ProjectSettings]) -> tuple[Project, ...]:
-    """The projects. Raises ValueError where two have one name."""
-    projects = tuple(Project(**s.model_dump()) for s in settings)
-    names = [p.name for p in projects]
-    if twice := next((n for n in names if names.count(n) > 1), None):
-        raise ValueError(f"projects.name: two are called {twice!r}; give each a name of its own")
-    return projects
+def shared(
+    mode: ModeSettings, projects: Sequence[ProjectSettings], fair_share: FairShareSettings
+) -> dict[str, Any]:
+    """How AI and mining share, and how projects do, as `SitePolicy` names it."""
+    named = tuple(Project(**p.model_dump()) for p in projects)
+    return {"mode": mode.mode(), "projects": named, "fair_share": fair_share.fair_share()}
 
 
 def _micro(money: Decimal) -> int:
