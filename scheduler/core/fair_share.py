@@ -61,8 +61,9 @@ def turns(
 
 def grown(usage: Usage, *, gpus: float, watts: float, seconds: float, half_life_s: float) -> Usage:
     """The usage after so long with so many GPUs and watts all the while: what was decays, and what comes too."""
-    left = 2.0 ** (-seconds / half_life_s)
-    hours = (1.0 - left) * half_life_s / math.log(2.0) / 3600.0
+    mean_life_s = half_life_s / math.log(2.0)
+    left = math.exp(-seconds / mean_life_s)
+    hours = -math.expm1(-seconds / mean_life_s) * mean_life_s / 3600.0
     return Usage(gpu_h=usage.gpu_h * left + gpus * hours, kwh=usage.kwh * left + watts / 1000.0 * hours)
 
 

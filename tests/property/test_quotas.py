@@ -1,4 +1,4 @@
-"""Quotas hold for every start, whatever happens: nobody has more than is his and lent, nobody lends more than he may."""
+"""Quotas hold for every start, whatever happens: nobody has more than is his and lent to him, nor lends too much."""
 
 from __future__ import annotations
 

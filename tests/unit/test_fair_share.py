@@ -69,7 +69,7 @@ def test_a_half_life_halves() -> None:
     later = grown(Usage(gpu_h=8.0, kwh=2.0), gpus=0, watts=0, seconds=HALF_LIFE_S, half_life_s=HALF_LIFE_S)
     steady = grown(Usage(), gpus=2, watts=500, seconds=1e9, half_life_s=HALF_LIFE_S)
 
-    assert (later.gpu_h, later.kwh) == (4.0, 1.0)
+    assert (later.gpu_h, later.kwh) == pytest.approx((4.0, 1.0))
     assert steady.gpu_h == pytest.approx(2 * HALF_LIFE_S / 3600 / math.log(2))
     assert steady.kwh == pytest.approx(0.5 * HALF_LIFE_S / 3600 / math.log(2))
 
