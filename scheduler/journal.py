@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
@@ -35,6 +36,7 @@ class Journal:
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
         self._used: Used | None = None
+        self._told_projects = False
 
     def write(
         self,
@@ -84,7 +86,15 @@ class Journal:
         return {
             "power": json.dumps(power_document(snapshot, decision, self._sample)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
+            **self._projects(snapshot),
         }
+
+    def _projects(self, snapshot: Snapshot) -> dict[str, str]:
+        """Where there are none, that is said once."""
+        if self._told_projects and not snapshot.site.projects:
+            return {}
+        self._told_projects = True
+        return {"projects": json.dumps(projects_document(snapshot))}
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""
