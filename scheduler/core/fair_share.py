@@ -14,7 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scheduler.core.projects import FairShare, Project, Usage
+from scheduler.core.projects import OTHERS, FairShare, Project, Usage
 
 STEPS_PER_DOUBLING = 4
 FURTHEST = 8 * STEPS_PER_DOUBLING  #: beyond 256 times too much or too little nobody is told apart
@@ -38,16 +38,19 @@ class Share:
 def shares(
     projects: Mapping[str, Project], used: Mapping[str, Usage], fair_share: FairShare
 ) -> dict[str, Share]:
-    """The share of each project. Nobody is ahead of anybody as long as nobody used anything."""
+    """The share of each project. Nobody is ahead of anybody as long as nobody used anything.
+
+    The others count beside those that are named once they have used something.
+    """
     usages = {name: used.get(name, NOTHING) for name in projects}
     gpu_h, kwh = sum(u.gpu_h for u in usages.values()), sum(u.kwh for u in usages.values())
-    weights = sum(p.weight for p in projects.values())
+    weights = sum(p.weight for name, p in projects.items() if name != OTHERS or usages[name] != NOTHING)
     e = fair_share.energy_weight
     found = {}
     for name, project in projects.items():
         usage = usages[name]
         part = e * _part(usage.kwh, kwh) + (1.0 - e) * _part(usage.gpu_h, gpu_h)
-        due = project.weight / weights
+        due = project.weight / max(weights, project.weight)
         found[name] = Share(used=part, due=due, turn=_turn(part / due) if gpu_h + kwh > 0 else 0)
     return found
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from math import inf
 
 from scheduler.core.jobs import Attempt, Job
+from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.quotas import Quotas
@@ -46,15 +47,18 @@ class Lenders:
             if (account := self._account(attempt)) in self._borrowed:
                 self._borrowed[account] -= attempt.gpu_count
 
-    def call_in(self, job: Job, jobs: int, *, lacks_gpus: bool) -> bool:
-        """Have borrowers make room for the first of `jobs` alike that lack GPUs, or watts. Whether any was told to."""
+    def call_in(self, job: Job, jobs: int, *, lacks_gpus: bool, free_w: float) -> bool:
+        """Have borrowers make room for the first of `jobs` alike that lack GPUs, or watts. Whether any was told to.
+
+        Not where nodes in standby would do, and the watts for them are free: those are woken.
+        """
         gpus, project = max(1, job.spec.total_gpus), self._plan.tenants.of(job)
         owed = min(self._quotas.own_left(project) // gpus, jobs) * gpus
         borrowed = {name: n for name, n in self._borrowed.items() if n > 0}
         if not owed or not borrowed:
             return False
         self._owed += owed
-        if self._coming >= self._owed:
+        if self._coming >= self._owed or (lacks_gpus and self._can_wake(job, free_w)):
             return False
         victims = self._victims(job, borrowed, lacks_gpus=lacks_gpus)
         have_leave(self._plan, victims, job)
@@ -62,6 +66,14 @@ class Lenders:
             self._coming += victim.gpu_count
             self._borrowed[self._account(victim)] -= victim.gpu_count
         return bool(victims)
+
+    def _can_wake(self, job: Job, free_w: float) -> bool:
+        plan = self._plan
+        off = [gid for gid in plan.groups if plan.is_off(gid) and may_use(job, gid, plan)]
+        if sum(len(plan.groups[gid].spec.gpus) for gid in off) < job.spec.total_gpus:
+            return False
+        wake_w = plan.site.overhead * max(plan.awake_w(gid) for gid in off)
+        return plan.start_w(job) + wake_w <= free_w
 
     def _victims(self, job: Job, borrowed: dict[str, int], *, lacks_gpus: bool) -> list[Attempt]:
         """Where their GPUs help most; if that took more of a borrower than it borrowed, of the first in order only."""

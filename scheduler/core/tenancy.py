@@ -37,5 +37,7 @@ class Tenancy:
         """Have borrowers make room for the first of `jobs` alike if it lacks GPUs or watts. Whether any was told to."""
         if self._lenders is None:
             return False
-        lacks_w = self._plan.start_w(job) > limit_w - self._plan.floors_w(job.spec.flex)
-        return (lacks_gpus or lacks_w) and self._lenders.call_in(job, jobs, lacks_gpus=lacks_gpus)
+        free_w = limit_w - self._plan.floors_w(job.spec.flex)
+        if not lacks_gpus and self._plan.start_w(job) <= free_w:
+            return False
+        return self._lenders.call_in(job, jobs, lacks_gpus=lacks_gpus, free_w=free_w)

@@ -19,7 +19,7 @@ SOME = st.one_of(st.none(), st.integers(0, 6))
 @st.composite
 def promises(draw: st.DrawFn) -> tuple[Project, ...]:
     """Up to three projects; the first one has GPUs of its own."""
-    found = []
+    found: list[Project] = []
     for name in NAMES[: draw(st.integers(1, 3))]:
         nominal = draw(st.integers(0, 8)) if not found else draw(SOME)
         has = nominal is not None

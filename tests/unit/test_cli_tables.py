@@ -195,7 +195,7 @@ def test_projects_are_a_table_in_their_order() -> None:
     assert barq(busy_site(), "project", "list").stdout.splitlines() == [
         "RANK  PROJECT  WEIGHT  USED  NOMINAL  BORROWED  LENT  GPU-HOURS   ENERGY  SHARE  DUE",
         "   1  others        1     2        -         -     -      203.1   65 kWh    20%  25%",
-        "   2  vision        3    20       16         4     0      812.5   260 kWh    80%  75%",
+        "   2  vision        3    20       16         4     0      812.5  260 kWh    80%  75%",
         "Without a nominal: 2 of 8 GPUs used, 0 borrowed, 4 lent",
         "Use as of 30 s ago; it counts half after 7 d, energy 50% of it",
     ]

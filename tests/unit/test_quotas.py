@@ -14,6 +14,7 @@ from scheduler.core.projects import Project
 from scheduler.core.quotas import Quotas
 from scheduler.core.reasons import Code, Reason
 from tests.builders import SiteBuilder, commit, site
+from tests.told_site import ToldSite
 
 HOUR_S = 3600.0
 
@@ -207,6 +208,17 @@ def test_a_lender_that_lacks_power_gets_back_the_watts() -> None:
     built.passes(1.0)
 
     assert any(a.pause_cause is PauseCause.FAIR_SHARE_RECLAIM for a in built.attempts.values())
+
+
+@pytest.mark.parametrize("limit_w,words", [(90_000.0, []), (2300.0, ["save a1"])])
+def test_nobody_is_asked_where_a_node_can_be_woken(limit_w: float, words: list[str]) -> None:
+    """It takes minutes, but costs nobody a restart; without the watts for it the borrower leaves."""
+    built = ToldSite(firm_w=90_000.0, projects=(project("a", 2), project("b", 6)))
+    built.node("n", gpus=4).node("m", gpus=4, standby_w=50.0).limit_w(limit_w)
+    ran(built, "a1", gpus=4, project="a")
+    built.sleeping("m").job("b1", gpus=2, project="b")
+
+    assert [word for word in built.does(obeyed=False) if not word.startswith("cap")] == words
 
 
 def test_what_is_lent_is_told_in_proportion() -> None:
