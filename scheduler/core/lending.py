@@ -41,7 +41,7 @@ class Lenders:
     def __init__(self, plan: Plan, room: Room, quotas: Quotas) -> None:
         self._plan, self._room, self._quotas = plan, room, quotas
         self._coming = room.leaving(plan)  #: GPUs that are on their way back
-        self._owed = 0
+        self._owed: dict[str, int] = defaultdict(int)  #: GPUs, by lender
         self._borrowed = quotas.borrowed()  #: and not on their way back
         for attempt in plan.in_phase(*LEAVING):
             if (account := self._account(attempt)) in self._borrowed:
@@ -52,13 +52,10 @@ class Lenders:
 
         Not where nodes in standby would do, and the watts for them are free: those are woken.
         """
-        gpus, project = max(1, job.spec.total_gpus), self._plan.tenants.of(job)
-        owed = min(self._quotas.own_left(project) // gpus, jobs) * gpus
         borrowed = {name: n for name, n in self._borrowed.items() if n > 0}
-        if not owed or not borrowed:
+        if not borrowed or not self._is_owed(job, jobs):
             return False
-        self._owed += owed
-        if self._coming >= self._owed or (lacks_gpus and self._can_wake(job, free_w)):
+        if self._coming >= sum(self._owed.values()) or (lacks_gpus and self._can_wake(job, free_w)):
             return False
         victims = self._victims(job, borrowed, lacks_gpus=lacks_gpus)
         have_leave(self._plan, victims, job)
@@ -66,6 +63,14 @@ class Lenders:
             self._coming += victim.gpu_count
             self._borrowed[self._account(victim)] -= victim.gpu_count
         return bool(victims)
+
+    def _is_owed(self, job: Job, jobs: int) -> bool:
+        """Note what a lender is owed for these jobs: no more than its own in all. Whether it is anything."""
+        project, gpus = self._plan.tenants.of(job), max(1, job.spec.total_gpus)
+        lender, own = self._quotas.account(project), self._quotas.own_left(project)
+        before = self._owed[lender]
+        self._owed[lender] = min(own, before + min(own // gpus, jobs) * gpus)
+        return self._owed[lender] > before
 
     def _can_wake(self, job: Job, free_w: float) -> bool:
         plan = self._plan

@@ -10,9 +10,11 @@ import pytest
 
 from scheduler.core.decide import decide
 from scheduler.core.jobs import PauseCause
-from scheduler.core.projects import Project
+from scheduler.core.outlook import Outlook
+from scheduler.core.projects import Project, Usage, Used
 from scheduler.core.quotas import Quotas
 from scheduler.core.reasons import Code, Reason
+from scheduler.core.rehearsal import Verdict, rehearse
 from tests.builders import SiteBuilder, commit, site
 from tests.told_site import ToldSite
 
@@ -163,6 +165,44 @@ def test_no_more_is_asked_back_than_is_owed() -> None:
     assert sum(word.startswith("save") for word in told) == 4
     assert sum(a.job_id.startswith("b") for a in built.attempts.values()) == 4
     assert why(built, "b5").code == Code.QUOTA_EXCEEDED
+
+
+def test_jobs_of_different_shapes_ask_for_their_projects_own_once() -> None:
+    """Four GPUs are owed, though jobs of two shapes wait for four each; another borrower keeps the rest."""
+    built = shared(project("a", 0), project("b", 4), project("c", 4))
+    for number in range(8):
+        ran(built, f"a{number}", gpus=1, project="a")
+    for number in range(4):
+        built.job(f"b{number}", gpus=1, project="b").job(f"bb{number}", gpus=2, project="b")
+    told: list[str] = []
+    for _ in range(8):
+        told += built.does(obeyed=False)
+        built.passes(1.0)
+
+    assert sum(word.startswith("save") for word in told) == 4
+
+
+def test_nobody_knows_when_a_quota_is_free() -> None:
+    """So no date is made up, in a dry run neither."""
+    built = shared(project("a", 4), project("b", 4, lends=0))
+    ran(built, "a1", gpus=4, project="a")
+    made = rehearse(built.snapshot(), replace(built.jobs["a1"].spec, gpus=1))
+
+    assert made.verdict is Verdict.WAITS
+    assert made.reason is not None
+    assert made.reason.code == Code.QUOTA_EXCEEDED
+    assert made.prospect is not None
+    assert made.prospect.start.assumption.startswith("no estimate: it waits for its project's quota")
+
+
+def test_positions_are_told_in_the_order_of_turns() -> None:
+    """As the queue is walked."""
+    built = shared(Project(name="a"), Project(name="b"), gpus=1)
+    built.running("x", "n", gpus=1, project="a").job("a1", project="a").job("b1", project="b")
+    built.used = Used(at=built.at, projects={"a": Usage(gpu_h=1.0)})
+    outlook = Outlook(built.snapshot())
+
+    assert [getattr(outlook.of(name), "position", None) for name in ("b1", "a1")] == [1, 2]
 
 
 def test_a_large_borrower_leaves_for_a_small_lender() -> None:
