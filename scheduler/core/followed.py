@@ -272,10 +272,11 @@ class Followed:
         self._living[attempt.job_id] = attempt_id
         (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
         spec = self.jobs[attempt.job_id].spec
-        self.tenants.put(attempt, spec.project)
         if spec.time_limit_s is not None:
             self.timed.add(attempt_id)
         is_news = known is None or _is_ordered_otherwise(known, attempt)
+        if is_news or known is attempt:  # the same again: its job is another now
+            self.tenants.put(attempt, spec.project)
         for placement in attempt.placements:
             self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
             if is_news:

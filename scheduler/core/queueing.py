@@ -140,7 +140,8 @@ class Heads:
     def _at(self, kind: Shape, index: int) -> tuple[int, int, Entry, Shape, int]:
         """In the order of the queue. No two have one entry, so that shapes are not compared."""
         entry = self._ready[kind][index]
-        return entry.rank, self._turns.get(project_of(kind), 0), entry, kind, index
+        turn = self._turns.get(project_of(kind), 0) if self._turns else 0
+        return entry.rank, turn, entry, kind, index
 
     def __bool__(self) -> bool:
         return bool(self._heap)
