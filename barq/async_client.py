@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         NotificationView,
         PlanView,
         PowerView,
+        ProjectsView,
         StopView,
         SummaryView,
         TokenView,
@@ -221,6 +222,10 @@ class AsyncClient:
     async def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return await self._do(calls.nodes())
+
+    async def projects(self) -> ProjectsView:
+        """Return the projects: quotas, what they use, whose turn it is."""
+        return await self._do(calls.projects())
 
     async def join_node(self, node: Mapping[str, Any]) -> JoinedView:
         """Take a node of another machine into the site. Raises Refused with numbers if it has no room for it."""

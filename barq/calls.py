@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         NotificationView,
         PlanView,
         PowerView,
+        ProjectsView,
         StopView,
         SummaryView,
         TokenView,
@@ -157,6 +158,11 @@ def control(job_id: str, verb: str) -> Call[JobView]:
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
     return _get("/nodes", key="nodes")
+
+
+def projects() -> Call[ProjectsView]:
+    """The projects."""
+    return _get("/projects")
 
 
 def join_node(node: Mapping[str, Any]) -> Call[JoinedView]:

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         NotificationView,
         PlanView,
         PowerView,
+        ProjectsView,
         StopView,
         SummaryView,
         TokenView,
@@ -225,6 +226,10 @@ class Client:
     def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return self._do(calls.nodes())
+
+    def projects(self) -> ProjectsView:
+        """Return the projects: quotas, what they use, whose turn it is."""
+        return self._do(calls.projects())
 
     def join_node(self, node: Mapping[str, Any]) -> JoinedView:
         """Take a node of another machine into the site. Raises Refused with numbers if it has no room for it."""

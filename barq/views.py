@@ -299,6 +299,44 @@ class PowerView(TypedDict):
     sentence: str
 
 
+class ProjectView(TypedDict):
+    """One project: GPUs promised, held, borrowed and lent; what it used so far, decayed; its rank among equals."""
+
+    name: str
+    weight: float
+    nominal_gpus: int | None
+    borrowing_limit_gpus: int | None
+    lending_limit_gpus: int | None
+    used_gpus: int
+    borrowed_gpus: int | None
+    lent_gpus: int | None
+    gpu_h: float
+    energy_wh: float
+    used_share: float
+    due_share: float
+    factor: float
+    rank: int
+
+
+class PotView(TypedDict):
+    """The GPUs that are nobody's nominal."""
+
+    nominal_gpus: int
+    used_gpus: int
+    borrowed_gpus: int
+    lent_gpus: int
+
+
+class ProjectsView(TypedDict):
+    """All projects of a site, and how what they used is remembered."""
+
+    half_life_s: NotRequired[float | None]
+    energy_weight: NotRequired[float | None]
+    used_at: NotRequired[str | None]
+    unassigned: NotRequired[PotView | None]
+    projects: list[ProjectView]
+
+
 class SummaryView(TypedDict):
     """Counters since the site started."""
 

@@ -6,9 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
+from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
@@ -33,6 +35,8 @@ class Journal:
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
+        self._used: Used | None = None
+        self._told_projects = False
 
     def write(
         self,
@@ -70,8 +74,14 @@ class Journal:
             stops=stops,
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,
+            used=self._renewed(snapshot),
             current=self._documents(snapshot, decision, alarms) if due or decision.events else {},
         )
+
+    def _renewed(self, snapshot: Snapshot) -> Used | None:
+        """What projects used, where it is told anew."""
+        before, self._used = self._used, snapshot.used
+        return None if snapshot.used is before else snapshot.used
 
     def _documents(
         self, snapshot: Snapshot, decision: Decision, alarms: Mapping[str, tuple[str, ...]]
@@ -81,7 +91,15 @@ class Journal:
         return {
             "power": json.dumps(power_document(snapshot, decision, self._sample)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
+            **self._projects(snapshot),
         }
+
+    def _projects(self, snapshot: Snapshot) -> dict[str, str]:
+        """Where there are none, that is said once."""
+        if self._told_projects and not snapshot.site.projects:
+            return {}
+        self._told_projects = True
+        return {"projects": json.dumps(projects_document(snapshot))}
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""

@@ -12,6 +12,7 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
+from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 
 __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
@@ -39,6 +40,7 @@ class Stored:
     members: tuple[Member, ...] = ()
     stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
     released_stops: frozenset[str] = frozenset()  #: ids of all that were
+    used: Used | None = None  #: what projects used, as last recorded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,4 +131,5 @@ class TickRecord:
     ] = ()  #: that stand and may not be stored yet: guards may have told of them
     snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
     decision_json: bytes | None = None
+    used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"

@@ -18,14 +18,22 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from scheduler.core.entitlement import idle_w
-from scheduler.core.modes import Mode, Revenue
+from scheduler.core.modes import Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.partners import Partner
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.sharing import AiFirstSettings, ModeSettings, PartnerSettings, partners_of
+from scheduler.sharing import (
+    AiFirstSettings,
+    FairShareSettings,
+    ModeSettings,
+    PartnerSettings,
+    Projects,
+    partners_of,
+    shared,
+)
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -153,6 +161,8 @@ class Site(_Strict):
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
+    projects: Projects = ()
+    fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
@@ -175,10 +185,6 @@ class Site(_Strict):
         """Who owns miners. What none of them owns is the site's own."""
         return partners_of(self.partners, [m.name for m in self.miners])
 
-    def division_mode(self) -> Mode:
-        """How AI and mining share what there is."""
-        return self.mode.mode()
-
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
     ) -> float:
@@ -193,8 +199,12 @@ class Site(_Strict):
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
         return SitePolicy(
-            name=self.name, **power, **timing, partners=self.mining_partners(), mode=self.division_mode()
+            name=self.name, **power, **timing, partners=self.mining_partners(), **self.sharing()
         )
+
+    def sharing(self) -> dict[str, Any]:
+        """How AI and mining share, and how projects do: as `SitePolicy` names it."""
+        return shared(self.mode, self.projects, self.fair_share)
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
@@ -285,7 +295,7 @@ class Site(_Strict):
     def _check_mode(self) -> None:
         """Partners have miners of this site, and what is ranked by revenue has prices."""
         partners = self.mining_partners()
-        if not isinstance(self.division_mode(), Revenue):
+        if not isinstance(self.mode.mode(), Revenue):
             return
         owned = {g for p in partners for g in p.groups}
         if rest := sorted({m.name for m in self.miners} - owned):

@@ -1,15 +1,25 @@
-"""What a site file says of sharing: mining partners, and the mode in which AI and mining share."""
+"""What a site file says of sharing: mining partners, the mode in which AI and mining share, and projects."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from decimal import Decimal
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
+from scheduler.core.projects import OTHERS, FairShare, Project
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
@@ -65,6 +75,78 @@ class PartnerSettings(_Strict):
             as_of_at=self.price_as_of_at,
             stale_after_s=self.price_stale_after_s,
         )
+
+
+_UNIT_S = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def _seconds(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    """The seconds of "7d", "12h", "30m" or "90s"; a number is seconds already."""
+    if not isinstance(value, str):
+        return value
+    found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smhd])", value.strip(), re.ASCII)
+    if found is None:
+        raise ValueError("is no duration; write a number and a unit, such as 12h or 7d")
+    return float(found[1]) * _UNIT_S[found[2]]
+
+
+Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=60, le=3.2e8, allow_inf_nan=False)]
+Gpus = Annotated[int, Field(ge=0, le=10_000_000)]
+
+
+class ProjectSettings(_Strict):
+    """One project; `scheduler.core.projects` says what each field means."""
+
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    weight: Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)] = 1.0
+    nominal_gpus: Gpus | None = None
+    borrowing_limit_gpus: Gpus | None = None
+    lending_limit_gpus: Gpus | None = None
+
+    @model_validator(mode="after")
+    def _limits_only_a_nominal(self) -> Self:
+        if self.name == OTHERS:
+            raise ValueError(
+                f"name: {OTHERS!r} is what all projects that are not named count as; use another name"
+            )
+        limits = {
+            "borrowing_limit_gpus": self.borrowing_limit_gpus,
+            "lending_limit_gpus": self.lending_limit_gpus,
+        }
+        for field, limit in limits.items():
+            if limit is not None and self.nominal_gpus is None:
+                raise ValueError(
+                    f"{field} = {limit} of project {self.name!r} limits nothing without a nominal; give "
+                    "nominal_gpus too, 0 if all is to be borrowed, or leave it out"
+                )
+        lent, nominal = self.lending_limit_gpus, self.nominal_gpus
+        if lent is not None and nominal is not None and lent > nominal:
+            raise ValueError(
+                f"lending_limit_gpus = {lent} of project {self.name!r} is above nominal_gpus = {nominal}: nobody "
+                "lends more than is his own; lower it, or leave it out to lend all"
+            )
+        return self
+
+
+def _each_once(projects: tuple[ProjectSettings, ...]) -> tuple[ProjectSettings, ...]:
+    names = [p.name for p in projects]
+    if twice := next((n for n in names if names.count(n) > 1), None):
+        raise ValueError(f"two projects are called {twice!r}; give each a name of its own")
+    return projects
+
+
+Projects = Annotated[tuple[ProjectSettings, ...], AfterValidator(_each_once)]
+
+
+class FairShareSettings(_Strict):
+    """How what projects use is remembered."""
+
+    half_life: Duration = 7 * 86_400.0
+    energy_weight: Annotated[float, Field(ge=0.0, le=1.0)] = 0.5
+
+    def fair_share(self) -> FairShare:
+        """As the core knows it."""
+        return FairShare(half_life_s=self.half_life, energy_weight=self.energy_weight)
 
 
 class AiFirstSettings(_Strict):
@@ -127,6 +209,14 @@ def partners_of(settings: Sequence[PartnerSettings], miner_groups: Collection[st
         )
     check_partners(partners, miner_groups)
     return partners
+
+
+def shared(
+    mode: ModeSettings, projects: Sequence[ProjectSettings], fair_share: FairShareSettings
+) -> dict[str, Any]:
+    """How AI and mining share, and how projects do, as `SitePolicy` names it."""
+    named = tuple(Project(**p.model_dump()) for p in projects)
+    return {"mode": mode.mode(), "projects": named, "fair_share": fair_share.fair_share()}
 
 
 def _micro(money: Decimal) -> int:

@@ -20,6 +20,7 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
+from scheduler.usage import UsageBook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,7 @@ class View:
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.meter: MeterReading | None = None
+        self.usage = UsageBook(site, at)
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
         self.store_up = True
@@ -111,6 +113,7 @@ class View:
                 account = self.groups[gid].account
                 lasting = tuple(self._renewed(o) for o in orders)
                 self.groups[gid] = replace(self.groups[gid], account=replace(account, open=lasting))
+        self.usage.begin(stored.used, self.attempts, self.jobs, self.groups)
 
     def _renewed(self, order: OpenOrder) -> OpenOrder:
         """A recorded order as it may have been renewed, unrecorded, until this leader took over."""
@@ -191,6 +194,7 @@ class View:
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
         self.jobs.update(decision.jobs)
+        self.usage.pass_to(at, decision.attempts, self.jobs, self.groups)
         for job in decision.jobs.values():
             if is_final(job.state):
                 self.settled[job.id] = job.state
@@ -245,6 +249,7 @@ class View:
             raises_allowed=self.store_up and self.leads(at),
             stops=stops,
             released_stops=self._released_but_held(),
+            used=self.usage.used,
         )
 
     def _released_but_held(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from api.app import create_app
 from api.context import Context
 from api.settings import Settings
+from scheduler.accounts import projects_document
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, Placement
 from scheduler.documents import nodes_document, power_document, sample
 from scheduler.records import TickRecord
@@ -158,7 +159,8 @@ class ApiSite:
         latest = sample(snapshot, decision, over_limit=False)
         power = power_document(snapshot, decision, latest)
         nodes = nodes_document(world.snapshot(), {})
-        await self.record(sample=latest, current={"power": json.dumps(power), "nodes": json.dumps(nodes)})
+        found = {"power": power, "nodes": nodes, "projects": projects_document(world.snapshot())}
+        await self.record(sample=latest, current={key: json.dumps(value) for key, value in found.items()})
 
 
 def two_nodes() -> SiteBuilder:

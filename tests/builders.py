@@ -39,6 +39,7 @@ from scheduler.core.orders import (
     Standby,
 )
 from scheduler.core.power import A100_SXM, PowerLimits
+from scheduler.core.projects import Used
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 
 T0 = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
@@ -72,6 +73,7 @@ class SiteBuilder:
         self.last_cut_at: datetime | None = None
         self.raises_allowed = True
         self.meter: MeterReading | None = None
+        self.used: Used | None = None
         self.policy: Policy = PowerAware()
 
     # -- the site --------------------------------------------------------------------------------------------------
@@ -189,6 +191,7 @@ class SiteBuilder:
             led_since_at=T0,
             last_cut_at=self.last_cut_at,
             raises_allowed=self.raises_allowed,
+            used=self.used,
         )
 
     def under(self, policy: Policy) -> SiteBuilder:

@@ -134,12 +134,54 @@ EVENT = {
 }
 
 
+PROJECTS = {
+    "half_life_s": 604_800.0,
+    "energy_weight": 0.5,
+    "used_at": "2026-03-01T11:59:30Z",
+    "unassigned": {"nominal_gpus": 8, "used_gpus": 2, "borrowed_gpus": 0, "lent_gpus": 4},
+    "projects": [
+        {
+            "name": "vision",
+            "weight": 3.0,
+            "nominal_gpus": 16,
+            "borrowing_limit_gpus": 8,
+            "lending_limit_gpus": None,
+            "used_gpus": 20,
+            "borrowed_gpus": 4,
+            "lent_gpus": 0,
+            "gpu_h": 812.5,
+            "energy_wh": 260_000.0,
+            "used_share": 0.8,
+            "due_share": 0.75,
+            "factor": 0.48,
+            "rank": 2,
+        },
+        {
+            "name": "others",
+            "weight": 1.0,
+            "nominal_gpus": None,
+            "borrowing_limit_gpus": None,
+            "lending_limit_gpus": None,
+            "used_gpus": 2,
+            "borrowed_gpus": None,
+            "lent_gpus": None,
+            "gpu_h": 203.1,
+            "energy_wh": 65_000.0,
+            "used_share": 0.2,
+            "due_share": 0.25,
+            "factor": 0.57,
+            "rank": 1,
+        },
+    ],
+}
+
+
 def busy_site() -> StubSite:
     """A site with a waiting, a running and a finished job, a node, two miners, and a limit that a person set."""
     site = StubSite(job(1), running(2), finished(3))
     site.on("GET", "/power", POWER).on("GET", "/nodes", {"nodes": [NODE, MINERS]})
     site.on("GET", "/jobs/demo-1/why", WHY).on("GET", "/jobs/demo-1/events", {"events": [EVENT]})
-    site.on("POST", "/jobs:plan", PLAN)
+    site.on("POST", "/jobs:plan", PLAN).on("GET", "/projects", PROJECTS)
     site.on("GET", "/jobs/demo-1/attempts", {"attempts": [ATTEMPT]})
     site.on("GET", "/jobs/demo-1/checkpoints", {"checkpoints": [CHECKPOINT]})
     site.on("GET", "/jobs/demo-1/logs", httpx.Response(200, text="step 1\nstep 2 ✓\n"))

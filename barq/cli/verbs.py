@@ -49,6 +49,11 @@ VERBS: Final = (
         name="node", target="barq.cli.node:app", help="Add this machine to a site elsewhere, or take it out."
     ),
     Verb(
+        name="project",
+        target="barq.cli.project:app",
+        help="List projects: quotas, what they use, whose turn it is.",
+    ),
+    Verb(
         name="power",
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",

@@ -28,6 +28,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.roster import Kind, Roster, Where
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
+from scheduler.core.tenants import Tenants
 from scheduler.core.tracked import Tracked, changed
 
 _LONG = 200_000  #: entries of the logs before new ones are begun
@@ -45,6 +46,7 @@ class Followed:
         self.miners_w: dict[str, float] = {}
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
+        self.tenants = Tenants()
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -84,6 +86,7 @@ class Followed:
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
         self.events, self.ended = [], {}
+        self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)
         for gone in sorted(a for a in attempts if a in self.attempts and a not in snapshot.attempts):
@@ -180,6 +183,7 @@ class Followed:
     def _remake(self, group_id: str, group: Group | None) -> None:
         """A group came, went, or is another than it was."""
         self._tally.drop(group_id)
+        self.tenants.count(group_id, 0 if group is None else len(group.spec.gpus))
         self._site_changed()
         self.contents.reopen_all()  # its address is in the orders of others
         for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at):
@@ -288,6 +292,7 @@ class Followed:
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
             self.timed.add(attempt.id)
+        self.tenants.put(attempt, spec.project)
         self._note_on(attempt, is_news=known is None or is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, spec.flex)
         self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
@@ -319,6 +324,7 @@ class Followed:
         self.coming.discard(attempt.id)
         self.timed.discard(attempt.id)
         self._tally.take(attempt)
+        self.tenants.take(attempt.id)
         self.roster.take(attempt.id)
         for placement in attempt.placements:
             self._on.get(placement.node_id, {}).pop(attempt.id, None)

@@ -31,6 +31,7 @@ _BARRED = {
     Code.RETRY_BACKOFF: "not before its next try; what is free then is not known",
 }
 _NO_POWER = "no estimate: neither what sources announce nor the time limits of running jobs give it its watts"
+_NO_QUOTA = "no estimate: it waits for its project's quota, and nobody knows when others give some back"
 _ANNOUNCED = "the limit does what its sources announce"
 _TO_THEIR_LIMITS = "running jobs use their whole time limits"
 
@@ -121,6 +122,8 @@ class Outlook:
             return Start(
                 assumption="no estimate: nothing is raised until the site's records and guards answer"
             )
+        if reason is not None and reason.code == Code.QUOTA_EXCEEDED:
+            return Start(assumption=_NO_QUOTA)
         gpus_at = self._when_gpus(job, place.kind)
         if gpus_at is None:
             return Start(assumption=self._without_gpus(job))
@@ -206,9 +209,9 @@ class Outlook:
 
 
 def _places(plan: Plan, queue: Queue) -> dict[str, _Place]:
-    """The queue in its own order: priority, then who had less service, then who came first."""
-    waiting = [(entry, kind) for kind, entries in queue.ready.items() for entry in entries]
-    order = sorted(waiting, key=lambda pair: pair[0])  # shapes hold None beside text, and are not compared
+    """The queue in its own order: priority, then turn, then who had less service, then who came first."""
+    waiting = [(e.rank, queue.turn(kind), e, kind) for kind, entries in queue.ready.items() for e in entries]
+    order = sorted(waiting, key=lambda one: one[:3])  # shapes hold None beside text, and are not compared
     places: dict[str, _Place] = {}
     needed = {
         kind: (job.spec.total_gpus, plan.start_w(job))
@@ -216,7 +219,7 @@ def _places(plan: Plan, queue: Queue) -> dict[str, _Place]:
         for job in (plan.jobs[entries[0].job_id],)
     }
     gpus, watts = 0, 0.0
-    for index, (entry, kind) in enumerate(order):
+    for index, (*_, entry, kind) in enumerate(order):
         places[entry.job_id] = _Place(index=index, kind=kind, ahead_gpus=gpus, ahead_w=watts)
         gpus, watts = gpus + needed[kind][0], watts + needed[kind][1]
     return places

@@ -1,8 +1,9 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
-Larger priority first, then whose deadline is near, the nearest first, then who had less service, then who came first.
-Jobs that ask for the same are one *shape*: what holds for the first of a shape holds for all behind it, so that a round
-looks at the heads and no further.
+Larger priority first, then whose deadline is near, the nearest first, then whose project's turn it is, then who had
+less service, then who came first. Jobs that ask for the same are one *shape*: what holds for the first of a shape holds
+for all behind it, so that a round looks at the heads and no further. Jobs of different projects are never of one shape:
+a turn that changes sorts nothing anew.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scheduler.core.deadlines import changes_at, is_urgent
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.placement import shape
 from scheduler.core.plan import Plan
+from scheduler.core.projects import Project
 from scheduler.core.reasons import Reason
 from scheduler.core.waiting import barred
 
@@ -47,11 +49,14 @@ class Queue:
         self._due = Alarms()  #: when time alone changes something for a job
         self._read = 0  #: how far the plan's log of jobs was read
         self._generation = -1
+        self._projects: Mapping[str, Project] = {}
+        self._turns: Mapping[str, int] = {}
 
     def sync(self, plan: Plan, settled: Mapping[str, JobState]) -> None:
         """Take in what changed: jobs, nodes, what others depend on, and the time."""
-        if plan.generation != self._generation:
-            self._generation = plan.generation
+        self._turns = plan.tenants.turns
+        if plan.generation != self._generation or plan.tenants.projects is not self._projects:
+            self._generation, self._projects = plan.generation, plan.tenants.projects
             keys = plan.jobs.keys() | self._where.keys() | self.barred.keys()
         else:
             keys = set(plan.jobs.log[self._read :]) | self.dependents
@@ -91,7 +96,7 @@ class Queue:
         if (turns_at := changes_at(job, plan.at, plan.site)) is not None:
             self._due.set(job.id, turns_at)
         entry = _entry(job, plan)
-        kind = start_shape(job)
+        kind = start_shape(job, plan)
         insort(self.ready.setdefault(kind, []), entry)
         self._where[job.id] = (kind, entry)
 
@@ -101,7 +106,16 @@ class Queue:
 
     def heads(self) -> Heads:
         """The waiting jobs in order, shape by shape."""
-        return Heads(self.ready)
+        return Heads(self.ready, self._turns)
+
+    def turn(self, kind: Shape) -> int:
+        """The turn of all jobs of a shape: less is sooner among equal priorities."""
+        return self._turns.get(project_of(kind), 0)
+
+    def waiting(self, plan: Plan) -> Iterator[tuple[str, int, int]]:
+        """Who waits, shape by shape: project, GPUs of each job, how many jobs."""
+        for kind, entries in self.ready.items():
+            yield project_of(kind), plan.jobs[entries[0].job_id].spec.total_gpus, len(entries)
 
 
 def _entry(job: Job, plan: Plan) -> Entry:
@@ -135,28 +149,34 @@ class Left(NamedTuple):
 class Heads:
     """A walk along the queue in order, in which whole shapes can be left out from where they are."""
 
-    def __init__(self, ready: Mapping[Shape, list[Entry]]) -> None:
-        self._ready = ready
+    def __init__(self, ready: Mapping[Shape, list[Entry]], turns: Mapping[str, int]) -> None:
+        self._ready, self._turns = ready, turns
         self._last_rank: int | None = None
-        self._heap = [(entries[0], kind, 0) for kind, entries in ready.items()]
+        self._heap = [self._at(kind, 0) for kind in ready]
         heapify(self._heap)
+
+    def _at(self, kind: Shape, index: int) -> tuple[int, float, int, Entry, Shape, int]:
+        """In the order of the queue. No two have one entry, so that shapes are not compared."""
+        entry = self._ready[kind][index]
+        turn = self._turns.get(project_of(kind), 0) if self._turns else 0
+        return entry.rank, entry.due, turn, entry, kind, index
 
     def __bool__(self) -> bool:
         return bool(self._heap)
 
     def first(self) -> Entry:
         """Who is next."""
-        return self._heap[0][0]
+        return self._heap[0][3]
 
     def go_on(self) -> None:
         """Past the first one."""
-        _, kind, index = heappop(self._heap)
+        *_, kind, index = heappop(self._heap)
         if index + 1 < self._end(kind):
-            heappush(self._heap, (self._ready[kind][index + 1], kind, index + 1))
+            heappush(self._heap, self._at(kind, index + 1))
 
     def leave_out(self) -> Left:
         """The first one and all of its shape behind it: those who are left out."""
-        _, kind, index = heappop(self._heap)
+        *_, kind, index = heappop(self._heap)
         return Left(self._ready[kind], index, self._end(kind))
 
     def end_with(self, entry: Entry) -> Iterator[Left]:
@@ -164,12 +184,13 @@ class Heads:
         if self._last_rank is not None:
             return
         heads, self._heap = self._heap, []
-        ends = {kind: self._end(kind) for _, kind, _ in heads}
+        ends = {kind: self._end(kind) for *_, kind, _ in heads}
         self._last_rank = entry.rank
-        for first, kind, index in heads:
+        for head in heads:
+            *_, kind, index = head
             end = max(index, self._end(kind))
             if end > index:
-                self._heap.append((first, kind, index))
+                self._heap.append(head)
             if end < ends[kind]:
                 yield Left(self._ready[kind], end, ends[kind])
         heapify(self._heap)
@@ -184,7 +205,13 @@ class Heads:
         return len(entries) if self._last_rank is None else bisect_left(entries, (self._last_rank + 1,))
 
 
-def start_shape(job: Job) -> Shape:
-    """All that says where, and with how much power, a job can start."""
+def start_shape(job: Job, plan: Plan) -> Shape:
+    """All that says where, under whose quota, and with how much power, a job can start."""
     spec = job.spec
-    return (*shape(job), spec.flex, spec.cap_ok, spec.min_cap_w, spec.launch.checkpoint_interval_s)
+    power = (spec.flex, spec.cap_ok, spec.min_cap_w, spec.launch.checkpoint_interval_s)
+    return (*shape(job), *power, plan.tenants.of(job))
+
+
+def project_of(kind: Shape) -> str:
+    """What the jobs of a shape count as."""
+    return str(kind[-1])

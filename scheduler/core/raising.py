@@ -7,6 +7,7 @@ Miners do not stand in the way of the plan, for they will give their watts back;
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -25,6 +26,7 @@ from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused, switch_nodes
+from scheduler.core.tenancy import Tenancy
 from scheduler.core.waiting import (
     behind,
     coming_up,
@@ -60,6 +62,11 @@ class Raises:
         self.expect(reason)
         if self.explains:
             self.reasons.update(dict.fromkeys(left.ids(), reason))
+
+    def refuse_all(self, shapes: Iterable[Left], reason: Reason) -> None:
+        """Note it of jobs of many shapes."""
+        for left in shapes:
+            self.refuse(left, reason)
 
     def expect(self, reason: Reason) -> None:
         """Note when a reason may be over."""
@@ -127,37 +134,41 @@ def _startable(
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
-    may_reclaim = not is_reclaiming(plan)
+    may_reclaim, tenancy = not is_reclaiming(plan), Tenancy(plan, room, queue)
     while heads:
         if (staggered := _staggered(plan)) is not None:
-            for others in heads.rest():
-                raises.refuse(others, staggered)
+            raises.refuse_all(heads.rest(), staggered)
             break
         entry = heads.first()
         job = plan.jobs[entry.job_id]
-        tried = _try(plan, room, snapshot, job, limit_w)
+        tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
         if isinstance(tried, Attempt):
             wanted.append(tried)
             room.take(tried.placements)
+            tenancy.start(job)
             heads.go_on()
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
+        if tried.code is Code.QUOTA_EXCEEDED:
+            continue  # it keeps nobody of another project from anything
+        if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
+            may_reclaim = False
         if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
             raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
-        waited_s = (plan.at - job.since_at).total_seconds()
-        if waited_s > plan.site.patience_s:
-            if waited_s < plan.site.patience_s + _RELATIVE * job.ran_s:
-                continue
-            if (
-                may_reclaim
-                and tried.code in _LACKS_GPUS
-                and plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
-            ):
-                may_reclaim = not reclaim(plan, room, job)
-            for others in heads.end_with(entry):
-                raises.refuse(others, behind(job))
+        if not _has_waited_long(plan, job):
+            continue
+        is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
+        if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
+            may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
+        raises.refuse_all(heads.end_with(entry), behind(job))
     return wanted
+
+
+def _has_waited_long(plan: Plan, job: Job) -> bool:
+    """Whether others make room for a job, and nobody less important passes it any more."""
+    waited_s = (plan.at - job.since_at).total_seconds()
+    return waited_s > plan.site.patience_s and waited_s >= plan.site.patience_s + _RELATIVE * job.ran_s
 
 
 def _staggered(plan: Plan) -> Reason | None:

@@ -13,6 +13,7 @@ from scheduler.core.ledger import Account
 from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
 from scheduler.core.partners import Partner
+from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class SitePolicy:
     mode: Mode = AI_FIRST  #: how AI and mining share the surplus
     mining_ramp_up_w_per_s: float | None = None  #: of all miners together; None = as fast as they can
     mining_ramp_down_w_per_s: float | None = None  #: of reductions that no limit demands
+    projects: tuple[Project, ...] = ()  #: that share the site; none = all jobs are alike
+    fair_share: FairShare = FAIR_SHARE  #: how what projects use is remembered
 
     @property
     def lead_s(self) -> float:
@@ -102,6 +105,7 @@ class Snapshot:
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders
     stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
+    used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom
 
     @property
     def stop(self) -> EmergencyStop | None:

@@ -18,6 +18,7 @@ def barred(job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Reason | No
     return (
         _held(job)
         or _never_fits(job, plan)
+        or plan.tenants.never(job)
         or _begin(job, plan)
         or _dependency(job, plan, settled)
         or _backoff(job, plan)

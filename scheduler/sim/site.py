@@ -8,6 +8,7 @@ from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
 from scheduler.core.partners import Partner as Owner
 from scheduler.core.power import A100_SXM, GPU_MODELS, GpuModel
+from scheduler.core.projects import FAIR_SHARE, FairShare, Project
 from scheduler.core.snapshot import SitePolicy
 
 _DAY_S = 86_400.0
@@ -84,6 +85,8 @@ class SimSite:
     )
     """Of the miners. Who owns none that are there gets nothing."""
     mode: Mode = AI_FIRST
+    projects: tuple[Project, ...] = ()
+    fair_share: FairShare = FAIR_SHARE
     mining_ramp_up_w_per_s: float | None = None
     mining_ramp_down_w_per_s: float | None = None
     firm_w: float = 160_000.0
@@ -130,6 +133,8 @@ class SimSite:
             starts_at_once=t.starts_at_once,
             partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
             mode=self.mode,
+            projects=self.projects,
+            fair_share=self.fair_share,
             mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,
             mining_ramp_down_w_per_s=self.mining_ramp_down_w_per_s,
         )

@@ -94,7 +94,7 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         standby=Standby(**standby.model_dump()) if standby else None,
         partners=tuple(_partner(m) for m in site.miners),
         owners=site.mining_partners(),
-        mode=site.division_mode(),
+        **site.sharing(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,
         pace=Pace(**simulation.pace.model_dump()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import func, select
@@ -10,13 +11,18 @@ from sqlmodel import col
 
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
+from scheduler.core.projects import Used
 from scheduler.records import Intents, Stored
 from scheduler.store import stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
-from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
+from scheduler.store.tables import AttemptRow, CurrentRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
+from scheduler.store.ticks import USED
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.wire import WireError, loads
+
+log = logging.getLogger(__name__)
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -35,7 +41,18 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         members=read_members(session),
         stops=stops.standing(session),
         released_stops=stops.released_ids(session),
+        used=_used(session),
     )
+
+
+def _used(session: Session) -> Used | None:
+    """What projects used, as last recorded. A site goes on without it: all then begin alike."""
+    document = session.scalar(select(col(CurrentRow.document)).where(col(CurrentRow.key) == USED))
+    try:
+        return None if document is None else loads(Used, document)
+    except WireError as error:
+        log.warning("what projects used before is not counted: %s", error)
+        return None
 
 
 def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:

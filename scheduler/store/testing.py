@@ -11,6 +11,7 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
+from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.records import Intents, Member, Stored, TickRecord
@@ -35,6 +36,7 @@ class InMemoryStore:
         self.limits: tuple[Envelope, ...] = ()
         self.members: tuple[Member, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.used: Used | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
@@ -105,6 +107,7 @@ class InMemoryStore:
             members=self.members,
             stops=tuple(self.stops.values()),
             released_stops=self.released_stops,
+            used=self.used,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -141,6 +144,7 @@ class InMemoryStore:
             self._learn(stop)
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
+        self.used = tick.used or self.used
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
 

@@ -38,6 +38,8 @@ from scheduler.wire import dumps
 DECISIONS_KEPT = timedelta(hours=24)
 MOST_DECISIONS = 20_000
 """However many there are in a day: some 30 KB each, packed, for 64 nodes and 256 jobs."""
+USED = "used"
+"""The key of what projects used, among the documents that the leader keeps."""
 INTENTS_KEPT = timedelta(hours=24)
 _STILL = WAITING_STATES | FINAL_STATES | {JobState.HELD}
 _QUICKLY = 1  # zlib: a snapshot shrinks tenfold at the lowest level already
@@ -179,7 +181,10 @@ def _may_lose(attempt: Attempt, seen: Seen) -> bool:
 def _write_site(session: Session, packed: Packed) -> None:
     tick = packed.tick
     upsert(session, WithdrawalRow, [asdict(w) for w in tick.withdrawals])
-    documents = [{"key": k, "document": d, "updated_at": tick.at} for k, d in sorted(tick.current.items())]
+    current = dict(tick.current)
+    if tick.used is not None:
+        current[USED] = dumps(tick.used).decode()
+    documents = [{"key": k, "document": d, "updated_at": tick.at} for k, d in sorted(current.items())]
     upsert(session, CurrentRow, documents)
     if tick.sample is not None:
         record_sample(session, tick.sample)

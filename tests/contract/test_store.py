@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.projects import Usage, Used
 from scheduler.errors import StaleEpoch
 from scheduler.ports import Store
 from scheduler.records import Member
@@ -190,6 +191,17 @@ async def test_what_was_recorded_is_there_after_a_crash(side: Side) -> None:
     assert stored.attempts == (gang,)
     assert stored.open_orders == {"node-1": (order(1),)}
     assert stored.last_cut_at == after(2)
+
+
+async def test_what_projects_used_stays_until_it_is_told_anew(side: Side) -> None:
+    """To the last bit; a tick that does not tell of it forgets nothing."""
+    used = Used(at=after(1), projects={"vision": Usage(gpu_h=0.1 + 0.2, kwh=1e-9), "others": Usage()})
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).used is None
+    await side.store.record(tick(1, epoch, used=replace(used, projects={})))
+    await side.store.record(tick(2, epoch, used=used))
+    await side.store.record(tick(3, epoch))
+    assert (await side.store.load()).used == used
 
 
 async def test_the_last_cut_stays_until_a_later_one(side: Side) -> None:

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from scheduler.core.jobs import Desired
 from scheduler.core.orders import NodePower, Observed
 from scheduler.core.power import PowerLimits
+from scheduler.core.projects import Project, Usage, Used
 from scheduler.sim.trial import trial
 from tests.builders import launch
 from tests.property.test_invariant import LossySite
@@ -25,6 +26,11 @@ from tests.told_site import ToldSite
 from tests.two_minds import TwoMinds
 
 NODES = st.sampled_from(["a", "b", "c", "d"])
+PROJECTS = (
+    Project(name="a", weight=3.0, nominal_gpus=4, lending_limit_gpus=3),
+    Project(name="b", nominal_gpus=3, borrowing_limit_gpus=4),
+    Project(name="d", weight=2.0),
+)
 OTHER_GPUS = PowerLimits(min_w=120.0, max_w=300.0, idle_w=40.0)
 
 
@@ -158,6 +164,18 @@ class AnythingGoes(RuleBasedStateMachine):
         """A change that is known."""
         self.site.falls_to_w(limit_w, in_s=in_s)
 
+    @rule(projects=st.sampled_from([(), PROJECTS[:1], PROJECTS, PROJECTS[1:]]))
+    def projects_are_named(self, projects: tuple[Project, ...]) -> None:
+        """Or are not any more."""
+        self.site.site = replace(self.site.site, projects=projects)
+
+    @rule(a_h=st.sampled_from([0.0, 1.0, 5.0]), b_h=st.sampled_from([0.0, 2.0]))
+    def use_is_told(self, a_h: float, b_h: float) -> None:
+        """As it is once a minute."""
+        self.site.used = Used(
+            at=self.site.at, projects={"a": Usage(gpu_h=a_h), "b": Usage(gpu_h=b_h, kwh=1.0)}
+        )
+
     @precondition(lambda self: self.site.jobs)
     @rule(data=st.data(), desired=st.sampled_from(Desired))
     def somebody_wants_something(self, data: st.DataObject, desired: Desired) -> None:
@@ -170,6 +188,7 @@ class AnythingGoes(RuleBasedStateMachine):
         flex=st.sampled_from([0, 1, 2, 3, 4, 4, 4]),
         priority=st.sampled_from([0, 0, 1]),
         scatter=st.booleans(),
+        project=st.sampled_from(["a", "b", "c"]),
         later_s=st.sampled_from([None, None, 3.0, 50.0]),
         limit_s=st.sampled_from([None, None, 30.0]),
         due_s=st.sampled_from([None, None, 4.0, 40.0, 90.0]),

@@ -34,6 +34,7 @@ VERBS = [
     ("hold", "1"),
     ("release", "1"),
     ("nodes",),
+    ("project", "list"),
     ("power",),
     ("power", "limit", "200kW", "--reason", "feeder work"),
     ("power", "release"),

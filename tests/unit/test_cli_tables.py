@@ -188,3 +188,21 @@ def test_a_job_shows_how_its_webhook_stands(call: dict[str, Any] | None, told: s
     shown = barq(site, "show", "1").stdout
 
     assert f"end to https://hooks.example.org/x; {told}" in shown
+
+
+def test_projects_are_a_table_in_their_order() -> None:
+    """Whose jobs go first comes first; then what is nobody's, and how use is remembered."""
+    assert barq(busy_site(), "project", "list").stdout.splitlines() == [
+        "RANK  PROJECT  WEIGHT  USED  NOMINAL  BORROWED  LENT  GPU-HOURS   ENERGY  SHARE  DUE",
+        "   1  others        1     2        -         -     -      203.1   65 kWh    20%  25%",
+        "   2  vision        3    20       16         4     0      812.5  260 kWh    80%  75%",
+        "Without a nominal: 2 of 8 GPUs used, 0 borrowed, 4 lent",
+        "Use as of 30 s ago; it counts half after 7 d, energy 50% of it",
+    ]
+
+
+def test_no_projects_is_talk() -> None:
+    """An empty list leaves stdout empty."""
+    result = barq(busy_site().on("GET", "/projects", {"projects": []}), "project", "list")
+
+    assert (result.stdout, result.stderr) == ("", "the site file names no projects\n")

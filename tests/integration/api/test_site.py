@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from barq import __version__
+from scheduler.core.projects import Project, Usage, Used
 from scheduler.records import Withdrawal
 from tests.api_site import ApiSite, refused, two_nodes
 from tests.builders import T0, site as site_of
@@ -35,6 +36,31 @@ async def test_before_the_scheduler_ran_there_is_no_power_to_show(site: ApiSite)
     """Nothing is made up."""
     refused(await site.client.get("/api/v1/power"), 503, "not_ready")
     assert await site.get("/nodes") == {"nodes": []}
+
+
+async def test_projects_are_shown_with_what_they_have_and_had(site: ApiSite) -> None:
+    """Those that the site file names, and the others as one; none before the scheduler ran."""
+    assert (await site.get("/projects"))["projects"] == []
+    vision = Project(name="vision", weight=3.0, nominal_gpus=2, borrowing_limit_gpus=2)
+    text = Project(name="text", nominal_gpus=4, lending_limit_gpus=3)
+    world = site_of(firm_w=9000, projects=(vision, text)).node("node-1", gpus=8).limit_w(9000)
+    world.running("j", "node-1", gpus=3, project="vision").running("k", "node-1", gpus=1, project="new")
+    world.used = Used(
+        at=T0, projects={"vision": Usage(gpu_h=6.0, kwh=2.0), "others": Usage(gpu_h=2.0, kwh=2.0)}
+    )
+    await site.show(world)
+
+    shown = await site.get("/projects")
+    by_name = {one["name"]: one for one in shown["projects"]}
+    parts = ("used_gpus", "nominal_gpus", "borrowed_gpus", "lent_gpus", "used_share", "due_share", "rank")
+    assert {name: [one[part] for part in parts] for name, one in by_name.items()} == {
+        "vision": [3, 2, 1, 0, 0.625, 0.6, 2],
+        "text": [0, 4, 0, 1, 0.0, 0.2, 1],
+        "others": [1, None, None, None, 0.375, 0.2, 3],
+    }
+    assert shown["unassigned"] == {"nominal_gpus": 2, "used_gpus": 1, "borrowed_gpus": 0, "lent_gpus": 0}
+    assert by_name["vision"]["energy_wh"] == 2000.0
+    assert shown["used_at"] == "2026-01-10T12:00:00Z"
 
 
 async def test_an_unlimited_source_is_shown_as_no_number(site: ApiSite) -> None:
