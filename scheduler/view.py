@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
+from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, unheard
@@ -192,7 +193,7 @@ class View:
         self.jobs.update(decision.jobs)
         for job in decision.jobs.values():
             if is_final(job.state):
-                self.settled[job.id] = job.state
+                settle(self.settled, job)
                 del self.jobs[job.id]
         for attempt in decision.attempts.values():
             if attempt.state is AttemptState.ENDED:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial, reduce
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -18,9 +20,11 @@ from api.routes.nodes import known_nodes
 from api.routes.uploads import check_package
 from api.wire import from_store
 from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, SubmittedJobs
-from scheduler.core.jobs import Desired, JobState
+from scheduler.core.arrays import worse
+from scheduler.core.jobs import Desired, JobSpec, JobState
+from scheduler.core.lifecycle import is_final
 from scheduler.store import job_queries
-from scheduler.store.refusals import InvalidField, JobNotFound
+from scheduler.store.refusals import ArrayNotFound, InvalidField, JobNotFound
 from scheduler.store.views import NewJob
 
 router = APIRouter(tags=["jobs"])
@@ -39,13 +43,19 @@ class _Batch:
 
 @router.post("/jobs", status_code=201)
 def submit_job(request: SubmittedJob, here: Here, asking: Asking) -> JobView:
-    """Queue one job. It belongs to the user of the token."""
+    """Queue one job. It belongs to the user of the token.
+
+    With `array` all its jobs are queued, all or none; the answer is the first, whose `array_id` leads to the others.
+    """
     return submit_one(request, here, asking.caller)
 
 
 @router.post("/jobs:batch", status_code=201)
 def submit_jobs(body: SubmittedJobs, here: Here, asking: Asking) -> JobList:
-    """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`."""
+    """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`.
+
+    An `array` stands for all its jobs, by rising index.
+    """
     return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here, asking.caller))
 
 
@@ -53,7 +63,7 @@ def submit_jobs(body: SubmittedJobs, here: Here, asking: Asking) -> JobList:
 def list_jobs(query: Annotated[JobFilter, Query()], here: Here, asking: Asking) -> JobPage:
     """List jobs, newest first, in pages. What others run, and with which variables, is for operators."""
     which = job_queries.JobFilter(
-        state=query.state, name=query.name, project=query.project, owner=query.owner
+        state=query.state, name=query.name, project=query.project, owner=query.owner, array=query.array
     )
     page = here.desk.list(which, limit=query.limit, after=query.after)
     return JobPage(jobs=[from_store.job(view, asking.caller) for view in page.jobs], next=page.next)
@@ -84,7 +94,7 @@ def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
 
 
 def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
-    """The job, queued. Raises `Refused`, `StoreError` and what the store refuses; then it is not."""
+    """The job, queued; of an array the first. Raises `Refused`, `StoreError` and what the store refuses."""
     return _submit(_Batch(requests=[request], many=False), here, caller)[0]
 
 
@@ -96,11 +106,20 @@ def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
     found = {}
     for job_id in dependencies(request):
         try:
-            found[job_id] = here.desk.get(job_id).state
-        except JobNotFound as error:
+            found[job_id] = _state_of(job_id, here)
+        except ArrayNotFound as error:
             missing = InvalidField("dependencies", job_id, "name a job that was submitted before")
             raise _located(missing, batch) from error
     return found
+
+
+def _state_of(job_id: str, here: Context) -> JobState:
+    """Where a job is, or an array as a whole. Raises `ArrayNotFound` for what is neither."""
+    try:
+        return here.desk.get(job_id).state
+    except JobNotFound:
+        ended = [state for state in here.desk.array(job_id).jobs if is_final(state)]
+        return reduce(worse, ended, JobState.SUCCEEDED) if ended else JobState.PENDING
 
 
 def show(job_id: str, here: Context, caller: Caller) -> JobView:
@@ -117,7 +136,7 @@ def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobVi
 def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
     _check_fit(batch, here)
     _check_packages(batch, here)
-    new = [_new_job(request, here, caller.person) for request in batch.requests]
+    new = [job for request in batch.requests for job in _new_jobs(request, here, caller.person)]
     try:
         views = here.desk.submit(new)
     except InvalidField as error:
@@ -126,14 +145,23 @@ def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
     return [from_store.job(view, caller) for view in views]
 
 
-def _new_job(request: SubmittedJob, here: Context, owner: str) -> NewJob:
-    """The job; with its id, given when it is stored, it gets its folders."""
-    return NewJob(
-        request=request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}}),
-        notify=notify_target(request),
-        build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home),
-        owner=owner,
-    )
+def _new_jobs(request: SubmittedJob, here: Context, owner: str) -> Iterator[NewJob]:
+    """The job, or those of its array; with its id, given when it is stored, each gets its folders."""
+    asked = request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}})
+    jobs_dir, elements = here.settings.jobs_home, request.elements
+    for before, index in enumerate(elements.indices if elements else (None,)):
+        yield NewJob(
+            request=asked,
+            notify=notify_target(request),
+            build=partial(_built, request, jobs_dir, index),
+            owner=owner,
+            index=index,
+            before=before,
+        )
+
+
+def _built(request: SubmittedJob, jobs_dir: Path, index: int | None, job_id: str) -> JobSpec:
+    return job_spec(request, job_id=job_id, jobs_dir=jobs_dir, index=index)
 
 
 def _check_fit(batch: _Batch, here: Context) -> None:

@@ -21,7 +21,10 @@ router = APIRouter(tags=["jobs"])
 
 @router.post("/jobs:plan")
 async def plan_job(request: SubmittedJob, here: Here) -> PlanView:
-    """Say what would become of a job if it were submitted now: the same decision as a dry run. Nothing is stored."""
+    """Say what would become of a job if it were submitted now: the same decision as a dry run. Nothing is stored.
+
+    Of an array it is the first of its jobs.
+    """
     return await run_sync(_plan, request, here, limiter=here.rehearsing)
 
 
@@ -31,7 +34,12 @@ def _plan(request: SubmittedJob, here: Context) -> PlanView:
     if recorded is None:
         remedy = "wait until /readyz says ready"
         raise Refused(503, "not_ready", "the scheduler has not looked at the site yet", remedy=remedy)
-    spec = job_spec(request, job_id=f"{here.settings.site}-{PLANNED}", jobs_dir=here.settings.jobs_home)
+    job_id, index = (
+        f"{here.settings.site}-{PLANNED}",
+        request.elements.indices[0] if request.elements else None,
+    )
+    job_id = job_id if index is None else f"{job_id}_{index}"
+    spec = job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home, index=index)
     settled = {job_id: state for job_id, state in states.items() if is_final(state)}
     snapshot = recorded.snapshot
     found = rehearse(snapshot, spec, settled=settled)

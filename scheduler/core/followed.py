@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from scheduler.core.arrays import Arrays
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
@@ -53,6 +54,7 @@ class Followed:
         self.miners_w: dict[str, float] = {}
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
+        self.arrays = Arrays()
         self.since = News()
         self.news: set[str] = set()  #: groups of which something else is desired than was ordered
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
@@ -111,9 +113,11 @@ class Followed:
                 continue
             self.since.jobs.add(key)
             if job is None:
+                self.arrays.leave(self.jobs[key])
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
+            self.arrays.enter(job)
             if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
                 self._remade(attempt)
 
@@ -259,7 +263,6 @@ class Followed:
         return None if group_id in self._uncomposed else self._contents.get(group_id)
 
     # -- attempts ------------------------------------------------------------------------------------------------
-    # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
@@ -267,6 +270,7 @@ class Followed:
         known = self.attempts.get(attempt_id)
         self.attempts[attempt_id] = attempt
         self._living[attempt.job_id] = attempt_id
+        self.arrays.hold(attempt, self.jobs[attempt.job_id])
         (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt_id)
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
@@ -287,6 +291,7 @@ class Followed:
         del self.attempts[attempt.id]
         if self._living.get(attempt.job_id) == attempt.id:
             del self._living[attempt.job_id]
+        self.arrays.let_go(attempt)
         self.starting.discard(attempt.id)
         self.timed.discard(attempt.id)
         self._tally.take(attempt)

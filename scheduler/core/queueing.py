@@ -167,6 +167,7 @@ class Heads:
 
 
 def start_shape(job: Job) -> Shape:
-    """All that says where, and with how much power, a job can start."""
-    spec = job.spec
-    return (*shape(job), spec.flex, spec.cap_ok, spec.min_cap_w, spec.launch.checkpoint_interval_s)
+    """All that says where, with how much power, and beside how many of its array a job can start."""
+    spec, place = job.spec, job.spec.array
+    array_id = None if place is None or place.most is None else place.id
+    return (*shape(job), spec.flex, spec.cap_ok, spec.min_cap_w, spec.launch.checkpoint_interval_s, array_id)
