@@ -118,8 +118,8 @@ class Outlook:
                 assumption="no estimate: nothing is raised until the site's records and guards answer"
             )
         if job_id in self._beyond and (array := job.spec.array) is not None:
-            told = f"no estimate: at most {array.most} of array {array.id} hold GPUs at once, and others of it are before"
-            return Start(assumption=told)
+            most = f"at most {array.most} of array {array.id} hold GPUs at once"
+            return Start(assumption=f"no estimate: {most}, and others of it come before")
         gpus_at = self._when_gpus(job, place.kind)
         if gpus_at is None:
             return Start(assumption=self._without_gpus(job))

@@ -98,7 +98,7 @@ def test_a_job_waits_for_all_of_an_array() -> None:
 
 
 @pytest.mark.parametrize("first", [True, False])
-def test_one_failure_of_an_array_fails_who_waits_for_it(first: bool) -> None:  # noqa: FBT001 - a case
+def test_one_failure_of_an_array_fails_who_waits_for_it(first: bool) -> None:
     """Whether it comes first or last, and for a policy that has seen nothing of it too."""
     world = array(site().node(gpus=8).limit_w(9000), "x", 2).job("after", gpus=1, dependencies=("x",))
     world.decided()
@@ -135,8 +135,7 @@ def test_no_start_is_foretold_for_who_waits_for_its_own_array() -> None:
     assert "at most 2 of array x" in starts[2].assumption
 
 
-def test_a_living_policy_counts_as_a_fresh_one(  # what is kept is a cache
-) -> None:
+def test_a_living_policy_counts_as_a_fresh_one() -> None:
     """Over a story in which attempts end, fail and are held."""
     world = array(site().node(gpus=4).limit_w(9000), "x", 8, most=2)
     for step in range(6):
