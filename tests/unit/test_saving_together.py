@@ -137,7 +137,9 @@ def test_a_job_of_one_rank_agrees_with_itself() -> None:
 
 def test_a_shard_brings_the_random_generators_back(tmp_path: Path) -> None:
     """Python's and NumPy's global generators go on with the same numbers, a half-used Gaussian pair included."""
-    numpy_random = import_module("numpy.random")  # the old global generator on purpose: old code draws from it
+    numpy_random = import_module(
+        "numpy.random"
+    )  # the old global generator on purpose: old code draws from it
 
     def draw() -> list[float]:
         return [random.gauss(0, 1), random.random(), numpy_random.standard_normal(), numpy_random.random()]
