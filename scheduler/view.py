@@ -196,6 +196,8 @@ class View:
                 settle(self.settled, job)
                 del self.jobs[job.id]
         for attempt in decision.attempts.values():
+            if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
+                self._stir(attempt, at)
             if attempt.state is AttemptState.ENDED:
                 self.attempts.pop(attempt.id, None)
             else:
@@ -205,6 +207,12 @@ class View:
                 self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
+
+    def _stir(self, attempt: Attempt, at: datetime) -> None:
+        """An attempt begins or ends on its nodes."""
+        for placement in attempt.placements:
+            if (group := self.groups.get(placement.node_id)) is not None:
+                self.groups[placement.node_id] = altered(group, stirred_at=at)
 
     def went_out(self, group_id: str, draft: Draft, at: datetime) -> None:
         """Remember what was ordered last, and forget orders that it makes up for."""

@@ -233,6 +233,9 @@ class SiteBuilder:
         for job in [j for j in self.jobs.values() if is_final(j.state)]:
             settle(self.settled, self.jobs.pop(job.id))
         for attempt in decision.attempts.values():
+            if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
+                for gid in {p.node_id for p in attempt.placements} & self.groups.keys():
+                    self.groups[gid] = replace(self.groups[gid], stirred_at=self.at)
             self.attempts[attempt.id] = attempt
         self.attempts = {k: a for k, a in self.attempts.items() if a.state is not AttemptState.ENDED}
         self.last_cut_at = self.at if decision.cut_work else self.last_cut_at

@@ -31,9 +31,14 @@ class Arrays:
 
     def hold(self, attempt: Attempt, job: Job) -> None:
         """An attempt has GPUs, whether it runs, is suspended or on its way out."""
-        if job.spec.array is not None and job.spec.array.most is not None:
-            self._holding.setdefault(job.spec.array.id, set()).add(attempt.id)
-            self._array_of[attempt.id] = job.spec.array.id
+        place = job.spec.array
+        array_id = None if place is None or place.most is None else place.id
+        if self._array_of.get(attempt.id) == array_id:
+            return
+        self.let_go(attempt)
+        if array_id is not None:
+            self._holding.setdefault(array_id, set()).add(attempt.id)
+            self._array_of[attempt.id] = array_id
 
     def let_go(self, attempt: Attempt) -> None:
         """An attempt has none any more."""

@@ -66,6 +66,7 @@ class Followed:
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
+        self.elastic: set[str] = set()  #: attempts on fewer nodes than their jobs would take
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
@@ -116,6 +117,8 @@ class Followed:
                 self.arrays.leave(self.jobs[key])
                 del self.jobs[key]
                 continue
+            if known is not None:
+                self.arrays.leave(known)
             self.jobs[key] = job
             self.arrays.enter(job)
             if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
@@ -275,6 +278,8 @@ class Followed:
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
             self.timed.add(attempt_id)
+        can_grow = len(attempt.placements) < spec.most_nodes
+        (self.elastic.add if can_grow else self.elastic.discard)(attempt_id)
         is_news = known is None or _is_ordered_otherwise(known, attempt)
         for placement in attempt.placements:
             self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
@@ -294,6 +299,7 @@ class Followed:
         self.arrays.let_go(attempt)
         self.starting.discard(attempt.id)
         self.timed.discard(attempt.id)
+        self.elastic.discard(attempt.id)
         self._tally.take(attempt)
         self.roster.take(attempt.id)
         for placement in attempt.placements:

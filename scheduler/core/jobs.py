@@ -99,6 +99,7 @@ class PauseCause(StrEnum):
     POWER_FORECAST = "PowerForecast"
     HIGHER_PRIORITY = "HigherPriority"
     FAIR_SHARE_RECLAIM = "FairShareReclaim"
+    GROWTH = "Growth"  #: an elastic gang goes on with more nodes
     MAINTENANCE = "Maintenance"
     OPERATOR = "Operator"
     EMERGENCY_STOP = "EmergencyStop"

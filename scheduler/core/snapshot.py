@@ -78,6 +78,9 @@ class Group:
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
     power: NodePower = NodePower.ON
+    stirred_at: datetime | None = (
+        None  #: when an attempt last began or ended on it; None = not under this leader
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

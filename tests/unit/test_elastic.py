@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from scheduler.core.decide import PowerAware
-from tests.builders import SiteBuilder, commit, site
+from scheduler.core.growing import payback_s
+from scheduler.core.jobs import PauseCause
+from tests.builders import SiteBuilder, commit, obey, site
 
 
 def nodes(count: int, **policy: float) -> SiteBuilder:
@@ -108,3 +112,92 @@ def test_a_living_policy_sizes_as_a_fresh_one() -> None:
         lived = world.decided()
         assert (lived.attempts, lived.reasons, lived.drafts) == (fresh.attempts, fresh.reasons, fresh.drafts)
         world.passes(70.0)
+
+
+def grown(world: SiteBuilder) -> list[str]:
+    """What is done to a gang that could be larger, once all has been calm for a while."""
+    world.passes(901.0)
+    return world.does(obeyed=False)
+
+
+def small_gang(free: int = 2, **spec: object) -> SiteBuilder:
+    """A gang that runs on one node, has a commit, and would take three; as many others are free."""
+    world = nodes(1 + free).limit_w(60_000)
+    world.running("j", "n1", **{"nodes": 1, "max_nodes": 3, **spec})
+    world.jobs["j"] = replace(world.jobs["j"], last_commit=commit(10), save_s=4.0)
+    return world
+
+
+def test_a_gang_grows_into_what_was_free_for_long() -> None:
+    """It saves, leaves and comes back on more nodes; it is told why, and nothing else is done."""
+    world = small_gang()
+    assert world.does(obeyed=False) == []
+
+    assert grown(world) == ["save j"]
+
+    attempt = world.attempts["j.1"]
+    assert attempt.pause_cause is PauseCause.GROWTH
+    obey(world, "n1")
+    world.settles()
+    assert size(world) == 3
+    assert world.attempts["j.2"].resume_from == commit(10)
+    assert grown(world) == []  # it is as large as it may be
+
+
+def test_who_waits_comes_first() -> None:
+    """Nobody grows while a job waits for anything."""
+    world = small_gang().job("waits", gpus=8)
+    world.jobs["waits"] = replace(
+        world.jobs["waits"], spec=replace(world.jobs["waits"].spec, nodes=2, gpus=4)
+    )
+    world.running("other", "n2").running("third", "n3", gpus=1)
+
+    assert grown(world) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"flex": 2}, {"time_limit_s": 905.0}, {"max_nodes": None}],
+    ids=["may not be paused", "is over too soon", "is not elastic"],
+)
+def test_a_gang_stays_as_it_is(changes: dict[str, object]) -> None:
+    """Where it may not be paused, or it would not pay."""
+    assert grown(small_gang(**changes)) == []
+
+
+def test_without_a_commit_it_would_begin_anew_and_stays() -> None:
+    """Nobody's work is lost for more nodes."""
+    world = small_gang()
+    world.jobs["j"] = replace(world.jobs["j"], last_commit=None)
+
+    assert grown(world) == []
+
+
+def test_nodes_that_were_in_use_lately_do_not_count() -> None:
+    """What is free for a moment is not worth a restart."""
+    world = small_gang(free=1)
+    world.passes(901.0)
+    world.groups["n2"] = replace(world.groups["n2"], stirred_at=world.at)
+
+    assert world.does(obeyed=False) == []
+    assert grown(world) == ["save j"]
+
+
+def test_it_grows_no_further_than_power_goes() -> None:
+    """And not at all where the limit leaves nothing or is known to fall soon."""
+    world = small_gang()
+    world.passes(901.0)
+    needed_w = world.policy.decide(world.snapshot()).planned_w
+
+    falling = small_gang().limit_w(60_000).passes(901.0).limit_w(60_000).falls_to_w(needed_w, in_s=6.0)
+    assert "save j" not in falling.does(obeyed=False)
+    assert "save j" not in small_gang().passes(901.0).limit_w(needed_w).does(obeyed=False)
+
+
+def test_growth_pays_sooner_the_more_it_gains() -> None:
+    """Node-seconds lost, over nodes gained."""
+    assert payback_s(nodes=4, more=2, save_s=10.0, restart_s=20.0) == 60.0
+    assert payback_s(nodes=4, more=4, save_s=10.0, restart_s=20.0) == 30.0
+    slow = small_gang(free=1)
+    slow.jobs["j"] = replace(slow.jobs["j"], save_s=1000.0)
+    assert grown(slow) == []
