@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,12 +14,12 @@ from tests.builders import Desired, JobState, SiteBuilder, site
 
 
 def array(
-    world: SiteBuilder, name: str, count: int, *, most: int | None = None, **spec: object
+    world: SiteBuilder, name: str, count: int, *, most: int | None = None, **spec: Any
 ) -> SiteBuilder:
     """An array of jobs, submitted one after the other."""
     for index in range(count):
         place = ArrayPlace(id=name, index=index, count=count, most=most)
-        world.job(f"{name}_{index}", array=place, **{"gpus": 1, **spec})
+        world.job(f"{name}_{index}", array=place, **({"gpus": 1} | spec))
     return world
 
 
@@ -139,7 +139,7 @@ def test_a_living_policy_counts_as_a_fresh_one() -> None:
     """Over a story in which attempts end, fail and are held."""
     world = array(site().node(gpus=4).limit_w(9000), "x", 8, most=2)
     for step in range(6):
-        snapshot = replace(world.snapshot())
+        snapshot = world.snapshot()
         fresh = PowerAware().decide(snapshot)
         lived = world.decided()
         assert (lived.attempts, lived.reasons) == (fresh.attempts, fresh.reasons), step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -120,7 +121,7 @@ def grown(world: SiteBuilder) -> list[str]:
     return world.does(obeyed=False)
 
 
-def small_gang(free: int = 2, **spec: object) -> SiteBuilder:
+def small_gang(free: int = 2, **spec: Any) -> SiteBuilder:
     """A gang that runs on one node, has a commit, and would take three; as many others are free."""
     world = nodes(1 + free).limit_w(60_000)
     world.running("j", "n1", **{"nodes": 1, "max_nodes": 3, **spec})
@@ -160,7 +161,7 @@ def test_who_waits_comes_first() -> None:
     [{"flex": 2}, {"time_limit_s": 905.0}, {"max_nodes": None}],
     ids=["may not be paused", "is over too soon", "is not elastic"],
 )
-def test_a_gang_stays_as_it_is(changes: dict[str, object]) -> None:
+def test_a_gang_stays_as_it_is(changes: dict[str, Any]) -> None:
     """Where it may not be paused, or it would not pay."""
     assert grown(small_gang(**changes)) == []
 
