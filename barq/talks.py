@@ -107,16 +107,24 @@ def find(text: str) -> Talk[JobView]:
 def find_any(text: str) -> Talk[JobView | ArrayView]:
     """Find the job or the array with the id `text`, else the job that `find` would."""
     try:
-        exact: JobView | ArrayView = yield calls.job(text)
-    except NotFound:
-        try:
-            exact = yield calls.array(text)
-        except NotFound:
-            job = yield from _like(text)
-            if job is None:
-                raise
-            return job
+        exact: JobView = yield calls.job(text)
+    except NotFound as missing:
+        found = (yield from _array(text)) or (yield from _like(text))
+        if found is None:
+            raise missing from None
+        return found
     return exact
+
+
+def _array(text: str) -> Talk[ArrayView | None]:
+    """The array with the id `text`, None if there is none."""
+    if not text:
+        return None
+    try:
+        found: ArrayView = yield calls.array(text)
+    except NotFound:
+        return None
+    return found
 
 
 def _like(text: str) -> Talk[JobView | None]:

@@ -55,17 +55,15 @@ def names_of(jobs: Sequence[JobView]) -> list[str]:
 
 def lines_of(jobs: Sequence[JobView]) -> list[str]:
     """Return new jobs in one line each, an array in one for all of it."""
-    lines = {}
+    groups: dict[str, list[JobView]] = {}
     for job in jobs:
-        name = job.get("array_id")
-        parts = (
-            [one["id"] for one in jobs if one.get("array_id") == name] if name and name not in lines else []
-        )
-        if name and parts:
-            lines[name] = f"{name} {len(parts)} jobs, {parts[0]} to {parts[-1]}"
-        elif not name:
-            lines[job["id"]] = job_line(job)
-    return list(lines.values())
+        groups.setdefault(job.get("array_id") or job["id"], []).append(job)
+    return [
+        f"{name} {len(group)} jobs, {group[0]['id']} to {group[-1]['id']}"
+        if group[0].get("array_id")
+        else job_line(group[0])
+        for name, group in groups.items()
+    ]
 
 
 def nodes_or_reason(job: JobView) -> str:

@@ -13,9 +13,7 @@ from scheduler.core.outlook import Outlook
 from tests.builders import Desired, JobState, SiteBuilder, site
 
 
-def array(
-    world: SiteBuilder, name: str, count: int, *, most: int | None = None, **spec: Any
-) -> SiteBuilder:
+def array(world: SiteBuilder, name: str, count: int, *, most: int | None = None, **spec: Any) -> SiteBuilder:
     """An array of jobs, submitted one after the other."""
     for index in range(count):
         place = ArrayPlace(id=name, index=index, count=count, most=most)
