@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 from typing import Annotated, Final
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -25,7 +28,7 @@ _NODES = re.compile(r"\s*(?P<least>[0-9]{1,20})\s*\.\.\s*(?P<most>[0-9]{1,20})\s
 class ArrayRange:
     """The indices of an array, rising, and how many of its jobs may hold GPUs at once (None = any number)."""
 
-    indices: tuple[int, ...]
+    indices: Sequence[int]
     most: int | None = None
 
 
@@ -34,16 +37,23 @@ def parse_array(text: str) -> ArrayRange:
     found = _ARRAY.fullmatch(text.strip()) if len(text) <= MAX_ARRAY_TEXT else None
     if found is None:
         raise ValueError(f"write {ARRAY_FORMS}")
-    parts = [_part(part) for part in found["parts"].split(",")]
-    if sum(len(part) for part in parts) > MAX_ARRAY:
-        raise ValueError(f"write at most {MAX_ARRAY} indices; split it")
-    indices = tuple(sorted(index for part in parts for index in part))
-    if len(set(indices)) < len(indices):
-        raise ValueError("write each index once")
     most = None if found["most"] is None else int(found["most"])
     if most == 0:
         raise ValueError("write at least 1 after %, or nothing for all at once")
-    return ArrayRange(indices=indices, most=most)
+    return ArrayRange(indices=_indices(found["parts"]), most=most)
+
+
+@lru_cache(maxsize=64)  # each job of an array asks for it
+def _indices(text: str) -> Sequence[int]:
+    parts = [_part(part) for part in text.split(",")]
+    if sum(len(part) for part in parts) > MAX_ARRAY:
+        raise ValueError(f"write at most {MAX_ARRAY} indices; split it")
+    if len(parts) == 1:
+        return parts[0]
+    indices = tuple(sorted(chain.from_iterable(parts)))
+    if len(set(indices)) < len(indices):
+        raise ValueError("write each index once")
+    return indices
 
 
 def parse_nodes(value: int | str) -> tuple[int, int]:

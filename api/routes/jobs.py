@@ -23,7 +23,7 @@ from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, Su
 from scheduler.core.arrays import worse
 from scheduler.core.jobs import Desired, JobSpec, JobState
 from scheduler.core.lifecycle import is_final
-from scheduler.store import job_queries
+from scheduler.store import job_queries, views
 from scheduler.store.refusals import ArrayNotFound, InvalidField, JobNotFound
 from scheduler.store.views import NewJob
 
@@ -56,7 +56,8 @@ def submit_jobs(body: SubmittedJobs, here: Here, asking: Asking) -> JobList:
 
     An `array` stands for all its jobs, by rising index.
     """
-    return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here, asking.caller))
+    made = _submit(_Batch(requests=body.jobs, many=True), here, asking.caller)
+    return JobList(jobs=[from_store.job(view, asking.caller) for view in made])
 
 
 @router.get("/jobs")
@@ -95,7 +96,7 @@ def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
 
 def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
     """The job, queued; of an array the first. Raises `Refused`, `StoreError` and what the store refuses."""
-    return _submit(_Batch(requests=[request], many=False), here, caller)[0]
+    return from_store.job(_submit(_Batch(requests=[request], many=False), here, caller)[0], caller)
 
 
 def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
@@ -118,8 +119,9 @@ def _state_of(job_id: str, here: Context) -> JobState:
     try:
         return here.desk.get(job_id).state
     except JobNotFound:
-        ended = [state for state in here.desk.array(job_id).jobs if is_final(state)]
-        return reduce(worse, ended, JobState.SUCCEEDED) if ended else JobState.PENDING
+        states = here.desk.array(job_id).jobs
+        found = reduce(worse, filter(is_final, states), JobState.SUCCEEDED)
+        return found if all(map(is_final, states)) or found is not JobState.SUCCEEDED else JobState.PENDING
 
 
 def show(job_id: str, here: Context, caller: Caller) -> JobView:
@@ -133,16 +135,16 @@ def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobVi
     return from_store.job(view, caller)
 
 
-def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
+def _submit(batch: _Batch, here: Context, caller: Caller) -> Sequence[views.JobView]:
     _check_fit(batch, here)
     _check_packages(batch, here)
     new = [job for request in batch.requests for job in _new_jobs(request, here, caller.person)]
     try:
-        views = here.desk.submit(new)
+        made = here.desk.submit(new)
     except InvalidField as error:
         raise _located(error, batch) from error
     here.waker.wake()
-    return [from_store.job(view, caller) for view in views]
+    return made
 
 
 def _new_jobs(request: SubmittedJob, here: Context, owner: str) -> Iterator[NewJob]:

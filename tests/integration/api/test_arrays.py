@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from scheduler.core.jobs import ArrayPlace
+from scheduler.wire import dumps
 from tests.api_site import ApiSite, refused, two_nodes
 
 
@@ -138,3 +140,23 @@ async def test_a_range_of_nodes_is_shown(site: ApiSite) -> None:
     assert (spec.nodes, spec.max_nodes) == (1, 8)
     answer = await site.client.post("/api/v1/jobs", json={"entrypoint": "x", "nodes": "3..8"})
     assert refused(answer, 422, "never_fits")["field"] == "nodes"
+
+
+async def test_an_array_is_planned_by_its_first_job(site: ApiSite) -> None:
+    """With what it waits for, a job or a whole array; nothing of it is stored."""
+    await site.submit(array="0-1")
+    world = two_nodes()
+    for index in range(2):
+        world.job(f"t-1_{index}", array=ArrayPlace(id="t-1", index=index, count=2))
+    snapshot = world.snapshot()
+    decision = world.policy.decide(snapshot)
+    await site.record(snapshot_json=dumps(snapshot), decision_json=dumps(decision))
+
+    asked = {"entrypoint": "true", "array": "3-9", "dependencies": ["afterok:t-1"]}
+    answer = await site.client.post("/api/v1/jobs:plan", json=asked)
+
+    assert answer.status_code == 200, answer.text
+    assert (
+        answer.json()["reason"]["text"] == "waits for all jobs of the array t-1 to succeed; 2 have not ended"
+    )
+    assert len((await site.get("/jobs"))["jobs"]) == 2
