@@ -6,8 +6,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from barq import contract
+from barq.ranges import ArrayRange
 from barq.request import JobRequest
-from scheduler.core.jobs import JobSpec, Kind, Launch, Runtime
+from scheduler.core.jobs import ArrayPlace, JobSpec, Kind, Launch, Runtime
 from scheduler.store.views import NotifyTarget
 
 AUTO_INTERVAL_S: Final = 300.0
@@ -17,16 +19,23 @@ GRACE_S: Final = 30.0
 _AFTER_OK: Final = "afterok:"
 
 
-def job_spec(request: JobRequest, *, job_id: str, jobs_dir: Path, at: datetime) -> JobSpec:
+def job_spec(
+    request: JobRequest, *, job_id: str, jobs_dir: Path, at: datetime, index: int | None = None
+) -> JobSpec:
     """The specification of the job `job_id`, whose files live under `jobs_dir`/`job_id`, submitted at `at`. Pure.
 
-    A job without a `working_dir` or `package` runs in its output folder.
+    A job without a `working_dir` or `package` runs in its output folder. `index` = which one of an array it is; its id
+    is then that of the array and the index: "ID_INDEX".
     """
+    place = None if index is None else _place(request, job_id, index)
+    least, most = request.least_nodes, request.most_nodes
     return JobSpec(
-        name=request.name,
-        launch=_launch(request, jobs_dir / job_id),
+        name=request.name if place is None else f"{request.name}[{place.index}]",
+        launch=_launch(request, jobs_dir / job_id, place),
         gpus=request.resources.gpus,
-        nodes=request.nodes,
+        nodes=least,
+        max_nodes=most if most > least else None,
+        array=place,
         gpu_type=request.resources.gpu_type,
         priority=request.priority,
         kind=Kind(request.kind),
@@ -64,13 +73,20 @@ def dependencies(request: JobRequest) -> tuple[str, ...]:
     return tuple(entry.removeprefix(_AFTER_OK) for entry in request.dependencies)
 
 
-def _launch(request: JobRequest, home: Path) -> Launch:
+def _place(request: JobRequest, job_id: str, index: int) -> ArrayPlace:
+    elements = request.elements or ArrayRange(indices=(index,))
+    return ArrayPlace(
+        id=job_id.rpartition("_")[0], index=index, count=len(elements.indices), most=elements.most
+    )
+
+
+def _launch(request: JobRequest, home: Path, place: ArrayPlace | None) -> Launch:
     output_dir = str(home / "output")
     interval = request.checkpoint.interval
     return Launch(
         command=_command(request.entrypoint),
         working_dir=request.working_dir or output_dir,
-        env=tuple(sorted(request.env.items())),
+        env=(*sorted(request.env.items()), *_array_env(place)),
         checkpoint_dir=str(home / "checkpoints"),
         output_dir=output_dir,
         log_path=str(home / "job.log"),
@@ -81,6 +97,16 @@ def _launch(request: JobRequest, home: Path) -> Launch:
         runtime=_runtime(request),
         inputs=tuple(sorted(request.inputs.items())),
         outputs=tuple(sorted(request.outputs.items())),
+    )
+
+
+def _array_env(place: ArrayPlace | None) -> tuple[tuple[str, str], ...]:
+    if place is None:
+        return ()
+    return (
+        (contract.ENV_ARRAY_ID, place.id),
+        (contract.ENV_ARRAY_INDEX, str(place.index)),
+        (contract.ENV_ARRAY_COUNT, str(place.count)),
     )
 
 

@@ -21,7 +21,19 @@ from api.openapi import ANYWHERE, describe, errors
 from api.outlooks import Outlooks
 from api.plain_query import plain_query
 from api.roles import Authorization
-from api.routes import health, job_history, jobs, nodes, people, plans, power, projects, summary, uploads
+from api.routes import (
+    arrays,
+    health,
+    job_history,
+    jobs,
+    nodes,
+    people,
+    plans,
+    power,
+    projects,
+    summary,
+    uploads,
+)
 from api.session import cookie_name
 from api.settings import Settings
 from api.strict_body import StrictBody
@@ -84,7 +96,7 @@ def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(
         prefix="/api/v1", responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)]
     )
-    for part in (jobs, plans, job_history, nodes, people, power, projects, summary, uploads):
+    for part in (jobs, arrays, plans, job_history, nodes, people, power, projects, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1)
     app.include_router(health.router, responses=errors(*ANYWHERE))

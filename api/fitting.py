@@ -27,28 +27,27 @@ def misfit(request: JobRequest, groups: Sequence[NodeView]) -> Misfit | None:
     A node that never reported may hold anything.
     """
     nodes = [group for group in groups if group.kind == NODE]
-    if not nodes or sum(_may_hold(node, request) for node in nodes) >= request.nodes:
+    if not nodes or sum(_may_hold(node, request) for node in nodes) >= request.least_nodes:
         return None
-    if request.nodes > len(nodes):
-        detail = f"the job wants {request.nodes} nodes and the site has {len(nodes)}"
+    if request.least_nodes > len(nodes):
+        detail = f"the job wants {request.least_nodes} nodes and the site has {len(nodes)}"
         return Misfit(
-            field="nodes", value=request.nodes, detail=detail, remedy=f"ask for at most {len(nodes)}"
+            field="nodes", value=request.least_nodes, detail=detail, remedy=f"ask for at most {len(nodes)}"
         )
     return _too_much_of_each(request, nodes)
 
 
 def _too_much_of_each(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit:
     wanted, kind = request.resources.gpus, request.resources.gpu_type
-    most = sorted((_count(node, kind) for node in nodes), reverse=True)[request.nodes - 1]
+    most = sorted((_count(node, kind) for node in nodes), reverse=True)[request.least_nodes - 1]
     if kind is not None and most == 0:
         models = sorted({gpu.model for node in nodes for gpu in node.gpus})
-        detail = f"the job wants GPUs of type {kind} on {_nodes(request.nodes)} and the site has {', '.join(models)}"
+        where = _nodes(request.least_nodes)
+        detail = f"the job wants GPUs of type {kind} on {where} and the site has {', '.join(models)}"
         remedy = f"ask for one of {', '.join(models)}" if models else "ask for no GPU"
         return Misfit(field="resources.gpu_type", value=kind, detail=detail, remedy=remedy)
     of_kind = f" {kind}" if kind else ""
-    detail = (
-        f"the job wants {wanted}{of_kind} GPUs on {_nodes(request.nodes)}, where the site has at most {most}"
-    )
+    detail = f"the job wants {wanted}{of_kind} GPUs on {_nodes(request.least_nodes)}, where the site has at most {most}"
     return Misfit(
         field="resources.gpus", value=wanted, detail=detail, remedy=f"ask for at most {most} GPUs a node"
     )

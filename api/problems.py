@@ -39,6 +39,7 @@ _CODES: Final = {
 }
 _STORE_STATUSES: Final = {
     "job_not_found": 404,
+    "array_not_found": 404,
     "node_not_found": 404,
     "limit_not_found": 404,
     "refused_final": 409,

@@ -18,6 +18,7 @@ from api.session import is_open
 from barq.roles import Role
 
 JOB: Final = "/api/v1/jobs/{job_id}"
+ARRAY: Final = "/api/v1/arrays/{array_id}"
 LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/openapi.json"): Role.VIEWER,
     ("GET", "/api/v1/me"): Role.VIEWER,
@@ -32,6 +33,10 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", f"{JOB}/events"): Role.VIEWER,
     ("GET", f"{JOB}/attempts"): Role.VIEWER,
     ("GET", f"{JOB}/checkpoints"): Role.VIEWER,
+    ("GET", ARRAY): Role.VIEWER,
+    ("POST", f"{ARRAY}/cancel"): Role.RESEARCHER,  # of own arrays; so are the next two
+    ("POST", f"{ARRAY}/hold"): Role.RESEARCHER,
+    ("POST", f"{ARRAY}/release"): Role.RESEARCHER,
     ("GET", f"{JOB}/logs"): Role.RESEARCHER,  # of own jobs; so are the next three
     ("POST", f"{JOB}/cancel"): Role.RESEARCHER,
     ("POST", f"{JOB}/hold"): Role.RESEARCHER,

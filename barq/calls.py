@@ -16,6 +16,7 @@ from barq.errors import InvalidInput
 if TYPE_CHECKING:
     from barq.request import JobRequest
     from barq.views import (
+        ArrayView,
         AttemptView,
         CheckpointView,
         EventView,
@@ -107,11 +108,12 @@ def jobs(
     name: str | None,
     project: str | None,
     owner: str | None,
+    array: str | None,
     limit: int,
     after: str | None,
 ) -> Call[JobPage]:
     """One page of jobs."""
-    params = {"state": state, "name": name, "project": project, "owner": owner}
+    params = {"state": state, "name": name, "project": project, "owner": owner, "array": array}
     return _get("/jobs", {**params, "limit": limit, "after": after})
 
 
@@ -153,6 +155,16 @@ def logs(job_id: str, *, follow: bool, tail: int | None) -> Call[str]:
 def control(job_id: str, verb: str) -> Call[JobView]:
     """Cancel, hold or release a job."""
     return _post(_job_path(job_id, verb), None)
+
+
+def array(array_id: str) -> Call[ArrayView]:
+    """The jobs of an array by state."""
+    return _get(_array_path(array_id))
+
+
+def control_array(array_id: str, verb: str) -> Call[ArrayView]:
+    """Cancel, hold or release all jobs of an array."""
+    return _post(_array_path(array_id, verb), None)
 
 
 def nodes() -> Call[list[NodeView]]:
@@ -250,6 +262,10 @@ def _post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
 
 def _job_path(job_id: str, verb: str = "") -> str:
     return f"/jobs/{quote(job_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
+
+
+def _array_path(array_id: str, verb: str = "") -> str:
+    return f"/arrays/{quote(array_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _bodies_of_file(path: Path | str) -> list[dict[str, Any]]:

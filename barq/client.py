@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from barq.talks import Talk
     from barq.uploading import Progress
     from barq.views import (
+        ArrayView,
         AttemptView,
         CheckpointView,
         EventView,
@@ -107,12 +108,15 @@ class Client:
     def submit(self, job: Job) -> JobView:
         """Queue one job: a mapping with the fields of a job file, a JobRequest, or the path of a job file.
 
-        A relative working_dir is uploaded first.
+        A relative working_dir is uploaded first. Of one with an `array` the first of its jobs is returned.
         """
         return self._do(calls.submit(self._with_package(calls.body_of(job))))
 
     def submit_many(self, jobs: Jobs) -> list[JobView]:
-        """Queue several jobs, or all those of a job file: all or none, in this order."""
+        """Queue several jobs, or all those of a job file: all or none, in this order.
+
+        An `array` stands for all its jobs.
+        """
         bodies = [self._with_package(body) for body in calls.bodies_of(jobs)]
         return self._do(calls.submit_many(bodies))
 
@@ -138,12 +142,15 @@ class Client:
         name: str | None = None,
         project: str | None = None,
         owner: str | None = None,
+        array: str | None = None,
         limit: int = PAGE_SIZE,
         after: str | None = None,
     ) -> JobPage:
         """Return a page; `state` may be waiting|active|finished, `after` is the `next` of the page before."""
         return self._do(
-            calls.jobs(state=state, name=name, project=project, owner=owner, limit=limit, after=after)
+            calls.jobs(
+                state=state, name=name, project=project, owner=owner, array=array, limit=limit, after=after
+            )
         )
 
     def every_job(
@@ -153,11 +160,14 @@ class Client:
         name: str | None = None,
         project: str | None = None,
         owner: str | None = None,
+        array: str | None = None,
         page_size: int = PAGE_SIZE,
     ) -> Iterator[JobView]:
         """Go through all jobs that match, newest first, page by page."""
         return self._items(
-            talks.every_job(state=state, name=name, project=project, owner=owner, page_size=page_size)
+            talks.every_job(
+                state=state, name=name, project=project, owner=owner, array=array, page_size=page_size
+            )
         )
 
     def find(self, text: str) -> JobView:
@@ -166,6 +176,10 @@ class Client:
         Raises NotFound if there is none, InvalidInput if there are several.
         """
         return self._result(talks.find(text))
+
+    def find_any(self, text: str) -> JobView | ArrayView:
+        """Return the job or the array with the id `text`, else what `find` returns. Raises what `find` raises."""
+        return self._result(talks.find_any(text))
 
     def job(self, job_id: str) -> JobView:
         """Return one job."""
@@ -211,6 +225,22 @@ class Client:
     def release(self, job_id: str) -> JobView:
         """Let a held job run again. Raises Refused if it has ended."""
         return self._do(calls.control(job_id, "release"))
+
+    def array(self, array_id: str) -> ArrayView:
+        """Return in which states the jobs of an array are; `every_job(array=...)` gives the jobs."""
+        return self._do(calls.array(array_id))
+
+    def cancel_array(self, array_id: str) -> ArrayView:
+        """End all jobs of an array for good. Raises Refused if all have ended otherwise."""
+        return self._do(calls.control_array(array_id, "cancel"))
+
+    def hold_array(self, array_id: str) -> ArrayView:
+        """Stop all jobs of an array until they are released. Raises Refused if all have ended."""
+        return self._do(calls.control_array(array_id, "hold"))
+
+    def release_array(self, array_id: str) -> ArrayView:
+        """Let the held jobs of an array run again. Raises Refused if all have ended."""
+        return self._do(calls.control_array(array_id, "release"))
 
     def watch(self, job_ids: Sequence[str], *, timeout_s: float | None = None) -> Iterator[JobView]:
         """Give each job now and whenever its state has changed, until all ended or `timeout_s` passed.

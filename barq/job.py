@@ -39,11 +39,14 @@ class JobMisuse(Exception):
 class Job:
     """This process as one rank of a Barq job; `step` counts the steps completed."""
 
-    def __init__(self, environment: JobEnvironment, rhythm: Rhythm, keep: int) -> None:
+    def __init__(
+        self, environment: JobEnvironment, rhythm: Rhythm, keep: int, *, elastic: bool = False
+    ) -> None:
         self.environment = environment
         self.step = 0
         self._rhythm = rhythm
         self._keep = keep
+        self._elastic = elastic
         self._gate = PauseGate(environment.control_dir, environment.pause_signal)
         self._report = StatusReport(environment.status_dir if environment.rank == 0 else None)
         self._ranks: Ranks = Alone()
@@ -58,19 +61,22 @@ class Job:
         interval_s: float | None = None,
         every_steps: int | None = None,
         keep: int | None = None,
+        elastic: bool = False,
     ) -> Job:
         """Return the job that the environment describes. Call it early: from then on a pause is not missed.
 
         Commits every `interval_s` seconds or `every_steps` steps, whichever is first; with neither, as often
         as the supervisor says (300 s by hand). `checkpoint_dir` is for a run by hand: a supervisor gives its
-        own. Raises ContractError if the environment holds nonsense.
+        own. `elastic` says that the state is the same on every rank (data parallel): only then a commit of another
+        number of ranks is continued from. Raises ContractError if the environment holds nonsense.
         """
         _log_to_stderr_if_nobody_listens()
         environment = JobEnvironment.read(checkpoint_dir)
         if interval_s is None and every_steps is None:
             interval_s = environment.interval_s
         rhythm = Rhythm(interval_s=interval_s, every_steps=every_steps)
-        return cls(environment, rhythm, environment.keep if keep is None else keep)
+        kept = environment.keep if keep is None else keep
+        return cls(environment, rhythm, kept, elastic=elastic)
 
     @property
     def is_first_rank(self) -> bool:
@@ -88,7 +94,9 @@ class Job:
             raise JobMisuse(message)
         self._ranks = join(self.environment.rank, self.environment.world)
         saved = Parts(parts) if state is None else state
-        self._saver = Saver(self.environment, self._ranks, saved, self._rhythm, self._keep)
+        self._saver = Saver(
+            self.environment, self._ranks, saved, self._rhythm, self._keep, elastic=self._elastic
+        )
         self.step = self._saver.restore()
         self._tell(JobPhase.RUNNING)
         return self.step

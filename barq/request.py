@@ -32,6 +32,7 @@ from barq.quantities import (
     parse_bytes,
     parse_duration_s,
 )
+from barq.ranges import Array, ArrayRange, Nodes, parse_array, parse_nodes
 from barq.refusal import NotSupportedYet
 from barq.surroundings import MAX_URLS, Inputs, Outputs, PackageName, Runtime
 from barq.webhook import checked_url
@@ -40,10 +41,8 @@ MAX_COMMAND_BYTES: Final = 64 * 1024
 MAX_ENV_BYTES: Final = 64 * 1024
 MAX_PATH_BYTES: Final = 4095
 MAX_GPUS: Final = 100_000
-MAX_NODES: Final = 100_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}", re.ASCII)
-_RANGE = re.compile(r"\s*\d+\s*\.\.\s*\d*\s*", re.ASCII)
 _DEPENDENCY = re.compile(r"afterok:[A-Za-z0-9][A-Za-z0-9._-]{0,126}", re.ASCII)
 _YEARS: Final = range(1970, 2200)
 #: Set for every job by the node it runs on.
@@ -116,12 +115,6 @@ def _env(env: Mapping[str, str]) -> Mapping[str, str]:
         )
         raise ValueError(message)
     return env
-
-
-def _no_range(value: object) -> object:
-    if isinstance(value, str) and _RANGE.fullmatch(value):
-        raise NotSupportedYet("elastic is not supported yet; write one number of nodes")
-    return value
 
 
 def _kind(value: object) -> object:
@@ -318,6 +311,7 @@ class JobRequest(_Part):
                     "kind": "batch",
                     "entrypoint": ["python", "score.py", "data.npz"],
                     "time_limit": "2h",
+                    "array": "0-99%4",
                 },
             ]
         }
@@ -357,9 +351,12 @@ class JobRequest(_Part):
         default_factory=dict, max_length=1000
     )
     resources: Resources = Resources()
-    nodes: Annotated[int, BeforeValidator(_no_range)] = Field(1, ge=1, le=MAX_NODES)
+    nodes: Nodes = 1
+    array: Array = None
     dependencies: Annotated[list[Dependency], AfterValidator(_distinct)] = Field(
-        default_factory=list, max_length=1000, description='Jobs that must have succeeded: "afterok:ID"'
+        default_factory=list,
+        max_length=1000,
+        description='Jobs, or arrays with all their jobs, that must have succeeded: "afterok:ID"',
     )
     begin: Instant | None = Field(None, description="Not before this time; UTC if it has no offset")
     deadline: Deadline | None = None
@@ -372,6 +369,21 @@ class JobRequest(_Part):
     checkpoint: Checkpoint = Checkpoint()
     power: Power = Power()
     notify: Notify | None = Field(None, description="Tell a webhook when it pauses, resumes and ends")
+
+    @property
+    def least_nodes(self) -> int:
+        """The fewest nodes that it runs on."""
+        return parse_nodes(self.nodes)[0]
+
+    @property
+    def most_nodes(self) -> int:
+        """The most nodes that it takes."""
+        return parse_nodes(self.nodes)[1]
+
+    @property
+    def elements(self) -> ArrayRange | None:
+        """The jobs that it makes, None for a single one."""
+        return None if self.array is None else parse_array(self.array)
 
     @field_validator("package")
     @classmethod

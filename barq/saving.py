@@ -12,7 +12,7 @@ from barq import checkpoint
 from barq.checkpoint import CheckpointError, Commit, DamagedCheckpoint, StagedCommit
 from barq.job_environment import JobEnvironment
 from barq.ranks import Ranks, all_or_none
-from barq.shards import Savable, Stateful, read_shard, write_shard
+from barq.shards import Savable, Stateful, read_shard, read_state, write_shard
 
 log: Final = logging.getLogger("barq.job")
 
@@ -39,7 +39,14 @@ class Saver:
     """Commits the state of one job; `name`, `step` and `save_s` (seconds) are those of its newest commit."""
 
     def __init__(
-        self, environment: JobEnvironment, ranks: Ranks, state: Stateful | Savable, rhythm: Rhythm, keep: int
+        self,
+        environment: JobEnvironment,
+        ranks: Ranks,
+        state: Stateful | Savable,
+        rhythm: Rhythm,
+        keep: int,
+        *,
+        elastic: bool = False,
     ) -> None:
         self.name: str | None = None
         self.step = 0
@@ -49,6 +56,7 @@ class Saver:
         self._state = state
         self._rhythm = rhythm
         self._keep = keep
+        self._elastic = elastic  #: every rank holds the same state: that of any rank will do for any other
         self._since_s = time.monotonic()
 
     def is_due(self, step: int) -> bool:
@@ -63,14 +71,14 @@ class Saver:
         Raises CheckpointError if its shards do not fit this job, PeerFailed if another rank failed.
         """
         chosen = all_or_none(self._ranks, self._choose)
-        step, is_wanted = self._ranks.largest(chosen)
+        step, is_wanted, world = self._ranks.largest(chosen)
         if step < 0:
             log.info("starting from the beginning: no commit in %s", self._environment.checkpoint_dir)
             return 0
         path = self._path(step)
         if is_wanted and self._environment.resume_from is not None:
             path = self._environment.resume_from
-        all_or_none(self._ranks, lambda: read_shard(path, self._ranks.rank, self._state))
+        all_or_none(self._ranks, lambda: self._load(path, world))
         self._remember(step)
         log.info("continuing from step %d, commit %s", step, path)
         self._clear_rubbish()
@@ -105,6 +113,14 @@ class Saver:
             environment = self._environment
             staged.commit(world=self._ranks.world, job=environment.job_id, attempt=environment.attempt)
 
+    def _load(self, path: Path, world: int) -> None:
+        """A rank that the commit has nothing of takes the first one's state, and keeps its own random generators."""
+        rank = self._ranks.rank
+        if rank < world:
+            read_shard(path, rank, self._state)
+        else:
+            read_state(path, 0, self._state)
+
     def _remember(self, step: int) -> None:
         self.name = checkpoint.commit_name(step)
         self.step = step
@@ -113,21 +129,22 @@ class Saver:
     def _path(self, step: int) -> Path:
         return self._environment.checkpoint_dir / checkpoint.commit_name(step)
 
-    def _choose(self) -> tuple[int, int]:
-        """Return the step to continue from (-1 = none), and whether BARQ_RESUME_FROM named it; by rank 0."""
+    def _choose(self) -> tuple[int, int, int]:
+        """Return the step to continue from (-1 = none), whether BARQ_RESUME_FROM named it, and its ranks; by rank 0."""
         if self._ranks.rank > 0:
-            return -1, 0
+            return -1, 0, 0
         wanted = self._wanted()
         commit = wanted or self._newest()
         if commit is None:
-            return -1, 0
-        if commit.manifest.world != self._ranks.world:
+            return -1, 0, 0
+        if commit.manifest.world != self._ranks.world and not self._elastic:
             message = (
                 f"{commit.path}: saved by {commit.manifest.world} ranks, but this attempt has "
-                f"{self._ranks.world}; start it with as many ranks as before"
+                f"{self._ranks.world}; start it with as many ranks as before, "
+                "or say Job.from_environment(elastic=True) if its state is the same on every rank"
             )
             raise WorldChanged(message)
-        return commit.step, int(wanted is not None)
+        return commit.step, int(wanted is not None), commit.manifest.world
 
     def _wanted(self) -> Commit | None:
         path = self._environment.resume_from

@@ -71,12 +71,17 @@ def write_shard(directory: Path, rank: int, state: Stateful | Savable) -> None:
 
 def read_shard(directory: Path, rank: int, state: Stateful | Savable) -> None:
     """Give `state` and the random generators of this process back what `rank` wrote into `directory`."""
+    read_state(directory, rank, state)
+    restore_random_states(json.loads((directory / f"rank-{rank}.random.json").read_text(encoding="utf-8")))
+
+
+def read_state(directory: Path, rank: int, state: Stateful | Savable) -> None:
+    """Give `state` alone back what `rank` wrote into `directory`."""
     own = directory / f"rank-{rank}.state"
     if isinstance(state, Stateful):
         state.load_state_dict(_undump(own))
     else:
         state.load(own)
-    restore_random_states(json.loads((directory / f"rank-{rank}.random.json").read_text(encoding="utf-8")))
 
 
 def random_states() -> dict[str, Any]:

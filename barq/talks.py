@@ -15,7 +15,7 @@ from barq.calls import Call
 from barq.errors import BarqError, InvalidInput, NotFound, Unreachable
 
 if TYPE_CHECKING:
-    from barq.views import JobPage, JobView
+    from barq.views import ArrayView, JobPage, JobView
 
 FINAL_STATES: Final = frozenset({"SUCCEEDED", "FAILED", "CANCELLED"})
 
@@ -68,14 +68,20 @@ class Turns:
 
 
 def every_job(
-    *, state: str | None, name: str | None, project: str | None, owner: str | None, page_size: int
+    *,
+    state: str | None,
+    name: str | None,
+    project: str | None,
+    owner: str | None,
+    array: str | None,
+    page_size: int,
 ) -> Talk[list[JobView]]:
     """Give all jobs that match, newest first, page by page; the result is all of them."""
     found: list[JobView] = []
     after = None
     while True:
         page: JobPage = yield calls.jobs(
-            state=state, name=name, project=project, owner=owner, limit=page_size, after=after
+            state=state, name=name, project=project, owner=owner, array=array, limit=page_size, after=after
         )
         for job in page["jobs"]:
             yield Item(value=job)
@@ -90,20 +96,49 @@ def find(text: str) -> Talk[JobView]:
     try:
         exact: JobView = yield calls.job(text)
     except NotFound:
-        if not text:
+        job = yield from _like(text)
+        if job is None:
             raise
-        candidates = yield from every_job(
-            state=None, name=None, project=None, owner=None, page_size=calls.PAGE_SIZE
-        )
-        numbered = [job for job in candidates if job["id"].rpartition("-")[2] == text]
-        found = numbered or [job for job in candidates if job["id"].startswith(text)]
-        if not found:
-            raise
+        return job
     else:
         return exact
+
+
+def find_any(text: str) -> Talk[JobView | ArrayView]:
+    """Find the job or the array with the id `text`, else the job that `find` would."""
+    try:
+        exact: JobView = yield calls.job(text)
+    except NotFound as missing:
+        found = (yield from _array(text)) or (yield from _like(text))
+        if found is None:
+            raise missing from None
+        return found
+    return exact
+
+
+def _array(text: str) -> Talk[ArrayView | None]:
+    """The array with the id `text`, None if there is none."""
+    if not text:
+        return None
+    try:
+        found: ArrayView = yield calls.array(text)
+    except NotFound:
+        return None
+    return found
+
+
+def _like(text: str) -> Talk[JobView | None]:
+    """The only job whose number `text` is or whose id begins with it, None if there is none."""
+    if not text:
+        return None
+    candidates = yield from every_job(
+        state=None, name=None, project=None, owner=None, array=None, page_size=calls.PAGE_SIZE
+    )
+    numbered = [job for job in candidates if job["id"].rpartition("-")[2] == text]
+    found = numbered or [job for job in candidates if job["id"].startswith(text)]
     if len(found) > 1:
         raise _ambiguous(text, [job["id"] for job in found])
-    return found[0]
+    return found[0] if found else None
 
 
 def watch(job_ids: Sequence[str], *, timeout_s: float | None) -> Talk[dict[str, JobView]]:

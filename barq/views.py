@@ -5,7 +5,7 @@ Keys are those of the answers. A site may add some; readers ignore what they do 
 
 from __future__ import annotations
 
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, final
 
 
 class ReasonView(TypedDict):
@@ -31,6 +31,7 @@ class CommitView(TypedDict):
     path: str
 
 
+@final
 class JobView(TypedDict):
     """One job. `gpus` is per node; `since_at` is when `state` was entered."""
 
@@ -46,7 +47,10 @@ class JobView(TypedDict):
     desired: str
     reason: ReasonView | None
     gpus: int
-    nodes: int
+    nodes: int  #: of an elastic gang the least
+    max_nodes: NotRequired[int]
+    array_id: NotRequired[str | None]
+    array_index: NotRequired[int | None]
     placements: list[PlacementView]
     attempt: int | None
     attempts: int
@@ -61,6 +65,19 @@ class JobView(TypedDict):
     lost_steps: int
     energy_wh: float | None
     spec: dict[str, Any]
+
+
+@final
+class ArrayView(TypedDict):
+    """Jobs that were submitted as one array; `jobs` is how many are in each state."""
+
+    id: str
+    name: str
+    owner: str
+    count: int
+    most: int | None
+    submitted_at: str
+    jobs: dict[str, int]
 
 
 class JobPage(TypedDict):

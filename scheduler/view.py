@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
+from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, unheard
@@ -197,9 +198,11 @@ class View:
         self.usage.pass_to(at, decision.attempts, self.jobs, self.groups)
         for job in decision.jobs.values():
             if is_final(job.state):
-                self.settled[job.id] = job.state
+                settle(self.settled, job)
                 del self.jobs[job.id]
         for attempt in decision.attempts.values():
+            if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
+                self._stir(attempt, at)
             if attempt.state is AttemptState.ENDED:
                 self.attempts.pop(attempt.id, None)
             else:
@@ -209,6 +212,12 @@ class View:
                 self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
+
+    def _stir(self, attempt: Attempt, at: datetime) -> None:
+        """An attempt begins or ends on its nodes."""
+        for placement in attempt.placements:
+            if (group := self.groups.get(placement.node_id)) is not None:
+                self.groups[placement.node_id] = altered(group, stirred_at=at)
 
     def went_out(self, group_id: str, draft: Draft, at: datetime) -> None:
         """Remember what was ordered last, and forget orders that it makes up for."""

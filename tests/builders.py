@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Segment
@@ -233,8 +234,11 @@ class SiteBuilder:
         """Record a decision and send its orders."""
         self.jobs |= decision.jobs
         for job in [j for j in self.jobs.values() if is_final(j.state)]:
-            self.settled[job.id] = self.jobs.pop(job.id).state
+            settle(self.settled, self.jobs.pop(job.id))
         for attempt in decision.attempts.values():
+            if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
+                for gid in {p.node_id for p in attempt.placements} & self.groups.keys():
+                    self.groups[gid] = replace(self.groups[gid], stirred_at=self.at)
             self.attempts[attempt.id] = attempt
         self.attempts = {k: a for k, a in self.attempts.items() if a.state is not AttemptState.ENDED}
         self.last_cut_at = self.at if decision.cut_work else self.last_cut_at

@@ -119,6 +119,8 @@ class StubSite:
             case "POST", "jobs", job_id, ("cancel" | "hold" | "release") as verb:
                 wish = {"cancel": "CANCEL", "hold": "HOLD", "release": "RUN"}[verb]
                 return self._one(job_id, lambda found: {**found, "desired": wish})
+            case (_, "arrays", array_id, *_):
+                return problem(404, "array_not_found", f"there is no array '{array_id}'")
             case _:
                 return httpx.Response(404, text="no such page")
 

@@ -17,7 +17,8 @@ from api.logs import LogReader, follow
 from api.openapi import TEXT, errors
 from api.problems import Refused
 from api.wire import from_store
-from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, Notifications, WhyView
+from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, WhyView
+from api.wire.notifications import Notifications
 from scheduler.core.lifecycle import is_final
 from scheduler.errors import StoreError
 from scheduler.store.refusals import JobNotFound

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial, reduce
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -19,9 +21,11 @@ from api.routes.nodes import known_nodes
 from api.routes.uploads import check_package
 from api.wire import from_store
 from api.wire.jobs import JobFilter, JobList, JobPage, JobView, SubmittedJob, SubmittedJobs
-from scheduler.core.jobs import Desired, JobState
-from scheduler.store import job_queries
-from scheduler.store.refusals import InvalidField, JobNotFound
+from scheduler.core.arrays import worse
+from scheduler.core.jobs import Desired, JobSpec, JobState
+from scheduler.core.lifecycle import is_final
+from scheduler.store import job_queries, views
+from scheduler.store.refusals import ArrayNotFound, InvalidField, JobNotFound
 from scheduler.store.views import NewJob
 
 router = APIRouter(tags=["jobs"])
@@ -40,21 +44,28 @@ class _Batch:
 
 @router.post("/jobs", status_code=201)
 def submit_job(request: SubmittedJob, here: Here, asking: Asking) -> JobView:
-    """Queue one job. It belongs to the user of the token."""
+    """Queue one job. It belongs to the user of the token.
+
+    With `array` all its jobs are queued, all or none; the answer is the first, whose `array_id` leads to the others.
+    """
     return submit_one(request, here, asking.caller)
 
 
 @router.post("/jobs:batch", status_code=201)
 def submit_jobs(body: SubmittedJobs, here: Here, asking: Asking) -> JobList:
-    """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`."""
-    return JobList(jobs=_submit(_Batch(requests=body.jobs, many=True), here, asking.caller))
+    """Queue several jobs, all or none, in this order. An error names the job: `jobs[3].nodes`.
+
+    An `array` stands for all its jobs, by rising index.
+    """
+    made = _submit(_Batch(requests=body.jobs, many=True), here, asking.caller)
+    return JobList(jobs=[from_store.job(view, asking.caller) for view in made])
 
 
 @router.get("/jobs")
 def list_jobs(query: Annotated[JobFilter, Query()], here: Here, asking: Asking) -> JobPage:
     """List jobs, newest first, in pages. What others run, and with which variables, is for operators."""
     which = job_queries.JobFilter(
-        state=query.state, name=query.name, project=query.project, owner=query.owner
+        state=query.state, name=query.name, project=query.project, owner=query.owner, array=query.array
     )
     page = here.desk.list(which, limit=query.limit, after=query.after)
     return JobPage(jobs=[from_store.job(view, asking.caller) for view in page.jobs], next=page.next)
@@ -85,8 +96,8 @@ def release_job(job_id: OwnJob, here: Here, asking: Asking) -> JobView:
 
 
 def submit_one(request: SubmittedJob, here: Context, caller: Caller) -> JobView:
-    """The job, queued. Raises `Refused`, `StoreError` and what the store refuses; then it is not."""
-    return _submit(_Batch(requests=[request], many=False), here, caller)[0]
+    """The job, queued; of an array the first. Raises `Refused`, `StoreError` and what the store refuses."""
+    return from_store.job(_submit(_Batch(requests=[request], many=False), here, caller)[0], caller)
 
 
 def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
@@ -98,11 +109,21 @@ def check_one(request: SubmittedJob, here: Context) -> dict[str, JobState]:
     found = {}
     for job_id in dependencies(request):
         try:
-            found[job_id] = here.desk.get(job_id).state
-        except JobNotFound as error:
+            found[job_id] = _state_of(job_id, here)
+        except ArrayNotFound as error:
             missing = InvalidField("dependencies", job_id, "name a job that was submitted before")
             raise _located(missing, batch) from error
     return found
+
+
+def _state_of(job_id: str, here: Context) -> JobState:
+    """Where a job is, or an array as a whole. Raises `ArrayNotFound` for what is neither."""
+    try:
+        return here.desk.get(job_id).state
+    except JobNotFound:
+        states = here.desk.array(job_id).jobs
+        found = reduce(worse, filter(is_final, states), JobState.SUCCEEDED)
+        return found if all(map(is_final, states)) or found is not JobState.SUCCEEDED else JobState.PENDING
 
 
 def show(job_id: str, here: Context, caller: Caller) -> JobView:
@@ -116,28 +137,37 @@ def _wish(job_id: str, desired: Desired, here: Context, caller: Caller) -> JobVi
     return from_store.job(view, caller)
 
 
-def _submit(batch: _Batch, here: Context, caller: Caller) -> list[JobView]:
+def _submit(batch: _Batch, here: Context, caller: Caller) -> Sequence[views.JobView]:
     at = datetime.now(UTC)
     _check_deadlines(batch, at)
     _check_fit(batch, here)
     _check_packages(batch, here)
-    new = [_new_job(request, here, caller.person, at) for request in batch.requests]
+    new = [job for request in batch.requests for job in _new_jobs(request, here, caller.person, at)]
     try:
-        views = here.desk.submit(new)
+        made = here.desk.submit(new)
     except InvalidField as error:
         raise _located(error, batch) from error
     here.waker.wake()
-    return [from_store.job(view, caller) for view in views]
+    return made
 
 
-def _new_job(request: SubmittedJob, here: Context, owner: str, at: datetime) -> NewJob:
-    """The job; with its id, given when it is stored, it gets its folders."""
-    return NewJob(
-        request=request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}}),
-        notify=notify_target(request),
-        build=lambda job_id: job_spec(request, job_id=job_id, jobs_dir=here.settings.jobs_home, at=at),
-        owner=owner,
-    )
+def _new_jobs(request: SubmittedJob, here: Context, owner: str, at: datetime) -> Iterator[NewJob]:
+    """The job, or those of its array; with its id, given when it is stored, each gets its folders."""
+    asked = request.model_dump(mode="json", exclude_unset=True, exclude={"notify": {"secret"}})
+    built, elements = partial(_built, request, here.settings.jobs_home, at), request.elements
+    for before, index in enumerate(elements.indices if elements else (None,)):
+        yield NewJob(
+            request=asked,
+            notify=notify_target(request),
+            build=partial(built, index),
+            owner=owner,
+            index=index,
+            before=before,
+        )
+
+
+def _built(request: SubmittedJob, jobs_dir: Path, at: datetime, index: int | None, job_id: str) -> JobSpec:
+    return job_spec(request, job_id=job_id, jobs_dir=jobs_dir, at=at, index=index)
 
 
 def _check_deadlines(batch: _Batch, at: datetime) -> None:

@@ -24,7 +24,10 @@ router = APIRouter(tags=["jobs"])
 
 @router.post("/jobs:plan")
 async def plan_job(request: SubmittedJob, here: Here) -> PlanView:
-    """Say what would become of a job if it were submitted now: the same decision as a dry run. Nothing is stored."""
+    """Say what would become of a job if it were submitted now: the same decision as a dry run. Nothing is stored.
+
+    Of an array it is the first of its jobs.
+    """
     return await run_sync(_plan, request, here, limiter=here.rehearsing)
 
 
@@ -35,7 +38,9 @@ def _plan(request: SubmittedJob, here: Context) -> PlanView:
         remedy = "wait until /readyz says ready"
         raise Refused(503, "not_ready", "the scheduler has not looked at the site yet", remedy=remedy)
     jobs_dir, at = here.settings.jobs_home, datetime.now(UTC)
-    spec = job_spec(request, job_id=f"{here.settings.site}-{PLANNED}", jobs_dir=jobs_dir, at=at)
+    index = request.elements.indices[0] if request.elements else None
+    job_id = f"{here.settings.site}-{PLANNED}" + ("" if index is None else f"_{index}")
+    spec = job_spec(request, job_id=job_id, jobs_dir=jobs_dir, at=at, index=index)
     settled = {job_id: state for job_id, state in states.items() if is_final(state)}
     snapshot = recorded.snapshot
     found = rehearse(snapshot, spec, settled=settled)

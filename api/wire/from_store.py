@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.roles import Caller
-from api.wire import jobs as wire, site
+from api.wire import jobs as wire, notifications, site
 from api.wire.history import PowerHistory
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import CommitRef, JobState, Placement
@@ -17,7 +17,8 @@ from scheduler.store import views
 HISTORY: Final = 5
 """Events that an answer to "why" tells."""
 _SCHEDULING: Final = (
-    "project queue priority kind resources nodes dependencies begin deadline estimate time_limit retry flex"
+    "project queue priority kind resources nodes array dependencies begin deadline estimate time_limit retry "
+    "flex"
 )
 _PUBLIC: Final = frozenset(("name", "checkpoint", "power", *_SCHEDULING.split()))
 """Fields of a job file that tell nothing of what the job runs. One that is not here is for the owner and operators."""
@@ -43,6 +44,9 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         reason=reason_shown(reason),
         gpus=spec.gpus,
         nodes=spec.nodes,
+        max_nodes=spec.most_nodes,
+        array_id=spec.array.id if spec.array else None,
+        array_index=spec.array.index if spec.array else None,
         placements=placements_shown(view.placements),
         attempt=_number(view.attempt),
         attempts=view.attempts,
@@ -119,10 +123,10 @@ def checkpoint(view: views.CheckpointView) -> wire.CheckpointView:
     )
 
 
-def notification(view: views.NotificationView) -> wire.NotificationView:
+def notification(view: views.NotificationView) -> notifications.NotificationView:
     """Something that a webhook was told, or is to be told."""
     failed = "waiting" if view.next_at else "given_up"
-    return wire.NotificationView(
+    return notifications.NotificationView(
         id=view.id,
         event=view.event,
         state="delivered" if view.delivered_at else failed,

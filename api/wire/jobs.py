@@ -36,6 +36,9 @@ JOB: Final[dict[str, Any]] = {
     "reason": REASON,
     "gpus": 2,
     "nodes": 1,
+    "max_nodes": 1,
+    "array_id": None,
+    "array_index": None,
     "placements": [],
     "attempt": 1,
     "attempts": 1,
@@ -82,19 +85,6 @@ CHECKPOINT: Final[dict[str, Any]] = {
 }
 
 
-NOTIFICATION: Final[dict[str, Any]] = {
-    "id": "6e0f5c6f2f0b4c0c8c1d5b7a9e3f2d41",
-    "event": "pause",
-    "state": "delivered",
-    "created_at": "2026-03-01T13:20:05Z",
-    "tries": 1,
-    "delivered_at": "2026-03-01T13:20:06Z",
-    "next_at": None,
-    "status": 200,
-    "error": None,
-}
-
-
 class SubmittedJob(JobRequest):
     """One job to queue: the fields of a job file, with an absolute `working_dir`, a `package`, or neither."""
 
@@ -133,6 +123,9 @@ class SubmittedJobs(Sent):
     @field_validator("jobs")
     @classmethod
     def _can_be_looked_up(cls, jobs: list[SubmittedJob]) -> list[SubmittedJob]:
+        count = sum(len(job.elements.indices) if job.elements else 1 for job in jobs)
+        if count > MAX_BATCH:
+            raise ValueError(f"arrays counted, these are {count} jobs; send at most {MAX_BATCH} in one batch")
         named = {entry for job in jobs for entry in job.dependencies}
         if len(named) > MAX_BATCH:
             raise ValueError(f"name at most {MAX_BATCH} different dependencies in one batch; split it")
@@ -150,6 +143,7 @@ class JobFilter(Sent):
     name: Text | None = Field(None, max_length=200, description="Exactly this name")
     project: Text | None = Field(None, max_length=200, description="Exactly this project")
     owner: Text | None = Field(None, max_length=200, description="Submitted by exactly this user")
+    array: Text | None = Field(None, max_length=200, description="Part of exactly this array")
     limit: int = Field(100, ge=1, le=MAX_PAGE)
     after: str | None = Field(None, max_length=200, description="`next` of the page before")
 
@@ -218,7 +212,10 @@ class JobView(Shown):
     desired: str
     reason: Reason | None
     gpus: int
-    nodes: int
+    nodes: int = Field(description="Of a gang; of an elastic one the least")
+    max_nodes: int = Field(description="The most that an attempt takes")
+    array_id: str | None = Field(description="The array that it is part of")
+    array_index: int | None = Field(description="Its place there, as `BARQ_ARRAY_INDEX` says")
     placements: list[Placement]
     attempt: int | None = Field(description="Number of the newest attempt")
     attempts: int
@@ -310,30 +307,6 @@ class CheckpointView(Shown):
     verified_at: datetime | None
     state: Literal["verified", "quarantined"]
     why: str | None
-
-
-class NotificationView(Shown):
-    """One call of the job's webhook; `id` is its `Barq-Delivery`."""
-
-    model_config = ConfigDict(json_schema_extra=example(**NOTIFICATION))
-
-    id: str
-    event: str
-    state: Literal["waiting", "delivered", "given_up"]
-    created_at: datetime
-    tries: int
-    delivered_at: datetime | None
-    next_at: datetime | None = Field(description="When it is tried next; null = not any more")
-    status: int | None = Field(description="HTTP status of the last answer")
-    error: str | None = Field(description="What was wrong with the last try")
-
-
-class Notifications(Shown):
-    """The calls of a job's webhook, oldest first."""
-
-    model_config = ConfigDict(json_schema_extra=example(notifications=[NOTIFICATION]))
-
-    notifications: list[NotificationView]
 
 
 class Checkpoints(Shown):

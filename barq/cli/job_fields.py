@@ -65,6 +65,11 @@ def given(options: Mapping[str, Any]) -> Fields:
     return {name: value for name, value in options.items() if value is not None and value not in ({}, [])}
 
 
+def node_count(text: str | None) -> int | str | None:
+    """Return the nodes that --nodes means: a number, or a range as it was written."""
+    return int(text) if text is not None and text.isascii() and text.isdecimal() else text
+
+
 def variables(settings: Sequence[str]) -> dict[str, str]:
     """Return the variables that NAME=VALUE settings make; a NAME alone is passed on. Raises InvalidInput."""
     found = {}

@@ -10,7 +10,7 @@ from barq.cli.output import Table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from barq.views import JobView, PlacementView
+    from barq.views import ArrayView, JobView, PlacementView
 
 STATE_STYLES: Final = {
     "RUNNING": "green",
@@ -42,6 +42,30 @@ def job_line(job: JobView) -> str:
     return f"{job['id']} {job['state']}" + ("" if where == NOTHING else f" {where}")
 
 
+def array_line(array: ArrayView) -> str:
+    """Return an array in one line: id, how many jobs, and how many of them are in each state."""
+    states = ", ".join(f"{count} {state}" for state, count in array["jobs"].items())
+    return f"{array['id']} {array['count']} jobs: {states}"
+
+
+def names_of(jobs: Sequence[JobView]) -> list[str]:
+    """Return the ids of new jobs; those of an array go by its id."""
+    return list(dict.fromkeys(job.get("array_id") or job["id"] for job in jobs))
+
+
+def lines_of(jobs: Sequence[JobView]) -> list[str]:
+    """Return new jobs in one line each, an array in one for all of it."""
+    groups: dict[str, list[JobView]] = {}
+    for job in jobs:
+        groups.setdefault(job.get("array_id") or job["id"], []).append(job)
+    return [
+        f"{name} {len(group)} jobs, {group[0]['id']} to {group[-1]['id']}"
+        if group[0].get("array_id")
+        else job_line(group[0])
+        for name, group in groups.items()
+    ]
+
+
 def nodes_or_reason(job: JobView) -> str:
     """Return the nodes of a placed job, else its reason in parentheses; both if it stopped in place."""
     nodes = node_names(job["placements"])
@@ -57,8 +81,11 @@ def node_names(placements: Sequence[PlacementView]) -> str:
 
 
 def gpus_text(job: JobView) -> str:
-    """Return how many GPUs a job wants, `2`, or `4x2` for 2 on each of 4 nodes."""
-    return str(job["gpus"]) if job["nodes"] == 1 else f"{job['nodes']}x{job['gpus']}"
+    """Return how many GPUs a job wants, `2`, `4x2` for 2 on each of 4 nodes, `2..8x2` of an elastic gang."""
+    least, most = job["nodes"], job.get("max_nodes", job["nodes"])
+    if most == 1:
+        return str(job["gpus"])
+    return f"{least}x{job['gpus']}" if most == least else f"{least}..{most}x{job['gpus']}"
 
 
 def text_of(value: object) -> str:

@@ -23,6 +23,7 @@ def jobs(
     name: Annotated[str | None, typer.Option(help="Only jobs of this name.")] = None,
     project: Annotated[str | None, typer.Option(help="Only jobs of this project.")] = None,
     owner: Annotated[str | None, typer.Option(help="Only jobs that this user submitted.")] = None,
+    array: Annotated[str | None, typer.Option(metavar="ID", help="Only jobs of this array.")] = None,
     mine: Annotated[bool, typer.Option("--mine", help="Only jobs that you submitted.")] = False,
     limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
     every: Annotated[bool, typer.Option("--all", help="All of them, however many.")] = False,
@@ -37,7 +38,12 @@ def jobs(
         page_size = PAGE_SIZE if every else min(limit + 1, PAGE_SIZE)
         owner = site.me()["user"] if mine else owner
         found = site.every_job(
-            state=_normal_state(state), name=name, project=project, owner=owner, page_size=page_size
+            state=_normal_state(state),
+            name=name,
+            project=project,
+            owner=owner,
+            array=array,
+            page_size=page_size,
         )
         listed = list(found if every else islice(found, limit + 1))
     shown = listed if every else listed[:limit]

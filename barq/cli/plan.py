@@ -9,7 +9,7 @@ import typer
 from barq.cli.connect import connect
 from barq.cli.exits import ExitCode
 from barq.cli.facts import ago
-from barq.cli.job_fields import checked, fields_of, given, overlaid
+from barq.cli.job_fields import checked, fields_of, given, node_count, overlaid
 from barq.cli.job_text import node_names
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.outlook import change_line, outlook_lines
@@ -70,14 +70,14 @@ def plan(
 ) -> None:
     """Say what would become of a job if it were submitted now, and submit nothing."""
     form = chosen_format(as_json=as_json, quiet=quiet)
-    options: dict[str, Any] = {"project": project, "nodes": nodes, "priority": priority, "flex": flex}
-    options |= {"deadline": deadline, "estimate": estimate, "time_limit": time_limit}
-    options |= {"resources": given({"gpus": gpus})}
+    options: dict[str, Any] = {"project": project, "priority": priority, "flex": flex}
+    options |= {"nodes": node_count(nodes), "deadline": deadline, "estimate": estimate}
+    options |= {"time_limit": time_limit, "resources": given({"gpus": gpus})}
     fields = _only(fields_of(files or [], ctx.meta.get(COMMAND)))
     request = checked(overlaid(fields, given(options)))
     with connect() as site:
         if after:
-            options["dependencies"] = [f"afterok:{site.find(text)['id']}" for text in after]
+            options["dependencies"] = [f"afterok:{site.find_any(text)['id']}" for text in after]
             request = checked(overlaid(fields, given(options)))
         found = site.plan(request)
     emit(form, value=found, ids=[found["verdict"]], blocks=lambda: _lines(request, found))

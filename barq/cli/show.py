@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from barq.client import Client
-    from barq.views import AttemptView, CheckpointView, JobView, NotificationView
+    from barq.views import ArrayView, AttemptView, CheckpointView, JobView, NotificationView
 
 _FAILURES: Final = frozenset({"attempt.failed", "job.failed", "job.outputs_failed"})
 _SHOWN_FAILURES: Final = 3
@@ -26,9 +26,26 @@ def show(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption
     """Show a job, its attempts and its checkpoints. With --json, the job only."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
-        job = site.find(job_id)
+        job = site.find_any(job_id)
+        if "count" in job:
+            _emit_array(job, form)
+            return
         blocks = _blocks(site, job) if form is Format.TABLE else []
     emit(form, value=job, ids=[job["id"]], blocks=lambda: blocks)
+
+
+def _emit_array(array: ArrayView, form: Format) -> None:
+    facts = {
+        "array": array["id"],
+        "name": array["name"],
+        "owner": array["owner"],
+        "jobs": str(array["count"]),
+        "at once": "any number" if array["most"] is None else str(array["most"]),
+        "submitted": moment(array["submitted_at"]),
+        **{state: str(count) for state, count in array["jobs"].items()},
+    }
+    hint = f"barq jobs --array {array['id']} lists them"
+    emit(form, value=array, ids=[array["id"]], blocks=lambda: [Table(rows=list(facts.items())), "", hint])
 
 
 def _blocks(site: Client, job: JobView) -> list[Block]:
@@ -66,6 +83,7 @@ def _facts(job: JobView) -> list[tuple[str, str]]:
         "priority": job["priority"],
         "flex tier": job["flex"],
         "GPUs": gpus_text(job),
+        "array": job.get("array_id") and f"{job['array_id']}, index {job['array_index']}",
         "nodes": node_names(job["placements"]) or None,
         "step": job["step"],
         "last commit": commit and f"step {commit['step']}, {commit['path']}",

@@ -8,8 +8,8 @@ import typer
 from typer.core import TyperCommand
 
 from barq.cli.connect import connect
-from barq.cli.job_fields import checked, fields_of, given, overlaid, variables, working_dir_fields
-from barq.cli.job_text import job_line
+from barq.cli.job_fields import checked, fields_of, given, node_count, overlaid, variables, working_dir_fields
+from barq.cli.job_text import lines_of, names_of
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
 from barq.cli.sending import packed
@@ -32,7 +32,15 @@ Files = Annotated[
     typer.Argument(metavar="JOB.yaml", help="Job files, - is stdin; instead, a command after --."),
 ]
 Gpus = Annotated[int | None, typer.Option(metavar="N", help="GPUs on each node.")]
-Nodes = Annotated[int | None, typer.Option(metavar="N", help="Nodes.")]
+Nodes = Annotated[
+    str | None, typer.Option(metavar="N", help="Nodes; 2..8 = as many of them as there are for it.")
+]
+Array = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RANGE", help="One job for each index: 0-9, 0-99:10, 1,3,7; %4 behind = four at once."
+    ),
+]
 Name = Annotated[str | None, typer.Option(metavar="NAME", help="What to call it.")]
 Project = Annotated[str | None, typer.Option(metavar="NAME", help="The project that it belongs to.")]
 Kind = Annotated[str | None, typer.Option(metavar="KIND", help="training or batch.")]
@@ -93,6 +101,7 @@ def submit(
     *,
     gpus: Gpus = None,
     nodes: Nodes = None,
+    array: Array = None,
     name: Name = None,
     project: Project = None,
     kind: Kind = None,
@@ -112,7 +121,8 @@ def submit(
 ) -> None:
     """Queue the jobs of job files, or one command that runs in this folder."""
     form = chosen_format(as_json=as_json, quiet=quiet)
-    options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "nodes": nodes}
+    options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "array": array}
+    options |= {"nodes": node_count(nodes)}
     options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
     options |= {"deadline": deadline, "estimate": estimate}
     options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}
@@ -121,21 +131,22 @@ def submit(
     requests = [checked(overlaid(fields, given(options))) for fields in asked]
     with connect() as site:
         if after:
-            options["dependencies"] = [f"afterok:{site.find(text)['id']}" for text in after]
+            options["dependencies"] = [f"afterok:{site.find_any(text)['id']}" for text in after]
             requests = [checked(overlaid(fields, given(options))) for fields in asked]
         _report(site, _submit(site, packed(site, requests, form)), form, wait=wait)
 
 
 def _submit(site: Client, jobs: Sequence[Mapping[str, Any]]) -> list[JobView]:
-    return [site.submit(jobs[0])] if len(jobs) == 1 else site.submit_many(jobs)
+    is_single = len(jobs) == 1 and jobs[0].get("array") is None
+    return [site.submit(jobs[0])] if is_single else site.submit_many(jobs)
 
 
 def _report(site: Client, jobs: Sequence[JobView], form: Format, *, wait: bool) -> None:
     if not wait:
-        emit(form, value=jobs, ids=(job["id"] for job in jobs), blocks=lambda: map(job_line, jobs))
+        emit(form, value=jobs, ids=names_of(jobs), blocks=lambda: lines_of(jobs))
         return
     from barq.cli.wait import await_jobs
 
     if form is Format.TABLE:
-        say(f"waiting for {', '.join(job['id'] for job in jobs)}; Ctrl-C leaves the work alone")
+        say(f"waiting for {', '.join(names_of(jobs))}; Ctrl-C leaves the work alone")
     await_jobs(site, [job["id"] for job in jobs], form)

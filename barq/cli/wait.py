@@ -31,8 +31,16 @@ def wait(
     form = chosen_format(as_json=as_json, quiet=quiet)
     timeout_s = positive_duration_s(timeout, "--timeout")
     with connect() as site:
-        found = [site.find(text)["id"] for text in job_ids]
+        found = [job_id for text in job_ids for job_id in _ids_of(site, text)]
         await_jobs(site, list(dict.fromkeys(found)), form, timeout_s=timeout_s)
+
+
+def _ids_of(site: Client, text: str) -> list[str]:
+    """The job that `text` names, or all jobs of the array."""
+    found = site.find_any(text)
+    if "count" not in found:
+        return [found["id"]]
+    return [job["id"] for job in site.every_job(array=found["id"])][::-1]
 
 
 def await_jobs(site: Client, job_ids: Sequence[str], form: Format, *, timeout_s: float | None = None) -> None:

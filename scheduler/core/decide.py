@@ -14,6 +14,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.mining import feed_miners
 from scheduler.core.news import News
@@ -105,7 +106,7 @@ class PowerAware:
         cut_work = cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
         _release_suspended(plan, snapshot, usable)
-        # 4. Then up: resume, start, wake nodes or put them to standby, lift caps.
+        # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
         plan.kept_w = kept_for_mining(plan, self._queue, usable)
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
@@ -115,8 +116,15 @@ class PowerAware:
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()
-        coming = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), fed.wake_at)
-        wake_at = _wake_at(snapshot, *coming, plan.deadlines.next_at())
+        coming = (
+            raises.expected_at,
+            self._queue.next_at(),
+            _next_release_at(plan),
+            fed.wake_at,
+            plan.deadlines.next_at(),
+            next_growth_at(plan),
+        )
+        wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
 
@@ -142,7 +150,10 @@ class PowerAware:
             self._room = Room(plan)
         else:
             self._room.refresh(plan)
-        return raise_work(plan, self._room, self._queue, snapshot, limit_w, explains=self._explains)
+        raises = raise_work(plan, self._room, self._queue, snapshot, limit_w, explains=self._explains)
+        if not raises.refused and not raises.reserved_w:
+            grow(plan, self._room, snapshot, limit_w)
+        return raises
 
     def _reasons(self, plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises) -> dict[str, Reason]:
         if not self._explains:

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 
-from scheduler.core.alarms import Alarms
 from scheduler.core.contents import Contents
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
-from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
+from scheduler.core.jobs import Attempt, Job, Phase
 from scheduler.core.ledger import (
     exposure_w,
     fallback_exposure_w,
@@ -20,6 +19,7 @@ from scheduler.core.ledger import (
     next_change_at,
     resting_w,
 )
+from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
@@ -28,16 +28,16 @@ from scheduler.core.reasons import Event
 from scheduler.core.roster import Kind, Roster, Where
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
-from scheduler.core.tenants import Tenants
 from scheduler.core.tracked import Tracked, changed
 
 _LONG = 200_000  #: entries of the logs before new ones are begun
 
 
-class Followed:
+class Followed(Listed):
     """What is being done, as a plan starts from it: kept from snapshot to snapshot, with sums and indexes."""
 
     def __init__(self, snapshot: Snapshot) -> None:
+        super().__init__()
         self.groups: Mapping[str, Group] = {}
         self.jobs: Tracked[Job] = Tracked()
         self.attempts: Tracked[Attempt] = Tracked()
@@ -46,7 +46,6 @@ class Followed:
         self.miners_w: dict[str, float] = {}
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
-        self.tenants = Tenants()
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -62,10 +61,6 @@ class Followed:
         self._on: dict[str, dict[str, Attempt]] = {}
         self.contents = Contents(self._on)
         self._living: dict[str, str] = {}  #: attempt of a job
-        self.starting: set[str] = set()  #: attempts whose processes come up
-        self.coming: set[str] = set()  #: attempts that did not take a step yet, those among them
-        self.timed: set[str] = set()  #: attempts of jobs with a time limit
-        self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
@@ -120,19 +115,13 @@ class Followed:
             if known is job:
                 continue
             self.since.jobs.add(key)
-            self._watch(key, job)
+            self._list_job(key, known, job)
             if job is None:
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
             if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
                 self._remade(attempt)
-
-    def _watch(self, job_id: str, job: Job | None) -> None:
-        if job is None or job.spec.deadline_at is None or job.missed_at is not None:
-            self.deadlines.drop(job_id)
-        else:
-            self.deadlines.set(job_id, job.spec.deadline_at)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -262,7 +251,7 @@ class Followed:
             self._place(known, attempt)
             return
         if known.state is not attempt.state or known.running_at is not attempt.running_at:
-            self._note_start(attempt)
+            self._list_start(attempt)
         self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, where.kind.tier)
         if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
@@ -288,18 +277,11 @@ class Followed:
 
     def _place(self, known: Attempt | None, attempt: Attempt) -> None:
         """Count one that is new, or held elsewhere, or otherwise, than before."""
-        self._note_start(attempt)
-        spec = self.jobs[attempt.job_id].spec
-        if spec.time_limit_s is not None:
-            self.timed.add(attempt.id)
-        self.tenants.put(attempt, spec.project)
+        job = self.jobs[attempt.job_id]
+        self._list(attempt, job)
         self._note_on(attempt, is_news=known is None or is_ordered_otherwise(known, attempt))
-        self._tally.put(attempt, spec.flex)
+        self._tally.put(attempt, job.spec.flex)
         self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
-
-    def _note_start(self, attempt: Attempt) -> None:
-        (self.starting.add if attempt.state is AttemptState.STARTING else self.starting.discard)(attempt.id)
-        (self.coming.add if attempt.running_at is None else self.coming.discard)(attempt.id)
 
     def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
         """Note it on its nodes, and whether their orders have to be put together anew."""
@@ -320,11 +302,8 @@ class Followed:
         del self.attempts[attempt.id]
         if self._living.get(attempt.job_id) == attempt.id:
             del self._living[attempt.job_id]
-        self.starting.discard(attempt.id)
-        self.coming.discard(attempt.id)
-        self.timed.discard(attempt.id)
+        self._unlist(attempt)
         self._tally.take(attempt)
-        self.tenants.take(attempt.id)
         self.roster.take(attempt.id)
         for placement in attempt.placements:
             self._on.get(placement.node_id, {}).pop(attempt.id, None)

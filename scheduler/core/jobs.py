@@ -99,6 +99,7 @@ class PauseCause(StrEnum):
     POWER_FORECAST = "PowerForecast"
     HIGHER_PRIORITY = "HigherPriority"
     FAIR_SHARE_RECLAIM = "FairShareReclaim"
+    GROWTH = "Growth"  #: an elastic gang goes on with more nodes
     MAINTENANCE = "Maintenance"
     OPERATOR = "Operator"
     EMERGENCY_STOP = "EmergencyStop"
@@ -138,13 +139,26 @@ class Launch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayPlace:
+    """A job's place in the array that it was submitted with."""
+
+    id: str  #: of the array; no job has it
+    index: int  #: what this job is told to work on
+    count: int  #: jobs of the array
+    most: int | None = None  #: of them that may hold GPUs at once; None = any number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """What was asked for, as far as decisions need it. A larger `priority` is sooner."""
 
     name: str
     launch: Launch
     gpus: int = 1  #: per node
-    nodes: int = 1
+    nodes: int = 1  #: of a gang; of an elastic one the least
+    max_nodes: int | None = (
+        None  #: of an elastic gang; each attempt takes what fits, and no fewer than `nodes`
+    )
     last_gpus: int | None = None  #: on the last node, where that needs fewer than the others
     scatter: bool = False  #: any GPUs of any nodes will do, if they cannot be had as said
     gpu_type: str | None = None
@@ -159,14 +173,22 @@ class JobSpec:
     time_limit_s: float | None = None
     deadline_at: datetime | None = None  #: to be done by then; once it has passed the job goes on
     estimate_s: float | None = None  #: of work at full speed, as the user guesses
-    dependencies: tuple[str, ...] = ()  #: ids of jobs that must have SUCCEEDED
+    dependencies: tuple[
+        str, ...
+    ] = ()  #: ids of jobs that must have SUCCEEDED, and of arrays of which all must
+    array: ArrayPlace | None = None
     project: str = "default"
     queue: str = "default"
 
     @property
     def total_gpus(self) -> int:
-        """GPUs over all nodes."""
+        """GPUs over all nodes; of an elastic gang the fewest that it can start with."""
         return self.gpus * self.nodes - (0 if self.last_gpus is None else self.gpus - self.last_gpus)
+
+    @property
+    def most_nodes(self) -> int:
+        """The most nodes that an attempt may take."""
+        return self.nodes if self.max_nodes is None else self.max_nodes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,6 +81,7 @@ class Outlook:
         self._room = Room(self._plan)
         self._free_at, self._unstated_gpus = _free_at(self._plan, self._room)
         self._places = _places(self._plan, self._queue)
+        self._beyond = _beyond(self._plan, self._queue)
         self._latest = _latest(self._plan, self._places, self._free_at)
         gpus = sum(len(plan.groups[n].spec.gpus) for n in self._free_at)
         rises_w = [plan.start_w(job) / max(1, job.spec.total_gpus) for job in self._firsts()]
@@ -122,6 +123,9 @@ class Outlook:
             return Start(
                 assumption="no estimate: nothing is raised until the site's records and guards answer"
             )
+        if job_id in self._beyond and (array := job.spec.array) is not None:
+            most = f"at most {array.most} of array {array.id} hold GPUs at once"
+            return Start(assumption=f"no estimate: {most}, and others of it come before")
         if reason is not None and reason.code == Code.QUOTA_EXCEEDED:
             return Start(assumption=_NO_QUOTA)
         gpus_at = self._when_gpus(job, place.kind)
@@ -223,6 +227,15 @@ def _places(plan: Plan, queue: Queue) -> dict[str, _Place]:
         places[entry.job_id] = _Place(index=index, kind=kind, ahead_gpus=gpus, ahead_w=watts)
         gpus, watts = gpus + needed[kind][0], watts + needed[kind][1]
     return places
+
+
+def _beyond(plan: Plan, queue: Queue) -> set[str]:
+    """Those that can start only once others of their arrays, waiting ones too, have let go."""
+    found: set[str] = set()
+    for entries in queue.ready.values():
+        first = plan.jobs[entries[0].job_id]
+        found.update(entry.job_id for entry in entries[plan.arrays.may_start(first, len(entries)) :])
+    return found
 
 
 def _free_at(plan: Plan, room: Room) -> tuple[dict[str, list[datetime]], int]:

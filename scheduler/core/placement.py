@@ -12,7 +12,10 @@ from scheduler.core.room import Room
 
 
 def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
-    """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
+    """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole.
+
+    An elastic gang takes as many nodes as there are for it, in the place where those are most.
+    """
     if job.spec.total_gpus > room.total:
         return None
     placements = _as_asked(job, room, plan)
@@ -23,16 +26,15 @@ def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     spec = job.spec
     fit = usable(job, plan)
     fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if n in fit)
-    if spec.nodes == 1:
+    if spec.most_nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
     together = [nodes for place in by_place(fitting, plan) if (nodes := _gang(job, place, room))]
     if not together:
         return None
-    chosen = min(together, key=lambda nodes: [(len(room.free[n]), n) for n in nodes])
-    return tuple(
-        Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, sizes(job), strict=True)
-    )
+    chosen = min(together, key=lambda nodes: (-len(nodes), [(len(room.free[n]), n) for n in nodes]))
+    counts = sizes(job) if spec.max_nodes is None else [spec.gpus] * len(chosen)
+    return tuple(Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, counts, strict=True))
 
 
 def _scattered(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
@@ -56,14 +58,14 @@ def _gang(job: Job, nodes: list[str], room: Room) -> list[str] | None:
     spec = job.spec
     large = [n for n in nodes if len(room.free[n]) >= spec.gpus]
     if spec.last_gpus is None:
-        return large[: spec.nodes] if len(large) >= spec.nodes else None
+        return large[: spec.most_nodes] if len(large) >= spec.nodes else None
     chosen = large[: spec.nodes - 1]
     last = next((n for n in nodes if n not in chosen), None)
     return None if len(chosen) < spec.nodes - 1 or last is None else [*chosen, last]
 
 
 def sizes(job: Job) -> list[int]:
-    """The GPUs of each member of a gang."""
+    """The GPUs of each member of a gang, at its least size."""
     spec = job.spec
     last = spec.gpus if spec.last_gpus is None else spec.last_gpus
     return [*([spec.gpus] * (spec.nodes - 1)), last]
@@ -93,7 +95,8 @@ def has_type(job: Job, node_id: str, plan: Plan) -> bool:
 def shape(job: Job) -> tuple[object, ...]:
     """All that says where a job fits: what holds for one of a shape holds for each."""
     spec = job.spec
-    return spec.gpus, spec.nodes, spec.last_gpus, spec.scatter, spec.gpu_type, job.pinned_to, job.storage
+    sizes = spec.gpus, spec.nodes, spec.max_nodes, spec.last_gpus
+    return *sizes, spec.scatter, spec.gpu_type, job.pinned_to, job.storage
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:

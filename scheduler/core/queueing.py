@@ -206,10 +206,11 @@ class Heads:
 
 
 def start_shape(job: Job, plan: Plan) -> Shape:
-    """All that says where, under whose quota, and with how much power, a job can start."""
-    spec = job.spec
+    """All that says where, under whose quota, with how much power, and beside how many of its array a job can start."""
+    spec, place = job.spec, job.spec.array
     power = (spec.flex, spec.cap_ok, spec.min_cap_w, spec.launch.checkpoint_interval_s)
-    return (*shape(job), *power, plan.tenants.of(job))
+    array_id = None if place is None or place.most is None else place.id
+    return (*shape(job), *power, array_id, plan.tenants.of(job))
 
 
 def project_of(kind: Shape) -> str:

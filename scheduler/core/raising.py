@@ -141,6 +141,9 @@ def _startable(
             break
         entry = heads.first()
         job = plan.jobs[entry.job_id]
+        if (full := plan.arrays.full(job)) is not None:
+            raises.refuse(heads.leave_out(), full)
+            continue
         tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
         if isinstance(tried, Attempt):
             wanted.append(tried)
@@ -155,7 +158,8 @@ def _startable(
         if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
             may_reclaim = False
         if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
-            raises.refused.append(Refused(job, left.jobs, tried.code in _LACKS_GPUS))
+            might = plan.arrays.may_start(job, left.jobs)
+            raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
         if not _has_waited_long(plan, job):
             continue
         is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
@@ -183,7 +187,32 @@ def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -
     if placements is None:
         return _lacking(plan, room, job)
     attempt = new_attempt(job, placements, plan)
-    return _unaffordable(plan, snapshot, job, attempt, limit_w) or attempt
+    reason = _unaffordable(plan, snapshot, job, attempt, limit_w)
+    if reason is None or len(placements) <= job.spec.nodes or job.spec.max_nodes is None:
+        return reason or attempt
+    return _smaller(plan, snapshot, job, placements, limit_w)
+
+
+def _smaller(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float
+) -> Attempt | Reason:
+    """The largest gang on fewer of these nodes that there is power for, in the plan by now; or what the least lacks."""
+    fits, too_many = job.spec.nodes, len(placements)
+    attempt = new_attempt(job, placements[:fits], plan)
+    reason = _unaffordable(plan, snapshot, job, attempt, limit_w)
+    if reason is not None:
+        return reason
+    plan.forget(attempt)
+    while too_many - fits > 1:
+        size = (fits + too_many) // 2
+        larger = new_attempt(job, placements[:size], plan)
+        if _unaffordable(plan, snapshot, job, larger, limit_w) is None:
+            plan.forget(larger)
+            attempt, fits = larger, size
+        else:
+            too_many = size
+    plan.put(attempt)
+    return attempt
 
 
 def _lacking(plan: Plan, room: Room, job: Job) -> Reason:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, PowerAware
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Phase
 from scheduler.core.lifecycle import is_final
@@ -76,11 +77,15 @@ def after(snapshot: Snapshot, decision: Decision) -> Snapshot:
     """The snapshot with what was decided from it: jobs and attempts as they are from then on."""
     jobs = {**snapshot.jobs, **decision.jobs}
     attempts = {**snapshot.attempts, **decision.attempts}
+    settled = dict(snapshot.settled)
+    for job in decision.jobs.values():
+        if is_final(job.state):
+            settle(settled, job)
     return replace(
         snapshot,
         jobs={k: j for k, j in jobs.items() if not is_final(j.state)},
         attempts={k: a for k, a in attempts.items() if a.state is not AttemptState.ENDED},
-        settled={**snapshot.settled, **{k: j.state for k, j in jobs.items() if is_final(j.state)}},
+        settled=settled,
         last_cut_at=snapshot.at if decision.cut_work else snapshot.last_cut_at,
     )
 

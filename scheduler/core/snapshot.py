@@ -84,6 +84,9 @@ class Group:
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
     power: NodePower = NodePower.ON
+    stirred_at: datetime | None = (
+        None  #: when an attempt last began or ended on it; None = not under this leader
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +101,8 @@ class Snapshot:
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
-    settled: Mapping[str, JobState] = field(default_factory=dict)  #: final jobs that others depend on
+    settled: Mapping[str, JobState] = field(default_factory=dict)
+    """How jobs ended that others depend on, and, by the id of an array, how those of it did that ended."""
     epoch: int = 0  #: of this leader
     led_since_at: datetime | None = None  #: when this leader began to listen
     last_cut_at: datetime | None = None  #: when AI work was last cut for power

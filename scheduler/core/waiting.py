@@ -65,6 +65,13 @@ def _begin(job: Job, plan: Plan) -> Reason | None:
 
 def _dependency(job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Reason | None:
     for other in job.spec.dependencies:
+        if left := plan.arrays.unended(other):
+            return Reason(
+                code=Code.DEPENDENCY,
+                text=f"waits for all jobs of the array {other} to succeed; {left} have not ended",
+                numbers={"left": left},
+                remedy=f"barq jobs --array {other}",
+            )
         state = settled.get(other) or (plan.jobs[other].state if other in plan.jobs else None)
         if state is JobState.SUCCEEDED:
             continue

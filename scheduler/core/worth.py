@@ -37,7 +37,9 @@ def firm_w(plan: Plan, queue: Queue) -> float:
         n * (k.model.charge_w(k.model.tdp_w) - k.model.idle_w) for k, n in counted
     )
     waiting = ((plan.jobs[entries[0].job_id], len(entries)) for entries in queue.ready.values())
-    return running_w + sum(n * plan.start_w(job) for job, n in waiting if job.spec.flex == 0)
+    return running_w + sum(
+        plan.arrays.may_start(job, n) * plan.start_w(job) for job, n in waiting if job.spec.flex == 0
+    )
 
 
 def blocks(plan: Plan, queue: Queue, gpu_h_micro: int, more_w: int) -> tuple[AiBlock, ...]:
@@ -70,7 +72,7 @@ def _gpus_by_priority(plan: Plan, queue: Queue) -> dict[int, int]:
         while index < len(entries):
             end = bisect_left(entries, (entries[index].rank + 1,))
             job = plan.jobs[entries[index].job_id]
-            gpus[_priority(job)] += (end - index) * job.spec.total_gpus
+            gpus[_priority(job)] += plan.arrays.may_start(job, end - index) * job.spec.total_gpus
             index = end
     return gpus
 

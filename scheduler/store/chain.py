@@ -61,10 +61,10 @@ def append(session: Session, events: Iterable[Event]) -> None:
         session.execute(insert(EventRow), rows)
 
 
-def note(session: Session, event: Event) -> None:
+def note(session: Session, *events: Event) -> None:
     """Chain what a person did. Holds the leader's row until the commit, as each tick does."""
     session.scalars(select(LeaderRow).with_for_update()).one()
-    append(session, [event])
+    append(session, events)
 
 
 def link(before: str, row: EventRow) -> str:

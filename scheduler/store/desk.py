@@ -16,7 +16,7 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
-from scheduler.store import chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
+from scheduler.store import arrays, chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
@@ -25,6 +25,7 @@ from scheduler.store.refusals import TokenNotFound
 from scheduler.store.tables import SITE_USER, ManualLimitRow
 from scheduler.store.tokens import NewToken
 from scheduler.store.views import (
+    ArrayView,
     AttemptView,
     CheckpointView,
     DecisionView,
@@ -86,6 +87,17 @@ class Desk:
             wishes.set_desired(session, self._site, job_id, desired, at=self._now(), by=by)
             session.flush()
             return job_queries.get_job(session, job_id)
+
+    def array(self, array_id: str) -> ArrayView:
+        """One array. Raises `ArrayNotFound`."""
+        with reading(self._engine) as session:
+            return arrays.get_array(session, array_id)
+
+    def wish_of_array(self, array_id: str, desired: Desired, *, by: str = SITE_USER) -> ArrayView:
+        """Say what `by` wants of all jobs of an array that have not ended. Raises `ArrayNotFound`, `ArrayHasEnded`."""
+        with writing(self._engine) as session:
+            arrays.wish_of_all(session, self._site, array_id, desired, at=self._now(), by=by)
+            return arrays.get_array(session, array_id)
 
     def attempts(self, job_id: str) -> tuple[AttemptView, ...]:
         """All attempts of a job, by number. Raises `JobNotFound`."""

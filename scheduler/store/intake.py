@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from scheduler.core.arrays import worse
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
@@ -96,12 +97,17 @@ def _open_attempts(session: Session) -> tuple[Attempt, ...]:
 
 
 def _settled(session: Session, jobs: Sequence[Job]) -> dict[str, JobState]:
-    """Final states among the jobs that these depend on."""
+    """Final states among the jobs that these depend on; of an array, how those of it ended that have."""
     needed = {job_id for job in jobs for job_id in job.spec.dependencies}
     if not needed:
         return {}
     final = select(col(JobRow.id), col(JobRow.state)).where(col(JobRow.id).in_(needed))
-    return {job_id: JobState(state) for job_id, state in session.execute(final) if state in _FINAL}
+    found = {job_id: JobState(state) for job_id, state in session.execute(final) if state in _FINAL}
+    array_id, state = col(JobRow.array_id), col(JobRow.state)
+    parts = select(array_id, state).where(array_id.in_(needed), state.in_(_FINAL)).distinct()
+    for array, ended in session.execute(parts):
+        found[str(array)] = worse(found.get(str(array), JobState.SUCCEEDED), JobState(ended))
+    return found
 
 
 def _desired(session: Session, job_ids: set[str]) -> dict[str, Desired]:

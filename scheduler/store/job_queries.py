@@ -41,6 +41,7 @@ class JobFilter:
     name: str | None = None
     project: str | None = None
     owner: str | None = None
+    array: str | None = None
 
 
 def get_job(session: Session, job_id: str) -> JobView:
@@ -114,6 +115,8 @@ def _filtered(which: JobFilter) -> Select[JobRow]:
         query = query.where(col(JobRow.project) == which.project)
     if which.owner is not None:
         query = query.where(col(JobRow.owner) == which.owner)
+    if which.array is not None:
+        query = query.where(col(JobRow.array_id) == which.array)
     return query
 
 

@@ -4,6 +4,8 @@
     └── Refused
         ├── JobNotFound      no job has that id
         ├── JobIsFinal       nothing can change what has ended, or is being cancelled
+        ├── ArrayNotFound    no array has that id
+        ├── ArrayHasEnded    all jobs of an array have ended, or are being cancelled
         ├── LimitNotFound    no manual limit has that number
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
@@ -45,6 +47,28 @@ class JobIsFinal(Refused):
     def __init__(self, job_id: str, state: JobState) -> None:
         super().__init__(f"job {job_id} is {state.value}; submit it again to run it again")
         self.job_id, self.state = job_id, state
+
+
+class ArrayNotFound(Refused):
+    """No array has that id."""
+
+    code = "array_not_found"
+
+    def __init__(self, array_id: str) -> None:
+        super().__init__(f"there is no array {array_id!r}; `barq jobs` lists jobs, `array_id` is in each")
+        self.array_id = array_id
+
+
+class ArrayHasEnded(Refused):
+    """All jobs of an array have ended, or are being cancelled."""
+
+    code = "refused_final"
+
+    def __init__(self, array_id: str) -> None:
+        super().__init__(
+            f"all jobs of array {array_id} have ended or are ending; submit it again to run it again"
+        )
+        self.array_id = array_id
 
 
 class LimitNotFound(Refused):

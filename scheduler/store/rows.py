@@ -52,6 +52,7 @@ def job_values(job: Job, *, request: str = "{}", owner: str = SITE_USER) -> Valu
         "flex": spec.flex,
         "gpus": spec.gpus,
         "nodes": spec.nodes,
+        "array_id": spec.array.id if spec.array else None,
         "desired": job.desired.value,
         "submitted_at": job.submitted_at,
         "spec": dumps(spec).decode(),

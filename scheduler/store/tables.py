@@ -50,6 +50,7 @@ class JobRow(Table, table=True):
         Index("ix_jobs_project_number", "project", "number"),
         Index("ix_jobs_name_number", "name", "number"),
         Index("ix_jobs_owner_number", "owner", "number"),
+        Index("ix_jobs_array_id_number", "array_id", "number"),
     )
     id: str = Field(primary_key=True)
     number: int = Field(unique=True, sa_type=BIG)
@@ -61,7 +62,8 @@ class JobRow(Table, table=True):
     priority: int
     flex: int
     gpus: int  #: per node
-    nodes: int
+    nodes: int  #: of an elastic gang the least
+    array_id: str | None = None  #: of the array that it is part of
     state: str
     desired: str  #: written by people's side only
     since_at: datetime = Field(sa_type=UtcDateTime)

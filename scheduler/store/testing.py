@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from scheduler.core.arrays import settle
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
@@ -155,7 +156,12 @@ class InMemoryStore:
 
     def _settled(self, jobs: Iterable[Job]) -> dict[str, JobState]:
         needed = {job_id for job in jobs for job_id in job.spec.dependencies}
-        return {j: self.jobs[j].state for j in needed if j in self.jobs and is_final(self.jobs[j].state)}
+        found: dict[str, JobState] = {}
+        for job in self.jobs.values():
+            names = {job.id, job.spec.array.id} if job.spec.array else {job.id}
+            if names & needed and is_final(job.state):
+                settle(found, job)
+        return {name: state for name, state in found.items() if name in needed}
 
     def _check(self) -> None:
         if not self.up:

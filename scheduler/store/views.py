@@ -45,12 +45,17 @@ class NotificationView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewJob:
-    """A job to be submitted. `build` is called once, inside the transaction, with the id that the job got."""
+    """A job to be submitted. `build` is called once, inside the transaction, with the id that the job got.
+
+    Jobs of an array are submitted one after the other, and the number of the first is in their ids: "<site>-<n>_<i>".
+    """
 
     request: Mapping[str, Any]  #: the job file as submitted; kept as it is
     build: Callable[[str], JobSpec]
     owner: str = SITE_USER  #: who submits it
     notify: NotifyTarget | None = None
+    index: int | None = None  #: in its array; None = it is in none
+    before: int = 0  #: jobs of the same array that come before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +90,19 @@ class JobPage:
 
     jobs: tuple[JobView, ...]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayView:
+    """Jobs that were submitted as one array, by state."""
+
+    id: str
+    name: str  #: without an index
+    owner: str
+    count: int
+    most: int | None  #: that may hold GPUs at once
+    submitted_at: datetime
+    jobs: Mapping[JobState, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

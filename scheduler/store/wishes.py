@@ -43,7 +43,7 @@ class NewLimit:
 def submit(session: Session, site: str, new: Sequence[NewJob], *, at: datetime) -> list[JobView]:
     """Add all of the jobs or none. Returns them, in order. Raises `InvalidField`, and whatever `build` raises."""
     first = take_numbers(session, site, len(new))
-    jobs = [_pending(f"{site}-{n}", n, job, at) for n, job in enumerate(new, start=first)]
+    jobs = [_pending(_id_of(site, n, job), n, job, at) for n, job in enumerate(new, start=first)]
     _check_dependencies(session, [job.spec for job in jobs])
     rows = [
         job_values(job, request=dumps(n.request).decode(), owner=n.owner)
@@ -165,11 +165,18 @@ def _pending(job_id: str, number: int, new: NewJob, at: datetime) -> Job:
     return Job(id=job_id, number=number, spec=spec, submitted_at=at, state=JobState.PENDING, since_at=at)
 
 
+def _id_of(site: str, number: int, new: NewJob) -> str:
+    return f"{site}-{number}" if new.index is None else f"{site}-{number - new.before}_{new.index}"
+
+
 def _check_dependencies(session: Session, specs: Sequence[JobSpec]) -> None:
     wanted = {job_id for spec in specs for job_id in spec.dependencies}
     known = (
         set(session.scalars(select(col(JobRow.id)).where(col(JobRow.id).in_(wanted)))) if wanted else set()
     )
+    if wanted - known:
+        array_id = col(JobRow.array_id)
+        known |= set(session.scalars(select(array_id).where(array_id.in_(wanted - known)).distinct()))
     for job_id in sorted(wanted - known):
         raise InvalidField("dependencies", job_id, "name a job that was submitted before")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -168,12 +170,13 @@ class LossySite(RuleBasedStateMachine):
     @rule(
         gpus=st.integers(1, 2),
         nodes=st.sampled_from([1, 1, 1, 2]),
+        max_nodes=st.sampled_from([None, None, 2, 3]),
         flex=st.sampled_from([0, 1, 3, 4, 4]),
         grace_s=st.sampled_from([1.0, 3.0, 50.0]),
     )
-    def a_job_is_submitted(self, gpus: int, nodes: int, flex: int, grace_s: float) -> None:
-        """Of any tier; some take long to save."""
-        self.world.submit(gpus=gpus, nodes=nodes, flex=flex, grace_s=grace_s)
+    def a_job_is_submitted(self, **spec: Any) -> None:
+        """Of any tier; some take long to save, some as many nodes as there are."""
+        self.world.submit(**spec)
 
     @rule(data=st.data(), desired=st.sampled_from(Desired))
     def somebody_wants_something(self, data: st.DataObject, desired: Desired) -> None:
@@ -277,12 +280,13 @@ class SoundSite(RuleBasedStateMachine):
     @rule(
         gpus=st.integers(1, 2),
         nodes=st.sampled_from([1, 1, 1, 2]),
+        max_nodes=st.sampled_from([None, None, 2, 3]),
         flex=st.sampled_from([0, 1, 3, 4, 4]),
         grace_s=st.sampled_from([1.0, 3.0, 50.0]),
     )
-    def a_job_is_submitted(self, gpus: int, nodes: int, flex: int, grace_s: float) -> None:
-        """Of any tier; some take long to save."""
-        self.world.submit(gpus=gpus, nodes=nodes, flex=flex, grace_s=grace_s)
+    def a_job_is_submitted(self, **spec: Any) -> None:
+        """Of any tier; some take long to save, some as many nodes as there are."""
+        self.world.submit(**spec)
 
     @rule(data=st.data(), exit_code=st.sampled_from([0, 1, 85]))
     def a_job_ends(self, data: st.DataObject, exit_code: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from scheduler.core.jobs import Desired
+from scheduler.core.jobs import ArrayPlace, Desired
 from scheduler.core.orders import NodePower, Observed
 from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
@@ -70,6 +70,10 @@ def test_sums_come_out_the_same_whatever_came_first() -> None:
         policy.decide(built.snapshot())
 
     assert policy.wrong == []
+
+
+ANY_NUMBER = ArrayPlace(id="x", index=0, count=9)
+ONE_AT_ONCE = ArrayPlace(id="y", index=0, count=9, most=1)
 
 
 class LossySiteWithTwoMinds(LossySite):
@@ -192,6 +196,8 @@ class AnythingGoes(RuleBasedStateMachine):
         later_s=st.sampled_from([None, None, 3.0, 50.0]),
         limit_s=st.sampled_from([None, None, 30.0]),
         due_s=st.sampled_from([None, None, 4.0, 40.0, 90.0]),
+        max_nodes=st.sampled_from([None, None, 2, 3]),
+        array=st.sampled_from([None, None, ANY_NUMBER, ONE_AT_ONCE]),
         data=st.data(),
     )
     def a_job(
@@ -202,11 +208,10 @@ class AnythingGoes(RuleBasedStateMachine):
         data: st.DataObject,
         **spec: Any,
     ) -> None:
-        """Of any kind; some wait for an hour, or for another job, or have to be done by then."""
+        """Of any kind; some wait for an hour, or for another job or an array, or have to be done by then."""
         self.made += 1
-        others = (
-            st.lists(st.sampled_from(sorted(self.site.jobs)), max_size=1) if self.site.jobs else st.just([])
-        )
+        names = [*sorted(self.site.jobs), ANY_NUMBER.id, ONE_AT_ONCE.id]
+        others = st.lists(st.sampled_from(names), max_size=1)
         begin_at = None if later_s is None else self.site.at + timedelta(seconds=later_s)
         self.site.job(
             f"j{self.made}",

@@ -58,9 +58,7 @@ def test_what_is_not_honoured_yet_is_refused_by_name(name: str) -> None:
         ({"power": {"max_wait": "1h"}}, "power.max_wait"),
         ({"kind": "service"}, "kind"),
         ({"kind": "mining"}, "kind"),
-        ({"nodes": "2..8"}, "nodes"),
         ({"runtime": {"image": "pytorch:latest"}}, "runtime.image"),
-        ({"nodes": " 2 .. "}, "nodes"),
     ],
 )
 def test_what_is_nested_and_not_honoured_yet_is_refused_too(fields: dict[str, object], field: str) -> None:

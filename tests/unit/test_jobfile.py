@@ -27,7 +27,8 @@ inputs: {data/train.npz: "s3://bucket/train.npz"}
 outputs: {model/: "file:///srv/models"}
 env: {SEED: 7, MODE: "fast"}
 resources: {gpus: 2, gpu_type: a100-sxm-400w, cpus: 4, memory: 16GiB}
-nodes: 2
+nodes: 2..8
+array: 0-9%4
 dependencies: [afterok:demo-1]
 begin: 2026-03-01T06:00:00+01:00
 deadline: 2026-03-02T06:00:00+01:00
@@ -65,7 +66,8 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "outputs": {"model": "file:///srv/models"},
         "env": {"SEED": "7", "MODE": "fast"},
         "resources": {"gpus": 2, "gpu_type": "a100-sxm-400w", "cpus": 4.0, "memory": 16 * 1024**3},
-        "nodes": 2,
+        "nodes": "2..8",
+        "array": "0-9%4",
         "dependencies": ["afterok:demo-1"],
         "begin": datetime(2026, 3, 1, 5, tzinfo=UTC),
         "deadline": datetime(2026, 3, 2, 5, tzinfo=UTC),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from concurrent.futures import Future
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from barq.checkpoint import verify
 from barq.job_environment import JobEnvironment
 from barq.ranks import Alone, PeerFailed, Ranks, all_or_none, join
-from barq.saving import Rhythm, Saver
+from barq.saving import Rhythm, Saver, WorldChanged
 from barq.shards import random_states, read_shard, restore_random_states, write_shard
 from tests.threaded_ranks import on_all_ranks
 
@@ -37,7 +38,9 @@ class Note:
         self.text = path.read_text()
 
 
-def saver(directory: Path, ranks: Ranks, state: Note, rhythm: Rhythm = NEVER) -> Saver:
+def saver(
+    directory: Path, ranks: Ranks, state: Note, rhythm: Rhythm = NEVER, *, elastic: bool = False
+) -> Saver:
     """What one rank saves with."""
     variables = {
         "RANK": str(ranks.rank),
@@ -45,7 +48,7 @@ def saver(directory: Path, ranks: Ranks, state: Note, rhythm: Rhythm = NEVER) ->
         "BARQ_JOB_ID": "j1",
         "BARQ_ATTEMPT": "1",
     }
-    return Saver(JobEnvironment.read(directory, variables), ranks, state, rhythm, keep=2)
+    return Saver(JobEnvironment.read(directory, variables), ranks, state, rhythm, keep=2, elastic=elastic)
 
 
 def errors(futures: list[Future[Any]]) -> list[type[BaseException] | None]:
@@ -65,6 +68,31 @@ def test_every_rank_finds_its_own_shard_again(tmp_path: Path) -> None:
         return saver(tmp_path, ranks, note).restore(), note.text
 
     assert [future.result() for future in on_all_ranks(3, load)] == [(7, "of 0"), (7, "of 1"), (7, "of 2")]
+
+
+@pytest.mark.parametrize("before, now", [(3, 1), (1, 3), (2, 3), (3, 2)])
+def test_an_elastic_job_goes_on_with_another_number_of_ranks(tmp_path: Path, before: int, now: int) -> None:
+    """Ranks that were not there take the first one's state, and keep their own random generators."""
+    on_all_ranks(before, lambda ranks: saver(tmp_path, ranks, Note(f"of {ranks.rank}"), elastic=True).save(7))
+    random.seed(5)
+    untouched = random.getstate()
+
+    def load(ranks: Ranks) -> tuple[int, str]:
+        note = Note()
+        return saver(tmp_path, ranks, note, elastic=True).restore(), note.text
+
+    loaded = [future.result() for future in on_all_ranks(now, load)]
+    assert loaded == [(7, f"of {rank if rank < before else 0}") for rank in range(now)]
+    assert random.getstate() != untouched  # the first rank's are those that were saved
+
+
+def test_any_other_job_does_not(tmp_path: Path) -> None:
+    """Every rank ends, and the first says how to start instead."""
+    on_all_ranks(3, lambda ranks: saver(tmp_path, ranks, Note("x")).save(7))
+
+    ended = on_all_ranks(2, lambda ranks: saver(tmp_path, ranks, Note()).restore())
+
+    assert errors(ended) == [WorldChanged, PeerFailed]
 
 
 @pytest.mark.parametrize("broken", [0, 1, 2])
@@ -109,9 +137,9 @@ def test_a_job_of_one_rank_agrees_with_itself() -> None:
 
 def test_a_shard_brings_the_random_generators_back(tmp_path: Path) -> None:
     """Python's and NumPy's global generators go on with the same numbers, a half-used Gaussian pair included."""
-    import numpy as np
-
-    numpy_random = vars(np)["random"]  # the old global generator on purpose: old code draws from it
+    numpy_random = import_module(
+        "numpy.random"
+    )  # the old global generator on purpose: old code draws from it
 
     def draw() -> list[float]:
         return [random.gauss(0, 1), random.random(), numpy_random.standard_normal(), numpy_random.random()]

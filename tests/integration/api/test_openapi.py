@@ -11,7 +11,19 @@ from pydantic import BaseModel
 
 from api.auth import OPEN_PATHS
 from api.problems import Problem
-from api.wire import history, jobs, members, outlook, people, plans, projects, site as site_wire, uploads
+from api.wire import (
+    arrays,
+    history,
+    jobs,
+    members,
+    notifications,
+    outlook,
+    people,
+    plans,
+    projects,
+    site as site_wire,
+    uploads,
+)
 from api.wire.parts import Sent
 from barq.request import JobRequest
 from tests.api_site import PROBLEM, ApiSite
@@ -37,7 +49,19 @@ def models() -> dict[str, type[BaseModel]]:
     """All models of the wire, by name."""
     found = [
         value
-        for module in (history, jobs, members, outlook, people, plans, projects, site_wire, uploads)
+        for module in (
+            arrays,
+            history,
+            jobs,
+            members,
+            notifications,
+            outlook,
+            people,
+            plans,
+            projects,
+            site_wire,
+            uploads,
+        )
         for value in vars(module).values()
         if isinstance(value, type)
     ]
@@ -64,6 +88,8 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "me",
         "tokens",
         "tokens/{name}",
+        "arrays/{array_id}",
+        *(f"arrays/{{array_id}}/{verb}" for verb in ("cancel", "hold", "release")),
     )
 
     assert set(document["paths"]) == {

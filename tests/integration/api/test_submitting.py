@@ -70,8 +70,8 @@ async def test_the_scheduler_is_woken_by_what_it_should_look_at(site: ApiSite) -
     [
         ({"entrypoint": "x", "resources": {"gpus": -1}}, "invalid_field", "resources.gpus"),
         ({"entrypoint": "x", "gpus": 1}, "unknown_field", "gpus"),
-        ({"entrypoint": "x", "array": "1-10"}, "not_supported", "array"),
-        ({"entrypoint": "x", "nodes": "2..4"}, "not_supported", "nodes"),
+        ({"entrypoint": "x", "array": "10-1"}, "invalid_field", "array"),
+        ({"entrypoint": "x", "nodes": "4..2"}, "invalid_field", "nodes"),
         ({"entrypoint": "x", "working_dir": "src"}, "invalid_field", "working_dir"),
         ({"entrypoint": "x", "dependencies": ["afterok:t-9"]}, "invalid_field", "dependencies"),
         ({"entrypoint": "x", "env": {"A": "\0"}}, "invalid_field", "env.A"),

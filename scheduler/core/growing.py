@@ -1,0 +1,123 @@
+"""When a running elastic gang saves, leaves and starts anew on more nodes: where that pays, and nobody else waits.
+
+Growing takes the whole gang off its GPUs for a save and a restart. From n nodes to n + m it loses
+n (save_s + restart_s) node-seconds and wins m for each second after: it has paid after
+
+    n (save_s + restart_s) / m   seconds.
+
+It is done only if that is within `min_run_s`, for which nobody makes it move again, and the time limit and the limit
+that is announced leave that long. Its n nodes, and the m that are free, must have been as they are for `min_run_s`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from scheduler.core.envelope import window_s
+from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
+from scheduler.core.pinning import by_place
+from scheduler.core.placement import may_use
+from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
+from scheduler.core.reasons import Event
+from scheduler.core.room import Room
+from scheduler.core.snapshot import Snapshot
+
+_MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
+_DEFAULT_SAVE_S = 5.0
+
+
+def grow(plan: Plan, room: Room, snapshot: Snapshot, limit_w: float) -> None:
+    """Have one gang save and leave that is to come back larger, if there is one; not while another does."""
+    if not plan.elastic or any(a.pause_cause is PauseCause.GROWTH for a in plan.in_phase(*LEAVING)):
+        return
+    for attempt, job in _candidates(plan):
+        more = _affordable(plan, job, attempt, _free_for(plan, room, snapshot, job, attempt), limit_w)
+        if more > 0 and _pays(plan, snapshot, job, attempt, more):
+            _send_off(plan, job, attempt, more)
+            return
+
+
+def next_growth_at(plan: Plan) -> datetime | None:
+    """When the next gang has run for long enough to be looked at; None = there is none."""
+    dwell = timedelta(seconds=plan.site.min_run_s)
+    known = (plan.attempts[key].running_at for key in plan.elastic)
+    return min((at + dwell for at in known if at is not None and at + dwell > plan.at), default=None)
+
+
+def payback_s(*, nodes: int, more: int, save_s: float, restart_s: float) -> float:
+    """Seconds after its restart until a gang of `nodes` has won back what it lost by taking `more`."""
+    return nodes * (save_s + restart_s) / more
+
+
+def _candidates(plan: Plan) -> Iterator[tuple[Attempt, Job]]:
+    """Gangs below their most that have run for a while, may be paused and have a commit: the most important first."""
+    found = [(plan.attempts[key], plan.jobs[plan.attempts[key].job_id]) for key in plan.elastic]
+    for attempt, job in sorted(found, key=lambda f: (-f[1].spec.priority, f[0].created_at, f[0].id)):
+        is_calm = attempt.phase is Phase.RUN and attempt.state is AttemptState.RUNNING
+        ran_s = 0.0 if attempt.running_at is None else (plan.at - attempt.running_at).total_seconds()
+        is_movable = job.spec.flex >= _MOVABLE_TIER and job.last_commit is not None
+        if is_calm and is_movable and ran_s >= plan.site.min_run_s:
+            yield attempt, job
+
+
+def _free_for(plan: Plan, room: Room, snapshot: Snapshot, job: Job, attempt: Attempt) -> int:
+    """Nodes on which it could be besides its own, in the same place, on which nothing has changed for a while."""
+    own = {p.node_id for p in attempt.placements}
+    free = (
+        n
+        for n in room.fullest(job.spec.gpus)
+        if n not in own and may_use(job, n, plan) and _is_calm(plan, snapshot, n)
+    )
+    storage = plan.groups[attempt.placements[0].node_id].storage
+    places = by_place(free, plan)
+    here = next((place for place in places if plan.groups[place[0]].storage == storage), [])
+    return min(len(here), job.spec.most_nodes - len(attempt.placements))
+
+
+def _is_calm(plan: Plan, snapshot: Snapshot, node_id: str) -> bool:
+    since_at = plan.groups[node_id].stirred_at or snapshot.led_since_at
+    return since_at is not None and (plan.at - since_at).total_seconds() >= plan.site.min_run_s
+
+
+def _affordable(plan: Plan, job: Job, attempt: Attempt, more: int, limit_w: float) -> int:
+    """As many of `more` nodes as power carries once all others are at their knees."""
+    model, free_w = plan.model(attempt), limit_w - plan.floors_w(job.spec.flex)
+    each_w = plan.site.overhead * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
+    return more if each_w <= 0 else min(more, max(0, int(free_w // each_w)))
+
+
+def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int) -> bool:
+    site, save_s = plan.site, job.save_s or _DEFAULT_SAVE_S
+    pays_s = payback_s(nodes=len(attempt.placements), more=more, save_s=save_s, restart_s=site.restart_s)
+    needed_s = save_s + site.restart_s + pays_s
+    if pays_s > site.min_run_s or _left_s(plan, job, attempt) < needed_s:
+        return False
+    model = plan.model(attempt)
+    rise_w = more * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
+    needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - site.margin)
+    lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
+    return lasts_s is None or lasts_s >= needed_s
+
+
+def _left_s(plan: Plan, job: Job, attempt: Attempt) -> float:
+    """Seconds that its time limit leaves; without one it is thought to run on for as long as it has run."""
+    running_at = attempt.running_at or plan.at
+    ran_s = job.ran_s + (plan.at - running_at).total_seconds()
+    return ran_s if job.spec.time_limit_s is None else job.spec.time_limit_s - ran_s
+
+
+def _send_off(plan: Plan, job: Job, attempt: Attempt, more: int) -> None:
+    plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.GROWTH)
+    nodes = len(attempt.placements)
+    plan.events.append(
+        Event(
+            at=plan.at,
+            kind="job.preempting",
+            text=f"{job.id} told to save and to go on with {nodes + more} nodes instead of {nodes}",
+            job_id=job.id,
+            attempt_id=attempt.id,
+            data={"nodes": nodes, "more": more},
+        )
+    )

@@ -1,0 +1,71 @@
+"""The meter watched through the loop: what is a breach, and that it is on record whatever happens to the store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.builders import site
+from tests.fakes import T0
+from tests.obedient_site import ObedientSite
+
+
+async def a_node(limit_w: float) -> ObedientSite:
+    """One node of four GPUs under a limit, with nothing on it."""
+    return await ObedientSite(site().node("a").limit_w(limit_w)).began()
+
+
+async def test_a_reading_of_the_meter_is_judged() -> None:
+    """A draw over the limit, outside the reaction time, is a breach in the sample of that second."""
+    there = await a_node(limit_w=3000)
+    there.measured(2000)
+    await there.clock.sleep_s(1)
+    there.measured(3001)
+    await there.orders_after(0)
+
+    sample = there.store.records[-1].sample
+    assert sample is not None
+    assert (sample.at, sample.draw_w, sample.over_limit) == (T0 + timedelta(seconds=1), 3001, True)
+
+
+async def test_a_breach_is_told_when_it_begins_and_when_it_ends_store_or_not() -> None:
+    """While the store is down nothing of it is forgotten: both sentences and the mark come with the next record."""
+    there = await a_node(limit_w=3000)
+    there.measured(2000)
+    there.store.up = False
+    for draw_w in (3001, 3002, 2999):
+        await there.clock.sleep_s(1)
+        there.measured(draw_w)
+        await there.orders_after(0)
+    there.store.up = True
+    await there.orders_after(1)
+    record = there.store.records[-1]
+    told = [(e.at, e.kind, dict(e.data)) for e in record.events if e.kind in ("limit.broken", "limit.kept")]
+    assert told == [
+        (T0 + timedelta(seconds=1), "limit.broken", {"draw_w": 3001, "limit_w": 3000}),
+        (T0 + timedelta(seconds=3), "limit.kept", {"over_s": 2.0}),
+    ]
+    assert record.sample is not None
+    assert record.sample.over_limit
+
+    await there.orders_after(1)
+    record = there.store.records[-1]
+    assert [e for e in record.events if e.kind.startswith("limit.")] == []
+    assert record.sample is not None
+    assert not record.sample.over_limit
+
+
+async def test_a_limit_that_was_in_force_between_two_readings_was_in_force() -> None:
+    """Work that was raised under it has the reaction time to come down again."""
+    there = await a_node(limit_w=1000)
+    there.measured(900)
+    await there.clock.sleep_s(60)
+    there.limit_w(3000)
+    await there.orders()
+    there.limit_w(1000)
+    await there.orders()
+    there.measured(2200)
+    await there.orders_after(1)
+
+    sample = there.store.records[-1].sample
+    assert sample is not None
+    assert not sample.over_limit
