@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Mode, Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
@@ -25,7 +26,7 @@ from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.sharing import AiFirstSettings, ModeSettings, PartnerSettings, partners_of
+from scheduler.sharing import AiFirstSettings, DomainSettings, ModeSettings, PartnerSettings, partners_of
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -151,6 +152,7 @@ class Site(_Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
+    domains: tuple[DomainSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
     signals: tuple[SignalSettings, ...] = ()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
@@ -168,7 +170,12 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         return self
+
+    def power_domains(self) -> tuple[Domain, ...]:
+        """What is limited below the site's meter."""
+        return tuple(d.domain() for d in self.domains)
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""
@@ -192,7 +199,12 @@ class Site(_Strict):
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
         return SitePolicy(
-            name=self.name, **power, **timing, partners=self.mining_partners(), mode=self.division_mode()
+            name=self.name,
+            **power,
+            **timing,
+            partners=self.mining_partners(),
+            domains=self.power_domains(),
+            mode=self.division_mode(),
         )
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from scheduler.core.domains import Domain
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 
@@ -65,6 +66,21 @@ class PartnerSettings(_Strict):
             as_of_at=self.price_as_of_at,
             stale_after_s=self.price_stale_after_s,
         )
+
+
+class DomainSettings(_Strict):
+    """One power domain below the site's meter; `scheduler.core.domains` says what each field means."""
+
+    name: Name
+    parent: Name | None = None
+    limit_w: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
+    margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.0
+    groups: tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?][a-z0-9*?-]{0,31}$")], ...] = ()
+
+    def domain(self) -> Domain:
+        """As the core knows it."""
+        return Domain(**self.model_dump())
 
 
 class AiFirstSettings(_Strict):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
@@ -71,6 +72,7 @@ class Followed:
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
         self._rebook_at: dict[str, datetime] = {}
+        self._zones: tuple[object, Zones] | None = None
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
         self._contents: dict[str, Draft] = {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from scheduler.core.jobs import Job, Placement
 from scheduler.core.orders import GroupKind
 from scheduler.core.pinning import by_place, may_read
@@ -9,17 +11,22 @@ from scheduler.core.plan import Plan
 from scheduler.core.room import Room
 
 
-def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
-    """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole."""
+def place(
+    job: Job, room: Room, plan: Plan, barred: AbstractSet[str] = frozenset()
+) -> tuple[Placement, ...] | None:
+    """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole.
+
+    On none of the nodes that are `barred`.
+    """
     if job.spec.total_gpus > room.total:
         return None
-    placements = _as_asked(job, room, plan)
-    return _scattered(job, room, plan) if placements is None and job.spec.scatter else placements
+    placements = _as_asked(job, room, plan, barred)
+    return _scattered(job, room, plan, barred) if placements is None and job.spec.scatter else placements
 
 
-def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
-    spec = job.spec
-    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if may_use(job, n, plan))
+def _as_asked(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tuple[Placement, ...] | None:
+    spec, least = job.spec, min(job.spec.gpus, sizes(job)[-1])
+    fitting = (n for n in room.fullest(least) if n not in barred and may_use(job, n, plan))
     if spec.nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
@@ -32,9 +39,10 @@ def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     )
 
 
-def _scattered(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
+def _scattered(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tuple[Placement, ...] | None:
     """On the fewest nodes: those with the most free GPUs first, the last as full as can be."""
-    for place in by_place((n for n in room.fullest(1) if may_use(job, n, plan)), plan):
+    usable = (n for n in room.fullest(1) if n not in barred and may_use(job, n, plan))
+    for place in by_place(usable, plan):
         missing, chosen = job.spec.total_gpus, []
         for node_id in reversed(place):
             if missing == 0:

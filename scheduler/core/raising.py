@@ -25,6 +25,7 @@ from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused, switch_nodes
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
+from scheduler.core.zoning import Kept, full_for, held_in_zones, is_exposed, make_way_in_zones
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
@@ -42,6 +43,7 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
+    zones: Kept = field(default_factory=Kept)  #: the same in the domains below the site
     free_gpus: int = 0  #: that are left over
     refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
@@ -75,13 +77,17 @@ def raise_work(
     caps = fitting_caps(plan, limit_w, to_knee=True)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
+        make_way_in_zones(plan)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
     raises.reserved_w += kept_w
-    raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w)
+    raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
+    if held_down := held_in_zones(plan, caps):  # which leaves more for the others
+        caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
+        raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     return raises
 
 
@@ -102,8 +108,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
         if needed_w > free_w:
             raises.reasons[job.id] = no_power(needed_w, free_w)
             raises.refused.append(Refused(job, 1, lacks_gpus=False))
+            continue
+        resumed = plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
+        if (full := full_for(plan, resumed)) is not None:
+            plan.put(attempt)
+            raises.reasons[job.id] = full[1]
         else:
-            plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
             wanted.append(attempt)
     return wanted
 
@@ -144,11 +154,20 @@ def _startable(
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
     """A new attempt, in the plan by now, or why there is none."""
-    placements = place(job, room, plan)
-    if placements is None:
-        return _lacking(plan, room, job)
-    attempt = new_attempt(job, placements, plan)
-    return _unaffordable(plan, snapshot, job, attempt, limit_w) or attempt
+    barred: frozenset[str] = frozenset()  #: nodes in domains that are full
+    lacks: Reason | None = None
+    while (placements := place(job, room, plan, barred)) is not None:
+        attempt = new_attempt(job, placements, plan)
+        lacks = _unaffordable(plan, snapshot, job, attempt, limit_w)
+        if lacks is not None:
+            return lacks
+        full = full_for(plan, attempt)
+        if full is None:
+            return attempt
+        plan.forget(attempt)
+        zone, lacks = full
+        barred |= zone.factors.keys()
+    return lacks or _lacking(plan, room, job)
 
 
 def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
@@ -221,19 +240,26 @@ def _admit(plan: Plan, raises: Raises, wanted: list[Attempt], limit_w: float) ->
             break
         _take_back(plan, raises, original, exposed_w)
         exposed_w = plan.exposed_w()
+    for original in reversed(wanted):
+        raised = plan.attempts.get(original.id)
+        if raised is not None and raised.phase is Phase.RUN and is_exposed(plan, raised):
+            _take_back(plan, raises, original, exposed_w)
     for original in wanted:
         if original.id in plan.attempts and plan.attempts[original.id].phase is Phase.RUN:
             _confirm(plan, plan.attempts[original.id], resumed=original.phase is Phase.SUSPEND)
 
 
 def _take_back(plan: Plan, raises: Raises, original: Attempt, exposed_w: float) -> None:
-    before_w = plan.nodes_w()
+    before_w, nodes = plan.nodes_w(), [p.node_id for p in original.placements]
+    planned_w = {gid: plan.group_bounds_w(gid).planned_w for gid in nodes if gid in plan.groups}
     if original.phase is Phase.SUSPEND:
         plan.put(original)
     else:
         plan.forget(plan.attempts[original.id])
     kept_w = before_w - plan.nodes_w()
     raises.reserved_w += kept_w
+    risen_w = {gid: w - plan.group_bounds_w(gid).planned_w for gid, w in planned_w.items()}
+    raises.zones.keep(plan, original, risen_w)
     raises.reasons[original.job_id] = releasing(kept_w, exposed_w)
 
 

@@ -29,7 +29,7 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
     held = [a for a in plan.running() if plan.tier(a) > 0]
     for attempt in held:
         plan.stop(attempt, Phase.SUSPEND, PauseCause.EMERGENCY_STOP)
-        plan.events.append(_told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
+        plan.events.append(told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
     return bool(held) or mined_w > 0
 
 
@@ -53,7 +53,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _sacrifice_firm(plan, limit_w)
     held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
     why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
-    plan.events.extend(_told(plan, a, "job.suspended", why, numbers) for a in held)
+    plan.events.extend(told(plan, a, "job.suspended", why, numbers) for a in held)
     return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
 
 
@@ -89,7 +89,7 @@ def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> l
     if over_w <= 0 or not plan.is_plain():
         return []
     sure = []
-    for attempt, cap_w in _victims(plan, [a for a in running if plan.tier(a) > 0], caps):
+    for attempt, cap_w in victims(plan, [a for a in running if plan.tier(a) > 0], caps):
         over_w -= plan.held_frees_w(attempt, cap_w)
         if over_w <= 0:
             break
@@ -110,20 +110,20 @@ def _freed_by_caps_w(plan: Plan, caps: Caps) -> float:
 
 def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
     """Suspend the cheapest victims until it fits."""
-    victims: list[Attempt] = []
+    held: list[Attempt] = []
     if plan.site_w() <= limit_w:
-        return victims
-    for attempt, _ in _victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
+        return held
+    for attempt, _ in victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
         if plan.site_w() <= limit_w:
             break
-        victims.append(attempt)
+        held.append(attempt)
         plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
-    return victims
+    return held
 
 
-def _not_spared(plan: Plan, victims: list[Attempt], limit_w: float) -> list[Attempt]:
+def _not_spared(plan: Plan, held: list[Attempt], limit_w: float) -> list[Attempt]:
     """Let those go on that were not needed after all: the others, in order."""
-    return [a for a in victims if not _spared(plan, a, victims[-1], limit_w)]
+    return [a for a in held if not _spared(plan, a, held[-1], limit_w)]
 
 
 def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool:
@@ -141,7 +141,7 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, _ in _victims(plan, plan.in_phase(Phase.SUSPEND)):
+    for attempt, _ in victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -151,7 +151,7 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, _ in _victims(plan, plan.running()):
+    for attempt, _ in victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -163,15 +163,13 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
     what = "told to save and release its GPUs"
     stopped = cause is PauseCause.EMERGENCY_STOP
     plan.events.append(
-        _told(plan, attempt, "job.preempting", f"{what}: emergency stop")
+        told(plan, attempt, "job.preempting", f"{what}: emergency stop")
         if stopped
-        else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
+        else told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
 
 
-def _victims(
-    plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None
-) -> list[tuple[Attempt, float]]:
+def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -> list[tuple[Attempt, float]]:
     """Tier descending, then value lost per watt freed, then the youngest; each with its cap, `caps` being set."""
     capped = [(a, _capped_w(plan, a, caps)) for a in attempts if a.gpu_count]
     return sorted(
@@ -209,9 +207,10 @@ def _fallen(limit_w: float, what: str) -> str:
     return f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
 
 
-def _told(
+def told(
     plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
 ) -> Event:
+    """What was done to an attempt, for the log."""
     return Event(
         at=plan.at,
         kind=kind,
