@@ -289,6 +289,15 @@ class ChangeView(TypedDict):
     limit_w: float
 
 
+class DomainView(TypedDict):
+    """A power domain below the site's meter, W at its own meter."""
+
+    name: str
+    limit_w: float
+    draw_w: float
+    committed_w: float
+
+
 class PowerView(TypedDict):
     """The site's power now, W at the site meter; `sentence` says it in words."""
 
@@ -312,6 +321,7 @@ class PowerView(TypedDict):
     lease_s: NotRequired[float | None]
     mode: NotRequired[str]
     partners_w: NotRequired[dict[str, float]]
+    domains: NotRequired[list[DomainView]]
     over_limit_s: float
     sentence: str
 

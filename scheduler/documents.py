@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.decide import Decision
+from scheduler.core.domains import Zone, Zones, zones_of
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
@@ -94,6 +95,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
+        "domains": [_domain(zone, snapshot) for zone in reversed(_zones(snapshot).limited)],
         "sentence": _sentence(snapshot, latest, unused_w, coming) + _shared(decision),
     }
 
@@ -107,6 +109,24 @@ def _fallback_w(snapshot: Snapshot) -> float:
         overhead=site.overhead,
         auxiliary_w=site.auxiliary_w,
     )
+
+
+def _zones(snapshot: Snapshot) -> Zones:
+    return zones_of(snapshot.site.domains, snapshot.groups)
+
+
+def _domain(zone: Zone, snapshot: Snapshot) -> dict[str, Any]:
+    """A limited domain at its own meter: what it may draw, does by the sensors behind it, and could at most."""
+    groups = [(snapshot.groups[gid], factor) for gid, factor in zone.factors.items()]
+    fall_s = snapshot.site.fall_s
+    return {
+        "name": zone.name,
+        "limit_w": zone.limit_w,
+        "draw_w": sum(factor * g.draw_w for g, factor in groups),
+        "committed_w": sum(
+            factor * exposure_w(g.account, snapshot.at, fall_s=fall_s) for g, factor in groups
+        ),
+    }
 
 
 def _next_change(snapshot: Snapshot, coming: list[datetime]) -> dict[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
@@ -27,6 +28,7 @@ from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
+    DomainSettings,
     FairShareSettings,
     ModeSettings,
     PartnerSettings,
@@ -160,6 +162,7 @@ class Site(_Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
+    domains: tuple[DomainSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
     projects: Projects = ()
     fair_share: FairShareSettings = FairShareSettings()
@@ -179,7 +182,12 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         return self
+
+    def power_domains(self) -> tuple[Domain, ...]:
+        """What is limited below the site's meter."""
+        return tuple(d.domain() for d in self.domains)
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""
@@ -199,7 +207,12 @@ class Site(_Strict):
         """What decisions need of it."""
         power, timing = self.power.model_dump(), self.timing.model_dump()
         return SitePolicy(
-            name=self.name, **power, **timing, partners=self.mining_partners(), **self.sharing()
+            name=self.name,
+            **power,
+            **timing,
+            partners=self.mining_partners(),
+            domains=self.power_domains(),
+            **self.sharing(),
         )
 
     def sharing(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.decide import Policy, PowerAware
+from scheduler.core.domains import Domain, zones_of
 from scheduler.core.envelope import Envelope, Segment, lowest
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Job, JobSpec, JobState
@@ -92,6 +93,7 @@ class World:
     is_stopped: bool = False  #: by a stop that is sure to be heard of within the reaction time
     limits: list[tuple[int, float]] = field(default_factory=list)  #: (since_ms, W) in force, oldest first
     policy: Callable[[], Policy] = PowerAware  #: of each leader
+    domains: tuple[Domain, ...] = ()  #: below the site's meter
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
@@ -105,7 +107,13 @@ class World:
     def start(self, *, at_least: int = 0) -> None:
         """A leader begins from what the store has. The connections of the one before, and reports in them, are gone."""
         epoch = self.run(self.store.claim("x", at=self.clock.now(), at_least=at_least))
-        view = View(POLICY, SPECS, epoch=epoch, at=self.clock.now(), sources=self.sources)
+        view = View(
+            replace(POLICY, domains=self.domains),
+            SPECS,
+            epoch=epoch,
+            at=self.clock.now(),
+            sources=self.sources,
+        )
         stored = self.run(self.store.load())
         view.restore(stored)
         self.deposed, self.reports = self.loop, []
@@ -270,6 +278,10 @@ class World:
         draw_w, allowed_w = self.draw_w(), self.allowed_w()
         if draw_w > allowed_w + EPSILON_W:
             yield f"{self.clock.now_ms} ms: draws {draw_w:.1f} W, may draw {allowed_w:.1f} W"
+        for zone in zones_of(self.domains, SPECS).limited:
+            behind_w = sum(factor * self.guards[gid].draw_w() for gid, factor in zone.factors.items())
+            if behind_w > zone.limit_w + EPSILON_W:
+                yield f"{self.clock.now_ms} ms: {zone.name} draws {behind_w:.1f} W, may draw {zone.limit_w:.1f} W"
         lives = [(a.job_id, a.attempt_id) for g in self.guards.values() for a in g.living()]
         for job_id in {j for j, _ in lives}:
             if len(found := {a for j, a in lives if j == job_id}) > 1:

@@ -139,6 +139,15 @@ class ChangeView(Shown):
     limit_w: float
 
 
+class DomainView(Shown):
+    """A power domain below the site's meter, W at its own meter."""
+
+    name: str
+    limit_w: float
+    draw_w: float = Field(description="By the sensors of the groups behind it")
+    committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
+
+
 class SourceView(Shown):
     """One source of the limit; a stale one contributes at most the firm level."""
 
@@ -221,6 +230,7 @@ class PowerView(Shown):
             lease_s=15.0,
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
+            domains=[{"name": "rack-1", "limit_w": 6000.0, "draw_w": 5200.0, "committed_w": 5800.0}],
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
     )
@@ -253,6 +263,9 @@ class PowerView(Shown):
     )
     mode: str = Field("ai-first", description="How AI and mining share the surplus")
     partners_w: dict[str, float] = Field({}, description="What that gives each mining partner, by name")
+    domains: list[DomainView] = Field(
+        [], description="Limited feeders, halls and racks, the outer ones first"
+    )
     sentence: str
 
 

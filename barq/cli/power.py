@@ -16,7 +16,7 @@ from barq.units import format_duration, format_power, parse_power_w
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barq.views import LimitView, PowerView, SourceView
+    from barq.views import DomainView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -81,6 +81,8 @@ def _blocks(now: PowerView) -> list[Block]:
     blocks: list[Block] = [*_stopped(now), now["sentence"], "", Table(rows=_facts(now))]
     if now["sources"]:
         blocks += ["", _sources_table(now["sources"])]
+    if domains := now.get("domains"):
+        blocks += ["", _domains_table(domains)]
     if now["limits"]:
         blocks += ["", _limits_table(now["limits"])]
     return blocks
@@ -125,6 +127,15 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
     headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
     styles = {"fresh": "green", "stale": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
+
+
+def _domains_table(domains: Sequence[DomainView]) -> Table:
+    rows = [
+        (d["name"], *(format_power(w) for w in (d["limit_w"], d["draw_w"], d["committed_w"])))
+        for d in domains
+    ]
+    headers = ("DOMAIN", "LIMIT", "DRAW", "AT MOST")
+    return Table(headers=headers, rows=rows, right=frozenset(headers[1:]))
 
 
 def _limits_table(limits: Sequence[LimitView]) -> Table:

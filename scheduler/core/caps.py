@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from math import fsum
 
 from scheduler.core.floors import STEP_W
+from scheduler.core.jobs import Attempt
 from scheduler.core.plan import Plan
 from scheduler.core.roster import Kind
 
 Caps = dict[Kind, float]
 
 
-def fitting_caps(plan: Plan, limit_w: float, *, to_knee: bool = False) -> Caps:
+def fitting_caps(
+    plan: Plan, limit_w: float, *, to_knee: bool = False, fixed: Collection[Attempt] = ()
+) -> Caps:
     """Caps for all that runs, by kind, under which the nodes fit `limit_w` as far as floors (or knees) allow.
 
     Starts from no cap. Tiers are lowered from 4 to 1, each to one common level; only the last lowered tier stays
-    above its floors. Miners are not counted: they have gone before any cap.
+    above its floors. Miners are not counted: they have gone before any cap. Who is `fixed` keeps the cap that he has.
     """
-    counted = plan.roster.gpus()
+    counted = plan.roster.gpus_without(fixed)
     tiers: dict[int, dict[Kind, int]] = defaultdict(dict)
     terms_w = [plan.nodes_w() - limit_w]
     for kind, caps in counted.items():

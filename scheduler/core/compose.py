@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
 from scheduler.core.altered import altered
@@ -11,6 +11,7 @@ from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
+from scheduler.core.zoning import overdrawn
 
 _ALONE = Rank()
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
@@ -24,23 +25,22 @@ def drafts(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
     Only groups that were heard of within a lease. What would raise waits until the books have room for it in
     `limit_w`.
     """
-    is_full = _is_full(plan, limit_w)
+    barred = _overdrawn(plan, limit_w)
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
-        if not (is_full and plan.raises(gid)):
+        if not (gid in barred and plan.raises(gid)):
             found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
     return found
 
 
 def withheld(plan: Plan, limit_w: float) -> frozenset[str]:
     """The groups to which nothing may go out now, no renewal either: the books have no room for what it would raise."""
-    return (
-        frozenset(gid for gid in plan.groups if plan.raises(gid)) if _is_full(plan, limit_w) else frozenset()
-    )
+    return frozenset(gid for gid in _overdrawn(plan, limit_w) if plan.raises(gid))
 
 
-def _is_full(plan: Plan, limit_w: float) -> bool:
-    return plan.exposed_w() > limit_w + EPSILON_W
+def _overdrawn(plan: Plan, limit_w: float) -> AbstractSet[str]:
+    """The groups behind a limit that open orders could break: that of the site, or of a domain below it."""
+    return plan.groups.keys() if plan.exposed_w() > limit_w + EPSILON_W else overdrawn(plan)
 
 
 def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, datetime]]:

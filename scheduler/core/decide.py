@@ -29,6 +29,7 @@ from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import ramping
 from scheduler.core.wishes import fulfil
+from scheduler.core.zoning import cut_zones, is_over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +88,9 @@ class PowerAware:
         plan, limit = self._follow(snapshot), limit_now(snapshot)
         usable = usable_w(snapshot, limit)
         halted = _halt(plan, snapshot)
-        if plan.site_w() <= usable and not halted:
+        if plan.site_w() <= usable and not halted and not is_over(plan):
             return None
-        cut_work = cut(plan, usable) or halted
+        cut_work = _cut(plan, usable) or halted
         plan.is_tried = True  # the decision that follows takes the same step from the present
         return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
 
@@ -103,7 +104,7 @@ class PowerAware:
         note_missed(plan)
         # 2. To the fallback under an emergency stop, and under the limit, first.
         halted = _halt(plan, snapshot)
-        cut_work = cut(plan, usable) or halted
+        cut_work = _cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
         _release_suspended(plan, snapshot, usable)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
@@ -173,6 +174,11 @@ def shed(snapshot: Snapshot) -> Decision | None:
 def decide(snapshot: Snapshot) -> Decision:
     """The decision of Barq's own policy, from nothing but a snapshot."""
     return PowerAware().decide(snapshot)
+
+
+def _cut(plan: Plan, usable_w: float) -> bool:
+    """Under the site's limit, and those of the domains below it."""
+    return any((cut(plan, usable_w), cut_zones(plan)))
 
 
 def _halt(plan: Plan, snapshot: Snapshot) -> bool:

@@ -1,21 +1,18 @@
-"""Power domains as a tree (site > feeder > rack > node): what each may draw, and what is left where.
+"""Power domains below the site (feeder, hall, rack): what each may draw, and which device groups are behind it.
 
-    load of a domain = overhead of the domain x (sum of its groups' entitlements + sum of the loads of its domains)
+    load of a domain = overhead of the domain x (sum of its groups + sum of the loads of the domains below it)
 
-Every domain has its own meter or breaker, so its limit is for its load as seen there. A change costs one walk from the
-group to the root. Inside, watts are whole microwatts, loads rounded up and limits down: after any number of changes the
-books are to the digit what a recount gives.
+Every domain has its own meter or breaker, so its limit is for its load as seen there. The site itself is no domain: its
+limit is what the sources of the limit say.
 """
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
-_MICRO = 1_000_000
 _MOST_OVERHEAD = 3.0
 
 
@@ -23,79 +20,110 @@ _MOST_OVERHEAD = 3.0
 class Domain:
     """One domain and what it may draw. Raises ValueError that names the domain, field, value and remedy."""
 
-    domain_id: str
-    parent: str | None = None  #: None = the root
+    name: str
+    parent: str | None = None  #: None = right below the site's meter
     limit_w: float | None = None  #: None = only those above it limit it
     margin: float = 0.0  #: share of the limit kept free
-    overhead: float = 1.0  #: what cooling and conversion make of a watt below it, to one millionth
-    quantiles: tuple[tuple[float, float], ...] = ()  #: of a forecast of the limit: (probability, W)
+    overhead: float = 1.0  #: what cooling and conversion make of a watt below it
+    groups: tuple[
+        str, ...
+    ] = ()  #: ids of device groups, or patterns of such ("rack-3-*"): those right below it
 
     def __post_init__(self) -> None:
         if complaint := self._complaint():
-            raise ValueError(f"domain {self.domain_id!r}: {complaint}")
-
-    def usable_w(self, quantile: float | None = None) -> float:
-        """What may be drawn, the margin taken off; inf without a limit.
-
-        With a quantile, as little as is forecast at the next stated one at or below it, or at the lowest of all: a low
-        one for what must not be cut, the median for what may. A forecast never allows more than the limit.
-        """
-        limit_w = math.inf if self.limit_w is None else self.limit_w
-        if quantile is not None and self.quantiles:
-            at_or_below = [w for q, w in self.quantiles if q <= quantile]
-            limit_w = min(limit_w, max(at_or_below, default=self.quantiles[0][1]))
-        return limit_w * (1.0 - self.margin)
+            raise ValueError(f"domain {self.name!r}: {complaint}")
 
     def _complaint(self) -> str | None:
-        if self.limit_w is not None and not 0 <= self.limit_w < math.inf:
-            return f"limit_w = {self.limit_w:g} W: give 0 or more, or leave it out for none"
+        if self.limit_w is not None and not 0 < self.limit_w < float("inf"):
+            return f"limit_w = {self.limit_w:g} W: give more than 0, or leave it out for none"
         if not 0 <= self.margin < 1:
             return f"margin = {self.margin:g}: it is the part of the limit that is kept free; give 0 or more, below 1"
         if not 1 <= self.overhead <= _MOST_OVERHEAD:
             return f"overhead = {self.overhead:g}: give 1 (none) to {_MOST_OVERHEAD:g}; 1.25 is 25 % on top"
-        if list(self.quantiles) != sorted(self.quantiles) or any(
-            not 0 <= q <= 1 or not 0 <= w < math.inf for q, w in self.quantiles
-        ):
-            return f"quantiles = {self.quantiles}: give (probability, W) with probabilities of 0 to 1, both rising"
-        if any(a[1] > b[1] for a, b in pairwise(self.quantiles)):
-            return f"quantiles = {self.quantiles}: watts fall where the probability rises; sort them"
         return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Violation:
-    """A domain that draws more than it may."""
+class Zone:
+    """A domain that has a limit, with all groups behind it, those of the domains below it included."""
 
-    domain_id: str
-    load_w: float
-    usable_w: float
-
-    @property
-    def over_w(self) -> float:
-        """By how much."""
-        return self.load_w - self.usable_w
+    name: str
+    limit_w: float
+    usable_w: float  #: the limit less the margin
+    factors: Mapping[str, float]  #: by group: what a watt of it is at this domain's meter
 
 
-def check_domains(domains: Sequence[Domain], homes: Mapping[str, str]) -> tuple[str, ...]:
-    """That they form one tree and every group has its place in it. What is allowed and pointless, as sentences.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zones:
+    """The limited domains of a site, those furthest from its meter first."""
 
-    `homes` = the domain of each group. Raises ValueError that names what is wrong and the remedy.
+    limited: tuple[Zone, ...] = ()
+    _above: Mapping[str, tuple[Zone, ...]] = field(default_factory=dict)
+
+    def above(self, group_id: str) -> tuple[Zone, ...]:
+        """The limited domains that a group is behind."""
+        return self._above.get(group_id, ())
+
+
+def zones_of(domains: Sequence[Domain], group_ids: Iterable[str]) -> Zones:
+    """Who is behind which limit. A group that two domains name is taken to be behind the first of them."""
+    if not domains:
+        return Zones()
+    known = {d.name: d for d in domains}
+    factors: dict[str, dict[str, float]] = {d.name: {} for d in domains}
+    for group_id in sorted(group_ids):
+        at, factor = home_of(group_id, domains), 1.0
+        while at is not None:
+            factor *= at.overhead
+            factors[at.name][group_id] = factor
+            at = known[at.parent] if at.parent is not None else None
+    inner_first = sorted(domains, key=lambda d: -_depth(d, known))
+    limited = tuple(
+        Zone(name=d.name, limit_w=d.limit_w, usable_w=d.limit_w * (1.0 - d.margin), factors=factors[d.name])
+        for d in inner_first
+        if d.limit_w is not None
+    )
+    behind = sorted({group_id for zone in limited for group_id in zone.factors})
+    above = {group_id: tuple(z for z in limited if group_id in z.factors) for group_id in behind}
+    return Zones(limited=limited, _above=above)
+
+
+def home_of(group_id: str, domains: Iterable[Domain]) -> Domain | None:
+    """The domain that a group is right below; None = the site itself."""
+    return next((d for d in domains if _names(d, group_id)), None)
+
+
+def check_domains(domains: Sequence[Domain], idle_w: Mapping[str, float]) -> None:
+    """That they form a tree, every group of the site has one place in it, and each limit carries its groups at rest.
+
+    `idle_w` = what each group draws with nothing on it. Raises ValueError that names what is wrong and the remedy.
+    What a domain names may still be to come: nodes join.
     """
-    known = {d.domain_id: d for d in domains}
-    if twice := next((d for d, n in Counter(d.domain_id for d in domains).items() if n > 1), None):
+    known = {d.name: d for d in domains}
+    if twice := next((d for d, n in Counter(d.name for d in domains).items() if n > 1), None):
         raise ValueError(f"domains: two are called {twice!r}; give each a name of its own")
     _check_parents(domains, known)
-    roots = sorted(d.domain_id for d in domains if d.parent is None)
-    if len(roots) > 1:
-        raise ValueError(
-            f"domains: {' and '.join(roots)} have no parent; one is the site, name a parent for the others"
-        )
-    for group_id, home in homes.items():
-        if home not in known:
+    for group_id in idle_w:
+        homes = [d.name for d in domains if _names(d, group_id)]
+        if len(homes) > 1:
             raise ValueError(
-                f"group {group_id!r}: domain = {home!r} is not known; use one of {sorted(known)}"
+                f"domains: {' and '.join(homes)} both name the group {group_id!r}; keep it in the one that feeds it"
             )
-    return tuple(w for d in domains if (w := _pointless(d, known)))
+    for zone in zones_of(domains, idle_w).limited:
+        rest_w = sum(factor * idle_w[group_id] for group_id, factor in zone.factors.items())
+        if rest_w > zone.usable_w:
+            raise ValueError(
+                f"domain {zone.name!r}: limit_w = {zone.limit_w:g} W allows {zone.usable_w:g} W, and its groups draw "
+                f"{rest_w:.0f} W at rest; raise the limit or take groups out"
+            )
+
+
+def _names(domain: Domain, group_id: str) -> bool:
+    return any(fnmatchcase(group_id, pattern) for pattern in domain.groups)
+
+
+def _depth(domain: Domain, known: Mapping[str, Domain]) -> int:
+    return 0 if domain.parent is None else 1 + _depth(known[domain.parent], known)
 
 
 def _check_parents(domains: Sequence[Domain], known: Mapping[str, Domain]) -> None:
@@ -103,160 +131,16 @@ def _check_parents(domains: Sequence[Domain], known: Mapping[str, Domain]) -> No
     for domain in domains:
         path: list[str] = []
         at: Domain | None = domain
-        while at is not None and at.domain_id not in sound:
-            if at.domain_id in path:
-                circle = " > ".join([*path[path.index(at.domain_id) :], at.domain_id])
+        while at is not None and at.name not in sound:
+            if at.name in path:
+                circle = " > ".join([*path[path.index(at.name) :], at.name])
                 raise ValueError(
                     f"domains: {circle} is a circle; let one of them have a parent outside it, or none"
                 )
-            path.append(at.domain_id)
+            path.append(at.name)
             if at.parent is not None and at.parent not in known:
                 raise ValueError(
-                    f"domain {at.domain_id!r}: parent = {at.parent!r} is not known; use one of {sorted(known)}"
+                    f"domain {at.name!r}: parent = {at.parent!r} is not known; use one of {sorted(known)}"
                 )
             at = known[at.parent] if at.parent is not None else None
         sound.update(path)
-
-
-def _pointless(domain: Domain, known: Mapping[str, Domain]) -> str | None:
-    """Why the limit of a domain never binds, where one above it is lower in its terms."""
-    above, factor, usable_w = domain.parent, 1.0, domain.usable_w()
-    while domain.limit_w is not None and above is not None:
-        upper = known[above]
-        factor *= upper.overhead
-        if upper.usable_w() / factor < usable_w:
-            return (
-                f"domain {domain.domain_id!r}: its {usable_w:g} W never bind, {upper.domain_id!r} above it allows "
-                f"{upper.usable_w() / factor:g} W; lower it or leave it out"
-            )
-        above = upper.parent
-    return None
-
-
-@dataclass(slots=True)
-class _Node:
-    """One domain in the books, microwatts."""
-
-    domain: Domain
-    overhead_ppm: int
-    parent: str | None
-    inner_uw: int = 0  #: what is below it
-    load_uw: int = 0  #: as seen at its meter
-    limit_uw: int | None = None
-
-
-class Books:
-    """The entitlements of all groups, and what they come to in each domain.
-
-    `quantile` = for what kind of work the room is asked: of a forecast, None = by the limits alone.
-    """
-
-    def __init__(
-        self, domains: Sequence[Domain], homes: Mapping[str, str], *, quantile: float | None = None
-    ) -> None:
-        self.warnings = check_domains(domains, homes)
-        self._homes, self._quantile = dict(homes), quantile
-        self._nodes = {d.domain_id: self._node(d) for d in domains}
-        self._groups_uw = dict.fromkeys(homes, 0)
-        self._over: set[str] = set()
-
-    def add(self, group_id: str, delta_w: float) -> None:
-        """The entitlement of a group changed by this much, to the microwatt. Raises ValueError if it falls below 0."""
-        self._add_uw(group_id, round(delta_w * _MICRO))
-
-    def hold(self, group_id: str, entitled_w: float) -> None:
-        """The entitlement of a group is this now, rounded up to the microwatt. Raises ValueError below 0."""
-        self._add_uw(group_id, math.ceil(entitled_w * _MICRO) - self._groups_uw[group_id])
-
-    def _add_uw(self, group_id: str, delta_uw: int) -> None:
-        if self._groups_uw[group_id] + delta_uw < 0:
-            raise ValueError(
-                f"group {group_id!r}: {delta_uw / _MICRO:+g} W on top of {self.entitled_w(group_id):g} W is less than "
-                "nothing; give what it is entitled to, or the change since the last time"
-            )
-        self._groups_uw[group_id] += delta_uw
-        for node in self._path(group_id):
-            node.inner_uw += delta_uw
-            load_uw = _ceil_ppm(node.inner_uw, node.overhead_ppm)
-            node.load_uw, delta_uw = load_uw, load_uw - node.load_uw
-            self._judge(node)
-
-    def limit(self, domain: Domain) -> None:
-        """A domain's limit, margin or forecast changed. Its parent and overhead are as they were, else ValueError."""
-        node = self._nodes[domain.domain_id]
-        if (domain.parent, domain.overhead) != (node.domain.parent, node.domain.overhead):
-            raise ValueError(
-                f"domain {domain.domain_id!r}: parent and overhead do not change while watts are booked; make new books"
-            )
-        node.domain, node.limit_uw = domain, self._limit_uw(domain)
-        self._judge(node)
-
-    def entitled_w(self, group_id: str) -> float:
-        """What a group is entitled to."""
-        return self._groups_uw[group_id] / _MICRO
-
-    def load_w(self, domain_id: str) -> float:
-        """What a domain's meter would show if all drew what they may."""
-        return self._nodes[domain_id].load_uw / _MICRO
-
-    def room_w(self, group_id: str) -> float:
-        """What the group may get on top so that no domain above it is over: the least of theirs; inf without limits.
-
-        Below 0 = so much too much, as seen by the group.
-        """
-        rise_uw: int | None = None  #: by which the load of the domain at hand may rise
-        for node in reversed(self._path(group_id)):
-            own_uw = None if node.limit_uw is None else node.limit_uw - node.load_uw
-            rise_uw = own_uw if rise_uw is None else rise_uw if own_uw is None else min(rise_uw, own_uw)
-            if rise_uw is not None:
-                rise_uw = (node.load_uw + rise_uw) * _MICRO // node.overhead_ppm - node.inner_uw
-        return math.inf if rise_uw is None else rise_uw / _MICRO
-
-    def binding(self, group_id: str) -> str | None:
-        """The domain that leaves the group the least room, None if none has a limit."""
-        factor, tightest = 1.0, (math.inf, "")
-        for node in self._path(group_id):
-            factor *= node.overhead_ppm / _MICRO
-            if node.limit_uw is not None:
-                tightest = min(tightest, ((node.limit_uw - node.load_uw) / factor, node.domain.domain_id))
-        return tightest[1] or None
-
-    def violations(self) -> list[Violation]:
-        """The domains that are over, the worst first."""
-        over = [
-            Violation(
-                domain_id=name,
-                load_w=self.load_w(name),
-                usable_w=(self._nodes[name].limit_uw or 0) / _MICRO,
-            )
-            for name in self._over
-        ]
-        return sorted(over, key=lambda v: (-v.over_w, v.domain_id))
-
-    def _node(self, domain: Domain) -> _Node:
-        return _Node(
-            domain=domain,
-            overhead_ppm=round(domain.overhead * _MICRO),
-            parent=domain.parent,
-            limit_uw=self._limit_uw(domain),
-        )
-
-    def _limit_uw(self, domain: Domain) -> int | None:
-        usable_w = domain.usable_w(self._quantile)
-        return None if math.isinf(usable_w) else math.floor(usable_w * _MICRO)
-
-    def _path(self, group_id: str) -> list[_Node]:
-        """From the group's domain to the root."""
-        path, at = [], self._homes[group_id] or None
-        while at is not None:
-            path.append(self._nodes[at])
-            at = self._nodes[at].parent
-        return path
-
-    def _judge(self, node: _Node) -> None:
-        over = node.limit_uw is not None and node.load_uw > node.limit_uw
-        (self._over.add if over else self._over.discard)(node.domain.domain_id)
-
-
-def _ceil_ppm(uw: int, ppm: int) -> int:
-    return -(-uw * ppm // _MICRO)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 
 from scheduler.core.contents import Contents
+from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, Job, Phase
@@ -68,6 +69,7 @@ class Followed(Listed):
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
         self._rebook_at: dict[str, datetime] = {}
+        self._zones: tuple[object, Zones] | None = None
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
         self._jobs_seen: Mapping[str, Job] = {}

@@ -12,6 +12,7 @@ from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
 from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
 _LEAST_SHARE = 0.003  #: of the limit: what is less is not worth telling nodes about
@@ -35,7 +36,7 @@ def _below(plan: Plan, attempt: Attempt, target_w: float) -> float:
     return min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
 
 
-def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
+def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     """Lift caps, firmest tier and lowest cap first, while plan and open orders leave room.
 
     The site watts kept for lifts that wait for confirmed room.
@@ -49,8 +50,10 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float) -> float:
     ):
         model = plan.model(attempt)
         top_w = min(model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
-        room_w = limit_w - plan.nodes_w()
-        cap_w = _highest(plan, attempt, top_w, room_w)
+        zoned_w, room_w = liftable_w(plan, attempt, zones), limit_w - plan.nodes_w()
+        cap_w = _highest(plan, attempt, top_w, min(room_w, zoned_w))
+        if cap_w <= attempt.cap_w and zoned_w < room_w:
+            continue  # others are elsewhere
         if cap_w <= attempt.cap_w:
             break
         if plan.exposed_w_with(attempt, cap_w) > limit_w + EPSILON_W:

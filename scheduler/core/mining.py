@@ -14,6 +14,7 @@ from scheduler.core.raising import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.zoning import Kept, hold_miners
 
 _STEP_S = 1.0  #: a ramp that was not looked at for longer goes on from here: no order makes up for lost time
 
@@ -41,7 +42,7 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
         made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
         fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
     paced = _paced(plan, wanted, limit_w)
-    _feed(plan, snapshot, left_w, paced)
+    _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
     if paced is wanted:
         return fed
     return replace(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
@@ -88,10 +89,11 @@ def _since_s(plan: Plan) -> float:
     return min(_STEP_S, (plan.at - max(told)).total_seconds()) if told else _STEP_S
 
 
-def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, float]) -> None:
+def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, float], zones: Kept) -> None:
     """Lower at once; raise in equal parts of what is wanted, as far as open orders leave room."""
     known = dict(plan.miners_w)
     plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
+    hold_miners(plan, known, zones)
     spare_w = limit_w - plan.exposed_w()
     raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
     if snapshot.stop or not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
@@ -100,3 +102,4 @@ def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, f
     for gid, target_w in wanted.items():
         if target_w > known[gid]:
             plan.miners_w[gid] = known[gid] + share * (target_w - known[gid])
+    hold_miners(plan, known, zones)

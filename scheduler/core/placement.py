@@ -11,21 +11,23 @@ from scheduler.core.plan import Plan
 from scheduler.core.room import Room
 
 
-def place(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
+def place(
+    job: Job, room: Room, plan: Plan, barred: AbstractSet[str] = frozenset()
+) -> tuple[Placement, ...] | None:
     """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole.
 
-    An elastic gang takes as many nodes as there are for it, in the place where those are most.
+    On none of the nodes that are `barred`. An elastic gang takes as many nodes as there are for it, in the place where
+    those are most.
     """
     if job.spec.total_gpus > room.total:
         return None
-    placements = _as_asked(job, room, plan)
-    return _scattered(job, room, plan) if placements is None and job.spec.scatter else placements
+    placements = _as_asked(job, room, plan, barred)
+    return _scattered(job, room, plan, barred) if placements is None and job.spec.scatter else placements
 
 
-def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
-    spec = job.spec
-    fit = usable(job, plan)
-    fitting = (n for n in room.fullest(min(spec.gpus, sizes(job)[-1])) if n in fit)
+def _as_asked(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tuple[Placement, ...] | None:
+    spec, least, fit = job.spec, min(job.spec.gpus, sizes(job)[-1]), usable(job, plan)
+    fitting = (n for n in room.fullest(least) if n in fit and n not in barred)
     if spec.most_nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
@@ -37,10 +39,10 @@ def _as_asked(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
     return tuple(Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, counts, strict=True))
 
 
-def _scattered(job: Job, room: Room, plan: Plan) -> tuple[Placement, ...] | None:
+def _scattered(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tuple[Placement, ...] | None:
     """On the fewest nodes: those with the most free GPUs first, the last as full as can be."""
-    nodes = usable(job, plan)
-    for place in by_place((n for n in room.fullest(1) if n in nodes), plan):
+    fit = usable(job, plan)
+    for place in by_place((n for n in room.fullest(1) if n in fit and n not in barred), plan):
         missing, chosen = job.spec.total_gpus, []
         for node_id in reversed(place):
             if missing == 0:

@@ -6,9 +6,10 @@ The one mutable thing in core, beside what it follows the present by.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set as AbstractSet
-from typing import Any
+from typing import Any, NamedTuple
 
 from scheduler.core.altered import altered
+from scheduler.core.domains import Zones, zones_of
 from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.followed import Followed
@@ -29,8 +30,24 @@ _NOWHERE = GpuModel(
 )
 
 
+class GroupWatts(NamedTuple):
+    """A group's part in the watts of the site; none below what the books say."""
+
+    planned_w: float
+    settled_w: float  #: once all that were told to leave have left
+    exposed_w: float  #: by the plan, or by what still stands
+
+
 class Plan(Followed):
     """The desired state of the site while a decision is being made. Watts are entitlements, never draws."""
+
+    @property
+    def zones(self) -> Zones:
+        """The limited domains below the site, and who is behind them."""
+        made_of = self.site.domains, self.generation
+        if self._zones is None or self._zones[0] != made_of:
+            self._zones = made_of, zones_of(self.site.domains, self.groups)
+        return self._zones[1]
 
     def end(self, attempt: Attempt) -> None:
         """Take an ended attempt out, and tell of it."""
@@ -201,6 +218,21 @@ class Plan(Followed):
         if group_id in self._miner_bounds:
             return self._bases_w[group_id] + self.miners_w[group_id]
         return self._tally.planned_w(group_id)
+
+    def group_bounds_w(self, group_id: str) -> GroupWatts:
+        """What a group is planned, settled and exposed at, by itself."""
+        if group_id not in self._miner_bounds:
+            return GroupWatts(*self._tally.bounds_w(group_id))
+        bounds, target_w, base_w = (
+            self._miner_bounds[group_id],
+            self.miners_w[group_id],
+            self._bases_w[group_id],
+        )
+        return GroupWatts(
+            planned_w=max(bounds.resting_w, base_w) + target_w,
+            settled_w=max(bounds.final_w, base_w) + target_w,
+            exposed_w=max(bounds.exposure_w, base_w + target_w),
+        )
 
     def freed_w(self, attempt: Attempt, to_w: float) -> float:
         """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""

@@ -37,6 +37,7 @@ from scheduler.core.waiting import (
     releasing,
     short_window,
 )
+from scheduler.core.zoning import Kept, full_for, held_in_zones, is_exposed, make_way_in_zones
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
@@ -54,6 +55,7 @@ class Raises:
     reasons: dict[str, Reason] = field(default_factory=dict)  #: of jobs that were not raised
     expected_at: datetime | None = None  #: the earliest instant that any of the reasons names
     reserved_w: float = 0.0  #: site watts kept for raises that wait for confirmed room
+    zones: Kept = field(default_factory=Kept)  #: the same in the domains below the site
     free_gpus: int = 0  #: that are left over
     refused: list[Refused] = field(default_factory=list)  #: who waits and was not started, in order
 
@@ -92,13 +94,17 @@ def raise_work(
     caps = fitting_caps(plan, limit_w, to_knee=True)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
+        make_way_in_zones(plan)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
     raises.reserved_w += kept_w
-    raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w)
+    raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
+    if held_down := held_in_zones(plan, caps):  # which leaves more for the others
+        caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
+        raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     return raises
 
 
@@ -117,8 +123,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
         if needed_w > free_w:
             raises.reasons[job.id] = no_power(needed_w, free_w)
             raises.refused.append(Refused(job, 1, lacks_gpus=False))
+            continue
+        resumed = plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
+        if (full := full_for(plan, resumed)) is not None:
+            plan.put(attempt)
+            raises.reasons[job.id] = full[1]
         else:
-            plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
             wanted.append(attempt)
     return wanted
 
@@ -183,9 +193,25 @@ def _staggered(plan: Plan) -> Reason | None:
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
     """A new attempt, in the plan by now, or why there is none."""
-    placements = place(job, room, plan)
-    if placements is None:
-        return _lacking(plan, room, job)
+    barred: frozenset[str] = frozenset()  #: nodes in domains that are full
+    lacks: Reason | None = None
+    while (placements := place(job, room, plan, barred)) is not None:
+        tried = _on(plan, snapshot, job, placements, limit_w)
+        if isinstance(tried, Reason):
+            return tried
+        full = full_for(plan, tried)
+        if full is None:
+            return tried
+        plan.forget(tried)
+        zone, lacks = full
+        barred |= zone.factors.keys()
+    return lacks or _lacking(plan, room, job)
+
+
+def _on(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float
+) -> Attempt | Reason:
+    """A new attempt on these nodes, in the plan by now, or why there is no power for it."""
     attempt = new_attempt(job, placements, plan)
     reason = _unaffordable(plan, snapshot, job, attempt, limit_w)
     if reason is None or len(placements) <= job.spec.nodes or job.spec.max_nodes is None:
@@ -285,19 +311,26 @@ def _admit(plan: Plan, raises: Raises, wanted: list[Attempt], limit_w: float) ->
             break
         _take_back(plan, raises, original, exposed_w)
         exposed_w = plan.exposed_w()
+    for original in reversed(wanted):
+        raised = plan.attempts.get(original.id)
+        if raised is not None and raised.phase is Phase.RUN and is_exposed(plan, raised):
+            _take_back(plan, raises, original, exposed_w)
     for original in wanted:
         if original.id in plan.attempts and plan.attempts[original.id].phase is Phase.RUN:
             _confirm(plan, plan.attempts[original.id], resumed=original.phase is Phase.SUSPEND)
 
 
 def _take_back(plan: Plan, raises: Raises, original: Attempt, exposed_w: float) -> None:
-    before_w = plan.nodes_w()
+    before_w, nodes = plan.nodes_w(), [p.node_id for p in original.placements]
+    planned_w = {gid: plan.group_bounds_w(gid).planned_w for gid in nodes if gid in plan.groups}
     if original.phase is Phase.SUSPEND:
         plan.put(original)
     else:
         plan.forget(plan.attempts[original.id])
     kept_w = before_w - plan.nodes_w()
     raises.reserved_w += kept_w
+    risen_w = {gid: w - plan.group_bounds_w(gid).planned_w for gid, w in planned_w.items()}
+    raises.zones.keep(plan, original, risen_w)
     raises.reasons[original.job_id] = releasing(kept_w, exposed_w)
 
 

@@ -125,6 +125,15 @@ class Roster:
         """GPUs that run, by kind and cap."""
         return self._gpus
 
+    def gpus_without(self, attempts: Iterable[Attempt]) -> Mapping[Kind, Mapping[float, int]]:
+        """GPUs that run, by kind and cap, less those of some."""
+        left: Mapping[Kind, Mapping[float, int]] = self._gpus
+        for phase, kind, cap_w, gpus in (self._where[a.id] for a in attempts if a.id in self._where):
+            if phase is Phase.RUN:
+                caps = left[kind]
+                left = {**left, kind: {**caps, cap_w: caps[cap_w] - gpus}}
+        return left
+
     def capped(self) -> Mapping[Kind, Mapping[float, AbstractSet[str]]]:
         """Those that run, by kind and cap."""
         return self._caps

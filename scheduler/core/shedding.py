@@ -30,7 +30,7 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
     held = [a for a in plan.running() if plan.tier(a) > 0]
     for attempt in held:
         plan.stop(attempt, Phase.SUSPEND, PauseCause.EMERGENCY_STOP)
-        plan.events.append(_told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
+        plan.events.append(told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
     return bool(held) or mined_w > 0
 
 
@@ -54,7 +54,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _sacrifice_firm(plan, limit_w)
     held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
     why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
-    plan.events.extend(_told(plan, a, "job.suspended", why, numbers) for a in held)
+    plan.events.extend(told(plan, a, "job.suspended", why, numbers) for a in held)
     return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
 
 
@@ -173,9 +173,9 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
     what = "told to save and release its GPUs"
     stopped = cause is PauseCause.EMERGENCY_STOP
     plan.events.append(
-        _told(plan, attempt, "job.preempting", f"{what}: emergency stop")
+        told(plan, attempt, "job.preempting", f"{what}: emergency stop")
         if stopped
-        else _told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
+        else told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
 
 
@@ -183,9 +183,10 @@ def _fallen(limit_w: float, what: str) -> str:
     return f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
 
 
-def _told(
+def told(
     plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
 ) -> Event:
+    """What was done to an attempt, for the log."""
     return Event(
         at=plan.at,
         kind=kind,

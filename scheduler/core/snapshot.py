@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
@@ -44,6 +45,7 @@ class SitePolicy:
         None  #: jobs that come up at a time, at most; None = as many as there is power for
     )
     partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
+    domains: tuple[Domain, ...] = ()  #: below the site's meter: feeders, halls, racks
     mode: Mode = AI_FIRST  #: how AI and mining share the surplus
     mining_ramp_up_w_per_s: float | None = None  #: of all miners together; None = as fast as they can
     mining_ramp_down_w_per_s: float | None = None  #: of reductions that no limit demands

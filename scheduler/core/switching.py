@@ -15,6 +15,7 @@ from scheduler.core.orders import NodePower
 from scheduler.core.placement import usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
+from scheduler.core.zoning import could_work, wake
 
 
 class Refused(NamedTuple):
@@ -42,9 +43,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
     kept_w = 0.0
     for gid in yard.to_wake:
         wake_w = plan.site.overhead * plan.awake_w(gid)
-        if plan.exposed_w() + wake_w <= limit_w:
-            plan.switch(gid, asleep=False)
-        else:
+        if plan.exposed_w() + wake_w > limit_w or not wake(plan, gid):
             kept_w += wake_w
     return kept_w
 
@@ -65,7 +64,9 @@ class _Yard:
                 self._empty.append(gid)
         houses = [gid for gid in self._empty if gid in room.free]
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
-        self._asleep = sorted(gid for gid in plan.asleep() if not plan.groups[gid].cordoned)
+        self._asleep = sorted(
+            gid for gid in plan.asleep() if not plan.groups[gid].cordoned and could_work(plan, gid)
+        )
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(

@@ -58,6 +58,11 @@ class Tally:
         """What an order under this plan entitles a node to."""
         return watts(self._nodes[node_id].planned)
 
+    def bounds_w(self, node_id: str) -> tuple[float, float, float]:
+        """A node's part in the site's watts: planned, settled, exposed."""
+        planned, settled, exposed, _ = self._nodes[node_id].totals
+        return watts(planned), watts(settled), watts(exposed)
+
     def fallback_w(self, node_id: str) -> tuple[float, float]:
         """What a node may draw when its order has expired: at once, and once all that is not firm has left."""
         first, last = self._nodes[node_id].fallback

@@ -20,7 +20,7 @@ from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
 from scheduler.sim.trial import trial
 from tests.builders import launch
-from tests.property.test_invariant import LossySite
+from tests.property.test_invariant import LossySite, LossySiteOfDomains
 from tests.simulated import busy_day, simulated
 from tests.told_site import ToldSite
 from tests.two_minds import TwoMinds
@@ -94,6 +94,10 @@ class LossySiteWithTwoMinds(LossySite):
     def both_agree(self) -> None:
         """In every round so far."""
         assert [w for mind in self.minds for w in mind.wrong] == []
+
+
+class LossySiteOfDomainsWithTwoMinds(LossySiteOfDomains, LossySiteWithTwoMinds):
+    """And with limits below the site's meter."""
 
 
 class AnythingGoes(RuleBasedStateMachine):
@@ -290,5 +294,7 @@ class AnythingGoes(RuleBasedStateMachine):
 
 TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
 TestLossySiteWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
+TestLossySiteOfDomainsWithTwoMinds = LossySiteOfDomainsWithTwoMinds.TestCase
+TestLossySiteOfDomainsWithTwoMinds.settings = settings(max_examples=20, stateful_step_count=30)
 TestAnythingGoes = AnythingGoes.TestCase
 TestAnythingGoes.settings = settings(max_examples=40, stateful_step_count=40)

@@ -10,6 +10,7 @@ from scheduler.core.caps import fitting_caps
 from scheduler.core.lifting import lift_caps, make_way
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
+from scheduler.core.zoning import Kept
 from tests.builders import SiteBuilder, site
 from tests.unit.test_raising import may_draw
 
@@ -69,7 +70,7 @@ def test_the_firmest_and_the_lowest_is_lifted_first() -> None:
     built = singles(200.0, 250.0, flex=4).running("firmer", "node-1", gpus=1, cap_w=330.0, flex=1)
     plan = Plan(built.snapshot())
     limit_w = plan.nodes_w() + 70.0
-    lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w)
+    lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w, Kept())
 
     assert caps_of(plan) == [400.0, 200.0, 250.0]  # by id: firmer first
 
@@ -79,7 +80,7 @@ def test_what_is_not_worth_telling_anybody_is_not_told() -> None:
     plan = Plan(singles(395.0, 400.0).snapshot())
     limit_w = plan.nodes_w() + 2.0
 
-    assert lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w) == 0.0
+    assert lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), limit_w, Kept()) == 0.0
     assert caps_of(plan) == [395.0, 400.0]
 
 
@@ -88,7 +89,7 @@ def test_watts_that_are_not_confirmed_free_are_kept_for_the_lift() -> None:
     built = may_draw(singles(300.0), "node-1", 2000.0)
     plan = Plan(built.snapshot())
 
-    reserved_w = lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), 1900.0)
+    reserved_w = lift_caps(plan, dict.fromkeys(plan.roster.gpus(), 400.0), 1900.0, Kept())
 
     assert caps_of(plan) == [300.0]
     assert reserved_w == 100.0
@@ -126,7 +127,7 @@ def test_no_cap_is_moved_past_its_marks_nor_the_site_over_its_limit(
     assert all(a.cap_w >= plan.knee_w(a) for a in plan.running())
     assert plan.nodes_w() <= max(limit_w, at_knees_w) + EPSILON_W
 
-    lift_caps(plan, caps, limit_w)
+    lift_caps(plan, caps, limit_w, Kept())
 
     assert all(a.cap_w >= lowered[a.id] for a in plan.running())
     kinds = {a.id: plan.kind_on(plan.jobs[a.job_id], "node-1") for a in plan.running()}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from scheduler.core.credit import CreditRule, Round, carried, land
-from scheduler.core.domains import Books, Domain
 from scheduler.core.machines import Machine, most_w
 from scheduler.core.modes import AiBlock, AiFirst, Surplus, divide
 from scheduler.core.partners import Partner
@@ -19,16 +18,11 @@ FLEETS = {
     "north": [Machine(machine_id=f"n{i}", nameplate_w=3000, rest_w=0, joule_per_th=17.5) for i in range(10)],
     "south": [Machine(machine_id=f"s{i}", nameplate_w=3500, rest_w=0, joule_per_th=21.5) for i in range(10)],
 }
-TREE = (
-    Domain(domain_id="site", limit_w=40_000, margin=0.05),
-    Domain(domain_id="yard", parent="site", limit_w=25_000),
-)
 
 
-def available_w(books: Books) -> dict[str, float]:
-    """What each miner group can take: its machines, and what the wires to it leave."""
-    takes = {"n": most_w(FLEETS["north"], T0), "s": most_w(FLEETS["south"], T0)}
-    return {g: min(w, books.room_w(g)) for g, w in takes.items()}
+def available_w() -> dict[str, float]:
+    """What each miner group can take: its machines."""
+    return {"n": most_w(FLEETS["north"], T0), "s": most_w(FLEETS["south"], T0)}
 
 
 @pytest.mark.parametrize(
@@ -43,12 +37,11 @@ def test_as_the_surplus_falls_mining_gives_way_and_whole_machines_are_made_up_fo
     room_w: int, ai_w: int, landed_w: dict[str, int], owed_w: dict[str, int]
 ) -> None:
     """AI keeps its 20 kW until mining has nothing; what rounding took from a partner stands in its credit."""
-    books = Books(TREE, {"n": "yard", "s": "yard", "node": "site"})
     surplus = Surplus(
         room_w=room_w,
         ai=(AiBlock(watts=20_000),),
         partners=(NORTH, SOUTH),
-        available_w=available_w(books),
+        available_w=available_w(),
         at=T0,
     )
     division = divide(AiFirst(), surplus)
@@ -66,11 +59,6 @@ def test_as_the_surplus_falls_mining_gives_way_and_whole_machines_are_made_up_fo
     used = {n: x.landed_w for n, x in land(now, CreditRule()).items()}
     assert used == landed_w
     assert carried({}, division.partners_w, dict(used), 1.0, CreditRule()) == owed_w
-
-    books.hold("node", division.ai_w)
-    books.hold("n", used["north"])
-    books.hold("s", used["south"])
-    assert books.violations() == []
 
 
 def test_when_the_surplus_comes_back_miners_rise_slowly_and_fall_at_once() -> None:
