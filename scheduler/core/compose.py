@@ -81,7 +81,8 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
 
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
-    for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops):
+    doublings = plan.tempo(snapshot).doublings
+    for gid in plan.uncomposed(snapshot.stop, snapshot.released_stops, doublings):
         if gid in snapshot.groups:
             plan.composed(gid, _compose(plan, snapshot, gid))
     for gid in plan.unjudged():
@@ -122,7 +123,7 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
-        attempts=tuple(_attempt_order(plan, a, group_id) for a in members),
+        attempts=tuple(_attempt_order(plan, a, group_id, snapshot) for a in members),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,
@@ -131,8 +132,9 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
     )
 
 
-def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
-    spec = plan.jobs[attempt.job_id].spec
+def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:
+    job = plan.jobs[attempt.job_id]
+    spec = job.spec
     index, placement = _member(attempt, group_id)
     grace_s = _grace_s(plan, attempt, spec.launch.grace_s)
     return AttemptOrder(
@@ -148,6 +150,7 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
         launch=spec.launch if grace_s == spec.launch.grace_s else replace(spec.launch, grace_s=grace_s),
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
         rank=_rank(plan, attempt, index),
+        save_every_s=plan.tempo(snapshot).save_every_s(job),
     )
 
 

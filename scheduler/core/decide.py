@@ -15,6 +15,7 @@ from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
 from scheduler.core.followed import News
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.leaving import leave_in_time
 from scheduler.core.mining import feed_miners
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
@@ -100,8 +101,9 @@ class PowerAware:
         # 2. To the fallback under an emergency stop, and under the limit, first.
         halted = _halt(plan, snapshot)
         cut_work = cut(plan, usable) or halted
-        # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
+        # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint. All do before a blackout.
         _release_suspended(plan, snapshot, usable)
+        leaves_at = leave_in_time(plan, snapshot)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps.
         self._queue.sync(plan, snapshot.settled)
         plan.kept_w = kept_for_mining(plan, self._queue, usable)
@@ -112,8 +114,8 @@ class PowerAware:
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()
-        coming = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), fed.wake_at)
-        wake_at = _wake_at(snapshot, *coming)
+        of_work = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), leaves_at)
+        wake_at = _wake_at(snapshot, *of_work, fed.wake_at, plan.tempo(snapshot).until_at)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
 

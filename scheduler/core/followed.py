@@ -22,6 +22,7 @@ from scheduler.core.orders import Draft, GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Event
 from scheduler.core.roster import Kind, Roster
+from scheduler.core.saving import Tempo, tempo
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Bounds, Tally
 from scheduler.core.tracked import Tracked, changed
@@ -64,6 +65,8 @@ class Followed:
         self._living: dict[str, str] = {}  #: attempt of a job
         self.starting: set[str] = set()  #: attempts whose processes come up
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
+        self.tuned: set[str] = set()  #: attempts of jobs that leave it to Barq how often they save
+        self._tempo: Tempo | None = None
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
@@ -114,8 +117,11 @@ class Followed:
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
-            if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
-                self._remade(attempt)
+            if known is not None and (attempt := self.of(key)) is not None:
+                if known.spec is not job.spec:
+                    self._remade(attempt)
+                elif known.save_s != job.save_s:
+                    self.recompose(attempt)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -156,6 +162,10 @@ class Followed:
         """What an attempt is charged by, or ordered by, is another than it was."""
         self.roster.take(attempt.id)  # its kind may be another now
         self.put(attempt)
+        self._uncomposed.update(p.node_id for p in attempt.placements)
+
+    def recompose(self, attempt: Attempt) -> None:
+        """What is ordered of an attempt may be another than it was."""
         self._uncomposed.update(p.node_id for p in attempt.placements)
 
     def _remake(self, group_id: str, group: Group | None) -> None:
@@ -237,6 +247,14 @@ class Followed:
             self._uncomposed |= self.groups.keys()
         return self._uncomposed | self._miner_bounds.keys()
 
+    def tempo(self, snapshot: Snapshot) -> Tempo:
+        """How often jobs save that leave it to Barq; nothing is worked out while there is none."""
+        if not self.tuned:
+            return Tempo(record=snapshot.record, since_at=snapshot.at)
+        if self._tempo is None or not self._tempo.holds(snapshot):
+            self._tempo = tempo(snapshot)
+        return self._tempo
+
     def composed(self, group_id: str, content: Draft) -> None:
         """Keep what is desired of a group."""
         self._contents[group_id] = content
@@ -259,7 +277,6 @@ class Followed:
         return None if group_id in self._uncomposed else self._contents.get(group_id)
 
     # -- attempts ------------------------------------------------------------------------------------------------
-    # -- attempts ------------------------------------------------------------------------------------------------
 
     def put(self, attempt: Attempt) -> None:
         """Add an attempt, or replace it by a changed one."""
@@ -271,6 +288,8 @@ class Followed:
         spec = self.jobs[attempt.job_id].spec
         if spec.time_limit_s is not None:
             self.timed.add(attempt_id)
+        if spec.launch.checkpoint_auto:
+            self.tuned.add(attempt_id)
         is_news = known is None or _is_ordered_otherwise(known, attempt)
         for placement in attempt.placements:
             self._on.setdefault(placement.node_id, {})[attempt_id] = attempt
@@ -289,6 +308,7 @@ class Followed:
             del self._living[attempt.job_id]
         self.starting.discard(attempt.id)
         self.timed.discard(attempt.id)
+        self.tuned.discard(attempt.id)
         self._tally.take(attempt)
         self.roster.take(attempt.id)
         for placement in attempt.placements:

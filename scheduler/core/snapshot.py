@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
 from scheduler.core.modes import AI_FIRST, Mode
@@ -99,6 +100,7 @@ class Snapshot:
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders
     stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
+    record: LimitRecord | None = None  #: what was seen of the limit so far
 
     @property
     def stop(self) -> EmergencyStop | None:
