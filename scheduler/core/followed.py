@@ -11,13 +11,7 @@ from datetime import datetime
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase
-from scheduler.core.ledger import (
-    exposure_w,
-    fallback_exposure_w,
-    final_w,
-    next_change_at,
-    resting_w,
-)
+from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.orders import Draft, GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Event

@@ -1,10 +1,11 @@
-"""How often each job saves that leaves it to Barq: by what a save costs it, and how likely a loss is just then.
+"""How often a job saves that leaves it to Barq: by what a save costs it, and how likely a loss is just then.
 
 Young's interval, T = sqrt(2 d / rate) (CACM 17(9), 1974): d is what the job's last save took, and the rate that of
 unwarned losses when a save that begins now would be over. So jobs save right before the hour at which power tends to go
-and rest while it hardly ever does. Not all at once: jobs look up to a minute and a half further ahead than others.
+and rest while it hardly ever does. Not all at once: some look up to a minute further ahead than others.
 
-Without any loss on record nothing is said, and jobs keep the interval that they began with.
+The interval that a job began with, and that its user was shown, is the longest: nobody loses more than that. Without
+any loss on record nothing is said, and it is the only one.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from scheduler.core.snapshot import Snapshot
 
 DEFAULT_SAVE_S = 30.0  #: of a job that never saved
 SHORTEST_S = 60.0
-LONGEST_S = 3600.0  #: nobody loses more than this, and what a save takes
 _LEADS_S = (60.0, 90.0, 120.0, 240.0, 480.0)
 _STEPS = 2.0  #: of the interval to each doubling: orders change when it matters, and not with each breath
 
@@ -48,9 +48,9 @@ class Tempo:
             return None
         save_s = job.save_s or DEFAULT_SAVE_S
         rate_per_s = 2.0 ** self.doublings[_looks(job, save_s)]
-        shortest_s = max(SHORTEST_S, 2.0 * save_s)
-        wanted_s = min(max(LONGEST_S, shortest_s), max(shortest_s, sqrt(2.0 * save_s / rate_per_s)))
-        return float(round(SHORTEST_S * 2.0 ** (floor(_STEPS * log2(wanted_s / SHORTEST_S)) / _STEPS)))
+        wanted_s = max(SHORTEST_S, 2.0 * save_s, sqrt(2.0 * save_s / rate_per_s))
+        every_s = SHORTEST_S * 2.0 ** (floor(_STEPS * log2(wanted_s / SHORTEST_S)) / _STEPS)
+        return float(round(every_s)) if every_s < job.spec.launch.checkpoint_interval_s else None
 
 
 def tempo(snapshot: Snapshot) -> Tempo:
