@@ -134,10 +134,8 @@ class Supervisor:
 
     def _rest_s(self) -> float:
         said, owes, now_s = self._said, self._publisher.owes, boottime_s()
-        silent_s = said.silent_s
-        return rest_s(
-            self._stage, self._ladder, said.status, silent_s=silent_s, owes=owes, now_boottime_s=now_s
-        )
+        stage, ladder, silent_s = self._stage, self._ladder, said.silent_s
+        return rest_s(stage, ladder, said.status, silent_s=silent_s, owes=owes, now_boottime_s=now_s)
 
     def _tick(self) -> None:
         self._living.reap()

@@ -15,7 +15,7 @@ A forecast raises no limit: it says how often to save, and nothing else follows 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -27,6 +27,7 @@ HALF_S = 28 * 86_400.0
 TOLD_S = 120.0  #: who is told so long before can save: then nothing is lost
 PART_S = 300.0  #: the finest part of an hour that is told apart
 _PRIOR = 0.05  #: losses
+_COUNTED_EACH = timedelta(hours=1)
 _AHEAD = timedelta(hours=1)  #: as far as is looked for what is announced
 _AGES_S = (600.0, 1800.0, 7200.0, 28_800.0)
 _LEVELS = (1.5, 2.5, 4.0)  #: times the firm level
@@ -60,12 +61,14 @@ class LimitRecord:
 def noted(
     record: LimitRecord | None, envelopes: Sequence[Envelope], *, at: datetime, firm_w: float
 ) -> LimitRecord:
-    """The record with what the limit is at `at`. The same one while nothing of it changed."""
+    """The record with what the limit is at `at`. The same one while nothing of it changed, but for once an hour."""
     limit_w = lowest(envelopes, at, now=at, firm_w=firm_w).limit_w
     if record is None:
         record = LimitRecord(at=at, limit_w=limit_w, lit_since_at=None if limit_w < firm_w else at)
     elif limit_w != record.limit_w:
         record = _moved(counted(record, at, firm_w=firm_w), limit_w, firm_w=firm_w)
+    elif at - record.at >= _COUNTED_EACH:
+        record = counted(record, part_of(at), firm_w=firm_w)
     told_at = None
     if record.lit_since_at is not None and goes_dark_at(envelopes, at=at, firm_w=firm_w) is not None:
         told_at = record.told_since_at or at
@@ -103,20 +106,19 @@ def counted(record: LimitRecord, until: datetime, *, firm_w: float) -> LimitReco
     if span_s <= 0:
         return record
     kept = 0.5 ** (span_s / HALF_S)
-    lit_s, losses = _scaled(record.lit_s, kept), _scaled(record.losses, kept)
-    if record.lit_since_at is not None:
-        begins = record.at
-        while begins < until:
-            ends = min(until, part_of(begins) + timedelta(seconds=PART_S))
-            lasts_s = (ends - begins).total_seconds()
-            lit_s = _added(lit_s, _bins(record, begins, record.limit_w, firm_w), lasts_s)
-            begins = ends
-    return replace(record, at=until, lit_s=lit_s, losses=losses)
+    lit_s = [[n * kept for n in row] for row in record.lit_s]
+    losses = tuple(tuple(n * kept for n in row) for row in record.losses)
+    begins = record.at if record.lit_since_at is not None else until
+    while begins < until:
+        ends = min(until, part_of(begins) + timedelta(seconds=PART_S))
+        for row, b in zip(lit_s, _bins(record, begins, record.limit_w, firm_w), strict=True):
+            row[b] += (ends - begins).total_seconds()
+        begins = ends
+    return replace(record, at=until, lit_s=tuple(map(tuple, lit_s)), losses=losses)
 
 
-def loss_rate_per_s(record: LimitRecord, at: datetime, *, now: datetime, firm_w: float) -> float:
-    """How many losses a second are to be expected at `at`, if the site is lit until then, as known `now`."""
-    record = counted(record, part_of(now), firm_w=firm_w)
+def loss_rate_per_s(record: LimitRecord, at: datetime, *, firm_w: float) -> float:
+    """How many losses a second are to be expected at `at`, if the site is lit until then."""
     lit_s, losses = sum(record.lit_s[0]), sum(record.losses[0])
     ordinary = losses / lit_s if lit_s > 0 else 0.0
     times = 1.0
@@ -136,12 +138,8 @@ def _bins(record: LimitRecord, at: datetime, limit_w: float, firm_w: float) -> t
     lit_s = (at - (record.lit_since_at or at)).total_seconds()
     level = limit_w / firm_w if firm_w > 0 else float("inf")
     part = int((at.minute * 60 + at.second) // PART_S)
-    return bisect_right(_AGES_S, lit_s), at.hour, part, bisect_right(_LEVELS, level)
+    return bisect_left(_AGES_S, lit_s), at.hour, part, bisect_right(_LEVELS, level)
 
 
 def _added(counts: Counts, bins: tuple[int, ...], amount: float) -> Counts:
     return tuple((*row[:b], row[b] + amount, *row[b + 1 :]) for row, b in zip(counts, bins, strict=True))
-
-
-def _scaled(counts: Counts, factor: float) -> Counts:
-    return tuple(tuple(n * factor for n in row) for row in counts)

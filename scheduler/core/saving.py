@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import floor, log2, sqrt
 
-from scheduler.core.forecast import PART_S, LimitRecord, loss_rate_per_s, part_of
+from scheduler.core.forecast import PART_S, LimitRecord, counted, loss_rate_per_s, part_of
 from scheduler.core.jobs import Job
 from scheduler.core.snapshot import Snapshot
 
@@ -67,8 +67,9 @@ def tempo(snapshot: Snapshot) -> Tempo:
 
 def _doublings(snapshot: Snapshot, record: LimitRecord, now: datetime) -> tuple[int, ...]:
     firm_w = snapshot.site.firm_w
+    known = counted(record, part_of(now), firm_w=firm_w)
     ahead = (now + timedelta(seconds=lead_s) for lead_s in _LEADS_S)
-    return tuple(round(log2(loss_rate_per_s(record, t, now=now, firm_w=firm_w))) for t in ahead)
+    return tuple(round(log2(loss_rate_per_s(known, t, firm_w=firm_w))) for t in ahead)
 
 
 def _next_looks(at: datetime) -> list[datetime]:
