@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from scheduler.core.decide import Decision
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 
@@ -30,6 +31,7 @@ class Journal:
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
+        self._record: LimitRecord | None = None  #: that was written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -73,10 +75,14 @@ class Journal:
     ) -> dict[str, str]:
         if self._sample is None:
             return {}
-        return {
+        documents = {
             "power": json.dumps(power_document(snapshot, decision, self._sample)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
         }
+        if snapshot.record is not self._record:
+            self._record = snapshot.record
+            documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
+        return documents
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from scheduler.core.compliance import Withdrawal
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
@@ -25,6 +26,10 @@ class Member:
     leaving: bool = False  #: no new work goes there
 
 
+LIMIT_RECORD = "limit-record"
+"""Key of the document that holds what was seen of the limit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """All that a new leader starts from."""
@@ -39,6 +44,7 @@ class Stored:
     members: tuple[Member, ...] = ()
     stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
     released_stops: frozenset[str] = frozenset()  #: ids of all that were
+    record: LimitRecord | None = None  #: what earlier leaders saw of the limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,4 +135,5 @@ class TickRecord:
     ] = ()  #: that stand and may not be stored yet: guards may have told of them
     snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
     decision_json: bytes | None = None
-    current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"
+    current: Mapping[str, str] = field(default_factory=dict)
+    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` for who leads next."""

@@ -11,7 +11,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, is_stale, unheard
 from scheduler.core.estop import EmergencyStop, envelope_of
-from scheduler.core.forecast import LimitRecord, noted
+from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -106,6 +106,7 @@ class View:
         self.manual = stored.limits
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
+        self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:

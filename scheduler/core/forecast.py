@@ -75,6 +75,11 @@ def noted(
     return record if told_at == record.told_since_at else replace(record, told_since_at=told_at)
 
 
+def resumed(record: LimitRecord, at: datetime) -> LimitRecord:
+    """What was learned, for whoever looks again from `at` on: nobody knows what the limit was in between."""
+    return replace(record, at=at, limit_w=0.0, lit_since_at=None, told_since_at=None)
+
+
 def goes_dark_at(envelopes: Sequence[Envelope], *, at: datetime, firm_w: float) -> datetime | None:
     """When the limit is known to fall below the firm level within the next hour; None = not that anybody knows."""
     return next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import func, select
@@ -9,14 +10,19 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from scheduler.core.envelope import Envelope
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
-from scheduler.records import Intents, Stored
+from scheduler.records import LIMIT_RECORD, Intents, Stored
 from scheduler.store import stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
+from scheduler.store.site_queries import current_document
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.wire import WireError, loads
+
+log = logging.getLogger(__name__)
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -35,7 +41,18 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         members=read_members(session),
         stops=stops.standing(session),
         released_stops=stops.released_ids(session),
+        record=_limit_record(session),
     )
+
+
+def _limit_record(session: Session) -> LimitRecord | None:
+    """What was seen of the limit; of another version of Barq it is of no use, and is begun anew."""
+    document = current_document(session, LIMIT_RECORD)
+    try:
+        return None if document is None else loads(LimitRecord, document.text)
+    except WireError as error:
+        log.warning("the record of the limit cannot be read and begins anew: %s", error)
+        return None
 
 
 def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
