@@ -62,7 +62,6 @@ def test_the_request_is_to_save_and_carry_on() -> None:
     request = ladder.remind(RUN, sight)
     assert request is not None
     assert (request.seq, request.action, request.rung) == (1, Action.SAVE_AND_CONTINUE, 0)
-    assert not ladder.is_held
     ladder.climb(Instruction(seq=2, phase=Phase.SUSPEND), sight)
     assert ladder.is_held
     assert ladder.remind(RUN, sight) is None
