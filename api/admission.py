@@ -91,6 +91,7 @@ def _launch(request: JobRequest, home: Path, place: ArrayPlace | None) -> Launch
         output_dir=output_dir,
         log_path=str(home / "job.log"),
         checkpoint_interval_s=AUTO_INTERVAL_S if interval == "auto" else interval,
+        checkpoint_auto=interval == "auto",
         keep=request.checkpoint.keep,
         grace_s=GRACE_S,
         package=request.package or "",

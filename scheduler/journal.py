@@ -8,13 +8,14 @@ from datetime import datetime
 
 from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 
@@ -32,6 +33,7 @@ class Journal:
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
+        self._record: LimitRecord | None = None  #: that was written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -88,11 +90,15 @@ class Journal:
     ) -> dict[str, str]:
         if self._sample is None:
             return {}
-        return {
+        documents = {
             "power": json.dumps(power_document(snapshot, decision, self._sample)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
             **self._projects(snapshot),
         }
+        if snapshot.record is not self._record:
+            self._record = snapshot.record
+            documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
+        return documents
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:
         """Where there are none, that is said once."""

@@ -70,6 +70,7 @@ class Reconciler:
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
+        self.view.note_limit(self.clock.now())
         reduction = self._shed()
         while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
             reduction = self._shed() or reduction

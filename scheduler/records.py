@@ -9,6 +9,7 @@ from datetime import datetime
 from scheduler.core.compliance import Withdrawal
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
@@ -26,6 +27,10 @@ class Member:
     leaving: bool = False  #: no new work goes there
 
 
+LIMIT_RECORD = "limit-record"
+"""Key of the document that holds what was seen of the limit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
     """All that a new leader starts from."""
@@ -41,6 +46,7 @@ class Stored:
     stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
     released_stops: frozenset[str] = frozenset()  #: ids of all that were
     used: Used | None = None  #: what projects used, as last recorded
+    record: LimitRecord | None = None  #: what earlier leaders saw of the limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,4 +138,5 @@ class TickRecord:
     snapshot_json: bytes | None = None  #: when the decision changed something, and periodically
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
-    current: Mapping[str, str] = field(default_factory=dict)  #: JSON documents for the API: "power", "nodes"
+    current: Mapping[str, str] = field(default_factory=dict)
+    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` for who leads next."""

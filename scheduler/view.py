@@ -10,8 +10,9 @@ from scheduler.core.altered import altered
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import Envelope, unheard
+from scheduler.core.envelope import Envelope, is_stale, unheard
 from scheduler.core.estop import EmergencyStop, envelope_of
+from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -64,6 +65,7 @@ class View:
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
         self.store_up = True
+        self.record: LimitRecord | None = None
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
@@ -108,6 +110,7 @@ class View:
         self.manual = stored.limits
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
+        self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
@@ -235,6 +238,13 @@ class View:
         account = unsent(self.groups[group_id].account, order.fence)
         self.groups[group_id] = replace(self.groups[group_id], account=account)
 
+    def note_limit(self, at: datetime) -> None:
+        """Keep on record what the limit is. A silent source is no blackout, and neither is a stop of ours."""
+        if not any(is_stale(e, at) for e in self.envelopes.values()):
+            self.record = noted(
+                self.record, (*self.envelopes.values(), *self.manual), at=at, firm_w=self.site.firm_w
+            )
+
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def snapshot(self, at: datetime) -> Snapshot:
@@ -259,6 +269,7 @@ class View:
             stops=stops,
             released_stops=self._released_but_held(),
             used=self.usage.used,
+            record=self.record,
         )
 
     def _released_but_held(self) -> tuple[str, ...]:

@@ -5,13 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scheduler.core.entitlement import rest_w
+from scheduler.core.forecast import LimitRecord, noted
 from scheduler.core.ledger import reported
 from scheduler.core.orders import Draft, NodePower
+from scheduler.core.snapshot import Snapshot
 from tests.builders import SiteBuilder, obey
 
 
 class ToldSite(SiteBuilder):
     """Remembers what was ordered last, as the loop does. Nodes that can go to standby do as they are told."""
+
+    record: LimitRecord | None = None
+
+    def snapshot(self) -> Snapshot:
+        """All of it, as now known, and what the limit was."""
+        self.record = noted(self.record, self.envelopes, at=self.at, firm_w=self.site.firm_w)
+        return replace(super().snapshot(), record=self.record)
 
     def send(self, gid: str, draft: Draft) -> None:
         """An order goes out."""

@@ -87,6 +87,7 @@ class Instruction:
     phase: Phase
     reason: str = ""
     deadline_boottime_s: float | None = None  #: of SAVE_EXIT: killed then
+    save_every_s: float | None = None  #: between two commits, at the longest; None = as the job knows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,14 +111,19 @@ class Attempts:
         attempt = self._known[command.attempt_id]
         own_s = attempt.order.launch.grace_s
         return attempt.tell(
-            command.phase, command.reason, grace_s=own_s if grace_s is None else min(own_s, grace_s)
+            command.phase,
+            command.reason,
+            grace_s=own_s if grace_s is None else min(own_s, grace_s),
+            save_every_s=command.save_every_s,
         )
 
     def start(self, order: AttemptOrder) -> None:
         """Start an attempt that was never started here. If it cannot be, its facts say why."""
         order = self._placed(order)
         files = AttemptFiles(self._around.directory / order.attempt_id)
-        instruction = Instruction(seq=1, phase=order.phase, reason=order.reason)
+        instruction = Instruction(
+            seq=1, phase=order.phase, reason=order.reason, save_every_s=order.save_every_s
+        )
         try:
             files.create(self._launching(order))
             files.write_instruction(instruction)

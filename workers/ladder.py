@@ -132,6 +132,15 @@ class Ladder:
         was_frozen, self.is_frozen = self.is_frozen, False
         return [Act.THAW] if was_frozen else []
 
+    def remind(self, desired: Instruction, sight: Sight) -> PauseRequest | None:
+        """A request to commit and carry on, of a job that speaks, runs and may; None for any other.
+
+        Without a signal: it looks by itself a moment later, and nobody who does not is harmed.
+        """
+        if self.is_held or self.is_leaving or desired.phase is not Phase.RUN or sight.status is None:
+            return None
+        return self._ask(Action.SAVE_AND_CONTINUE, 0, desired, sight)
+
     def ahead(self, reason: str) -> PauseRequest:
         """A request to hold that is not asked yet. It has its number for good."""
         self._seq += 1

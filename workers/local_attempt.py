@@ -70,17 +70,24 @@ class LocalAttempt:
         except (OSError, WireError):
             log.exception("what %s was told last cannot be read", self.order.attempt_id)
 
-    def tell(self, phase: Phase, reason: str, *, grace_s: float) -> bool:
-        """Leave word of its phase unless it knows; True if `hold_at_once` and `urge` are to follow.
+    def tell(self, phase: Phase, reason: str, *, grace_s: float, save_every_s: float | None = None) -> bool:
+        """Leave word of its phase and tempo unless it knows; True if `hold_at_once` and `urge` are to follow.
 
         What cannot be written is tried again at the next look.
         """
-        if phase is self._told.phase and self._is_told_by_us:
+        is_other = phase is Phase.RUN and save_every_s != self._told.save_every_s
+        if phase is self._told.phase and self._is_told_by_us and not is_other:
             return False
         deadline_s = boottime_s() + grace_s if phase is Phase.SAVE_EXIT else None
         if phase is self._told.phase and self._told.deadline_boottime_s is not None:
             deadline_s = self._told.deadline_boottime_s
-        told = Instruction(seq=self._told.seq + 1, phase=phase, reason=reason, deadline_boottime_s=deadline_s)
+        told = Instruction(
+            seq=self._told.seq + 1,
+            phase=phase,
+            reason=reason,
+            deadline_boottime_s=deadline_s,
+            save_every_s=save_every_s,
+        )
         try:
             self.files.write_instruction(told)
         except OSError:

@@ -51,6 +51,7 @@ from workers.prepared import (
 )
 from workers.processes import identify
 from workers.publishing import Publisher
+from workers.reminding import Reminding
 from workers.stages import Stage
 from workers.wakeups import Wakeups
 from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
@@ -96,6 +97,7 @@ class Supervisor:
         self._outputs = Collecting(order)
         self._said = StatusWatch(files.status_dir)
         self._computing = ComputingWatch(self._job)
+        self._reminding = Reminding()
         self._commits = Commits(Path(order.launch.checkpoint_dir), self._selector)
         self._output = JobOutput(JobLog(Path(order.launch.log_path)), self._selector)
         self._stage = Stage.CHECKING
@@ -131,11 +133,9 @@ class Supervisor:
             self._wakeups.wait(self._rest_s(), unhurried=signal.SIGIO, gather_s=Bell.EVERY_S)
 
     def _rest_s(self) -> float:
-        said, owes = self._said, self._publisher.owes
-        now_s = boottime_s()
-        return rest_s(
-            self._stage, self._ladder, said.status, silent_s=said.silent_s, owes=owes, now_boottime_s=now_s
-        )
+        said, owes, now_s = self._said, self._publisher.owes, boottime_s()
+        stage, ladder, silent_s = self._stage, self._ladder, said.silent_s
+        return rest_s(stage, ladder, said.status, silent_s=silent_s, owes=owes, now_boottime_s=now_s)
 
     def _tick(self) -> None:
         self._living.reap()
@@ -242,6 +242,9 @@ class Supervisor:
             self._tick_clearing()
         else:
             wanted, now_s = self._instructions.wanted(), boottime_s()
+            is_due = self._reminding.is_due(status, wanted.save_every_s, now_s)
+            if is_due and (request := self._ladder.remind(wanted, self._sight(now_s))) is not None:
+                self._ask(request)
             self._ahead.lay(self._ladder, wanted, status, settled_s=self._started_at_s, now_s=now_s)
 
     def _tick_clearing(self) -> None:
@@ -315,8 +318,8 @@ class Supervisor:
         holds = self._ladder.holds(self._said.status) and not self._ladder.is_frozen
         if not holds:
             self._computing.rest()
-        is_computing = holds and self._computing.is_computing(now_s)
-        return Sight(now_boottime_s=now_s, status=self._said.status, is_computing=is_computing)
+        computes = holds and self._computing.is_computing(now_s)
+        return Sight(now_boottime_s=now_s, status=self._said.status, is_computing=computes)
 
     def _ask(self, request: PauseRequest) -> bool:
         """Put the request where the job finds it. If the disk refuses, a job that should hold is frozen instead."""

@@ -207,10 +207,13 @@ def _batch(asked: dict[str, Any]) -> Batch:
 
 
 def _site(asked: dict[str, Any]) -> SimSite:
+    from scheduler.sim.grid import dark_site
     from scheduler.sim.site import SimSite
     from scheduler.sim.site_file import load_sim_site
 
     site = SimSite() if asked["site"] is None else load_sim_site(asked["site"])
+    if asked["blackout"]:
+        site = dark_site(site)
     if asked["notice"] is None:
         return site
     return replace(site, notice_s=duration_s(asked["notice"], "--notice"))

@@ -80,8 +80,8 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
 
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
-    contents = plan.contents
-    to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops)
+    contents, doublings = plan.contents, plan.tempo(snapshot).doublings
+    to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops, doublings)
     for gid in to_compose | plan.miners_w.keys():
         if gid in snapshot.groups:
             contents.compose(gid, _compose(plan, snapshot, gid))
@@ -124,7 +124,7 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
-        attempts=tuple(_attempt_order(plan, a, group_id) for a in plan.contents.members(group_id)),
+        attempts=tuple(_attempt_order(plan, a, group_id, snapshot) for a in plan.contents.members(group_id)),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,
@@ -133,8 +133,9 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
     )
 
 
-def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
-    spec = plan.jobs[attempt.job_id].spec
+def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:
+    job = plan.jobs[attempt.job_id]
+    spec = job.spec
     index, placement = _member(attempt, group_id)
     return AttemptOrder(
         attempt_id=attempt.id,
@@ -149,6 +150,7 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str) -> AttemptOrder:
         launch=_launch(plan, attempt, spec.launch) if attempt.phase is Phase.SAVE_EXIT else spec.launch,
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
         rank=_ALONE if len(attempt.placements) == 1 else _rank(plan, attempt, index),
+        save_every_s=plan.tempo(snapshot).save_every_s(job),
     )
 
 

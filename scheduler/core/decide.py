@@ -16,6 +16,7 @@ from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
 from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.leaving import leave_in_time
 from scheduler.core.mining import feed_miners
 from scheduler.core.news import News
 from scheduler.core.orders import Draft
@@ -105,8 +106,9 @@ class PowerAware:
         # 2. To the fallback under an emergency stop, and under the limit, first.
         halted = _halt(plan, snapshot)
         cut_work = _cut(plan, usable) or halted
-        # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint.
+        # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint. All do before a blackout.
         _release_suspended(plan, snapshot, usable)
+        leaves_at = leave_in_time(plan, snapshot)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
         plan.kept_w = kept_for_mining(plan, self._queue, usable)
@@ -121,9 +123,11 @@ class PowerAware:
             raises.expected_at,
             self._queue.next_at(),
             _next_release_at(plan),
+            leaves_at,
             fed.wake_at,
             plan.deadlines.next_at(),
             next_growth_at(plan),
+            plan.tempo(snapshot).until_at,
         )
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)

@@ -33,6 +33,7 @@ class PhaseCommand:
     attempt_id: str
     phase: Phase
     reason: str
+    save_every_s: float | None = None  #: as in its order
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +53,11 @@ def enforce(standing: Standing, seen: Seen) -> Commands:
     step = _Step(wanted, seen)
     step.raise_what_fits()
     starts = step.start_what_fits(_startable(standing, seen))
+    tempos_s = {o.attempt_id: o.save_every_s for o in standing.attempts}
     return Commands(
-        phases=tuple(_command(wanted, a, step.phases[a.attempt_id]) for a in seen.attempts),
+        phases=tuple(
+            _command(wanted, a, step.phases[a.attempt_id], tempos_s.get(a.attempt_id)) for a in seen.attempts
+        ),
         caps_w=tuple(step.caps_w.items()),
         miners_target_w=step.miners_target_w(),
         starts=starts,
@@ -61,11 +65,11 @@ def enforce(standing: Standing, seen: Seen) -> Commands:
     )
 
 
-def _command(wanted: Restraint, attempt: Present, phase: Phase) -> PhaseCommand:
+def _command(wanted: Restraint, attempt: Present, phase: Phase, save_every_s: float | None) -> PhaseCommand:
     reason = wanted.reasons[attempt.attempt_id]
     if phase is not wanted.phases[attempt.attempt_id]:
         reason = "waiting until others have given back their watts"
-    return PhaseCommand(attempt_id=attempt.attempt_id, phase=phase, reason=reason)
+    return PhaseCommand(attempt_id=attempt.attempt_id, phase=phase, reason=reason, save_every_s=save_every_s)
 
 
 def _startable(standing: Standing, seen: Seen) -> list[AttemptOrder]:

@@ -13,13 +13,7 @@ from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, Job, Phase
-from scheduler.core.ledger import (
-    exposure_w,
-    fallback_exposure_w,
-    final_w,
-    next_change_at,
-    resting_w,
-)
+from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
@@ -122,8 +116,11 @@ class Followed(Listed):
                 del self.jobs[key]
                 continue
             self.jobs[key] = job
-            if known is not None and known.spec is not job.spec and (attempt := self.of(key)) is not None:
-                self._remade(attempt)
+            if known is not None and (attempt := self.of(key)) is not None:
+                if known.spec is not job.spec:
+                    self._remade(attempt)
+                elif known.save_s != job.save_s:
+                    self.recompose(attempt)
 
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
@@ -169,6 +166,10 @@ class Followed(Listed):
         """What an attempt is charged by, or ordered by, is another than it was."""
         self.roster.take(attempt.id)  # its kind may be another now
         self.put(attempt)
+        self.contents.reopen(p.node_id for p in attempt.placements)
+
+    def recompose(self, attempt: Attempt) -> None:
+        """What is ordered of an attempt may be another than it was."""
         self.contents.reopen(p.node_id for p in attempt.placements)
 
     def _remake(self, group_id: str, group: Group | None) -> None:

@@ -125,6 +125,7 @@ class Launch:
     output_dir: str
     log_path: str  #: stdout and stderr of all attempts, rotated
     checkpoint_interval_s: float = 300.0
+    checkpoint_auto: bool = False  #: Barq may have it save more or less often than that
     keep: int = 2  #: verified checkpoints kept
     grace_s: float = 30.0  #: between a request to save and exit, and the kill
     package: str = ""  #: hash of an uploaded working directory, of which each attempt gets a copy

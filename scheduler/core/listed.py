@@ -5,6 +5,8 @@ from __future__ import annotations
 from scheduler.core.alarms import Alarms
 from scheduler.core.arrays import Arrays
 from scheduler.core.jobs import Attempt, AttemptState, Job
+from scheduler.core.saving import Tempo, tempo
+from scheduler.core.snapshot import Snapshot
 from scheduler.core.tenants import Tenants
 
 
@@ -16,9 +18,19 @@ class Listed:
         self.coming: set[str] = set()  #: attempts that did not take a step yet, those among them
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
         self.elastic: set[str] = set()  #: attempts on fewer nodes than their jobs would take
+        self.tuned: set[str] = set()  #: attempts of jobs that leave it to Barq how often they save
+        self._tempo: Tempo | None = None
         self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self.arrays = Arrays()
         self.tenants = Tenants()
+
+    def tempo(self, snapshot: Snapshot) -> Tempo:
+        """How often jobs save that leave it to Barq; nothing is worked out while there is none."""
+        if not self.tuned:
+            return Tempo(record=snapshot.record, since_at=snapshot.at)
+        if self._tempo is None or not self._tempo.holds(snapshot):
+            self._tempo = tempo(snapshot)
+        return self._tempo
 
     def _list_job(self, job_id: str, known: Job | None, job: Job | None) -> None:
         """A job is new, another than it was, or gone."""
@@ -36,6 +48,8 @@ class Listed:
         self._list_start(attempt)
         if job.spec.time_limit_s is not None:
             self.timed.add(attempt.id)
+        if job.spec.launch.checkpoint_auto:
+            self.tuned.add(attempt.id)
         can_grow = len(attempt.placements) < job.spec.most_nodes
         (self.elastic.add if can_grow else self.elastic.discard)(attempt.id)
         self.tenants.put(attempt, job.spec.project)
@@ -48,7 +62,7 @@ class Listed:
 
     def _unlist(self, attempt: Attempt) -> None:
         """An attempt is gone."""
-        for known in (self.starting, self.coming, self.timed, self.elastic):
+        for known in (self.starting, self.coming, self.timed, self.elastic, self.tuned):
             known.discard(attempt.id)
         self.tenants.take(attempt.id)
         self.arrays.let_go(attempt)

@@ -81,6 +81,7 @@ class AttemptOrder:
     launch: Launch
     resume_from: str = ""  #: verified commit, or empty
     rank: Rank = Rank()
+    save_every_s: float | None = None  #: of computing between two saves; None = as its launch says
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,8 +72,10 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         plan.put(looked)
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
         job = shown(job, looked, plan.at)
-    if job is not plan.jobs[job.id]:
+    if (known := plan.jobs[job.id]) is not job:
         plan.jobs[job.id] = job
+        if known.save_s != job.save_s:
+            plan.recompose(looked)
 
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
 from scheduler.core.modes import AI_FIRST, Mode
@@ -112,6 +113,7 @@ class Snapshot:
     stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
     used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom
+    record: LimitRecord | None = None  #: what was seen of the limit so far
 
     @property
     def stop(self) -> EmergencyStop | None:

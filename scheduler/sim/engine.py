@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler.core.decide import Policy
+from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
@@ -80,7 +80,7 @@ class Engine:
         self.supply = Supply(
             case.power, notice_s=case.site.notice_s, reaction_s=case.site.reaction_s, source=SOURCE
         )
-        self._launch = _launch(case.site)
+        self._launch = _launch(case)
 
     async def run(self) -> RunOutcome:
         """From the start of the window to its end."""
@@ -312,7 +312,8 @@ def _check(case: Case) -> None:
         seen.add(job.id)
 
 
-def _launch(site: SimSite) -> Launch:
+def _launch(case: Case) -> Launch:
+    site = case.site
     return Launch(
         command=("simulated",),
         working_dir="/sim",
@@ -320,6 +321,7 @@ def _launch(site: SimSite) -> Launch:
         output_dir="/sim",
         log_path="/sim/log",
         checkpoint_interval_s=site.pace.checkpoint_interval_s,
+        checkpoint_auto=site.checkpoint_auto and isinstance(case.policy, PowerAware),
         grace_s=site.pace.grace_s,
     )
 

@@ -14,6 +14,7 @@ from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
 from scheduler.sim.clock import NEVER_US, US, Timeline, us
+from scheduler.sim.commits import Commits
 from scheduler.sim.site import Pace
 from scheduler.sim.work import Doing, JobRun
 
@@ -106,7 +107,7 @@ class Gang:
 
     __slots__ = (
         "attempt_id",
-        "computed_us",
+        "commits",
         "done_us",
         "fails",
         "is_over",
@@ -153,7 +154,7 @@ class Gang:
         self.speed = 0.0  #: progress per second now
         self.watts = 0.0  #: at the site meter, while it computes
         self.settled_us = timeline.now_us
-        self.computed_us = 0  #: since the last commit, or the start
+        self.commits = Commits(every_us=us(pace.checkpoint_interval_s), takes_us=us(pace.checkpoint_s))
         self.done_us = NEVER_US
         self.queued_us = NEVER_US  #: when it is looked at next, whether it is done by then or not
         self.fails: Callable[[], bool] = _never  #: whether a save comes to nothing
@@ -194,6 +195,14 @@ class Gang:
         if not self.is_over:
             self._refresh()
 
+    def saves_every(self, interval_s: float | None) -> None:
+        """How much it computes between two commits from now on; None = as it began."""
+        every_us = us(self.pace.checkpoint_interval_s if interval_s is None else interval_s)
+        if every_us != self.commits.every_us and not self.is_over:
+            self.settle()
+            self.commits.every_us = every_us
+            self._refresh()
+
     def vanish(self, member: Member) -> None:
         """Its node is gone, and its processes with it."""
         if member.lives:
@@ -211,13 +220,12 @@ class Gang:
         if span_us <= 0 or self.speed <= 0:
             return
         run.energy_j += self.watts * span_us / US
-        interval_us = us(self.pace.checkpoint_interval_s)
-        computed_us = self.computed_us + span_us
-        if computed_us >= interval_us:
-            computed_us %= interval_us
-            run.committed_s = run.progress_s + self.speed * (span_us - computed_us) / US
-        self.computed_us = computed_us
-        run.progress_s += self.speed * span_us / US
+        done_us, stalled_us, committed_us = self.commits.passes(span_us)
+        if committed_us is not None:
+            run.committed_s = run.progress_s + self.speed * committed_us / US
+        run.progress_s += self.speed * done_us / US
+        if stalled_us:
+            run.lose(run.job.gpus * stalled_us / US)
 
     def close_books(self) -> None:
         """The window ends: add up what is not over."""
@@ -362,8 +370,8 @@ class Gang:
         for member in members:
             member.host.redrawn()
         if computes:
-            left_us = max(0.0, self.run.job.work_s - self.run.progress_s) / speed * US
-            self.done_us = self.timeline.now_us + -int(-left_us // 1)
+            left_us = -int(-max(0.0, self.run.job.work_s - self.run.progress_s) / speed * US // 1)
+            self.done_us = self.timeline.now_us + self.commits.lasts_us(left_us)
             self._look_at(self.done_us)
         else:
             self.done_us = NEVER_US

@@ -24,6 +24,7 @@ from scheduler.sim.inputs import Inputs, paired
 from scheduler.sim.load import fit_load
 from scheduler.sim.maps import parse_power_map, parse_start
 from scheduler.sim.power_file import Power, merged, read_power
+from scheduler.sim.site import SimSite
 from scheduler.sim.traces.formats import read_jobs
 from scheduler.sim.windows import Workload, cut_jobs
 from scheduler.sim.workload import PowerTrace
@@ -189,6 +190,15 @@ def grid_inputs(
 
 def _with_caveat(workload: Workload, window: JobWindow) -> Workload:
     return replace(workload, notes=(window.caveat, *workload.notes))
+
+
+def dark_site(site: SimSite) -> SimSite:
+    """The same site, as it is run where power may go without a word.
+
+    A periodic commit keeps a job from computing for as long as any other save, under every policy; and jobs leave it to
+    Barq when they make one.
+    """
+    return replace(site, checkpoint_auto=True, pace=replace(site.pace, checkpoint_s=site.pace.save_s))
 
 
 def dark(trace: PowerTrace, *, firm_w: float = FIRM_W) -> PowerTrace:

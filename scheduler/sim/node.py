@@ -175,6 +175,7 @@ class SimNode(Leased):
             member.gang.tell(member, Phase.KILL, member.cap_w)
             return
         member.grace_s = order.launch.grace_s
+        member.gang.saves_every(order.save_every_s)
         member.gang.tell(member, order.phase, order.cap_w)
 
     def _start(self, orders: tuple[AttemptOrder, ...]) -> None:
@@ -190,6 +191,7 @@ class SimNode(Leased):
                 self.changed()
                 member = self._gangs(order).join(self, order.gpu_ids, order.cap_w)
                 member.grace_s = order.launch.grace_s
+                member.gang.saves_every(order.save_every_s)
                 self.members[order.attempt_id] = member
         self._has_absent = any(o.attempt_id not in self.members for o in new)
 

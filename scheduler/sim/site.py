@@ -35,7 +35,8 @@ class Pace:
     save_s: float = 30.0  #: from the request to save and exit to the verified checkpoint and the end
     suspend_s: float = 1.0  #: from the request to the step boundary
     resume_s: float = 0.0
-    checkpoint_interval_s: float = 1800.0  #: of computing, between two commits that cost nothing
+    checkpoint_interval_s: float = 1800.0  #: of computing, between two commits
+    checkpoint_s: float = 0.0  #: for which each of them keeps a job from computing
     grace_s: float = 120.0  #: between a request to save and exit, and the kill, as jobs ask for it
 
 
@@ -95,6 +96,7 @@ class SimSite:
     auxiliary_w: float = 0.0
     margin: float = 0.0  #: entitlements charge caps already
     reaction_s: float = 30.0
+    checkpoint_auto: bool = False  #: jobs leave it to Barq how often they commit, and to no other policy
     notice_s: float = 0.0  #: how long before it binds a change of the limit is known
     pace: Pace = field(default_factory=Pace)
     timing: Timing = field(default_factory=Timing)

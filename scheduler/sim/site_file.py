@@ -54,6 +54,7 @@ class PaceSettings(_Strict):
     suspend_s: Delay = _PACE.suspend_s
     resume_s: Delay = _PACE.resume_s
     checkpoint_interval_s: Seconds = _PACE.checkpoint_interval_s
+    checkpoint_s: Delay = _PACE.checkpoint_s
     grace_s: Seconds = _PACE.grace_s
 
 
@@ -61,6 +62,7 @@ class Simulation(_Strict):
     """What only a simulation needs to know."""
 
     notice_s: Delay = 0.0
+    checkpoint_auto: bool = False
     standby: StandbySettings | None = None
     pace: PaceSettings = PaceSettings()
     leases: Literal["long", "real"] = "long"
@@ -97,6 +99,7 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         **site.sharing(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,
+        checkpoint_auto=simulation.checkpoint_auto,
         pace=Pace(**simulation.pace.model_dump()),
         timing=_timing(site, simulation),
     )

@@ -11,14 +11,16 @@ from sqlmodel import col
 
 from scheduler.core.arrays import worse
 from scheduler.core.envelope import Envelope
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
-from scheduler.records import Intents, Stored
+from scheduler.records import LIMIT_RECORD, Intents, Stored
 from scheduler.store import stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
-from scheduler.store.tables import AttemptRow, CurrentRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
+from scheduler.store.site_queries import current_document
+from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.ticks import USED
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import WireError, loads
@@ -43,16 +45,27 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         stops=stops.standing(session),
         released_stops=stops.released_ids(session),
         used=_used(session),
+        record=_limit_record(session),
     )
 
 
 def _used(session: Session) -> Used | None:
     """What projects used, as last recorded. A site goes on without it: all then begin alike."""
-    document = session.scalar(select(col(CurrentRow.document)).where(col(CurrentRow.key) == USED))
+    document = current_document(session, USED)
     try:
-        return None if document is None else loads(Used, document)
+        return None if document is None else loads(Used, document.text)
     except WireError as error:
         log.warning("what projects used before is not counted: %s", error)
+        return None
+
+
+def _limit_record(session: Session) -> LimitRecord | None:
+    """What was seen of the limit; of another version of Barq it is of no use, and is begun anew."""
+    document = current_document(session, LIMIT_RECORD)
+    try:
+        return None if document is None else loads(LimitRecord, document.text)
+    except WireError as error:
+        log.warning("the record of the limit cannot be read and begins anew: %s", error)
         return None
 
 

@@ -9,15 +9,17 @@ from datetime import datetime
 from scheduler.core.arrays import settle
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import Intents, Member, Stored, TickRecord
+from scheduler.records import LIMIT_RECORD, Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.wire import loads
 
 
 class InMemoryStore:
@@ -38,6 +40,7 @@ class InMemoryStore:
         self.members: tuple[Member, ...] = ()
         self.last_cut_at: datetime | None = None
         self.used: Used | None = None
+        self.limit_record: LimitRecord | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
@@ -109,6 +112,7 @@ class InMemoryStore:
             stops=tuple(self.stops.values()),
             released_stops=self.released_stops,
             used=self.used,
+            record=self.limit_record,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -146,6 +150,8 @@ class InMemoryStore:
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         self.used = tick.used or self.used
+        if (document := tick.current.get(LIMIT_RECORD)) is not None:
+            self.limit_record = loads(LimitRecord, document)
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
 

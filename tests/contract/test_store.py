@@ -11,16 +11,18 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.projects import Usage, Used
 from scheduler.errors import StaleEpoch
 from scheduler.ports import Store
-from scheduler.records import Member
+from scheduler.records import LIMIT_RECORD, Member
 from scheduler.store.desk import Desk
 from scheduler.store.recorder import SqlStore
 from scheduler.store.testing import InMemoryStore
 from scheduler.store.wishes import NewLimit
+from scheduler.wire import dumps
 from tests.stores import KINDS, SITE, T0, after, attempt, database, event, job, new_job, order, spec, tick
 
 
@@ -210,6 +212,17 @@ async def test_the_last_cut_stays_until_a_later_one(side: Side) -> None:
     await side.store.record(tick(1, epoch, last_cut_at=after(1)))
     await side.store.record(tick(2, epoch))
     assert (await side.store.load()).last_cut_at == after(1)
+
+
+async def test_what_was_seen_of_the_limit_is_handed_on(side: Side) -> None:
+    """The next leader goes on with what earlier ones learned; a tick that says nothing of it takes nothing away."""
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).record is None
+    seen = LimitRecord(at=after(1), limit_w=500.0, lit_since_at=T0)
+    await side.store.record(tick(1, epoch, current={LIMIT_RECORD: dumps(seen).decode()}))
+    await side.store.record(tick(2, epoch))
+
+    assert (await side.store.load()).record == seen
 
 
 async def test_what_is_over_is_not_loaded(side: Side) -> None:

@@ -73,6 +73,28 @@ def test_a_job_is_started_suspended_resumed_and_saved(node: GuardedNode) -> None
     assert not is_alive(main)
 
 
+def test_a_job_is_reminded_to_commit_as_often_as_its_order_says(node: GuardedNode) -> None:
+    """It runs on, commits again and again, and goes back to its own rhythm when told so."""
+    job = node.counter("a-1.1")
+    node.order(job)
+    node.await_steps("a-1.1", 5)
+    assert node.facts("a-1.1").committed_step is None
+
+    node.order(replace(job, save_every_s=0.5))
+    first = node.await_facts("a-1.1", lambda f: f.committed_step is not None, "has committed")
+    earlier = first.committed_step or 0
+    node.await_facts("a-1.1", lambda f: (f.committed_step or 0) > earlier, "has committed again")
+    assert node.facts("a-1.1").observed is Observed.RUNNING
+
+    node.order(replace(job, phase=Phase.SUSPEND))
+    node.await_observed("a-1.1", Observed.SUSPENDED)
+    node.order(job)
+    node.await_observed("a-1.1", Observed.RUNNING)
+    node.order(replace(job, phase=Phase.SAVE_EXIT))
+    end = node.await_observed("a-1.1", Observed.ENDED)
+    assert (end.exit_code, end.committed_step) == (85, end.step)
+
+
 def test_a_guard_holds_what_was_prepared_by_itself(node: GuardedNode) -> None:
     """A job holds though its supervisor stands still; that finds out later, takes it as its own, and lets it go on."""
     job = node.counter("a-1.1")

@@ -225,7 +225,11 @@ class AnythingGoes(RuleBasedStateMachine):
             max_failures=data.draw(st.sampled_from([0, 2])),
             backoff_s=5.0,
             dependencies=tuple(data.draw(others)) if data.draw(st.booleans()) else (),
-            launch=launch(grace_s=data.draw(st.sampled_from([1.0, 50.0]))),
+            launch=launch(
+                grace_s=data.draw(st.sampled_from([1.0, 50.0])),
+                checkpoint_auto=data.draw(st.booleans()),
+                checkpoint_interval_s=data.draw(st.sampled_from([5.0, 5.0, 3000.0])),
+            ),
             **spec,
         )
         number = replace(self.site.jobs[f"j{self.made}"], number=self.made)
@@ -288,7 +292,11 @@ class AnythingGoes(RuleBasedStateMachine):
         for placement in attempt.placements:
             if placement.node_id in self.site.groups and data.draw(st.booleans()):
                 ended = {"exit_code": code} if seen is Observed.ENDED else {}
-                saved = {"committed_step": step, "committed_path": "/c/x"} if step > 4 else {}
+                saved = (
+                    {"committed_step": step, "committed_path": "/c/x", "save_s": step * 9.0}
+                    if step > 4
+                    else {}
+                )
                 self.site.facts(attempt.id, placement.node_id, observed=seen, step=step, **ended, **saved)
 
 

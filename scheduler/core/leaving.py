@@ -1,0 +1,70 @@
+"""Out in time: work leaves, saved, before a limit that is known to come takes the hosts themselves away.
+
+A limit that can still carry the bare hosts needs none of this: work is held when it comes, and saved after that. One
+that cannot leaves nothing to save with. So whoever runs or is held then is told to save and exit just so early that the
+save is over by that time.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from scheduler.core.envelope import changes, lowest
+from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.plan import Plan
+from scheduler.core.power import site_w
+from scheduler.core.reasons import Event
+from scheduler.core.saving import DEFAULT_SAVE_S
+from scheduler.core.snapshot import Snapshot
+
+_AHEAD = timedelta(hours=1)
+_TWICE = 2.0  #: a save may take so many times as long as the last one: all save at once
+
+
+def leave_in_time(plan: Plan, snapshot: Snapshot) -> datetime | None:
+    """Have those leave for whom it is time. When it is time for the next one, None = for nobody that is known."""
+    dark_at = _dark_at(plan, snapshot)
+    if dark_at is None:
+        return None
+    later: list[datetime] = []
+    for attempt in plan.in_phase(Phase.RUN, Phase.SUSPEND):
+        leaves_at = dark_at - timedelta(seconds=_needed_s(plan, attempt))
+        if leaves_at > plan.at:
+            later.append(leaves_at)
+            continue
+        plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.POWER_FORECAST)
+        plan.events.append(_told(plan, attempt, dark_at))
+    return min(later, default=None)
+
+
+def _dark_at(plan: Plan, snapshot: Snapshot) -> datetime | None:
+    """When the limit is first known to be too low for the hosts with nothing on them."""
+    site, bare_w = plan.site, None
+    for t in changes(snapshot.envelopes, after=plan.at, until=plan.at + _AHEAD):
+        limit_w = lowest(snapshot.envelopes, t, now=plan.at, firm_w=site.firm_w).limit_w
+        if limit_w >= site.firm_w:
+            continue
+        bare_w = _bare_w(plan) if bare_w is None else bare_w
+        if limit_w < bare_w:
+            return t
+    return None
+
+
+def _bare_w(plan: Plan) -> float:
+    """Site watts of all nodes with nothing on them, in standby where they can be."""
+    it_w = sum(plan.bare_w(gid) for gid in sorted(plan.groups) if plan.model_of(gid) is not None)
+    return site_w(it_w=it_w, miners_w=0.0, overhead=plan.site.overhead, auxiliary_w=plan.site.auxiliary_w)
+
+
+def _needed_s(plan: Plan, attempt: Attempt) -> float:
+    """From the order to leave to the end, at the longest; it is killed once its grace is over."""
+    job = plan.jobs[attempt.job_id]
+    save_s = min(plan.grace_s(attempt), _TWICE * (job.save_s or DEFAULT_SAVE_S))
+    return save_s + plan.site.lead_s + plan.site.fall_s
+
+
+def _told(plan: Plan, attempt: Attempt, dark_at: datetime) -> Event:
+    text = f"{attempt.job_id} told to save and release its GPUs: power is to go at {dark_at:%H:%M:%S} UTC"
+    return Event(
+        at=plan.at, kind="job.preempting", text=text, job_id=attempt.job_id, attempt_id=attempt.id, data={}
+    )

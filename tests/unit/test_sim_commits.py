@@ -1,0 +1,45 @@
+"""A simulated job's periodic commits, and what they cost it."""
+
+from __future__ import annotations
+
+from scheduler.sim.commits import Commits
+
+
+def test_commits_that_cost_nothing_come_after_each_interval() -> None:
+    """What was computed up to the last one is safe."""
+    commits = Commits(every_us=100, takes_us=0)
+
+    assert commits.passes(60) == (60, 0, None)
+    assert commits.passes(60) == (60, 0, 40)
+    assert commits.passes(250) == (250, 0, 180)
+    assert commits.lasts_us(1000) == 1000
+
+
+def test_a_commit_keeps_its_job_from_computing() -> None:
+    """100 of computing, 10 of saving, and only then it is safe."""
+    commits = Commits(every_us=100, takes_us=10)
+
+    assert commits.passes(105) == (100, 5, None)
+    assert commits.passes(5) == (0, 5, 0)
+    assert commits.passes(220) == (200, 20, 200)
+
+
+def test_the_end_is_told_with_the_commits_before_it() -> None:
+    """None is made once all is done."""
+    commits = Commits(every_us=100, takes_us=10)
+
+    assert commits.lasts_us(100) == 100
+    assert commits.lasts_us(101) == 111
+    assert commits.passes(111) == (101, 10, 100)
+    assert commits.lasts_us(300) == 300 + 3 * 10
+
+
+def test_a_shorter_interval_counts_at_once() -> None:
+    """Whoever is past it saves now, whether that costs something or not."""
+    for takes_us in (0, 10):
+        commits = Commits(every_us=1000, takes_us=takes_us)
+        commits.passes(500)
+        commits.every_us = 100
+        _, _, committed_us = commits.passes(11)
+        assert committed_us in {0, 11}
+        assert commits.computed_us <= 11
