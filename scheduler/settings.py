@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import ErrorDetails
 
 from scheduler.core.entitlement import idle_w
+from scheduler.core.machines import MachineKind
 from scheduler.core.modes import Mode, Revenue
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.partners import Partner
@@ -25,7 +26,7 @@ from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.sharing import AiFirstSettings, ModeSettings, PartnerSettings, partners_of
+from scheduler.sharing import AiFirstSettings, MachineSettings, ModeSettings, PartnerSettings, partners_of
 from scheduler.wire import WireError, dumps, loads
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -103,6 +104,7 @@ class Miners(_Strict):
     rest_w: Watts = 20.0  #: of one, asleep
     ramp_down_w_per_s: Ramp = 2000.0  #: of one
     ramp_up_w_per_s: Ramp = 500.0
+    machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
     simulated: Literal[True]
 
     @model_validator(mode="after")
@@ -112,7 +114,12 @@ class Miners(_Strict):
                 f"rest_w = {self.rest_w:g} W is above max_w = {self.max_w:g} W: a miner at rest draws less than "
                 "at work; correct one of them"
             )
+        self.kind()
         return self
+
+    def kind(self) -> MachineKind | None:
+        """What each is like above its rest, None where it takes any watt. Raises ValueError."""
+        return self.machines.kind(max_w=self.max_w, rest_w=self.rest_w) if self.machines else None
 
 
 class Notify(_Strict):
@@ -251,6 +258,7 @@ class Site(_Strict):
                 "miner_id": f"{m.name}-{i + 1}",
                 "nameplate_w": m.max_w,
                 "idle_w": m.rest_w,
+                "joule_per_th": m.machines.joule_per_th if m.machines else 0.0,
                 "fall_w_per_s": m.ramp_down_w_per_s,
                 "rise_w_per_s": m.ramp_up_w_per_s,
             }
@@ -356,6 +364,7 @@ def _miners(miners: Miners) -> GroupSpec:
         kind=GroupKind.MINERS,
         base_w=miners.count * miners.rest_w,
         miners_max_w=miners.count * (miners.max_w - miners.rest_w),
+        machine=miners.kind(),
         simulated=miners.simulated,
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 from decimal import Decimal
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
+from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 
@@ -64,6 +66,34 @@ class PartnerSettings(_Strict):
             source="contract" if self.price_as_of_at is None else "site file",
             as_of_at=self.price_as_of_at,
             stale_after_s=self.price_stale_after_s,
+        )
+
+
+class MachineSettings(_Strict):
+    """How finely, and how often, the miners of a group can be told what to draw, where not any watt will do."""
+
+    least_w: WholeWatts | None = (
+        None  #: of one, rest included: the lowest it can be trimmed to; None = it cannot
+    )
+    joule_per_th: Annotated[float, Field(ge=0, le=1e4, allow_inf_nan=False)] = 0.0  #: 0 = not known
+    min_on_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0  #: who was woken runs this long
+    min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0  #: who was put to sleep sleeps this long
+
+    def kind(self, *, max_w: float, rest_w: float) -> MachineKind:
+        """What each is like above its rest. Raises ValueError."""
+        least_w = None if self.least_w is None else math.ceil(self.least_w - rest_w)
+        above_w = math.floor(max_w - rest_w)
+        if above_w < 1 or (least_w is not None and not 0 < least_w <= above_w):
+            raise ValueError(
+                f"machines.least_w = {self.least_w}: max_w = {max_w:g} W and rest_w = {rest_w:g} W; give more than "
+                "rest_w and at most max_w, or leave it out if they cannot be trimmed"
+            )
+        return MachineKind(
+            max_w=above_w,
+            least_w=least_w,
+            joule_per_th=self.joule_per_th,
+            min_on_s=self.min_on_s,
+            min_off_s=self.min_off_s,
         )
 
 

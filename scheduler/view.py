@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
+from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, unheard
@@ -60,6 +61,7 @@ class View:
         self.meter: MeterReading | None = None
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.owed: Owed | None = None
         self.store_up = True
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
@@ -204,6 +206,7 @@ class View:
                 self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
+        self.owed = decision.owed or self.owed
 
     def went_out(self, group_id: str, draft: Draft, at: datetime) -> None:
         """Remember what was ordered last, and forget orders that it makes up for."""
@@ -241,6 +244,7 @@ class View:
             epoch=self.epoch,
             led_since_at=self.led_since_at,
             last_cut_at=self.last_cut_at,
+            owed=self.owed,
             raises_allowed=self.store_up and self.leads(at),
             stops=stops,
             released_stops=self._released_but_held(),
@@ -292,6 +296,7 @@ def _heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -
         spec=spec,
         account=reported(account, fence=report.accepted, charged_w=charged, at=at),
         reported_at=at,
+        reported_boottime_s=report.boottime_s,
         draw_w=report.draw_w,
         gpus=report.gpus,
         miners=report.miners,

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Job, JobState
@@ -66,6 +67,7 @@ class Group:
     spec: GroupSpec
     account: Account
     reported_at: datetime | None = None  #: None = never heard of since this leader began
+    reported_boottime_s: float = 0.0  #: its guard's clock then
     draw_w: float = 0.0
     gpus: tuple[GpuReading, ...] = ()
     miners: tuple[MinerReading, ...] = ()
@@ -97,6 +99,7 @@ class Snapshot:
     led_since_at: datetime | None = None  #: when this leader began to listen
     last_cut_at: datetime | None = None  #: when AI work was last cut for power
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders
+    owed: Owed | None = None  #: between partners whose machines run whole; None = nothing was ever due
     stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
 
