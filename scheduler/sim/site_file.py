@@ -128,6 +128,7 @@ def _partner(miners: Miners) -> Partner:
         base_w=miners.count * miners.rest_w,
         down_s=span_w / miners.ramp_down_w_per_s,
         up_s=span_w / miners.ramp_up_w_per_s,
+        machine=miners.kind(),
     )
 
 
