@@ -30,6 +30,8 @@ class SimMachines(Leased):
         self._machines = machines
         names = [f"{self.spec.group_id}-{i + 1}" for i in range(machines.count)]
         self._readings = {n: MinerReading(miner_id=n, target_w=0.0, draw_w=0.0) for n in names}
+        self._drawn_w = dict.fromkeys(names, 0.0)  #: by a true meter
+        self._stubborn = False  #: says OK to a lower target, tells it as its draw, and goes on as before
         self._due_us: dict[str, int] = {}  #: who has a new target that is not drawn yet
         self._look_us = -1
 
@@ -51,13 +53,13 @@ class SimMachines(Leased):
 
     def draw_w(self) -> float:
         """What the group draws."""
-        return 0.0 if self.is_dark else self.spec.base_w + sum(m.draw_w for m in self._readings.values())
+        return 0.0 if self.is_dark else self.spec.base_w + sum(self._drawn_w.values())
 
     def go_dark(self) -> None:
         """No power: nothing is drawn, and nothing heard."""
         self.is_dark, self._due_us = True, {}
         at_rest = {n: MinerReading(miner_id=n, target_w=0.0, draw_w=0.0) for n in self._readings}
-        self._readings = at_rest
+        self._readings, self._drawn_w = at_rest, dict.fromkeys(at_rest, 0.0)
         self._touched(self)
 
     def wake(self) -> None:
@@ -66,8 +68,16 @@ class SimMachines(Leased):
         self.reboot()
 
     def report(self) -> GuardReport:
-        """Everything, truthfully."""
-        return self._report(draw_w=self.draw_w(), miners=tuple(self._readings.values()))
+        """Everything, truthfully, but for the draw of those that do not obey."""
+        miners = tuple(self._readings.values())
+        return self._report(draw_w=self.spec.base_w + sum(m.draw_w for m in miners), miners=miners)
+
+    def behave(self, *, stubborn: bool) -> None:
+        """Obey no more, or again."""
+        self._stubborn = stubborn
+        if not stubborn:
+            self._drawn_w = {m.miner_id: m.draw_w for m in self._readings.values()}
+        self._touched(self)
 
     def _tell(self, miner: MinerReading, target_w: float, now_s: float) -> None:
         switches = (target_w > AWAKE_W) is not (miner.target_w > AWAKE_W)
@@ -90,6 +100,7 @@ class SimMachines(Leased):
         del self._due_us[name]
         miner = self._readings[name]
         self._readings[name] = replace(miner, draw_w=miner.target_w)
+        self._drawn_w[name] = max(miner.target_w, self._drawn_w[name] if self._stubborn else 0.0)
         self.changed()
         if miner.target_w < miner.draw_w:  # watts are free, for those that wait for them here too
             self.timeline.at(self.timeline.now_us, self._again, None)
