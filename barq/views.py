@@ -202,6 +202,7 @@ class MinerView(TypedDict):
     id: str
     target_w: float
     draw_w: float
+    state: NotRequired[str | None]
 
 
 class NodeView(TypedDict):
