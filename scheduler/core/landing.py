@@ -41,7 +41,7 @@ def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float) -> Lande
         return Landed(targets_w=wanted)
     mine = [p for p in owners(plan) if p.partner_id in fleets]
     rule = _rule(fleets)
-    shares_w = {p.partner_id: sum(whole_w(wanted[g]) for g in _groups(plan, p)) for p in mine}
+    shares_w = {p.partner_id: whole_w(sum(wanted[g] for g in _groups(plan, p)) + EPSILON_W) for p in mine}
     credit_ws = plan.owed.since(_used_w(plan, mine), plan.at, rule) if plan.owed else {}
     now = Round(
         room_w=sum(shares_w.values()),

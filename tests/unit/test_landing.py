@@ -115,6 +115,16 @@ def test_without_partners_the_machines_of_all_groups_are_the_sites_own() -> None
     assert sum(built.awake().values()) == 3
 
 
+def test_a_part_of_a_watt_costs_no_machine() -> None:
+    """7 kW in three parts are two machines."""
+    built = MachineSite().machines("m1").machines("m2").machines("m3")
+    built.node()
+    built.limit_w(NODE_W + 7000)
+    built.settles()
+
+    assert sum(built.awake().values()) == 2
+
+
 def test_who_got_less_is_owed_and_gets_its_turn() -> None:
     """One machine's worth for two: in two days both had it for half of the time, in turns of hours."""
     built, hours, turns = shared(3600, 1, 1), {"a": 0, "b": 0}, 0
