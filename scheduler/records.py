@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.core.compliance import Withdrawal
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
@@ -39,6 +40,7 @@ class Stored:
     members: tuple[Member, ...] = ()
     stops: tuple[EmergencyStop, ...] = ()  #: emergency stops that nobody released
     released_stops: frozenset[str] = frozenset()  #: ids of all that were
+    owed: Owed | None = None  #: between mining partners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,7 @@ class TickRecord:
     withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
+    owed: Owed | None = None  #: between mining partners, None = as before
     stops: tuple[
         EmergencyStop, ...
     ] = ()  #: that stand and may not be stored yet: guards may have told of them

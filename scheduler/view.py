@@ -106,6 +106,7 @@ class View:
         self.manual = stored.limits
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
+        self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:

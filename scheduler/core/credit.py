@@ -38,6 +38,10 @@ class Owed:
     credit_ws: Mapping[str, int] = field(default_factory=dict)  #: by partner; positive = owed to it
     shares_w: Mapping[str, int] = field(default_factory=dict)
 
+    def resumed(self, at: datetime) -> Owed:
+        """The same debts from `at` on: nobody knows who mined what while nobody decided."""
+        return Owed(at=at, credit_ws=self.credit_ws)
+
     def since(self, used_w: Mapping[str, float], at: datetime, rule: CreditRule) -> dict[str, int]:
         """The debts at `at`, if the partners have used this much until then."""
         seconds = max(0.0, (at - self.at).total_seconds())

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.records import Intents, Stored
@@ -17,6 +18,7 @@ from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.wire import loads
 
 _FINAL = tuple(state.value for state in FINAL_STATES)
 
@@ -24,13 +26,15 @@ _FINAL = tuple(state.value for state in FINAL_STATES)
 def read_stored(session: Session, *, reaction_s: float) -> Stored:
     """Everything a new leader starts from, as one consistent view."""
     jobs = _open_jobs(session)
+    leader = session.scalars(select(LeaderRow)).one()
     return Stored(
         jobs=jobs,
         attempts=_open_attempts(session),
         settled=_settled(session, jobs),
         open_orders=read_open_orders(session),
         limits=_limits(session, reaction_s),
-        last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
+        last_cut_at=leader.last_cut_at,
+        owed=loads(Owed, leader.owed) if leader.owed else None,
         seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
         members=read_members(session),
         stops=stops.standing(session),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
@@ -35,6 +36,7 @@ class InMemoryStore:
         self.limits: tuple[Envelope, ...] = ()
         self.members: tuple[Member, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.owed: Owed | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
@@ -101,6 +103,7 @@ class InMemoryStore:
             open_orders=dict(self.open_orders),
             limits=self.limits,
             last_cut_at=self.last_cut_at,
+            owed=self.owed,
             seq=len(self._news),
             members=self.members,
             stops=tuple(self.stops.values()),
@@ -141,6 +144,7 @@ class InMemoryStore:
             self._learn(stop)
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
+        self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
 

@@ -10,6 +10,7 @@ from typing import Protocol
 import pytest
 from sqlalchemy import Engine
 
+from scheduler.core.credit import Owed
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
@@ -198,6 +199,16 @@ async def test_the_last_cut_stays_until_a_later_one(side: Side) -> None:
     await side.store.record(tick(1, epoch, last_cut_at=after(1)))
     await side.store.record(tick(2, epoch))
     assert (await side.store.load()).last_cut_at == after(1)
+
+
+async def test_what_partners_are_owed_stays_until_it_is_another(side: Side) -> None:
+    """A tick that says nothing of it forgets nothing."""
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).owed is None
+    owed = Owed(at=after(1), credit_ws={"north": 5, "south": -5}, shares_w={"north": 3000, "south": 1000})
+    await side.store.record(tick(1, epoch, owed=owed))
+    await side.store.record(tick(2, epoch))
+    assert (await side.store.load()).owed == owed
 
 
 async def test_what_is_over_is_not_loaded(side: Side) -> None:

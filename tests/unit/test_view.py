@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from scheduler.core.credit import Owed
 from scheduler.core.decide import decide
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import AttemptState, Desired, JobState
@@ -80,6 +81,15 @@ def stored(**changes: Any) -> Stored:
 def exposed_w(view: View, gid: str = "a", after_s: float = 0.0) -> float:
     """What a group may draw by the books."""
     return exposure_w(view.groups[gid].account, T0 + timedelta(seconds=after_s), fall_s=view.site.fall_s)
+
+
+def test_debts_outlive_a_restart_and_grow_from_then_on() -> None:
+    """What partners drew while nobody decided is nobody's debt."""
+    view = viewed(site().node("a"))
+    owed = Owed(at=T0 - timedelta(hours=9), credit_ws={"a": 7, "b": -7}, shares_w={"a": 100, "b": 100})
+    view.restore(stored(owed=owed))
+
+    assert view.snapshot(T0).owed == Owed(at=view.led_since_at, credit_ws={"a": 7, "b": -7})
 
 
 # -- reports -----------------------------------------------------------------------------------------------------
