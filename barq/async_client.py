@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
     from barq.views import (
@@ -39,16 +40,11 @@ if TYPE_CHECKING:
         JobPage,
         JobView,
         JoinedView,
-        LimitView,
         MadeTokenView,
         MeView,
         NodeView,
         NotificationView,
         PlanView,
-        PowerView,
-        ProjectsView,
-        StopView,
-        SummaryView,
         TokenView,
         WhyView,
     )

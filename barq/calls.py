@@ -15,6 +15,7 @@ from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.request import JobRequest
+    from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
         ArrayView,
         AttemptView,
@@ -23,16 +24,11 @@ if TYPE_CHECKING:
         JobPage,
         JobView,
         JoinedView,
-        LimitView,
         MadeTokenView,
         MeView,
         NodeView,
         NotificationView,
         PlanView,
-        PowerView,
-        ProjectsView,
-        StopView,
-        SummaryView,
         TokenView,
         WhyView,
     )

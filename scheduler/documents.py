@@ -11,9 +11,11 @@ from scheduler.core.domains import Zone, Zones, zones_of
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
+from scheduler.core.fleets import state_word
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
-from scheduler.core.orders import GroupKind
+from scheduler.core.machines import MachineKind
+from scheduler.core.orders import GroupKind, MinerReading
 from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.records import PowerSample
@@ -180,6 +182,11 @@ def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:
     return {"engaged": True, "id": stop.id, "reason": stop.reason, "by": stop.by, "at": stop.at.isoformat()}
 
 
+def _miner(miner: MinerReading, kind: MachineKind | None) -> dict[str, Any]:
+    told = {"id": miner.miner_id, "target_w": miner.target_w, "draw_w": miner.draw_w}
+    return told if kind is None else told | {"state": state_word(kind, miner)}
+
+
 def _node(
     group: Group, snapshot: Snapshot, members: Sequence[Attempt], alarms: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -215,7 +222,7 @@ def _node(
             }
             for r in group.gpus
         ],
-        "miners": [{"id": m.miner_id, "target_w": m.target_w, "draw_w": m.draw_w} for m in group.miners],
+        "miners": [_miner(m, group.spec.machine) for m in group.miners],
         "last_report_at": heard_at.isoformat() if heard_at else None,
         "alarms": list(alarms),
     }

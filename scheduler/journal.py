@@ -73,6 +73,7 @@ class Journal:
             withdrawals=self._watchman.withdrawals,
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
+            owed=decision.owed,
             stops=stops,
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,

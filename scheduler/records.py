@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.core.compliance import Withdrawal
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
@@ -47,6 +48,7 @@ class Stored:
     released_stops: frozenset[str] = frozenset()  #: ids of all that were
     used: Used | None = None  #: what projects used, as last recorded
     record: LimitRecord | None = None  #: what earlier leaders saw of the limit
+    owed: Owed | None = None  #: between mining partners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ class TickRecord:
     withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
+    owed: Owed | None = None  #: between mining partners, None = as before
     stops: tuple[
         EmergencyStop, ...
     ] = ()  #: that stand and may not be stored yet: guards may have told of them

@@ -12,7 +12,7 @@ from dataclasses import replace
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -20,15 +20,15 @@ from pydantic_core import ErrorDetails
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
-from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.orders import GroupKind, GroupSpec
 from scheduler.core.partners import Partner
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
+from scheduler.equipment import DomainSettings, Miners, Name, Nodes, Ramp, Watts, miners_spec, node_spec
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
-    DomainSettings,
     FairShareSettings,
     ModeSettings,
     PartnerSettings,
@@ -38,11 +38,7 @@ from scheduler.sharing import (
 )
 from scheduler.wire import WireError, dumps, loads
 
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
-Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
 SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
-DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
 Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
@@ -76,54 +72,6 @@ class Timing(_Strict):
     lost_after_s: Seconds = 60.0
     patience_s: Seconds = 300.0
     starts_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
-
-
-class Nodes(_Strict):
-    """A number of like simulated nodes; or, not simulated, this machine with the GPUs that are found in it."""
-
-    prefix: Name = "node"
-    count: Annotated[int, Field(ge=1, le=1000)] = 1
-    gpus: Annotated[int, Field(ge=1, le=64)] | None = None  #: of each
-    gpu_model: str | None = None
-    base_w: Watts = 1200.0
-    simulated: bool
-
-    @model_validator(mode="after")
-    def _says_what_cannot_be_found(self) -> Self:
-        if self.simulated and self.gpus is None:
-            raise ValueError("gpus: is missing; say how many GPUs each simulated node has")
-        if not self.simulated and (self.gpus, self.gpu_model) != (None, None):
-            raise ValueError("gpus and gpu_model: real GPUs are found by themselves; remove these keys")
-        if not self.simulated and self.count != 1:
-            raise ValueError(
-                f"count = {self.count}: this machine is one node; other machines join by `barq node join`"
-            )
-        return self
-
-    def ids(self) -> list[str]:
-        """The ids of their groups."""
-        return [f"{self.prefix}-{i + 1}" for i in range(self.count)]
-
-
-class Miners(_Strict):
-    """A group of co-located miners that follow a watt target. Only simulated ones so far."""
-
-    name: Name = "miners"
-    count: Annotated[int, Field(ge=1, le=10_000)]
-    max_w: Watts  #: nameplate of one
-    rest_w: Watts = 20.0  #: of one, asleep
-    ramp_down_w_per_s: Ramp = 2000.0  #: of one
-    ramp_up_w_per_s: Ramp = 500.0
-    simulated: Literal[True]
-
-    @model_validator(mode="after")
-    def _rests_below_its_nameplate(self) -> Self:
-        if self.rest_w > self.max_w:
-            raise ValueError(
-                f"rest_w = {self.rest_w:g} W is above max_w = {self.max_w:g} W: a miner at rest draws less than "
-                "at work; correct one of them"
-            )
-        return self
 
 
 class Notify(_Strict):
@@ -221,8 +169,8 @@ class Site(_Strict):
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
-        nodes = [found.get(gid) or _node(n, gid) for n in self.nodes for gid in n.ids()]
-        return {s.group_id: s for s in [*nodes, *(_miners(m) for m in self.miners)]}
+        nodes = [found.get(gid) or node_spec(n, gid) for n in self.nodes for gid in n.ids()]
+        return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
 
     def jobs_dir(self, state: Path) -> Path:
         """Below which every job has its directory."""
@@ -275,6 +223,7 @@ class Site(_Strict):
                 "miner_id": f"{m.name}-{i + 1}",
                 "nameplate_w": m.max_w,
                 "idle_w": m.rest_w,
+                "joule_per_th": m.machines.joule_per_th if m.machines else 0.0,
                 "fall_w_per_s": m.ramp_down_w_per_s,
                 "rise_w_per_s": m.ramp_up_w_per_s,
             }
@@ -354,17 +303,6 @@ def _twice(names: list[str]) -> str | None:
     return next((name for name, count in Counter(names).items() if count > 1), None)
 
 
-def _node(nodes: Nodes, group_id: str) -> GroupSpec:
-    model = nodes.gpu_model or DEFAULT_MODEL
-    return GroupSpec(
-        group_id=group_id,
-        kind=GroupKind.NODE,
-        base_w=nodes.base_w,
-        gpus=tuple(GpuSlot(gpu_id=str(i), model=model) for i in range(nodes.gpus or 0)),
-        simulated=nodes.simulated,
-    )
-
-
 def _read_spec(path: Path) -> GroupSpec:
     try:
         return loads(GroupSpec, json.dumps(json.loads(path.read_bytes())["spec"]))
@@ -372,16 +310,6 @@ def _read_spec(path: Path) -> GroupSpec:
         raise SettingsError(
             f"{path}: does not say what the node has: {error}; `barq down`, then `barq up`"
         ) from error
-
-
-def _miners(miners: Miners) -> GroupSpec:
-    return GroupSpec(
-        group_id=miners.name,
-        kind=GroupKind.MINERS,
-        base_w=miners.count * miners.rest_w,
-        miners_max_w=miners.count * (miners.max_w - miners.rest_w),
-        simulated=miners.simulated,
-    )
 
 
 def load_site(path: Path) -> Site:

@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from scheduler.core.domains import Domain
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 from scheduler.core.projects import OTHERS, FairShare, Project
@@ -148,21 +147,6 @@ class FairShareSettings(_Strict):
     def fair_share(self) -> FairShare:
         """As the core knows it."""
         return FairShare(half_life_s=self.half_life, energy_weight=self.energy_weight)
-
-
-class DomainSettings(_Strict):
-    """One power domain below the site's meter; `scheduler.core.domains` says what each field means."""
-
-    name: Name
-    parent: Name | None = None
-    limit_w: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
-    margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
-    overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.0
-    groups: tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?][a-z0-9*?-]{0,31}$")], ...] = ()
-
-    def domain(self) -> Domain:
-        """As the core knows it."""
-        return Domain(**self.model_dump())
 
 
 class AiFirstSettings(_Strict):

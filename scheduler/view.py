@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
 from scheduler.core.arrays import settle
+from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, is_stale, unheard
@@ -64,6 +65,7 @@ class View:
         self.usage = UsageBook(site, at)
         self.excess: tuple[Excess, ...] = ()
         self.last_cut_at: datetime | None = None
+        self.owed: Owed | None = None
         self.store_up = True
         self.record: LimitRecord | None = None
         self.links: dict[str, Link] = {}
@@ -111,6 +113,7 @@ class View:
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
+        self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
@@ -215,6 +218,7 @@ class View:
                 self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
+        self.owed = decision.owed or self.owed
 
     def _stir(self, attempt: Attempt, at: datetime) -> None:
         """An attempt begins or ends on its nodes."""
@@ -265,6 +269,7 @@ class View:
             epoch=self.epoch,
             led_since_at=self.led_since_at,
             last_cut_at=self.last_cut_at,
+            owed=self.owed,
             raises_allowed=self.store_up and self.leads(at),
             stops=stops,
             released_stops=self._released_but_held(),
@@ -321,6 +326,7 @@ def _heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -
         spec=spec,
         account=reported(account, fence=report.accepted, charged_w=charged, at=at),
         reported_at=at,
+        reported_boottime_s=report.boottime_s,
         draw_w=report.draw_w,
         gpus=report.gpus,
         miners=report.miners,

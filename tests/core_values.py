@@ -10,9 +10,20 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 
+from scheduler.core.machines import MachineKind
+
 INSTANTS = st.datetimes(timezones=st.just(UTC))
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NO_NAN = st.floats(allow_nan=False)
+#: A kind of machine makes sense, or it is refused.
+MACHINE_KINDS = st.builds(
+    MachineKind,
+    max_w=st.integers(1000, 9000),
+    least_w=st.none() | st.integers(1, 1000),
+    joule_per_th=st.floats(0, 1e3),
+    min_on_s=st.floats(0, 1e4),
+    min_off_s=st.floats(0, 1e4),
+)
 
 
 def values_of(kind: Any, *, floats: st.SearchStrategy[float] = FINITE) -> st.SearchStrategy[Any]:
@@ -20,6 +31,8 @@ def values_of(kind: Any, *, floats: st.SearchStrategy[float] = FINITE) -> st.Sea
     origin, args = get_origin(kind), get_args(kind)
     if kind is datetime:
         return INSTANTS
+    if kind is MachineKind:
+        return MACHINE_KINDS
     if kind is float:
         return floats
     if is_dataclass(kind) and isinstance(kind, type):

@@ -7,7 +7,10 @@ import math
 import time
 from collections.abc import Mapping
 
+from scheduler.core.fleets import next_targets_w
+from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, MinerReading
+from workers.clock import boottime_s
 from workers.gpu.port import GpuDriver
 from workers.miners.port import MinerDriver
 
@@ -21,9 +24,10 @@ RETRY_S = 10.0
 class Devices:
     """The GPUs and miners of one group; most groups have only the ones or the others."""
 
-    def __init__(self, gpus: GpuDriver, miners: MinerDriver) -> None:
+    def __init__(self, gpus: GpuDriver, miners: MinerDriver, *, machine: MachineKind | None = None) -> None:
         self._gpus = gpus
         self._miners = miners
+        self._machine = machine  #: None = miners take any watt
         self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
 
@@ -52,9 +56,13 @@ class Devices:
         return bool(wrong)
 
     def set_miners(self, target_w: float) -> bool:
-        """Share a target among the miners; True if any got a new one."""
-        targets_w = {m.miner_id: m.target_w for m in self._miners.readings()}
-        shares_w = share(target_w, targets_w, self._miners.max_w())
+        """Share a target among the miners, in whole machines where that is what they are; True if any got a new one."""
+        readings = self._miners.readings()
+        targets_w = {m.miner_id: m.target_w for m in readings}
+        if self._machine is None:
+            shares_w = share(target_w, targets_w, self._miners.max_w())
+        else:
+            shares_w = next_targets_w(self._machine, readings, target_w, boottime_s=boottime_s())
         wrong = {m: w for m, w in shares_w.items() if abs(w - targets_w.get(m, 0.0)) > SAME_W}
         for miner_id, share_w in wrong.items():
             try:

@@ -55,6 +55,11 @@ class GroupConfig:
             raise ConfigError(
                 f"spec.miners_max_w={self.spec.miners_max_w:g}: its miners draw {max_w:g} W above their rest; give that"
             )
+        if self.spec.machine is not None and any(m.max_w < self.spec.machine.max_w for m in self.miners):
+            raise ConfigError(
+                f"spec.machine.max_w={self.spec.machine.max_w}: is more than one of its miners draws above its rest; "
+                "give what the smallest draws"
+            )
 
 
 def _check_power(slot: GpuSlot) -> None:

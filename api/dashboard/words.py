@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from api.wire.site import PowerView
+from api.wire.site import MinerView, PowerView
 
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A scheduler that told nothing for this long is not at work."""
@@ -120,6 +121,13 @@ def uses_text(power: PowerView) -> str:
     """Who draws what, in kW; the site's own share only where there is one."""
     site = f", site {kw(power.rest_w)}" if power.rest_w else ""
     return f"AI {kw(power.ai_w)}, mining {kw(power.miners_w)}{site}, unused {kw(power.unused_w)}"
+
+
+def machines_text(miners: Sequence[MinerView]) -> str:
+    """How many run, are trimmed and sleep; nothing where miners take any watt."""
+    counts = Counter(miner.state for miner in miners)
+    words = ("running", "trimmed", "asleep")
+    return ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
 
 
 def _why(power: PowerView) -> str:

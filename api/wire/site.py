@@ -98,6 +98,9 @@ class MinerView(Shown):
     id: str
     target_w: float
     draw_w: float
+    state: str | None = Field(
+        None, description="asleep, trimmed or running, as it was told; null where it takes any watt"
+    )
 
 
 class NodeView(Shown):

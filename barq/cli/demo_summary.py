@@ -13,7 +13,8 @@ from rich.table import Table
 
 from barq.cli.demo_table import Day
 from barq.client import Client
-from barq.views import JobView, SummaryView
+from barq.site_views import SummaryView
+from barq.views import JobView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

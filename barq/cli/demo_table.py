@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from barq.client import Client
-from barq.views import JobView, PowerView, SummaryView
+from barq.site_views import PowerView, SummaryView
+from barq.views import JobView
 
 REFRESH_S = 0.5
 LINE_EVERY_S = 5.0

@@ -10,7 +10,7 @@ from barq.units import format_ago, format_duration, format_energy, format_power
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from barq.views import StopView
+    from barq.site_views import StopView
 
 NOTHING: Final = "-"
 _UNITS: Final = {"w": format_power, "wh": format_energy, "s": format_duration}

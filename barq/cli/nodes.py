@@ -13,7 +13,7 @@ from barq.units import format_power
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barq.views import NodeView
+    from barq.views import MinerView, NodeView
 
 _HEADERS = (
     "NODE",
@@ -54,7 +54,6 @@ def _table(found: Sequence[NodeView]) -> Table:
 
 def _row(node: NodeView) -> list[str]:
     used = sum(gpu["attempt_id"] is not None for gpu in node["gpus"])
-    miners_on = sum(miner["target_w"] > 0 for miner in node["miners"])
     return [
         node["id"],
         node["kind"],
@@ -64,10 +63,19 @@ def _row(node: NodeView) -> list[str]:
         format_power(node["entitlement_w"]),
         f"{used}/{len(node['gpus'])}" if node["gpus"] else NOTHING,
         _caps(node),
-        f"{miners_on}/{len(node['miners'])} on" if node["miners"] else NOTHING,
+        _miners(node["miners"]),
         ago(node["last_report_at"]),
         "; ".join(node["alarms"]) or NOTHING,
     ]
+
+
+def _miners(miners: Sequence[MinerView]) -> str:
+    """Return how many run, and how many of them below their full work where that is known."""
+    if not miners:
+        return NOTHING
+    trimmed = sum(miner.get("state") == "trimmed" for miner in miners)
+    on = f"{sum(miner['target_w'] > 0 for miner in miners)}/{len(miners)} on"
+    return f"{on}, {trimmed} trimmed" if trimmed else on
 
 
 def _state(node: NodeView) -> str:

@@ -16,7 +16,7 @@ from barq.units import format_duration, format_power, parse_power_w
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barq.views import DomainView, LimitView, PowerView, SourceView
+    from barq.site_views import DomainView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 

@@ -13,7 +13,7 @@ from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.units import format_duration, format_energy
 
 if TYPE_CHECKING:
-    from barq.views import ProjectsView, ProjectView
+    from barq.site_views import ProjectsView, ProjectView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 

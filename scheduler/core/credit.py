@@ -8,7 +8,7 @@ mined, so that they add up to nothing: what no machine of anybody fits into is o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from scheduler.core.machines import Landing, Machine, quantise
@@ -28,6 +28,24 @@ class CreditRule:
                 f"bound_ws = {self.bound_ws}, swap_ws = {self.swap_ws}: give swap_ws of 0 or more and a larger "
                 "bound_ws, or a debt never grows enough to be paid"
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """The debts as they stood in a round, and the shares that were due from then on. Watts above rest."""
+
+    at: datetime
+    credit_ws: Mapping[str, int] = field(default_factory=dict)  #: by partner; positive = owed to it
+    shares_w: Mapping[str, int] = field(default_factory=dict)
+
+    def resumed(self, at: datetime) -> Owed:
+        """The same debts from `at` on: nobody knows who mined what while nobody decided."""
+        return Owed(at=at, credit_ws=self.credit_ws)
+
+    def since(self, used_w: Mapping[str, float], at: datetime, rule: CreditRule) -> dict[str, int]:
+        """The debts at `at`, if the partners have used this much until then."""
+        seconds = max(0.0, (at - self.at).total_seconds())
+        return carried(self.credit_ws, self.shares_w, used_w, seconds, rule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

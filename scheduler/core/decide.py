@@ -9,6 +9,7 @@ from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
+from scheduler.core.credit import Owed
 from scheduler.core.deadlines import note_missed
 from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
@@ -50,6 +51,7 @@ class Decision:
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
     sharing: tuple[Reason, ...] = ()  #: how the surplus is divided, where partners or a mode are named
     partners_w: Mapping[str, int] = field(default_factory=dict)  #: what that gives each partner
+    owed: Owed | None = None  #: what partners are owed from now on, where machines run whole
     lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
 
@@ -131,7 +133,7 @@ class PowerAware:
         )
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
-        return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
+        return replace(made, sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed)
 
     def _follow(self, snapshot: Snapshot) -> Plan:
         if self._plan is None:

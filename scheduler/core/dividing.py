@@ -13,6 +13,7 @@ from scheduler.core.modes import AiBlock, AiFirst, Division, Revenue, Surplus, T
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
+from scheduler.core.snapshot import Group
 from scheduler.core.split import Pool, by_group, claims_of, cut, shed_order, split, whole_w
 from scheduler.core.worth import ai_w, blocks, firm_w
 
@@ -24,7 +25,7 @@ def owners(plan: Plan) -> tuple[Partner, ...]:
 
 def available_w(plan: Plan) -> dict[str, float]:
     """What each miner group can take at present, W; nothing where it is not heard of."""
-    return {gid: plan.groups[gid].spec.miners_max_w if _is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
+    return {gid: _takes_w(plan.groups[gid]) if is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
 
 
 def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
@@ -67,7 +68,10 @@ def division(plan: Plan, limit_w: float, waiting_w: float) -> Division:
 
 def wanted_by_group(plan: Plan, made: Division) -> dict[str, float]:
     """The watts that a division gives each miner group."""
-    pools = [Pool(group_id=gid, max_w=whole_w(w)) for gid, w in available_w(plan).items()]
+    pools = [
+        Pool(group_id=gid, max_w=whole_w(w), joule_per_th=_thrift(plan.groups[gid]))
+        for gid, w in available_w(plan).items()
+    ]
     given = by_group(owners(plan), made.partners_w, pools)
     return {gid: float(given.get(gid, 0)) for gid in plan.miners_w}
 
@@ -100,6 +104,17 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
     }
 
 
-def _is_heard(plan: Plan, group_id: str) -> bool:
+def _takes_w(group: Group) -> float:
+    """All its machines that are there, where they run whole."""
+    kind = group.spec.machine
+    return group.spec.miners_max_w if kind is None else float(kind.max_w * len(group.miners))
+
+
+def _thrift(group: Group) -> float:
+    return group.spec.machine.joule_per_th if group.spec.machine else 0.0
+
+
+def is_heard(plan: Plan, group_id: str) -> bool:
+    """Whether a miner group can be counted on to take anything."""
     at = plan.groups[group_id].reported_at
     return at is not None and (plan.at - at).total_seconds() <= plan.site.unreachable_after_s

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 
 from scheduler.core.contents import Contents
+from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
@@ -39,6 +40,7 @@ class Followed(Listed):
         self.ended: dict[str, Attempt] = {}
         self.events: list[Event] = []
         self.miners_w: dict[str, float] = {}
+        self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()
@@ -76,7 +78,7 @@ class Followed(Listed):
     def follow(self, snapshot: Snapshot) -> None:
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
-        self.events, self.ended = [], {}
+        self.events, self.ended, self.owed = [], {}, snapshot.owed
         self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)

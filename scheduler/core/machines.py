@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 _KEEP = 0.95  #: a machine that runs counts as this much thriftier: figures of efficiency are noisy
@@ -123,6 +123,45 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MachineKind:
+    """What all machines of a group are like; watts are those above their rest, whole ones.
+
+    Raises ValueError that names field, value and remedy.
+    """
+
+    max_w: int  #: at full work
+    least_w: int | None = None  #: the lowest that one can be trimmed to; None = it runs whole or sleeps
+    joule_per_th: float = 0.0  #: of those that do not tell it themselves; 0 = not known
+    min_on_s: float = 600.0
+    min_off_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        self.machine("one", MachineState.ASLEEP)
+
+    def machine(
+        self,
+        machine_id: str,
+        state: MachineState,
+        changed_at: datetime | None = None,
+        *,
+        joule_per_th: float = 0.0,
+    ) -> Machine:
+        """One of them."""
+        return Machine(
+            machine_id=machine_id,
+            nameplate_w=self.max_w,
+            rest_w=0,
+            joule_per_th=joule_per_th or self.joule_per_th,
+            trim=Trim.NONE if self.least_w is None else Trim.WATTS,
+            least_w=self.least_w,
+            min_on_s=self.min_on_s,
+            min_off_s=self.min_off_s,
+            state=state,
+            changed_at=changed_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Landing:
     """What each machine of a fleet is told, and what the fleet then draws at most."""
 
@@ -167,6 +206,21 @@ def quantise(fleet: Sequence[Machine], granted_w: int, at: datetime, *, emergenc
         if landed_w > granted_w
         else (),
     )
+
+
+def landed(fleet: Sequence[Machine], granted_w: int, at: datetime) -> Landing:
+    """As `quantise`; machines are put to sleep before their time only where the grant cannot be kept otherwise."""
+    landing = quantise(fleet, granted_w, at)
+    return landing if landing.over_w <= 0 else quantise(fleet, granted_w, at, emergency=True)
+
+
+def free_at(fleet: Sequence[Machine]) -> dict[str, datetime]:
+    """When the minimum time on or off of each machine ends, if it was ever told to run or to sleep."""
+    return {
+        m.machine_id: m.changed_at + timedelta(seconds=m.min_on_s if m.runs else m.min_off_s)
+        for m in fleet
+        if m.changed_at is not None
+    }
 
 
 def _base_w(fleet: Sequence[Machine]) -> int:

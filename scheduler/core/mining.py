@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.credit import Owed
 from scheduler.core.dividing import division, wanted_by_group
+from scheduler.core.landing import on_machines
 from scheduler.core.modes import AiFirst
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.raising import Raises
@@ -25,13 +27,15 @@ class Fed:
 
     reasons: tuple[Reason, ...] = ()
     partners_w: Mapping[str, int] = field(default_factory=dict)
+    owed: Owed | None = None  #: between partners whose machines run whole
     wake_at: datetime | None = None
 
 
 def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises | None = None) -> Fed:
     """Give miners what the nodes leave, and raises that wait for it; raise only beside all open orders.
 
-    A site that names neither partners nor a mode divides it in proportion to the size of the groups.
+    A site that names neither partners nor a mode divides it in proportion to the size of the groups. Where machines
+    run whole, a group is told what they can land on.
     """
     if not plan.miners_w:
         return Fed()
@@ -41,9 +45,11 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
     else:
         made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
         fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
-    paced = _paced(plan, wanted, limit_w)
+    landed = on_machines(plan, wanted, limit_w - plan.nodes_w())
+    paced = _paced(plan, landed.targets_w, limit_w)
     _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
-    if paced is wanted:
+    fed = replace(fed, owed=landed.owed, wake_at=landed.wake_at)
+    if paced is landed.targets_w:
         return fed
     return replace(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
 
@@ -66,7 +72,7 @@ def _by_size(plan: Plan, limit_w: float) -> dict[str, float]:
     return {gid: min(size_w, room_w * size_w / total_w) if total_w else 0.0 for gid, size_w in sizes.items()}
 
 
-def _paced(plan: Plan, wanted: dict[str, float], limit_w: float) -> dict[str, float]:
+def _paced(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:
     """As far towards what is wanted as the ramps lead by now; what `limit_w` demands has no ramp."""
     site, known_w, wanted_w = plan.site, sum(plan.miners_w.values()), sum(wanted.values())
     if (site.mining_ramp_up_w_per_s, site.mining_ramp_down_w_per_s) == (None, None):

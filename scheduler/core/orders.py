@@ -13,6 +13,7 @@ from enum import StrEnum
 
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Launch, Phase
+from scheduler.core.machines import MachineKind
 from scheduler.core.power import GpuModel, PowerLimits, gpu_model
 
 PROTOCOL = 1
@@ -156,6 +157,8 @@ class MinerReading:
     miner_id: str
     target_w: float
     draw_w: float
+    switched_boottime_s: float | None = None  #: when it was last told to run or to sleep; None = not known
+    joule_per_th: float = 0.0  #: as measured; 0 = not known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +217,7 @@ class GroupSpec:
     base_w: float  #: node: everything but its GPUs; miner group: controllers and fans at rest
     gpus: tuple[GpuSlot, ...] = ()
     miners_max_w: float = 0.0  #: nameplate sum of the group's miners
+    machine: MachineKind | None = None  #: of miners that sleep and wake whole; None = they take any watt
     address: str = "127.0.0.1"
     simulated: bool = False
     standby: Standby | None = None  #: None = it cannot be put to standby

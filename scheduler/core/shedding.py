@@ -13,6 +13,7 @@ from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.landing import on_machines
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Event
 from scheduler.core.victims import victims
@@ -59,16 +60,20 @@ def cut(plan: Plan, limit_w: float) -> bool:
 
 
 def cut_miners(plan: Plan, limit_w: float) -> None:
-    """Lower the miners until the plan fits or they rest: all by the same share, or as the partners' contracts say."""
+    """Lower the miners until the plan fits or they rest: all by the same share, or as the partners' contracts say.
+
+    Where machines run whole, to what those left running draw.
+    """
     over_w = plan.site_w() - limit_w
     target_w = sum(plan.miners_w.values())
     if over_w <= 0 or target_w <= 0:
         return
-    if plan.site.partners:
-        plan.miners_w.update(without(plan, over_w))
-        return
     left = max(0.0, target_w - over_w) / target_w
-    plan.miners_w.update({gid: w * left for gid, w in plan.miners_w.items()})
+    lowered = (
+        without(plan, over_w) if plan.site.partners else {gid: w * left for gid, w in plan.miners_w.items()}
+    )
+    landed = on_machines(plan, lowered, limit_w - plan.nodes_w()).targets_w
+    plan.miners_w.update({gid: min(w, plan.miners_w[gid]) for gid, w in landed.items()})
 
 
 def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from scheduler.core.credit import Owed
 from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
@@ -75,6 +76,7 @@ class Group:
     spec: GroupSpec
     account: Account
     reported_at: datetime | None = None  #: None = never heard of since this leader began
+    reported_boottime_s: float = 0.0  #: its guard's clock then
     draw_w: float = 0.0
     gpus: tuple[GpuReading, ...] = ()
     miners: tuple[MinerReading, ...] = ()
@@ -110,6 +112,7 @@ class Snapshot:
     led_since_at: datetime | None = None  #: when this leader began to listen
     last_cut_at: datetime | None = None  #: when AI work was last cut for power
     raises_allowed: bool = True  #: False while the store is down or a new leader still counts old orders
+    owed: Owed | None = None  #: between partners whose machines run whole; None = nothing was ever due
     stops: tuple[EmergencyStop, ...] = ()  #: not released, oldest first; their limit is among the envelopes
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
     used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom

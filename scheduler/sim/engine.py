@@ -22,6 +22,7 @@ from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
+from scheduler.sim.machines import Machines, SimMachines
 from scheduler.sim.miners import SimMiners
 from scheduler.sim.node import SimNode
 from scheduler.sim.notes import Notes
@@ -191,8 +192,12 @@ class Engine:
     def _node(self, spec: GroupSpec) -> SimNode:
         return SimNode(spec, self.timeline, gangs=self._gang, **self._leases())
 
-    def _miner(self, spec: GroupSpec, partner: Partner) -> SimMiners:
-        return SimMiners(spec, self.timeline, down_s=partner.down_s, up_s=partner.up_s, **self._leases())
+    def _miner(self, spec: GroupSpec, partner: Partner) -> Leased:
+        pace = {"down_s": partner.down_s, "up_s": partner.up_s}
+        if spec.machine is None:
+            return SimMiners(spec, self.timeline, **pace, **self._leases())
+        machines = Machines(kind=spec.machine, count=int(spec.miners_max_w // spec.machine.max_w), **pace)
+        return SimMachines(spec, self.timeline, machines=machines, **self._leases())
 
     def _leases(self) -> dict[str, Any]:
         save_after_s = self.case.site.timing.save_after_s

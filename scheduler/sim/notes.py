@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from scheduler.sim.clock import US
 from scheduler.sim.guard import Leased
-from scheduler.sim.miners import SimMiners
 from scheduler.sim.node import SimNode
 from scheduler.sim.outcome import Interval
 from scheduler.sim.site import SimSite
@@ -19,7 +18,7 @@ class Notes:
     """Adds up true draws: again only for groups that were touched since the last time."""
 
     def __init__(
-        self, site: SimSite, nodes: Sequence[SimNode], miners: Sequence[SimMiners], demand: Demand
+        self, site: SimSite, nodes: Sequence[SimNode], miners: Sequence[Leased], demand: Demand
     ) -> None:
         self.intervals: list[Interval] = []
         self._site = site

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
 from scheduler.core.partners import Partner as Owner
@@ -24,6 +25,7 @@ class Partner:
     base_w: float = 0.0  #: its controllers and fans at rest
     down_s: float = 2.0  #: until a lower target is followed
     up_s: float = 10.0  #: until a higher one is
+    machine: MachineKind | None = None  #: of machines that run whole; None = they take any watt
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,5 +167,6 @@ def _miners(partner: Partner) -> GroupSpec:
         kind=GroupKind.MINERS,
         base_w=partner.base_w,
         miners_max_w=partner.max_w - partner.base_w,
+        machine=partner.machine,
         simulated=True,
     )

@@ -14,19 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scheduler.core.orders import Standby
 from scheduler.core.power import GPU_MODELS
+from scheduler.equipment import DEFAULT_MODEL, Miners, Nodes, Watts
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.settings import (
-    DEFAULT_MODEL,
-    SIMULATION,
-    Miners,
-    Nodes,
-    Seconds,
-    Site,
-    Watts,
-    complaint,
-    site_of,
-)
+from scheduler.settings import SIMULATION, Seconds, Site, complaint, site_of
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
 
 Delay = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -131,6 +122,7 @@ def _partner(miners: Miners) -> Partner:
         base_w=miners.count * miners.rest_w,
         down_s=span_w / miners.ramp_down_w_per_s,
         up_s=span_w / miners.ramp_up_w_per_s,
+        machine=miners.kind(),
     )
 
 

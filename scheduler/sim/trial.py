@@ -28,6 +28,7 @@ from scheduler.sim.engine import SOURCE, Case, Engine
 from scheduler.sim.faults import Fault, FaultRates, Mishaps, Span
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
+from scheduler.sim.machines import SimMachines
 from scheduler.sim.miners import SimMiners
 from scheduler.sim.node import SimNode
 from scheduler.sim.outcome import RunOutcome
@@ -155,7 +156,7 @@ class Trial(Engine):
                 group.go_dark()
             else:
                 group.wake()
-        elif span.fault is Fault.STUBBORN and isinstance(group, SimMiners):
+        elif span.fault is Fault.STUBBORN and isinstance(group, SimMiners | SimMachines):
             group.behave(stubborn=wrong)
         elif span.fault is Fault.STORELESS:
             self.database.up = not wrong

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from scheduler.core.arrays import worse
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
@@ -33,13 +34,15 @@ _FINAL = tuple(state.value for state in FINAL_STATES)
 def read_stored(session: Session, *, reaction_s: float) -> Stored:
     """Everything a new leader starts from, as one consistent view."""
     jobs = _open_jobs(session)
+    leader = session.scalars(select(LeaderRow)).one()
     return Stored(
         jobs=jobs,
         attempts=_open_attempts(session),
         settled=_settled(session, jobs),
         open_orders=read_open_orders(session),
         limits=_limits(session, reaction_s),
-        last_cut_at=session.scalars(select(col(LeaderRow.last_cut_at))).one(),
+        last_cut_at=leader.last_cut_at,
+        owed=loads(Owed, leader.owed) if leader.owed else None,
         seq=session.scalar(select(func.max(col(IntentRow.seq)))) or 0,
         members=read_members(session),
         stops=stops.standing(session),

@@ -252,6 +252,9 @@ class LeaderRow(Table, table=True):
     ticked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     tick_digest: str = ""  #: of the newest tick, so that a repeated one is known
     last_cut_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    owed: str = Field(
+        default="", sa_type=Text
+    )  #: JSON: between mining partners; empty = nothing was ever due
 
 
 class DecisionRow(Table, table=True):

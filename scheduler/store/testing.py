@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from scheduler.core.arrays import settle
+from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
@@ -41,6 +42,7 @@ class InMemoryStore:
         self.last_cut_at: datetime | None = None
         self.used: Used | None = None
         self.limit_record: LimitRecord | None = None
+        self.owed: Owed | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
@@ -107,6 +109,7 @@ class InMemoryStore:
             open_orders=dict(self.open_orders),
             limits=self.limits,
             last_cut_at=self.last_cut_at,
+            owed=self.owed,
             seq=len(self._news),
             members=self.members,
             stops=tuple(self.stops.values()),
@@ -152,6 +155,7 @@ class InMemoryStore:
         self.used = tick.used or self.used
         if (document := tick.current.get(LIMIT_RECORD)) is not None:
             self.limit_record = loads(LimitRecord, document)
+        self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
 

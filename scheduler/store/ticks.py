@@ -124,6 +124,8 @@ def _take_turn(session: Session, packed: Packed) -> bool:
         return False
     leader.ticked_at, leader.tick_digest = tick.at, packed.digest
     leader.last_cut_at = tick.last_cut_at or leader.last_cut_at
+    if tick.owed is not None:
+        leader.owed = dumps(tick.owed).decode()
     session.flush()
     return True
 

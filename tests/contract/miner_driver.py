@@ -47,6 +47,20 @@ class MinerDriverContract:
 
         assert all(r.target_w == 0 for r in driver.readings()[1:])
 
+    def test_it_tells_since_when_a_miner_runs_or_sleeps(self, driver: MinerDriver) -> None:
+        """Another target while it runs is no new start."""
+        miner_id, max_w = next(iter(driver.max_w().items()))
+        driver.set_target(miner_id, max_w)
+        woken_s = driver.readings()[0].switched_boottime_s
+        driver.set_target(miner_id, max_w / 2)
+        assert woken_s is not None
+        assert driver.readings()[0].switched_boottime_s == woken_s
+
+        driver.set_target(miner_id, 0.0)
+        slept_s = driver.readings()[0].switched_boottime_s
+        assert slept_s is not None
+        assert slept_s >= woken_s
+
     def test_an_unknown_miner_is_an_error(self, driver: MinerDriver) -> None:
         """Nobody tells what is not there."""
         with pytest.raises(KeyError):

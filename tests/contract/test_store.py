@@ -2,126 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Protocol
 
 import pytest
-from sqlalchemy import Engine
 
 from scheduler.core.estop import EmergencyStop
-from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
-from scheduler.core.projects import Usage, Used
 from scheduler.errors import StaleEpoch
-from scheduler.ports import Store
-from scheduler.records import LIMIT_RECORD, Member
-from scheduler.store.desk import Desk
-from scheduler.store.recorder import SqlStore
-from scheduler.store.testing import InMemoryStore
-from scheduler.store.wishes import NewLimit
-from scheduler.wire import dumps
-from tests.stores import KINDS, SITE, T0, after, attempt, database, event, job, new_job, order, spec, tick
-
-
-class Side(Protocol):
-    """A store and the people's side of it."""
-
-    @property
-    def store(self) -> Store: ...
-
-    def submit(self, *dependencies: str) -> str: ...
-
-    def wish(self, job_id: str, desired: Desired) -> None: ...
-
-    def limit(self, *watts: float) -> None: ...
-
-    def join(self, *members: Member) -> None: ...
-    def engage(self, stop: EmergencyStop) -> None: ...
-
-    def release(self) -> None: ...
-
-    def events(self) -> Sequence[str]: ...
-
-
-class Sql:
-    def __init__(self, engine: Engine) -> None:
-        self.store = SqlStore(engine, reaction_s=30.0)
-        self._desk = Desk(engine, site=SITE, now=lambda: T0)
-
-    def submit(self, *dependencies: str) -> str:
-        return self._desk.submit([new_job(dependencies=dependencies)])[0].id
-
-    def wish(self, job_id: str, desired: Desired) -> None:
-        self._desk.set_desired(job_id, desired)
-
-    def limit(self, *watts: float) -> None:
-        self._desk.release_limits(by="ops")
-        for w in watts:
-            self._desk.add_limit(NewLimit(limit_w=w, reason="feeder work", by="ops"))
-
-    def join(self, *members: Member) -> None:
-        for gone in {m.spec.group_id for m in self._desk.members()} - {m.spec.group_id for m in members}:
-            self._desk.forget(gone)
-        for member in members:
-            self._desk.join(member.spec, by="ops", check=lambda _: None)
-            if member.leaving:
-                self._desk.leave(member.spec.group_id)
-
-    def engage(self, stop: EmergencyStop) -> None:
-        self._desk.engage_stop(by=stop.by, reason=stop.reason, stop_id=stop.id)
-
-    def release(self) -> None:
-        self._desk.release_stops(by="bob", reason="false alarm")
-
-    def events(self) -> Sequence[str]:
-        return [e.text for e in self._desk.events()]
-
-
-class Memory:
-    def __init__(self) -> None:
-        self.store = InMemoryStore()
-
-    def submit(self, *dependencies: str) -> str:
-        new = job(len(self.store.jobs) + 1, spec=spec(dependencies=dependencies))
-        self.store.submit(new)
-        return new.id
-
-    def wish(self, job_id: str, desired: Desired) -> None:
-        self.store.wish(job_id, desired)
-
-    def limit(self, *watts: float) -> None:
-        from scheduler.store.rows import limit_envelope
-        from scheduler.store.tables import ManualLimitRow
-
-        rows = [ManualLimitRow(limit_w=w, reason="feeder work", by="ops", created_at=T0) for w in watts]
-        self.store.limit(*(limit_envelope(row, reaction_s=30.0) for row in rows))
-
-    def join(self, *members: Member) -> None:
-        self.store.join(*members)
-
-    def engage(self, stop: EmergencyStop) -> None:
-        self.store.engage(stop)
-
-    def release(self) -> None:
-        self.store.release()
-
-    def events(self) -> Sequence[str]:
-        return [e.text for e in self.store.events]
-
-
-@pytest.fixture(params=["memory", *KINDS])
-def side(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Side]:
-    """One of the stores, empty."""
-    if request.param == "memory":
-        yield Memory()
-        return
-    with database(request.param, tmp_path) as engine:
-        sql = Sql(engine)
-        yield sql
-        sql.store.close()
+from scheduler.records import Member
+from tests.store_sides import Side
+from tests.stores import T0, after, attempt, event, job, order, tick
 
 
 async def test_a_new_store_is_empty(side: Side) -> None:
@@ -193,36 +84,6 @@ async def test_what_was_recorded_is_there_after_a_crash(side: Side) -> None:
     assert stored.attempts == (gang,)
     assert stored.open_orders == {"node-1": (order(1),)}
     assert stored.last_cut_at == after(2)
-
-
-async def test_what_projects_used_stays_until_it_is_told_anew(side: Side) -> None:
-    """To the last bit; a tick that does not tell of it forgets nothing."""
-    used = Used(at=after(1), projects={"vision": Usage(gpu_h=0.1 + 0.2, kwh=1e-9), "others": Usage()})
-    epoch = await side.store.claim("a", at=T0)
-    assert (await side.store.load()).used is None
-    await side.store.record(tick(1, epoch, used=replace(used, projects={})))
-    await side.store.record(tick(2, epoch, used=used))
-    await side.store.record(tick(3, epoch))
-    assert (await side.store.load()).used == used
-
-
-async def test_the_last_cut_stays_until_a_later_one(side: Side) -> None:
-    """A tick without a cut does not forget the cut before it."""
-    epoch = await side.store.claim("a", at=T0)
-    await side.store.record(tick(1, epoch, last_cut_at=after(1)))
-    await side.store.record(tick(2, epoch))
-    assert (await side.store.load()).last_cut_at == after(1)
-
-
-async def test_what_was_seen_of_the_limit_is_handed_on(side: Side) -> None:
-    """The next leader goes on with what earlier ones learned; a tick that says nothing of it takes nothing away."""
-    epoch = await side.store.claim("a", at=T0)
-    assert (await side.store.load()).record is None
-    seen = LimitRecord(at=after(1), limit_w=500.0, lit_since_at=T0)
-    await side.store.record(tick(1, epoch, current={LIMIT_RECORD: dumps(seen).decode()}))
-    await side.store.record(tick(2, epoch))
-
-    assert (await side.store.load()).record == seen
 
 
 async def test_what_is_over_is_not_loaded(side: Side) -> None:

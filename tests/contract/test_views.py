@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from api.wire import jobs, people, site
-from barq import views
+from barq import site_views, views
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.ReasonView, jobs.Reason),
@@ -24,11 +24,11 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.GpuView, site.GpuView),
     (views.MinerView, site.MinerView),
     (views.NodeView, site.NodeView),
-    (views.SourceView, site.SourceView),
-    (views.LimitView, site.LimitView),
-    (views.ChangeView, site.ChangeView),
-    (views.PowerView, site.PowerView),
-    (views.SummaryView, site.SummaryView),
+    (site_views.SourceView, site.SourceView),
+    (site_views.LimitView, site.LimitView),
+    (site_views.ChangeView, site.ChangeView),
+    (site_views.PowerView, site.PowerView),
+    (site_views.SummaryView, site.SummaryView),
     (views.TokenView, people.TokenView),
     (views.MadeTokenView, people.MadeToken),
     (views.MeView, people.Me),

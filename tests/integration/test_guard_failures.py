@@ -14,6 +14,7 @@ import pytest
 
 from scheduler.core.jobs import Phase
 from scheduler.core.lease import Refusal
+from scheduler.core.machines import MachineKind
 from scheduler.core.orders import FallbackStep, Fence, GroupKind, GroupSpec, Observed, Order
 from tests.guarding import BASE_W, HELD_W, IDLE_W, GuardedNode
 from tests.waiting import wait_for
@@ -309,4 +310,39 @@ def test_miners_follow_their_target_and_rest_when_the_lease_ends(make_node: Make
     assert [miner.target_w for miner in node.report().miners] == [2000.0, 2000.0]
     assert node.report().draw_w == 300.0 + 4000.0
     node.order(miners_target_w=4000.0, lease_s=0.3)
+    wait_for(lambda: node.report().draw_w == 300.0, timeout_s=10, what="they rest")
+
+
+def test_machines_sleep_and_wake_whole_and_not_too_soon_but_for_the_lease(make_node: MakeNode) -> None:
+    """Three machines: what is told is landed on, a new guard knows since when they run, and no order is no power."""
+    kind = MachineKind(max_w=3000, least_w=2000, min_on_s=600.0, min_off_s=0.0)
+    spec = GroupSpec(
+        group_id="m1", kind=GroupKind.MINERS, base_w=300.0, miners_max_w=9000.0, simulated=True, machine=kind
+    )
+    miners = tuple(
+        MinerModel(
+            miner_id=f"m{i}",
+            nameplate_w=3100.0,
+            idle_w=100.0,
+            joule_per_th=20.0 - i,
+            fall_w_per_s=9000.0,
+            rise_w_per_s=9000.0,
+        )
+        for i in range(3)
+    )
+    node = make_node(spec=spec, miners=miners)
+
+    def targets_w() -> list[float]:
+        return [miner.target_w for miner in node.report().miners]
+
+    node.order(miners_target_w=5500.0, entitlement_w=5800.0)
+    wait_for(lambda: targets_w() == [0.0, 2500.0, 3000.0], timeout_s=10, what="the thriftiest run")
+
+    node.end(signal.SIGKILL)
+    node.start()
+    node.order(miners_target_w=4000.0, entitlement_w=5800.0)
+    wait_for(lambda: targets_w() == [0.0, 2000.0, 2000.0], timeout_s=10, what="both run on, trimmed")
+    node.order(miners_target_w=3999.0, entitlement_w=5800.0)
+    wait_for(lambda: targets_w() == [0.0, 0.0, 3000.0], timeout_s=10, what="one sleeps: it must be")
+    node.order(miners_target_w=3000.0, lease_s=0.3)
     wait_for(lambda: node.report().draw_w == 300.0, timeout_s=10, what="they rest")

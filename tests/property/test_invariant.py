@@ -8,7 +8,6 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from scheduler.core.decide import Policy, PowerAware
-from scheduler.core.domains import Domain
 from scheduler.core.jobs import Desired
 from scheduler.core.power import site_w
 from scheduler.errors import StaleEpoch
@@ -241,20 +240,6 @@ class LossySite(RuleBasedStateMachine):
         assert not wrong, "; ".join(wrong)
 
 
-#: Node a with all of its GPUs uncapped would draw 1900 W, node b and the miners together 3300 W at the feeder's meter.
-DOMAINS = (
-    Domain(name="rack", limit_w=1400.0, groups=("a",)),
-    Domain(name="feeder", limit_w=2200.0, margin=0.01, overhead=1.25, groups=("b", "m")),
-)
-
-
-class LossySiteOfDomains(LossySite):
-    """As before, with breakers below the site's meter, which know no reaction time."""
-
-    def new_world(self) -> World:
-        return World(policy=self.new_mind, domains=DOMAINS)
-
-
 class SoundSite(RuleBasedStateMachine):
     """Nothing is lost and the loop runs, so that any limit is kept, down to that of the site at rest."""
 
@@ -368,8 +353,6 @@ class SoundStoppedSite(SoundSite):
 
 TestLossySite = LossySite.TestCase
 TestLossySite.settings = settings(max_examples=60, stateful_step_count=40)
-TestLossySiteOfDomains = LossySiteOfDomains.TestCase
-TestLossySiteOfDomains.settings = settings(max_examples=40, stateful_step_count=40)
 TestSoundSite = SoundSite.TestCase
 TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
 TestLossyStoppedSite = LossyStoppedSite.TestCase
@@ -386,24 +369,3 @@ def test_a_renewal_does_not_undo_a_cut_that_waits_for_room() -> None:
     site.the_loop_runs_blind(limits_w=[2400.0], ms=0)
     site.calm(seconds=6)
     site.teardown()
-
-
-def test_a_breaker_is_kept_while_the_miners_behind_it_hear_of_nothing() -> None:
-    """Work that waits for their watts starts when their lease has run out, and not before."""
-    site = LossySiteOfDomains()
-    site.a_limit_is_pushed(5500.0)
-    site.calm(seconds=12)
-    for job_id in ("j1", "j2"):
-        site.world.ends(job_id, 0)
-    site.calm(seconds=12)
-    mined_w = site.world.guards["m"].draw_w()
-    site.world.deaf.add("m")
-    for _ in range(3):
-        site.a_job_is_submitted(gpus=2, nodes=1, flex=4, grace_s=3.0)
-    site.calm(seconds=4)
-    drawn_w = {gid: guard.draw_w() for gid, guard in site.world.guards.items()}
-    site.calm(seconds=12)
-    site.teardown()
-
-    assert (mined_w, drawn_w["m"], drawn_w["b"]) == (1332.4, 1332.4, 410.0)
-    assert site.world.guards["b"].draw_w() > 410.0

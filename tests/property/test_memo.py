@@ -20,7 +20,8 @@ from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
 from scheduler.sim.trial import trial
 from tests.builders import launch
-from tests.property.test_invariant import LossySite, LossySiteOfDomains
+from tests.property.test_domains import LossySiteOfDomains
+from tests.property.test_invariant import LossySite
 from tests.simulated import busy_day, simulated
 from tests.told_site import ToldSite
 from tests.two_minds import TwoMinds

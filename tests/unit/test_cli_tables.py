@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.busy_site import EVENT, NODE, POWER, barq, busy_site
+from tests.busy_site import EVENT, MINERS, NODE, POWER, barq, busy_site
 from tests.stub_site import finished
 
 
@@ -124,6 +124,16 @@ def test_nodes_are_a_table() -> None:
         "node-1  node    10.0.0.1  ok           1.5 kW   2.2 kW   1/2  250 W-400 W       -  2 s ago  -",
         "miners  miners  10.0.0.1  unreachable  1.5 kW   2.2 kW     -            -  1/2 on  2 s ago  m2 is on",
     ]
+
+
+def test_a_trimmed_machine_is_told_of() -> None:
+    """Where machines run whole."""
+    states = (("m1", 3000.0, "running"), ("m2", 2200.0, "trimmed"), ("m3", 0.0, "asleep"))
+    miners = [{"id": i, "target_w": w, "draw_w": w, "state": state} for i, w, state in states]
+    group = {**MINERS, "miners": miners, "alarms": []}
+
+    last = barq(busy_site().on("GET", "/nodes", {"nodes": [group]}), "nodes").stdout.splitlines()[-1]
+    assert "2/3 on, 1 trimmed" in last
 
 
 def test_events_are_a_table() -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api.dashboard.picture import Picture, news
-from api.dashboard.words import JOB_WORDS, headline
-from api.wire.site import PowerView
+from api.dashboard.words import JOB_WORDS, headline, machines_text
+from api.wire.site import MinerView, PowerView
 from scheduler.core.jobs import JobState
 from tests.stores import T0, sample
 
@@ -111,3 +111,12 @@ def test_news_are_what_changed() -> None:
     assert told["lists"] == {"l": ("a", "c"), "m": ()}
     assert [point[1:] for point in told["points"]] == [[10_000, 2000, 3000, 1000]]
     assert news(now, now) == {"at": T0.isoformat(), "html": {}, "lists": {}, "points": []}
+
+
+def test_machines_that_run_whole_are_counted_by_what_they_do() -> None:
+    """And nothing is said of those that take any watt."""
+    states = ("running", "running", "trimmed", "asleep", "asleep", "asleep")
+    miners = [MinerView(id=str(i), target_w=0.0, draw_w=0.0, state=s) for i, s in enumerate(states)]
+
+    assert machines_text(miners) == "2 running, 1 trimmed, 3 asleep"
+    assert machines_text([MinerView(id="0", target_w=9.0, draw_w=9.0)]) == ""

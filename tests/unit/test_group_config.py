@@ -45,6 +45,10 @@ def test_a_plain_configuration_is_enough(tmp_path: Path, config: dict[str, Any])
         (NODE | {"spec": NODE["spec"] | {"gpus": [{"gpu_id": "g", "model": "gtx"}]}}, "'gtx'.*a100-sxm-400w"),
         (MINERS | {"spec": MINERS["spec"] | {"base_w": 100}}, "base_w=100.*rest at 200 W"),
         (
+            MINERS | {"spec": MINERS["spec"] | {"machine": {"max_w": 3100}}},
+            "spec.machine.max_w=3100: is more than one of its miners draws",
+        ),
+        (
             MINERS | {"spec": MINERS["spec"] | {"miners_max_w": 9999}},
             "miners_max_w=9999.*3000 W above their rest",
         ),

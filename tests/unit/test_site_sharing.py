@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import Partner, Price
 from scheduler.core.snapshot import SitePolicy
@@ -154,3 +155,23 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
 def test_what_makes_no_sense_is_refused(tmp_path: Path, document: dict[str, Any], words: str) -> None:
     """With the field or the name, and what to do."""
     assert words in refusal(tmp_path, **document)
+
+
+def test_machines_that_run_whole_are_told_to_the_guard_above_their_rest(tmp_path: Path) -> None:
+    """What is said of them counts at the plug, what the core knows counts above rest; times have defaults."""
+    whole = NORTH | {"max_w": 3500, "rest_w": 25, "machines": {"least_w": 2200, "joule_per_th": 17.5}}
+    groups = loaded(tmp_path, miners=[whole, SOUTH]).groups()
+
+    assert groups["north"].machine == MachineKind(
+        max_w=3475, least_w=2175, joule_per_th=17.5, min_on_s=600.0, min_off_s=300.0
+    )
+    assert groups["south"].machine is None
+
+
+@pytest.mark.parametrize("least_w", [10, 25, 3501])
+def test_a_trim_that_no_machine_can_do_is_refused(tmp_path: Path, least_w: int) -> None:
+    """Below its rest, or above its nameplate."""
+    whole = NORTH | {"max_w": 3500, "rest_w": 25, "machines": {"least_w": least_w}}
+
+    said = refusal(tmp_path, miners=[whole, SOUTH])
+    assert f"miners.0: machines.least_w = {least_w}: max_w = 3500 W and rest_w = 25 W; give more" in said

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from scheduler.core.credit import Owed
 from scheduler.core.decide import decide
 from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import AttemptState, Desired, JobState
@@ -80,6 +81,15 @@ def stored(**changes: Any) -> Stored:
 def exposed_w(view: View, gid: str = "a", after_s: float = 0.0) -> float:
     """What a group may draw by the books."""
     return exposure_w(view.groups[gid].account, T0 + timedelta(seconds=after_s), fall_s=view.site.fall_s)
+
+
+def test_debts_outlive_a_restart_and_grow_from_then_on() -> None:
+    """What partners drew while nobody decided is nobody's debt."""
+    view = viewed(site().node("a"))
+    owed = Owed(at=T0 - timedelta(hours=9), credit_ws={"a": 7, "b": -7}, shares_w={"a": 100, "b": 100})
+    view.restore(stored(owed=owed))
+
+    assert view.snapshot(T0).owed == Owed(at=view.led_since_at, credit_ws={"a": 7, "b": -7})
 
 
 # -- reports -----------------------------------------------------------------------------------------------------
@@ -374,7 +384,6 @@ def test_a_guard_that_never_spoke_counts_at_rest_once_all_orders_have_fallen() -
     view = viewed(site(lease_s=15, fall_s=3).node("a"))
     view.give_up_silent(T0 + timedelta(seconds=18))
     assert exposed_w(view, after_s=18) == NAMEPLATE_W
-
     view.give_up_silent(T0 + timedelta(seconds=18.1))
     assert exposed_w(view, after_s=18.1) == IDLE_W
 
@@ -387,5 +396,5 @@ def test_the_meter_counts_against_the_limit_only_after_a_fall() -> None:
     for after_s in range(5):
         reading = MeterReading(draw_w=IDLE_W + 300, measured_at=T0 + timedelta(seconds=after_s))
         view.take_meter(reading)
-        assert view.snapshot(reading.measured_at).meter == reading
-        assert view.snapshot(reading.measured_at).unmetered_w == (300.0 if after_s == 4 else 0.0)
+        snapshot = view.snapshot(reading.measured_at)
+        assert (snapshot.meter, snapshot.unmetered_w) == (reading, 300.0 if after_s == 4 else 0.0)

@@ -20,7 +20,10 @@ class MinerDriver(Protocol):
         ...
 
     def readings(self) -> tuple[MinerReading, ...]:
-        """Target and draw of each miner now; one that does not answer counts at its nameplate."""
+        """Target and draw of each miner now, and when it was last told to run or to sleep, over restarts too.
+
+        One that does not answer counts at its nameplate.
+        """
         ...
 
     def set_target(self, miner_id: str, target_w: float) -> float:

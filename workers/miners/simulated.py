@@ -23,6 +23,7 @@ class MinerModel:
     miner_id: str
     nameplate_w: float
     idle_w: float = 0.0
+    joule_per_th: float = 0.0  #: as it tells it; 0 = it does not
     fall_w_per_s: float = 3000.0
     rise_w_per_s: float = 300.0
 
@@ -39,6 +40,7 @@ class MinerState:
     target_w: float = 0.0
     draw_w: float = 0.0
     at_s: float = 0.0
+    switched_s: float | None = None  #: when it was last told to run or to sleep; None = never
 
 
 class SimulatedMiners:
@@ -58,21 +60,31 @@ class SimulatedMiners:
 
     def readings(self) -> tuple[MinerReading, ...]:
         """Target and draw of each miner now."""
-        return tuple(
-            MinerReading(
-                miner_id=miner_id, target_w=self._state(miner_id).target_w, draw_w=self._draw_w(miner_id)
-            )
-            for miner_id in self._models
-        )
+        return tuple(self._reading(miner_id) for miner_id in self._models)
 
     def set_target(self, miner_id: str, target_w: float) -> float:
         """Give a miner a target and return what it took. Raises KeyError, OSError."""
         taken_w = min(max(target_w, 0.0), self._models[miner_id].max_w)
+        now_s, known = self._clock(), self._state(miner_id)
+        switches = (taken_w > 0) is not (known.target_w > 0)
         self._states[miner_id] = MinerState(
-            target_w=taken_w, draw_w=self._draw_w(miner_id), at_s=self._clock()
+            target_w=taken_w,
+            draw_w=self._draw_w(miner_id),
+            at_s=now_s,
+            switched_s=now_s if switches else known.switched_s,
         )
         write_atomically(self._state_path, encode(self._states), durable=False)
         return taken_w
+
+    def _reading(self, miner_id: str) -> MinerReading:
+        state = self._state(miner_id)
+        return MinerReading(
+            miner_id=miner_id,
+            target_w=state.target_w,
+            draw_w=self._draw_w(miner_id),
+            switched_boottime_s=state.switched_s,
+            joule_per_th=self._models[miner_id].joule_per_th,
+        )
 
     def _state(self, miner_id: str) -> MinerState:
         return self._states.get(miner_id, MinerState())

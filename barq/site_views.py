@@ -1,0 +1,131 @@
+"""What the API shows of the site as a whole: its power, limits, projects and counters. As `barq.views`."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+
+class StopView(TypedDict):
+    """An emergency stop, until a person releases it."""
+
+    engaged: bool
+    id: str
+    reason: str
+    by: str
+    at: str
+
+
+class SourceView(TypedDict):
+    """One source of the limit; a stale one contributes at most the firm level."""
+
+    name: str
+    limit_w: float | None
+    provenance: str | None
+    age_s: float | None
+    stale: bool
+    valid_until: str | None
+
+
+class LimitView(TypedDict):
+    """A limit that a person set; `until_at` None = until released."""
+
+    id: str
+    limit_w: float
+    reason: str
+    set_at: NotRequired[str | None]
+    until_at: NotRequired[str | None]
+
+
+class ChangeView(TypedDict):
+    """The next known change of the limit."""
+
+    at: str
+    limit_w: float
+
+
+class DomainView(TypedDict):
+    """A power domain below the site's meter, W at its own meter."""
+
+    name: str
+    limit_w: float
+    draw_w: float
+    committed_w: float
+
+
+class PowerView(TypedDict):
+    """The site's power now, W at the site meter; `sentence` says it in words."""
+
+    at: str
+    site: str
+    limit_w: float
+    limit_source: str
+    limit_provenance: str | None
+    firm_w: float
+    draw_w: float
+    draw_measured_at: str | None
+    committed_w: float
+    ai_w: float
+    rest_w: NotRequired[float | None]
+    miners_w: float
+    unused_w: float
+    next_change: ChangeView | None
+    sources: list[SourceView]
+    limits: list[LimitView]
+    estop: NotRequired[StopView | None]
+    lease_s: NotRequired[float | None]
+    mode: NotRequired[str]
+    partners_w: NotRequired[dict[str, float]]
+    domains: NotRequired[list[DomainView]]
+    over_limit_s: float
+    sentence: str
+
+
+class ProjectView(TypedDict):
+    """One project: GPUs promised, held, borrowed and lent; what it used so far, decayed; its rank among equals."""
+
+    name: str
+    weight: float
+    nominal_gpus: int | None
+    borrowing_limit_gpus: int | None
+    lending_limit_gpus: int | None
+    used_gpus: int
+    borrowed_gpus: int | None
+    lent_gpus: int | None
+    gpu_h: float
+    energy_wh: float
+    used_share: float
+    due_share: float
+    factor: float
+    rank: int
+
+
+class PotView(TypedDict):
+    """The GPUs that are nobody's nominal."""
+
+    nominal_gpus: int
+    used_gpus: int
+    borrowed_gpus: int
+    lent_gpus: int
+
+
+class ProjectsView(TypedDict):
+    """All projects of a site, and how what they used is remembered."""
+
+    half_life_s: NotRequired[float | None]
+    energy_weight: NotRequired[float | None]
+    used_at: NotRequired[str | None]
+    unassigned: NotRequired[PotView | None]
+    projects: list[ProjectView]
+
+
+class SummaryView(TypedDict):
+    """Counters since the site started."""
+
+    withdrawals: int
+    comply_p50_s: float | None
+    comply_max_s: float | None
+    over_limit_s: float
+    steps_lost: int
+    checkpoints_verified: int
+    checkpoints_quarantined: int
+    energy: dict[str, float]

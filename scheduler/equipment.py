@@ -1,0 +1,143 @@
+"""What a site file says of devices and wires: nodes, miners, the feeders and racks that they are behind."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scheduler.core.domains import Domain
+from scheduler.core.machines import MachineKind
+from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
+Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
+WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
+Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
+DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DomainSettings(_Strict):
+    """One power domain below the site's meter; `scheduler.core.domains` says what each field means."""
+
+    name: Name
+    parent: Name | None = None
+    limit_w: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
+    margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
+    overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.0
+    groups: tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?][a-z0-9*?-]{0,31}$")], ...] = ()
+
+    def domain(self) -> Domain:
+        """As the core knows it."""
+        return Domain(**self.model_dump())
+
+
+class MachineSettings(_Strict):
+    """How finely, and how often, the miners of a group can be told what to draw, where not any watt will do."""
+
+    least_w: WholeWatts | None = (
+        None  #: of one, rest included: the lowest it can be trimmed to; None = it cannot
+    )
+    joule_per_th: Annotated[float, Field(ge=0, le=1e4, allow_inf_nan=False)] = 0.0  #: 0 = not known
+    min_on_s: Annotated[float, Field(ge=0, le=86_400)] = 600.0  #: who was woken runs this long
+    min_off_s: Annotated[float, Field(ge=0, le=86_400)] = 300.0  #: who was put to sleep sleeps this long
+
+    def kind(self, *, max_w: float, rest_w: float) -> MachineKind:
+        """What each is like above its rest. Raises ValueError."""
+        least_w = None if self.least_w is None else math.ceil(self.least_w - rest_w)
+        above_w = math.floor(max_w - rest_w)
+        if above_w < 1 or (least_w is not None and not 0 < least_w <= above_w):
+            raise ValueError(
+                f"machines.least_w = {self.least_w}: max_w = {max_w:g} W and rest_w = {rest_w:g} W; give more than "
+                "rest_w and at most max_w, or leave it out if they cannot be trimmed"
+            )
+        return MachineKind(
+            max_w=above_w,
+            least_w=least_w,
+            joule_per_th=self.joule_per_th,
+            min_on_s=self.min_on_s,
+            min_off_s=self.min_off_s,
+        )
+
+
+class Nodes(_Strict):
+    """A number of like simulated nodes; or, not simulated, this machine with the GPUs that are found in it."""
+
+    prefix: Name = "node"
+    count: Annotated[int, Field(ge=1, le=1000)] = 1
+    gpus: Annotated[int, Field(ge=1, le=64)] | None = None  #: of each
+    gpu_model: str | None = None
+    base_w: Watts = 1200.0
+    simulated: bool
+
+    @model_validator(mode="after")
+    def _says_what_cannot_be_found(self) -> Self:
+        if self.simulated and self.gpus is None:
+            raise ValueError("gpus: is missing; say how many GPUs each simulated node has")
+        if not self.simulated and (self.gpus, self.gpu_model) != (None, None):
+            raise ValueError("gpus and gpu_model: real GPUs are found by themselves; remove these keys")
+        if not self.simulated and self.count != 1:
+            raise ValueError(
+                f"count = {self.count}: this machine is one node; other machines join by `barq node join`"
+            )
+        return self
+
+    def ids(self) -> list[str]:
+        """The ids of their groups."""
+        return [f"{self.prefix}-{i + 1}" for i in range(self.count)]
+
+
+class Miners(_Strict):
+    """A group of co-located miners that follow a watt target. Only simulated ones so far."""
+
+    name: Name = "miners"
+    count: Annotated[int, Field(ge=1, le=10_000)]
+    max_w: Watts  #: nameplate of one
+    rest_w: Watts = 20.0  #: of one, asleep
+    ramp_down_w_per_s: Ramp = 2000.0  #: of one
+    ramp_up_w_per_s: Ramp = 500.0
+    machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
+    simulated: Literal[True]
+
+    @model_validator(mode="after")
+    def _rests_below_its_nameplate(self) -> Self:
+        if self.rest_w > self.max_w:
+            raise ValueError(
+                f"rest_w = {self.rest_w:g} W is above max_w = {self.max_w:g} W: a miner at rest draws less than "
+                "at work; correct one of them"
+            )
+        self.kind()
+        return self
+
+    def kind(self) -> MachineKind | None:
+        """What each is like above its rest, None where it takes any watt. Raises ValueError."""
+        return self.machines.kind(max_w=self.max_w, rest_w=self.rest_w) if self.machines else None
+
+
+def node_spec(nodes: Nodes, group_id: str) -> GroupSpec:
+    """One of these nodes, as it describes itself."""
+    model = nodes.gpu_model or DEFAULT_MODEL
+    return GroupSpec(
+        group_id=group_id,
+        kind=GroupKind.NODE,
+        base_w=nodes.base_w,
+        gpus=tuple(GpuSlot(gpu_id=str(i), model=model) for i in range(nodes.gpus or 0)),
+        simulated=nodes.simulated,
+    )
+
+
+def miners_spec(miners: Miners) -> GroupSpec:
+    """The group of these miners, as it describes itself."""
+    return GroupSpec(
+        group_id=miners.name,
+        kind=GroupKind.MINERS,
+        base_w=miners.count * miners.rest_w,
+        miners_max_w=miners.count * (miners.max_w - miners.rest_w),
+        machine=miners.kind(),
+        simulated=miners.simulated,
+    )
