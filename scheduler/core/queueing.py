@@ -1,7 +1,7 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
-Larger priority first, then who had less service, then who came first. Jobs that ask for the same are one *shape*: what
-holds for the first of a shape holds for all behind it, so that a round looks at the heads and no further.
+Larger priority first, then who had next to no service, then who came first. Jobs that ask for the same are one
+*shape*: what holds for the first of a shape holds for all behind it, so that a round looks at the heads and no further.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
-from scheduler.core.attained import level_of
+from scheduler.core.attained import level_of, turn
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.placement import shape
 from scheduler.core.plan import Plan
@@ -26,7 +26,7 @@ class Entry(NamedTuple):
     """A waiting job in its order."""
 
     rank: int  #: less is sooner: its priority, negated
-    level: int
+    turn: int  #: who had next to no service comes before who had some
     number: int
     job_id: str
 
@@ -83,7 +83,7 @@ class Queue:
             if reason.expected_at is not None:
                 self._due[job.id] = reason.expected_at
             return
-        entry = Entry(-job.spec.priority, level_of(job, None, plan.at), job.number, job.id)
+        entry = Entry(-job.spec.priority, turn(level_of(job, None, plan.at)), job.number, job.id)
         kind = start_shape(job)
         insort(self.ready.setdefault(kind, []), entry)
         self._where[job.id] = (kind, entry)
