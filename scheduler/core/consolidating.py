@@ -1,7 +1,7 @@
 """What goes on through a withdrawal that lasts, and what gives its GPUs back, so that its nodes can be put to standby.
 
 Holding everything costs its nodes' whole base for nothing. What is kept is chosen whole node by whole node, the most
-GPUs at work for the watts first.
+GPUs at work for the watts first, and of these what is likely to last: what is over soon makes up for it later.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from scheduler.core.attained import lasts
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
@@ -41,7 +42,7 @@ class _Unit:
     attempts: tuple[Attempt, ...]
     nodes: frozenset[str]
     tier: int  #: of the firmest
-    gpus: int
+    worth: float
     cost_w: float
 
 
@@ -49,7 +50,7 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
     """Ids of those that fit at their knees, while the nodes that nothing is kept on are in standby."""
     left_w = limit_w - _bare_w(plan)
     units = sorted(
-        _units(plan, attempts), key=lambda u: (u.tier, -u.gpus / max(u.cost_w, 1.0), u.attempts[0].id)
+        _units(plan, attempts), key=lambda u: (u.tier, -u.worth / max(u.cost_w, 1.0), u.attempts[0].id)
     )
     kept: set[str] = set()
     on: set[str] = set()
@@ -91,9 +92,14 @@ def _unit(plan: Plan, attempts: list[Attempt], nodes: frozenset[str]) -> _Unit:
         attempts=tuple(attempts),
         nodes=nodes,
         tier=min(plan.tier(a) for a in attempts),
-        gpus=sum(a.gpu_count for a in attempts),
+        worth=sum(_worth(plan, a) for a in attempts),
         cost_w=_cost_w(plan, attempts, nodes),
     )
+
+
+def _worth(plan: Plan, attempt: Attempt) -> float:
+    """Its GPUs, up to twice as much the likelier it is to last: `1 + s / (s + T)` each."""
+    return attempt.gpu_count * (1.0 + lasts(plan.jobs[attempt.job_id], attempt, plan.at))
 
 
 def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:

@@ -88,6 +88,14 @@ def test_the_fuller_node_is_kept() -> None:
     assert released(built, at_knees_w(Plan(built.snapshot()), {"much.1"})) == ["little"]
 
 
+def test_of_as_much_work_that_is_kept_which_has_run_for_hours() -> None:
+    """What is over soon makes up for the wait later, what lasts cannot."""
+    built = held(held(two_nodes(), "new", "a", gpus=4), "old", "b", gpus=4)
+    built.jobs["old"] = replace(built.jobs["old"], ran_s=8 * 3600.0)
+
+    assert released(built, at_knees_w(Plan(built.snapshot()), {"old.1"})) == ["new"]
+
+
 def test_firm_work_is_kept_first_and_never_released() -> None:
     """However few its GPUs."""
     built = held(two_nodes(), "much", "b", gpus=4).running("firm", "a", gpus=1, flex=0)
