@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end, withheld
-from scheduler.core.consolidating import consolidate
+from scheduler.core.consolidating import consolidate, low_until
 from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
@@ -112,7 +112,8 @@ class PowerAware:
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since = News()
-        coming = (raises.expected_at, self._queue.next_at(), _next_release_at(plan), fed.wake_at)
+        released_at, low_until_at = _next_release_at(plan), low_until(snapshot.last_cut_at)
+        coming = (raises.expected_at, self._queue.next_at(), released_at, low_until_at, fed.wake_at)
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return replace(made, sharing=fed.reasons, partners_w=fed.partners_w)
@@ -169,7 +170,7 @@ def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
     if snapshot.stop is None:
-        consolidate(plan, limit_w, site.suspend_max_s)
+        consolidate(plan, limit_w, site.suspend_max_s, snapshot.last_cut_at)
         return
     for attempt in plan.in_phase(Phase.SUSPEND):
         if (plan.at - attempt.since_at).total_seconds() >= min(site.suspend_max_s, site.save_after_s):
