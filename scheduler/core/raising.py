@@ -23,7 +23,7 @@ from scheduler.core.reclaiming import is_reclaiming, reclaim
 from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.switching import Refused, switch_nodes
+from scheduler.core.switching import Refused, spare_bases, switch_nodes
 from scheduler.core.waiting import behind, no_firm_power, no_gpus, no_power, ramping, releasing, short_window
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
@@ -77,12 +77,20 @@ def raise_work(
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
+    if not raises.refused and not wanted and room.total and _is_capped(plan):
+        spare_bases(plan, room)
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
     raises.reserved_w += kept_w
     raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w)
     return raises
+
+
+def _is_capped(plan: Plan) -> bool:
+    """Whether any flexible work runs below its full power."""
+    counted = plan.roster.gpus().items()
+    return any(kind.tier > 0 and min(caps) < kind.model.tdp_w for kind, caps in counted if caps)
 
 
 # -- who is wanted: judged with all peers at their knees, because caps go before pauses ---

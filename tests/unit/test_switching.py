@@ -70,6 +70,17 @@ def test_an_empty_site_with_nobody_waiting_is_left_as_it_is() -> None:
     assert two_nodes().turns(3) == []
 
 
+def test_bases_of_empty_nodes_do_more_in_caps_that_are_lowered() -> None:
+    """Though nobody waits; a few stay on for who comes next. Nothing rests where nothing is capped."""
+    built = ToldSite()
+    for name in "abcd":
+        built.node(name, standby_w=STANDBY_W)
+    built.running("j", "a", gpus=4, cap_w=300.0).limit_w(4 * IDLE_W + 4 * (300.0 - A100_SXM.idle_w))
+
+    assert built.turns(4) == ["0: d down"]
+    assert built.limit_w(AMPLE_W).turns(4) == []
+
+
 def test_as_many_nodes_are_woken_as_the_watts_carry_jobs() -> None:
     """And no more."""
     built = ToldSite()
