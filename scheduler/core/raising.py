@@ -77,7 +77,7 @@ def raise_work(
         make_way(plan, caps, {a.id for a in wanted}, limit_w)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
-    if not raises.refused and not wanted and room.total and _is_capped(plan):
+    if not queue.ready and room.total and _is_capped(plan):
         spare_bases(plan, room)
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:

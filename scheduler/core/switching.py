@@ -56,14 +56,18 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
     Their bases do more in higher caps: 1.6 kW lift others by what three GPUs do, and a newcomer waits minutes at most.
     """
-    empty = [gid for gid in room.free if _is_empty(plan, gid) and plan.groups[gid].spec.standby is not None]
+    empty = [
+        gid for gid in room.free if _is_empty(plan, room, gid) and plan.groups[gid].spec.standby is not None
+    ]
     for gid in sorted(empty)[_SPARE_NODES:]:
         plan.switch(gid, asleep=True)
 
 
-def _is_empty(plan: Plan, gid: str) -> bool:
-    """Whether nothing is on a node, and nothing left on its GPUs."""
-    return not any(True for _ in plan.on(gid)) and not any(r.processes for r in plan.groups[gid].gpus)
+def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
+    """Whether nothing is on a node or left on its GPUs, and no start that waits for watts has taken one of them."""
+    if any(True for _ in plan.on(gid)) or any(r.processes for r in plan.groups[gid].gpus):
+        return False
+    return gid not in room.free or len(room.free[gid]) == len(plan.groups[gid].spec.gpus)
 
 
 class _Yard:
@@ -78,7 +82,7 @@ class _Yard:
                 continue
             if group.power is not NodePower.ON:
                 coming.append(gid)
-            elif _is_empty(plan, gid):
+            elif _is_empty(plan, room, gid):
                 self._empty.append(gid)
         houses = [gid for gid in self._empty if gid in room.free]
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]

@@ -56,6 +56,16 @@ def test_empty_nodes_go_to_standby_where_a_waiting_job_lacks_watts() -> None:
     assert (running(built), built.asleep()) == (["j"], ["b"])
 
 
+def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_give_back() -> None:
+    """Though another job lacks watts; it would be woken for that start at once, and so for ever."""
+    built = two_nodes()
+    built.running("r", "a", gpus=4, cap_w=400.0).job("j", gpus=2).job("k", gpus=2)
+    built.limit_w(2 * IDLE_W + 6 * (260.0 - A100_SXM.idle_w))
+
+    assert built.turns(4) == []
+    assert running(built) == ["j", "r"]
+
+
 def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
     """Else it would be held for as long as the limit lasts, on a site that could run it."""
     built = two_nodes()
