@@ -1,29 +1,35 @@
 """What goes on through a withdrawal that lasts, and what gives its GPUs back, so that its nodes can be put to standby.
 
 Holding everything costs its nodes' whole base for nothing. What is kept is chosen whole node by whole node, the most
-GPUs at work for the watts first.
+GPUs at work for the watts first, and of these what is likely to last: what is over soon makes up for it later.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
+from scheduler.core.attained import lasts
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
 
+LAST = 1.0
+LOW_S = 300.0  #: after a cut: by then the restarts that a release costs are worth what low caps waste
+_FAR_W = 10.0  #: below a knee: what is less wastes next to nothing
 
-def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
+
+def consolidate(plan: Plan, limit_w: float, long_s: float, cut_at: datetime | None = None) -> None:
     """Once something has been suspended for power for `long_s`: release all that `limit_w` will not carry.
 
     Where no node can be put to standby, only what has been suspended for so long: the rest of a node costs its base
-    in any case.
+    in any case. Where one can, the same once all have run far below their knees since the last cut, at `cut_at`.
     """
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause is PauseCause.POWER_WITHDRAWN]
     long_held = [a for a in held if (plan.at - a.since_at).total_seconds() >= long_s]
-    if not long_held:
+    if not long_held and not _is_low(plan, cut_at):
         return
     if not any(g.spec.standby for g in plan.groups.values()):
         for attempt in long_held:
@@ -35,6 +41,20 @@ def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
             release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
 
 
+def low_until(cut_at: datetime | None) -> datetime | None:
+    """Until when caps may be far below their knees after a cut."""
+    return None if cut_at is None else cut_at + timedelta(seconds=LOW_S)
+
+
+def _is_low(plan: Plan, cut_at: datetime | None) -> bool:
+    """Whether caps of flexible work have been far below their knees for long."""
+    ends_at = low_until(cut_at)
+    if ends_at is None or plan.at < ends_at:
+        return False
+    counted = plan.roster.gpus().items()
+    return any(kind.tier > 0 and min(caps) < kind.knee_w - _FAR_W for kind, caps in counted if caps)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Unit:
     """Attempts that stay or go together, because they keep the same nodes on."""
@@ -43,7 +63,7 @@ class _Unit:
     nodes: frozenset[str]
     tier: int  #: of the firmest
     waits: bool  #: nobody's deadline among them is near
-    gpus: int
+    worth: float
     cost_w: float
 
 
@@ -52,7 +72,7 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
     left_w = limit_w - _bare_w(plan)
     units = sorted(
         _units(plan, attempts),
-        key=lambda u: (u.tier, u.waits, -u.gpus / max(u.cost_w, 1.0), u.attempts[0].id),
+        key=lambda u: (u.tier, u.waits, -u.worth / max(u.cost_w, 1.0), u.attempts[0].id),
     )
     kept: set[str] = set()
     on: set[str] = set()
@@ -95,13 +115,18 @@ def _unit(plan: Plan, attempts: list[Attempt], nodes: frozenset[str]) -> _Unit:
         nodes=nodes,
         tier=min(plan.tier(a) for a in attempts),
         waits=not any(_urgent(plan, a) for a in attempts),
-        gpus=sum(a.gpu_count for a in attempts),
+        worth=sum(_worth(plan, a) for a in attempts),
         cost_w=_cost_w(plan, attempts, nodes),
     )
 
 
 def _urgent(plan: Plan, attempt: Attempt) -> bool:
     return is_urgent(plan.jobs[attempt.job_id], attempt, plan.at, plan.site)
+
+
+def _worth(plan: Plan, attempt: Attempt) -> float:
+    """Its GPUs, up to twice as much the likelier it is to last: `1 + s / (s + T)` each."""
+    return attempt.gpu_count * (1.0 + LAST * lasts(plan.jobs[attempt.job_id], attempt, plan.at))
 
 
 def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end, withheld
-from scheduler.core.consolidating import consolidate
+from scheduler.core.consolidating import consolidate, low_until
 from scheduler.core.credit import Owed
 from scheduler.core.deadlines import note_missed
 from scheduler.core.dividing import kept_for_mining
@@ -125,6 +125,7 @@ class PowerAware:
             raises.expected_at,
             self._queue.next_at(),
             _next_release_at(plan),
+            low_until(snapshot.last_cut_at),
             leaves_at,
             fed.wake_at,
             plan.deadlines.next_at(),
@@ -195,7 +196,7 @@ def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
     if snapshot.stop is None:
-        consolidate(plan, limit_w, site.suspend_max_s)
+        consolidate(plan, limit_w, site.suspend_max_s, snapshot.last_cut_at)
         return
     for attempt in plan.in_phase(Phase.SUSPEND):
         if (plan.at - attempt.since_at).total_seconds() >= min(site.suspend_max_s, site.save_after_s):

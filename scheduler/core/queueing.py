@@ -1,9 +1,9 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
 Larger priority first, then whose deadline is near, the nearest first, then whose project's turn it is, then who had
-less service, then who came first. Jobs that ask for the same are one *shape*: what holds for the first of a shape holds
-for all behind it, so that a round looks at the heads and no further. Jobs of different projects are never of one shape:
-a turn that changes sorts nothing anew.
+next to no service, then who came first. Jobs that ask for the same are one *shape*: what holds for the first of a shape
+holds for all behind it, so that a round looks at the heads and no further. Jobs of different projects are never of one
+shape: a turn that changes sorts nothing anew.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from math import inf
 from typing import NamedTuple
 
 from scheduler.core.alarms import Alarms
-from scheduler.core.attained import level_of
+from scheduler.core.attained import level_of, turn
 from scheduler.core.deadlines import changes_at, is_urgent
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.placement import shape
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
     rank: int  #: less is sooner: its priority, negated
     due: float  #: the deadline of one that is urgent, by the calendar in s; infinite for all others
-    level: int
+    service: int  #: who had next to no service comes before who had some
     number: int
     job_id: str
 
@@ -123,7 +123,7 @@ def _entry(job: Job, plan: Plan) -> Entry:
     return Entry(
         rank=-job.spec.priority,
         due=inf if due is None else due.timestamp(),
-        level=level_of(job, None, plan.at),
+        service=turn(level_of(job, None, plan.at)),
         number=job.number,
         job_id=job.id,
     )

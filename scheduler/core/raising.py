@@ -25,7 +25,7 @@ from scheduler.core.reclaiming import is_reclaiming, reclaim
 from scheduler.core.reunion import pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.switching import Refused, switch_nodes
+from scheduler.core.switching import Refused, spare_bases, switch_nodes
 from scheduler.core.tenancy import Tenancy
 from scheduler.core.waiting import (
     behind,
@@ -97,6 +97,8 @@ def raise_work(
         make_way_in_zones(plan)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
+    if not queue.ready and room.total and _is_capped(plan):
+        spare_bases(plan, room)
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
@@ -106,6 +108,12 @@ def raise_work(
         caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
         raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     return raises
+
+
+def _is_capped(plan: Plan) -> bool:
+    """Whether any flexible work runs below its full power."""
+    counted = plan.roster.gpus().items()
+    return any(kind.tier > 0 and min(caps) < kind.model.tdp_w for kind, caps in counted if caps)
 
 
 # -- who is wanted: judged with all peers at their knees, because caps go before pauses ---

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
-from scheduler.core.attained import FIRST_LEVEL_GPU_S, level, level_of
+from scheduler.core.attained import FIRST_LEVEL_GPU_S, LASTING_S, lasts, level, level_of, turn
 from tests.builders import site
 
 
@@ -35,3 +35,19 @@ def test_all_gpus_of_all_attempts_count() -> None:
     assert (at(quarter_s - 1), at(quarter_s), at(quarter_s - 1, ran_s=1.0)) == (0, 1, 1)
     assert level_of(job, replace(attempt, running_at=None), built.at + timedelta(days=9)) == 0
     assert level_of(job, None, built.at + timedelta(days=9)) == 0
+
+
+@given(st.integers(0, 9), st.integers(0, 9))
+def test_who_makes_room_for_another_comes_after_it(level_of_one: int, behind: int) -> None:
+    """Two levels are always another turn; and nobody shares that of the first."""
+    assert turn(level_of_one + 2 + behind) > turn(level_of_one)
+    assert (turn(level_of_one) == 0) == (level_of_one == 0)
+
+
+def test_what_has_run_for_long_is_likely_to_last() -> None:
+    """Nobody knows of a new one; after as long again it is an even chance."""
+    job = site().node().job("j").jobs["j"]
+    at = site().at
+
+    chances = [lasts(replace(job, ran_s=s), None, at) for s in (0.0, LASTING_S, 3 * LASTING_S)]
+    assert chances == [0.0, 0.5, 0.75]

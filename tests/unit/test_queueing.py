@@ -45,9 +45,11 @@ def test_priority_goes_before_service_and_service_before_arrival() -> None:
     )
     built.jobs["old"] = replace(built.jobs["old"], ran_s=FIRST_LEVEL_GPU_S / 2)  # on two GPUs
     built.jobs["little"] = replace(built.jobs["little"], ran_s=FIRST_LEVEL_GPU_S - 1)
-    built.jobs["much"] = replace(built.jobs["much"], ran_s=FIRST_LEVEL_GPU_S * 10)
+    built.jobs["much"] = replace(built.jobs["much"], ran_s=FIRST_LEVEL_GPU_S * 100)
+    built.job("late", gpus=1)
+    built.jobs["late"] = replace(built.jobs["late"], ran_s=FIRST_LEVEL_GPU_S * 2)
 
-    assert order(queued(built)[0].heads()) == ["urgent", "new", "little", "old", "much"]
+    assert order(queued(built)[0].heads()) == ["urgent", "new", "little", "old", "much", "late"]
 
 
 def test_a_shape_is_left_out_from_where_it_is() -> None:

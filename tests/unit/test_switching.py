@@ -56,6 +56,16 @@ def test_empty_nodes_go_to_standby_where_a_waiting_job_lacks_watts() -> None:
     assert (running(built), built.asleep()) == (["j"], ["b"])
 
 
+def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_give_back() -> None:
+    """Though another job lacks watts; it would be woken for that start at once, and so for ever."""
+    built = two_nodes()
+    built.running("r", "a", gpus=4, cap_w=400.0).job("j", gpus=2).job("k", gpus=2)
+    built.limit_w(2 * IDLE_W + 6 * (260.0 - A100_SXM.idle_w))
+
+    assert built.turns(4) == []
+    assert running(built) == ["j", "r"]
+
+
 def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
     """Else it would be held for as long as the limit lasts, on a site that could run it."""
     built = two_nodes()
@@ -68,6 +78,18 @@ def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
 def test_an_empty_site_with_nobody_waiting_is_left_as_it_is() -> None:
     """Who comes next need not wait for a node to come up."""
     assert two_nodes().turns(3) == []
+
+
+def test_bases_of_empty_nodes_do_more_in_caps_that_are_lowered() -> None:
+    """Though nobody waits; a few stay on for who comes next. Nothing rests where nothing is capped."""
+    built = ToldSite()
+    for name in "abcd":
+        built.node(name, standby_w=STANDBY_W)
+    built.running("j", "a", gpus=4, cap_w=300.0).limit_w(4 * IDLE_W + 4 * (300.0 - A100_SXM.idle_w))
+
+    assert built.turns(4) == ["0: d down"]
+    built.limit_w(AMPLE_W)
+    assert built.turns(4) == []
 
 
 def test_as_many_nodes_are_woken_as_the_watts_carry_jobs() -> None:
