@@ -24,7 +24,8 @@ from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
 from scheduler.core.queueing import Queue
-from scheduler.core.raising import Raises, dwell, raise_work
+from scheduler.core.raises import Raises
+from scheduler.core.raising import dwell, raise_work
 from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.shedding import cut, halt, release
