@@ -1,11 +1,11 @@
-"""How much service a job has had: who had little goes first, for most jobs are short and nobody knows which.
+"""How much service a job has had, for sites on which who had little goes first.
 
-Least attained service (Nuyens and Wierman's survey of foreground-background scheduling; Tiresias for GPUs) in levels,
-so that near equals keep the order of their submission and are not exchanged for each other.
+By default jobs go in the order of their arrival: what lasts and has to wait cannot make up for it later, since it
+computes no faster than its own GPUs do. Where users would rather see short jobs done soon, a site says how many
+GPU-hours count as little. Least attained service (Nuyens and Wierman's survey of foreground-background scheduling;
+Tiresias for GPUs) in levels, so that near equals keep the order of their submission and are not exchanged for each other.
 
-Only who had next to nothing passes others in the queue. Lifetimes are heavy-tailed: after s of service the chance to
-need T more is about s / (s + T). What lasts and has to wait cannot make up for it later, since it computes no faster
-than its own GPUs do; what is over soon can, on other GPUs.
+Lifetimes are heavy-tailed: after s of service the chance to need T more is about s / (s + T).
 """
 
 from __future__ import annotations
@@ -13,34 +13,26 @@ from __future__ import annotations
 from datetime import datetime
 
 from scheduler.core.jobs import Attempt, Job
+from scheduler.core.snapshot import SitePolicy
 
-FIRST_LEVEL_GPU_S = 4 * 3600.0  #: a job with less is likely to be over soon
-PAIRS = 2
 LASTING_S = 4 * 3600.0  #: T above: a withdrawal that matters lasts for hours
 _FACTOR = 64.0  #: each level reaches so many times as far as the one before
 
 
-def level(gpu_s: float) -> int:
-    """The level of so many GPU-seconds, 0 = least."""
-    found, reach = 0, FIRST_LEVEL_GPU_S
-    while gpu_s >= reach:
+def level(gpu_s: float, first_gpu_s: float) -> int:
+    """The level of so many GPU-seconds, 0 = least; the first reaches to `first_gpu_s`, 0 = there is but one."""
+    found, reach = 0, first_gpu_s
+    while 0 < reach <= gpu_s:
         found, reach = found + 1, reach * _FACTOR
     return found
 
 
-def least_gpu_s(level: int) -> float:
-    """The GPU-seconds with which a level begins."""
-    return FIRST_LEVEL_GPU_S * _FACTOR ** (level - 1) if level > 0 else 0.0
-
-
-def level_of(job: Job, attempt: Attempt | None, at: datetime) -> int:
+def level_of(job: Job, attempt: Attempt | None, at: datetime, site: SitePolicy) -> int:
     """The level of a job, with what its living attempt has had so far."""
-    return level(gpu_s(job, attempt, at))
-
-
-def gpu_s(job: Job, attempt: Attempt | None, at: datetime) -> float:
-    """The GPU-seconds that a job has had, with those of its living attempt so far."""
-    return served_s(job, attempt, at) * max(1, job.spec.total_gpus)
+    if site.little_service_gpu_h <= 0:
+        return 0
+    gpu_s = served_s(job, attempt, at) * max(1, job.spec.total_gpus)
+    return level(gpu_s, site.little_service_gpu_h * 3600.0)
 
 
 def turn(level: int) -> int:
@@ -48,7 +40,7 @@ def turn(level: int) -> int:
 
     Who is two levels behind another comes after it, so that who made room for another does not take it back.
     """
-    return int((level + 1) // PAIRS)
+    return (level + 1) // 2
 
 
 def served_s(job: Job, attempt: Attempt | None, at: datetime) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from scheduler.core.attained import lasts
 from scheduler.core.deadlines import is_urgent
@@ -16,20 +15,16 @@ from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.shedding import release
 
-LAST = 1.0
-LOW_S = 300.0  #: after a cut: by then the restarts that a release costs are worth what low caps waste
-_FAR_W = 10.0  #: below a knee: what is less wastes next to nothing
 
-
-def consolidate(plan: Plan, limit_w: float, long_s: float, cut_at: datetime | None = None) -> None:
+def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     """Once something has been suspended for power for `long_s`: release all that `limit_w` will not carry.
 
     Where no node can be put to standby, only what has been suspended for so long: the rest of a node costs its base
-    in any case. Where one can, the same once all have run far below their knees since the last cut, at `cut_at`.
+    in any case.
     """
     held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause is PauseCause.POWER_WITHDRAWN]
     long_held = [a for a in held if (plan.at - a.since_at).total_seconds() >= long_s]
-    if not long_held and not _is_low(plan, cut_at):
+    if not long_held:
         return
     if not any(g.spec.standby for g in plan.groups.values()):
         for attempt in long_held:
@@ -39,20 +34,6 @@ def consolidate(plan: Plan, limit_w: float, long_s: float, cut_at: datetime | No
     for attempt in (*held, *plan.running()):
         if attempt.id not in kept and (plan.tier(attempt) > 0 or attempt.phase is Phase.SUSPEND):
             release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
-
-
-def low_until(cut_at: datetime | None) -> datetime | None:
-    """Until when caps may be far below their knees after a cut."""
-    return None if cut_at is None else cut_at + timedelta(seconds=LOW_S)
-
-
-def _is_low(plan: Plan, cut_at: datetime | None) -> bool:
-    """Whether caps of flexible work have been far below their knees for long."""
-    ends_at = low_until(cut_at)
-    if ends_at is None or plan.at < ends_at:
-        return False
-    counted = plan.roster.gpus().items()
-    return any(kind.tier > 0 and min(caps) < kind.knee_w - _FAR_W for kind, caps in counted if caps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +107,7 @@ def _urgent(plan: Plan, attempt: Attempt) -> bool:
 
 def _worth(plan: Plan, attempt: Attempt) -> float:
     """Its GPUs, up to twice as much the likelier it is to last: `1 + s / (s + T)` each."""
-    return attempt.gpu_count * (1.0 + LAST * lasts(plan.jobs[attempt.job_id], attempt, plan.at))
+    return attempt.gpu_count * (1.0 + lasts(plan.jobs[attempt.job_id], attempt, plan.at))
 
 
 def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> float:

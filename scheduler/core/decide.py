@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from scheduler.core.compose import drafts, lease_end, withheld
-from scheduler.core.consolidating import consolidate, low_until
+from scheduler.core.consolidating import consolidate
 from scheduler.core.credit import Owed
 from scheduler.core.deadlines import note_missed
 from scheduler.core.dividing import kept_for_mining
@@ -24,7 +24,8 @@ from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.progress import settle_facts
 from scheduler.core.queueing import Queue
-from scheduler.core.raising import Raises, dwell, raise_work
+from scheduler.core.raises import Raises
+from scheduler.core.raising import dwell, raise_work
 from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.shedding import cut, halt, release
@@ -125,7 +126,6 @@ class PowerAware:
             raises.expected_at,
             self._queue.next_at(),
             _next_release_at(plan),
-            low_until(snapshot.last_cut_at),
             leaves_at,
             fed.wake_at,
             plan.deadlines.next_at(),
@@ -196,7 +196,7 @@ def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
     if snapshot.stop is None:
-        consolidate(plan, limit_w, site.suspend_max_s, snapshot.last_cut_at)
+        consolidate(plan, limit_w, site.suspend_max_s)
         return
     for attempt in plan.in_phase(Phase.SUSPEND):
         if (plan.at - attempt.since_at).total_seconds() >= min(site.suspend_max_s, site.save_after_s):

@@ -12,7 +12,7 @@ from scheduler.core.dividing import division, wanted_by_group
 from scheduler.core.landing import on_machines
 from scheduler.core.modes import AiFirst
 from scheduler.core.plan import EPSILON_W, Plan
-from scheduler.core.raising import Raises
+from scheduler.core.raises import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
 from scheduler.core.snapshot import Snapshot

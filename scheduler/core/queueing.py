@@ -1,9 +1,9 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
 Larger priority first, then whose deadline is near, the nearest first, then whose project's turn it is, then who had
-next to no service, then who came first. Jobs that ask for the same are one *shape*: what holds for the first of a shape
-holds for all behind it, so that a round looks at the heads and no further. Jobs of different projects are never of one
-shape: a turn that changes sorts nothing anew.
+next to no service where the site says so, then who came first. Jobs that ask for the same are one *shape*: what holds
+for the first of a shape holds for all behind it, so that a round looks at the heads and no further. Jobs of different
+projects are never of one shape: a turn that changes sorts nothing anew.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ def _entry(job: Job, plan: Plan) -> Entry:
     return Entry(
         rank=-job.spec.priority,
         due=inf if due is None else due.timestamp(),
-        service=turn(level_of(job, None, plan.at)),
+        service=turn(level_of(job, None, plan.at, plan.site)),
         number=job.number,
         job_id=job.id,
     )

@@ -56,7 +56,7 @@ class ByService:
     def __init__(self, plan: Plan, job: Job, quotas: Quotas | None = None) -> None:
         self._plan, self._job, self._quotas = plan, job, quotas
         self._borrowers = quotas.borrowed() if quotas is not None else {}
-        self.ahead: float = level_of(job, None, plan.at) + _AHEAD
+        self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD
 
     def rank(self, attempt: Attempt) -> float | None:
         """The level of its service."""
@@ -65,7 +65,7 @@ class ByService:
             return None
         if tenants.turn(its_job) < tenants.turn(self._job) or self._is_owed(its_job):
             return None
-        return level_of(its_job, attempt, self._plan.at)
+        return level_of(its_job, attempt, self._plan.at, self._plan.site)
 
     def _is_owed(self, its_job: Job) -> bool:
         """Whether it holds what is its project's own, and the job is of another."""

@@ -58,7 +58,7 @@ def spare_bases(plan: Plan, room: Room) -> None:
     empty = [
         gid for gid in room.free if _is_empty(plan, room, gid) and plan.groups[gid].spec.standby is not None
     ]
-    for gid in sorted(empty)[int(_SPARE_NODES):]:
+    for gid in sorted(empty)[_SPARE_NODES:]:
         plan.switch(gid, asleep=True)
 
 

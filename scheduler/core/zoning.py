@@ -227,15 +227,15 @@ def wake(plan: Plan, group_id: str) -> bool:
 
 def could_work(plan: Plan, group_id: str) -> bool:
     """Whether the domains of a node in standby have room for it at work, all peers and itself at their knees."""
-    model = plan.model_of(group_id)
+    zones, model = plan.zones.above(group_id), plan.model_of(group_id)
+    if not zones or model is None:
+        return model is not None
     gpus = len(plan.groups[group_id].spec.gpus)
-    if model is None:
-        return False
     more_w = plan.awake_w(group_id) + gpus * (model.charge_w(model.min_cap_w) - model.idle_w)
     return all(
         load_w(plan, z) - _mined_w(plan, z) - _above_knees_w(plan, z, 4) + z.factors[group_id] * more_w
         <= z.usable_w
-        for z in plan.zones.above(group_id)
+        for z in zones
     )
 
 

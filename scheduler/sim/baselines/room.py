@@ -9,8 +9,8 @@ from functools import cached_property
 from scheduler.core.jobs import Attempt, Job, JobState, Phase, Placement
 from scheduler.core.placement import place, shape
 from scheduler.core.plan import EPSILON_W, Plan
-from scheduler.core.raising import new_attempt
 from scheduler.core.room import Gpus, Room as Nodes
+from scheduler.core.starting import new_attempt
 from scheduler.core.waiting import barred
 from scheduler.sim.baselines.caps import Caps, slack_w
 

@@ -1,0 +1,189 @@
+"""Who starts: the queue from its head on, each where it fits, as long as the watts last.
+
+Judged with all peers at their knees, because caps go before pauses. Whether it is admitted yet is another matter:
+`scheduler.core.raising`.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.envelope import window_s
+from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
+from scheduler.core.placement import place
+from scheduler.core.plan import Plan
+from scheduler.core.queueing import Queue
+from scheduler.core.raises import Raises
+from scheduler.core.reasons import Code, Reason
+from scheduler.core.reclaiming import is_reclaiming, reclaim
+from scheduler.core.reunion import pinned_away
+from scheduler.core.room import Room
+from scheduler.core.snapshot import Snapshot
+from scheduler.core.switching import Refused
+from scheduler.core.tenancy import Tenancy
+from scheduler.core.waiting import behind, coming_up, no_firm_power, no_gpus, no_power, short_window
+from scheduler.core.zoning import full_for
+
+_RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
+_LACKS_GPUS = frozenset(
+    {Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED, Code.WAITING_FOR_PREEMPTED_JOBS, Code.NODE_BOOTING}
+)
+
+
+def startable(
+    plan: Plan, room: Room, queue: Queue, snapshot: Snapshot, raises: Raises, limit_w: float
+) -> list[Attempt]:
+    """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
+    heads, wanted = queue.heads(), []
+    may_reclaim, tenancy = not is_reclaiming(plan), Tenancy(plan, room, queue)
+    while heads:
+        if (staggered := _staggered(plan)) is not None:
+            raises.refuse_all(heads.rest(), staggered)
+            break
+        entry = heads.first()
+        job = plan.jobs[entry.job_id]
+        if (full := plan.arrays.full(job)) is not None:
+            raises.refuse(heads.leave_out(), full)
+            continue
+        tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
+        if isinstance(tried, Attempt):
+            wanted.append(tried)
+            room.take(tried.placements)
+            tenancy.start(job)
+            heads.go_on()
+            continue
+        left = heads.leave_out()
+        raises.refuse(left, tried)
+        if tried.code is Code.QUOTA_EXCEEDED:
+            continue  # it keeps nobody of another project from anything
+        if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
+            may_reclaim = False
+        if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
+            might = plan.arrays.may_start(job, left.jobs)
+            raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
+        if not _has_waited_long(plan, job):
+            continue
+        is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
+        if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
+            may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
+        raises.refuse_all(heads.end_with(entry), behind(job))
+    return wanted
+
+
+def _has_waited_long(plan: Plan, job: Job) -> bool:
+    """Whether others make room for a job, and nobody less important passes it any more."""
+    waited_s = (plan.at - job.since_at).total_seconds()
+    return waited_s > plan.site.patience_s and waited_s >= plan.site.patience_s + _RELATIVE * job.ran_s
+
+
+def _staggered(plan: Plan) -> Reason | None:
+    """Why nothing more is started before some of those that come up have, None if more may be."""
+    most = plan.site.starts_at_once
+    return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
+
+
+def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
+    """A new attempt, in the plan by now, or why there is none."""
+    barred: frozenset[str] = frozenset()  #: nodes in domains that are full
+    lacks: Reason | None = None
+    while (placements := place(job, room, plan, barred)) is not None:
+        tried = _on(plan, snapshot, job, placements, limit_w)
+        if isinstance(tried, Reason):
+            return tried
+        full = full_for(plan, tried)
+        if full is None:
+            return tried
+        plan.forget(tried)
+        zone, lacks = full
+        barred |= zone.factors.keys()
+    return lacks or _lacking(plan, room, job)
+
+
+def _on(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float
+) -> Attempt | Reason:
+    """A new attempt on these nodes, in the plan by now, or why there is no power for it."""
+    attempt = new_attempt(job, placements, plan)
+    reason = _unaffordable(plan, snapshot, job, attempt, limit_w)
+    if reason is None or len(placements) <= job.spec.nodes or job.spec.max_nodes is None:
+        return reason or attempt
+    return _smaller(plan, snapshot, job, placements, limit_w)
+
+
+def _smaller(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float
+) -> Attempt | Reason:
+    """The largest gang on fewer of these nodes that there is power for, in the plan by now; or what the least lacks."""
+    fits, too_many = job.spec.nodes, len(placements)
+    attempt = new_attempt(job, placements[:fits], plan)
+    reason = _unaffordable(plan, snapshot, job, attempt, limit_w)
+    if reason is not None:
+        return reason
+    plan.forget(attempt)
+    while too_many - fits > 1:
+        size = (fits + too_many) // 2
+        larger = new_attempt(job, placements[:size], plan)
+        if _unaffordable(plan, snapshot, job, larger, limit_w) is None:
+            plan.forget(larger)
+            attempt, fits = larger, size
+        else:
+            too_many = size
+    plan.put(attempt)
+    return attempt
+
+
+def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
+    """What a job that does not fit lacks."""
+    if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
+        return pinned
+    off = 0 if room.free else sum(plan.is_off(gid) for gid in plan.groups)
+    return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan), off=off)
+
+
+def _unaffordable(
+    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float
+) -> Reason | None:
+    """Why there is no power for this attempt; None = it is in the plan now."""
+    model, site = plan.model(attempt), plan.site
+    needed_w = site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
+    free_w = limit_w - plan.floors_w(job.spec.flex)
+    if needed_w > free_w:
+        return no_power(needed_w, free_w)
+    rest_w = plan.fallback_w()
+    plan.put(attempt)
+    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job)
+    if reason is not None:
+        plan.forget(attempt)
+    return reason
+
+
+def _weak(plan: Plan, rest_w: float) -> Reason | None:
+    """Why its part in the fallback does not fit, None if it does."""
+    firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
+    if plan.fallback_w() > firm_w:
+        return no_firm_power(plan.fallback_w() - rest_w, firm_w - rest_w)
+    return None
+
+
+def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
+    needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
+    needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
+    limit_needed_w = needed_w / (1.0 - plan.site.margin)
+    lasts_s = window_s(
+        snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
+    )
+    return None if lasts_s is None or lasts_s >= needed_s else short_window(plan, lasts_s, needed_s)
+
+
+def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Attempt:
+    """The next attempt of a job, at its knee for now."""
+    node_id, number = placements[0].node_id, job.attempts + 1
+    return Attempt(
+        id=f"{job.id}.{number}",
+        job_id=job.id,
+        number=number,
+        state=AttemptState.ALLOCATED,
+        since_at=plan.at,
+        placements=placements,
+        cap_w=plan.kind_on(job, node_id).knee_w if plan.model_of(node_id) else 0.0,
+        resume_from=job.last_commit,
+        created_at=plan.at,
+    )
