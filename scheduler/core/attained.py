@@ -3,7 +3,7 @@
 By default jobs go in the order of their arrival: what lasts and has to wait cannot make up for it later, since it
 computes no faster than its own GPUs do. Where users would rather see short jobs done soon, a site says how many
 GPU-hours count as little. Least attained service (Nuyens and Wierman's survey of foreground-background scheduling;
-Tiresias for GPUs) in levels, so that near equals keep the order of their submission and are not exchanged for each other.
+Tiresias for GPUs) in levels, so that near equals keep the order of their submission and do not take turns.
 
 Lifetimes are heavy-tailed: after s of service the chance to need T more is about s / (s + T).
 """

@@ -7,34 +7,45 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
-from scheduler.core.attained import FIRST_LEVEL_GPU_S, LASTING_S, lasts, level, level_of, turn
+from scheduler.core.attained import LASTING_S, lasts, level, level_of, turn
 from tests.builders import site
+
+FIRST_GPU_S = 4 * 3600.0
 
 
 def test_who_had_less_than_the_first_level_had_next_to_nothing() -> None:
     """And the first level ends exactly there."""
-    assert [level(s) for s in (0.0, FIRST_LEVEL_GPU_S - 1, FIRST_LEVEL_GPU_S)] == [0, 0, 1]
+    assert [level(s, FIRST_GPU_S) for s in (0.0, FIRST_GPU_S - 1, FIRST_GPU_S)] == [0, 0, 1]
+
+
+def test_all_are_of_one_level_unless_the_site_says_what_is_little() -> None:
+    """By default jobs go as they came, whatever they had."""
+    built = site().node().job("j")
+    had_much = replace(built.jobs["j"], ran_s=1e6)
+
+    assert level_of(had_much, None, built.at, built.site) == 0
+    assert level(1e9, 0.0) == 0
 
 
 @given(st.floats(0.0, 1e9), st.floats(0.0, 1e9))
 def test_more_service_is_never_a_lower_level(one_gpu_s: float, other_gpu_s: float) -> None:
     """And the same service the same."""
     low, high = sorted((one_gpu_s, other_gpu_s))
-    assert level(low) <= level(high)
+    assert level(low, FIRST_GPU_S) <= level(high, FIRST_GPU_S)
 
 
 def test_all_gpus_of_all_attempts_count() -> None:
     """The ended ones as recorded, the living one since it runs."""
-    built = site().node(gpus=4).running("j", "node-1", gpus=4)
+    built = site(little_service_gpu_h=4.0).node(gpus=4).running("j", "node-1", gpus=4)
     job, attempt = built.jobs["j"], built.attempts["j.1"]
-    quarter_s = FIRST_LEVEL_GPU_S / 4
+    quarter_s = FIRST_GPU_S / 4
 
     def at(seconds: float, ran_s: float = 0.0) -> int:
-        return level_of(replace(job, ran_s=ran_s), attempt, built.at + timedelta(seconds=seconds))
+        return level_of(replace(job, ran_s=ran_s), attempt, built.at + timedelta(seconds=seconds), built.site)
 
     assert (at(quarter_s - 1), at(quarter_s), at(quarter_s - 1, ran_s=1.0)) == (0, 1, 1)
-    assert level_of(job, replace(attempt, running_at=None), built.at + timedelta(days=9)) == 0
-    assert level_of(job, None, built.at + timedelta(days=9)) == 0
+    assert level_of(job, replace(attempt, running_at=None), built.at + timedelta(days=9), built.site) == 0
+    assert level_of(job, None, built.at + timedelta(days=9), built.site) == 0
 
 
 @given(st.integers(0, 9), st.integers(0, 9))

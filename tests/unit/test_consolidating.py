@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import given, settings, strategies as st
 
-from scheduler.core.consolidating import LOW_S, consolidate
+from scheduler.core.consolidating import consolidate
 from scheduler.core.jobs import PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
@@ -95,27 +95,6 @@ def test_of_as_much_work_that_is_kept_which_has_run_for_hours() -> None:
     built.jobs["old"] = replace(built.jobs["old"], ran_s=8 * 3600.0)
 
     assert released(built, at_knees_w(Plan(built.snapshot()), {"old.1"})) == ["new"]
-
-
-def low(built: SiteBuilder, cap_w: float, limit_w: float, after_s: float) -> list[str]:
-    """Who gives its GPUs back so long after a cut, all running under this cap."""
-    for name, attempt in built.attempts.items():
-        built.attempts[name] = replace(attempt, cap_w=cap_w)
-    plan = Plan(built.snapshot())
-    consolidate(plan, limit_w, LONG_S, plan.at - timedelta(seconds=after_s))
-    return [a.job_id for a in plan.in_phase(Phase.SAVE_EXIT)]
-
-
-def test_caps_far_below_the_knee_end_minutes_after_the_cut() -> None:
-    """One node at its knee does more with the watts than two far below it."""
-    built = two_nodes().running("j", "a", gpus=4).running("k", "b", gpus=4)
-    plan = Plan(built.snapshot())
-    knee_w = plan.knee_w(plan.attempts["j.1"])
-    one_w = at_knees_w(plan, {"j.1"})
-
-    assert low(built, knee_w - 50.0, one_w + 500.0, after_s=LOW_S) == ["k"]
-    assert low(built, knee_w - 50.0, one_w + 500.0, after_s=LOW_S - 1.0) == []
-    assert low(built, knee_w - 5.0, one_w + 500.0, after_s=LOW_S) == []
 
 
 def test_firm_work_is_kept_first_and_never_released() -> None:

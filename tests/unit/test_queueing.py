@@ -7,12 +7,13 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
-from scheduler.core.attained import FIRST_LEVEL_GPU_S
 from scheduler.core.jobs import JobState
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Heads, Queue
 from scheduler.core.reasons import Code
 from tests.builders import SiteBuilder, site
+
+FIRST_GPU_S = 4 * 3600.0
 
 
 def queued(built: SiteBuilder) -> tuple[Queue, Plan]:
@@ -39,17 +40,25 @@ def order(heads: Heads) -> list[str]:
 
 def test_priority_goes_before_service_and_service_before_arrival() -> None:
     """And a job that had less than the first level of service counts as one that had none."""
-    built = site().node()
+    built = site(little_service_gpu_h=4.0).node()
     built.job("old", gpus=2).job("new", gpus=1).job("little", gpus=1).job("much", gpus=1).job(
         "urgent", priority=1
     )
-    built.jobs["old"] = replace(built.jobs["old"], ran_s=FIRST_LEVEL_GPU_S / 2)  # on two GPUs
-    built.jobs["little"] = replace(built.jobs["little"], ran_s=FIRST_LEVEL_GPU_S - 1)
-    built.jobs["much"] = replace(built.jobs["much"], ran_s=FIRST_LEVEL_GPU_S * 100)
+    built.jobs["old"] = replace(built.jobs["old"], ran_s=FIRST_GPU_S / 2)  # on two GPUs
+    built.jobs["little"] = replace(built.jobs["little"], ran_s=FIRST_GPU_S - 1)
+    built.jobs["much"] = replace(built.jobs["much"], ran_s=FIRST_GPU_S * 100)
     built.job("late", gpus=1)
-    built.jobs["late"] = replace(built.jobs["late"], ran_s=FIRST_LEVEL_GPU_S * 2)
+    built.jobs["late"] = replace(built.jobs["late"], ran_s=FIRST_GPU_S * 2)
 
     assert order(queued(built)[0].heads()) == ["urgent", "new", "little", "old", "much", "late"]
+
+
+def test_without_a_word_of_the_site_jobs_go_as_they_came() -> None:
+    """Whatever they had, and however many GPUs they ask for."""
+    built = site().node().job("old", gpus=2).job("new", gpus=1).job("urgent", priority=1)
+    built.jobs["old"] = replace(built.jobs["old"], ran_s=1e6)
+
+    assert order(queued(built)[0].heads()) == ["urgent", "old", "new"]
 
 
 def test_a_shape_is_left_out_from_where_it_is() -> None:

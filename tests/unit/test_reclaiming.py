@@ -21,7 +21,7 @@ LONG_S = 40 * 86_400.0  #: enough for any level
 
 def a_site(*sizes: int) -> SiteBuilder:
     """Nodes of these sizes, a, b, c ..."""
-    built = site(firm_w=90_000.0)
+    built = site(firm_w=90_000.0, little_service_gpu_h=4.0)
     for name, gpus in zip("abcdef", sizes, strict=False):
         built.node(name, gpus=gpus)
     return built.limit_w(90_000)

@@ -139,7 +139,12 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
         ({"partners": [{"name": "house", "groups": ["north"]}]}, "'house' is the site itself"),
         ({"mode": {"type": "revenue"}}, "mode.revenue.ai_per_gpu_h: Field required"),
         ({"mode": {"type": "threshold", "from_w": -1}}, "mode.threshold.from_w"),
-        ({"domains": [{"name": "a"}]}, "domains: Extra inputs are not permitted"),
+        ({"domains": [{"name": "a", "parent": "b"}]}, "domain 'a': parent = 'b' is not known"),
+        ({"domains": [{"name": "a", "limit": 3000}]}, "domains.0.limit: Extra inputs are not permitted"),
+        (
+            {"domains": [{"name": "a", "limit_w": 1, "groups": ["nor*"]}]},
+            "draw 40 W at rest; raise the limit",
+        ),
         ({"power": {"firm_w": 3000, "mining_ramp_up_w_per_s": 0}}, "power.mining_ramp_up_w_per_s"),
         (
             {"partners": [{"name": "p", "groups": ["north"], "price_as_of_at": "2026-01-10T12:00:00Z"}]},
@@ -150,7 +155,7 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
             "partners.0.price_as_of_at",
         ),
     ],
-    ids=range(21),
+    ids=range(23),
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, document: dict[str, Any], words: str) -> None:
     """With the field or the name, and what to do."""
