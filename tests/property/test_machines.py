@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, strategies as st
+from hypothesis import assume, given, strategies as st
 
 from scheduler.core.credit import CreditRule, Round, carried, land
 from scheduler.core.machines import Machine, MachineState, Trim, least_w, most_w, quantise
@@ -116,11 +116,14 @@ def test_the_order_of_the_list_does_not_matter(fleet: list[Machine], granted_w: 
 def test_deciding_again_after_success_changes_nobodys_sleep(fleet: list[Machine], granted_w: int) -> None:
     """The machines do as told, and the same grant a second later wakes nobody and puts nobody to sleep.
 
-    With whole machines only: one that is trimmed may find a better place once another has woken.
+    With whole machines only: one that is trimmed may find a better place once another has woken. Nor where a minimum
+    time ends in that second: who was kept on by it may sleep then.
     """
+    later_at = T0 + timedelta(seconds=1)
+    assume(all(m.bound(T0) is m.bound(later_at) for m in fleet))
     first = quantise(fleet, granted_w, T0)
     obeyed = [_told(m, first.targets_w[m.machine_id]) for m in fleet]
-    again = quantise(obeyed, granted_w, T0 + timedelta(seconds=1))
+    again = quantise(obeyed, granted_w, later_at)
 
     woken = {m.machine_id for m in obeyed if again.targets_w[m.machine_id] != m.rest_w} - {
         m.machine_id for m in obeyed if first.targets_w[m.machine_id] != m.rest_w
