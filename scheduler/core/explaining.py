@@ -43,6 +43,7 @@ class Explainer:
                 attempt = plan.attempts[attempt_id]
                 old = known.get(attempt.job_id)
                 is_known = old is not None and old[0] is attempt and old[1] is kind.model
+                is_known &= not plan.zones.limited  # what others draw there decides whose limit it is
                 reason = old[2] if old and is_known else capped_reason(plan, attempt, limit)
                 if reason is not None:
                     self._capped[attempt.job_id] = (attempt, kind.model, reason)

@@ -9,6 +9,7 @@ from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.zoning import held_down_by
 
 
 def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | None) -> Reason:
@@ -56,17 +57,19 @@ def capped_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason | None:
     model = plan.model(attempt)
     if attempt.cap_w >= model.tdp_w:
         return None
+    zone = held_down_by(plan, attempt)
+    source, limit_w = (limit.source, limit.limit_w) if zone is None else (zone.name, zone.limit_w)
     return Reason(
         code=Code.CAPPED,
         text=(
             f"runs at {attempt.cap_w:.0f} of {model.tdp_w:.0f} W per GPU, about {model.speed(attempt.cap_w):.0%} of "
-            f"full speed: {limit.source} allows {limit.limit_w / 1000:.1f} kW"
+            f"full speed: {source} allows {limit_w / 1000:.1f} kW"
         ),
         numbers={
             "cap_w": attempt.cap_w,
             "tdp_w": model.tdp_w,
             "speed": model.speed(attempt.cap_w),
-            "limit_w": limit.limit_w,
+            "limit_w": limit_w,
         },
         remedy="a higher limit; power.cap_ok: false in the job file prefers a pause to a cap",
     )

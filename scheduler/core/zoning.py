@@ -216,6 +216,16 @@ def held_in_zones(plan: Plan, caps: Mapping[Kind, float]) -> list[Attempt]:
     return [a for a, cap_w in plan.roster.other_than(caps) if a.cap_w < cap_w and _zones_of(plan, a)]
 
 
+def held_down_by(plan: Plan, attempt: Attempt) -> Zone | None:
+    """The domain that leaves an attempt no room for another step of its cap, None if none does."""
+    full = (
+        z
+        for z in _zones_of(plan, attempt)
+        if z.usable_w - max(load_w(plan, z), exposed_w(plan, z)) < STEP_W * _gpus_at_meter(z, attempt)
+    )
+    return next(full, None)
+
+
 def wake(plan: Plan, group_id: str) -> bool:
     """Have a node come back from standby. False, and it stays there, if its domains have no room for that now."""
     plan.switch(group_id, asleep=False)

@@ -107,6 +107,16 @@ def test_what_a_rack_cannot_use_lifts_the_others() -> None:
     assert built.attempts["k.1"].cap_w >= 345.0
 
 
+def test_who_is_capped_is_told_by_which_limit() -> None:
+    """That of the domain where it binds, that of the site where it does not."""
+    built = two_nodes(rack(1500)).running("j", "a").running("k", "b").settles()
+    built.limit_w(1500 + IDLE_W + 4 * (300 - 55)).settles()
+    reasons = decide(built.snapshot()).reasons
+
+    assert reasons["j"].text.endswith("full speed: rack allows 1.5 kW")
+    assert reasons["k"].text.endswith("full speed: grid allows 3.3 kW")
+
+
 def test_suspended_work_goes_on_once_its_domain_has_room() -> None:
     """Not before."""
     built = two_nodes(rack(900)).running("j", "a")
