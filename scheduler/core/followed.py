@@ -41,6 +41,7 @@ class Followed(Listed):
         self.events: list[Event] = []
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
+        self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import changes, lowest
-from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
@@ -23,12 +23,12 @@ _TWICE = 2.0  #: a save may take so many times as long as the last one: all save
 
 def leave_in_time(plan: Plan, snapshot: Snapshot) -> datetime | None:
     """Have those leave for whom it is time. When it is time for the next one, None = for nobody that is known."""
-    dark_at = _dark_at(plan, snapshot)
+    plan.dark_at = dark_at = _dark_at(plan, snapshot)
     if dark_at is None:
         return None
     later: list[datetime] = []
     for attempt in plan.in_phase(Phase.RUN, Phase.SUSPEND):
-        leaves_at = dark_at - timedelta(seconds=_needed_s(plan, attempt))
+        leaves_at = dark_at - timedelta(seconds=leave_s(plan, plan.jobs[attempt.job_id]))
         if leaves_at > plan.at:
             later.append(leaves_at)
             continue
@@ -56,10 +56,9 @@ def _bare_w(plan: Plan) -> float:
     return site_w(it_w=it_w, miners_w=0.0, overhead=plan.site.overhead, auxiliary_w=plan.site.auxiliary_w)
 
 
-def _needed_s(plan: Plan, attempt: Attempt) -> float:
+def leave_s(plan: Plan, job: Job) -> float:
     """From the order to leave to the end, at the longest; it is killed once its grace is over."""
-    job = plan.jobs[attempt.job_id]
-    save_s = min(plan.grace_s(attempt), _TWICE * (job.save_s or DEFAULT_SAVE_S))
+    save_s = min(plan.grace_of_s(job), _TWICE * (job.save_s or DEFAULT_SAVE_S))
     return save_s + plan.site.lead_s + plan.site.fall_s
 
 

@@ -211,7 +211,12 @@ class Plan(Followed):
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""
-        return max(GRACE_S, self.jobs[attempt.job_id].spec.launch.grace_s)
+        return self.grace_of_s(self.jobs[attempt.job_id])
+
+    @staticmethod
+    def grace_of_s(job: Job) -> float:
+        """The same, of whatever attempt of a job."""
+        return max(GRACE_S, job.spec.launch.grace_s)
 
     def group_w(self, group_id: str) -> float:
         """What an order under this plan entitles a group to."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from scheduler.core.envelope import window_s
 from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
+from scheduler.core.leaving import leave_s
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
@@ -165,6 +166,10 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
 
 def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
+    if plan.dark_at is not None:
+        out_s, left_s = needed_s + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
+        if left_s < out_s:
+            return short_window(plan, left_s, out_s)
     needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
     limit_needed_w = needed_w / (1.0 - plan.site.margin)
     lasts_s = window_s(

@@ -23,7 +23,7 @@ class LossySiteOfDomains(LossySite):
 
 
 TestLossySiteOfDomains = LossySiteOfDomains.TestCase
-TestLossySiteOfDomains.settings = settings(max_examples=40, stateful_step_count=40)
+TestLossySiteOfDomains.settings = settings(max_examples=20, stateful_step_count=40)
 
 
 def test_a_breaker_is_kept_while_the_miners_behind_it_hear_of_nothing() -> None:

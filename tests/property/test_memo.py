@@ -304,6 +304,6 @@ class AnythingGoes(RuleBasedStateMachine):
 TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
 TestLossySiteWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
 TestLossySiteOfDomainsWithTwoMinds = LossySiteOfDomainsWithTwoMinds.TestCase
-TestLossySiteOfDomainsWithTwoMinds.settings = settings(max_examples=20, stateful_step_count=30)
+TestLossySiteOfDomainsWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
 TestAnythingGoes = AnythingGoes.TestCase
 TestAnythingGoes.settings = settings(max_examples=40, stateful_step_count=40)

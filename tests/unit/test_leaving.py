@@ -55,3 +55,17 @@ def test_nobody_starts_who_would_have_to_leave_before_it_paid_off() -> None:
 
     assert decision.attempts.keys() == {"j.1"}
     assert decision.reasons["next"].code == "WindowTooShort"
+
+
+def test_who_left_does_not_come_back_before_the_blackout() -> None:
+    """A window that pays off a start is none if the job has to leave before its end."""
+    built = site()
+    built.falls_to_w(0.0, in_s=20.0)  # a start pays off after 7 s, and a save may take a minute
+    built.decided()
+    built.all_obey()
+    for _ in range(3):
+        built.decided()
+        built.all_obey()
+
+    assert built.attempts == {}
+    assert built.decided().reasons["j"].code == "WindowTooShort"
