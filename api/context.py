@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
@@ -84,12 +85,16 @@ JobId = Annotated[str, Depends(_job_id)]
 
 def _own_job(job_id: JobId, here: Here, asking: Asking) -> str:
     """Raises `JobNotFound`, and 403 for a job that is somebody else's business."""
-    caller = asking.caller
-    if not caller.role.includes(Role.OPERATOR):
-        owner = here.desk.get(job_id).owner
-        if not caller.may_touch(owner):
-            raise forbidden(caller, f"{job_id}, a job of {owner},", "its owner or the role operator")
+    check_business(asking.caller, f"{job_id}, a job", lambda: here.desk.get(job_id).owner)
     return job_id
+
+
+def check_business(caller: Caller, what: str, owner_of: Callable[[], str]) -> None:
+    """Raises 403 for what is somebody else's business. Operators may touch all: for them the owner is not looked up."""
+    if not caller.role.includes(Role.OPERATOR):
+        owner = owner_of()
+        if not caller.may_touch(owner):
+            raise forbidden(caller, f"{what} of {owner},", "its owner or the role operator")
 
 
 OwnJob = Annotated[str, Depends(_own_job)]

@@ -6,11 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from api.context import Asking, Context, Here, Person, is_job_id
+from api.context import Asking, Context, Here, Person, check_business, is_job_id
 from api.openapi import errors
-from api.roles import forbidden
 from api.wire.arrays import ArrayView
-from barq.roles import Role
 from scheduler.core.jobs import Desired
 from scheduler.store import views
 from scheduler.store.refusals import ArrayNotFound
@@ -31,11 +29,7 @@ ArrayId = Annotated[str, Depends(_array_id)]
 
 def _own_array(array_id: ArrayId, here: Here, asking: Asking) -> str:
     """Raises `ArrayNotFound`, and 403 for an array that is somebody else's business."""
-    caller = asking.caller
-    if not caller.role.includes(Role.OPERATOR):
-        owner = here.desk.array(array_id).owner
-        if not caller.may_touch(owner):
-            raise forbidden(caller, f"{array_id}, an array of {owner},", "its owner or the role operator")
+    check_business(asking.caller, f"{array_id}, an array", lambda: here.desk.array(array_id).owner)
     return array_id
 
 
