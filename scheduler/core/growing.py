@@ -21,11 +21,10 @@ from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
+from scheduler.core.reclaiming import MOVABLE_TIER
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
-
-_MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
-_DEFAULT_SAVE_S = 5.0
+from scheduler.core.victims import UNMEASURED_SAVE_S
 
 
 def grow(plan: Plan, room: Room, snapshot: Snapshot, limit_w: float) -> None:
@@ -57,7 +56,7 @@ def _candidates(plan: Plan) -> Iterator[tuple[Attempt, Job]]:
     for attempt, job in sorted(found, key=lambda f: (-f[1].spec.priority, f[0].created_at, f[0].id)):
         is_calm = attempt.phase is Phase.RUN and attempt.state is AttemptState.RUNNING
         ran_s = 0.0 if attempt.running_at is None else (plan.at - attempt.running_at).total_seconds()
-        is_movable = job.spec.flex >= _MOVABLE_TIER and job.last_commit is not None
+        is_movable = job.spec.flex >= MOVABLE_TIER and job.last_commit is not None
         if is_calm and is_movable and ran_s >= plan.site.min_run_s:
             yield attempt, job
 
@@ -89,7 +88,7 @@ def _affordable(plan: Plan, job: Job, attempt: Attempt, more: int, limit_w: floa
 
 
 def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int) -> bool:
-    site, save_s = plan.site, job.save_s or _DEFAULT_SAVE_S
+    site, save_s = plan.site, job.save_s or UNMEASURED_SAVE_S
     pays_s = payback_s(nodes=len(attempt.placements), more=more, save_s=save_s, restart_s=site.restart_s)
     needed_s = save_s + site.restart_s + pays_s
     if pays_s > site.min_run_s or _left_s(plan, job, attempt) < needed_s:

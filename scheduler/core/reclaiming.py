@@ -21,7 +21,7 @@ from scheduler.core.quotas import Quotas
 from scheduler.core.reasons import Event
 from scheduler.core.room import Room
 
-_MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
+MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
 _AHEAD = 2  #: levels that a victim must be behind
 _MOST = 2  #: GPUs given up per GPU that is missing, at most
 _WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most
@@ -175,7 +175,7 @@ def may_leave(plan: Plan, attempt: Attempt) -> bool:
     for the convenience of another.
     """
     its_job = plan.jobs[attempt.job_id]
-    if attempt.phase is not Phase.RUN or its_job.last_commit is None or its_job.spec.flex < _MOVABLE_TIER:
+    if attempt.phase is not Phase.RUN or its_job.last_commit is None or its_job.spec.flex < MOVABLE_TIER:
         return False
     if is_urgent(its_job, attempt, plan.at, plan.site):
         return False

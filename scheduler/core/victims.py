@@ -20,7 +20,7 @@ from scheduler.core.jobs import Attempt, Job
 from scheduler.core.plan import Plan
 from scheduler.core.roster import Where
 
-_DEFAULT_SAVE_S = 5.0
+UNMEASURED_SAVE_S = 5.0  #: of a job that never saved, where saves are weighed against each other
 _REMEMBERED = timedelta(hours=1)
 _TWICE = 2.0  #: what the loss of one who gave way that lately counts
 
@@ -88,7 +88,7 @@ def _counted_s(plan: Plan, job: Job, attempt: Attempt) -> float:
 
 def _lost_s(plan: Plan, job: Job, attempt: Attempt) -> float:
     """Seconds that each GPU of an attempt loses by a pause."""
-    site, save_s = plan.site, job.save_s or _DEFAULT_SAVE_S
+    site, save_s = plan.site, job.save_s or UNMEASURED_SAVE_S
     lost_s = save_s + _restart_s(plan, attempt)
     return lost_s + _at_risk_s(plan, job, attempt) if save_s > site.reaction_s - site.lead_s else lost_s
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from scheduler.core.jobs import PauseCause, Phase
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.reclaiming import _MOST, _MOVABLE_TIER, is_reclaiming, reclaim
+from scheduler.core.reclaiming import _MOST, MOVABLE_TIER, is_reclaiming, reclaim
 from scheduler.core.room import Room
 from tests.builders import T0, SiteBuilder, commit, site
 
@@ -59,7 +59,7 @@ def test_who_had_much_service_gives_way_to_who_had_none(*, scatter: bool) -> Non
     "spec",
     [
         {"priority": 1},
-        {"flex": _MOVABLE_TIER - 1},
+        {"flex": MOVABLE_TIER - 1},
         {"seconds": 899.0},
         {"last_commit": None},
         {"deadline_at": T0 + timedelta(seconds=9)},
@@ -170,7 +170,7 @@ def test_whoever_leaves_makes_the_room_that_was_missing(built: SiteBuilder) -> N
     for attempt in left:
         spec = built.jobs[attempt.job_id].spec
         assert attempt.pause_cause is PauseCause.FAIR_SHARE_RECLAIM
-        assert spec.flex >= _MOVABLE_TIER
+        assert spec.flex >= MOVABLE_TIER
         assert spec.priority <= job.spec.priority
         assert attempt.running_at is not None
         assert (built.at - attempt.running_at).total_seconds() >= built.site.min_run_s
