@@ -19,16 +19,14 @@ _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def drafts(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
+def drafts(plan: Plan, snapshot: Snapshot, held: AbstractSet[str]) -> dict[str, Draft]:
     """The orders that are due: what is desired changed, the lease is to be renewed, or nobody acknowledged.
 
-    Only groups that were heard of within a lease. What would raise waits until the books have room for it in
-    `limit_w`.
+    Only groups that were heard of within a lease, and none of those that are `held` back (`withheld`).
     """
-    barred = _overdrawn(plan, limit_w)
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
-        if not (gid in barred and plan.raises(gid)):
+        if gid not in held:
             found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
     return found
 

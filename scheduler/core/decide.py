@@ -218,10 +218,11 @@ def _decision(
     reasons: Mapping[str, Reason] | None = None,
     wake_at: datetime | None = None,
 ) -> Decision:
+    held = withheld(plan, usable_w)
     return Decision(
         limit=limit,
-        drafts=drafts(plan, snapshot, usable_w),
-        withheld=withheld(plan, usable_w),
+        drafts=drafts(plan, snapshot, held),
+        withheld=held,
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
         reasons=reasons or {},

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.compose import drafts, lease_end
+from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.decide import decide
 from scheduler.core.jobs import PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, FallbackStep, Rank
@@ -24,7 +24,8 @@ def a_site(**policy: Any) -> SiteBuilder:
 def drafted(built: SiteBuilder) -> dict[str, Draft]:
     """The drafts of the site as it is, nothing decided."""
     snapshot = built.snapshot()
-    return drafts(Plan(snapshot), snapshot, usable_w(snapshot, limit_now(snapshot)))
+    plan = Plan(snapshot)
+    return drafts(plan, snapshot, withheld(plan, usable_w(snapshot, limit_now(snapshot))))
 
 
 def ordered(built: SiteBuilder, attempt_id: str, **changes: Any) -> SiteBuilder:

@@ -7,15 +7,22 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.core.compose import drafts
+from scheduler.core.compose import drafts, withheld
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.ledger import acknowledged
+from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.snapshot import Snapshot
 from tests.told_site import ToldSite
 
 LEASE_S = 15.0
 AMPLE_W = 9000.0
+
+
+def due(plan: Plan, snapshot: Snapshot, limit_w: float) -> dict[str, Draft]:
+    """The orders that may go out under this limit."""
+    return drafts(plan, snapshot, withheld(plan, limit_w))
 
 
 class Orders:
@@ -31,8 +38,8 @@ class Orders:
         """To whom an order is due now; they go out, and are acknowledged."""
         snapshot = self.site.snapshot()
         self.plan.follow(snapshot)
-        found = drafts(self.plan, snapshot, usable_w(snapshot, limit_now(snapshot)))
-        fresh = drafts(Plan(snapshot), snapshot, usable_w(snapshot, limit_now(snapshot)))
+        found = due(self.plan, snapshot, usable_w(snapshot, limit_now(snapshot)))
+        fresh = due(Plan(snapshot), snapshot, usable_w(snapshot, limit_now(snapshot)))
         assert found == fresh
         for gid, draft in found.items() if sent else ():
             self.site.send(gid, draft)
@@ -117,7 +124,7 @@ def test_a_stop_is_told_to_all_and_so_is_its_end(orders: Orders) -> None:
     for stops in ((), (stop,), (stop,), (), ()):
         snapshot = replace(orders.site.snapshot(), stops=stops)
         orders.plan.follow(snapshot)
-        found = drafts(orders.plan, snapshot, AMPLE_W)
+        found = due(orders.plan, snapshot, AMPLE_W)
         for gid, draft in found.items():
             assert draft.stop == snapshot.stop
             orders.site.send(gid, draft)
@@ -133,7 +140,7 @@ def test_a_node_that_is_to_switch_is_told(orders: Orders) -> None:
     """With its standby watts as its entitlement."""
     orders.plan.switch("a", asleep=True)
     snapshot = orders.site.snapshot()
-    (draft,) = drafts(orders.plan, snapshot, AMPLE_W).values()
+    (draft,) = due(orders.plan, snapshot, AMPLE_W).values()
 
     assert (draft.group_id, draft.standby) == ("a", True)
     assert draft.entitlement_w == orders.plan.group_w("a")

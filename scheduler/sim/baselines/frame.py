@@ -216,10 +216,11 @@ def _decision(
     cut_work: bool,
     wakes: Iterable[datetime | None] = (),
 ) -> Decision:
+    held = withheld(plan, limit_w)
     return Decision(
         limit=limit,
-        drafts=drafts(plan, snapshot, limit_w),
-        withheld=withheld(plan, limit_w),
+        drafts=drafts(plan, snapshot, held),
+        withheld=held,
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
         events=tuple(plan.events),
