@@ -19,12 +19,16 @@ JUMP_SHARE = 0.02
 
 
 class Reporter:
-    """The newest report, and those who wait for the next."""
+    """The newest report, and those who wait for the next.
+
+    Whoever asks is told what is observed now; only news wakes those who wait, and raises the version.
+    """
 
     def __init__(self) -> None:
         """Versions go on rising over the guard's own restarts: they begin at the wall clock's milliseconds."""
         self._version = time.time_ns() // 1_000_000
         self._report: GuardReport | None = None
+        self._told: GuardReport | None = None  #: as it was when it last was news: drift adds up from there
         self._told_at_s = 0.0
         self._news = asyncio.Event()
 
@@ -45,12 +49,10 @@ class Reporter:
         now_s = time.monotonic()
         if self._is_news(observed, now_s):
             self._version += 1
-            self._told_at_s = now_s
-            self._report = replace(observed, version=self._version)
+            self._told, self._told_at_s = observed, now_s
             self._news.set()
             self._news = asyncio.Event()
-        elif self._report is not None:
-            self._report = replace(self._report, boottime_s=observed.boottime_s)
+        self._report = replace(observed, version=self._version)
 
     async def after(self, version: int, *, timeout_s: float) -> GuardReport:
         """The newest report, as soon as it is newer than `version`, or after `timeout_s`."""
@@ -63,12 +65,12 @@ class Reporter:
         return self.report
 
     def _is_news(self, observed: GuardReport, now_s: float) -> bool:
-        if self._report is None or _is_other(observed, self._report):
+        told = self._told
+        if told is None or _is_other(observed, told):
             return True
-        change_w = abs(observed.draw_w - self._report.draw_w)
-        if change_w > max(JUMP_W, JUMP_SHARE * self._report.draw_w):
+        if abs(observed.draw_w - told.draw_w) > max(JUMP_W, JUMP_SHARE * told.draw_w):
             return True
-        return now_s - self._told_at_s >= DRIFT_EVERY_S and _drift(observed) != _drift(self._report)
+        return now_s - self._told_at_s >= DRIFT_EVERY_S and _drift(observed) != _drift(told)
 
 
 def _is_other(a: GuardReport, b: GuardReport) -> bool:

@@ -91,6 +91,23 @@ def test_what_drifts_waits(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) 
     assert reporter.report.boottime_s == 99.0
 
 
+def test_who_asks_hears_what_is_now(reporter: Reporter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A draw that ends less than a watt below what was told is no news, and still no guess for whoever asks."""
+    monkeypatch.setattr(reporting, "DRIFT_EVERY_S", 0.0)
+    before = reporter.report.version
+    for draw_w in (700.4, 699.8, 700.1):
+        reporter.update(replace(REPORT, draw_w=draw_w))
+        assert (reporter.report.version, reporter.report.draw_w) == (before, draw_w)
+
+
+def test_drift_adds_up_from_what_was_told(reporter: Reporter) -> None:
+    """Many small changes make a jump, though each of them is none."""
+    before = reporter.report.version
+    for draw_w in (704.0, 708.0, 712.0, 716.0):
+        reporter.update(replace(REPORT, draw_w=draw_w))
+    assert reporter.report.version == before + 1
+
+
 async def test_a_reader_waits_for_news(reporter: Reporter) -> None:
     """A long poll returns with the next version, for each that waits."""
     version = reporter.report.version
