@@ -9,6 +9,7 @@ from hypothesis import settings
 
 settings.register_profile("here", deadline=None, print_blob=True)
 settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)  # the same cases each time
+settings.register_profile("worlds", deadline=None, print_blob=True, max_examples=10_000)  # as `make worlds`
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 if (
