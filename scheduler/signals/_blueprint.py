@@ -17,6 +17,10 @@ Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks
 - Watts at the site meter, at least 0, finite. Aware UTC times, segments rising in time.
 - No segments = the source says nothing, and the others decide. Not the same as a limit of 0.
 - `reaction_s` is what the giver of the limit grants between telling it and measuring it.
+- A source that is told, or holds a connection, is a `ListeningSource` (scheduler/ports.py): it begins to listen with
+  its first reading, hands on its last good envelope meanwhile, says what it `refused`, and ends with `close`. What
+  cannot be true is refused before it counts: no number, not finite, below 0, older than what is known. Secrets come
+  from a file or the environment, and are in no error.
 - It remembers nothing that it could not ask for again: the process may restart at any time.
 """
 
