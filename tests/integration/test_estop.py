@@ -9,21 +9,27 @@ import pytest
 from typer.testing import CliRunner
 
 from barq.cli import app
+from barq.site import emergency
 from tests.site_harness import RunningSite, running_site
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 FIRM_W = 4600.0
 PATIENCE_S = 60.0
+GROUPS = ("node-1", "node-2", "miners")
 
 
 def all_hold(site: RunningSite) -> bool:
     """Whether every guard holds to a stop."""
-    return all(site.report(g).stop is not None for g in ("node-1", "node-2", "miners"))
+    return all(site.report(g).stop is not None for g in GROUPS)
 
 
-def test_a_stop_needs_no_scheduler_and_holds_until_it_is_released(tmp_path: Path) -> None:
+def test_a_stop_needs_no_scheduler_and_holds_until_it_is_released(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Scheduler dead: all fall at once; scheduler back: nothing rises; released: work goes on where it was saved."""
+    monkeypatch.setattr(emergency, "GUARD_TIMEOUT_S", PATIENCE_S)  # the machine is busy with a whole site
+    monkeypatch.setattr(emergency, "FALL_TIMEOUT_S", PATIENCE_S)
     with running_site(tmp_path / "state") as site:
         flexible = site.submit("counter.py", "--steps=1000000", "--step-ms=5", name="flex", gpus=4)
         firm = site.submit("counter.py", "--steps=1000000", "--step-ms=5", name="firm", flex=0)
@@ -49,8 +55,11 @@ def test_a_stop_needs_no_scheduler_and_holds_until_it_is_released(tmp_path: Path
             lambda: _why(site, flexible), timeout_s=PATIENCE_S, what="the scheduler back, and the job saved"
         )
         assert "smoke in hall 2" in str(reason)
-        nodes = site.client.nodes()
-        assert all(node["estop"] for node in nodes)
+        wait_for(
+            lambda: all(node["estop"] for node in site.client.nodes()),
+            timeout_s=PATIENCE_S,
+            what="the stop of all guards is shown",
+        )
         assert all_hold(site)
         assert site.draw_w() <= FIRM_W
         stop = site.client.power().get("estop")
@@ -63,7 +72,11 @@ def test_a_stop_needs_no_scheduler_and_holds_until_it_is_released(tmp_path: Path
         steps = [s["step"] for s in site.steps(flexible)]
         assert steps == list(range(len(steps)))
         assert site.client.job(firm)["attempts"] == 1
-        assert not any(site.report(g).stop for g in ("node-1", "node-2", "miners"))
+        wait_for(
+            lambda: not any(site.report(g).stop for g in GROUPS),
+            timeout_s=PATIENCE_S,
+            what="all are released",
+        )
 
 
 def _why(site: RunningSite, job_id: str) -> str | None:
