@@ -40,11 +40,11 @@ def served(state: Path) -> Iterator[str]:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        wait_for(lambda: server.started, timeout_s=30, what="the server has started")
+        wait_for(lambda: server.started, timeout_s=60, what="the server has started")
         yield publish(listener, state)
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         listener.close()
 
 

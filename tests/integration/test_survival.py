@@ -71,7 +71,7 @@ def test_a_killed_process_comes_back_and_adopts_what_runs(
     """Kill -9 the scheduler, the API or a guard while four jobs train: the same attempts go on."""
     before = processes_of(site, jobs)
     old = site.kill(victim)
-    wait_for(lambda: renewed(site, victim, old), timeout_s=30.0, what=f"{victim} is back")
+    wait_for(lambda: renewed(site, victim, old), timeout_s=60, what=f"{victim} is back")
     all_go_on(site, jobs, before)
 
 
@@ -80,7 +80,7 @@ def test_a_killed_agent_comes_back(site: RunningSite, jobs: list[str]) -> None:
     before = processes_of(site, jobs)
     old = site.actor("node-1")
     assert old.send(signal.SIGKILL)
-    wait_for(lambda: not old.is_alive(), timeout_s=10.0)
+    wait_for(lambda: not old.is_alive(), timeout_s=60)
     all_go_on(site, jobs, before)
     wait_for(
         lambda: all(n["reachable"] for n in site.client.nodes()), timeout_s=60.0, what="all nodes reachable"
@@ -92,7 +92,7 @@ def test_a_killed_raylet_costs_no_attempt(site: RunningSite, jobs: list[str]) ->
     before = processes_of(site, jobs)
     raylet = next(p for name, p in _recorded(site).items() if name.startswith("ray/") and "raylet" in name)
     assert raylet.send(signal.SIGKILL)
-    wait_for(lambda: not raylet.is_alive(), timeout_s=10.0)
+    wait_for(lambda: not raylet.is_alive(), timeout_s=60)
     wait_for(
         lambda: all(n["in_fallback"] is False and n["reachable"] for n in site.client.nodes()),
         timeout_s=90.0,
@@ -111,9 +111,9 @@ def test_a_killed_job_is_retried_from_its_last_verified_commit(site: RunningSite
         "counter.py", "--steps=1000000", name="killed", retry={"max_failures": 1, "backoff": 0.1}
     )
     site.wait_state(job_id, "RUNNING")
-    wait_for(lambda: site.client.job(job_id)["last_commit"], timeout_s=20.0, what="a commit")
+    wait_for(lambda: site.client.job(job_id)["last_commit"], timeout_s=60, what="a commit")
     assert site.job_process(f"{job_id}.1").send(signal.SIGKILL)
-    wait_for(lambda: site.client.job(job_id)["attempts"] == 2, timeout_s=20.0, what="a second attempt")
+    wait_for(lambda: site.client.job(job_id)["attempts"] == 2, timeout_s=60, what="a second attempt")
     site.wait_state(job_id, "RUNNING")
     first, second = site.client.attempts(job_id)
     assert (first["outcome"], first["cause"]) == ("FAILED", "AppError")
@@ -133,16 +133,14 @@ def test_without_a_scheduler_guards_fall_to_the_firm_level_by_themselves(site: R
     firm = site.submit("counter.py", "--steps=1000000", "--step-ms=1", name="firm", flex=0)
     for job_id in [*flexible, firm]:
         site.wait_state(job_id, "RUNNING")
-    wait_for(lambda: site.draw_w() > 4600.0, timeout_s=20.0, what="a draw above the firm level")
+    wait_for(lambda: site.draw_w() > 4600.0, timeout_s=60, what="a draw above the firm level")
 
     attempts = list(processes_of(site, flexible))
     keeper = site.kill("keeper", signal.SIGSTOP)
     try:
         site.kill("scheduler")
-        wait_for(lambda: site.draw_w() <= 4600.0, timeout_s=10.0, what="a draw at or under the firm level")
-        wait_for(
-            lambda: not _uncommitted(site, attempts), timeout_s=30.0, what="verified commits of all jobs"
-        )
+        wait_for(lambda: site.draw_w() <= 4600.0, timeout_s=60, what="a draw at or under the firm level")
+        wait_for(lambda: not _uncommitted(site, attempts), timeout_s=60, what="verified commits of all jobs")
         site.wait_steps(firm, 20)
         assert site.draw_w() <= 4600.0
     finally:
@@ -171,7 +169,7 @@ def test_a_flipped_bit_is_found_and_the_commit_before_is_used(site: RunningSite)
     """A damaged newest checkpoint is set aside, the one before it is resumed from, and `why` says so."""
     job_id = site.submit("counter.py", "--steps=1000000", "--state-mb=0.1", name="damaged")
     site.wait_state(job_id, "RUNNING")
-    wait_for(lambda: len(_verified(site, job_id)) >= 2, timeout_s=30.0, what="two verified commits")
+    wait_for(lambda: len(_verified(site, job_id)) >= 2, timeout_s=60, what="two verified commits")
     site.client.hold(job_id)
     site.wait_state(job_id, "HELD")
     newest = max((site.state / "jobs" / job_id / "checkpoints").glob("step-*[0-9]"))
@@ -184,7 +182,7 @@ def test_a_flipped_bit_is_found_and_the_commit_before_is_used(site: RunningSite)
     site.wait_state(job_id, "RUNNING")
     wait_for(
         lambda: any(c["state"] == "quarantined" for c in site.client.checkpoints(job_id)),
-        timeout_s=20.0,
+        timeout_s=60,
         what="a quarantined checkpoint",
     )
     resumed = site.client.attempts(job_id)[-1]["resumed_step"]
