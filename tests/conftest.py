@@ -1,10 +1,12 @@
-"""How Hypothesis and signals behave in this suite."""
+"""How Hypothesis, signals and the garbage collector behave in this suite."""
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("here", deadline=None, print_blob=True)
@@ -15,3 +17,10 @@ if (
     signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 ):  # as under `make test &`: children would never see a Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all modules live to the end: no look for garbage goes through them again."""
+    gc.collect()
+    gc.freeze()
