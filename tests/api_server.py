@@ -14,6 +14,7 @@ from typing import Any
 
 from api.app import create_app
 from api.server import bind, make_server, publish
+from tests.stores import put_migrated
 from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[1]
@@ -35,6 +36,7 @@ def make_state(folder: Path) -> Path:
 @contextmanager
 def served(state: Path) -> Iterator[str]:
     """Serve the site from a thread; gives the URL."""
+    put_migrated(state / "barq.db")
     listener = bind("127.0.0.1", 0, state)
     server = make_server(create_app(state))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
