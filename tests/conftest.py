@@ -7,10 +7,15 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-settings.register_profile("here", deadline=None, print_blob=True)
-settings.register_profile("ci", deadline=None, print_blob=True, derandomize=True)  # the same cases each time
+settings.register_profile(
+    "here",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],  # that would be the machine, and what else it does
+    print_blob=True,
+)
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)  # the same cases each time
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 if (
