@@ -14,6 +14,7 @@ from typing import Any
 
 from api.app import create_app
 from api.server import bind, make_server, publish
+from tests.stores import put_migrated
 from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).parents[1]
@@ -35,16 +36,17 @@ def make_state(folder: Path) -> Path:
 @contextmanager
 def served(state: Path) -> Iterator[str]:
     """Serve the site from a thread; gives the URL."""
+    put_migrated(state / "barq.db")
     listener = bind("127.0.0.1", 0, state)
     server = make_server(create_app(state))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
-        wait_for(lambda: server.started, timeout_s=30, what="the server has started")
+        wait_for(lambda: server.started, timeout_s=60, what="the server has started")
         yield publish(listener, state)
     finally:
         server.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=60)
         listener.close()
 
 

@@ -24,6 +24,7 @@ from scheduler.store.database import open_database
 from scheduler.store.recorder import SqlStore
 from scheduler.store.tokens import NewToken
 from tests.builders import SiteBuilder, site
+from tests.stores import put_migrated
 
 PROBLEM = "application/problem+json"
 BAD_TOKENS: list[dict[str, str]] = [
@@ -70,6 +71,7 @@ class ApiSite:
         state.mkdir(parents=True, exist_ok=True)
         (state / "run").mkdir(exist_ok=True)
         self.settings = Settings(site="t", state_dir=state, database=state / "barq.db")
+        put_migrated(self.settings.database)
         self.app: FastAPI = create_app(self.settings)
         self.context: Context = self.app.state.context
         self.token = (state / "token").read_text("utf-8").strip()

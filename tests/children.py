@@ -43,7 +43,7 @@ class Children:
         for child in below | set(self._started):
             send(child, signal.SIGKILL)
         self._parent.kill()
-        self._parent.wait(10)
+        self._parent.wait(60)
         for pipe in (self._parent.stdin, self._parent.stdout):
             assert pipe is not None
             pipe.close()

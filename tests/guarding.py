@@ -41,7 +41,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "configs" / "jobs" / "examples"
 BASE_W = 400.0
 IDLE_W = A100_SXM.idle_w
 HELD_W = A100_SXM.held_w()
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def node(gpus: int = 2) -> GroupSpec:
@@ -74,13 +74,18 @@ class GuardedNode:
         self.directory = directory / "group"
         self.directory.mkdir()
         plain = GroupConfig(spec=node(), poll_s=0.05, suspend_patience_s=0.7, orphan_s=60.0)
-        self.config = replace(plain, **config)
-        (self.directory / "group.json").write_bytes(encode(self.config))
+        self.config = plain
+        self.configure(**config)
         self.fence = Fence(epoch=1, seq=0)
         self._process: subprocess.Popen[bytes] | None = None
         self._touched: set[ProcessId] = set()
 
     # --- the process ---------------------------------------------------------------------------------------------
+
+    def configure(self, **config: Any) -> None:
+        """Change what the next guard reads."""
+        self.config = replace(self.config, **config)
+        (self.directory / "group.json").write_bytes(encode(self.config))
 
     def start(self) -> GuardedNode:
         """Start the guard and wait until it answers."""
@@ -285,6 +290,7 @@ def cpu_ticks(process: ProcessId) -> int:
 
 def is_idle_for(process: ProcessId, seconds: float) -> bool:
     """Whether a process uses less than a tenth of a core over some time."""
-    before = cpu_ticks(process)
+    before, began_s = cpu_ticks(process), time.monotonic()
     time.sleep(seconds)  # a span in which nothing must happen can only be waited out
-    return cpu_ticks(process) - before <= seconds * os.sysconf("SC_CLK_TCK") / 10
+    used = cpu_ticks(process) - before
+    return used <= (time.monotonic() - began_s) * os.sysconf("SC_CLK_TCK") / 10

@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +21,14 @@ ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "configs" / "jobs" / "examples"
 PATIENCE_S = 60.0
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+def share_of_a_core(cpu_s: Callable[[], float], span_s: float) -> float:
+    """What part of a core is used over a span of at least so long, in which nothing must happen."""
+    before_s, began_s = cpu_s(), time.monotonic()
+    time.sleep(span_s)
+    used_s = cpu_s() - before_s
+    return used_s / (time.monotonic() - began_s)
 
 
 class Workplace:

@@ -55,7 +55,7 @@ class Machine:
         family = self.family()
         for process in family:
             process.send(signal.SIGKILL)
-        assert wait_gone(family, timeout_s=30.0) == []
+        assert wait_gone(family, timeout_s=60) == []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class ManyNodes:
         descriptor = os.open(machine.files.groups / group_id, os.O_PATH | os.O_DIRECTORY)
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream:
-                stream.settimeout(5.0)
+                stream.settimeout(60.0)
                 stream.connect(f"/proc/self/fd/{descriptor}/guard.sock")
                 stream.sendall(b'{"op": "report"}\n')
                 answer: dict[str, Any] = json.loads(stream.makefile("rb").readline())["report"]

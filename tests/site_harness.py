@@ -79,7 +79,7 @@ class RunningSite:
         }
         return self.client.submit(request | fields)["id"]
 
-    def wait_state(self, job_id: str, *states: str, timeout_s: float = 30.0) -> Mapping[str, Any]:
+    def wait_state(self, job_id: str, *states: str, timeout_s: float = 60.0) -> Mapping[str, Any]:
         """The job, once it is in one of these states."""
 
         def arrived() -> Mapping[str, Any] | None:
@@ -97,7 +97,7 @@ class RunningSite:
             json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.endswith("}")
         ]
 
-    def wait_steps(self, job_id: str, count: int, *, timeout_s: float = 30.0) -> None:
+    def wait_steps(self, job_id: str, count: int, *, timeout_s: float = 60.0) -> None:
         """Wait until the job has done `count` steps more than now."""
         goal = len(self.steps(job_id)) + count
         wait_for(
@@ -121,7 +121,7 @@ class RunningSite:
 
     def report(self, group_id: str) -> GuardReport:
         """What a guard says, asked directly: works with scheduler, API and Ray gone."""
-        with connect(self.state / "groups" / group_id / "guard.sock", timeout_s=5.0) as stream:
+        with connect(self.state / "groups" / group_id / "guard.sock", timeout_s=60.0) as stream:
             stream.sendall(b'{"op": "report"}\n')
             answer = json.loads(stream.makefile("rb").readline())
         return decode(GuardReport, json.dumps(answer["report"]).encode())

@@ -46,9 +46,15 @@ def database(kind: str, folder: Path) -> Iterator[Engine]:
 
 
 def _copied_sqlite(path: Path) -> Engine:
-    """A copy of a file that was migrated once: each test gets its own without waiting for the migrations."""
-    path.write_bytes(_migrated_file())
+    put_migrated(path)
     return open_database(path)
+
+
+def put_migrated(path: Path) -> None:
+    """A copy of a file that was migrated once: each test gets its own without waiting for the migrations."""
+    if not path.exists():
+        path.touch(mode=0o600)
+        path.write_bytes(_migrated_file())
 
 
 @cache

@@ -75,10 +75,10 @@ class GpuDriverContract:
         self.occupy(driver, driver.slots()[0].gpu_id, tree)
 
         child = children.start("import time; time.sleep(99)")
-        wait_for(lambda: _processes(driver, tree) == 1, timeout_s=10, what="one process")
+        wait_for(lambda: _processes(driver, tree) == 1, timeout_s=60, what="one process")
         assert driver.readings()[0].draw_w >= driver.slots()[0].power.idle_w
         os.kill(child.pid, signal.SIGKILL)
-        wait_for(lambda: _processes(driver, tree) == 0, timeout_s=10, what="none is left")
+        wait_for(lambda: _processes(driver, tree) == 0, timeout_s=60, what="none is left")
 
 
 def _processes(driver: GpuDriver, tree: ProcessTree) -> int:

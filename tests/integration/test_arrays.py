@@ -126,7 +126,8 @@ def _a_gang_shrinks_with_the_power(site: RunningSite, room: Path) -> None:
     wait_for(
         lambda: any(world == 1 for *_, world in steps(room)), timeout_s=120, what="steps on one node alone"
     )
-    (room / "enough").write_text(str(steps(room)[-1][0]))
+    (room / "enough.tmp").write_text(str(steps(room)[-1][0]))
+    (room / "enough.tmp").rename(room / "enough")  # whole, or not there
     job = site.wait_state(job_id, "SUCCEEDED", "FAILED", timeout_s=90)
     site.client.release_limits()
 

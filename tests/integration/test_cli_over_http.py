@@ -97,9 +97,9 @@ def test_logs_come_through(url: str) -> None:
 def test_interrupted_waiting_ends_with_130(site: StubSite, url: str) -> None:
     """Ctrl-C ends the waiting with no traceback, and asks nothing of the job."""
     with barq("wait", "demo-2", BARQ_URL=url) as process:
-        wait_for(lambda: len(site.requests) > 2, timeout_s=30, what="the second look at the job")
+        wait_for(lambda: len(site.requests) > 2, timeout_s=60, what="the second look at the job")
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=30)
+        _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "Traceback" not in stderr

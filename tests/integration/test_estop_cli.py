@@ -36,10 +36,17 @@ def node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[GuardedNod
     groups.mkdir(parents=True)
     (groups / "n1").symlink_to(made.directory)
     monkeypatch.setenv("BARQ_STATE", str(groups.parent))
+    patiently(monkeypatch)
     for name in ("BARQ_URL", "BARQ_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield made
     made.close()
+
+
+def patiently(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the command wait for guards on a machine that is busy with other things."""
+    monkeypatch.setattr(emergency, "GUARD_TIMEOUT_S", 60.0)
+    monkeypatch.setattr(emergency, "FALL_TIMEOUT_S", 60.0)
 
 
 def barq(*words: str, site: StubSite | None = None) -> Result:

@@ -73,11 +73,11 @@ def test_many_supervisors_are_forked_and_each_attempt_runs_once(tmp_path: Path) 
     assert len(set(supervisors)) == 2 * len(attempts)
     assert identify(server) is None
     for files in attempts:
-        known = wait_for(lambda files=files: final(files), timeout_s=30, what=f"{files.path} ends")  # type: ignore[misc]
+        known = wait_for(lambda files=files: final(files), timeout_s=60, what=f"{files.path} ends")  # type: ignore[misc]
         assert known is not None
         assert known.facts.observed is Observed.ENDED
         assert known.facts.exit_code == 0
         claim = files.read_claim()
         assert claim is not None
-        wait_for(lambda claim=claim: not is_alive(claim.process), timeout_s=10, what="its supervisor ends")  # type: ignore[misc]
+        wait_for(lambda claim=claim: not is_alive(claim.process), timeout_s=60, what="its supervisor ends")  # type: ignore[misc]
         assert (tmp_path / files.path.stem / "runs").read_text() == "ran\n"

@@ -58,7 +58,7 @@ def make_node(tmp_path: Path) -> Iterator[MakeNode]:
 def family(node: GuardedNode, attempt_id: str) -> list[ProcessId]:
     """The children of a job that runs FAMILY."""
     path = node.directory.parent / attempt_id.rpartition(".")[0] / "family"
-    wait_for(path.exists, timeout_s=20, what="the job has its family")
+    wait_for(path.exists, timeout_s=60, what="the job has its family")
     return [node.touched(int(pid)) for pid in path.read_text().split()]
 
 
@@ -69,12 +69,12 @@ def gone(*processes: ProcessId) -> bool:
 
 def test_when_the_lease_ends_tier_zero_goes_on_and_the_rest_is_held_then_saved(make_node: MakeNode) -> None:
     """Without word from the scheduler the node falls to its fallback by itself and loses nothing."""
-    node = make_node(save_after_s=1.5)
+    node = make_node(save_after_s=600.0)
     firm = node.counter("firm-1.1", tier=0)
     flex = node.counter("flex-1.1", gpu_ids=("g1",))
     steps = (
         FallbackStep(after_s=0.0, limit_w=BASE_W + 300.0 + HELD_W),
-        FallbackStep(after_s=20.0, limit_w=BASE_W + 300.0 + IDLE_W),
+        FallbackStep(after_s=300.0, limit_w=BASE_W + 300.0 + IDLE_W),
     )
     node.order(firm, flex, fallback=steps)
     node.await_steps("firm-1.1", 3)
@@ -85,6 +85,10 @@ def test_when_the_lease_ends_tier_zero_goes_on_and_the_rest_is_held_then_saved(m
     report = node.report()
     assert report.in_fallback
     assert [gpu.cap_w for gpu in report.gpus] == [300.0, 100.0]
+
+    node.end(signal.SIGKILL)
+    node.configure(save_after_s=0.2)
+    node.start()
     end = node.await_observed("flex-1.1", Observed.ENDED)
     assert (end.exit_code, end.killed, end.committed_step) == (85, False, end.step)
     node.await_steps("firm-1.1", 3)
@@ -99,7 +103,7 @@ def test_a_fallback_below_the_firm_work_caps_it(make_node: MakeNode) -> None:
     node.await_steps("firm-1.1", 1)
 
     node.order(firm, lease_s=0.3, fallback=[FallbackStep(after_s=0.0, limit_w=BASE_W + 150.0 + IDLE_W)])
-    wait_for(lambda: node.report().gpus[0].cap_w == 150.0, timeout_s=10, what="the firm work is capped")
+    wait_for(lambda: node.report().gpus[0].cap_w == 150.0, timeout_s=60, what="the firm work is capped")
     node.await_steps("firm-1.1", 1)
 
 
@@ -120,7 +124,7 @@ def test_a_restarted_guard_adopts_what_runs(make_node: MakeNode) -> None:
     after = [node.supervisor("a-1.1"), node.main("a-1.1"), node.supervisor("b-1.1"), node.main("b-1.1")]
     assert after == before
     assert not gone(*before)
-    wait_for(lambda: [g.processes for g in node.report().gpus] == [1, 1], timeout_s=10, what="both are seen")
+    wait_for(lambda: [g.processes for g in node.report().gpus] == [1, 1], timeout_s=60, what="both are seen")
     assert [gpu.cap_w for gpu in node.report().gpus] == [300.0, 300.0]
 
     node.order(replace(contract, phase=Phase.SAVE_EXIT), legacy)
@@ -192,7 +196,7 @@ def test_a_guard_that_was_away_clears_up_after_a_dead_supervisor(make_node: Make
     node.main("f-1.1")
     node.end(signal.SIGKILL)
     os.kill(supervisor.pid, signal.SIGKILL)
-    wait_for(partial(gone, supervisor), timeout_s=10, what="the supervisor is gone")
+    wait_for(partial(gone, supervisor), timeout_s=60, what="the supervisor is gone")
     assert not any(map(gone, children))
 
     node.start()
@@ -212,7 +216,7 @@ def test_without_a_guard_a_job_is_suspended_unless_it_is_firm(make_node: MakeNod
         known = node.files(attempt_id).read_facts()
         return known.facts.observed if known else None
 
-    wait_for(lambda: observed("flex-1.1") is Observed.SUSPENDED, timeout_s=20, what="flex is suspended")
+    wait_for(lambda: observed("flex-1.1") is Observed.SUSPENDED, timeout_s=60, what="flex is suspended")
     assert observed("firm-1.1") is Observed.RUNNING
     node.start()
     node.await_steps("flex-1.1", 3)
@@ -225,7 +229,7 @@ def test_what_is_not_ordered_is_ended(make_node: MakeNode) -> None:
     main = node.main("a-1.1")
 
     node.order()
-    wait_for(partial(gone, main), timeout_s=10, what="it is killed")
+    wait_for(partial(gone, main), timeout_s=60, what="it is killed")
     end = node.await_observed("a-1.1", Observed.ENDED)
     assert end.killed
     node.order()
@@ -281,15 +285,15 @@ def test_a_stopped_site_saves_everything_first(make_node: MakeNode) -> None:
     node.order(node.counter("a-1.1"), node.python("b-1.1", stubborn, gpu_ids=("g1",)))
     node.await_steps("a-1.1", 2)
     log = node.directory.parent / "b-1" / "job.log"
-    wait_for(lambda: log.exists() and "up" in log.read_text(), timeout_s=10, what="both are up")
+    wait_for(lambda: log.exists() and "up" in log.read_text(), timeout_s=60, what="both are up")
     everyone = [node.supervisor("a-1.1"), node.main("a-1.1"), node.supervisor("b-1.1"), node.main("b-1.1")]
 
     assert node.ask(b'{"op":"stop","grace_s":1.5}') == b'{"ok":true}\n'
-    wait_for(partial(gone, *everyone), timeout_s=10, what="all are gone")
+    wait_for(partial(gone, *everyone), timeout_s=60, what="all are gone")
     known = node.files("a-1.1").read_facts()
     assert known is not None
     assert (known.facts.exit_code, known.facts.committed_step) == (85, known.facts.step)
-    wait_for(lambda: node.has_ended, timeout_s=10, what="the guard ends")
+    wait_for(lambda: node.has_ended, timeout_s=60, what="the guard ends")
 
 
 def test_miners_follow_their_target_and_rest_when_the_lease_ends(make_node: MakeNode) -> None:
@@ -303,14 +307,14 @@ def test_miners_follow_their_target_and_rest_when_the_lease_ends(make_node: Make
     )
     node = make_node(spec=spec, miners=miners)
     node.order(miners_target_w=4000.0)
-    wait_for(lambda: node.report().draw_w == 300.0 + 4000.0, timeout_s=10, what="they draw their target")
+    wait_for(lambda: node.report().draw_w == 300.0 + 4000.0, timeout_s=60, what="they draw their target")
 
     node.end(signal.SIGKILL)
     node.start()
     assert [miner.target_w for miner in node.report().miners] == [2000.0, 2000.0]
     assert node.report().draw_w == 300.0 + 4000.0
     node.order(miners_target_w=4000.0, lease_s=0.3)
-    wait_for(lambda: node.report().draw_w == 300.0, timeout_s=10, what="they rest")
+    wait_for(lambda: node.report().draw_w == 300.0, timeout_s=60, what="they rest")
 
 
 def test_machines_sleep_and_wake_whole_and_not_too_soon_but_for_the_lease(make_node: MakeNode) -> None:
@@ -336,13 +340,13 @@ def test_machines_sleep_and_wake_whole_and_not_too_soon_but_for_the_lease(make_n
         return [miner.target_w for miner in node.report().miners]
 
     node.order(miners_target_w=5500.0, entitlement_w=5800.0)
-    wait_for(lambda: targets_w() == [0.0, 2500.0, 3000.0], timeout_s=10, what="the thriftiest run")
+    wait_for(lambda: targets_w() == [0.0, 2500.0, 3000.0], timeout_s=60, what="the thriftiest run")
 
     node.end(signal.SIGKILL)
     node.start()
     node.order(miners_target_w=4000.0, entitlement_w=5800.0)
-    wait_for(lambda: targets_w() == [0.0, 2000.0, 2000.0], timeout_s=10, what="both run on, trimmed")
+    wait_for(lambda: targets_w() == [0.0, 2000.0, 2000.0], timeout_s=60, what="both run on, trimmed")
     node.order(miners_target_w=3999.0, entitlement_w=5800.0)
-    wait_for(lambda: targets_w() == [0.0, 0.0, 3000.0], timeout_s=10, what="one sleeps: it must be")
+    wait_for(lambda: targets_w() == [0.0, 0.0, 3000.0], timeout_s=60, what="one sleeps: it must be")
     node.order(miners_target_w=3000.0, lease_s=0.3)
-    wait_for(lambda: node.report().draw_w == 300.0, timeout_s=10, what="they rest")
+    wait_for(lambda: node.report().draw_w == 300.0, timeout_s=60, what="they rest")

@@ -165,18 +165,18 @@ def test_a_job_without_the_contract_is_frozen_and_thawed(node: GuardedNode) -> N
     job = node.python("b-1.1", program)
     node.order(job)
     main = node.main("b-1.1")
-    wait_for(lambda: node.report().gpus[0].processes == 2, timeout_s=10, what="both processes run")
-    wait_for(lambda: node.report().gpus[0].draw_w > 250, timeout_s=10, what="the GPU draws what work draws")
+    wait_for(lambda: node.report().gpus[0].processes == 2, timeout_s=60, what="both processes run")
+    wait_for(lambda: node.report().gpus[0].draw_w > 250, timeout_s=60, what="the GPU draws what work draws")
 
     node.order(replace(job, phase=Phase.SUSPEND))
     node.await_observed("b-1.1", Observed.SUSPENDED)
     assert state_of(main.pid) == "T"
-    wait_for(lambda: node.report().gpus[0].draw_w < 96, timeout_s=10, what="only idle and context are drawn")
+    wait_for(lambda: node.report().gpus[0].draw_w < 96, timeout_s=60, what="only idle and context are drawn")
 
     node.order(job)
     node.await_facts("b-1.1", lambda facts: facts.observed is not Observed.SUSPENDED, "goes on")
-    wait_for(lambda: state_of(main.pid) in "RS", timeout_s=10, what="it runs")
-    wait_for(lambda: node.report().gpus[0].draw_w > 250, timeout_s=10, what="the GPU draws again")
+    wait_for(lambda: state_of(main.pid) in "RS", timeout_s=60, what="it runs")
+    wait_for(lambda: node.report().gpus[0].draw_w > 250, timeout_s=60, what="the GPU draws again")
 
 
 def test_a_job_without_the_contract_has_its_grace_and_no_more(node: GuardedNode) -> None:
@@ -186,7 +186,7 @@ def test_a_job_without_the_contract_has_its_grace_and_no_more(node: GuardedNode)
     node.order(obeys, defies)
     for order in (obeys, defies):
         log = Path(order.launch.log_path)
-        wait_for(partial(says, log, "up"), timeout_s=10, what="it is up")
+        wait_for(partial(says, log, "up"), timeout_s=60, what="it is up")
 
     node.order(replace(obeys, phase=Phase.SAVE_EXIT), replace(defies, phase=Phase.SAVE_EXIT))
     gentle = node.await_observed("b-1.1", Observed.ENDED)
@@ -210,7 +210,7 @@ def test_what_a_shell_starts_is_told_too(node: GuardedNode) -> None:
     job = node.job("s-1.1", ("/bin/sh", "-c", f"python {node.directory.parent / 'p.py'}; exit $?"))
     node.order(job)
     log = Path(job.launch.log_path)
-    wait_for(partial(says, log, "up"), timeout_s=10, what="it is up")
+    wait_for(partial(says, log, "up"), timeout_s=60, what="it is up")
 
     node.order(replace(job, phase=Phase.SAVE_EXIT))
     end = node.await_observed("s-1.1", Observed.ENDED)
@@ -236,7 +236,7 @@ def test_a_job_that_lies_about_holding_is_frozen(node: GuardedNode) -> None:
     held = node.order(replace(job, phase=Phase.SUSPEND)).report
     assert held.gpus[0].cap_w == 100.0
     node.await_observed("l-1.1", Observed.SUSPENDED)
-    wait_for(lambda: state_of(node.main("l-1.1").pid) == "T", timeout_s=10, what="it is frozen")
+    wait_for(lambda: state_of(node.main("l-1.1").pid) == "T", timeout_s=60, what="it is frozen")
 
 
 def test_a_job_that_does_not_hold_in_time_is_frozen_and_can_still_save(node: GuardedNode) -> None:
@@ -264,7 +264,7 @@ def test_nonsense_in_the_status_file_is_a_fact_and_no_crash(node: GuardedNode) -
     )
     job = node.python("r-1.1", program)
     node.order(job)
-    wait_for(lambda: any("r-1.1" in alarm for alarm in node.report().alarms), timeout_s=10, what="an alarm")
+    wait_for(lambda: any("r-1.1" in alarm for alarm in node.report().alarms), timeout_s=60, what="an alarm")
 
     node.order(replace(job, phase=Phase.SUSPEND))
     node.await_observed("r-1.1", Observed.SUSPENDED)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from barq.checkpoint import newest_verified
 from barq.contract import EXIT_PAUSED, Action, JobPhase
-from tests.job_process import PATIENCE_S, ROOT, JobProcess, Workplace
+from tests.job_process import PATIENCE_S, ROOT, JobProcess, Workplace, share_of_a_core
 from tests.waiting import wait_for
 
 
 def free_port() -> str:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    """A port that nobody listens on, and that the kernel gives to nobody until the ranks have imported torch."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return str(port)
+    raise AssertionError("a hundred ports are taken")
 
 
 @contextmanager
@@ -51,10 +54,8 @@ def exits(ranks: list[JobProcess]) -> list[int]:
 
 
 def processor_time_s(ranks: list[JobProcess]) -> float:
-    """What the ranks use together in half a second."""
-    before_s, began_s = sum(rank.cpu_s() for rank in ranks), time.monotonic()
-    wait_for(lambda: time.monotonic() - began_s > 0.5, timeout_s=5)
-    return sum(rank.cpu_s() for rank in ranks) - before_s
+    """What the ranks use together."""
+    return sum(rank.cpu_s() for rank in ranks)
 
 
 def saved_at(rank: JobProcess) -> list[str]:
@@ -70,7 +71,7 @@ def test_two_ranks_pause_at_one_step_and_go_on_as_if_nothing_had_been(tmp_path: 
         wait_for(place.steps, timeout_s=PATIENCE_S)
         first.ask(1, Action.SUSPEND)  # only one rank gets the signal, as from a launcher that forwards none
         held_at = first.wait_for_phase(JobPhase.SUSPENDED, 1).step
-        assert processor_time_s(ranks) <= 0.05
+        assert share_of_a_core(partial(processor_time_s, ranks), 0.5) <= 0.1
         assert len(place.steps()) == held_at
 
         first.ask(2, Action.RESUME, lose_signal=True)

@@ -67,7 +67,7 @@ def test_a_part_that_cannot_start_is_tried_again_and_counted(site: KeptSite) -> 
     (site.files.state / "program-api").write_text(FAILS)
     site.start()
     site.wait_for("scheduler")
-    wait_for(lambda: read_json(site.files.restarts).get("api", 0) >= 2, timeout_s=30.0)
+    wait_for(lambda: read_json(site.files.restarts).get("api", 0) >= 2, timeout_s=60)
     assert "cannot do it" in site.files.log("api").read_text()
     assert site.live().keys() >= {"scheduler", "guard:node-1", "guard:node-2"}
 
@@ -82,7 +82,7 @@ def test_stopping_leaves_nothing_not_even_what_nobody_knew_of(site: KeptSite) ->
     def strays() -> list[Process]:
         return [child for child in descendants([keeper.pid]) if os.getsid(child.pid) not in sessions]
 
-    wait_for(lambda: len(strays()) == 1, timeout_s=30.0, what="the daemon")
+    wait_for(lambda: len(strays()) == 1, timeout_s=60, what="the daemon")
     site.seen.update(strays())
     assert site.stop()
     site.assert_gone()
@@ -127,7 +127,7 @@ def test_a_guard_that_left_the_site_is_not_adopted(site: KeptSite) -> None:
     keeper.send(signal.SIGKILL)
     (site.files.groups / "node-2" / "group.json").unlink()
     site.start()
-    wait_for(lambda: not before["guard:node-2"].is_alive(), timeout_s=30.0)
+    wait_for(lambda: not before["guard:node-2"].is_alive(), timeout_s=60)
     assert site.live()["guard:node-1"] == before["guard:node-1"]
 
 
@@ -165,7 +165,7 @@ def member_of_ray(site: KeptSite) -> Process:
     def members() -> list[Process]:
         return [process for name, process in site.live().items() if name.startswith("ray/")]
 
-    (member,) = wait_for(members, timeout_s=30.0, what="a member of Ray")
+    (member,) = wait_for(members, timeout_s=60, what="a member of Ray")
     return member
 
 

@@ -79,7 +79,7 @@ def _leave(site: ManyNodes) -> None:
     member = site.machines[1]
     family = member.family()
     assert leave_site(member.state, grace_s=10.0).node == "node-2"
-    assert wait_gone(family, timeout_s=30.0) == []
+    assert wait_gone(family, timeout_s=60) == []
     site.client.forget_node("node-3")
     wait_for(lambda: [n["id"] for n in site.client.nodes()] == ["node-1"], timeout_s=PATIENCE_S)
     glutton = a_node(site.head.files, "node-4", address="127.0.0.9", ports_from=1024, base_w=5000.0)

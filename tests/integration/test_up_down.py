@@ -154,7 +154,7 @@ def test_up_after_a_killed_keeper_adopts(site: KeptSite, site_file: Path, tmp_pa
     start_site(site_file, site.files.state)
     before = site.wait_for("enrol")
     before[KEEPER].send(signal.SIGKILL)
-    assert wait_gone([before[KEEPER]], timeout_s=30.0) == []
+    assert wait_gone([before[KEEPER]], timeout_s=60) == []
     with pytest.raises(Refused, match="barq down"):
         start_site(written(tmp_path, "hall"), site.files.state)
     assert start_site(site_file, site.files.state).is_new

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.site_harness import EXAMPLES, RunningSite, running_site
+from tests.site_harness import EXAMPLES, SITE, RunningSite, running_site
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.timeout(400)
@@ -23,10 +23,13 @@ SEED = 20
 WITHDRAWALS = 20
 #: Four PyTorch jobs, and four that chain hashes: one number a step that depends on every step before it.
 JOBS = [("char_transformer.py", 2), ("image_classifier.py", 2), ("counter.py", 4)]
-STEPS = 120
+STEPS = 80
 SLOWLY = {"counter.py": ["--step-ms=200"]}  #: as slow as the others; what it counts is the same
 #: One that no job can stay for, two at which all are held, one that leaves room for some, one for all at a lower cap.
 LEVELS_W = [2300.0, 2750.0, 2750.0, 3300.0, 4600.0]
+#: Over before a job can save, over in the middle of it, and longer than a job is held.
+LAST_S = [0.5, 1.0, 3.0]
+TIMING = SITE["timing"] | {"suspend_max_s": 2}
 
 
 def words(seed: int) -> list[str]:
@@ -50,7 +53,7 @@ def withdraw_at_random(site: RunningSite, ids: list[str]) -> None:
         goal = int(STEPS * len(ids) * (count + chance.random()) / (WITHDRAWALS + 1))
         wait_for(partial(reached, site, ids, goal), timeout_s=120.0, what=f"{goal} steps of all jobs")
         site.client.limit(chance.choice(LEVELS_W), reason=f"withdrawal {count}")
-        time.sleep(chance.choice([0.5, 1.0, 5.0]))
+        time.sleep(chance.choice(LAST_S))
         site.client.release_limits()
 
 
@@ -66,7 +69,7 @@ def done(site: RunningSite, ids: list[str]) -> int:
 
 def test_twenty_withdrawals_lose_nothing(tmp_path: Path) -> None:
     """Eight jobs, twenty withdrawals at random moments: every curve is bit-equal to an undisturbed one."""
-    with running_site(tmp_path / "state") as site:
+    with running_site(tmp_path / "state", timing=TIMING) as site:
         runs = {
             site.submit(script, *words(seed), *SLOWLY.get(script, []), name=f"{script[:4]}-{seed}"): (
                 script,

@@ -39,7 +39,7 @@ class Watched:
     def settle(self) -> None:
         """Let the look in progress end, if there is one."""
         while self.commits.is_looking:
-            events = self._selector.select(timeout=10)
+            events = self._selector.select(timeout=60)
             assert events, "the look does not end"
             for key, _ in events:
                 key.data()

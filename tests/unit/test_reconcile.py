@@ -364,10 +364,10 @@ async def test_a_report_is_news_only_once() -> None:
 async def test_closing_waits_for_orders_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """An order that was recorded is not forgotten halfway."""
     there = await a_node()
-    deliver, delivered = there.cluster.deliver, []
+    deliver, delivered, may_arrive = there.cluster.deliver, [], asyncio.Event()
 
     async def slowly(orders: list[Order], *, timeout_s: float) -> object:
-        await asyncio.sleep(0.01)
+        await may_arrive.wait()
         delivered.extend(orders)
         return await deliver(orders, timeout_s=timeout_s)
 
@@ -375,5 +375,9 @@ async def test_closing_waits_for_orders_on_their_way(monkeypatch: pytest.MonkeyP
     there.submit("j", gpus=4)
     await there.loop.tick()
     assert delivered == []
-    await there.loop.close()
+    closing = asyncio.create_task(there.loop.close())
+    await asyncio.sleep(0)
+    assert not closing.done()
+    may_arrive.set()
+    await closing
     assert [o.group_id for o in delivered] == ["a"]

@@ -4,12 +4,31 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncIterator, Iterator
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
+from fastapi import FastAPI
 
+from api import openapi
 from tests.api_server import Process, make_state, served
 from tests.api_site import ApiSite
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_document() -> Iterator[None]:
+    """Every application has the same routes: what describes them is made once, and each has a copy of its own."""
+    make, made = openapi._document, []
+
+    def copied(app: FastAPI) -> dict[str, Any]:
+        if not made:
+            made.append(make(app))
+        return deepcopy(made[0])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(openapi, "_document", copied)
+        yield
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from tests.api_site import ApiSite, log_of
 def test_it_tells_where_it_listens_and_keeps_its_port(state: Path, process: Process) -> None:
     """A client finds a restarted API where it was, also after a kill; stopping is no failure."""
     first = process.address()
-    assert httpx.get(f"{first['api_url']}/healthz").json()["status"] == "ok"
+    assert httpx.get(f"{first['api_url']}/healthz", timeout=60).json()["status"] == "ok"
 
     process.stop(signal.SIGKILL)
     again = Process(state)

@@ -63,6 +63,7 @@ def test_a_folder_is_sent_once_and_a_job_runs_in_it(state: Path, url: str, tmp_p
     response = httpx.get(
         f"{url}/api/v1/uploads/packages/{job['spec']['package']}",
         headers={"Authorization": f"Bearer {token}"},
+        timeout=60,
     )
     files = {entry["path"]: entry["hash"] for entry in json.loads(response.content)["files"]}
     assert files["new.py"] == hash_of(b"new")
@@ -198,5 +199,5 @@ async def test_what_no_job_needs_is_removed_when_it_is_old(site: ApiSite) -> Non
 def test_uploads_need_a_token(state: Path) -> None:
     """Nothing of the body is read for a stranger."""
     with served(state) as url:
-        response = httpx.put(f"{url}/api/v1/uploads/blobs/{EMPTY}", content=b"")
+        response = httpx.put(f"{url}/api/v1/uploads/blobs/{EMPTY}", content=b"", timeout=60)
     assert response.status_code == 401
