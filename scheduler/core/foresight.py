@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import fsum
 
-from scheduler.core.envelope import Envelope, Limit, Quantile, changes, limit_of
+from scheduler.core.envelope import Envelope, Foreseen, Limit, Quantile, changes, limit_of
 from scheduler.core.plan import Plan
 from scheduler.core.snapshot import Snapshot
 
@@ -68,6 +68,17 @@ def turns(envelopes: Iterable[Envelope], *, after: datetime, until: datetime) ->
     return sorted({t for t in instants if after < t <= until})
 
 
+def next_foreseen(envelope: Envelope, at: datetime) -> tuple[Foreseen, ...]:
+    """What a source foresees for `at`, and next."""
+    begun = _begun(envelope, at)
+    return tuple(f for f in envelope.forecast[max(0, begun - 1) : begun + 1] if f.quantiles)
+
+
+def _begun(envelope: Envelope, at: datetime) -> int:
+    """How much of a forecast has begun by then."""
+    return bisect_right(envelope.forecast, at, key=lambda f: f.starts_at)
+
+
 def planned(
     envelopes: Iterable[Envelope], at: datetime, share: float, *, now: datetime, firm_w: float
 ) -> tuple[Limit, float | None]:
@@ -89,8 +100,8 @@ def _of(
     What it publishes until further notice counts no longer from where on it foresees something.
     """
     limit = limit_of(envelope, at, now=now, firm_w=firm_w)
-    index = bisect_right(envelope.forecast, at, key=lambda f: f.starts_at) - 1
-    foreseen = envelope.forecast[index] if index >= 0 else None
+    begun = _begun(envelope, at)
+    foreseen = envelope.forecast[begun - 1] if begun else None
     if foreseen is None or not foreseen.quantiles:
         return None if limit is None else (limit, None)
     is_open = envelope.valid_until is None and at > now
