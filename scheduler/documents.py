@@ -12,6 +12,7 @@ from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
+from scheduler.core.foresight import next_foreseen, word
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.machines import MachineKind
@@ -94,6 +95,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "over_limit": latest.over_limit,
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
+        "forecast": [told for e in snapshot.envelopes for told in _foreseen(e, snapshot)],
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
@@ -149,6 +151,20 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
         "reaction_s": envelope.reaction_s,
         "valid_until": envelope.valid_until.isoformat() if envelope.valid_until else None,
     }
+
+
+def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """What a source foresees for now and for the next time, and by which names its quantiles go."""
+    return [
+        {
+            "source": envelope.source,
+            "at": step.starts_at.isoformat(),
+            "quantiles": [
+                {"share": q.share, "name": word(q.share), "limit_w": q.limit_w} for q in step.quantiles
+            ],
+        }
+        for step in next_foreseen(envelope, snapshot.at)
+    ]
 
 
 def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
-from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -128,6 +128,19 @@ class SiteBuilder:
         first = self.envelopes[0]
         step = Segment(starts_at=self.at + timedelta(seconds=in_s), limit_w=limit_w)
         self.envelopes = (replace(first, segments=(*first.segments, step)), *self.envelopes[1:])
+        return self
+
+    def foresees(self, *steps: tuple[float, dict[float, float]]) -> SiteBuilder:
+        """The forecast of the first source: so many seconds from now on, these watts by the shares of quantiles."""
+        first = self.envelopes[0]
+        forecast = tuple(
+            Foreseen(
+                starts_at=self.at + timedelta(seconds=in_s),
+                quantiles=tuple(Quantile(share=q, limit_w=w) for q, w in sorted(watts.items())),
+            )
+            for in_s, watts in steps
+        )
+        self.envelopes = (replace(first, forecast=forecast), *self.envelopes[1:])
         return self
 
     # -- the work ----------------------------------------------------------------------------------------------------

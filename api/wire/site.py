@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
 from barq.request import Text
 
@@ -217,6 +218,7 @@ class PowerView(Shown):
             over_limit_s=0.0,
             raises_allowed=True,
             next_change={"at": "2026-03-01T14:00:00Z", "limit_w": 4000.0},
+            forecast=[FORESEEN],
             sources=[
                 {
                     "name": "surplus",
@@ -258,6 +260,7 @@ class PowerView(Shown):
     over_limit_s: float = Field(description="Seconds over the limit beyond the reaction time, in all")
     raises_allowed: bool = True
     next_change: ChangeView | None
+    forecast: list[ForeseenView] = Field([], description="By source, for now and next; it is no limit")
     sources: list[SourceView]
     limits: list[LimitView]
     estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")

@@ -6,7 +6,8 @@ n (save_s + restart_s) node-seconds and wins m for each second after: it has pai
     n (save_s + restart_s) / m   seconds.
 
 It is done only if that is within `min_run_s`, for which nobody makes it move again, and the time limit and the limit
-that is announced leave that long. Its n nodes, and the m that are free, must have been as they are for `min_run_s`.
+that is announced and foreseen leave that long. Its n nodes, and the m that are free, must have been as they are for
+`min_run_s`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import window_s
+from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import may_use
@@ -97,7 +99,10 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
     rise_w = more * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
     needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - site.margin)
     lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
-    return lasts_s is None or lasts_s >= needed_s
+    if lasts_s is not None and lasts_s < needed_s:
+        return False
+    more_w = site.overhead * rise_w
+    return shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s, more_w=more_w) is None
 
 
 def _left_s(plan: Plan, job: Job, attempt: Attempt) -> float:

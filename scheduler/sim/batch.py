@@ -100,7 +100,13 @@ def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[st
         standby_w=site.standby.draw_w if site.standby else 0.0,
     )
     days = outcome.window_s / DAY_S
-    return figures | {"notice_s": site.notice_s, "simulated_days_per_s": days / outcome.wall_s}
+    foretold = {"notice_s": site.notice_s, **_forecast(site)}
+    return figures | foretold | {"simulated_days_per_s": days / outcome.wall_s}
+
+
+def _forecast(site: SimSite) -> dict[str, float]:
+    """How far the forecast errs, if there is one."""
+    return {} if site.forecast_error is None else {"forecast_error": site.forecast_error}
 
 
 def _run(case: Case, tell: Callable[[float], None]) -> RunOutcome:
@@ -242,4 +248,5 @@ def describe(site: SimSite) -> Mapping[str, Any]:
         "miners_max_w": sum(partner.max_w for partner in site.partners),
         "reaction_s": site.reaction_s,
         "notice_s": site.notice_s,
+        **_forecast(site),
     }

@@ -101,6 +101,9 @@ class SimSite:
     reaction_s: float = 30.0
     checkpoint_auto: bool = False  #: jobs leave it to Barq how often they commit, and to no other policy
     notice_s: float = 0.0  #: how long before it binds a change of the limit is known
+    forecast_error: float | None = (
+        None  #: of the time until a change, by which it is foreseen; None = it is not
+    )
     pace: Pace = field(default_factory=Pace)
     timing: Timing = field(default_factory=Timing)
 

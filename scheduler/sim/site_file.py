@@ -53,6 +53,7 @@ class Simulation(_Strict):
     """What only a simulation needs to know."""
 
     notice_s: Delay = 0.0
+    forecast_error: Annotated[float, Field(ge=0, le=1)] | None = None
     checkpoint_auto: bool = False
     standby: StandbySettings | None = None
     pace: PaceSettings = PaceSettings()
@@ -90,6 +91,7 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         **site.sharing(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,
+        forecast_error=simulation.forecast_error,
         checkpoint_auto=simulation.checkpoint_auto,
         pace=Pace(**simulation.pace.model_dump()),
         timing=_timing(site, simulation),
