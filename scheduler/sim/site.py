@@ -77,6 +77,8 @@ class SimSite:
     gpu_model: str = A100_SXM.name
     base_w: float = 1200.0  #: of each node, without its GPUs
     standby: Standby | None = _STANDBY
+    topology: tuple[str, ...] = ()  #: levels of the network, the outermost first
+    places: tuple[tuple[tuple[str, str], ...], ...] = ()  #: of its nodes, in their order; none = not known
     partners: tuple[Partner, ...] = (
         Partner(name="mine-a", max_w=200_000.0),
         Partner(name="mine-b", max_w=120_000.0),
@@ -141,6 +143,7 @@ class SimSite:
             mode=self.mode,
             projects=self.projects,
             fair_share=self.fair_share,
+            topology=self.topology,
             mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,
             mining_ramp_down_w_per_s=self.mining_ramp_down_w_per_s,
         )
@@ -157,6 +160,7 @@ class SimSite:
                 gpus=slots,
                 simulated=True,
                 standby=self.standby,
+                topology=self.places[i] if self.places else (),
             )
             for i in range(self.nodes)
         ]

@@ -85,6 +85,8 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         gpu_model=first.gpu_model or DEFAULT_MODEL,
         base_w=first.base_w,
         standby=Standby(**standby.model_dump()) if standby else None,
+        topology=site.topology,
+        places=tuple(n.place_of(gid) for n in site.nodes for gid in n.ids()) if site.topology else (),
         partners=tuple(_partner(m) for m in site.miners),
         owners=site.mining_partners(),
         **site.sharing(),

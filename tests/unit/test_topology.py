@@ -280,11 +280,11 @@ def test_nodes_of_one_rack_are_woken_for_who_requires_it() -> None:
 
 def test_only_those_are_woken_that_are_missing_in_the_rack() -> None:
     """One is on already and has room beside another job."""
-    built = ToldSite(firm_w=90_000.0, topology=("rack",)).limit_w(90_000.0)
-    built.node("a1", standby_w=50.0, rack="a").node("a2", standby_w=50.0, rack="a")
-    built.node("b1", gpus=8, standby_w=50.0, rack="b").node("b2", standby_w=50.0, rack="b")
-    assert isinstance(built, ToldSite)
-    built.running("x", "b1").sleeping("a1", "a2", "b2")
+    built = ToldSite(firm_w=90_000.0, topology=("rack",))
+    for name, gpus in (("a1", 4), ("a2", 4), ("b1", 8), ("b2", 8)):
+        built.node(name, gpus=gpus, standby_w=50.0, rack=name[0])
+    built.limit_w(90_000.0).running("x", "b1")
+    built.sleeping("a1", "a2", "b2")
     gang(built, 2, IN_ONE_RACK)
 
     assert built.turns(4) == ["0: b2 up"]
