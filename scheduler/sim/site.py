@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scheduler.core.jobs import TopologyRequest
 from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
@@ -98,6 +99,7 @@ class SimSite:
     firm_w: float = 160_000.0
     overhead: float = 1.25
     scatter: bool = True  #: jobs may have any GPUs of any nodes: traces say how many, and no more
+    together: TopologyRequest | None = None  #: what all jobs ask of the topology: traces do not say
     auxiliary_w: float = 0.0
     margin: float = 0.0  #: entitlements charge caps already
     reaction_s: float = 30.0

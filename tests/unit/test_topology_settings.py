@@ -110,8 +110,21 @@ def test_a_simulated_site_has_the_racks_of_its_file(tmp_path: Path) -> None:
     site = load_sim_site(file)
 
     racks = [dict(s.topology).get("rack") for s in site.specs().values() if s.kind is GroupKind.NODE]
-    assert site.policy().topology == ("rack",)
+    assert (site.policy().topology, site.together) == (("rack",), None)
     assert racks == ["a-rack-1", "a-rack-1", "a-rack-2", "a-rack-2", None]
+
+
+def test_all_jobs_of_a_simulation_may_ask_for_one_rack(tmp_path: Path) -> None:
+    """Traces do not say; a level that the site does not have is refused."""
+    nodes = NODES | {"topology": {"rack": {"per": 2}}}
+    asked = {"topology": {"required": "rack"}}
+
+    site = load_sim_site(written(tmp_path, nodes, topology=["rack"], simulation=asked))
+    assert site.together == TopologyRequest(level="rack", is_required=True)
+
+    for wrong in ({"required": "row"}, {}, {"required": "rack", "preferred": "rack"}):
+        with pytest.raises(SettingsError, match=r"simulation\.topology"):
+            load_sim_site(written(tmp_path, nodes, topology=["rack"], simulation={"topology": wrong}))
 
 
 # -- the job -----------------------------------------------------------------------------------------------------------
@@ -183,13 +196,13 @@ def test_nodes_show_where_they_are_on_sites_that_have_levels() -> None:
     """The outermost level first; the table of all others is as it was."""
     site = busy_site()
     assert "TOPOLOGY" not in barq(site, "nodes").stdout
-    site.nodes = [
+    nodes = [
         NODE | {"topology": {"block": "b1", "rack": "r4"}},
         NODE | {"id": "node-2", "topology": {"block": "", "rack": "r5"}},
         NODE | {"id": "node-3", "topology": {"block": "", "rack": ""}},
     ]
 
-    header, *rows = barq(site, "nodes").stdout.splitlines()
+    header, *rows = barq(site.on("GET", "/nodes", {"nodes": nodes}), "nodes").stdout.splitlines()
 
     assert header.split()[-1] == "TOPOLOGY"
     assert [row.split()[-1] for row in rows] == ["b1/r4", "-/r5", "-"]
