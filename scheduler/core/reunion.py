@@ -70,7 +70,7 @@ def apart(job: Job, room: Room, plan: Plan) -> Reason | None:
     return Reason(
         code=Code.TOPOLOGY_FRAGMENTED,
         text=f"needs {wanted.text} free in one {level}; {where}",
-        numbers={"needed": wanted.number, "free": best_free, "of": of},
+        numbers=wanted.numbers(free=best_free, of=of),
         remedy=f"topology: {{preferred: {level}}} in the job file, or a smaller job",
     )
 
@@ -90,7 +90,7 @@ def never_within(job: Job, plan: Plan) -> Reason | None:
     return Reason(
         code=Code.NEVER_FITS,
         text=f"asks for {wanted.text} in one {level}; {found}",
-        numbers={"needed": wanted.number, "largest": most},
+        numbers=wanted.numbers(largest=most),
         remedy=f"submit a smaller job, or one with topology: {{preferred: {level}}}",
     )
 
@@ -106,6 +106,11 @@ class _Wanted(NamedTuple):
         if self.gpus is None:
             return f"{self.number} GPUs"
         return f"{self.number} nodes with {self.gpus} GPUs each"
+
+    def numbers(self, **found: int) -> dict[str, float]:
+        """What is needed and what was found, by its unit."""
+        unit = "gpus" if self.gpus is None else "nodes"
+        return {f"{name}_{unit}": float(value) for name, value in {"needed": self.number, **found}.items()}
 
     def count(self, gpus: int) -> int:
         """How much of it a node with so many GPUs gives."""

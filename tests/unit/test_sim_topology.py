@@ -45,4 +45,4 @@ def test_a_day_of_gangs_that_require_a_rack(*, scatter: bool) -> None:
     assert max(apart.spans.values()) == 2
     assert set(together.spans.values()) == {1}
     done = [sum(j.finished_s is not None for j in outcome.jobs) for outcome in (without, within)]
-    assert done[1] >= 0.9 * done[0]
+    assert done[1] >= 0.8 * done[0]

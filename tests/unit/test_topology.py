@@ -71,7 +71,7 @@ def test_it_waits_where_enough_are_free_but_not_in_one_rack() -> None:
 
     assert reason.code == "TopologyFragmented"
     assert reason.text == "needs 3 nodes with 4 GPUs each free in one rack; the best, a, has 2 of 4"
-    assert reason.numbers == {"needed": 3, "free": 2, "of": 4}
+    assert reason.numbers == {"needed_nodes": 3, "free_nodes": 2, "of_nodes": 4}
     assert "preferred: rack" in reason.remedy
 
 
@@ -85,7 +85,7 @@ def test_where_too_few_are_free_anywhere_it_lacks_those() -> None:
 def test_one_that_no_rack_is_large_enough_for_never_fits() -> None:
     """With the largest there is; and one for a level that the site does not have."""
     reason = gang(racks(a=2, b=3), 4, IN_ONE_RACK).decided().reasons["j"]
-    assert (reason.code, reason.numbers) == ("NeverFits", {"needed": 4, "largest": 3})
+    assert (reason.code, reason.numbers) == ("NeverFits", {"needed_nodes": 4, "largest_nodes": 3})
     assert reason.text == "asks for 4 nodes with 4 GPUs each in one rack; the largest, b, has 3"
 
     unknown = gang(racks(a=2, b=3), 2, IN_ONE_BLOCK).decided().reasons["j"]
