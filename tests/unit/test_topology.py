@@ -142,6 +142,17 @@ def test_gpus_of_any_nodes_are_those_of_one_rack_where_it_is_required() -> None:
     assert told.code == "WaitingForResources"
 
 
+def test_scattered_gpus_are_those_of_one_rack_where_one_has_so_many() -> None:
+    """The one that has the fewest to spare; else over as few nodes as there are."""
+    built = racks(a=4, b=3)
+    for name in sorted(built.groups):
+        built.running(f"on-{name}", name, gpus=2)
+    built.job("six", gpus=3, nodes=2, scatter=True).job("ten", gpus=5, nodes=2, scatter=True)
+
+    assert {n[0] for n in placed(built, "six") or []} == {"b"}
+    assert {n[0] for n in placed(built, "ten") or []} == {"a", "b"}
+
+
 # -- as close as can be ------------------------------------------------------------------------------------------------
 
 
