@@ -237,6 +237,7 @@ class NodeView(TypedDict):
     in_fallback: bool
     address: NotRequired[str]
     cordoned: NotRequired[bool]
+    topology: NotRequired[dict[str, str]]
     estop: NotRequired[StopView | None]
     draw_w: float
     entitlement_w: float

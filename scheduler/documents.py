@@ -203,6 +203,13 @@ def _miner(miner: MinerReading, kind: MachineKind | None) -> dict[str, Any]:
     return told if kind is None else told | {"state": state_word(kind, miner)}
 
 
+def _topology(group: Group, snapshot: Snapshot) -> dict[str, str]:
+    """Where a node is at each level of the site."""
+    told = dict(group.spec.topology)
+    is_node = group.spec.kind is GroupKind.NODE
+    return {level: told.get(level, "") for level in snapshot.site.topology} if is_node else {}
+
+
 def _node(
     group: Group, snapshot: Snapshot, members: Sequence[Attempt], alarms: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -219,6 +226,7 @@ def _node(
         "address": group.spec.address,
         "cordoned": group.cordoned,
         "storage": group.storage,
+        "topology": _topology(group, snapshot),
         "estop": _stop(group.stop),
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)

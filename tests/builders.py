@@ -87,11 +87,22 @@ class SiteBuilder:
         base_w: float = 600.0,
         standby_w: float | None = None,
         limits: PowerLimits | None = None,
+        **topology: str,
     ) -> SiteBuilder:
-        """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there."""
+        """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there.
+
+        `rack="r1"` says where it is.
+        """
         slots = tuple(GpuSlot(gpu_id=str(i), model=A100_SXM.name, limits=limits) for i in range(gpus))
         standby = None if standby_w is None else Standby(draw_w=standby_w, down_s=30.0, boot_s=120.0)
-        spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, standby=standby)
+        spec = GroupSpec(
+            group_id=name,
+            kind=GroupKind.NODE,
+            base_w=base_w,
+            gpus=slots,
+            standby=standby,
+            topology=tuple(topology.items()),
+        )
         return self._group(spec)
 
     def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> SiteBuilder:

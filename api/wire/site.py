@@ -41,6 +41,7 @@ NODE: Final[dict[str, Any]] = {
     "address": "10.0.0.1",
     "cordoned": False,
     "storage": "5f2c41",
+    "topology": {"block": "b1", "rack": "r4"},
     "estop": None,
     "draw_w": 1875.0,
     "entitlement_w": 2000.0,
@@ -117,6 +118,9 @@ class NodeView(Shown):
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")
+    topology: dict[str, str] = Field(
+        {}, description="Where it is, by level, the outermost first; empty where it does not say"
+    )
     estop: StopView | None = Field(None, description="The emergency stop that its guard holds to")
     draw_w: float
     entitlement_w: float = Field(description="What it may draw by the newest order")

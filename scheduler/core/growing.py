@@ -26,6 +26,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.reclaiming import MOVABLE_TIER
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.topology import parts_at, required_level
 from scheduler.core.victims import UNMEASURED_SAVE_S
 
 
@@ -64,7 +65,10 @@ def _candidates(plan: Plan) -> Iterator[tuple[Attempt, Job]]:
 
 
 def _free_for(plan: Plan, room: Room, snapshot: Snapshot, job: Job, attempt: Attempt) -> int:
-    """Nodes on which it could be besides its own, in the same place, on which nothing has changed for a while."""
+    """Nodes on which it could be besides its own, on which nothing has changed for a while.
+
+    They are in the same place, and in the same rack if it asks for that.
+    """
     own = {p.node_id for p in attempt.placements}
     free = (
         n
@@ -74,6 +78,9 @@ def _free_for(plan: Plan, room: Room, snapshot: Snapshot, job: Job, attempt: Att
     storage = plan.groups[attempt.placements[0].node_id].storage
     places = by_place(free, plan)
     here = next((place for place in places if plan.groups[place[0]].storage == storage), [])
+    if (level := required_level(job)) is not None:
+        parts = parts_at(level, plan)
+        here = [n for n in here if parts[n] == parts[attempt.placements[0].node_id]]
     return min(len(here), job.spec.most_nodes - len(attempt.placements))
 
 

@@ -21,6 +21,7 @@ from scheduler.core.reasons import Code, Reason
 from scheduler.core.room import Room
 from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.supply import Supply, ends_at, left_s
+from scheduler.core.topology import within
 
 _RELEASED = (
     "the watts that it needs are confirmed free, at the latest when the orders that grant them run out"
@@ -190,12 +191,16 @@ class Outlook:
         return self._gpus_at[kind]
 
     def _fits_at(self, job: Job) -> datetime | None:
-        spec = job.spec
         nodes = [n for n in self._free_at if may_use(job, n, self._plan)]
+        known = (self._fits_on_at(job, some) for some in within(job, nodes, self._plan))
+        return min((at for at in known if at is not None), default=None)
+
+    def _fits_on_at(self, job: Job, nodes: list[str]) -> datetime | None:
+        spec, now = job.spec, self._plan.at
         if spec.scatter:
-            return _nth(sorted(t for n in nodes for t in self._free_at[n]), spec.total_gpus, self._plan.at)
-        members = [_nth(self._free_at[n], spec.gpus, self._plan.at) for n in nodes]
-        return _nth(sorted(t for t in members if t is not None), spec.nodes, self._plan.at)
+            return _nth(sorted(t for n in nodes for t in self._free_at[n]), spec.total_gpus, now)
+        members = [_nth(self._free_at[n], spec.gpus, now) for n in nodes]
+        return _nth(sorted(t for t in members if t is not None), spec.nodes, now)
 
     def _without_gpus(self, job: Job) -> str:
         if self._unstated_gpus:

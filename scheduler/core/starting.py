@@ -16,7 +16,7 @@ from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.reclaiming import is_reclaiming, reclaim
-from scheduler.core.reunion import pinned_away
+from scheduler.core.reunion import apart, pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused
@@ -145,6 +145,8 @@ def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
     """What a job that does not fit lacks."""
     if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
         return pinned
+    if (scattered := apart(job, room, plan)) is not None:
+        return scattered
     off = 0 if room.free else sum(plan.is_off(gid) for gid in plan.groups)
     return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan), off=off)
 

@@ -10,7 +10,7 @@ from scheduler.core.jobs import Job, JobState
 from scheduler.core.placement import ever_fits, may_use
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reunion import never_together
+from scheduler.core.reunion import never_together, never_within
 from scheduler.core.snapshot import SitePolicy
 
 
@@ -35,7 +35,7 @@ def _held(job: Job) -> Reason | None:
 def _never_fits(job: Job, plan: Plan) -> Reason | None:
     if not plan.groups or ever_fits(job, plan):
         return None
-    if (kept_apart := never_together(job, plan)) is not None:
+    if (kept_apart := never_within(job, plan) or never_together(job, plan)) is not None:
         return kept_apart
     spec, groups = job.spec, plan.groups.items()
     asked = f"asks for {spec.gpus} {f'{spec.gpu_type} ' if spec.gpu_type else ''}GPUs on {spec.nodes} node(s)"

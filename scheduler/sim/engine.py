@@ -264,6 +264,7 @@ class Engine:
             nodes=nodes,
             last_gpus=rest if nodes > 1 and rest < per_node else None,
             scatter=self.case.site.scatter,
+            topology=self.case.site.together,
             priority=job.priority,
             flex=job.flex,
             project=job.project,
