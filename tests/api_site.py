@@ -71,7 +71,7 @@ class ApiSite:
         state.mkdir(parents=True, exist_ok=True)
         (state / "run").mkdir(exist_ok=True)
         self.settings = Settings(site="t", state_dir=state, database=state / "barq.db")
-        put_migrated(self.settings.database)
+        put_migrated(state / "barq.db")
         self.app: FastAPI = create_app(self.settings)
         self.context: Context = self.app.state.context
         self.token = (state / "token").read_text("utf-8").strip()

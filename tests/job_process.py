@@ -44,6 +44,10 @@ class Workplace:
         path = self.output / "steps.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
+    def commits(self) -> list[str]:
+        """The names of all commits, oldest first."""
+        return sorted(path.name for path in self.checkpoints.glob("step-*") if "." not in path.name)
+
     def losses(self) -> list[float]:
         """The loss of each step in turn, to be compared bit for bit."""
         return [line["loss"] for line in self.steps()]

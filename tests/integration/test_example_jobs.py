@@ -33,7 +33,7 @@ def test_every_picture_is_classified_exactly_once(tmp_path: Path) -> None:
     with JobProcess(
         place, "classify_batch.py", "--steps", "100000", **{ENV_CHECKPOINT_INTERVAL_S: "0.2"}
     ) as job:
-        wait_for(lambda: len(place.steps()) > 12, timeout_s=PATIENCE_S)
+        wait_for(lambda: len(place.steps()) > 12 and place.commits(), timeout_s=PATIENCE_S)
         job.process.kill()
         job.wait_for_exit()
     commit, _ = newest_verified(place.checkpoints)

@@ -17,7 +17,8 @@ from barq.contract import (
     PauseRequest,
     write_pause_request,
 )
-from tests.job_process import JobProcess, Workplace, share_of_a_core
+from tests.job_process import PATIENCE_S, JobProcess, Workplace, share_of_a_core
+from tests.waiting import wait_for
 
 ENDLESS = "1000000"
 
@@ -135,6 +136,7 @@ def test_a_killed_job_loses_what_its_last_commit_does_not_hold(place: Workplace,
     """Steps done twice are those between the commit and the death, and their results are the same both times."""
     with counter(place, **{ENV_CHECKPOINT_INTERVAL_S: "0.1"}) as job:
         job.wait_until_step(60)
+        wait_for(place.commits, timeout_s=PATIENCE_S, what="a commit, however slow the disk is")
         job.process.kill()
         job.wait_for_exit()
     done = len(place.steps())

@@ -19,7 +19,8 @@ from tests.api_site import ApiSite
 @pytest.fixture(autouse=True, scope="session")
 def one_document() -> Iterator[None]:
     """Every application has the same routes: what describes them is made once, and each has a copy of its own."""
-    make, made = openapi._document, []
+    make = openapi._document
+    made: list[dict[str, Any]] = []
 
     def copied(app: FastAPI) -> dict[str, Any]:
         if not made:
