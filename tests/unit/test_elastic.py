@@ -195,6 +195,15 @@ def test_it_grows_no_further_than_power_goes() -> None:
     assert "save j" not in small_gang().passes(901.0).limit_w(needed_w).does(obeyed=False)
 
 
+def test_it_grows_no_further_than_what_is_foreseen_carries() -> None:
+    """By the median: a gang that may be moved may be cut, too."""
+    low, mid = ({0.1: 1000.0, 0.5: w} for w in (60_000.0, 1000.0))
+
+    for quantiles, grows in ((low, True), (mid, False)):
+        world = small_gang().limit_w(60_000).passes(901.0).limit_w(60_000).foresees((6.0, quantiles))
+        assert bool(grown(world)) is grows
+
+
 def test_growth_pays_sooner_the_more_it_gains() -> None:
     """Node-seconds lost, over nodes gained."""
     assert payback_s(nodes=4, more=2, save_s=10.0, restart_s=20.0) == 60.0
