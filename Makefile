@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore $(BIN)/python -m pip install -q -c constraints.txt
 SOURCES := barq scheduler workers api
 
-.PHONY: help venv demo test check format screenshot soak clean
+.PHONY: help venv demo test check format screenshot soak worlds clean
 .DEFAULT_GOAL := help
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make format  put the sources in order, as make check wants them"
 	@echo "make screenshot  make docs/dashboard.png anew; needs Chromium"
 	@echo "make soak    simulated sites with faults for hours; RUNS=300 MINUTES=600 SEED=0 say how many and how long"
+	@echo "make worlds  more than 100,000 random small sites, each decided on and held against what must hold; SEED=0"
 	@echo "make venv    only create $(VENV) and install into it"
 	@echo "make clean   remove $(VENV), caches and build products"
 
@@ -58,6 +59,9 @@ format: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python -m scheduler.sim.trial --seed $(or $(SEED),0) --runs $(or $(RUNS),300) --minutes $(or $(MINUTES),600)
+
+worlds: $(STAMP)
+	$(BIN)/pytest -q --hypothesis-profile=worlds --hypothesis-seed=$(or $(SEED),0) --durations=0 tests/property/test_decisions.py
 
 screenshot: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshot docs/dashboard.png

@@ -9,7 +9,7 @@ from typing import Final
 from barq import contract
 from barq.ranges import ArrayRange
 from barq.request import JobRequest
-from scheduler.core.jobs import ArrayPlace, JobSpec, Kind, Launch, Runtime
+from scheduler.core.jobs import ArrayPlace, JobSpec, Kind, Launch, Runtime, TopologyRequest
 from scheduler.store.views import NotifyTarget
 
 AUTO_INTERVAL_S: Final = 300.0
@@ -37,6 +37,7 @@ def job_spec(
         max_nodes=most if most > least else None,
         array=place,
         gpu_type=request.resources.gpu_type,
+        topology=_topology(request),
         priority=request.priority,
         kind=Kind(request.kind),
         flex=request.flex,
@@ -71,6 +72,14 @@ def notify_target(request: JobRequest) -> NotifyTarget | None:
 def dependencies(request: JobRequest) -> tuple[str, ...]:
     """The ids of the jobs that must have succeeded before."""
     return tuple(entry.removeprefix(_AFTER_OK) for entry in request.dependencies)
+
+
+def _topology(request: JobRequest) -> TopologyRequest | None:
+    asked = request.topology
+    if asked is None:
+        return None
+    level = asked.required or asked.preferred or ""
+    return TopologyRequest(level=level, is_required=asked.required is not None)
 
 
 def _place(request: JobRequest, job_id: str, index: int) -> ArrayPlace:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ NODE = "node"
 class Misfit:
     """Why a job never fits: the field to change, its value, what is so, and what to do."""
 
+    code: str = "never_fits"
     field: str
     value: object
     detail: str
@@ -27,14 +29,50 @@ def misfit(request: JobRequest, groups: Sequence[NodeView]) -> Misfit | None:
     A node that never reported may hold anything.
     """
     nodes = [group for group in groups if group.kind == NODE]
-    if not nodes or sum(_may_hold(node, request) for node in nodes) >= request.least_nodes:
+    if not nodes:
         return None
+    if sum(_may_hold(node, request) for node in nodes) >= request.least_nodes:
+        return _too_far_apart(request, nodes)
     if request.least_nodes > len(nodes):
         detail = f"the job wants {request.least_nodes} nodes and the site has {len(nodes)}"
         return Misfit(
             field="nodes", value=request.least_nodes, detail=detail, remedy=f"ask for at most {len(nodes)}"
         )
     return _too_much_of_each(request, nodes)
+
+
+def _too_far_apart(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit | None:
+    """Why it does not fit into one rack, or whatever it names; None if it does."""
+    asked = request.topology
+    if asked is None:
+        return None
+    levels = list(nodes[0].topology)
+    field, level = (
+        f"topology.{'required' if asked.required else 'preferred'}",
+        asked.required or asked.preferred,
+    )
+    if level is None or level not in levels:
+        known = ", ".join(levels) or "none"
+        detail = f"{field} = {level}: the levels of this site are {known}"
+        remedy = f"use one of {known}" if levels else "leave topology out; the site file names no levels"
+        return Misfit(code="invalid_field", field=field, value=level, detail=detail, remedy=remedy)
+    counts = Counter(_part(node, level) for node in nodes if _may_hold(node, request))
+    part, most = counts.most_common(1)[0]
+    if asked.required is None or most >= request.least_nodes:
+        return None
+    detail = (
+        f"the job wants {request.least_nodes} nodes in one {level}; the largest, {'/'.join(filter(None, part))}, "
+        f"has {most} that do"
+    )
+    remedy = f"ask for at most {most} nodes, or for topology.preferred"
+    return Misfit(field=field, value=level, detail=detail, remedy=remedy)
+
+
+def _part(node: NodeView, level: str) -> tuple[str, ...]:
+    """In which rack a node is, one of its block; by itself if it does not say. As `scheduler.core.topology`."""
+    names = list(node.topology)
+    path = tuple(node.topology[name] for name in names[: names.index(level) + 1])
+    return path if path[-1] else (*path, node.id)
 
 
 def _too_much_of_each(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit:

@@ -40,6 +40,7 @@ def spec_of(request: Join) -> GroupSpec:
         gpus=tuple(_slot(gpu) for gpu in request.gpus),
         address=str(request.address),
         simulated=request.simulated,
+        topology=tuple(request.topology.items()),
     )
 
 
@@ -56,6 +57,7 @@ def checks(
 
     def check(others: tuple[Member, ...]) -> None:
         _check_name(spec, own, shown)
+        _check_levels(spec, site)
         base_w = site.idle_base_w(own, [m.spec for m in others])
         known = {m.spec.group_id for m in others} | set(own) | {spec.group_id}
         strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known)
@@ -73,6 +75,15 @@ def _check_name(spec: GroupSpec, own: Collection[str], shown: list[NodeView]) ->
     else:
         return
     raise Refused(409, "name_taken", detail, field="name", value=name, remedy="join with another --name")
+
+
+def _check_levels(spec: GroupSpec, site: Site) -> None:
+    unknown = next((level for level, _ in spec.topology if level not in site.topology), None)
+    if unknown is None:
+        return
+    detail = f"{unknown} is no level of this site, which has {', '.join(site.topology) or 'none'}"
+    remedy = "leave it out, or name it under topology in the site file"
+    raise Refused(422, "invalid_field", detail, field="topology", value=unknown, remedy=remedy)
 
 
 def _is_same(node: NodeView, spec: GroupSpec) -> bool:

@@ -172,6 +172,7 @@ def shown(prospect: Prospect, snapshot_at: datetime) -> dict[str, Any]:
             snapshot_at=snapshot_at,
             snapshot_age_s=age_s(snapshot_at),
         ),
+        "judged_on": prospect.judged_on,
     }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-_LATER = "image max_wait on_exit_codes service topology"
+_LATER = "image max_wait on_exit_codes service"
 NOT_YET: Final = frozenset(_LATER.split())
 """Fields of the job file's language that this version does not honour: refused by name, never ignored."""
 

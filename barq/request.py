@@ -35,6 +35,7 @@ from barq.quantities import (
 from barq.ranges import Array, ArrayRange, Nodes, parse_array, parse_nodes
 from barq.refusal import NotSupportedYet
 from barq.surroundings import MAX_URLS, Inputs, Outputs, PackageName, Runtime
+from barq.topology import Topology
 from barq.webhook import checked_url
 
 MAX_COMMAND_BYTES: Final = 64 * 1024
@@ -110,10 +111,8 @@ def _env_value(value: object) -> object:
 def _env(env: Mapping[str, str]) -> Mapping[str, str]:
     size = sum(len(name.encode()) + len(value.encode()) + 2 for name, value in env.items())
     if size > MAX_ENV_BYTES:
-        message = (
-            f"the variables take {size} bytes; keep them under {MAX_ENV_BYTES} and put the rest into a file"
-        )
-        raise ValueError(message)
+        remedy = f"keep them under {MAX_ENV_BYTES} and put the rest into a file"
+        raise ValueError(f"the variables take {size} bytes; {remedy}")
     return env
 
 
@@ -352,6 +351,7 @@ class JobRequest(_Part):
     )
     resources: Resources = Resources()
     nodes: Nodes = 1
+    topology: Topology | None = None
     array: Array = None
     dependencies: Annotated[list[Dependency], AfterValidator(_distinct)] = Field(
         default_factory=list,
@@ -393,7 +393,7 @@ class JobRequest(_Part):
         return package
 
 
-PARTS: Final[tuple[type[BaseModel], ...]] = (JobRequest, Resources, Retry, Checkpoint, Power, Runtime, Notify)
+PARTS: Final = (JobRequest, Resources, Topology, Retry, Checkpoint, Power, Runtime, Notify)
 """The models of the job file."""
 FIELD_NAMES: Final = frozenset(name for part in PARTS for name in part.model_fields)
 """Every field name of the job file, for suggestions."""

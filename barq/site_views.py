@@ -52,6 +52,22 @@ class DomainView(TypedDict):
     committed_w: float
 
 
+class QuantileView(TypedDict):
+    """The limit will be below `limit_w` with a probability of `share`."""
+
+    share: float
+    name: str
+    limit_w: float
+
+
+class ForeseenView(TypedDict):
+    """What a source foresees from `at` on. It is planned on, and no limit."""
+
+    source: str
+    at: str
+    quantiles: list[QuantileView]
+
+
 class PowerView(TypedDict):
     """The site's power now, W at the site meter; `sentence` says it in words."""
 
@@ -69,6 +85,7 @@ class PowerView(TypedDict):
     miners_w: float
     unused_w: float
     next_change: ChangeView | None
+    forecast: NotRequired[list[ForeseenView]]
     sources: list[SourceView]
     limits: list[LimitView]
     estop: NotRequired[StopView | None]

@@ -185,6 +185,7 @@ class PlanView(TypedDict):
     lacks: LacksView | None
     expected_start: ExpectedStartView | None
     deadline: NotRequired[DeadlineView | None]
+    judged_on: NotRequired[str | None]
     effects: list[EffectView]
     snapshot_at: str
     snapshot_age_s: float
@@ -203,6 +204,7 @@ class WhyView(TypedDict):
     lacks: NotRequired[LacksView | None]
     expected_start: NotRequired[ExpectedStartView | None]
     deadline: NotRequired[DeadlineView | None]
+    judged_on: NotRequired[str | None]
     history: list[str]
     checkpoint: dict[str, Any] | None
 
@@ -235,6 +237,7 @@ class NodeView(TypedDict):
     in_fallback: bool
     address: NotRequired[str]
     cordoned: NotRequired[bool]
+    topology: NotRequired[dict[str, str]]
     estop: NotRequired[StopView | None]
     draw_w: float
     entitlement_w: float

@@ -12,6 +12,7 @@ from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
+from scheduler.core.foresight import next_foreseen, word
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.machines import MachineKind
@@ -94,6 +95,7 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "over_limit": latest.over_limit,
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
+        "forecast": [told for e in snapshot.envelopes for told in _foreseen(e, snapshot)],
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
@@ -151,6 +153,20 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """What a source foresees for now and for the next time, and by which names its quantiles go."""
+    return [
+        {
+            "source": envelope.source,
+            "at": step.starts_at.isoformat(),
+            "quantiles": [
+                {"share": q.share, "name": word(q.share), "limit_w": q.limit_w} for q in step.quantiles
+            ],
+        }
+        for step in next_foreseen(envelope, snapshot.at)
+    ]
+
+
 def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
     stopped = f"{stop_sentence(snapshot.stop)}. " if snapshot.stop else ""
     until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
@@ -187,6 +203,13 @@ def _miner(miner: MinerReading, kind: MachineKind | None) -> dict[str, Any]:
     return told if kind is None else told | {"state": state_word(kind, miner)}
 
 
+def _topology(group: Group, snapshot: Snapshot) -> dict[str, str]:
+    """Where a node is at each level of the site."""
+    told = dict(group.spec.topology)
+    is_node = group.spec.kind is GroupKind.NODE
+    return {level: told.get(level, "") for level in snapshot.site.topology} if is_node else {}
+
+
 def _node(
     group: Group, snapshot: Snapshot, members: Sequence[Attempt], alarms: tuple[str, ...]
 ) -> dict[str, Any]:
@@ -203,6 +226,7 @@ def _node(
         "address": group.spec.address,
         "cordoned": group.cordoned,
         "storage": group.storage,
+        "topology": _topology(group, snapshot),
         "estop": _stop(group.stop),
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)

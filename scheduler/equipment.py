@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
@@ -15,6 +16,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
 Ramp = Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)]  #: W/s; at 0 no watt ever comes back
+PLACE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"  #: name of a rack
+MAX_LEVELS = 8
+_PLACE = re.compile(PLACE, re.ASCII)
 DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
 
 
@@ -65,6 +69,22 @@ class MachineSettings(_Strict):
         )
 
 
+class Per(_Strict):
+    """So many nodes share one, in the order of their numbers."""
+
+    per: Annotated[int, Field(ge=1, le=1000)]
+
+
+def _placed(value: object) -> object:
+    """The name of a rack, or how many nodes share one. Raises ValueError."""
+    if isinstance(value, str) and _PLACE.fullmatch(value):
+        return value
+    try:
+        return Per.model_validate(value)
+    except ValueError as error:
+        raise ValueError("write a name, such as r4, or {per: 4} for four nodes each") from error
+
+
 class Nodes(_Strict):
     """A number of like simulated nodes; or, not simulated, this machine with the GPUs that are found in it."""
 
@@ -73,6 +93,7 @@ class Nodes(_Strict):
     gpus: Annotated[int, Field(ge=1, le=64)] | None = None  #: of each
     gpu_model: str | None = None
     base_w: Watts = 1200.0
+    topology: dict[Name, Annotated[str | Per, BeforeValidator(_placed)]] = {}  #: by level: in which they are
     simulated: bool
 
     @model_validator(mode="after")
@@ -90,6 +111,14 @@ class Nodes(_Strict):
     def ids(self) -> list[str]:
         """The ids of their groups."""
         return [f"{self.prefix}-{i + 1}" for i in range(self.count)]
+
+    def place_of(self, group_id: str) -> tuple[tuple[str, str], ...]:
+        """Where one of them is, by level. Racks that so many share are called after them: a-rack-1, a-rack-2 ..."""
+        index = int(group_id.removeprefix(f"{self.prefix}-")) - 1
+        return tuple(
+            (level, place if isinstance(place, str) else f"{self.prefix}-{level}-{index // place.per + 1}")
+            for level, place in self.topology.items()
+        )
 
 
 class Miners(_Strict):
@@ -128,6 +157,7 @@ def node_spec(nodes: Nodes, group_id: str) -> GroupSpec:
         base_w=nodes.base_w,
         gpus=tuple(GpuSlot(gpu_id=str(i), model=model) for i in range(nodes.gpus or 0)),
         simulated=nodes.simulated,
+        topology=nodes.place_of(group_id),
     )
 
 

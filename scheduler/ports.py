@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
@@ -35,6 +35,19 @@ class LimitSource(Protocol):
 
     async def read(self, at: datetime) -> Envelope:
         """The envelope as known at `at`. Raises `SignalError` when it cannot be had."""
+        ...
+
+
+@runtime_checkable
+class ListeningSource(LimitSource, Protocol):
+    """A source that holds a connection, or is told: it listens from its first reading until it is closed."""
+
+    def refused(self) -> Sequence[str]:
+        """What it heard and did not take since this was last asked: each names what, why and the remedy."""
+        ...
+
+    async def close(self) -> None:
+        """Stop listening, and end what was opened for it."""
         ...
 
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +17,8 @@ from pathlib import Path
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
-from scheduler.ports import LimitSource
+from scheduler.hearing import Hearing
+from scheduler.ports import LimitSource, ListeningSource
 from scheduler.wiring import Parts, assemble, wake_socket
 
 log = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ class Service:
         self._stopped = asyncio.Event()
         self._requests = self._seen_requests = 0
         self._swept_s = float("-inf")
+        self._hearing = Hearing(parts.reconciler.watchman.tell)
 
     def wake(self, *, at_once: bool = False) -> None:
         """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
@@ -71,9 +72,17 @@ class Service:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._close_sources()
         await self.parts.reconciler.close()
         await self.parts.cluster.close()
         self.parts.store.close()
+
+    async def _close_sources(self) -> None:
+        listening = [s for s, _ in self.parts.sources if isinstance(s, ListeningSource)]
+        ended = await asyncio.gather(*(s.close() for s in listening), return_exceptions=True)
+        for source, error in zip(listening, ended, strict=True):
+            if isinstance(error, BaseException):
+                log.warning("source %s: cannot be closed: %s", source.name, error)
 
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():
@@ -126,12 +135,17 @@ class Service:
     async def _poll(self, source: LimitSource, poll_s: float) -> None:
         """Keep one source's envelope fresh. One that cannot be read goes stale by itself: that is a value."""
         while True:
-            await self._guarded(lambda: self._read(source), SignalError, f"source {source.name}")
+            try:
+                await self._read(source)
+            except SignalError as error:
+                log.warning("source %s: %s", source.name, error)
+                self._hearing.failed(source, error, self.parts.clock.now())
             await self.parts.clock.sleep_s(poll_s)
 
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view
         envelope = await source.read(self.parts.clock.now())
+        self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
         view.envelopes[source.name] = envelope
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
@@ -139,20 +153,14 @@ class Service:
 
     async def _poll_meter(self) -> None:
         while True:
-            await self._guarded(self._read_meter, MeterError, "meter")
+            try:
+                await self._read_meter()
+            except MeterError as error:
+                log.warning("meter: %s", error)
             await self.parts.clock.sleep_s(METER_S)
 
     async def _read_meter(self) -> None:
         self.parts.reconciler.on_meter(await self.parts.meter.read())
-
-    async def _guarded(
-        self, step: Callable[[], Awaitable[None]], expected: type[Exception], what: str
-    ) -> None:
-        """One try of a poller: an expected failure is told, and leaves the last value to age."""
-        try:
-            await step()
-        except expected as error:
-            log.warning("%s: %s", what, error)
 
     async def _hear_wakes(self) -> None:
         """Datagrams from the API: only that something was written, never what."""

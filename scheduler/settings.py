@@ -24,7 +24,17 @@ from scheduler.core.orders import GroupKind, GroupSpec
 from scheduler.core.partners import Partner
 from scheduler.core.power import GPU_MODELS, site_w
 from scheduler.core.snapshot import SitePolicy
-from scheduler.equipment import DomainSettings, Miners, Name, Nodes, Ramp, Watts, miners_spec, node_spec
+from scheduler.equipment import (
+    MAX_LEVELS,
+    DomainSettings,
+    Miners,
+    Name,
+    Nodes,
+    Ramp,
+    Watts,
+    miners_spec,
+    node_spec,
+)
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
@@ -108,6 +118,7 @@ class Site(_Strict):
     name: Name
     power: Power
     timing: Timing = Timing()
+    topology: Annotated[tuple[Name, ...], Field(max_length=MAX_LEVELS)] = ()  #: levels, the outermost first
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
@@ -128,6 +139,7 @@ class Site(_Strict):
     def _makes_sense(self) -> Self:
         self._check_models()
         self._check_names()
+        self._check_topology()
         self._check_pace()
         self._check_firm()
         self._check_mode()
@@ -161,6 +173,7 @@ class Site(_Strict):
             **timing,
             partners=self.mining_partners(),
             domains=self.power_domains(),
+            topology=self.topology,
             **self.sharing(),
         )
 
@@ -170,7 +183,11 @@ class Site(_Strict):
 
     def groups(self, found: Mapping[str, GroupSpec] = MappingProxyType({})) -> dict[str, GroupSpec]:
         """All device groups, by id; `found` is what real nodes have, nothing until they were looked at."""
-        nodes = [found.get(gid) or node_spec(n, gid) for n in self.nodes for gid in n.ids()]
+        known = [(n, gid, found.get(gid)) for n in self.nodes for gid in n.ids()]
+        nodes = [
+            node_spec(n, gid) if spec is None else replace(spec, topology=n.place_of(gid))
+            for n, gid, spec in known
+        ]
         return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
 
     def jobs_dir(self, state: Path) -> Path:
@@ -254,6 +271,14 @@ class Site(_Strict):
             )
         if twice := _twice([s.name or s.type for s in self.signals]):
             raise ValueError(f"signals.name: two sources are called {twice!r}; give each a name of its own")
+
+    def _check_topology(self) -> None:
+        if twice := _twice(list(self.topology)):
+            raise ValueError(f"topology: {twice!r} is named twice; each level has a name of its own")
+        unknown = (level for n in self.nodes for level in n.topology if level not in self.topology)
+        if (level := next(unknown, None)) is not None:
+            known = f"use one of {', '.join(self.topology)}" if self.topology else f"add topology: [{level}]"
+            raise ValueError(f"nodes.topology: {level!r} is no level of this site; {known}, or remove it")
 
     def _check_mode(self) -> None:
         """Partners have miners of this site, and what is ranked by revenue has prices."""

@@ -1,4 +1,4 @@
-"""Watches the meter for the record: withdrawals, seconds to comply, seconds over the limit."""
+"""Watches the meter for the record: withdrawals, seconds to comply, seconds over the limit; and what sources tell."""
 
 from __future__ import annotations
 
@@ -59,8 +59,12 @@ class Watchman:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """That the limit was broken, and that it is kept again, as far as it is not on record yet."""
+        """That the limit was broken or is kept again, and what else was told, as far as it is not on record yet."""
         return self._events
+
+    def tell(self, event: Event) -> None:
+        """Have something on record that no decision tells of."""
+        self._events += (event,)
 
     def recorded(self, record: TickRecord) -> None:
         """This is on record now. Readings that came in meanwhile are not."""

@@ -12,7 +12,7 @@ from typing import Any
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
-from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -87,11 +87,22 @@ class SiteBuilder:
         base_w: float = 600.0,
         standby_w: float | None = None,
         limits: PowerLimits | None = None,
+        **topology: str,
     ) -> SiteBuilder:
-        """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there."""
+        """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there.
+
+        `rack="r1"` says where it is.
+        """
         slots = tuple(GpuSlot(gpu_id=str(i), model=A100_SXM.name, limits=limits) for i in range(gpus))
         standby = None if standby_w is None else Standby(draw_w=standby_w, down_s=30.0, boot_s=120.0)
-        spec = GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, standby=standby)
+        spec = GroupSpec(
+            group_id=name,
+            kind=GroupKind.NODE,
+            base_w=base_w,
+            gpus=slots,
+            standby=standby,
+            topology=tuple(topology.items()),
+        )
         return self._group(spec)
 
     def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> SiteBuilder:
@@ -128,6 +139,19 @@ class SiteBuilder:
         first = self.envelopes[0]
         step = Segment(starts_at=self.at + timedelta(seconds=in_s), limit_w=limit_w)
         self.envelopes = (replace(first, segments=(*first.segments, step)), *self.envelopes[1:])
+        return self
+
+    def foresees(self, *steps: tuple[float, dict[float, float]]) -> SiteBuilder:
+        """The forecast of the first source: so many seconds from now on, these watts by the shares of quantiles."""
+        first = self.envelopes[0]
+        forecast = tuple(
+            Foreseen(
+                starts_at=self.at + timedelta(seconds=in_s),
+                quantiles=tuple(Quantile(share=q, limit_w=w) for q, w in sorted(watts.items())),
+            )
+            for in_s, watts in steps
+        )
+        self.envelopes = (replace(first, forecast=forecast), *self.envelopes[1:])
         return self
 
     # -- the work ----------------------------------------------------------------------------------------------------

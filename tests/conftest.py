@@ -16,6 +16,7 @@ settings.register_profile(
     print_blob=True,
 )
 settings.register_profile("ci", settings.get_profile("here"), derandomize=True)  # the same cases each time
+settings.register_profile("worlds", settings.get_profile("here"), max_examples=10_000)  # as `make worlds`
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 if (

@@ -194,9 +194,7 @@ def _check_fit(batch: _Batch, here: Context) -> None:
     for index, request in enumerate(batch.requests):
         if found := misfit(request, nodes):
             field = batch.where(index) + found.field
-            raise Refused(
-                422, "never_fits", found.detail, field=field, value=found.value, remedy=found.remedy
-            )
+            raise Refused(422, found.code, found.detail, field=field, value=found.value, remedy=found.remedy)
 
 
 def _check_packages(batch: _Batch, here: Context) -> None:

@@ -53,5 +53,5 @@ def _plan(request: SubmittedJob, here: Context) -> PlanView:
         deadline=deadline_shown(found.job, None, at, snapshot.site),
         snapshot_at=snapshot.at,
         snapshot_age_s=age_s(snapshot.at),
-        **(shown(found.prospect, snapshot.at) if found.prospect else {}),
+        **(shown(found.prospect, snapshot.at) if found.prospect else {"judged_on": found.judged_on}),
     )

@@ -17,7 +17,7 @@ from scheduler.store import views
 HISTORY: Final = 5
 """Events that an answer to "why" tells."""
 _SCHEDULING: Final = (
-    "project queue priority kind resources nodes array dependencies begin deadline estimate time_limit retry "
+    "project queue priority kind resources nodes topology array dependencies begin deadline estimate time_limit retry "
     "flex"
 )
 _PUBLIC: Final = frozenset(("name", "checkpoint", "power", *_SCHEDULING.split()))

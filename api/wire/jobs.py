@@ -348,6 +348,7 @@ class WhyView(Shown):
             lacks=LACKS,
             expected_start=EXPECTED_START,
             deadline=DEADLINE,
+            judged_on=None,
             history=["demo-12 paused: the limit fell to 4.0 kW"],
             checkpoint={"step": 340, "path": "/srv/step-000000340", "interval_s": 300.0},
         )
@@ -367,5 +368,6 @@ class WhyView(Shown):
         None, description="Null = it does not wait, or the scheduler has not looked at it yet"
     )
     deadline: DeadlineView | None = Field(None, description="Null = it has none, or has ended")
+    judged_on: str | None = Field(None, description="Quantiles of a forecast; null = nothing is foreseen")
     history: list[str] = Field(description="The latest events, oldest first")
     checkpoint: Resumes | None

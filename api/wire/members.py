@@ -8,10 +8,13 @@ from typing import Annotated, Self
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from api.wire.parts import Sent, Shown, example
+from barq.topology import LEVEL, MAX_LEVELS, PLACE
 
 MAX_W = 1e6
 MAX_GPU_W = 1e5
 MAX_GPUS = 64
+Level = Annotated[str, Field(pattern=LEVEL)]
+Place = Annotated[str, Field(pattern=PLACE)]
 NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 
 
@@ -67,6 +70,9 @@ class Join(Sent):
     base_w: float = Field(gt=0, le=MAX_W, description="Everything but its GPUs, W")
     gpus: list[JoiningGpu] = Field(min_length=1, max_length=MAX_GPUS)
     simulated: bool = False
+    topology: dict[Level, Place] = Field(
+        {}, max_length=MAX_LEVELS, description="Where it is, by levels of the site", examples=[{"rack": "r4"}]
+    )
 
 
 class GuardSettings(Shown):

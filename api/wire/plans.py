@@ -34,6 +34,7 @@ class PlanView(Shown):
             lacks=None,
             expected_start=None,
             deadline=None,
+            judged_on=None,
             effects=[
                 {"job_id": "demo-3", "text": "demo-3 would be capped at 320 W per GPU instead of 400 W"}
             ],
@@ -52,6 +53,7 @@ class PlanView(Shown):
     lacks: Lacks | None = None
     expected_start: ExpectedStart | None = None
     deadline: DeadlineView | None = Field(None, description="Null = it has none")
+    judged_on: str | None = Field(None, description="Quantiles of a forecast; null = nothing is foreseen")
     effects: list[EffectView] = Field(description="What it would change for others at once")
     snapshot_at: datetime = Field(description="The site was then as it is taken to be")
     snapshot_age_s: float

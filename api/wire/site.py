@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
 from barq.request import Text
 
@@ -40,6 +41,7 @@ NODE: Final[dict[str, Any]] = {
     "address": "10.0.0.1",
     "cordoned": False,
     "storage": "5f2c41",
+    "topology": {"block": "b1", "rack": "r4"},
     "estop": None,
     "draw_w": 1875.0,
     "entitlement_w": 2000.0,
@@ -116,6 +118,9 @@ class NodeView(Shown):
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")
+    topology: dict[str, str] = Field(
+        {}, description="Where it is, by level, the outermost first; empty where it does not say"
+    )
     estop: StopView | None = Field(None, description="The emergency stop that its guard holds to")
     draw_w: float
     entitlement_w: float = Field(description="What it may draw by the newest order")
@@ -217,6 +222,7 @@ class PowerView(Shown):
             over_limit_s=0.0,
             raises_allowed=True,
             next_change={"at": "2026-03-01T14:00:00Z", "limit_w": 4000.0},
+            forecast=[FORESEEN],
             sources=[
                 {
                     "name": "surplus",
@@ -258,6 +264,7 @@ class PowerView(Shown):
     over_limit_s: float = Field(description="Seconds over the limit beyond the reaction time, in all")
     raises_allowed: bool = True
     next_change: ChangeView | None
+    forecast: list[ForeseenView] = Field([], description="By source, for now and next; it is no limit")
     sources: list[SourceView]
     limits: list[LimitView]
     estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 
 _STDIN: Final = "-"
+_TOPOLOGY: Final = ("required", "preferred")
 
 
 def fields_of(files: Sequence[str], command: Sequence[str] | None) -> list[Fields]:
@@ -68,6 +69,19 @@ def given(options: Mapping[str, Any]) -> Fields:
 def node_count(text: str | None) -> int | str | None:
     """Return the nodes that --nodes means: a number, or a range as it was written."""
     return int(text) if text is not None and text.isascii() and text.isdecimal() else text
+
+
+def topology_fields(text: str | None) -> Fields | None:
+    """Return the fields that --topology makes; it wins over what a file says. Raises InvalidInput."""
+    if text is None:
+        return None
+    kind, _, level = text.partition("=")
+    if kind not in _TOPOLOGY or not level:
+        remedy = "write required=LEVEL or preferred=LEVEL, such as required=rack"
+        raise InvalidInput(
+            f"--topology: {text[:80]!r} makes no sense", field="--topology", value=text, remedy=remedy
+        )
+    return {**dict.fromkeys(_TOPOLOGY), kind: level}
 
 
 def variables(settings: Sequence[str]) -> dict[str, str]:

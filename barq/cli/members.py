@@ -106,7 +106,8 @@ def _description(spec: GroupSpec) -> dict[str, object]:
     facts = asdict(spec)
     gpus = [{key: value for key, value in gpu.items() if value is not None} for gpu in facts["gpus"]]
     kept = {key: facts[key] for key in ("address", "base_w", "simulated")}
-    return {"name": spec.group_id, **kept, "gpus": gpus}
+    told = {"topology": dict(spec.topology)} if spec.topology else {}  # a site of before knows none
+    return {"name": spec.group_id, **kept, **told, "gpus": gpus}
 
 
 def _write_group(files: SiteFiles, spec: GroupSpec, answer: JoinedView) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -25,7 +27,17 @@ from barq.site.ray_head import LOOPBACK, PORTS_FROM
 from barq.site.ticket import Ticket, is_ticket
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from scheduler.core.orders import GroupSpec
+
+BaseW = Annotated[
+    float | None, typer.Option(min=1, metavar="WATTS", help="What this machine draws without its GPUs.")
+]
+Topology = Annotated[
+    list[str] | None,
+    typer.Option(metavar="LEVEL=NAME", help="Where it is, by levels of the site, such as rack=r4."),
+]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
@@ -80,10 +92,8 @@ def join(
     ] = False,
     gpus: Annotated[int, typer.Option(min=0, max=64, metavar="N", help="How many simulated ones.")] = 0,
     gpu_model: Annotated[str, typer.Option(metavar="MODEL", help="Their model.")] = "a100-sxm-400w",
-    base_w: Annotated[
-        float | None,
-        typer.Option(min=1, metavar="WATTS", help="What this machine draws without its GPUs."),
-    ] = None,
+    base_w: BaseW = None,
+    topology: Topology = None,
     state: StateOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -94,7 +104,9 @@ def join(
     if site is not None:
         wanted = Wanted(
             ticket=_ticket(site, token_file),
-            spec=_own_spec(name or _own_name(), base_w, gpus if simulated else None, gpu_model),
+            spec=_own_spec(
+                name or _own_name(), base_w, gpus if simulated else None, gpu_model, topology or []
+            ),
             address=address,
             ports_from=ports,
         )
@@ -173,7 +185,9 @@ def _ticket(site: str, token_file: Path | None) -> Ticket:
     return Ticket(url=url if url.count(":") > 1 else f"{url}:{PORTS_FROM}", token=token)
 
 
-def _own_spec(name: str, base_w: float | None, simulated_gpus: int | None, model: str) -> GroupSpec:
+def _own_spec(
+    name: str, base_w: float | None, simulated_gpus: int | None, model: str, topology: Sequence[str]
+) -> GroupSpec:
     """What this machine has: as many simulated GPUs, or (None) the real ones. Raises InvalidInput."""
     from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
     from workers.nvml.machine import local_gpus
@@ -186,10 +200,33 @@ def _own_spec(name: str, base_w: float | None, simulated_gpus: int | None, model
             field="--base-w",
             remedy="give --base-w WATTS: the site counts it at all times",
         )
+    place = _place(topology)
     if simulated_gpus is None:
-        return checked_machine(local_gpus(), remedy=_REMEDY).spec(name, base_w=base_w)
+        return replace(
+            checked_machine(local_gpus(), remedy=_REMEDY).spec(name, base_w=base_w), topology=place
+        )
     slots = tuple(GpuSlot(gpu_id=str(number), model=model) for number in range(simulated_gpus))
-    return GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, simulated=True)
+    return GroupSpec(
+        group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, simulated=True, topology=place
+    )
+
+
+def _place(settings: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Where this machine is, by level. Raises InvalidInput."""
+    from barq.topology import LEVEL, PLACE
+
+    found: dict[str, str] = {}
+    for setting in settings:
+        level, _, place = setting.partition("=")
+        if not re.fullmatch(LEVEL, level) or not re.fullmatch(PLACE, place) or level in found:
+            raise InvalidInput(
+                f"--topology: {setting[:80]!r} does not say where this machine is",
+                field="--topology",
+                value=setting,
+                remedy="write LEVEL=NAME, each level once, such as --topology rack=r4",
+            )
+        found[level] = place
+    return tuple(found.items())
 
 
 def _own_name() -> str:

@@ -28,6 +28,8 @@ _HEADERS = (
     "REPORT",
     "ALARMS",
 )
+_TOPOLOGY = "TOPOLOGY"
+"""A column of sites that have levels."""
 _RIGHT = frozenset({"DRAW", "ALLOWED", "GPUS", "CAP", "MINERS"})
 _STYLES = {
     "ok": "green",
@@ -49,7 +51,17 @@ def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
 
 
 def _table(found: Sequence[NodeView]) -> Table:
-    return Table(headers=_HEADERS, rows=[_row(node) for node in found], right=_RIGHT, styles=_STYLES)
+    headers, rows = list(_HEADERS), [_row(node) for node in found]
+    if any(node.get("topology") for node in found):
+        headers.append(_TOPOLOGY)
+        rows = [[*row, _where(node)] for row, node in zip(rows, found, strict=True)]
+    return Table(headers=headers, rows=rows, right=_RIGHT, styles=_STYLES)
+
+
+def _where(node: NodeView) -> str:
+    """Return where a node is, the outermost level first, `b1/r4`."""
+    names = node.get("topology", {}).values()
+    return "/".join(name or NOTHING for name in names) if any(names) else NOTHING
 
 
 def _row(node: NodeView) -> list[str]:

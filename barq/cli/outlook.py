@@ -26,6 +26,8 @@ def outlook_lines(told: Mapping[str, Any]) -> Iterator[str]:
         if start["earliest_at"] is not None:
             yield f"  if {start['assumption']}"
         yield f"  as of a snapshot of {ago(start['snapshot_at'])}"
+    if judged_on := told.get("judged_on"):
+        yield f"Forecast: {judged_on}"
     if deadline := told.get("deadline"):
         yield f"Deadline: {deadline['text']}"
 

@@ -9,7 +9,7 @@ import typer
 from barq.cli.connect import connect
 from barq.cli.exits import ExitCode
 from barq.cli.facts import ago
-from barq.cli.job_fields import checked, fields_of, given, node_count, overlaid
+from barq.cli.job_fields import checked, fields_of, given, node_count, overlaid, topology_fields
 from barq.cli.job_text import node_names
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.outlook import change_line, outlook_lines
@@ -27,6 +27,7 @@ from barq.cli.submit import (
     Project,
     SubmitCommand,
     TimeLimit,
+    Topology,
 )
 from barq.errors import InvalidInput
 from barq.units import format_power
@@ -58,6 +59,7 @@ def plan(
     *,
     gpus: Gpus = None,
     nodes: Nodes = None,
+    topology: Topology = None,
     project: Project = None,
     priority: Priority = None,
     flex: Flex = None,
@@ -73,6 +75,7 @@ def plan(
     options: dict[str, Any] = {"project": project, "priority": priority, "flex": flex}
     options |= {"nodes": node_count(nodes), "deadline": deadline, "estimate": estimate}
     options |= {"time_limit": time_limit, "resources": given({"gpus": gpus})}
+    options |= {"topology": topology_fields(topology)}
     fields = _only(fields_of(files or [], ctx.meta.get(COMMAND)))
     request = checked(overlaid(fields, given(options)))
     with connect() as site:

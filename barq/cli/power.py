@@ -16,7 +16,7 @@ from barq.units import format_duration, format_power, parse_power_w
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barq.site_views import DomainView, LimitView, PowerView, SourceView
+    from barq.site_views import DomainView, ForeseenView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -109,7 +109,13 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     ]
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
-    return facts
+    return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
+
+
+def _foreseen(told: ForeseenView) -> str:
+    """Quantiles by name: a forecast is planned on, and no limit."""
+    quantiles = ", ".join(f"{format_power(q['limit_w'])} ({q['name']})" for q in told["quantiles"])
+    return f"{quantiles} from {moment(told['at'])} on, by {told['source']}"
 
 
 def _sources_table(sources: Sequence[SourceView]) -> Table:

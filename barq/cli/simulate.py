@@ -93,6 +93,14 @@ NoticeOption = Annotated[
         "--notice", metavar="DURATION", help="How long before it binds a change of the limit is known."
     ),
 ]
+ForecastOption = Annotated[
+    str | None,
+    typer.Option(
+        "--forecast",
+        metavar="ERROR",
+        help="Foresee the limit for a day; changes come this share of their lead early or late, e.g. 25%.",
+    ),
+]
 GridOption = Annotated[
     bool, typer.Option("--grid", help="The standard grid: 3 weeks of jobs x 3 of power, from BARQ_TRACES.")
 ]
@@ -128,6 +136,7 @@ def simulate(
     power_from: PowerFromOption = None,
     days: DaysOption = None,
     notice: NoticeOption = None,
+    forecast: ForecastOption = None,
     grid: GridOption = False,
     only: OnlyOption = None,
     blackout: BlackoutOption = False,
@@ -208,15 +217,18 @@ def _batch(asked: dict[str, Any]) -> Batch:
 
 def _site(asked: dict[str, Any]) -> SimSite:
     from scheduler.sim.grid import dark_site
+    from scheduler.sim.maps import parse_error
     from scheduler.sim.site import SimSite
     from scheduler.sim.site_file import load_sim_site
 
     site = SimSite() if asked["site"] is None else load_sim_site(asked["site"])
     if asked["blackout"]:
         site = dark_site(site)
-    if asked["notice"] is None:
-        return site
-    return replace(site, notice_s=duration_s(asked["notice"], "--notice"))
+    if asked["notice"] is not None:
+        site = replace(site, notice_s=duration_s(asked["notice"], "--notice"))
+    if asked["forecast"] is not None:
+        site = replace(site, forecast_error=parse_error(asked["forecast"], option="--forecast"))
+    return site
 
 
 def _pair(asked: dict[str, Any], site: SimSite) -> Inputs:

@@ -8,7 +8,16 @@ import typer
 from typer.core import TyperCommand
 
 from barq.cli.connect import connect
-from barq.cli.job_fields import checked, fields_of, given, node_count, overlaid, variables, working_dir_fields
+from barq.cli.job_fields import (
+    checked,
+    fields_of,
+    given,
+    node_count,
+    overlaid,
+    topology_fields,
+    variables,
+    working_dir_fields,
+)
 from barq.cli.job_text import lines_of, names_of
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
@@ -34,6 +43,12 @@ Files = Annotated[
 Gpus = Annotated[int | None, typer.Option(metavar="N", help="GPUs on each node.")]
 Nodes = Annotated[
     str | None, typer.Option(metavar="N", help="Nodes; 2..8 = as many of them as there are for it.")
+]
+Topology = Annotated[
+    str | None,
+    typer.Option(
+        metavar="required=LEVEL", help="Its nodes in one rack, or preferred=rack: if there is room."
+    ),
 ]
 Array = Annotated[
     str | None,
@@ -101,6 +116,7 @@ def submit(
     *,
     gpus: Gpus = None,
     nodes: Nodes = None,
+    topology: Topology = None,
     array: Array = None,
     name: Name = None,
     project: Project = None,
@@ -122,7 +138,7 @@ def submit(
     """Queue the jobs of job files, or one command that runs in this folder."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     options: dict[str, Any] = {"name": name, "project": project, "kind": kind, "array": array}
-    options |= {"nodes": node_count(nodes)}
+    options |= {"nodes": node_count(nodes), "topology": topology_fields(topology)}
     options |= {"priority": priority, "flex": flex, "time_limit": time_limit, "env": variables(env or [])}
     options |= {"deadline": deadline, "estimate": estimate}
     options |= {"resources": given({"gpus": gpus}), "retry": given({"max_failures": max_failures})}

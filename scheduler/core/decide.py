@@ -15,6 +15,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.foresight import turns
 from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.leaving import leave_in_time
@@ -245,6 +246,8 @@ def _next_release_at(plan: Plan) -> datetime | None:
 def _wake_at(snapshot: Snapshot, *expected: datetime | None) -> datetime | None:
     """The next instant at which time alone changes something: a known limit step, a wait that ends."""
     lead = timedelta(seconds=snapshot.site.lead_s)
-    steps = changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + timedelta(hours=1))
+    ahead = {"after": snapshot.at, "until": snapshot.at + timedelta(hours=1)}
+    steps = changes(snapshot.envelopes, **ahead)
     coming = [t for s in steps for t in (s - lead, s)] + [t for t in expected if t is not None]
+    coming += turns(snapshot.envelopes, **ahead)
     return min((t for t in coming if t > snapshot.at), default=None)

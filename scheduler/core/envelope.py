@@ -17,6 +17,22 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quantile:
+    """The limit will be below `limit_w` with a probability of `share`, by the forecast."""
+
+    share: float  #: above 0, below 1
+    limit_w: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """From `starts_at` on the limit is foreseen so, until the next of these. No quantiles = nothing is foreseen."""
+
+    starts_at: datetime
+    quantiles: tuple[Quantile, ...]  #: rising in share, not falling in watts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """A piecewise-constant limit from one source, as known at `read_at`.
 
@@ -33,6 +49,8 @@ class Envelope:
     stale_after_s: float | None = (
         None  #: silent for longer = stale; None = never (a person's limit); < 0 = always
     )
+    forecast: tuple[Foreseen, ...] = ()
+    """Rising in time. It binds nobody and frees nobody: only `scheduler.core.foresight` looks at it."""
 
     def limit_at(self, at: datetime) -> Segment | None:
         """The segment in force at `at`, None before the first one or after the end."""

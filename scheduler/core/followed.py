@@ -26,6 +26,8 @@ from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
+Part = tuple[str, ...]
+"""One rack, or one block: its name, behind those of the parts that it is in."""
 _LONG = 200_000  #: entries of the logs before new ones are begun
 
 
@@ -54,6 +56,7 @@ class Followed(Listed):
         self.usable_nodes: dict[
             tuple[object, ...], AbstractSet[str]
         ] = {}  #: what `placement.usable` found out
+        self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
         self._on: dict[str, dict[str, Attempt]] = {}
@@ -164,6 +167,7 @@ class Followed(Listed):
         self.generation += 1
         self.fitting_shapes.clear()
         self.usable_nodes.clear()
+        self.parts.clear()
 
     def _remade(self, attempt: Attempt) -> None:
         """What an attempt is charged by, or ordered by, is another than it was."""

@@ -6,7 +6,8 @@ n (save_s + restart_s) node-seconds and wins m for each second after: it has pai
     n (save_s + restart_s) / m   seconds.
 
 It is done only if that is within `min_run_s`, for which nobody makes it move again, and the time limit and the limit
-that is announced leave that long. Its n nodes, and the m that are free, must have been as they are for `min_run_s`.
+that is announced and foreseen leave that long. Its n nodes, and the m that are free, must have been as they are for
+`min_run_s`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import window_s
+from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import may_use
@@ -24,6 +26,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.reclaiming import MOVABLE_TIER
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.topology import parts_at, required_level
 from scheduler.core.victims import UNMEASURED_SAVE_S
 
 
@@ -62,7 +65,10 @@ def _candidates(plan: Plan) -> Iterator[tuple[Attempt, Job]]:
 
 
 def _free_for(plan: Plan, room: Room, snapshot: Snapshot, job: Job, attempt: Attempt) -> int:
-    """Nodes on which it could be besides its own, in the same place, on which nothing has changed for a while."""
+    """Nodes on which it could be besides its own, on which nothing has changed for a while.
+
+    They are in the same place, and in the same rack if it asks for that.
+    """
     own = {p.node_id for p in attempt.placements}
     free = (
         n
@@ -72,6 +78,9 @@ def _free_for(plan: Plan, room: Room, snapshot: Snapshot, job: Job, attempt: Att
     storage = plan.groups[attempt.placements[0].node_id].storage
     places = by_place(free, plan)
     here = next((place for place in places if plan.groups[place[0]].storage == storage), [])
+    if (level := required_level(job)) is not None:
+        parts = parts_at(level, plan)
+        here = [n for n in here if parts[n] == parts[attempt.placements[0].node_id]]
     return min(len(here), job.spec.most_nodes - len(attempt.placements))
 
 
@@ -97,7 +106,10 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
     rise_w = more * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
     needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - site.margin)
     lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
-    return lasts_s is None or lasts_s >= needed_s
+    if lasts_s is not None and lasts_s < needed_s:
+        return False
+    more_w = site.overhead * rise_w
+    return shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s, more_w=more_w) is None
 
 
 def _left_s(plan: Plan, job: Job, attempt: Attempt) -> float:

@@ -150,6 +150,14 @@ class ArrayPlace:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TopologyRequest:
+    """That an attempt be within one part of a level of the site's topology, such as one rack."""
+
+    level: str
+    is_required: bool  #: or it waits; else it is in as few as there are
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobSpec:
     """What was asked for, as far as decisions need it. A larger `priority` is sooner."""
 
@@ -163,6 +171,7 @@ class JobSpec:
     last_gpus: int | None = None  #: on the last node, where that needs fewer than the others
     scatter: bool = False  #: any GPUs of any nodes will do, if they cannot be had as said
     gpu_type: str | None = None
+    topology: TopologyRequest | None = None
     priority: int = 0
     kind: Kind = Kind.TRAINING
     flex: int = 4  #: tier 0 (firm) .. 4 (may be paused at will)

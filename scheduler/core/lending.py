@@ -17,6 +17,7 @@ from scheduler.core.presence import LEAVING
 from scheduler.core.quotas import Quotas
 from scheduler.core.reclaiming import have_leave, may_leave, ranked, victims_of
 from scheduler.core.room import Room
+from scheduler.core.topology import within
 
 
 class _FromBorrowers:
@@ -75,7 +76,8 @@ class Lenders:
     def _can_wake(self, job: Job, free_w: float) -> bool:
         plan = self._plan
         off = [gid for gid in plan.groups if plan.is_off(gid) and may_use(job, gid, plan)]
-        if sum(len(plan.groups[gid].spec.gpus) for gid in off) < job.spec.total_gpus:
+        off = max(within(job, off, plan), key=lambda gids: _gpus_of(plan, gids), default=[])
+        if _gpus_of(plan, off) < job.spec.total_gpus:
             return False
         wake_w = plan.site.overhead * max(plan.awake_w(gid) for gid in off)
         return plan.start_w(job) + wake_w <= free_w
@@ -112,6 +114,10 @@ class Lenders:
 
     def _account(self, attempt: Attempt) -> str:
         return self._quotas.account(self._plan.tenants.of(self._plan.jobs[attempt.job_id]))
+
+
+def _gpus_of(plan: Plan, nodes: Iterable[str]) -> int:
+    return sum(len(plan.groups[gid].spec.gpus) for gid in nodes)
 
 
 def _enough(order: Iterable[Attempt], gpus: int) -> list[Attempt]:

@@ -221,6 +221,7 @@ class GroupSpec:
     address: str = "127.0.0.1"
     simulated: bool = False
     standby: Standby | None = None  #: None = it cannot be put to standby
+    topology: tuple[tuple[str, str], ...] = ()  #: where a node is in the network: level, name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,8 +1,9 @@
 """When each waiting job may start, as far as anybody can know: its position, what it lacks, and a range.
 
 The early end of the range: running jobs run to the time limits that they state, the limit follows what its sources
-announce, and whoever is ahead takes nothing. The late end: all who are ahead start first, one after the other, and run
-to their time limits too. What nobody stated or announced is not guessed: that end, or the whole range, is then None.
+announce and the median of what they foresee, and whoever is ahead takes nothing. The late end: all who are ahead start
+first, one after the other, and run to their time limits too, under a low quantile of what is foreseen. What nobody
+stated, announced or foresaw is not guessed: that end, or the whole range, is then None.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
+from scheduler.core.foresight import KEPT_TIER, LOW, MEDIAN, basis, has_forecast, kept_w, word
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
@@ -19,6 +21,7 @@ from scheduler.core.reasons import Code, Reason
 from scheduler.core.room import Room
 from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.supply import Supply, ends_at, left_s
+from scheduler.core.topology import within
 
 _RELEASED = (
     "the watts that it needs are confirmed free, at the latest when the orders that grant them run out"
@@ -31,8 +34,13 @@ _BARRED = {
     Code.RETRY_BACKOFF: "not before its next try; what is free then is not known",
 }
 _NO_POWER = "no estimate: neither what sources announce nor the time limits of running jobs give it its watts"
+_NO_FORESEEN_POWER = _NO_POWER.replace("announce", "announce and foresee")
 _NO_QUOTA = "no estimate: it waits for its project's quota, and nobody knows when others give some back"
 _ANNOUNCED = "the limit does what its sources announce"
+_FORESEEN = (
+    f"{_ANNOUNCED} and foresee ({word(MEDIAN)} for the earliest start, {word(LOW)} for the latest; what must "
+    f"not be cut waits for the {word(LOW)})"
+)
 _TO_THEIR_LIMITS = "running jobs use their whole time limits"
 
 
@@ -55,6 +63,7 @@ class Prospect:
     lacks_gpus: int
     lacks_w: float  #: at the site meter
     start: Start
+    judged_on: str | None = None  #: on which quantiles its start is judged; None = nothing is foreseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +94,11 @@ class Outlook:
         self._latest = _latest(self._plan, self._places, self._free_at)
         gpus = sum(len(plan.groups[n].spec.gpus) for n in self._free_at)
         rises_w = [plan.start_w(job) / max(1, job.spec.total_gpus) for job in self._firsts()]
-        self._supply = Supply(snapshot, plan, gpus=gpus, rises_w=rises_w)
+        self._foreseen = has_forecast(snapshot.envelopes)
+        self._supply = Supply(snapshot, plan, share=MEDIAN, gpus=gpus, rises_w=rises_w)
+        self._low = self._supply
+        if self._foreseen:
+            self._low = Supply(snapshot, plan, share=LOW, gpus=gpus, rises_w=rises_w)
         self._power_at: dict[Shape, datetime | None] = {}
         self._gpus_at: dict[Shape, datetime | None] = {}
 
@@ -106,6 +119,7 @@ class Outlook:
             lacks_gpus=lacks_gpus,
             lacks_w=lacks_w,
             start=_of_barred(barred) if place is None else self._start(job_id, place, reason),
+            judged_on=basis(self._snapshot.envelopes, self._plan.jobs[job_id].spec.flex),
         )
 
     def placed(self, job_id: str) -> tuple[Job, Attempt | None, SitePolicy] | None:
@@ -133,7 +147,7 @@ class Outlook:
             return Start(assumption=self._without_gpus(job))
         earliest_at = self._when_power(job, place.kind, from_at=max(gpus_at, self._dwells_until()))
         if earliest_at is None:
-            return Start(assumption=_NO_POWER)
+            return Start(assumption=_NO_FORESEEN_POWER if self._foreseen else _NO_POWER)
         latest_at = self._when_all(job_id, job, place, earliest_at)
         rests_on_ends = gpus_at > snapshot.at or self._supply.freed_w(earliest_at) > 0
         return self._told(earliest_at, latest_at, reason, rests_on_ends=rests_on_ends)
@@ -159,7 +173,8 @@ class Outlook:
             )
         if reason is not None and latest_at is not None and latest_at <= at:
             latest_at = None  # by numbers it fits now, and yet it waits: these numbers do not say until when
-        early = f"{_TO_THEIR_LIMITS}, {_ANNOUNCED}" if rests_on_ends else _ANNOUNCED
+        limit = _FORESEEN if self._foreseen else _ANNOUNCED
+        early = f"{_TO_THEIR_LIMITS}, {limit}" if rests_on_ends else limit
         assumption = f"{early}, and nobody more important comes"
         if latest_at is None:
             assumption += "; the latest start cannot be told"
@@ -176,12 +191,16 @@ class Outlook:
         return self._gpus_at[kind]
 
     def _fits_at(self, job: Job) -> datetime | None:
-        spec = job.spec
         nodes = [n for n in self._free_at if may_use(job, n, self._plan)]
+        known = (self._fits_on_at(job, some) for some in within(job, nodes, self._plan))
+        return min((at for at in known if at is not None), default=None)
+
+    def _fits_on_at(self, job: Job, nodes: list[str]) -> datetime | None:
+        spec, now = job.spec, self._plan.at
         if spec.scatter:
-            return _nth(sorted(t for n in nodes for t in self._free_at[n]), spec.total_gpus, self._plan.at)
-        members = [_nth(self._free_at[n], spec.gpus, self._plan.at) for n in nodes]
-        return _nth(sorted(t for t in members if t is not None), spec.nodes, self._plan.at)
+            return _nth(sorted(t for n in nodes for t in self._free_at[n]), spec.total_gpus, now)
+        members = [_nth(self._free_at[n], spec.gpus, now) for n in nodes]
+        return _nth(sorted(t for t in members if t is not None), spec.nodes, now)
 
     def _without_gpus(self, job: Job) -> str:
         if self._unstated_gpus:
@@ -194,14 +213,18 @@ class Outlook:
         """The first known instant from which its watts are there for long enough to pay off."""
         if kind not in self._power_at:
             lasts_s = self._plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-            self._power_at[kind] = self._supply.first(self._needed_w(job), lasts_s=lasts_s, from_at=from_at)
+            found = self._supply.first(self._needed_w(job), lasts_s=lasts_s, from_at=from_at)
+            if found is not None and self._foreseen and job.spec.flex <= KEPT_TIER:
+                needed_w = kept_w(self._plan) + self._plan.start_w(job)
+                found = self._low.first(needed_w, lasts_s=lasts_s, from_at=found)
+            self._power_at[kind] = found
         return self._power_at[kind]
 
     def _when_all(self, job_id: str, job: Job, place: _Place, earliest_at: datetime) -> datetime | None:
         """When it starts at the latest: after all who are ahead, and with watts for all of them, for good."""
         gpus_at = self._latest.get(job_id)
         everything_w = self._plan.floors_w(job.spec.flex) + self._supply.rest_w
-        power_at = self._supply.lasting(min(self._needed_w(job) + place.ahead_w, everything_w))
+        power_at = self._low.lasting(min(self._needed_w(job) + place.ahead_w, everything_w))
         return None if gpus_at is None or power_at is None else max(gpus_at, power_at, earliest_at)
 
     def _needed_w(self, job: Job) -> float:

@@ -9,6 +9,7 @@ from scheduler.core.orders import GroupKind
 from scheduler.core.pinning import by_place, may_read
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
+from scheduler.core.topology import Nearness, outwards, within
 
 
 def place(
@@ -17,7 +18,7 @@ def place(
     """Best fit: the nodes that keep the fewest GPUs free after it. None if the gang does not fit as a whole.
 
     On none of the nodes that are `barred`. An elastic gang takes as many nodes as there are for it, in the place where
-    those are most.
+    those are most. A gang is within as few racks as can be, in one if it asks for that: `scheduler.core.topology`.
     """
     if job.spec.total_gpus > room.total:
         return None
@@ -31,37 +32,68 @@ def _as_asked(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tup
     if spec.most_nodes == 1:
         node = next(fitting, None)
         return None if node is None else (Placement(node_id=node, gpu_ids=room.free[node][: spec.gpus]),)
-    together = [nodes for place in by_place(fitting, plan) if (nodes := _gang(job, place, room))]
+    places = (nodes for place in by_place(fitting, plan) for nodes in within(job, place, plan))
+    together = [found for nodes in places if (found := _gang(job, nodes, room, plan)) is not None]
     if not together:
         return None
-    chosen = min(together, key=lambda nodes: (-len(nodes), [(len(room.free[n]), n) for n in nodes]))
+    chosen = min(together, key=lambda found: (-len(found[0]), found[1]))[0]
     counts = sizes(job) if spec.max_nodes is None else [spec.gpus] * len(chosen)
     return tuple(Placement(node_id=n, gpu_ids=room.free[n][:k]) for n, k in zip(chosen, counts, strict=True))
 
 
 def _scattered(job: Job, room: Room, plan: Plan, barred: AbstractSet[str]) -> tuple[Placement, ...] | None:
-    """On the fewest nodes: those with the most free GPUs first, the last as full as can be."""
+    """Within the fullest part of the network that has so many, on the fewest nodes of it."""
     fit = usable(job, plan)
     for place in by_place((n for n in room.fullest(1) if n in fit and n not in barred), plan):
-        missing, chosen = job.spec.total_gpus, []
-        for node_id in reversed(place):
-            if missing == 0:
-                break
-            gpus = room.free[node_id][:missing]
-            chosen.append(Placement(node_id=node_id, gpu_ids=gpus))
-            missing -= len(gpus)
-        if missing == 0:
-            return tuple(chosen)
+        for parts in (parts for nodes in within(job, place, plan) for parts in outwards(nodes, plan)):
+            free = [(sum(len(room.free[n]) for n in nodes), nodes) for nodes in parts]
+            enough = [one for one in free if one[0] >= job.spec.total_gpus]
+            if enough:
+                return _filled(job, min(enough)[1], room)
     return None
 
 
-def _gang(job: Job, nodes: list[str], room: Room) -> list[str] | None:
-    """The members' nodes among these, the last member where the fewest GPUs are left over; None if they do not do."""
+def _filled(job: Job, nodes: list[str], room: Room) -> tuple[Placement, ...]:
+    """Those of these nodes with the most free GPUs first, the last as full as can be."""
+    missing, chosen = job.spec.total_gpus, []
+    for node_id in reversed(nodes):
+        if missing == 0:
+            break
+        gpus = room.free[node_id][:missing]
+        chosen.append(Placement(node_id=node_id, gpu_ids=gpus))
+        missing -= len(gpus)
+    return tuple(chosen)
+
+
+_Gang = tuple[list[str], tuple[object, ...]]  #: the nodes of its members, and their rank: less is better
+
+
+def _gang(job: Job, nodes: list[str], room: Room, plan: Plan) -> _Gang | None:
+    """The members' nodes among these, as close to each other as can be; None if they do not do."""
     spec = job.spec
+    if spec.last_gpus is not None:
+        return _uneven_gang(job, nodes, room, plan)
     large = [n for n in nodes if len(room.free[n]) >= spec.gpus]
-    if spec.last_gpus is None:
-        return large[: spec.most_nodes] if len(large) >= spec.nodes else None
-    chosen = large[: spec.nodes - 1]
+    if len(large) < spec.nodes:
+        return None
+    near = Nearness(job, large, plan, room.free)
+    chosen = near.closest(min(len(large), spec.most_nodes))
+    return chosen, near.rank(chosen)
+
+
+def _uneven_gang(job: Job, nodes: list[str], room: Room, plan: Plan) -> _Gang | None:
+    """The same, the last member where the fewest GPUs are left over."""
+    near = Nearness(job, nodes, plan, room.free)
+    for parts in outwards(nodes, plan):
+        found = [chosen for part in parts if (chosen := _with_last(job, part, room)) is not None]
+        if found:
+            return min(((chosen, near.rank(chosen)) for chosen in found), key=lambda gang: gang[1])
+    return None
+
+
+def _with_last(job: Job, nodes: list[str], room: Room) -> list[str] | None:
+    spec = job.spec
+    chosen = [n for n in nodes if len(room.free[n]) >= spec.gpus][: spec.nodes - 1]
     last = next((n for n in nodes if n not in chosen), None)
     return None if len(chosen) < spec.nodes - 1 or last is None else [*chosen, last]
 
@@ -98,16 +130,22 @@ def shape(job: Job) -> tuple[object, ...]:
     """All that says where a job fits: what holds for one of a shape holds for each."""
     spec = job.spec
     sizes = spec.gpus, spec.nodes, spec.max_nodes, spec.last_gpus
-    return *sizes, spec.scatter, spec.gpu_type, job.pinned_to, job.storage
+    return *sizes, spec.scatter, spec.gpu_type, spec.topology, job.pinned_to, job.storage
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
     known = plan.fitting_shapes.get(shape(job))
     if known is None:
-        known = any(_would_hold(job, nodes, plan) for nodes in _places(job, plan))
+        places = (nodes for place in _places(job, plan) for nodes in within(job, place, plan))
+        known = any(_would_hold(job, nodes, plan) for nodes in places)
         plan.fitting_shapes[shape(job)] = known
     return known
+
+
+def would_fit_apart(job: Job, plan: Plan) -> bool:
+    """Whether it could, if it did not have to be within one part of the network."""
+    return any(_would_hold(job, place, plan) for place in _places(job, plan))
 
 
 def _places(job: Job, plan: Plan) -> list[list[str]]:

@@ -20,6 +20,7 @@ from scheduler.core.presence import LEAVING
 from scheduler.core.quotas import Quotas
 from scheduler.core.reasons import Event
 from scheduler.core.room import Room
+from scheduler.core.topology import within
 
 MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
 _AHEAD = 2  #: levels that a victim must be behind
@@ -98,9 +99,10 @@ def have_leave(plan: Plan, victims: Iterable[Attempt], job: Job) -> None:
 
 
 def victims_of(plan: Plan, room: Room, job: Job, terms: Terms) -> list[Attempt]:
-    """Those within one place whose GPUs the job can use, as few GPUs as can be."""
+    """Those within one place, and one rack if it asks for one, whose GPUs the job can use: as few GPUs as can be."""
     choose, nodes = _anywhere if job.spec.scatter else _on_nodes, usable(job, plan)
     places = by_place((node_id for node_id in room.free if node_id in nodes), plan)
+    places = [nodes for place in places for nodes in within(job, place, plan)]
     found = [choose(plan, room, job, terms, place) for place in places]
     return min(filter(None, found), key=lambda victims: sum(v.gpu_count for v in victims), default=[])
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.foresight import basis
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Phase
 from scheduler.core.lifecycle import is_final
 from scheduler.core.outlook import Outlook, Prospect
@@ -45,6 +46,7 @@ class Rehearsal:
     reason: Reason | None = None
     prospect: Prospect | None = None
     effects: tuple[Effect, ...] = ()
+    judged_on: str | None = None  #: on which quantiles of a forecast; None = nothing is foreseen
 
 
 def rehearse(
@@ -60,8 +62,11 @@ def rehearse(
     without, with_it = PowerAware().decide(snapshot), PowerAware().decide(asked)
     effects = tuple(_effects(after(snapshot, without), after(asked, with_it)))
     attempt = next((a for a in with_it.attempts.values() if a.job_id == job.id), None)
+    judged_on = basis(snapshot.envelopes, spec.flex)
     if attempt is not None:
-        return Rehearsal(job=job, verdict=Verdict.STARTS_NOW, attempt=attempt, effects=effects)
+        return Rehearsal(
+            job=job, verdict=Verdict.STARTS_NOW, attempt=attempt, effects=effects, judged_on=judged_on
+        )
     reason = with_it.reasons.get(job.id)
     never = reason is not None and reason.code == Code.NEVER_FITS
     return Rehearsal(
@@ -70,6 +75,7 @@ def rehearse(
         reason=reason,
         prospect=Outlook(after(asked, with_it)).of(job.id, reason),
         effects=effects,
+        judged_on=judged_on,
     )
 
 

@@ -49,6 +49,7 @@ class SitePolicy:
     )
     partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
     domains: tuple[Domain, ...] = ()  #: below the site's meter: feeders, halls, racks
+    topology: tuple[str, ...] = ()  #: levels of the network in which nodes are, the outermost first
     mode: Mode = AI_FIRST  #: how AI and mining share the surplus
     mining_ramp_up_w_per_s: float | None = None  #: of all miners together; None = as fast as they can
     mining_ramp_down_w_per_s: float | None = None  #: of reductions that no limit demands

@@ -7,6 +7,7 @@ Judged with all peers at their knees, because caps go before pauses. Whether it 
 from __future__ import annotations
 
 from scheduler.core.envelope import window_s
+from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
 from scheduler.core.leaving import leave_s
 from scheduler.core.placement import place
@@ -15,12 +16,21 @@ from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.reclaiming import is_reclaiming, reclaim
-from scheduler.core.reunion import pinned_away
+from scheduler.core.reunion import apart, pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.switching import Refused
 from scheduler.core.tenancy import Tenancy
-from scheduler.core.waiting import behind, coming_up, no_firm_power, no_gpus, no_power, short_window
+from scheduler.core.waiting import (
+    behind,
+    coming_up,
+    foreseen_short,
+    is_foreseen,
+    no_firm_power,
+    no_gpus,
+    no_power,
+    short_window,
+)
 from scheduler.core.zoning import full_for
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
@@ -53,8 +63,8 @@ def startable(
             continue
         left = heads.leave_out()
         raises.refuse(left, tried)
-        if tried.code is Code.QUOTA_EXCEEDED:
-            continue  # it keeps nobody of another project from anything
+        if tried.code is Code.QUOTA_EXCEEDED or is_foreseen(tried):
+            continue  # what it waits for, nobody else can give it: it keeps nobody from anything
         if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
             may_reclaim = False
         if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
@@ -135,6 +145,8 @@ def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
     """What a job that does not fit lacks."""
     if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
         return pinned
+    if (scattered := apart(job, room, plan)) is not None:
+        return scattered
     off = 0 if room.free else sum(plan.is_off(gid) for gid in plan.groups)
     return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan), off=off)
 
@@ -175,7 +187,10 @@ def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )
-    return None if lasts_s is None or lasts_s >= needed_s else short_window(plan, lasts_s, needed_s)
+    if lasts_s is not None and lasts_s < needed_s:
+        return short_window(plan, lasts_s, needed_s)
+    found = shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s)
+    return None if found is None else foreseen_short(found, job.spec.flex)
 
 
 def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Attempt:

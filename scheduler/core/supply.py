@@ -1,4 +1,4 @@
-"""The watts that are known to come: what sources announce, and what running jobs give back at their time limits."""
+"""The watts that are to come: what sources announce or foresee, and what running jobs give back at their limits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from scheduler.core.envelope import changes, lowest
+from scheduler.core.envelope import changes
+from scheduler.core.foresight import planned, turns
 from scheduler.core.jobs import Attempt, Job, Phase
 from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
@@ -26,11 +27,14 @@ class _Step:
 class Supply:
     """When there is power for so much more. Site watts, all work at its knees: caps are lowered before anybody waits.
 
-    `gpus` are all that take work; `rises_w` what one draws more than idle under each of the shapes that wait.
+    `share` is the quantile that is planned on where sources foresee the limit; `gpus` are all that take work; `rises_w`
+    what one draws more than idle under each of the shapes that wait.
     """
 
-    def __init__(self, snapshot: Snapshot, plan: Plan, *, gpus: int, rises_w: Sequence[float]) -> None:
-        self._steps = _steps(snapshot)
+    def __init__(
+        self, snapshot: Snapshot, plan: Plan, *, share: float, gpus: int, rises_w: Sequence[float]
+    ) -> None:
+        self._steps = _steps(snapshot, share)
         running = {a.id: _rise_w(plan, a) for a in plan.running()}
         ends = sorted(
             (t, w) for k, w in running.items() if (t := ends_at(plan, plan.attempts[k])) is not None
@@ -93,12 +97,14 @@ def _rise_w(plan: Plan, attempt: Attempt) -> float:
     return max(0.0, plan.site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w))
 
 
-def _steps(snapshot: Snapshot) -> list[_Step]:
-    """What may be entitled from now on, as far as is announced."""
-    at, site = snapshot.at, snapshot.site
+def _steps(snapshot: Snapshot, share: float) -> list[_Step]:
+    """What may be entitled from now on, as far as is announced or foreseen."""
+    at, site, envelopes = snapshot.at, snapshot.site, snapshot.envelopes
     until = at + timedelta(seconds=site.horizon_s)
-    steps = [_Step(at=at, usable_w=usable_w(snapshot, limit_now(snapshot)))]
-    for t in changes(snapshot.envelopes, after=at, until=until):
-        limit = lowest(snapshot.envelopes, t, now=at, firm_w=site.firm_w)
-        steps.append(_Step(at=t, usable_w=usable_w(snapshot, limit)))
-    return steps
+
+    def planned_w(t: datetime) -> float:
+        return usable_w(snapshot, planned(envelopes, t, share, now=at, firm_w=site.firm_w)[0])
+
+    first_w = min(usable_w(snapshot, limit_now(snapshot)), planned_w(at))
+    known = {*changes(envelopes, after=at, until=until), *turns(envelopes, after=at, until=until)}
+    return [_Step(at=at, usable_w=first_w), *(_Step(at=t, usable_w=planned_w(t)) for t in sorted(known))]

@@ -8,6 +8,7 @@ woken for jobs that could not start then: each is judged as its start will be.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from scheduler.core.jobs import Job
@@ -15,6 +16,7 @@ from scheduler.core.orders import NodePower
 from scheduler.core.placement import usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
+from scheduler.core.topology import required_level, within
 from scheduler.core.zoning import could_work, wake
 
 _SPARE_NODES = 2  #: that are kept on for newcomers while nobody waits
@@ -69,11 +71,29 @@ def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
     return gid not in room.free or len(room.free[gid]) == len(plan.groups[gid].spec.gpus)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Rack:
+    """Whole nodes among which a job is housed."""
+
+    ready: list[str]  #: that are on, or coming
+    asleep: list[str]
+    loose: int = 0  #: what others there give that are in use: as `_gives`
+
+
+def _gives(job: Job, gpus: int) -> int:
+    """What so many free GPUs of a node are to a job: GPUs where any will do, else room for a member."""
+    return gpus if job.spec.scatter else int(gpus >= job.spec.gpus)
+
+
+def _needs(job: Job) -> int:
+    return job.spec.total_gpus if job.spec.scatter else job.spec.nodes
+
+
 class _Yard:
     """Whole nodes that nobody uses, and the watts to use them."""
 
     def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
-        self._plan = plan
+        self._plan, self._room = plan, room
         self._empty: list[str] = []  #: on, with nothing on them
         coming: list[str] = []
         for gid, group in plan.groups.items():
@@ -84,6 +104,7 @@ class _Yard:
             elif _is_empty(plan, room, gid):
                 self._empty.append(gid)
         houses = [gid for gid in self._empty if gid in room.free]
+        self._houses = frozenset(houses)
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
         self._asleep = sorted(
             gid for gid in plan.asleep() if not plan.groups[gid].cordoned and could_work(plan, gid)
@@ -109,17 +130,34 @@ class _Yard:
             [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
             for gids in (self._ready, self._asleep)
         )
+        racks = self._racks(refused.job, ready, asleep)
         for _ in range(refused.jobs):
-            if not self._take(refused.job, ready, asleep):
+            racks.sort(key=lambda rack: -min(rack.loose + len(rack.ready), _needs(refused.job)))
+            if not any(self._take(refused.job, rack) for rack in racks):
                 return
+
+    def _racks(self, job: Job, ready: list[str], asleep: list[str]) -> list[_Rack]:
+        """Where the job could be as a whole: in any of the racks if it asks to be in one, else wherever it fits."""
+        if required_level(job) is None:
+            return [_Rack(ready=ready, asleep=asleep)]
+        are_on, sleep, free = frozenset(ready), frozenset(asleep), self._room.free
+        others = [n for n in usable(job, self._plan) if n in free and n not in self._houses]
+        return [
+            _Rack(
+                ready=[n for n in nodes if n in are_on],
+                asleep=[n for n in nodes if n in sleep],
+                loose=sum(_gives(job, len(free[n])) for n in nodes if n not in are_on | sleep),
+            )
+            for nodes in within(job, [*ready, *asleep, *sorted(others)], self._plan)
+        ]
 
     def _is_large_enough(self, job: Job, gid: str) -> bool:
         """Whether a node has GPUs enough for a member of the job."""
         least = 1 if job.spec.scatter else job.spec.gpus
         return len(self._plan.groups[gid].spec.gpus) >= least
 
-    def _take(self, job: Job, ready: list[str], asleep: list[str]) -> bool:
-        used, woken, missing = self._chosen(job, ready, asleep)
+    def _take(self, job: Job, rack: _Rack) -> bool:
+        used, woken, missing = self._chosen(job, rack)
         wake_w = self._plan.site.overhead * sum(self._plan.awake_w(gid) for gid in woken)
         needed_w, rest_w = wake_w + self._plan.start_w(job), wake_w + self._rest_of_w(job, [*used, *woken])
         if missing > 0 or needed_w > self._free_w or (woken and rest_w > self._rest_w):
@@ -128,16 +166,18 @@ class _Yard:
         self._rest_w -= rest_w
         self._used.update(used, woken)
         self.to_wake += woken
-        del ready[: len(used)], asleep[: len(woken)]
+        del rack.ready[: len(used)], rack.asleep[: len(woken)]
+        rack.loose = max(0, rack.loose - _needs(job))
         return True
 
-    def _chosen(self, job: Job, ready: list[str], asleep: list[str]) -> tuple[list[str], list[str], int]:
+    def _chosen(self, job: Job, rack: _Rack) -> tuple[list[str], list[str], int]:
         """Nodes that are on and sleepers that a job needs on top of what is free, and how much it still lacks."""
         by_gpus, used, woken = job.spec.scatter, list[str](), list[str]()
-        missing = max(0, job.spec.total_gpus - self._loose) if by_gpus else job.spec.nodes
-        if by_gpus:
+        missing = max(0, _needs(job) - rack.loose)
+        if by_gpus and required_level(job) is None:
+            missing = max(0, job.spec.total_gpus - self._loose)
             self._loose = max(0, self._loose - job.spec.total_gpus)
-        for gids, chosen in ((ready, used), (asleep, woken)):
+        for gids, chosen in ((rack.ready, used), (rack.asleep, woken)):
             for gid in gids:
                 if missing <= 0:
                     break

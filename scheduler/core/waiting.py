@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from scheduler.core.foresight import KEPT_TIER, MEDIAN, Shortfall, word
 from scheduler.core.jobs import Job, JobState
 from scheduler.core.placement import ever_fits, may_use
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reunion import never_together
+from scheduler.core.reunion import never_together, never_within
 from scheduler.core.snapshot import SitePolicy
 
 
@@ -34,7 +35,7 @@ def _held(job: Job) -> Reason | None:
 def _never_fits(job: Job, plan: Plan) -> Reason | None:
     if not plan.groups or ever_fits(job, plan):
         return None
-    if (kept_apart := never_together(job, plan)) is not None:
+    if (kept_apart := never_within(job, plan) or never_together(job, plan)) is not None:
         return kept_apart
     spec, groups = job.spec, plan.groups.items()
     asked = f"asks for {spec.gpus} {f'{spec.gpu_type} ' if spec.gpu_type else ''}GPUs on {spec.nodes} node(s)"
@@ -154,6 +155,34 @@ def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
         numbers={"needed_s": needed_s},
         expected_at=ends_at,
     )
+
+
+def foreseen_short(found: Shortfall, tier: int) -> Reason:
+    """By the forecast, the limit may be too low before a start would have paid off."""
+    is_median = found.share == MEDIAN
+    below = "everything at its lowest caps" if is_median else "what must not be cut"
+    may_be_cut = f"flex tier {KEPT_TIER + 1} or above: such work is planned on the {word(MEDIAN)}"
+    return Reason(
+        code=Code.WINDOW_TOO_SHORT,
+        text=(
+            f"{found.source} foresees {found.foreseen_w / 1000:.2f} kW ({word(found.share)}) from "
+            f"{found.at:%H:%M:%S} UTC on; with it, {below} needs {found.needed_w / 1000:.2f} kW, "
+            f"and a start pays off after {found.needed_s:.0f} s"
+        ),
+        numbers={
+            "tier": tier,
+            "quantile": found.share,
+            "foreseen_w": found.foreseen_w,
+            "limit_needed_w": found.needed_w,
+            "needed_s": found.needed_s,
+        },
+        remedy="a higher forecast, or a shorter checkpoint interval" if is_median else may_be_cut,
+    )
+
+
+def is_foreseen(reason: Reason) -> bool:
+    """Whether all that keeps a job from starting is a forecast."""
+    return "quantile" in reason.numbers
 
 
 def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> Reason:

@@ -15,8 +15,14 @@ Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks
 - `read_at` is when the other side was last heard. A source that cannot be reached raises, or returns its last envelope
   with its old `read_at`: it goes stale by itself after `stale_after_s`, and then counts min(its last value, firm).
 - Watts at the site meter, at least 0, finite. Aware UTC times, segments rising in time.
+- `forecast`, if the other side gives one, holds quantiles for times to come: shares rise, watts do not fall with them,
+  the median and one at or below 0.1 are among them. It is no limit, and nothing that binds follows from it.
 - No segments = the source says nothing, and the others decide. Not the same as a limit of 0.
 - `reaction_s` is what the giver of the limit grants between telling it and measuring it.
+- A source that is told, or holds a connection, is a `ListeningSource` (scheduler/ports.py): it begins to listen with
+  its first reading, hands on its last good envelope meanwhile, says what it `refused`, and ends with `close`. What
+  cannot be true is refused before it counts: no number, not finite, below 0, older than what is known. Secrets come
+  from a file or the environment, and are in no error.
 - It remembers nothing that it could not ask for again: the process may restart at any time.
 """
 

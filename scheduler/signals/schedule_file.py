@@ -19,6 +19,16 @@ Times are ISO 8601 (2026-06-01T06:00, 2026-06-01 06:00:00+05:00, 2026/06/01 06:0
 stands from its time to the next; the last one as long as the one before it, or for `last_row_s`. After that the file
 says nothing, and the other sources or the firm level hold. All steps in the file are known ahead.
 
+A file may foresee the limit beside giving it, for what has not been decided yet: quantiles, in columns that are called
+like the limit's with `_p10`, `_p50` and so on behind (p10: one in ten times the limit will be lower). The median and
+p10 or a lower one are needed, others are welcome. They are in the same unit, and no limit: docs/forecast.md says what
+is planned on them. The last rows may have no limit yet; as a limit the schedule ends there.
+
+    time,limit,limit_p10,limit_p50
+    2026-06-01T06:00,480,,
+    2026-06-01T12:00,480,300,450
+    2026-06-01T18:00,,120,160
+
 The file is read again when it changes: put a new one in its place by renaming, so that no half of one is seen. While
 it cannot be read, or a row makes no sense, the last good schedule ages, and after `stale_after_s` its limit counts no
 more than the firm level.
@@ -29,6 +39,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,11 +48,12 @@ from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.errors import SignalError
 from scheduler.series.csv_table import CsvTable, read_table
+from scheduler.series.quantile_columns import SHAPE, quantile_columns, quantile_rows, share_of
 from scheduler.signals import Options, ZoneName, read_options
 
 WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
@@ -56,6 +68,8 @@ class ScheduleOptions(Options):
     time_column: str = "time"
     limit_column: str = "limit"
     provenance_column: str | None = None  #: "provenance" if the file has it
+    quantile_columns: dict[str, str] = Field(default_factory=dict)
+    """By quantile, {p10: low_kw, p50: mid_kw}; if left out, those that are called like the limit's column."""
     unit: Literal["W", "kW", "MW"] = "W"
     zone: ZoneName | None = None
     last_row_s: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
@@ -65,13 +79,21 @@ class ScheduleOptions(Options):
         default=72 * 3600.0, gt=0, le=MAX_SECONDS
     )  #: how much of the file's future is handed on
 
+    @field_validator("quantile_columns")
+    @classmethod
+    def _name_quantiles(cls, named: dict[str, str]) -> dict[str, str]:
+        if any(share_of(name) is None for name in named):
+            raise ValueError(SHAPE)
+        return named
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
     """A file as read."""
 
     segments: tuple[Segment, ...]  #: rising in time
-    ends_at: datetime
+    ends_at: datetime  #: of the limits
+    forecast: tuple[Foreseen, ...]  #: rising in time; the last one foresees nothing
     stamp: tuple[int, int, int]  #: tells this version of the file from others
     written_at: datetime
 
@@ -99,6 +121,7 @@ class ScheduleFile:
             reaction_s=self._reaction_s,
             segments=(*begun[-1:], *coming),
             valid_until=schedule.ends_at,
+            forecast=_within(schedule.forecast, at, horizon_at),
             stale_after_s=self._options.stale_after_s,
         )
 
@@ -123,28 +146,63 @@ def open_source(name: str, options: Mapping[str, Any], *, base: Path, reaction_s
     return ScheduleFile(name, read_options(ScheduleOptions, name, options), base=base, reaction_s=reaction_s)
 
 
+def _within(forecast: Sequence[Foreseen], at: datetime, until: datetime) -> tuple[Foreseen, ...]:
+    """What is foreseen for `at`, and what follows."""
+    first = max(0, bisect_right(forecast, at, key=lambda f: f.starts_at) - 1)
+    return tuple(forecast[first : bisect_right(forecast, until, key=lambda f: f.starts_at)])
+
+
 def _schedule(table: CsvTable, options: ScheduleOptions, stamp: tuple[int, int, int]) -> Schedule:
-    segments = tuple(
-        Segment(
-            starts_at=_instant(table, line, time, options.zone),
-            limit_w=_watts(table, line, limit, options.unit),
-            provenance=provenance,
-        )
-        for line, time, limit, provenance in zip(
-            table.lines,
-            table.column(options.time_column),
-            table.column(options.limit_column),
-            _provenances(table, options),
-            strict=True,
-        )
-    )
-    _check_order(table, segments)
-    last_s = options.last_row_s or _usual_last_s(table, segments)
+    texts = zip(table.lines, table.column(options.time_column), strict=True)
+    times = [_instant(table, line, text, options.zone) for line, text in texts]
+    _check_order(table, times)
+    foreseen = _foreseen(table, options)
+    segments = _segments(table, options, times, foreseen)
+    end_at = times[-1] + timedelta(seconds=options.last_row_s or _usual_last_s(table, times))
     return Schedule(
         segments=segments,
-        ends_at=segments[-1].starts_at + timedelta(seconds=last_s),
+        ends_at=times[len(segments)] if len(segments) < len(times) else end_at,
+        forecast=_forecast(times, foreseen, end_at),
         stamp=stamp,
         written_at=datetime.fromtimestamp(stamp[0] / 1e9, UTC),
+    )
+
+
+def _foreseen(table: CsvTable, options: ScheduleOptions) -> list[tuple[Quantile, ...]]:
+    """The quantiles of each row."""
+    columns = quantile_columns(table, options.limit_column, options.quantile_columns)
+    return quantile_rows(table, columns, unit=options.unit, unit_w=WATTS[options.unit])
+
+
+def _forecast(
+    times: Sequence[datetime], foreseen: Sequence[tuple[Quantile, ...]], end_at: datetime
+) -> tuple[Foreseen, ...]:
+    """What is foreseen from each row on; empty where no row foresees anything."""
+    if not any(foreseen):
+        return ()
+    steps = zip((*times, end_at), (*foreseen, ()), strict=True)
+    return tuple(Foreseen(starts_at=at, quantiles=quantiles) for at, quantiles in steps)
+
+
+def _segments(
+    table: CsvTable,
+    options: ScheduleOptions,
+    times: Sequence[datetime],
+    foreseen: Sequence[tuple[Quantile, ...]],
+) -> tuple[Segment, ...]:
+    """The limits, up to the first row that only foresees one."""
+    limits, provenances = table.column(options.limit_column), _provenances(table, options)
+    count = next((i for i, text in enumerate(limits) if not text and foreseen[i]), len(limits))
+    if not count:
+        raise SignalError(f"{table.path}: line {table.lines[0]}: limit: it is empty; give at least one limit")
+    for line, text in zip(table.lines[count:], limits[count:], strict=True):
+        if text:
+            raise SignalError(
+                f"{table.path}: line {line}: limit: {text!r} follows rows without a limit; fill those in"
+            )
+    return tuple(
+        Segment(starts_at=at, limit_w=_watts(table, line, text, options.unit), provenance=provenance)
+        for at, line, text, provenance in zip(times[:count], table.lines, limits, provenances, strict=False)
     )
 
 
@@ -196,20 +254,20 @@ def _watts(table: CsvTable, line: int, text: str, unit: str) -> float:
     return limit_w
 
 
-def _check_order(table: CsvTable, segments: Sequence[Segment]) -> None:
-    if not segments:
+def _check_order(table: CsvTable, times: Sequence[datetime]) -> None:
+    if not times:
         raise SignalError(f"{table.path}: it has no rows below its header; give at least one limit")
-    for line, (before, after) in zip(table.lines[1:], pairwise(segments), strict=False):
-        if after.starts_at <= before.starts_at:
+    for line, (before, after) in zip(table.lines[1:], pairwise(times), strict=False):
+        if after <= before:
             raise SignalError(
-                f"{table.path}: line {line}: time: {after.starts_at.isoformat()} is not after the row above; "
+                f"{table.path}: line {line}: time: {after.isoformat()} is not after the row above; "
                 "sort the rows, and give each time once (with its offset where clocks go back)"
             )
 
 
-def _usual_last_s(table: CsvTable, segments: Sequence[Segment]) -> float:
-    if len(segments) == 1:
+def _usual_last_s(table: CsvTable, times: Sequence[datetime]) -> float:
+    if len(times) == 1:
         raise SignalError(
             f"{table.path}: one row does not say how long it stands; set last_row_s, or add a row"
         )
-    return (segments[-1].starts_at - segments[-2].starts_at).total_seconds()
+    return (times[-1] - times[-2]).total_seconds()

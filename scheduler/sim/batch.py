@@ -92,9 +92,21 @@ def _bound(pair: Inputs, site: SimSite) -> Bound:
 def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[str, Any]:
     """Those of `summary`, the notice, and the speed. Of the firm level, only what the limit never went below counts."""
     lowest_w = min(interval.limit_w for interval in outcome.intervals)
-    figures = summary(outcome, bound, site=Capacity.of(site), firm_w=min(site.firm_w, lowest_w))
+    figures = summary(
+        outcome,
+        bound,
+        site=Capacity.of(site),
+        firm_w=min(site.firm_w, lowest_w),
+        standby_w=site.standby.draw_w if site.standby else 0.0,
+    )
     days = outcome.window_s / DAY_S
-    return figures | {"notice_s": site.notice_s, "simulated_days_per_s": days / outcome.wall_s}
+    foretold = {"notice_s": site.notice_s, **_forecast(site)}
+    return figures | foretold | {"simulated_days_per_s": days / outcome.wall_s}
+
+
+def _forecast(site: SimSite) -> dict[str, float]:
+    """How far the forecast errs, if there is one."""
+    return {} if site.forecast_error is None else {"forecast_error": site.forecast_error}
 
 
 def _run(case: Case, tell: Callable[[float], None]) -> RunOutcome:
@@ -236,4 +248,5 @@ def describe(site: SimSite) -> Mapping[str, Any]:
         "miners_max_w": sum(partner.max_w for partner in site.partners),
         "reaction_s": site.reaction_s,
         "notice_s": site.notice_s,
+        **_forecast(site),
     }

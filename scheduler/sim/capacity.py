@@ -68,6 +68,24 @@ class Capacity:
         watts, speeds = self._hull
         return self.nodes * np.asarray(np.interp(node_w, watts, speeds))
 
+    def powered_gpus(self, it_w: Floats, nodes: Floats) -> Floats:
+        """The most full-speed GPUs of so many powered nodes that draw `it_w` together, W before overhead."""
+        corners = [(self.node_base_w + self.gpus_per_node * w, speed) for w, speed in self._gpu_hull]
+        watts, speeds = np.array([w for w, _ in corners]), np.array([s for _, s in corners])
+        gpus: Floats = nodes * self.gpus_per_node * np.interp(it_w / np.maximum(nodes, 1.0), watts, speeds)
+        return gpus
+
+    def working_gpus(self, gpus_w: Floats, gpus: Floats) -> Floats:
+        """The most full-speed GPUs that so many are worth that draw `gpus_w` together, W before overhead."""
+        watts, speeds = (np.array(axis) for axis in zip(*self._gpu_hull, strict=True))
+        full: Floats = gpus * np.interp(gpus_w / np.maximum(gpus, 1.0), watts, speeds)
+        return full
+
+    @cached_property
+    def _gpu_hull(self) -> list[tuple[float, float]]:
+        """Corners of what a GPU of a powered node can be: W, and the full-speed GPUs that it is worth."""
+        return upper_hull([(self.gpu.idle_w, 0.0), *((p.draw_w, p.speed) for p in self.gpu.curve)])
+
     def full_speed_w(self, gpus: Floats, powered_nodes: Floats) -> Floats:
         """The site's draw with so many GPUs at full speed, and at least these nodes powered, W; no miners."""
         nodes = np.maximum(powered_nodes, np.ceil(gpus / self.gpus_per_node))

@@ -78,9 +78,7 @@ class Engine:
         self.store: JobStore = SimStore()
         self.cluster = SimCluster(self.groups, self._answered)
         self.notes = Notes(case.site, self.nodes, self.miners, self.demand)
-        self.supply = Supply(
-            case.power, notice_s=case.site.notice_s, reaction_s=case.site.reaction_s, source=SOURCE
-        )
+        self.supply = _supply(case)
         self._launch = _launch(case)
 
     async def run(self) -> RunOutcome:
@@ -266,6 +264,7 @@ class Engine:
             nodes=nodes,
             last_gpus=rest if nodes > 1 and rest < per_node else None,
             scatter=self.case.site.scatter,
+            topology=self.case.site.together,
             priority=job.priority,
             flex=job.flex,
             project=job.project,
@@ -315,6 +314,18 @@ def _check(case: Case) -> None:
                 "GPUs and work have to be positive, the arrival at least 0"
             )
         seen.add(job.id)
+
+
+def _supply(case: Case) -> Supply:
+    site = case.site
+    return Supply(
+        case.power,
+        notice_s=site.notice_s,
+        reaction_s=site.reaction_s,
+        source=SOURCE,
+        forecast_error=site.forecast_error,
+        seed=case.seed,
+    )
 
 
 def _launch(case: Case) -> Launch:

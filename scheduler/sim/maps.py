@@ -110,6 +110,14 @@ def parse_share(text: str, *, option: str) -> float:
     return float(match.group(1)) / (100.0 if match.group(2) else 1.0)
 
 
+def parse_error(text: str, *, option: str) -> float:
+    """`25%` or `0.25`, at most 1. Raises `TraceError` that names the option."""
+    error = parse_share(text, option=option)
+    if error > 1.0:
+        raise TraceError(f"{option}: {text!r} is more than the whole; write 0% to 100%")
+    return error
+
+
 def parse_levels(text: str, *, option: str = "--power-map") -> tuple[float, float]:
     """`max=700kW,min=160kW`: the full and the firm level of a shaped limit, in W. Raises `TraceError`."""
     entries = _entries(text, option, ("max", "min"))

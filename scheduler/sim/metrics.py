@@ -11,6 +11,7 @@ from scheduler.sim.capacity import Capacity
 from scheduler.sim.job_figures import JobTable
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.readings import Readings
+from scheduler.sim.shortfall import shortfall
 
 _S_PER_DAY = 86400.0
 
@@ -21,11 +22,12 @@ def summary(
     *,
     site: Capacity | None = None,
     firm_w: float = 0.0,
+    standby_w: float = 0.0,
 ) -> dict[str, Any]:
     """All figures of a run, ready for JSON; None where a figure has nothing to be made of.
 
-    `site` is needed for what was wasted while a job that could have run waited; `firm_w` is what the site may draw in
-    any case, so that only the rest of the limit is surplus.
+    `site` is needed for what was wasted or not done while jobs waited; `firm_w` is what the site may draw in any case,
+    so that only the rest of the limit is surplus; `standby_w` is what each node in standby draws.
     """
     table, readings = JobTable.of(outcome), Readings.of(outcome)
     figures = _name(outcome) | job_figures.progress(table) | _against(bound)
@@ -40,6 +42,7 @@ def summary(
     figures["by_tier"] = job_figures.by(table, lambda one: one.job.flex)
     figures["by_project"] = job_figures.by(table, lambda one: one.job.project)
     figures["miners"] = power_figures.miners(readings)
+    figures["shortfall"] = shortfall(readings, site, standby_w) if site else None
     figures["wall_s"] = outcome.wall_s
     return figures
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scheduler.core.jobs import TopologyRequest
 from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, Standby
@@ -77,6 +78,8 @@ class SimSite:
     gpu_model: str = A100_SXM.name
     base_w: float = 1200.0  #: of each node, without its GPUs
     standby: Standby | None = _STANDBY
+    topology: tuple[str, ...] = ()  #: levels of the network, the outermost first
+    places: tuple[tuple[tuple[str, str], ...], ...] = ()  #: of its nodes, in their order; none = not known
     partners: tuple[Partner, ...] = (
         Partner(name="mine-a", max_w=200_000.0),
         Partner(name="mine-b", max_w=120_000.0),
@@ -96,11 +99,15 @@ class SimSite:
     firm_w: float = 160_000.0
     overhead: float = 1.25
     scatter: bool = True  #: jobs may have any GPUs of any nodes: traces say how many, and no more
+    together: TopologyRequest | None = None  #: what all jobs ask of the topology: traces do not say
     auxiliary_w: float = 0.0
     margin: float = 0.0  #: entitlements charge caps already
     reaction_s: float = 30.0
     checkpoint_auto: bool = False  #: jobs leave it to Barq how often they commit, and to no other policy
     notice_s: float = 0.0  #: how long before it binds a change of the limit is known
+    forecast_error: float | None = (
+        None  #: of the time until a change, by which it is foreseen; None = it is not
+    )
     pace: Pace = field(default_factory=Pace)
     timing: Timing = field(default_factory=Timing)
 
@@ -141,6 +148,7 @@ class SimSite:
             mode=self.mode,
             projects=self.projects,
             fair_share=self.fair_share,
+            topology=self.topology,
             mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,
             mining_ramp_down_w_per_s=self.mining_ramp_down_w_per_s,
         )
@@ -157,6 +165,7 @@ class SimSite:
                 gpus=slots,
                 simulated=True,
                 standby=self.standby,
+                topology=self.places[i] if self.places else (),
             )
             for i in range(self.nodes)
         ]

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from scheduler.core.jobs import TopologyRequest
 from scheduler.core.orders import Standby
 from scheduler.core.power import GPU_MODELS
-from scheduler.equipment import DEFAULT_MODEL, Miners, Nodes, Watts
+from scheduler.equipment import DEFAULT_MODEL, Miners, Name, Nodes, Watts
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 from scheduler.settings import SIMULATION, Seconds, Site, complaint, site_of
@@ -49,13 +50,33 @@ class PaceSettings(_Strict):
     grace_s: Seconds = _PACE.grace_s
 
 
+class TopologySettings(_Strict):
+    """What all jobs of a simulation ask of the topology: a level within one part of which each is, or is if it can."""
+
+    required: Name | None = None
+    preferred: Name | None = None
+
+    @model_validator(mode="after")
+    def _says_one(self) -> Self:
+        if (self.required is None) == (self.preferred is None):
+            raise ValueError("give either required or preferred, with the name of a level")
+        return self
+
+    def request(self) -> TopologyRequest:
+        """As decisions take it."""
+        level = self.required or self.preferred or ""
+        return TopologyRequest(level=level, is_required=self.required is not None)
+
+
 class Simulation(_Strict):
     """What only a simulation needs to know."""
 
     notice_s: Delay = 0.0
+    forecast_error: Annotated[float, Field(ge=0, le=1)] | None = None
     checkpoint_auto: bool = False
     standby: StandbySettings | None = None
     pace: PaceSettings = PaceSettings()
+    topology: TopologySettings | None = None
     leases: Literal["long", "real"] = "long"
 
 
@@ -85,15 +106,30 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         gpu_model=first.gpu_model or DEFAULT_MODEL,
         base_w=first.base_w,
         standby=Standby(**standby.model_dump()) if standby else None,
+        topology=site.topology,
+        together=_together(site, simulation, path),
+        places=tuple(n.place_of(gid) for n in site.nodes for gid in n.ids()) if site.topology else (),
         partners=tuple(_partner(m) for m in site.miners),
         owners=site.mining_partners(),
         **site.sharing(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,
+        forecast_error=simulation.forecast_error,
         checkpoint_auto=simulation.checkpoint_auto,
         pace=Pace(**simulation.pace.model_dump()),
         timing=_timing(site, simulation),
     )
+
+
+def _together(site: Site, simulation: Simulation, path: Path) -> TopologyRequest | None:
+    asked = None if simulation.topology is None else simulation.topology.request()
+    if asked is not None and asked.level not in site.topology:
+        known = ", ".join(site.topology) or "none"
+        raise SettingsError(
+            f"{path}: simulation.topology: {asked.level!r} is no level of this site; name it under topology, which "
+            f"has {known}"
+        )
+    return asked
 
 
 def _alike(nodes: tuple[Nodes, ...], path: Path) -> Nodes:

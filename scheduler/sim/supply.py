@@ -8,13 +8,23 @@ from datetime import timedelta
 
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.sim.clock import BEGAN_AT, us
+from scheduler.sim.foresight import ISSUE_S, Forecaster
 from scheduler.sim.workload import PowerTrace
 
 
 class Supply:
     """One source of the limit. Raises ValueError on a trace whose first step is not at 0 or whose steps go back."""
 
-    def __init__(self, trace: PowerTrace, *, notice_s: float, reaction_s: float, source: str) -> None:
+    def __init__(
+        self,
+        trace: PowerTrace,
+        *,
+        notice_s: float,
+        reaction_s: float,
+        source: str,
+        forecast_error: float | None = None,
+        seed: int = 0,
+    ) -> None:
         self.source = source
         self.reaction_s = reaction_s
         self._notice_us = us(notice_s)
@@ -28,6 +38,9 @@ class Supply:
             raise ValueError(
                 f"{trace.name}: steps are not in order of time; sort them, and keep one for each instant"
             )
+        self._forecaster: Forecaster | None = None  #: None = nothing is foreseen
+        if forecast_error is not None:
+            self._forecaster = Forecaster(self.limit_w, error=forecast_error, seed=seed)
 
     def limit_w(self, now_us: int) -> float:
         """The limit in force."""
@@ -42,8 +55,10 @@ class Supply:
             last_w = limit_w
 
     def news_us(self, end_us: int) -> Iterator[int]:
-        """The instants at which something new is known."""
-        return (max(0, t - self._notice_us) for t in self.changes_us(end_us + self._notice_us))
+        """The instants at which something new is known or foreseen."""
+        yield from (max(0, t - self._notice_us) for t in self.changes_us(end_us + self._notice_us))
+        if self._forecaster is not None:
+            yield from range(0, end_us, us(ISSUE_S))
 
     def envelope(self, now_us: int) -> Envelope:
         """What the source says."""
@@ -55,6 +70,7 @@ class Supply:
             read_at=now,
             reaction_s=self.reaction_s,
             segments=tuple(self._segment(i) for i in range(first, last + 1)),
+            forecast=self._forecaster.forecast(now_us) if self._forecaster else (),
         )
 
     def _segment(self, index: int) -> Segment:

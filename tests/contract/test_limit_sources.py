@@ -62,9 +62,18 @@ def by_hand(_: Path) -> LimitSource:
     return Manual(lambda: limits, reaction_s=30.0, name="grid")
 
 
+def foreseeing(folder: Path) -> LimitSource:
+    """A schedule that gives limits for half a day, and foresees the whole of it."""
+    source = opened("schedule_file", path="day.csv", unit="kW")(folder)
+    rows = (f"2026-06-01T{h:02d}:00Z,{200 if h < 12 else ''},{100 - h},{150 + h}\n" for h in range(24))
+    (folder / "day.csv").write_text("time,limit,limit_p10,limit_p50\n" + "".join(rows), encoding="utf-8")
+    return source
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
+    "schedule_file, with a forecast": foreseeing,
     "replay": opened("replay", path="day.csv", column="limit", max_w=500_000, min_w=100_000),
     "replay, told ahead, again and again": opened(
         "replay", path="day.csv", column="limit", max_w=500_000, notice_s=2 * HOUR_S, loop=True, speed=2
@@ -103,6 +112,17 @@ async def test_its_envelopes_make_sense(make: Callable[[], LimitSource], at_s: f
     assert all(t.utcoffset() == timedelta(0) for t in times)
     assert envelope.reaction_s > 0
     assert envelope.stale_after_s is None or envelope.stale_after_s > 0
+
+
+@pytest.mark.parametrize("at_s", READINGS_S)
+async def test_its_forecasts_make_sense(make: Callable[[], LimitSource], at_s: float) -> None:
+    """Aware times that rise; of quantiles the shares rise and the watts, that can be, do not fall."""
+    forecast = (await make().read(after(at_s))).forecast
+    assert all(f.starts_at.utcoffset() == timedelta(0) for f in forecast)
+    assert all(a.starts_at < b.starts_at for a, b in pairwise(forecast))
+    for quantiles in (f.quantiles for f in forecast):
+        assert all(0 < q.share < 1 and math.isfinite(q.limit_w) and q.limit_w >= 0 for q in quantiles)
+        assert all(a.share < b.share and a.limit_w <= b.limit_w for a, b in pairwise(quantiles))
 
 
 @pytest.mark.parametrize("at_s", READINGS_S)

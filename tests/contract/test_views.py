@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from api.wire import jobs, people, site
+from api.wire import forecast, jobs, people, plans, site
 from barq import site_views, views
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
@@ -21,12 +21,15 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.AttemptView, jobs.AttemptView),
     (views.CheckpointView, jobs.CheckpointView),
     (views.WhyView, jobs.WhyView),
+    (views.PlanView, plans.PlanView),
     (views.GpuView, site.GpuView),
     (views.MinerView, site.MinerView),
     (views.NodeView, site.NodeView),
     (site_views.SourceView, site.SourceView),
     (site_views.LimitView, site.LimitView),
     (site_views.ChangeView, site.ChangeView),
+    (site_views.QuantileView, forecast.QuantileView),
+    (site_views.ForeseenView, forecast.ForeseenView),
     (site_views.PowerView, site.PowerView),
     (site_views.SummaryView, site.SummaryView),
     (views.TokenView, people.TokenView),

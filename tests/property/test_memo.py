@@ -173,6 +173,16 @@ class AnythingGoes(RuleBasedStateMachine):
         """A change that is known."""
         self.site.falls_to_w(limit_w, in_s=in_s)
 
+    @rule(
+        low_w=st.sampled_from([0.0, 2500.0, 4000.0, 6500.0]),
+        mid_w=st.sampled_from([2500.0, 6500.0, 9000.0]),
+        in_s=st.sampled_from([0.0, 2.0, 30.0]),
+        lasts_s=st.sampled_from([3.0, 60.0]),
+    )
+    def something_is_foreseen(self, low_w: float, mid_w: float, in_s: float, lasts_s: float) -> None:
+        """Until somebody gives another limit."""
+        self.site.foresees((in_s, {0.1: min(low_w, mid_w), 0.5: mid_w}), (in_s + lasts_s, {}))
+
     @rule(projects=st.sampled_from([(), PROJECTS[:1], PROJECTS, PROJECTS[1:]]))
     def projects_are_named(self, projects: tuple[Project, ...]) -> None:
         """Or are not any more."""

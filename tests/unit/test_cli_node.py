@@ -126,6 +126,22 @@ def test_joining_leaves_all_that_a_guard_and_ray_need(site: Site, state: Path) -
     )
 
 
+def test_a_machine_says_where_it_is(site: Site, state: Path) -> None:
+    """To the site and to its own guard, which reports it; one that does not tells nothing of it."""
+    words = ("join", TICKET.text(), "--name", "hall-1", "--address", "127.0.0.3", *GPUS)
+
+    assert barq(state, *words, "--topology", "block=b1", "--topology", "rack=R4").exit_code == 0
+    (described,) = [node for kind, node in site.asked if kind == "join"]
+    assert described["topology"] == {"block": "b1", "rack": "R4"}
+    assert spec_of(Join.model_validate(described)).topology == (("block", "b1"), ("rack", "R4"))
+    config = load(SiteFiles(state).groups / "hall-1" / "group.json")
+    assert config.spec.topology == (("block", "b1"), ("rack", "R4"))
+
+    assert barq(state, *words).exit_code == 0
+    assert "topology" not in site.asked[-1][1]
+    assert barq(state, *words, "--topology", "rack").exit_code == 2
+
+
 def test_a_refusal_of_the_site_leaves_nothing(site: Site, state: Path) -> None:
     """Its numbers are shown, exit code 4."""
     site.refuses = Refused("hall-1 rests at 569 W with overhead", remedy="raise power.firm_w")

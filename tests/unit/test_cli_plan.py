@@ -151,3 +151,13 @@ def test_the_slack_before_a_deadline_is_told_whether_the_job_waits_or_not(job_fi
     assert "Deadline: due at 18:00; so and so" in planned.stdout.splitlines()
     [(_, body)] = site.asked()
     assert (body["deadline"], body["estimate"]) == (21_600.0, 3600.0)
+
+
+def test_a_forecast_is_named_where_a_start_is_judged_on_one(job_file: str) -> None:
+    """By a dry run of what would start, and by `why` of what waits."""
+    judged_on = "tier 4 may be cut, and is planned on the median of the forecast of feeder-12"
+    site = busy_site().on("POST", "/jobs:plan", {**PLAN, "judged_on": judged_on})
+    site.on("GET", "/jobs/demo-1/why", {**WHY, **QUEUED, "judged_on": judged_on})
+
+    for words in (("plan", job_file), ("why", "1")):
+        assert f"Forecast: {judged_on}" in barq(site, *words).stdout.splitlines()

@@ -129,6 +129,18 @@ def test_a_window_and_a_notice(typed: list[str]) -> None:
     [run] = json.loads(result.stdout)["runs"]
     assert (run["policy"], run["window_s"], run["notice_s"], run["seed"]) == ("barq", 21600.0, 300.0, 7)
     assert any("synthetic" in note for note in json.loads(result.stdout)["notes"])
+    assert "forecast_error" not in run
+
+
+def test_a_forecast_as_good_as_was_asked(typed: list[str]) -> None:
+    """It stands beside the figures; an error of more than the whole is refused."""
+    result, refused = (simulate(*typed, "--forecast", error, "--json") for error in ("25%", "250%"))
+
+    told = json.loads(result.stdout)
+    assert [run["forecast_error"] for run in told["runs"]] == [0.25] * len(told["runs"])
+    assert told["site"]["forecast_error"] == 0.25
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "--forecast: '250%' is more than the whole; write 0% to 100%" in refused.stderr
 
 
 def test_a_blackout_is_no_news_for_the_log(

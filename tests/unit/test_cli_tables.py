@@ -216,3 +216,18 @@ def test_no_projects_is_talk() -> None:
     result = barq(busy_site().on("GET", "/projects", {"projects": []}), "project", "list")
 
     assert (result.stdout, result.stderr) == ("", "the site file names no projects\n")
+
+
+def test_power_shows_what_is_foreseen_beside_what_is_announced() -> None:
+    """Each quantile by its name, and from when on."""
+    quantiles = [
+        {"share": 0.1, "name": "10 % quantile", "limit_w": 50_000.0},
+        {"share": 0.5, "name": "median", "limit_w": 300_000.0},
+    ]
+    told = {"source": "surplus", "at": "2026-03-01T14:00:00Z", "quantiles": quantiles}
+    site = busy_site().on("GET", "/power", POWER | {"forecast": [told]})
+
+    lines = [line.split(maxsplit=1) for line in barq(site, "power").stdout.splitlines()]
+
+    shown = "50 kW (10 % quantile), 300 kW (median) from 2026-03-01 14:00 (in 2 h) on, by surplus"
+    assert ["foreseen", shown] in lines

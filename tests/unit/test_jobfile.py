@@ -28,6 +28,7 @@ outputs: {model/: "file:///srv/models"}
 env: {SEED: 7, MODE: "fast"}
 resources: {gpus: 2, gpu_type: a100-sxm-400w, cpus: 4, memory: 16GiB}
 nodes: 2..8
+topology: {required: rack}
 array: 0-9%4
 dependencies: [afterok:demo-1]
 begin: 2026-03-01T06:00:00+01:00
@@ -67,6 +68,7 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "env": {"SEED": "7", "MODE": "fast"},
         "resources": {"gpus": 2, "gpu_type": "a100-sxm-400w", "cpus": 4.0, "memory": 16 * 1024**3},
         "nodes": "2..8",
+        "topology": {"required": "rack", "preferred": None},
         "array": "0-9%4",
         "dependencies": ["afterok:demo-1"],
         "begin": datetime(2026, 3, 1, 5, tzinfo=UTC),

@@ -12,6 +12,7 @@ import pytest
 from scheduler import service as module
 from scheduler.clock import SystemClock
 from scheduler.service import Service
+from scheduler.watchman import Watchman
 
 FOREVER_S = 1e6
 
@@ -19,7 +20,8 @@ FOREVER_S = 1e6
 @pytest.fixture
 def service() -> Service:
     """A service of which only the pace is looked at."""
-    return Service(cast("Any", SimpleNamespace(clock=SystemClock())))
+    reconciler = SimpleNamespace(watchman=Watchman())
+    return Service(cast("Any", SimpleNamespace(clock=SystemClock(), reconciler=reconciler)))
 
 
 async def test_what_is_urgent_waits_for_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -234,3 +234,29 @@ def test_of_two_intervals_at_one_instant_the_later_holds() -> None:
 
     assert summary(outcome, None)["site_kwh"] == pytest.approx(1.0)
     assert summary(outcome, None)["violation_s"] == 0.0
+
+
+def test_what_is_not_done_while_jobs_wait_has_a_reason() -> None:
+    """Two nodes of two GPUs: a node in standby, 100 W that nobody draws, and a GPU that idles beside one at work."""
+    site = Capacity(nodes=2, gpus_per_node=2, node_base_w=1000.0, overhead=1.0)
+    full_w = 2 * (1000.0 + 2 * 382.0)
+    draw_w = 1000.0 + 382.0 + 55.0
+    waits = interval(0.0, full_w, 382.0, idle_w=1085.0, waiting_gpus=3, running_gpus=1, powered_nodes=1)
+    found = summary(run(waits), None, site=site, standby_w=30.0)["shortfall"]
+
+    assert found["allowed_gpu_h"] == pytest.approx(4.0)
+    assert found["done_gpu_h"] == pytest.approx(1.0)
+    parts = [found[f"{part}_gpu_h"] for part in ("standby", "watts", "nodes", "gpus")]
+    assert sum(parts) == pytest.approx(3.0)
+    assert parts[0] == pytest.approx(4.0 - float(site.capacity_gpus(full_w - 30.0)))
+    assert parts[1] == pytest.approx(
+        float(site.capacity_gpus(full_w - 30.0)) - float(site.capacity_gpus(draw_w))
+    )
+
+
+def test_nothing_is_missing_while_nobody_waits() -> None:
+    """What nobody asked for is not short."""
+    site = Capacity(nodes=2, gpus_per_node=2, overhead=1.0)
+    found = summary(run(interval(0.0, 5000.0, 3000.0)), None, site=site)["shortfall"]
+
+    assert set(found.values()) == {0.0}

@@ -127,6 +127,7 @@ async def test_why_a_job_waits(site: ApiSite) -> None:
         "lacks": None,
         "expected_start": None,
         "deadline": None,
+        "judged_on": None,
     }
 
 

@@ -219,3 +219,48 @@ async def test_why_and_a_dry_run_tell_the_slack_in_words(site: ApiSite) -> None:
     assert other is None
     assert (late["work_left_s"], late["slack_s"]) == (7200.0, 600.0 - 7200.0 - 2.0)
     assert "it has 2 h of work left by its estimate and misses that by 1 h 50 min even if" in late["text"]
+
+
+async def test_a_start_that_is_judged_on_a_forecast_says_so(site: ApiSite) -> None:
+    """On which quantile, whether it waits or not; a tier that may be cut starts where one that may not does not."""
+    built = site_of().node("node-1", gpus=4).limit_w(9000).foresees((3, {0.1: 1500.0, 0.5: 9000.0}))
+    await recorded(site, built)
+
+    firm, flexible = [await plan(site, resources={"gpus": 4}, flex=tier) for tier in (0, 3)]
+
+    assert (firm["verdict"], flexible["verdict"]) == ("waits", "starts_now")
+    assert "foresees 1.50 kW (10 % quantile)" in firm["reason"]["text"]
+    assert firm["judged_on"].startswith("tier 0 is planned on the 10 % quantile of the forecast of grid")
+    assert flexible["judged_on"] == "tier 3 may be cut, and is planned on the median of the forecast of grid"
+
+
+async def test_why_tells_on_what_a_start_is_judged(site: ApiSite) -> None:
+    """As long as the job waits."""
+    await site.submit(resources={"gpus": 4})
+    await recorded(
+        site, site_of().node("node-1", gpus=4).limit_w(1000).foresees((60, {0.1: 1.0, 0.5: 9000.0}))
+    )
+
+    found = await site.get("/jobs/t-1/why")
+
+    assert "median" in found["judged_on"]
+    assert found["expected_start"]["earliest_at"] == "2026-01-10T12:01:00Z"
+    assert found["expected_start"]["latest_at"] is None
+
+
+async def test_power_shows_what_is_foreseen_for_now_and_next(site: ApiSite) -> None:
+    """By source, quantile by quantile; what is further ahead is left out."""
+    built = site_of().node("node-1", gpus=4).limit_w(9000)
+    steps = [(s, {0.1: 1000.0 + s, 0.5: 4000.0 + s}) for s in (0.0, 60.0, 120.0)]
+    await site.show(built.foresees(*steps))
+
+    found = (await site.get("/power"))["forecast"]
+
+    assert [(f["source"], f["at"]) for f in found] == [
+        ("grid", "2026-01-10T12:00:00Z"),
+        ("grid", "2026-01-10T12:01:00Z"),
+    ]
+    assert found[1]["quantiles"] == [
+        {"share": 0.1, "name": "10 % quantile", "limit_w": 1060.0},
+        {"share": 0.5, "name": "median", "limit_w": 4060.0},
+    ]
