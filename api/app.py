@@ -96,8 +96,6 @@ def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)])
     for part in (jobs, arrays, plans, job_history, nodes, people, power, projects, summary, uploads):
         v1.include_router(part.router)
-    app.include_router(
-        v1, prefix="/api/v1"
-    )  # not `v1` itself: FastAPI would look for one in each of its routes
+    app.include_router(v1, prefix="/api/v1")  # here, or FastAPI looks through the routes of `v1` for one
     app.include_router(health.router, responses=errors(*ANYWHERE))
     pages.install(app)

@@ -17,6 +17,8 @@ from scheduler.errors import StoreError
 PERIOD_S: Final = 1.0
 FRESH_S: Final = 0.8
 """A look that is not older than this serves the next who asks."""
+STOPS_WITHIN_S: Final = 0.1
+"""A stream ends so soon after the site began to stop."""
 PING_EVERY_S: Final = 10.0
 """A browser hears something at least this often, or it knows that nobody is there."""
 RETRY_MS: Final = 2000
@@ -60,7 +62,14 @@ class Feed:
             if time.monotonic() - told_s > PING_EVERY_S:
                 yield _event("ping", {})
                 told_s = time.monotonic()
-            await anyio.sleep(PERIOD_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until the next look; not to its end when the site stops, which grants its answers only seconds."""
+        for _ in range(round(PERIOD_S / STOPS_WITHIN_S)):
+            if self._is_stopping():
+                return
+            await anyio.sleep(STOPS_WITHIN_S)
 
 
 def _event(kind: str, data: object) -> str:

@@ -223,18 +223,8 @@ def test_a_stop_needs_no_scheduler_and_holds_until_it_is_released(
         site.wait_state(job_id, "RUNNING")
     wait_for(lambda: site.report("miners").draw_w > 1000.0, timeout_s=PATIENCE_S, what="miners at work")
 
-    keeper = site.kill("keeper", signal.SIGSTOP)
-    try:
-        site.kill("scheduler")
-        state = ["--state", str(site.state)]
-        stopped = CliRunner().invoke(app, ["estop", *state, "--reason", "smoke in hall 2"])
-        assert stopped.exit_code == 0, stopped.output
-        assert all_hold(site)
-        wait_for(lambda: site.draw_w() <= FIRM_W, timeout_s=PATIENCE_S, what="a draw within the firm level")
-        site.wait_steps(firm, 20, timeout_s=PATIENCE_S)
-    finally:
-        assert keeper.send(signal.SIGCONT)
-
+    state = ["--state", str(site.state)]
+    _stop_without_a_scheduler(site, state, firm)
     reason = wait_for(
         lambda: _why(site, flexible), timeout_s=PATIENCE_S, what="the scheduler back, and the job saved"
     )
@@ -272,3 +262,17 @@ def _why(site: RunningSite, job_id: str) -> str | None:
     reason = answer["reason"]
     paused = answer["state"] == "PAUSED" and reason is not None and reason["code"] == "EmergencyStop"
     return reason["text"] if paused and reason is not None else None
+
+
+def _stop_without_a_scheduler(site: RunningSite, state: list[str], firm: str) -> None:
+    """All guards take it and fall, and firm work goes on; then there is a scheduler again."""
+    keeper = site.kill("keeper", signal.SIGSTOP)
+    try:
+        site.kill("scheduler")
+        stopped = CliRunner().invoke(app, ["estop", *state, "--reason", "smoke in hall 2"])
+        assert stopped.exit_code == 0, stopped.output
+        assert all_hold(site)
+        wait_for(lambda: site.draw_w() <= FIRM_W, timeout_s=PATIENCE_S, what="a draw within the firm level")
+        site.wait_steps(firm, 20, timeout_s=PATIENCE_S)
+    finally:
+        assert keeper.send(signal.SIGCONT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -314,6 +315,18 @@ async def test_any_number_of_watchers_cost_one_look(monkeypatch: pytest.MonkeyPa
             watchers.start_soon(feed.latest)
 
     assert len(looks) == 1
+
+
+async def test_a_stream_ends_in_the_middle_of_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a site that stops grants to its answers is not spent on waiting for the next look."""
+    monkeypatch.setattr("api.dashboard.feed.PERIOD_S", 3600.0)
+    stopping = asyncio.Event()
+    events = Feed(lambda: Picture(at=T0), is_stopping=stopping.is_set).follow()
+    await anext(events)
+    asyncio.get_running_loop().call_later(0.01, stopping.set)
+
+    async with asyncio.timeout(60):
+        assert len([event async for event in events]) <= 1
 
 
 def _text(html: str) -> str:
