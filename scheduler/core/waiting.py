@@ -156,6 +156,21 @@ def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     )
 
 
+def no_turn(plan: Plan, dark_at: datetime, turns_s: float, needed_s: float) -> Reason:
+    """Power is known to go, and the saves of others before that leave too little time for one more start."""
+    most = plan.site.saves_at_once or 0
+    return Reason(
+        code=Code.WINDOW_TOO_SHORT,
+        text=(
+            f"power is to go at {dark_at:%H:%M:%S} UTC, and before that others save for {turns_s:.0f} s, no more than "
+            f"{most} at a time; a start pays off and is saved after {needed_s:.0f} s"
+        ),
+        numbers={"needed_s": needed_s, "turns_s": turns_s, "saves_at_once": most},
+        expected_at=dark_at,
+        remedy="a larger saves_at_once in the site file",
+    )
+
+
 def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> Reason:
     """Not enough of the `free` GPUs of so many nodes, or not together; `leaving` more are being released.
 
