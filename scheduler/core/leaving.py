@@ -9,7 +9,6 @@ Where it is too late for all of them the order turns round, so that those come t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import changes, lowest
@@ -17,7 +16,7 @@ from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
-from scheduler.core.save_turns import exits_of, in_turn
+from scheduler.core.save_turns import by_storage, exits_of, in_turn, saving_now, storage_of
 from scheduler.core.saving import DEFAULT_SAVE_S
 from scheduler.core.snapshot import Snapshot
 
@@ -31,45 +30,57 @@ def leave_in_time(plan: Plan, snapshot: Snapshot) -> datetime | None:
     plan.exits = {}
     if dark_at is None:
         return None
-    later: list[datetime] = []
-    due: list[Attempt] = []
-    for attempt, leaves_at in _leaving(plan, dark_at):
-        if leaves_at > plan.at:
-            later.append(leaves_at)
-        else:
-            due.append(attempt)
-    for attempt in in_turn(plan, due):
+    leaving = _leaving(plan, dark_at)
+    for attempt in in_turn(plan, _due(plan, leaving)):
         plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.POWER_FORECAST)
         plan.events.append(_told(plan, attempt, dark_at))
-    return min(later, default=None)
+    return min((leaves_at for _, leaves_at in leaving if leaves_at > plan.at), default=None)
 
 
-def _leaving(plan: Plan, dark_at: datetime) -> Iterator[tuple[Attempt, datetime]]:
+def _leaving(plan: Plan, dark_at: datetime) -> list[tuple[Attempt, datetime]]:
     """Who has to be told by when; where they take turns, the last one to leave first."""
     here = plan.in_phase(Phase.RUN, Phase.SUSPEND)
     if plan.site.saves_at_once is not None:
         here.sort(key=lambda a: _staying(plan, a), reverse=True)
-    for attempt in here:
-        leaves_s = hold_exit(plan, attempt) + leave_s(plan, plan.jobs[attempt.job_id])
-        yield attempt, dark_at - timedelta(seconds=leaves_s)
+    return [(a, dark_at - timedelta(seconds=hold_exit(plan, a) + _its_leave_s(plan, a))) for a in here]
+
+
+def _due(plan: Plan, leaving: list[tuple[Attempt, datetime]]) -> list[Attempt]:
+    """Whose time it is. Where these are more than may save now, nobody takes a place that a firmer one will need.
+
+    So each whose time comes while the longest of those saves would last is among them.
+    """
+    due, most = [a for a, leaves_at in leaving if leaves_at <= plan.at], plan.site.saves_at_once
+    if most is None:
+        return due
+    saving, until_at = saving_now(plan), {}
+    for storage, waiting in by_storage(plan, due).items():
+        if len(waiting) + len(saving.get(storage, ())) > most:
+            longest_s = max(_its_leave_s(plan, a) for a in waiting)
+            until_at[storage] = plan.at + timedelta(seconds=longest_s)
+    return [a for a, leaves_at in leaving if leaves_at <= until_at.get(storage_of(plan, a), plan.at)]
 
 
 def hold_exit(plan: Plan, attempt: Attempt) -> float:
-    """Keep room for one more save before a blackout. How long before that its GPUs have to be released."""
+    """Keep room for one more save before a blackout. How long before that it has to be over."""
     exits = None if plan.dark_at is None else exits_of(plan, attempt)
-    return 0.0 if exits is None else exits.take(_save_s(plan, plan.jobs[attempt.job_id]))
+    return 0.0 if exits is None else exits.take(_its_leave_s(plan, attempt))
 
 
 def exit_s(plan: Plan, attempt: Attempt) -> float:
-    """How long before the blackout the GPUs of one more attempt would have to be released."""
+    """How long before the blackout the save of one more would have to be over."""
     exits = exits_of(plan, attempt)
     return 0.0 if exits is None else exits.over_s
+
+
+def _its_leave_s(plan: Plan, attempt: Attempt) -> float:
+    return leave_s(plan, plan.jobs[attempt.job_id])
 
 
 def _staying(plan: Plan, attempt: Attempt) -> tuple[bool, int, float, str]:
     """The larger, the longer it stays."""
     runs, job = attempt.phase is Phase.RUN, plan.jobs[attempt.job_id]
-    return runs, -job.spec.flex, attempt.gpu_count / _save_s(plan, job), attempt.id
+    return runs, -job.spec.flex, attempt.gpu_count / leave_s(plan, job), attempt.id
 
 
 def _dark_at(plan: Plan, snapshot: Snapshot) -> datetime | None:
@@ -93,11 +104,8 @@ def _bare_w(plan: Plan) -> float:
 
 def leave_s(plan: Plan, job: Job) -> float:
     """From the order to leave to the end, at the longest; it is killed once its grace is over."""
-    return _save_s(plan, job) + plan.site.lead_s + plan.site.fall_s
-
-
-def _save_s(plan: Plan, job: Job) -> float:
-    return min(plan.grace_of_s(job), _TWICE * (job.save_s or DEFAULT_SAVE_S))
+    save_s = min(plan.grace_of_s(job), _TWICE * (job.save_s or DEFAULT_SAVE_S))
+    return save_s + plan.site.lead_s + plan.site.fall_s
 
 
 def _told(plan: Plan, attempt: Attempt, dark_at: datetime) -> Event:

@@ -34,9 +34,8 @@ def in_turn(plan: Plan, line: Sequence[Attempt]) -> list[Attempt]:
     most = plan.site.saves_at_once
     if most is None:
         return [*line]
-    waits = {a.id for known in plan.save_lines.values() for a in known}
+    saving, waits = saving_now(plan), {a.id for known in plan.save_lines.values() for a in known}
     now: list[Attempt] = []
-    saving = _saving(plan)
     for storage, here in by_storage(plan, (a for a in line if a.id not in waits)).items():
         known = plan.save_lines.get(storage, [])
         free = 0 if known else max(0, most - len(saving.get(storage, ())))
@@ -51,7 +50,7 @@ def turns(plan: Plan) -> dict[str, Turn]:
     most = plan.site.saves_at_once
     if most is None or not plan.save_lines:
         return {}
-    saving, found = _saving(plan), {}
+    saving, found = saving_now(plan), {}
     for storage, line in plan.save_lines.items():
         busy = saving.get(storage, [])
         free_at = [plan.at] * (most - len(busy)) + _over_at(plan, busy)[-most:]
@@ -65,7 +64,7 @@ def turns(plan: Plan) -> dict[str, Turn]:
 
 def exits_of(plan: Plan, attempt: Attempt) -> Exits | None:
     """The saves to its storage before the limit is too low for the hosts; None = any number at once."""
-    most, storage = plan.site.saves_at_once, _storage(plan, attempt)
+    most, storage = plan.site.saves_at_once, storage_of(plan, attempt)
     if most is not None and storage not in plan.exits:
         plan.exits[storage] = Exits(most)
     return plan.exits.get(storage)
@@ -75,16 +74,18 @@ def by_storage(plan: Plan, attempts: Iterable[Attempt]) -> dict[str, list[Attemp
     """Attempts by where they save. Those of which nobody knows where count as one place."""
     found: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in attempts:
-        found[_storage(plan, attempt)].append(attempt)
+        found[storage_of(plan, attempt)].append(attempt)
     return found
 
 
-def _storage(plan: Plan, attempt: Attempt) -> str:
+def storage_of(plan: Plan, attempt: Attempt) -> str:
+    """The id of the place where it saves; empty = not known."""
     groups = (plan.groups.get(p.node_id) for p in attempt.placements)
     return next((g.storage for g in groups if g is not None), "")
 
 
-def _saving(plan: Plan) -> dict[str, list[Attempt]]:
+def saving_now(plan: Plan) -> dict[str, list[Attempt]]:
+    """Those that were told to save and leave, whyever, by where they save."""
     return by_storage(plan, plan.in_phase(Phase.SAVE_EXIT))
 
 

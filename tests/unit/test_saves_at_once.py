@@ -6,18 +6,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from hypothesis import given, strategies as st
 
+from scheduler.core.consolidating import consolidate
 from scheduler.core.decide import decide
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.exits import Exits
 from scheduler.core.jobs import Desired, PauseCause, Phase, Placement
+from scheduler.core.plan import Plan
 from scheduler.core.power import A100_SXM
 from tests.builders import SiteBuilder, actions, obey, site
 
 HELD_W = 600.0 + 4 * A100_SXM.held_w()  #: a node that draws 600 W, with all its GPUs held
 SAVE_S = 30.0  #: of a job that never saved, which is its grace, too
+LEAVE_S = SAVE_S + 6.5  #: with the lead and the fall
 
 
 def held(built: SiteBuilder, name: str, on: str, *, gpus: int = 1, since_s: float = 60.0) -> None:
@@ -79,7 +81,7 @@ def test_who_waits_for_that_is_told_so() -> None:
     assert [a.job_id for a in built.attempts.values() if a.phase is Phase.SAVE_EXIT] == ["j1", "j2"]
     numbers = {"place": 2, "waiting_to_save": 2, "saving": 2, "saves_at_once": 2}
     assert reasons["j0"].numbers.items() >= numbers.items()
-    assert "it is number 2 of 2 that wait, 2 save, and no more than 2 at a time" in reasons["j0"].text
+    assert "it is number 2 of 2 that wait, 2 save, no more than 2 at a time" in reasons["j0"].text
     assert reasons["j3"].numbers["place"] == 1
     assert reasons["j0"].expected_at == reasons["j3"].expected_at == built.at + timedelta(seconds=SAVE_S)
     assert "saves_at_once" in reasons["j0"].remedy
@@ -104,7 +106,7 @@ def test_what_the_limit_demands_never_waits() -> None:
 
     built.passes(20.0)
     assert saving(built) == []
-    assert [r.numbers["saving"] for r in built.decided(obeyed=False).reasons.values()] == [3.0]
+    assert built.decided(obeyed=False).reasons["j3"].numbers["saving"] == 3
     obey(built, "n")
     assert len(saving(built)) == 1
 
@@ -130,47 +132,193 @@ def test_a_person_who_holds_a_job_does_not_wait_either() -> None:
     assert saving(built) == ["j0"]
 
 
-# -- so that nodes go to standby -----------------------------------------------------------------------------------------
+# -- so that nodes go to standby ---------------------------------------------------------------------------------------
 
 
-def cleared(**policy: Any) -> SiteBuilder:
-    """Three nodes that can go to standby, with four, two and one job that are held; power for none of them."""
+def many_held(**policy: Any) -> SiteBuilder:
+    """Three nodes that can go to standby, with three, two and one job that are held."""
     built = site(firm_w=9000.0, **policy)
-    for name, jobs in (("a", 4), ("b", 2), ("c", 1)):
+    for name, jobs in (("a", 3), ("b", 2), ("c", 1)):
         built.node(name, standby_w=50.0)
         for number in range(jobs):
             held(built, f"{name}{number}", name)
-    return forgotten(built.limit_w(3 * HELD_W))
+    return built
 
 
-def order_of_saves(built: SiteBuilder) -> list[list[str]]:
-    """Who saves, round after round, when each save takes one."""
-    found = []
-    for _ in range(9):
-        found.append(saving(built))
-        for gid in built.groups:
-            obey(built, gid)
-    return [told for told in found if told]
+def order_of_saves(built: SiteBuilder) -> list[str]:
+    """Who saves now, and then who waits, where power is left for none of them."""
+    plan = Plan(forgotten(built).snapshot())
+    before = {a.id for a in plan.in_phase(Phase.SAVE_EXIT)}
+    consolidate(plan, 100.0, 60.0)
+    now = [a for a in plan.in_phase(Phase.SAVE_EXIT) if a.id not in before]
+    return [a.job_id for a in (*now, *plan.save_lines[""])]
 
 
 def test_nodes_are_cleared_one_after_the_other() -> None:
-    """The one with the fewest saves to wait for first: its base is saved soonest. One that was begun is done first."""
-    rounds = order_of_saves(cleared(saves_at_once=2).limit_w(1000.0, reaction_s=30.0))
-    assert rounds[0][-1] == "c0"  # the limit itself demands the others
+    """The one with the fewest saves to wait for first: it goes to standby soonest."""
+    assert order_of_saves(many_held(saves_at_once=1)) == ["c0", "b0", "b1", "a0", "a1", "a2"]
 
 
-def gone(built: SiteBuilder, limit_w: float) -> list[list[str]]:
-    """The order of saves where the limit carries what is held, and would carry nothing more."""
-    return order_of_saves(built.limit_w(limit_w))
+def test_a_save_that_takes_long_is_worth_less() -> None:
+    """Two short ones clear a node sooner than a long one."""
+    built = many_held(saves_at_once=1)
+    built.jobs["c0"] = replace(built.jobs["c0"], save_s=60.0)
+
+    assert order_of_saves(built) == ["b0", "b1", "a0", "a1", "a2", "c0"]
 
 
-def test_a_gang_goes_early_that_clears_two_nodes_with_one_save() -> None:
+def test_a_gang_goes_first_that_clears_two_nodes_with_one_save() -> None:
     """It frees two bases for the time of one save."""
-    built = cleared(saves_at_once=1)
-    built.node("d", standby_w=50.0).node("e", standby_w=50.0)
+    built = many_held(saves_at_once=1).node("d", standby_w=50.0).node("e", standby_w=50.0)
     held(built, "gang", "d", gpus=4)
-    placed = (Placement(node_id="d", gpu_ids=("0", "1", "2", "3")),)
-    both = (*placed, Placement(node_id="e", gpu_ids=("0", "1", "2", "3")))
+    both = tuple(Placement(node_id=name, gpu_ids=("0", "1", "2", "3")) for name in ("d", "e"))
     built.attempts["gang.1"] = replace(built.attempts["gang.1"], placements=both)
 
-    assert gone(forgotten(built), 3500.0)[0] == ["gang"]
+    assert order_of_saves(built)[:2] == ["gang", "c0"]
+
+
+def test_a_node_that_was_begun_is_done_before_others() -> None:
+    """What is left of it takes one save, and not two."""
+    built = many_held(saves_at_once=2)
+    leaves = {"phase": Phase.SAVE_EXIT, "pause_cause": PauseCause.POWER_FORECAST}
+    built.attempts["a0.1"] = replace(built.attempts["a0.1"], **leaves)
+    del built.attempts["c0.1"], built.jobs["c0"]
+    built.jobs["a1"] = replace(built.jobs["a1"], save_s=2.0)
+    built.jobs["a2"] = replace(built.jobs["a2"], save_s=2.0)
+
+    assert order_of_saves(built) == ["a1", "a2", "b0", "b1"]
+
+
+def resumed(built: SiteBuilder) -> list[str]:
+    """Who goes on in one more round."""
+    return [word.split()[1] for word in built.does() if word.startswith("resume ")]
+
+
+def test_who_waits_for_its_turn_does_not_take_what_is_kept_for_others() -> None:
+    """The fuller node is kept. It goes on once enough have left, and they do not, unless power comes back."""
+    built = site(firm_w=9000.0, saves_at_once=1).node("a", standby_w=50.0).node("b", standby_w=50.0)
+    held(built, "much", "a", gpus=4)
+    for number in range(3):
+        held(built, f"little{number}", "b")
+    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 400.0)
+
+    assert resumed(built) == []  # though the watts would do for a little one
+    assert resumed(built) == []
+    assert resumed(built.limit_w(9000.0)) == ["little2", "much"]
+
+
+# -- before a blackout that is announced -------------------------------------------------------------------------------
+
+
+def before_blackout(jobs: int, *, in_s: float = 600.0, **policy: Any) -> SiteBuilder:
+    """As many nodes, each with a job that runs, and a blackout that is announced."""
+    built = site(firm_w=9000.0, fall_s=3.0, clock_uncertainty_s=0.5, **policy).limit_w(50_000.0)
+    for number in range(jobs):
+        built.node(f"n{number}").running(f"j{number}", f"n{number}")
+    return built.falls_to_w(0.0, in_s=in_s)
+
+
+def played(built: SiteBuilder, seconds: int, *, save_s: float = SAVE_S) -> dict[str, list[float]]:
+    """What becomes of each job that saves, a round a second, where a save takes so long: when it begins and is over."""
+    found: dict[str, list[float]] = {}
+    for second in range(seconds):
+        built.decided(obeyed=False)
+        for attempt in list(built.attempts.values()):
+            if attempt.phase is Phase.SAVE_EXIT:
+                told = found.setdefault(attempt.job_id, [float(second)])
+                if second - told[0] < save_s or len(told) > 1:
+                    continue
+                told.append(float(second))
+            obey(built, attempt.placements[0].node_id)
+        built.passes(1.0)
+    return found
+
+
+def most_at_once(spans: dict[str, list[float]]) -> int:
+    """Of all that save."""
+    closed = [(*span, 1e9)[:2] for span in spans.values()]
+    return max(sum(begins <= t < over for begins, over in closed) for t, _ in closed)
+
+
+def test_they_leave_one_after_the_other_so_that_the_last_one_is_through_in_time() -> None:
+    """Seven, two at a time: four waves, and not a wave sooner. Each takes the save, and the way of the orders."""
+    spans = played(before_blackout(7, in_s=200.0, saves_at_once=2), 200)
+
+    assert len(spans) == 7
+    assert most_at_once(spans) == 2
+    assert max(over for _, over in spans.values()) <= 200.0
+    assert min(told for told, _ in spans.values()) == 200 - 4 * LEAVE_S
+
+
+def test_without_a_bound_they_all_leave_as_late_as_each_alone() -> None:
+    """As they always did."""
+    spans = played(before_blackout(3, in_s=50.0), 50)
+
+    assert [told for told, _ in spans.values()] == [14.0, 14.0, 14.0]
+
+
+def test_who_is_held_leaves_first_and_who_is_firm_last() -> None:
+    """Whoever leaves early computes less; who is held computes nothing anyhow. Of two, the one with more GPUs stays."""
+    built = before_blackout(2, in_s=200.0, saves_at_once=1)
+    built.node("f").running("firm", "f", gpus=1, flex=0).node("s").running("small", "s", gpus=1)
+    built.node("h").running("held", "h")
+    held_one = replace(built.attempts["held.1"], phase=Phase.SUSPEND, pause_cause=PauseCause.OPERATOR)
+    built.attempts["held.1"] = held_one
+    spans = played(built, 200)
+
+    assert [*spans] == ["held", "small", "j0", "j1", "firm"]
+    assert max(over for _, over in spans.values()) <= 200.0
+
+
+def test_where_it_is_too_late_for_all_those_come_too_late_who_lose_least() -> None:
+    """There is time for three of five, and firm work is among them; none is slowed by the others."""
+    built = before_blackout(4, in_s=105.0, saves_at_once=1)
+    built.node("f").running("firm", "f", flex=0)
+    spans = played(built, 102)
+
+    assert [name for name, span in spans.items() if len(span) == 2] == ["j3", "j2", "firm"]
+    assert most_at_once(spans) == 1
+
+
+def test_a_save_that_takes_longer_than_thought_holds_up_those_behind_it() -> None:
+    """No more at a time, whatever was expected: 10 s, and here it is 25, for which twice as much and the way does."""
+    built = before_blackout(3, in_s=100.0, saves_at_once=1)
+    built.jobs = {name: replace(job, save_s=10.0) for name, job in built.jobs.items()}
+    spans = played(built, 100, save_s=25.0)
+
+    assert most_at_once(spans) == 1
+    assert min(told for told, _ in spans.values()) == 100 - 3 * (20 + 6.5) + 0.5
+
+
+def test_nobody_starts_whose_save_would_not_get_its_turn() -> None:
+    """Others save before the blackout, too. Said in numbers."""
+    built = before_blackout(4, in_s=189.0, saves_at_once=1).node("free").job("late", gpus=4)
+    decision = built.decided()
+
+    assert decision.reasons["late"].code == "WindowTooShort"
+    assert decision.reasons["late"].numbers == {"needed_s": 43.5, "turns_s": 146.0, "saves_at_once": 1}
+    assert "others save for 146 s, no more than 1 at a time" in decision.reasons["late"].text
+    assert before_blackout(4, in_s=190.0, saves_at_once=1).node("free").job("late", gpus=4).does() == [
+        "start late on free at 400 W"
+    ]
+
+
+def test_of_those_that_start_in_one_round_each_needs_its_own_turn() -> None:
+    """There is time for two."""
+    built = site(firm_w=9000.0, saves_at_once=1).node("a").node("b").node("c").limit_w(50_000.0)
+    for name in ("x", "y", "z"):
+        built.job(name, gpus=4)
+    built.falls_to_w(0.0, in_s=90.0)
+
+    assert [word.split()[1] for word in built.does()] == ["x", "y"]
+
+
+@given(st.lists(st.floats(1.0, 600.0), min_size=1, max_size=40), st.integers(1, 8))
+def test_turns_before_an_end_never_overlap_more_than_they_may(saves_s: list[float], most: int) -> None:
+    """Told back from the end; and no place is left empty while somebody could be later."""
+    exits = Exits(most)
+    spans = [(over_s := exits.take(save_s), over_s + save_s) for save_s in saves_s]
+
+    assert all(sum(over <= t < begins for over, begins in spans) <= most for t, _ in spans)
+    assert exits.over_s <= sum(saves_s) / most
+    assert max(begins for _, begins in spans) <= sum(saves_s) / most + max(saves_s) + 1e-6
