@@ -168,7 +168,9 @@ class AnythingGoes(RuleBasedStateMachine):
         """Without notice."""
         self.site.limit_w(limit_w)
 
-    @rule(limit_w=st.sampled_from([0.0, 1500.0, 5000.0, 9000.0]), in_s=st.sampled_from([1.0, 4.0, 12.0, 60.0]))
+    @rule(
+        limit_w=st.sampled_from([0.0, 1500.0, 5000.0, 9000.0]), in_s=st.sampled_from([1.0, 4.0, 12.0, 60.0])
+    )
     def a_step_is_announced(self, limit_w: float, in_s: float) -> None:
         """A change that is known."""
         self.site.falls_to_w(limit_w, in_s=in_s)
