@@ -22,7 +22,7 @@ from scheduler.sim.trial import trial
 from tests.builders import launch
 from tests.property.test_domains import LossySiteOfDomains
 from tests.property.test_invariant import LossySite
-from tests.simulated import busy_day, simulated
+from tests.simulated import SITE, busy_day, simulated
 from tests.told_site import ToldSite
 from tests.two_minds import TwoMinds
 
@@ -45,11 +45,13 @@ def test_a_memory_changes_nothing_on_a_site_with_faults(seed: int) -> None:
     assert policy.wrong == []
 
 
-def test_a_memory_changes_nothing_on_a_site_with_standby() -> None:
+@pytest.mark.parametrize("saves_at_once", [None, 1])
+def test_a_memory_changes_nothing_on_a_site_with_standby(saves_at_once: int | None) -> None:
     """Hours of work that is cut, consolidated, woken for and made room for."""
     jobs, trace = busy_day(5, hours=6, jobs_per_hour=30)
     policy = TwoMinds()
-    simulated(jobs, trace, hours=6, policy=policy)
+    timing = replace(SITE.timing, saves_at_once=saves_at_once)
+    simulated(jobs, trace, hours=6, policy=policy, site=replace(SITE, timing=timing))
 
     assert policy.rounds > 300
     assert policy.wrong == []
