@@ -41,8 +41,15 @@ def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     kept = _kept(plan, here, limit_w)
     gone = [a for a in here if a.id not in kept and (plan.tier(a) > 0 or a.phase is Phase.SUSPEND)]
     plan.given_up = {a.id for a in gone}
+    plan.is_clearing = plan.site.saves_at_once is not None and (bool(gone) or _leaves(plan))
     for attempt in _in_turn(plan, gone):
         release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
+
+
+def _leaves(plan: Plan) -> bool:
+    """Whether somebody who was given up is on the way out, or has left in this round: a node may be going down yet."""
+    leaving = (*plan.in_phase(Phase.SAVE_EXIT), *plan.ended.values())
+    return any(a.pause_cause is PauseCause.POWER_FORECAST for a in leaving)
 
 
 def _in_turn(plan: Plan, gone: list[Attempt]) -> list[Attempt]:

@@ -7,7 +7,7 @@ Judged with all peers at their knees, because caps go before pauses. Whether it 
 from __future__ import annotations
 
 from scheduler.core.envelope import window_s
-from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
+from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
@@ -22,6 +22,7 @@ from scheduler.core.switching import Refused
 from scheduler.core.tenancy import Tenancy
 from scheduler.core.waiting import (
     behind,
+    clearing,
     coming_up,
     no_firm_power,
     no_gpus,
@@ -85,7 +86,12 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
 
 
 def _staggered(plan: Plan) -> Reason | None:
-    """Why nothing more is started before some of those that come up have, None if more may be."""
+    """Why nothing more is started before some of those that come up have, or those that leave; None if more may be.
+
+    Who starts on a node that is being cleared would be given up in turn, over and over.
+    """
+    if plan.is_clearing:
+        return clearing(len(plan.given_up), plan.roster.count(Phase.SAVE_EXIT))
     most = plan.site.starts_at_once
     return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 

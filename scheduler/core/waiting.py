@@ -145,6 +145,16 @@ def coming_up(jobs: int, most: int) -> Reason:
     )
 
 
+def clearing(given_up: int, saving: int) -> Reason:
+    """Jobs save and leave in turn, for others that are suspended to go on with their watts."""
+    return Reason(
+        code=Code.WAITING_FOR_PREEMPTED_JOBS,
+        text=f"{saving} jobs save and {given_up} are to leave in turn, so that others that are suspended can go on",
+        numbers={"saving": saving, "given_up": given_up},
+        remedy="a larger saves_at_once in the site file",
+    )
+
+
 def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     """The limit is known to fall again before a start would have paid off."""
     ends_at = plan.at + timedelta(seconds=window_s)

@@ -16,6 +16,7 @@ from scheduler.core.jobs import Desired, PauseCause, Phase, Placement
 from scheduler.core.plan import Plan
 from scheduler.core.power import A100_SXM
 from tests.builders import SiteBuilder, actions, obey, site
+from tests.told_site import ToldSite
 
 HELD_W = 600.0 + 4 * A100_SXM.held_w()  #: a node that draws 600 W, with all its GPUs held
 SAVE_S = 30.0  #: of a job that never saved, which is its grace, too
@@ -205,6 +206,30 @@ def test_who_waits_for_its_turn_does_not_take_what_is_kept_for_others() -> None:
     assert resumed(built) == []  # though the watts would do for a little one
     assert resumed(built) == []
     assert resumed(built.limit_w(9000.0)) == ["little2", "much"]
+
+
+def test_nobody_starts_on_a_node_that_is_being_cleared() -> None:
+    """He would be given up in turn, and the node never cleared. Once it goes down, the fuller one has its watts."""
+    built = ToldSite(firm_w=9000.0, saves_at_once=1).node("a", standby_w=50.0).node("b", standby_w=50.0)
+    held(built, "much", "a", gpus=4)
+    for number in range(3):
+        held(built, f"little{number}", "b")
+    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 400.0)
+
+    found = []
+    for _ in range(8):
+        found += built.does(obeyed=False)
+        built.passes(1.0)
+        built.all_obey()
+    assert [word.split(" at ")[0] for word in found] == [
+        "save little0",
+        "end little0: PREEMPTED",
+        "save little1",
+        "end little1: PREEMPTED",
+        "save little2",
+        "end little2: PREEMPTED",
+        "resume much",
+    ]
 
 
 # -- before a blackout that is announced -------------------------------------------------------------------------------
