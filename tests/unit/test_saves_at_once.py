@@ -181,8 +181,8 @@ def test_a_gang_goes_first_that_clears_two_nodes_with_one_save() -> None:
 def test_a_node_that_was_begun_is_done_before_others() -> None:
     """What is left of it takes one save, and not two."""
     built = many_held(saves_at_once=2)
-    leaves = {"phase": Phase.SAVE_EXIT, "pause_cause": PauseCause.POWER_FORECAST}
-    built.attempts["a0.1"] = replace(built.attempts["a0.1"], **leaves)
+    found, cause = built.attempts["a0.1"], PauseCause.POWER_FORECAST
+    built.attempts["a0.1"] = replace(found, phase=Phase.SAVE_EXIT, pause_cause=cause)
     del built.attempts["c0.1"], built.jobs["c0"]
     built.jobs["a1"] = replace(built.jobs["a1"], save_s=2.0)
     built.jobs["a2"] = replace(built.jobs["a2"], save_s=2.0)
@@ -210,7 +210,8 @@ def test_who_waits_for_its_turn_does_not_take_what_is_kept_for_others() -> None:
 
 def test_nobody_starts_on_a_node_that_is_being_cleared() -> None:
     """He would be given up in turn, and the node never cleared. Once it goes down, the fuller one has its watts."""
-    built = ToldSite(firm_w=9000.0, saves_at_once=1).node("a", standby_w=50.0).node("b", standby_w=50.0)
+    built = ToldSite(firm_w=9000.0, saves_at_once=1)
+    built.node("a", standby_w=50.0).node("b", standby_w=50.0)
     held(built, "much", "a", gpus=4)
     for number in range(3):
         held(built, f"little{number}", "b")
