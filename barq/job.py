@@ -73,8 +73,9 @@ class Job:
         _log_to_stderr_if_nobody_listens()
         environment = JobEnvironment.read(checkpoint_dir)
         if interval_s is None and every_steps is None:
-            interval_s = environment.interval_s
-        rhythm = Rhythm(interval_s=interval_s, every_steps=every_steps)
+            rhythm = Rhythm(interval_s=environment.interval_s, every_steps=None, first_s=environment.first_s)
+        else:
+            rhythm = Rhythm(interval_s=interval_s, every_steps=every_steps)
         kept = environment.keep if keep is None else keep
         return cls(environment, rhythm, kept, elastic=elastic)
 

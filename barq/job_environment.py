@@ -31,6 +31,7 @@ class JobEnvironment:
     output_dir: Path | None
     pause_signal: signal.Signals
     interval_s: float
+    first_s: float  #: of the attempt until its first commit; no longer than that
     keep: int
     rank: int
     world: int
@@ -38,6 +39,7 @@ class JobEnvironment:
     @classmethod
     def read(cls, checkpoint_dir: Path, environ: Mapping[str, str] = os.environ) -> JobEnvironment:
         """Return what `environ` says; `checkpoint_dir` is for a run outside Barq. Raises ContractError."""
+        interval_s = _seconds(environ, contract.ENV_CHECKPOINT_INTERVAL_S, DEFAULT_INTERVAL_S)
         return cls(
             job_id=environ.get(contract.ENV_JOB_ID) or LOCAL,
             attempt=environ.get(contract.ENV_ATTEMPT) or LOCAL,
@@ -47,7 +49,8 @@ class JobEnvironment:
             status_dir=_directory(environ, contract.ENV_STATUS_DIR),
             output_dir=_directory(environ, contract.ENV_OUTPUT_DIR),
             pause_signal=_signal(environ, contract.ENV_PAUSE_SIGNAL),
-            interval_s=_seconds(environ, contract.ENV_CHECKPOINT_INTERVAL_S, DEFAULT_INTERVAL_S),
+            interval_s=interval_s,
+            first_s=min(interval_s, _seconds(environ, contract.ENV_CHECKPOINT_FIRST_S, interval_s)),
             keep=_integer(environ, contract.ENV_CHECKPOINT_KEEP, DEFAULT_KEEP, low=1),
             rank=_integer(environ, contract.ENV_RANK, 0, low=0),
             world=_integer(environ, contract.ENV_WORLD_SIZE, 1, low=1),

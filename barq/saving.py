@@ -23,14 +23,19 @@ class WorldChanged(CheckpointError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rhythm:
-    """Commit once `interval_s` seconds or `every_steps` steps have passed since the last; None = never."""
+    """Commit once `interval_s` seconds or `every_steps` steps have passed since the last; None = never.
+
+    The first one comes after `first_s` seconds: jobs that start together must not all write together ever after.
+    """
 
     interval_s: float | None
     every_steps: int | None
+    first_s: float | None = None  #: None = after `interval_s`, as all others
 
-    def is_due(self, *, since_s: float, since_steps: int) -> bool:
+    def is_due(self, *, since_s: float, since_steps: int, is_first: bool = False) -> bool:
         """Tell whether it is time for a commit; without a new step it never is."""
-        by_time = self.interval_s is not None and since_s >= self.interval_s
+        interval_s = self.first_s if is_first and self.first_s is not None else self.interval_s
+        by_time = interval_s is not None and since_s >= interval_s
         by_steps = self.every_steps is not None and since_steps >= self.every_steps
         return since_steps > 0 and (by_time or by_steps)
 
@@ -58,11 +63,12 @@ class Saver:
         self._keep = keep
         self._elastic = elastic  #: every rank holds the same state: that of any rank will do for any other
         self._since_s = time.monotonic()
+        self._is_first = True  #: the commit that comes next, of those that this attempt makes
 
     def is_due(self, step: int) -> bool:
         """Tell whether the first rank finds it time for a periodic commit at `step`; the others never do."""
         since_s = time.monotonic() - self._since_s
-        is_due = self._rhythm.is_due(since_s=since_s, since_steps=step - self.step)
+        is_due = self._rhythm.is_due(since_s=since_s, since_steps=step - self.step, is_first=self._is_first)
         return self._ranks.rank == 0 and is_due
 
     def restore(self) -> int:
@@ -96,6 +102,7 @@ class Saver:
         all_or_none(ranks, lambda: write_shard(staging, ranks.rank, self._state))
         all_or_none(ranks, lambda: self._commit(staged))
         self._remember(step)
+        self._is_first = False
         self.save_s = time.monotonic() - started_s
 
     def prune(self) -> None:

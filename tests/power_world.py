@@ -94,6 +94,7 @@ class World:
     limits: list[tuple[int, float]] = field(default_factory=list)  #: (since_ms, W) in force, oldest first
     policy: Callable[[], Policy] = PowerAware  #: of each leader
     domains: tuple[Domain, ...] = ()  #: below the site's meter
+    saves_at_once: int | None = None
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
@@ -108,7 +109,7 @@ class World:
         """A leader begins from what the store has. The connections of the one before, and reports in them, are gone."""
         epoch = self.run(self.store.claim("x", at=self.clock.now(), at_least=at_least))
         view = View(
-            replace(POLICY, domains=self.domains),
+            replace(POLICY, domains=self.domains, saves_at_once=self.saves_at_once),
             SPECS,
             epoch=epoch,
             at=self.clock.now(),

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from barq import contract
-from scheduler.core.orders import Rank
+from scheduler.core.orders import AttemptOrder, Rank
 from workers.attempt_files import AttemptFiles, Launching
 from workers.prepared import PLAIN, Prepared
+from workers.reminding import first_share
 
 _INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "TMPDIR", "TZ", "USER")
 _INTERFACES = ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME", "TP_SOCKET_IFNAME")
@@ -65,6 +66,7 @@ def _contract(launching: Launching, files: AttemptFiles, resume_from: str) -> di
         contract.ENV_RESTART_COUNT: str(order.number - 1),
         contract.ENV_CHECKPOINT_DIR: launch.checkpoint_dir,
         contract.ENV_CHECKPOINT_INTERVAL_S: f"{launch.checkpoint_interval_s:g}",
+        contract.ENV_CHECKPOINT_FIRST_S: f"{_first_s(order):g}",
         contract.ENV_CHECKPOINT_KEEP: str(launch.keep),
         contract.ENV_RESUME_FROM: resume_from,
         contract.ENV_CONTROL_DIR: str(files.control_dir),
@@ -75,6 +77,12 @@ def _contract(launching: Launching, files: AttemptFiles, resume_from: str) -> di
         contract.ENV_EXIT_PAUSED: str(contract.EXIT_PAUSED),
         "CUDA_VISIBLE_DEVICES": launching.visible_devices,
     }
+
+
+def _first_s(order: AttemptOrder) -> float:
+    """Until its first commit: another share of the interval for each attempt, where that is Barq's to choose."""
+    share = first_share(order.attempt_id) if order.launch.checkpoint_auto else 1.0
+    return share * order.launch.checkpoint_interval_s
 
 
 def _gang(rank: Rank) -> dict[str, str]:

@@ -51,7 +51,7 @@ from workers.prepared import (
 )
 from workers.processes import identify
 from workers.publishing import Publisher
-from workers.reminding import Reminding
+from workers.reminding import Reminding, first_share
 from workers.stages import Stage
 from workers.wakeups import Wakeups
 from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
@@ -97,7 +97,7 @@ class Supervisor:
         self._outputs = Collecting(order)
         self._said = StatusWatch(files.status_dir)
         self._computing = ComputingWatch(self._job)
-        self._reminding = Reminding()
+        self._reminding = Reminding(first_share(order.attempt_id))
         self._commits = Commits(Path(order.launch.checkpoint_dir), self._selector)
         self._output = JobOutput(JobLog(Path(order.launch.log_path)), self._selector)
         self._stage = Stage.CHECKING

@@ -2,6 +2,10 @@
 
 Holding everything costs its nodes' whole base for nothing. What is kept is chosen whole node by whole node, the most
 GPUs at work for the watts first, and of these what is likely to last: what is over soon makes up for it later.
+
+Where no more than so many may save at once, they go in the order that frees the most watts for the time that the saves
+take (Smith's rule, Naval Research Logistics Quarterly 3, 1956): a node that is cleared goes to standby, so that nodes
+are cleared one after the other, those with the fewest saves to wait for first, rather than all of them half.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ from scheduler.core.attained import lasts
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import Plan
+from scheduler.core.presence import LEAVING
+from scheduler.core.save_turns import in_turn
 from scheduler.core.shedding import release
+from scheduler.core.victims import UNMEASURED_SAVE_S
 
 
 def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
@@ -27,13 +34,51 @@ def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     if not long_held:
         return
     if not any(g.spec.standby for g in plan.groups.values()):
-        for attempt in long_held:
+        for attempt in _in_turn(plan, long_held):
             release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
         return
-    kept = _kept(plan, [*held, *plan.running()], limit_w)
-    for attempt in (*held, *plan.running()):
-        if attempt.id not in kept and (plan.tier(attempt) > 0 or attempt.phase is Phase.SUSPEND):
-            release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
+    here = [*held, *plan.running()]
+    kept = _kept(plan, here, limit_w)
+    gone = [a for a in here if a.id not in kept and (plan.tier(a) > 0 or a.phase is Phase.SUSPEND)]
+    plan.given_up = {a.id for a in gone}
+    plan.is_clearing = plan.site.saves_at_once is not None and (bool(gone) or _leaves(plan))
+    for attempt in _in_turn(plan, gone):
+        release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)
+
+
+def _leaves(plan: Plan) -> bool:
+    """Whether somebody who was given up is on the way out, or has left in this round: a node may be going down yet."""
+    leaving = (*plan.in_phase(Phase.SAVE_EXIT), *plan.ended.values())
+    return any(a.pause_cause is PauseCause.POWER_FORECAST for a in leaving)
+
+
+def _in_turn(plan: Plan, gone: list[Attempt]) -> list[Attempt]:
+    """Those of them that save now: all, unless they take turns."""
+    return gone if plan.site.saves_at_once is None else in_turn(plan, _most_freed_first(plan, gone))
+
+
+def _most_freed_first(plan: Plan, gone: list[Attempt]) -> list[Attempt]:
+    """Node by node, gang by gang: the most site watts for each second of saving first."""
+    ids = {a.id for a in gone}
+    units = sorted(_units(plan, gone), key=lambda u: (-_frees_w_per_s(plan, u, ids), u.attempts[0].id))
+    each = (a for u in units for a in sorted(u.attempts, key=lambda a: -_freed_w(plan, a) / _save_s(plan, a)))
+    return list({a.id: a for a in each}.values())
+
+
+def _frees_w_per_s(plan: Plan, unit: _Unit, gone: set[str]) -> float:
+    """Site watts that go once all of a unit have left, for each second that one save after the other takes."""
+    cleared = [n for n in unit.nodes if all(a.id in gone or a.phase in LEAVING for a in plan.on(n))]
+    bases_w = plan.site.overhead * sum(plan.awake_w(n) for n in sorted(cleared))
+    freed_w = bases_w + sum(_freed_w(plan, a) for a in unit.attempts)
+    return freed_w / sum(_save_s(plan, a) for a in unit.attempts)
+
+
+def _freed_w(plan: Plan, attempt: Attempt) -> float:
+    return plan.freed_w(attempt, plan.model(attempt).idle_w)
+
+
+def _save_s(plan: Plan, attempt: Attempt) -> float:
+    return plan.jobs[attempt.job_id].save_s or UNMEASURED_SAVE_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

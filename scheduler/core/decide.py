@@ -111,8 +111,7 @@ class PowerAware:
         halted = _halt(plan, snapshot)
         cut_work = _cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint. All do before a blackout.
-        _release_suspended(plan, snapshot, usable)
-        leaves_at = leave_in_time(plan, snapshot)
+        leaves_at = _release(plan, snapshot, usable)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
         plan.kept_w = kept_for_mining(plan, self._queue, usable)
@@ -193,6 +192,20 @@ def _halt(plan: Plan, snapshot: Snapshot) -> bool:
     return snapshot.stop is not None and halt(plan, snapshot.stop)
 
 
+def _release(plan: Plan, snapshot: Snapshot, limit_w: float) -> datetime | None:
+    """Have those save and leave whose time or turn it is. When it is time for the next one, None = not known.
+
+    Where they take turns, who has to be out by a certain time comes before who only frees watts.
+    """
+    plan.save_lines, plan.given_up, plan.is_clearing = {}, frozenset(), False
+    if plan.site.saves_at_once is None:
+        _release_suspended(plan, snapshot, limit_w)
+        return leave_in_time(plan, snapshot)
+    leaves_at = leave_in_time(plan, snapshot)
+    _release_suspended(plan, snapshot, limit_w)
+    return leaves_at
+
+
 def _release_suspended(plan: Plan, snapshot: Snapshot, limit_w: float) -> None:
     """Under an emergency stop as soon as guards on their own would have it."""
     site = plan.site
@@ -238,8 +251,9 @@ def _decision(
 
 
 def _next_release_at(plan: Plan) -> datetime | None:
-    """When the first of the suspended has been so for long."""
-    since_at = min((a.since_at for a in plan.in_phase(Phase.SUSPEND)), default=None)
+    """When the first of the suspended has been so for long, of those that do not wait for a turn already."""
+    waits = {a.id for line in plan.save_lines.values() for a in line}
+    since_at = min((a.since_at for a in plan.in_phase(Phase.SUSPEND) if a.id not in waits), default=None)
     return None if since_at is None else since_at + timedelta(seconds=plan.site.suspend_max_s)
 
 

@@ -10,6 +10,7 @@ from scheduler.core.jobs import Attempt, JobState, Phase
 from scheduler.core.plan import Plan
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Reason
+from scheduler.core.save_turns import turns
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
 
@@ -25,13 +26,14 @@ class Explainer:
         self, plan: Plan, snapshot: Snapshot, limit: Limit, lacking: Mapping[str, Reason]
     ) -> dict[str, Reason]:
         """A reason for each placed job that has one, by job."""
-        found = self._of_capped(plan, limit)
+        found, turn_of = self._of_capped(plan, limit), turns(plan)
         for attempt in plan.in_phase(*(p for p in Phase if p is not Phase.RUN)):
             state = plan.jobs[attempt.job_id].state
             if snapshot.stop and state in (JobState.SUSPENDED, JobState.PREEMPTING):
                 found[attempt.job_id] = stopped(snapshot.stop)
             elif state is JobState.SUSPENDED:
-                found[attempt.job_id] = paused_reason(plan, attempt, limit, lacking.get(attempt.job_id))
+                lacks, turn = lacking.get(attempt.job_id), turn_of.get(attempt.id)
+                found[attempt.job_id] = paused_reason(plan, attempt, limit, lacks, turn)
         return found | preparing_reasons(plan, snapshot)
 
     def _of_capped(self, plan: Plan, limit: Limit) -> dict[str, Reason]:

@@ -12,6 +12,7 @@ from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
+from scheduler.core.exits import Exits
 from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
 from scheduler.core.jobs import Attempt, Job, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
@@ -44,6 +45,12 @@ class Followed(Listed):
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
+        self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
+        self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
+        self.is_clearing = (
+            False  #: nodes are cleared by saves that take turns, for the watts that others are to have
+        )
+        self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster()
         self.since = News()

@@ -79,7 +79,9 @@ def _is_capped(plan: Plan) -> bool:
 
 def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
-    held = [a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY]
+    held = [
+        a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY and a.id not in plan.given_up
+    ]
     wanted = []
     for attempt in sorted(held, key=lambda a: _turn(plan, a)):
         job = plan.jobs[attempt.job_id]

@@ -47,6 +47,10 @@ class SitePolicy:
     starts_at_once: int | None = (
         None  #: jobs that come up at a time, at most; None = as many as there is power for
     )
+    saves_at_once: int | None = (
+        None  #: attempts that save to one storage and leave at a time, at most; None = any number
+    )
+    """No bound for what has to leave for the limit, under an emergency stop, or because a person says so."""
     partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
     domains: tuple[Domain, ...] = ()  #: below the site's meter: feeders, halls, racks
     topology: tuple[str, ...] = ()  #: levels of the network in which nodes are, the outermost first

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from scheduler.core.envelope import window_s
 from scheduler.core.foresight import shortfall
-from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
-from scheduler.core.leaving import leave_s
+from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
+from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
@@ -23,12 +23,14 @@ from scheduler.core.switching import Refused
 from scheduler.core.tenancy import Tenancy
 from scheduler.core.waiting import (
     behind,
+    clearing,
     coming_up,
     foreseen_short,
     is_foreseen,
     no_firm_power,
     no_gpus,
     no_power,
+    no_turn,
     short_window,
 )
 from scheduler.core.zoning import full_for
@@ -59,6 +61,7 @@ def startable(
             wanted.append(tried)
             room.take(tried.placements)
             tenancy.start(job)
+            hold_exit(plan, tried)
             heads.go_on()
             continue
         left = heads.leave_out()
@@ -86,7 +89,12 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
 
 
 def _staggered(plan: Plan) -> Reason | None:
-    """Why nothing more is started before some of those that come up have, None if more may be."""
+    """Why nothing more is started before some of those that come up have, or those that leave; None if more may be.
+
+    Who starts on a node that is being cleared would be given up in turn, over and over.
+    """
+    if plan.is_clearing:
+        return clearing(len(plan.given_up), plan.roster.count(Phase.SAVE_EXIT))
     most = plan.site.starts_at_once
     return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 
@@ -162,7 +170,7 @@ def _unaffordable(
         return no_power(needed_w, free_w)
     rest_w = plan.fallback_w()
     plan.put(attempt)
-    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job)
+    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job, attempt)
     if reason is not None:
         plan.forget(attempt)
     return reason
@@ -176,12 +184,14 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
     return None
 
 
-def _window_reason(plan: Plan, snapshot: Snapshot, job: Job) -> Reason | None:
+def _window_reason(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
     if plan.dark_at is not None:
         out_s, left_s = needed_s + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
         if left_s < out_s:
             return short_window(plan, left_s, out_s)
+        if left_s < out_s + (turns_s := exit_s(plan, attempt)):
+            return no_turn(plan, plan.dark_at, turns_s, out_s)
     needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
     limit_needed_w = needed_w / (1.0 - plan.site.margin)
     lasts_s = window_s(

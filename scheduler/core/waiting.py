@@ -146,6 +146,16 @@ def coming_up(jobs: int, most: int) -> Reason:
     )
 
 
+def clearing(given_up: int, saving: int) -> Reason:
+    """Jobs save and leave in turn, for others that are suspended to go on with their watts."""
+    return Reason(
+        code=Code.WAITING_FOR_PREEMPTED_JOBS,
+        text=f"{saving} jobs save and {given_up} are to leave in turn, so that others that are suspended can go on",
+        numbers={"saving": saving, "given_up": given_up},
+        remedy="a larger saves_at_once in the site file",
+    )
+
+
 def short_window(plan: Plan, window_s: float, needed_s: float) -> Reason:
     """The limit is known to fall again before a start would have paid off."""
     ends_at = plan.at + timedelta(seconds=window_s)
@@ -183,6 +193,21 @@ def foreseen_short(found: Shortfall, tier: int) -> Reason:
 def is_foreseen(reason: Reason) -> bool:
     """Whether all that keeps a job from starting is a forecast."""
     return "quantile" in reason.numbers
+
+
+def no_turn(plan: Plan, dark_at: datetime, turns_s: float, needed_s: float) -> Reason:
+    """Power is known to go, and the saves of others before that leave too little time for one more start."""
+    most = plan.site.saves_at_once or 0
+    return Reason(
+        code=Code.WINDOW_TOO_SHORT,
+        text=(
+            f"power is to go at {dark_at:%H:%M:%S} UTC, and before that others save for {turns_s:.0f} s, no more than "
+            f"{most} at a time; a start pays off and is saved after {needed_s:.0f} s"
+        ),
+        numbers={"needed_s": needed_s, "turns_s": turns_s, "saves_at_once": most},
+        expected_at=dark_at,
+        remedy="a larger saves_at_once in the site file",
+    )
 
 
 def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> Reason:

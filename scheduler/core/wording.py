@@ -8,28 +8,51 @@ from scheduler.core.envelope import Limit
 from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
+from scheduler.core.save_turns import Turn
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.zoning import held_down_by
 
 
-def paused_reason(plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | None) -> Reason:
+def paused_reason(
+    plan: Plan, attempt: Attempt, limit: Limit, lacking: Reason | None, turn: Turn | None = None
+) -> Reason:
     """Why a suspended attempt is suspended, for how long, and what it lacks to go on."""
     until_at = attempt.since_at + timedelta(seconds=plan.site.suspend_max_s)
+    keeps = f"it keeps its GPUs until {until_at:%H:%M:%S}, then it saves and releases them"
+    most = plan.site.saves_at_once or 0
+    if turn is not None:
+        until_at = turn.expected_at
+        keeps = (
+            f"it keeps its GPUs until it is its turn to save, at about {until_at:%H:%M:%S}: it is number {turn.place} "
+            f"of {turn.waiting} that wait, {turn.saving} save, no more than {most} at a time"
+        )
     return Reason(
         code=attempt.pause_cause or PauseCause.POWER_WITHDRAWN,
         text=(
             f"suspended since {attempt.since_at:%H:%M:%S} UTC at step {attempt.last_step or 0}: {limit.source} allows "
-            f"{limit.limit_w / 1000:.1f} kW ({limit.provenance or 'no document named'}); it keeps its GPUs until "
-            f"{until_at:%H:%M:%S}, then it saves and releases them{'; it ' + lacking.text if lacking else ''}"
+            f"{limit.limit_w / 1000:.1f} kW ({limit.provenance or 'no document named'}); {keeps}"
+            f"{'; it ' + lacking.text if lacking else ''}"
         ),
         numbers={
             "limit_w": limit.limit_w,
             "step": float(attempt.last_step or 0),
+            **({} if turn is None else _of_turn(turn, most)),
             **(lacking.numbers if lacking else {}),
         },
         expected_at=until_at,
-        remedy="a higher limit",
+        remedy="a higher limit"
+        if turn is None
+        else "a higher limit, or a larger saves_at_once in the site file",
     )
+
+
+def _of_turn(turn: Turn, most: int) -> dict[str, float]:
+    return {
+        "place": turn.place,
+        "waiting_to_save": turn.waiting,
+        "saving": turn.saving,
+        "saves_at_once": most,
+    }
 
 
 def preparing_reasons(plan: Plan, snapshot: Snapshot) -> dict[str, Reason]:

@@ -62,6 +62,7 @@ class Timing:
     patience_s: float = 300.0
     min_run_s: float = 900.0
     starts_at_once: int | None = None
+    saves_at_once: int | None = None
     little_service_gpu_h: float = 0.0
     heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
     meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
@@ -143,6 +144,7 @@ class SimSite:
             patience_s=t.patience_s,
             min_run_s=t.min_run_s,
             starts_at_once=t.starts_at_once,
+            saves_at_once=t.saves_at_once,
             little_service_gpu_h=t.little_service_gpu_h,
             partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
             mode=self.mode,

@@ -299,7 +299,14 @@ class SoundSite(RuleBasedStateMachine):
 
 
 class LossyStoppedSite(LossySite):
-    """As before, and people stop and release it: no latch is ever lost, and each holds its guard to its fallback."""
+    """As before, and people stop and release it: no latch is ever lost, and each holds its guard to its fallback.
+
+    Saves take turns, too, which none waits for that the limit or a stop demands.
+    """
+
+    def new_world(self) -> World:
+        """The same site, where one attempt saves at a time."""
+        return World(policy=self.new_mind, saves_at_once=1)
 
     @precondition(lambda self: self.world.store.up)
     @rule()

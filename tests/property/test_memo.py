@@ -22,7 +22,7 @@ from scheduler.sim.trial import trial
 from tests.builders import launch
 from tests.property.test_domains import LossySiteOfDomains
 from tests.property.test_invariant import LossySite
-from tests.simulated import busy_day, simulated
+from tests.simulated import SITE, busy_day, simulated
 from tests.told_site import ToldSite
 from tests.two_minds import TwoMinds
 
@@ -45,11 +45,13 @@ def test_a_memory_changes_nothing_on_a_site_with_faults(seed: int) -> None:
     assert policy.wrong == []
 
 
-def test_a_memory_changes_nothing_on_a_site_with_standby() -> None:
+@pytest.mark.parametrize("saves_at_once", [None, 1])
+def test_a_memory_changes_nothing_on_a_site_with_standby(saves_at_once: int | None) -> None:
     """Hours of work that is cut, consolidated, woken for and made room for."""
     jobs, trace = busy_day(5, hours=6, jobs_per_hour=30)
     policy = TwoMinds()
-    simulated(jobs, trace, hours=6, policy=policy)
+    timing = replace(SITE.timing, saves_at_once=saves_at_once)
+    simulated(jobs, trace, hours=6, policy=policy, site=replace(SITE, timing=timing))
 
     assert policy.rounds > 300
     assert policy.wrong == []
@@ -168,7 +170,9 @@ class AnythingGoes(RuleBasedStateMachine):
         """Without notice."""
         self.site.limit_w(limit_w)
 
-    @rule(limit_w=st.sampled_from([1500.0, 5000.0, 9000.0]), in_s=st.sampled_from([1.0, 4.0, 12.0, 60.0]))
+    @rule(
+        limit_w=st.sampled_from([0.0, 1500.0, 5000.0, 9000.0]), in_s=st.sampled_from([1.0, 4.0, 12.0, 60.0])
+    )
     def a_step_is_announced(self, limit_w: float, in_s: float) -> None:
         """A change that is known."""
         self.site.falls_to_w(limit_w, in_s=in_s)
@@ -182,6 +186,11 @@ class AnythingGoes(RuleBasedStateMachine):
     def something_is_foreseen(self, low_w: float, mid_w: float, in_s: float, lasts_s: float) -> None:
         """Until somebody gives another limit."""
         self.site.foresees((in_s, {0.1: min(low_w, mid_w), 0.5: mid_w}), (in_s + lasts_s, {}))
+
+    @rule(most=st.sampled_from([None, 1, 2]))
+    def saves_take_turns(self, most: int | None) -> None:
+        """Or do not any more."""
+        self.site.site = replace(self.site.site, saves_at_once=most)
 
     @rule(projects=st.sampled_from([(), PROJECTS[:1], PROJECTS, PROJECTS[1:]]))
     def projects_are_named(self, projects: tuple[Project, ...]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from scheduler.core.jobs import Phase
@@ -12,7 +13,7 @@ from workers.interfaces import interface_of
 from workers.job_environment import job_environment
 
 
-def environment(rank: Rank, *, interface: str = "eth1", **env: str) -> dict[str, str]:
+def environment(rank: Rank, *, interface: str = "eth1", auto: bool = False, **env: str) -> dict[str, str]:
     """Of a member with this rank, on a node whose network is on this interface."""
     order = AttemptOrder(
         attempt_id="t-1.1",
@@ -22,7 +23,7 @@ def environment(rank: Rank, *, interface: str = "eth1", **env: str) -> dict[str,
         gpu_ids=("0",),
         cap_w=400.0,
         tier=4,
-        launch=launch(env=tuple(env.items())),
+        launch=launch(env=tuple(env.items()), checkpoint_auto=auto),
         rank=rank,
     )
     told = Launching(
@@ -82,3 +83,12 @@ def test_an_address_leads_to_its_interface() -> None:
     """Any of the loopback network is on the loopback interface; what is nowhere has none."""
     assert interface_of("127.0.0.1") == interface_of("127.0.0.77") == "lo"
     assert interface_of("203.0.113.200") == interface_of("not an address") == ""
+
+
+def test_who_leaves_it_to_barq_is_told_a_first_interval_of_his_own() -> None:
+    """The same on all nodes of a gang; who pins his interval has it from the start."""
+    auto = [environment(replace(GANG, node_rank=n), auto=True)["BARQ_CHECKPOINT_FIRST_S"] for n in (0, 1)]
+
+    assert auto[0] == auto[1]
+    assert 2.5 <= float(auto[0]) < 5.0
+    assert environment(GANG)["BARQ_CHECKPOINT_FIRST_S"] == environment(GANG)["BARQ_CHECKPOINT_INTERVAL_S"]

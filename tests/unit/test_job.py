@@ -158,6 +158,20 @@ def test_commits_every_so_many_seconds(site: Site, monkeypatch: pytest.MonkeyPat
     assert site.commits() == ["step-000000003", "step-000000006"]
 
 
+def test_the_first_commit_may_be_due_sooner(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that jobs that start together do not write together: after 4 s, and from then on each 10 s."""
+    now_s = [0.0]
+    monkeypatch.setattr("barq.saving.time.monotonic", lambda: now_s[0])
+    site.set(contract.ENV_CHECKPOINT_INTERVAL_S, "10")
+    site.set(contract.ENV_CHECKPOINT_FIRST_S, "4")
+    site.set(contract.ENV_CHECKPOINT_KEEP, "9")
+    job = Job.from_environment()
+    for _ in job.steps(job.resume(Sum()), 8):
+        now_s[0] += 4
+
+    assert site.commits() == ["step-000000001", "step-000000004", "step-000000007"]
+
+
 def test_a_damaged_commit_is_passed_over_and_said(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     """One bit of the newest: the one before it is used, and the log names both."""
     run(Sum(), 4, every_steps=2)
@@ -304,6 +318,7 @@ def test_misuse_is_refused_with_what_to_do_instead(site: Site) -> None:
         (contract.ENV_CHECKPOINT_INTERVAL_S, "soon"),
         (contract.ENV_CHECKPOINT_INTERVAL_S, "0"),
         (contract.ENV_CHECKPOINT_INTERVAL_S, "nan"),
+        (contract.ENV_CHECKPOINT_FIRST_S, "-1"),
         (contract.ENV_CHECKPOINT_KEEP, "0"),
         (contract.ENV_PAUSE_SIGNAL, "TERM!"),
         (contract.ENV_WORLD_SIZE, "two"),

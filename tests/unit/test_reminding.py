@@ -6,7 +6,7 @@ from barq.contract import Action, JobPhase, JobStatus
 from scheduler.core.jobs import Phase
 from workers.attempt_files import Instruction
 from workers.ladder import Ladder, Sight
-from workers.reminding import Reminding
+from workers.reminding import Reminding, first_share
 
 RUN = Instruction(seq=1, phase=Phase.RUN, save_every_s=60.0)
 
@@ -36,6 +36,30 @@ def test_a_shorter_interval_counts_at_once() -> None:
 
     assert not reminding.is_due(says("step-1"), None, 500.0)
     assert reminding.is_due(says("step-1"), 60.0, 501.0)
+
+
+def test_attempts_that_start_together_are_not_reminded_together() -> None:
+    """Of a hundred, no ten within any two seconds of the two and a half minutes; always the same ones."""
+    shares = [first_share(f"demo-{number}.1") for number in range(100)]
+    firsts_s = sorted(300.0 * share for share in shares)
+
+    assert all(150.0 <= first_s <= 300.0 for first_s in firsts_s)
+    assert max(sum(s <= other < s + 2.0 for other in firsts_s) for s in firsts_s) < 10
+    assert shares == [first_share(f"demo-{number}.1") for number in range(100)]
+
+
+def test_only_the_first_interval_is_shorter() -> None:
+    """Until the job commits, by itself or reminded."""
+    reminded, commits = Reminding(0.5), Reminding(0.5)
+
+    assert not reminded.is_due(says(None), 60.0, 0.0)
+    assert reminded.is_due(says(None), 60.0, 30.0)
+    assert not reminded.is_due(says(None), 60.0, 89.0)
+    assert reminded.is_due(says(None), 60.0, 90.0)
+    assert not commits.is_due(says(None), 60.0, 0.0)
+    assert not commits.is_due(says("step-1"), 60.0, 20.0)
+    assert not commits.is_due(says("step-1"), 60.0, 79.0)
+    assert commits.is_due(says("step-1"), 60.0, 80.0)
 
 
 def test_time_held_does_not_count() -> None:
