@@ -12,16 +12,16 @@ from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
-from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
-from scheduler.core.jobs import Attempt, Job, Phase
+from scheduler.core.floors import floor_cap_w, knee_cap_w
+from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
-from scheduler.core.reasons import Event
-from scheduler.core.roster import Kind, Roster, Where
+from scheduler.core.reasons import Events
+from scheduler.core.roster import Kind, Roster
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
@@ -38,12 +38,12 @@ class Followed(Listed):
         self.jobs: Tracked[Job] = Tracked()
         self.attempts: Tracked[Attempt] = Tracked()
         self.ended: dict[str, Attempt] = {}
-        self.events: list[Event] = []
+        self.events = Events()
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
-        self.roster = Roster()
+        self.roster = Roster(snapshot.site.overhead)
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -79,7 +79,7 @@ class Followed(Listed):
     def follow(self, snapshot: Snapshot) -> None:
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
-        self.events, self.ended, self.owed = [], {}, snapshot.owed
+        self.events, self.ended, self.owed = Events(), {}, snapshot.owed
         self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)
@@ -233,7 +233,7 @@ class Followed(Listed):
         touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
         found = {k: a for k in touched if (a := self.attempts.get(k) or self.ended.get(k)) is not None}
         known = self._attempts_seen
-        return {k: a for k, a in found.items() if a is not (old := known.get(k)) and a != old}
+        return {k: a for k, a in found.items() if _is_another(known.get(k), a)}
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
@@ -261,7 +261,7 @@ class Followed(Listed):
         self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, where.kind.tier)
         if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
-            self._count(attempt, where.kind, where.gpus)
+            self.roster.put(attempt, where.kind, where.gpus)
         else:
             self.roster.renew(attempt)
 
@@ -274,12 +274,8 @@ class Followed(Listed):
         nodes = {p.node_id for a in attempts for p in a.placements}
         self.touched |= nodes
         self.contents.shuffle(nodes)
-        counted = self.roster.put_all(attempts)
-        self._tally.put_all((a, where.kind.tier) for where, found in counted.items() for a in found)
-        for where, found in counted.items():
-            above_w = self._above_knee_w(where)
-            for attempt in found:
-                self._tally.above_floor(attempt.id, where.kind.tier, above_w)
+        self.roster.put_all(attempts)
+        self._tally.put_all(attempts)
 
     def _place(self, known: Attempt | None, attempt: Attempt) -> None:
         """Count one that is new, or held elsewhere, or otherwise, than before."""
@@ -287,7 +283,7 @@ class Followed(Listed):
         self._list(attempt, job)
         self._note_on(attempt, is_news=known is None or is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, job.spec.flex)
-        self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
+        self.roster.put(attempt, self._kind(attempt), self._gpus_here(attempt))
 
     def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
         """Note it on its nodes, and whether their orders have to be put together anew."""
@@ -297,11 +293,6 @@ class Followed(Listed):
             if is_news:
                 self.touched.add(node_id)
                 self.contents.shuffle([node_id])
-
-    def _count(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
-        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
-        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(where))
-        self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:
         """Take an attempt out: its GPUs are free."""
@@ -363,12 +354,12 @@ class Followed(Listed):
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _above_knee_w(self, where: Where | None) -> float:
-        """Site watts that an attempt is charged above its knee while it runs."""
-        if where is None or where.phase is not Phase.RUN:
-            return 0.0
-        above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
-        return self.site.overhead * where.gpus * above_w if above_w > 0 else 0.0
+
+def _is_another(old: Attempt | None, new: Attempt) -> bool:
+    """Whether an attempt is other than it was; what differs most often is looked at first."""
+    if old is None or old is new:
+        return old is not new
+    return old.phase is not new.phase or old.cap_w != new.cap_w or old != new
 
 
 def _is_asleep(group: Group) -> bool:
