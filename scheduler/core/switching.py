@@ -104,6 +104,9 @@ class _Yard:
 
     def house(self, refused: Refused) -> None:
         """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers."""
+        if self._plan.start_w(refused.job) > self._free_w:  # wherever it is
+            self._take_loose(refused.job)
+            return
         nodes = usable(refused.job, self._plan) - self._used
         ready, asleep = (
             [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
@@ -134,9 +137,8 @@ class _Yard:
     def _chosen(self, job: Job, ready: list[str], asleep: list[str]) -> tuple[list[str], list[str], int]:
         """Nodes that are on and sleepers that a job needs on top of what is free, and how much it still lacks."""
         by_gpus, used, woken = job.spec.scatter, list[str](), list[str]()
-        missing = max(0, job.spec.total_gpus - self._loose) if by_gpus else job.spec.nodes
-        if by_gpus:
-            self._loose = max(0, self._loose - job.spec.total_gpus)
+        taken = self._take_loose(job)
+        missing = job.spec.total_gpus - taken if by_gpus else job.spec.nodes
         for gids, chosen in ((ready, used), (asleep, woken)):
             for gid in gids:
                 if missing <= 0:
@@ -144,6 +146,12 @@ class _Yard:
                 chosen.append(gid)
                 missing -= len(self._plan.groups[gid].spec.gpus) if by_gpus else 1
         return used, woken, missing
+
+    def _take_loose(self, job: Job) -> int:
+        """Have a job that takes any GPUs take those that are loose, and not the next one: how many these are."""
+        taken = min(self._loose, job.spec.total_gpus) if job.spec.scatter else 0
+        self._loose -= taken
+        return taken
 
     def _rest_of_w(self, job: Job, nodes: list[str]) -> float:
         """Site watts that a job on these nodes adds to what is left when all orders have expired."""
