@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from scheduler.core.altered import altered
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
 from scheduler.core.credit import Owed
@@ -134,7 +135,7 @@ class PowerAware:
         )
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
-        return replace(
+        return altered(
             made, events=tuple(plan.events), sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed
         )
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
+from functools import lru_cache
 
 from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
-from scheduler.core.floors import floor_cap_w, knee_cap_w
+from scheduler.core.floors import capped_floor_w, knee_cap_w
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
@@ -61,6 +62,7 @@ class Followed(Listed):
         self._living: dict[str, str] = {}  #: attempt of a job
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
+        self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
@@ -181,7 +183,7 @@ class Followed(Listed):
         self.tenants.count(group_id, 0 if group is None else len(group.spec.gpus))
         self._site_changed()
         self.contents.reopen_all()  # its address is in the orders of others
-        for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at):
+        for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
         self._sorts = None
@@ -195,6 +197,8 @@ class Followed(Listed):
             self._bases_w[group_id] = idle_w(group.spec)
             return
         self._tally.add(group_id, group.spec)
+        on_w, standby = idle_w(group.spec), group.spec.standby
+        self._rests_w[group_id] = on_w, on_w if standby is None else standby.draw_w
         if group.spec.gpus:
             self._models[group_id] = group.spec.gpus[0].power
             self._spared_w[group_id] = _spared_w(group.spec)
@@ -321,13 +325,9 @@ class Followed(Listed):
 
     def kind_on(self, job: Job, node_id: str) -> Kind:
         """How a job's GPUs on a node count: by its tier, their model, the floor and the knee of its caps."""
-        model = self._models[node_id]
-        floor_w = floor_cap_w(model, job)
-        return Kind(
-            tier=job.spec.flex,
-            model=model,
-            floor_w=floor_w,
-            knee_w=knee_cap_w(model, floor_w, self._spared_w[node_id]) if job.spec.cap_ok else floor_w,
+        spec = job.spec
+        return _kind(
+            self._models[node_id], self._spared_w[node_id], spec.flex, spec.min_cap_w, can_cap=spec.cap_ok
         )
 
     def _kind(self, attempt: Attempt) -> Kind | None:
@@ -353,6 +353,13 @@ class Followed(Listed):
         """Its GPUs on nodes that still are part of the site."""
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
+
+
+@lru_cache(maxsize=4096)
+def _kind(model: GpuModel, spared_w: float, tier: int, min_cap_w: float | None, *, can_cap: bool) -> Kind:
+    floor_w = capped_floor_w(model, tier, min_cap_w) if can_cap else model.tdp_w
+    knee_w = knee_cap_w(model, floor_w, spared_w) if can_cap else floor_w
+    return Kind(tier=tier, model=model, floor_w=floor_w, knee_w=knee_w)
 
 
 def _is_another(old: Attempt | None, new: Attempt) -> bool:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from scheduler.core.altered import altered, altering
 from scheduler.core.domains import Zones, zones_of
-from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
@@ -129,12 +128,12 @@ class Plan(Followed):
 
     def bare_w(self, group_id: str) -> float:
         """What a node draws with nothing on it, in standby if it can be put there, W."""
-        spec = self.groups[group_id].spec
-        return idle_w(spec) if spec.standby is None else spec.standby.draw_w
+        return self._rests_w[group_id][1]
 
     def awake_w(self, group_id: str) -> float:
         """What a node draws more than that while it is on, W."""
-        return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
+        on_w, bare_w = self._rests_w.get(group_id, (0.0, 0.0))
+        return on_w - bare_w
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
