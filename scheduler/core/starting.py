@@ -11,7 +11,7 @@ from scheduler.core.jobs import Attempt, AttemptState, Job, Placement
 from scheduler.core.leaving import leave_s
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.queueing import Queue
+from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.reclaiming import is_reclaiming, reclaim
@@ -65,7 +65,7 @@ def startable(
         is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
         if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
-        raises.refuse_all(heads.end_with(entry), behind(job))
+        _hold_back(heads, entry, job, raises)
     return wanted
 
 
@@ -73,6 +73,12 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
     """Whether others make room for a job, and nobody less important passes it any more."""
     waited_s = (plan.at - job.since_at).total_seconds()
     return waited_s > plan.site.patience_s and waited_s >= plan.site.patience_s + _RELATIVE * job.ran_s
+
+
+def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
+    """Let nobody less important pass a job. Who comes after the first that has waited so long holds back nobody else."""
+    if held_back := list(heads.end_with(entry)):
+        raises.refuse_all(held_back, behind(job))
 
 
 def _staggered(plan: Plan) -> Reason | None:
