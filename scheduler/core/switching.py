@@ -33,8 +33,9 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
 
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
-    if not refused:
-        return 0.0
+    free_w = limit_w - plan.floors_w(4)
+    if all(some.lacks_gpus and plan.start_w(some.job) > free_w for some in refused):
+        return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
     for some in refused:
         if some.lacks_gpus:
@@ -64,7 +65,7 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
 def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
     """Whether nothing is on a node or left on its GPUs, and no start that waits for watts has taken one of them."""
-    if any(True for _ in plan.on(gid)) or any(r.processes for r in plan.groups[gid].gpus):
+    if plan.on(gid) or any(r.processes for r in plan.groups[gid].gpus):
         return False
     return gid not in room.free or len(room.free[gid]) == len(plan.groups[gid].spec.gpus)
 
