@@ -6,7 +6,7 @@ What is known beyond the newest snapshot are sums and indexes, which a new plan 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from scheduler.core.contents import Contents
@@ -27,6 +27,7 @@ from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG = 200_000  #: entries of the logs before new ones are begun
 
 
@@ -68,6 +69,7 @@ class Followed(Listed):
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
         self._rebook_at: dict[str, datetime] = {}
+        self._first_rebook_at = _NEVER  #: none of those is earlier
         self._zones: tuple[object, Zones] | None = None
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
@@ -133,8 +135,10 @@ class Followed(Listed):
         self.since.groups.update(k for k in keys if tells_more(old.get(k), groups.get(k)))
         for gid in sorted(keys):
             self._regroup(gid, old.get(gid), groups.get(gid))
-        for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
-            self._rebook(groups[gid])
+        if self._first_rebook_at <= self.at:
+            for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
+                self._rebook(groups[gid])
+            self._first_rebook_at = min(self._rebook_at.values(), default=_NEVER)
         for gid in self._switched - keys:
             self._switch(gid, asleep=_is_asleep(groups[gid]))
         self._switched = set()
@@ -216,6 +220,7 @@ class Followed(Listed):
             self._rebook_at.pop(gid, None)
         else:
             self._rebook_at[gid] = until_at
+            self._first_rebook_at = min(self._first_rebook_at, until_at)
 
     def _bounds(self, group: Group) -> Bounds:
         account, at, fall_s = group.account, self.at, self.site.fall_s
