@@ -14,7 +14,7 @@ from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 from scheduler.core.zoning import overdrawn
 
 _ALONE = Rank()
-_NOTHING = (None, None)
+_dated = altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
@@ -29,7 +29,7 @@ def drafts(plan: Plan, snapshot: Snapshot, held: AbstractSet[str]) -> dict[str, 
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
         if gid not in held:
-            found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
+            found[gid] = _dated(_content(plan, snapshot, gid), expires_at)
     return found
 
 
@@ -96,7 +96,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
 
 
 def _undated(draft: Draft | None) -> Draft | None:
-    return None if draft is None else altered(draft, expires_at=_NEVER)
+    return None if draft is None else _dated(draft, _NEVER)
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
@@ -126,8 +126,7 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[At
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
         attempts=tuple(
-            _reordered(a, *ordered.get(a.id, _NOTHING)) or _attempt_order(plan, a, group_id, snapshot)
-            for a in members
+            [_reordered(a, ordered.get(a.id)) or _attempt_order(plan, a, group_id, snapshot) for a in members]
         ),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
@@ -137,15 +136,16 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[At
     )
 
 
-def _reordered(attempt: Attempt, known: Attempt | None, order: AttemptOrder | None) -> AttemptOrder | None:
+def _reordered(attempt: Attempt, ordered: tuple[Attempt, AttemptOrder] | None) -> AttemptOrder | None:
     """What was ordered of an attempt as it was known, as that reads now; None where more of it may be another."""
-    if known is None or order is None:
+    if ordered is None:
         return None
+    known, order = ordered
     if known is attempt:
         return order
     if known.placements is not attempt.placements or known.resume_from is not attempt.resume_from:
         return None
-    if Phase.SAVE_EXIT in (known.phase, attempt.phase):
+    if known.phase is Phase.SAVE_EXIT or attempt.phase is Phase.SAVE_EXIT:
         return None  # which changes how much time it is given
     return _ordered_as(order, attempt.phase, attempt.cap_w, attempt.pause_cause or "")
 

@@ -5,6 +5,7 @@ What is known beyond the newest snapshot are sums and indexes, which a new plan 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -240,9 +241,9 @@ class Followed(Listed):
     def changed_attempts(self) -> dict[str, Attempt]:
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
         touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
-        found = {k: a for k in touched if (a := self.attempts.get(k) or self.ended.get(k)) is not None}
-        known = self._attempts_seen
-        return {k: a for k, a in found.items() if _is_another(known.get(k), a)}
+        known, living, ended = self._attempts_seen, self.attempts, self.ended
+        found = ((k, living.get(k) or ended.get(k)) for k in touched)
+        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
@@ -277,14 +278,16 @@ class Followed(Listed):
     def put_all(self, attempts: Sequence[Attempt]) -> None:
         """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
         self.attempts.update({a.id: a for a in attempts})
+        by_node: dict[str, list[Attempt]] = defaultdict(list)
         for attempt in attempts:
             for placement in attempt.placements:
-                self._on[placement.node_id][attempt.id] = attempt
-        nodes = {p.node_id for a in attempts for p in a.placements}
-        self.touched |= nodes
-        self.contents.shuffle(nodes)
+                by_node[placement.node_id].append(attempt)
+        for node_id, here in by_node.items():
+            self._on[node_id].update([(a.id, a) for a in here])
+        self.touched |= by_node.keys()
+        self.contents.shuffle(by_node)
         self.roster.put_all(attempts)
-        self._tally.put_all(attempts)
+        self._tally.put_all(by_node)
 
     def _place(self, known: Attempt | None, attempt: Attempt) -> None:
         """Count one that is new, or held elsewhere, or otherwise, than before."""

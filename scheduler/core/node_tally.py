@@ -44,8 +44,6 @@ _Share = tuple[int, int, int, int]
 Planned; settled, without those that leave; in fallback, first and last.
 """
 _NOTHING: _Share = (0, 0, 0, 0)
-Put = tuple[Attempt, Placement]
-"""An attempt on a node."""
 
 
 class NodeTally:
@@ -149,19 +147,20 @@ class NodeTally:
         else:
             self._recount()
 
-    def put_all(self, changed: Sequence[Put]) -> None:
+    def put_all(self, changed: Sequence[Attempt]) -> None:
         """Replace attempts that are here by changed ones of the same tiers, and add up once."""
-        self._members.update([(attempt.id, attempt) for attempt, _ in changed])
+        self._members.update([(attempt.id, attempt) for attempt in changed])
         model, shares = self._model, self._shares
         if not self._is_plain or model is None:
             self._recount()
             return
         p, s, f, last = self._sums
-        for attempt, placement in changed:
+        for attempt in changed:
             attempt_id = attempt.id
+            gpus = self._gpus_of(attempt)
             is_firm = self._tiers[attempt_id] == 0
             old = shares[attempt_id]
-            new = _share(model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, is_firm)
+            new = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
             if new is not old:
                 shares[attempt_id] = new
                 p += new[0] - old[0]
@@ -170,6 +169,12 @@ class NodeTally:
                 last += new[3] - old[3]
         self._sums = (p, s, f, last)
         self._add_up()
+
+    def _gpus_of(self, attempt: Attempt) -> int:
+        """How many of its GPUs are here."""
+        placements = attempt.placements
+        here = placements if len(placements) == 1 else self._here(attempt)
+        return len(here[0].gpu_ids)
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""

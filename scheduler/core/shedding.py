@@ -139,12 +139,22 @@ def _not_spared(
     plan: Plan, suspended: list[Attempt], limit_w: float, before: dict[str, float]
 ) -> list[Attempt]:
     """Let those go on that were not needed after all: the others, in order."""
-    needed = _needed(plan, suspended, limit_w - plan.site_w() + _SURE_W)
-    if len(needed) == len(suspended):
+    left_w = limit_w - plan.site_w() + _SURE_W
+    if _are_all_needed(plan, suspended, left_w):
         return suspended
+    needed = _needed(plan, suspended, left_w)
     spared = {a.id for a in suspended[:-1] if a.id not in needed and _spared(plan, a, limit_w)}
     before |= {a.id: before.get(a.id, a.cap_w) for a in suspended if a.id in spared}
     return [a for a in suspended if a.id not in spared]
+
+
+def _are_all_needed(plan: Plan, suspended: list[Attempt], left_w: float) -> bool:
+    """Whether each takes more than is left, as those of one sort are judged together."""
+    if not suspended or not plan.is_plain():
+        return not suspended
+    most_w = plan.slack_w() * max(len(a.placements) for a in suspended)
+    wheres = set(map(plan.roster.where, [a.id for a in suspended]))
+    return None not in wheres and all(plan.resumed_w(w) - most_w > left_w for w in wheres if w)
 
 
 def _needed(plan: Plan, suspended: list[Attempt], left_w: float) -> set[str]:

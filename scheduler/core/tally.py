@@ -5,11 +5,10 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.node_tally import Bounds, NodeTally, Put, watts
+from scheduler.core.node_tally import Bounds, NodeTally, watts
 from scheduler.core.orders import GroupSpec
 
 
@@ -102,12 +101,8 @@ class Tally:
                 node.put(attempt, placement, tier)
                 self._move(before, node.totals)
 
-    def put_all(self, attempts: Iterable[Attempt]) -> None:
-        """Replace attempts that are here by changed ones of the same tiers."""
-        by_node: dict[str, list[Put]] = defaultdict(list)
-        for attempt in attempts:
-            for placement in attempt.placements:
-                by_node[placement.node_id].append((attempt, placement))
+    def put_all(self, by_node: Mapping[str, Sequence[Attempt]]) -> None:
+        """Replace attempts that are here, by the nodes that they are on, by changed ones of the same tiers."""
         for node_id, changed in by_node.items():
             if node := self._nodes.get(node_id):
                 before = node.totals
