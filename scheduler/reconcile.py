@@ -268,6 +268,8 @@ def _acknowledged_epoch(snapshot: Snapshot) -> int:
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:
     """The record together with cuts that went out before it and were not recorded then."""
+    if not cuts:
+        return record
     attempts = {a.id: a for cut in cuts for a in cut.attempts.values()} | {a.id: a for a in record.attempts}
     return replace(
         record,

@@ -37,3 +37,32 @@ def altered(value: T, **changes: object) -> T:
     copy.__class__ = kind
     frozen: T = copy
     return frozen
+
+
+def altering(kind: type[T], *names: str) -> Callable[..., T]:
+    """What makes a changed copy of a value from that and from what these fields are to be, in this order.
+
+    For where the same fields of very many values change: it takes half of what `altered` does. For slotted dataclasses
+    without `__post_init__` that keep two fields and more. Raises AttributeError for an unknown field.
+    """
+    kinds: Any = kind  # mypy holds no type of a type variable for hashable
+    made: Callable[..., T] = _copier(kinds, names)
+    return made
+
+
+@cache
+def _copier(kind: Any, names: tuple[str, ...]) -> Callable[..., Any]:  # noqa: ANN401 - any dataclass
+    known = [f.name for f in fields(kind)]
+    if unknown := set(names).difference(known):
+        raise AttributeError(f"{kind.__name__} has no field {', '.join(sorted(unknown))}")
+    kept = [name for name in known if name not in names]
+    bare = [(name, Any, field()) for name in (*kept, *names)]
+    twin = make_dataclass(kind.__name__, bare, slots=True, eq=False, repr=False)
+    read_kept = attrgetter(*kept)
+
+    def changed(value: object, *new: object) -> Any:  # noqa: ANN401 - of the class of the value
+        copy = twin(*read_kept(value), *new)
+        copy.__class__ = kind
+        return copy
+
+    return changed

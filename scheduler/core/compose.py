@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, altering
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
@@ -14,6 +14,8 @@ from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 from scheduler.core.zoning import overdrawn
 
 _ALONE = Rank()
+_dated = altering(Draft, "expires_at")
+_ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -27,7 +29,7 @@ def drafts(plan: Plan, snapshot: Snapshot, held: AbstractSet[str]) -> dict[str, 
     found = {}
     for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
         if gid not in held:
-            found[gid] = altered(_content(plan, snapshot, gid), expires_at=expires_at)
+            found[gid] = _dated(_content(plan, snapshot, gid), expires_at)
     return found
 
 
@@ -80,9 +82,10 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
     contents, doublings = plan.contents, plan.tempo(snapshot).doublings
     to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops, doublings)
-    for gid in to_compose | plan.miners_w.keys():
+    for gid in to_compose.keys() | plan.miners_w.keys():
         if gid in snapshot.groups:
-            contents.compose(gid, _compose(plan, snapshot, gid))
+            members = to_compose.get(gid) or contents.members(gid)
+            contents.compose(gid, _compose(plan, snapshot, gid, members), members)
     for gid in list(contents.unjudged):
         group = snapshot.groups.get(gid)
         if group is not None:
@@ -93,12 +96,12 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
 
 
 def _undated(draft: Draft | None) -> Draft | None:
-    return None if draft is None else altered(draft, expires_at=_NEVER)
+    return None if draft is None else _dated(draft, _NEVER)
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
     known = plan.contents.of(group_id)
-    return known if known is not None else _compose(plan, snapshot, group_id)
+    return known if known is not None else _compose(plan, snapshot, group_id, plan.contents.members(group_id))
 
 
 def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
@@ -116,19 +119,35 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     return full
 
 
-def _compose(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
-    held = snapshot.groups[group_id].stop
+def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[Attempt]) -> Draft:
+    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id)
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
-        attempts=tuple(_attempt_order(plan, a, group_id, snapshot) for a in plan.contents.members(group_id)),
+        attempts=tuple(
+            [_reordered(a, ordered.get(a.id)) or _attempt_order(plan, a, group_id, snapshot) for a in members]
+        ),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,
         released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",
         standby=plan.is_standby(group_id),
     )
+
+
+def _reordered(attempt: Attempt, ordered: tuple[Attempt, AttemptOrder] | None) -> AttemptOrder | None:
+    """What was ordered of an attempt as it was known, as that reads now; None where more of it may be another."""
+    if ordered is None:
+        return None
+    known, order = ordered
+    if known is attempt:
+        return order
+    if known.placements is not attempt.placements or known.resume_from is not attempt.resume_from:
+        return None
+    if known.phase is Phase.SAVE_EXIT or attempt.phase is Phase.SAVE_EXIT:
+        return None  # which changes how much time it is given
+    return _ordered_as(order, attempt.phase, attempt.cap_w, attempt.pause_cause or "")
 
 
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Set as AbstractSet
 
 from scheduler.core.jobs import Attempt
-from scheduler.core.orders import Draft
+from scheduler.core.orders import AttemptOrder, Draft
 
 Attempts = Mapping[str, Attempt]
 """Attempts with a member on a group, by id."""
@@ -20,6 +20,7 @@ class Contents:
         self.unjudged: set[str] = set()  #: groups of which that is to be seen
         self._known: dict[str, tuple[Draft, list[Attempt]]] = {}
         self._shuffled: set[str] = set()
+        self._moved: set[str] = set()  #: groups of which nothing but the attempts is other than it was
         self._open: set[str] = set()
         self._stopped: tuple[object, ...] = ()
 
@@ -41,28 +42,38 @@ class Contents:
         self.news.discard(group_id)
         self._open.add(group_id)
 
-    def to_compose(self, groups: AbstractSet[str], *stop: object) -> set[str]:
-        """The groups whose orders have to be put together anew; all of them once a stop comes or goes."""
+    def to_compose(self, groups: AbstractSet[str], *stop: object) -> dict[str, list[Attempt]]:
+        """The groups whose orders have to be put together anew, and of whom; all once a stop comes or goes."""
         if stop != self._stopped:
             self._stopped = stop
             self._open |= groups
-        self._open.update(gid for gid in self._shuffled if not self._is_of(gid, self.members(gid)))
+        members = {gid: self.members(gid) for gid in self._shuffled | self._moved | self._open}
+        self._moved.update(gid for gid in self._shuffled if not self._is_of(gid, members[gid]))
         self._shuffled.clear()
-        return set(self._open)
+        return {gid: here for gid, here in members.items() if gid in self._moved or gid in self._open}
 
     def _is_of(self, group_id: str, members: list[Attempt]) -> bool:
         known = self._known.get(group_id)
         return known is not None and known[1] == members
+
+    def ordered(self, group_id: str) -> dict[str, tuple[Attempt, AttemptOrder]]:
+        """By id, the attempts on a group as they were known, and what was ordered of them: that still holds of each."""
+        known = None if group_id in self._open else self._known.get(group_id)
+        if known is None:
+            return {}
+        content, members = known
+        return {a.id: (a, order) for a, order in zip(members, content.attempts, strict=True)}
 
     def members(self, group_id: str) -> list[Attempt]:
         """Attempts with a member on a group, by id."""
         here = self._on.get(group_id, {})
         return [here[k] for k in sorted(here)]
 
-    def compose(self, group_id: str, content: Draft) -> None:
-        """Keep what is desired of a group."""
-        self._known[group_id] = (content, self.members(group_id))
+    def compose(self, group_id: str, content: Draft, members: list[Attempt]) -> None:
+        """Keep what is desired of a group, and of whom on it."""
+        self._known[group_id] = (content, members)
         self._open.discard(group_id)
+        self._moved.discard(group_id)
         self.unjudged.add(group_id)
 
     def judge(self, group_id: str, *, is_news: bool) -> None:
@@ -73,5 +84,6 @@ class Contents:
     def of(self, group_id: str) -> Draft | None:
         """What is desired of a group, if that is still so."""
         known = self._known.get(group_id)
-        is_open = known is None or group_id in self._open or group_id in self._shuffled
-        return None if is_open or known is None else known[0]
+        if known is None or group_id in self._shuffled or group_id in self._moved or group_id in self._open:
+            return None
+        return known[0]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from scheduler.core.altered import altered
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
 from scheduler.core.credit import Owed
@@ -46,7 +47,7 @@ class Decision:
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: changed ones
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: changed or new ones, ended ones included
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
-    events: tuple[Event, ...] = ()
+    events: Sequence[Event] = ()
     cut_work: bool = False  #: AI work was cut for power in this round
     miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
@@ -134,7 +135,9 @@ class PowerAware:
         )
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
-        return replace(made, sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed)
+        return altered(
+            made, events=tuple(plan.events), sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed
+        )
 
     def _follow(self, snapshot: Snapshot) -> Plan:
         if self._plan is None:
@@ -240,7 +243,7 @@ def _decision(
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
         reasons=reasons or {},
-        events=tuple(plan.events),
+        events=plan.events,
         cut_work=cut_work,
         miners_w=dict(plan.miners_w),
         planned_w=plan.site_w(),

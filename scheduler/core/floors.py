@@ -17,8 +17,12 @@ def floor_cap_w(model: GpuModel, job: Job) -> float:
     """The lowest cap at which the job may run: what its tier and its own `min_cap_w` allow."""
     if not job.spec.cap_ok:
         return model.tdp_w
-    by_tier_w = tier_floor_w(model, job.spec.flex)
-    return min(model.tdp_w, max(by_tier_w, job.spec.min_cap_w or 0.0))
+    return capped_floor_w(model, job.spec.flex, job.spec.min_cap_w)
+
+
+def capped_floor_w(model: GpuModel, tier: int, min_cap_w: float | None) -> float:
+    """The same, of one that may be capped."""
+    return min(model.tdp_w, max(tier_floor_w(model, tier), min_cap_w or 0.0))
 
 
 @lru_cache(maxsize=4096)

@@ -5,30 +5,31 @@ What is known beyond the newest snapshot are sums and indexes, which a new plan 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
-from datetime import datetime
+from datetime import UTC, datetime
 
 from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.exits import Exits
-from scheduler.core.floors import above_floor_w, floor_cap_w, knee_cap_w
-from scheduler.core.jobs import Attempt, Job, Phase
+from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
-from scheduler.core.reasons import Event
-from scheduler.core.roster import Kind, Roster, Where
+from scheduler.core.reasons import Events
+from scheduler.core.roster import Kind, Roster
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
 Part = tuple[str, ...]
 """One rack, or one block: its name, behind those of the parts that it is in."""
+_NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG = 200_000  #: entries of the logs before new ones are begun
 
 
@@ -41,7 +42,7 @@ class Followed(Listed):
         self.jobs: Tracked[Job] = Tracked()
         self.attempts: Tracked[Attempt] = Tracked()
         self.ended: dict[str, Attempt] = {}
-        self.events: list[Event] = []
+        self.events = Events()
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
@@ -52,7 +53,7 @@ class Followed(Listed):
         )
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
-        self.roster = Roster()
+        self.roster = Roster(snapshot.site.overhead)
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -71,11 +72,13 @@ class Followed(Listed):
         self._living: dict[str, str] = {}  #: attempt of a job
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
+        self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
         self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
         self._rebook_at: dict[str, datetime] = {}
+        self._first_rebook_at = _NEVER  #: none of those is earlier
         self._zones: tuple[object, Zones] | None = None
         self._asleep: set[str] = set()
         self._switched: set[str] = set()
@@ -89,7 +92,7 @@ class Followed(Listed):
     def follow(self, snapshot: Snapshot) -> None:
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
-        self.events, self.ended, self.owed = [], {}, snapshot.owed
+        self.events, self.ended, self.owed = Events(), {}, snapshot.owed
         self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)
@@ -141,8 +144,10 @@ class Followed(Listed):
         self.since.groups.update(k for k in keys if tells_more(old.get(k), groups.get(k)))
         for gid in sorted(keys):
             self._regroup(gid, old.get(gid), groups.get(gid))
-        for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
-            self._rebook(groups[gid])
+        if self._first_rebook_at <= self.at:
+            for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
+                self._rebook(groups[gid])
+            self._first_rebook_at = min(self._rebook_at.values(), default=_NEVER)
         for gid in self._switched - keys:
             self._switch(gid, asleep=_is_asleep(groups[gid]))
         self._switched = set()
@@ -192,7 +197,7 @@ class Followed(Listed):
         self.tenants.count(group_id, 0 if group is None else len(group.spec.gpus))
         self._site_changed()
         self.contents.reopen_all()  # its address is in the orders of others
-        for known in (self._models, self._spared_w, self._miner_bounds, self._rebook_at):
+        for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
         self._sorts = None
@@ -206,6 +211,8 @@ class Followed(Listed):
             self._bases_w[group_id] = idle_w(group.spec)
             return
         self._tally.add(group_id, group.spec)
+        on_w, standby = idle_w(group.spec), group.spec.standby
+        self._rests_w[group_id] = on_w, on_w if standby is None else standby.draw_w
         if group.spec.gpus:
             self._models[group_id] = group.spec.gpus[0].power
             self._spared_w[group_id] = _spared_w(group.spec)
@@ -223,6 +230,7 @@ class Followed(Listed):
             self._rebook_at.pop(gid, None)
         else:
             self._rebook_at[gid] = until_at
+            self._first_rebook_at = min(self._first_rebook_at, until_at)
 
     def _bounds(self, group: Group) -> Bounds:
         account, at, fall_s = group.account, self.at, self.site.fall_s
@@ -242,9 +250,9 @@ class Followed(Listed):
     def changed_attempts(self) -> dict[str, Attempt]:
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
         touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
-        found = {k: a for k in touched if (a := self.attempts.get(k) or self.ended.get(k)) is not None}
-        known = self._attempts_seen
-        return {k: a for k, a in found.items() if a is not (old := known.get(k)) and a != old}
+        known, living, ended = self._attempts_seen, self.attempts, self.ended
+        found = ((k, living.get(k) or ended.get(k)) for k in touched)
+        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
@@ -272,25 +280,23 @@ class Followed(Listed):
         self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, where.kind.tier)
         if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
-            self._count(attempt, where.kind, where.gpus)
+            self.roster.put(attempt, where.kind, where.gpus)
         else:
             self.roster.renew(attempt)
 
     def put_all(self, attempts: Sequence[Attempt]) -> None:
         """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
         self.attempts.update({a.id: a for a in attempts})
+        by_node: dict[str, list[Attempt]] = defaultdict(list)
         for attempt in attempts:
             for placement in attempt.placements:
-                self._on[placement.node_id][attempt.id] = attempt
-        nodes = {p.node_id for a in attempts for p in a.placements}
-        self.touched |= nodes
-        self.contents.shuffle(nodes)
-        counted = self.roster.put_all(attempts)
-        self._tally.put_all((a, where.kind.tier) for where, found in counted.items() for a in found)
-        for where, found in counted.items():
-            above_w = self._above_knee_w(where)
-            for attempt in found:
-                self._tally.above_floor(attempt.id, where.kind.tier, above_w)
+                by_node[placement.node_id].append(attempt)
+        for node_id, here in by_node.items():
+            self._on[node_id].update([(a.id, a) for a in here])
+        self.touched |= by_node.keys()
+        self.contents.shuffle(by_node)
+        self.roster.put_all(attempts)
+        self._tally.put_all(by_node)
 
     def _place(self, known: Attempt | None, attempt: Attempt) -> None:
         """Count one that is new, or held elsewhere, or otherwise, than before."""
@@ -298,7 +304,7 @@ class Followed(Listed):
         self._list(attempt, job)
         self._note_on(attempt, is_news=known is None or is_ordered_otherwise(known, attempt))
         self._tally.put(attempt, job.spec.flex)
-        self._count(attempt, self._kind(attempt), self._gpus_here(attempt))
+        self.roster.put(attempt, self._kind(attempt), self._gpus_here(attempt))
 
     def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
         """Note it on its nodes, and whether their orders have to be put together anew."""
@@ -308,11 +314,6 @@ class Followed(Listed):
             if is_news:
                 self.touched.add(node_id)
                 self.contents.shuffle([node_id])
-
-    def _count(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
-        where = None if kind is None else Where(attempt.phase, kind, attempt.cap_w, gpus)
-        self._tally.above_floor(attempt.id, self.tier(attempt), self._above_knee_w(where))
-        self.roster.put(attempt, kind, gpus)
 
     def forget(self, attempt: Attempt) -> None:
         """Take an attempt out: its GPUs are free."""
@@ -341,13 +342,9 @@ class Followed(Listed):
 
     def kind_on(self, job: Job, node_id: str) -> Kind:
         """How a job's GPUs on a node count: by its tier, their model, the floor and the knee of its caps."""
-        model = self._models[node_id]
-        floor_w = floor_cap_w(model, job)
-        return Kind(
-            tier=job.spec.flex,
-            model=model,
-            floor_w=floor_w,
-            knee_w=knee_cap_w(model, floor_w, self._spared_w[node_id]) if job.spec.cap_ok else floor_w,
+        spec = job.spec
+        return Kind.of(
+            self._models[node_id], self._spared_w[node_id], spec.flex, spec.min_cap_w, can_cap=spec.cap_ok
         )
 
     def _kind(self, attempt: Attempt) -> Kind | None:
@@ -374,12 +371,12 @@ class Followed(Listed):
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
 
-    def _above_knee_w(self, where: Where | None) -> float:
-        """Site watts that an attempt is charged above its knee while it runs."""
-        if where is None or where.phase is not Phase.RUN:
-            return 0.0
-        above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
-        return self.site.overhead * where.gpus * above_w if above_w > 0 else 0.0
+
+def _is_another(old: Attempt | None, new: Attempt) -> bool:
+    """Whether an attempt is other than it was; what differs most often is looked at first."""
+    if old is None or old is new:
+        return old is not new
+    return old.phase is not new.phase or old.cap_w != new.cap_w or old != new
 
 
 def _is_asleep(group: Group) -> bool:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
+from scheduler.core.altered import altered
 from scheduler.core.jobs import FINAL_STATES, AttemptState, Desired, Job, JobState
 
 S = JobState
@@ -64,7 +64,7 @@ def moved(job: Job, state: JobState, at: datetime) -> Job:
         return job
     if state not in JOB_TRANSITIONS[job.state]:
         raise InvalidTransition(job.id, job.state, state)
-    return replace(job, state=state, since_at=at)
+    return altered(job, state=state, since_at=at)
 
 
 def attempt_moved(state: AttemptState, seen: AttemptState) -> AttemptState:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.credit import Owed
 from scheduler.core.dividing import division, wanted_by_group
 from scheduler.core.landing import on_machines
@@ -48,10 +49,10 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
     landed = on_machines(plan, wanted, limit_w - plan.nodes_w())
     paced = _paced(plan, landed.targets_w, limit_w)
     _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
-    fed = replace(fed, owed=landed.owed, wake_at=landed.wake_at)
+    fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at)
     if paced is landed.targets_w:
         return fed
-    return replace(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
+    return altered(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
 
 
 def _waiting_w(plan: Plan, raises: Raises) -> float:

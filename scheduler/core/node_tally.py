@@ -44,8 +44,6 @@ _Share = tuple[int, int, int, int]
 Planned; settled, without those that leave; in fallback, first and last.
 """
 _NOTHING: _Share = (0, 0, 0, 0)
-Put = tuple[Attempt, Placement, int]
-"""An attempt on a node, with its tier."""
 
 
 class NodeTally:
@@ -62,6 +60,7 @@ class NodeTally:
         "_shares",
         "_spec",
         "_sums",
+        "_tiers",
         "totals",
     )
 
@@ -71,7 +70,8 @@ class NodeTally:
         self._model = spec.gpus[0].power if spec.gpus else None
         self._is_alike = len(models) <= 1
         self._is_plain = self._is_alike  #: GPUs of one type, each held by one attempt at most: sums will do
-        self._members: dict[str, tuple[Attempt, int]] = {}
+        self._members: dict[str, Attempt] = {}
+        self._tiers: dict[str, int] = {}
         self._shares: dict[str, _Share] = {}
         self._idle = whole_uw(idle_w(spec))
         self._asleep = 0  #: what it draws less than idle, in standby
@@ -107,7 +107,7 @@ class NodeTally:
     @property
     def members(self) -> Iterable[Attempt]:
         """The attempts on it."""
-        return [attempt for attempt, _ in self._members.values()]
+        return list(self._members.values())
 
     @property
     def planned(self) -> int:
@@ -139,34 +139,42 @@ class NodeTally:
         attempt_id, model = attempt.id, self._model
         if attempt_id not in self._members:
             self._is_plain = self._is_plain and self._has_own(attempt_id, placement)
-        self._members[attempt_id] = (attempt, tier)
+        self._members[attempt_id] = attempt
+        self._tiers[attempt_id] = tier
         if self._is_plain and model is not None:
             share = _share(model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
             self._exchange(attempt_id, share)
         else:
             self._recount()
 
-    def put_all(self, changed: Sequence[Put]) -> None:
-        """Replace attempts that are here by changed ones, and add up once."""
-        self._members.update({attempt.id: (attempt, tier) for attempt, _, tier in changed})
-        model = self._model
+    def put_all(self, changed: Sequence[Attempt]) -> None:
+        """Replace attempts that are here by changed ones of the same tiers, and add up once."""
+        self._members.update([(attempt.id, attempt) for attempt in changed])
+        model, shares = self._model, self._shares
         if not self._is_plain or model is None:
             self._recount()
             return
         p, s, f, last = self._sums
-        for attempt, placement, tier in changed:
+        for attempt in changed:
             attempt_id = attempt.id
-            old = self._shares[attempt_id]
-            new = _share(model, len(placement.gpu_ids), attempt.phase, attempt.cap_w, tier == 0)
-            self._shares[attempt_id] = new
-            p, s, f, last = (
-                p + new[0] - old[0],
-                s + new[1] - old[1],
-                f + new[2] - old[2],
-                last + new[3] - old[3],
-            )
+            gpus = self._gpus_of(attempt)
+            is_firm = self._tiers[attempt_id] == 0
+            old = shares[attempt_id]
+            new = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
+            if new is not old:
+                shares[attempt_id] = new
+                p += new[0] - old[0]
+                s += new[1] - old[1]
+                f += new[2] - old[2]
+                last += new[3] - old[3]
         self._sums = (p, s, f, last)
         self._add_up()
+
+    def _gpus_of(self, attempt: Attempt) -> int:
+        """How many of its GPUs are here."""
+        placements = attempt.placements
+        here = placements if len(placements) == 1 else self._here(attempt)
+        return len(here[0].gpu_ids)
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""
@@ -191,6 +199,7 @@ class NodeTally:
     def take(self, attempt_id: str) -> None:
         """Take an attempt out."""
         self._members.pop(attempt_id, None)
+        self._tiers.pop(attempt_id, None)
         if self._is_plain:
             self._exchange(attempt_id, _NOTHING)
             self._shares.pop(attempt_id, None)
@@ -203,9 +212,9 @@ class NodeTally:
         """Nobody holds another's GPUs any more: sums will do again."""
         self._is_plain, self._shares, self._sums = True, {}, (self._idle - self._asleep,) * 4
         self._add_up()
-        for attempt, tier in list(self._members.values()):
+        for attempt in self.members:
             for placement in self._here(attempt):
-                self.put(attempt, placement, tier)
+                self.put(attempt, placement, self._tiers[attempt.id])
 
     def _here(self, attempt: Attempt) -> list[Placement]:
         return [p for p in attempt.placements if p.node_id == self._spec.group_id]
@@ -215,7 +224,7 @@ class NodeTally:
         node_id = self._spec.group_id
         held = {
             g
-            for a, _ in self._members.values()
+            for a in self._members.values()
             if a.id != attempt_id
             for p in a.placements
             if p.node_id == node_id
@@ -240,7 +249,7 @@ class NodeTally:
         """For the odd node: GPU by GPU."""
         members = self.members
         stay = [a for a in members if a.phase not in LEAVING]
-        tiers = {a.job_id: tier for a, tier in self._members.values()}
+        tiers = {a.job_id: self._tiers[a.id] for a in members}
         profile = fallback_profile(self._spec, members, tiers, save_after_s=0.0, grace_s=0.0)
         planned_w, settled_w = entitlement_w(self._spec, members), entitlement_w(self._spec, stay)
         first, last = whole_uw(profile[0].limit_w), whole_uw(profile[-1].limit_w)

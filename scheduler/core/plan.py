@@ -6,11 +6,11 @@ The one mutable thing in core, beside what it follows the present by.
 from __future__ import annotations
 
 from collections.abc import Iterable, Set as AbstractSet
+from functools import lru_cache
 from typing import Any, NamedTuple
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, altering
 from scheduler.core.domains import Zones, zones_of
-from scheduler.core.entitlement import idle_w
 from scheduler.core.envelope import Limit, lowest_within
 from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
@@ -65,13 +65,9 @@ class Plan(Followed):
 
     def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
         """Order many that run into another phase at once, each under a cap."""
-        at, cut = self.at, {"cut_at": self.at} if cause in _FOR_POWER else {}
-        self.put_all(
-            [
-                altered(a, phase=phase, since_at=at, pause_cause=cause, cap_w=cap_w, **cut)
-                for a, cap_w in attempts
-            ]
-        )
+        at, is_cut = self.at, cause in _FOR_POWER
+        told = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at")
+        self.put_all([told(a, phase, at, cause, cap_w, at if is_cut else a.cut_at) for a, cap_w in attempts])
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""
@@ -81,6 +77,12 @@ class Plan(Followed):
     def running(self) -> list[Attempt]:
         """Attempts ordered to run, on nodes of this site, by id."""
         return self.in_phase(Phase.RUN)
+
+    def flexible(self) -> list[Attempt]:
+        """Those of them that may give way for power, by id."""
+        if all(kind.tier > 0 for kind in self.roster.gpus()):
+            return self.running()
+        return [a for a in self.running() if self.tier(a) > 0]
 
     def in_phase(self, *phases: Phase) -> list[Attempt]:
         """Attempts ordered into one of these phases, on nodes of this site, by id."""
@@ -126,12 +128,12 @@ class Plan(Followed):
 
     def bare_w(self, group_id: str) -> float:
         """What a node draws with nothing on it, in standby if it can be put there, W."""
-        spec = self.groups[group_id].spec
-        return idle_w(spec) if spec.standby is None else spec.standby.draw_w
+        return self._rests_w[group_id][1]
 
     def awake_w(self, group_id: str) -> float:
         """What a node draws more than that while it is on, W."""
-        return idle_w(self.groups[group_id].spec) - self.bare_w(group_id) if group_id in self.groups else 0.0
+        on_w, bare_w = self._rests_w.get(group_id, (0.0, 0.0))
+        return on_w - bare_w
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
@@ -186,7 +188,7 @@ class Plan(Followed):
 
     def floors_w(self, tier: int) -> float:
         """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee."""
-        return self.nodes_w() - self._tally.above_floors_w(tier)
+        return self.nodes_w() - self.roster.above_knees_w(tier)
 
     def raises(self, group_id: str) -> bool:
         """Whether an order under this plan would entitle a group to more than it is known to be allowed already."""
@@ -203,11 +205,11 @@ class Plan(Followed):
         if group_id in self._miner_bounds:
             return (FallbackStep(after_s=0.0, limit_w=self._bases_w[group_id]),)
         first_w, last_w = self._tally.fallback_w(group_id)
-        first = FallbackStep(after_s=0.0, limit_w=first_w)
         if last_w >= first_w:
-            return (first,)
-        grace_s = max([self.grace_s(a) for a in self.on(group_id)])
-        return first, FallbackStep(after_s=self.site.save_after_s + grace_s, limit_w=last_w)
+            return _falling(first_w, 0.0, first_w)
+        jobs = self.jobs
+        grace_s = max([GRACE_S, *[jobs[a.job_id].spec.launch.grace_s for a in self.on(group_id)]])
+        return _falling(first_w, self.site.save_after_s + grace_s, last_w)
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""
@@ -276,6 +278,13 @@ class Plan(Followed):
     def _site_w(self, it_w: float, miners_w: float) -> float:
         site = self.site
         return site_w(it_w=it_w, miners_w=miners_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
+
+
+@lru_cache(maxsize=4096)  # most nodes fall alike
+def _falling(first_w: float, after_s: float, last_w: float) -> tuple[FallbackStep, ...]:
+    """A fallback profile in two steps, or in one where that is the last."""
+    first = FallbackStep(after_s=0.0, limit_w=first_w)
+    return (first, FallbackStep(after_s=after_s, limit_w=last_w)) if after_s else (first,)
 
 
 def limit_now(snapshot: Snapshot) -> Limit:

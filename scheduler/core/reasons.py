@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import overload
 
 
 class Code(StrEnum):
@@ -55,3 +56,41 @@ class Event:
     job_id: str | None = None
     attempt_id: str | None = None
     data: Mapping[str, str | float | int | bool | None] = field(default_factory=dict)
+
+
+class Events(Sequence[Event]):
+    """Events in order. Those that are told of many at once are spelled out when somebody reads them, and not before."""
+
+    def __init__(self) -> None:
+        self._told: list[Event] = []
+        self._untold: list[Iterable[Event]] = []  #: after those
+
+    def append(self, event: Event) -> None:
+        """Tell of one more."""
+        self._untold.append((event,))
+
+    def extend(self, events: Iterable[Event]) -> None:
+        """Tell of more, made of nothing that changes."""
+        self._untold.append(events)
+
+    def _all(self) -> list[Event]:
+        for events in self._untold:
+            self._told.extend(events)
+        self._untold.clear()
+        return self._told
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    @overload
+    def __getitem__(self, index: int) -> Event: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Event]: ...
+    def __getitem__(self, index: int | slice) -> Event | list[Event]:
+        return self._all()[index]
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._all())
+
+    def __repr__(self) -> str:
+        return repr(self._all())

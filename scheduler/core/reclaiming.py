@@ -83,6 +83,8 @@ def is_reclaiming(plan: Plan) -> bool:
 
 def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> bool:
     """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it."""
+    if job.spec.scatter and plan.site.little_service_gpu_h <= 0:
+        return False  # who takes any GPUs needs nobody to move, and all have had as much service as another
     victims = victims_of(plan, room, job, ByService(plan, job, quotas))
     have_leave(plan, victims, job)
     return bool(victims)

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from functools import lru_cache
 from typing import NamedTuple
 
+from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w
 from scheduler.core.jobs import Attempt, Phase
+from scheduler.core.node_tally import watts, whole_uw
 from scheduler.core.power import GpuModel
 
 
@@ -20,6 +23,14 @@ class Kind(NamedTuple):
     model: GpuModel
     floor_w: float  #: the lowest cap at which they run
     knee_w: float  #: the lowest cap for which more is started rather than others stopped
+
+    @staticmethod
+    @lru_cache(maxsize=4096)
+    def of(model: GpuModel, spared_w: float, tier: int, min_cap_w: float | None, *, can_cap: bool) -> Kind:
+        """That of a tier's GPUs on a node of which standby spares so much per GPU; they may be capped or not."""
+        floor_w = capped_floor_w(model, tier, min_cap_w) if can_cap else model.tdp_w
+        knee_w = knee_cap_w(model, floor_w, spared_w) if can_cap else floor_w
+        return Kind(tier=tier, model=model, floor_w=floor_w, knee_w=knee_w)
 
 
 class Where(NamedTuple):
@@ -34,11 +45,14 @@ class Where(NamedTuple):
 class Roster:
     """Attempts on nodes of the site."""
 
-    def __init__(self) -> None:
+    def __init__(self, overhead: float = 1.0) -> None:
+        self._overhead = overhead  #: of the site, per watt of a GPU
         self._phases: dict[Phase, dict[str, Attempt]] = {phase: {} for phase in Phase}
         self._where: dict[str, Where] = {}
+        self.where = self._where.get  #: how one is counted that is here, by id
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
+        self._above_knees: dict[int, int] = defaultdict(int)  #: by tier, in microwatts
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
@@ -50,18 +64,15 @@ class Roster:
         if where is not None:
             self._enter(where, [attempt])
 
-    def put_all(self, attempts: Iterable[Attempt]) -> Mapping[Where, list[Attempt]]:
-        """Replace those that are here by changed ones. How they are counted now, who another phase or cap has."""
-        moves: dict[tuple[Where, Where], list[Attempt]] = defaultdict(list)
+    def put_all(self, attempts: Iterable[Attempt]) -> None:
+        """Replace those that are here by changed ones: all that go from one way of counting to another at once."""
+        moves: dict[tuple[Where, Phase, float], list[Attempt]] = defaultdict(list)
+        where = self._where
         for attempt in attempts:
-            old = self._where[attempt.id]
-            moves[old, Where(attempt.phase, old.kind, attempt.cap_w, old.gpus)].append(attempt)
-        found: dict[Where, list[Attempt]] = defaultdict(list)
-        for (old, new), moved in moves.items():
+            moves[where[attempt.id], attempt.phase, attempt.cap_w].append(attempt)
+        for (old, phase, cap_w), moved in moves.items():
             self._leave(old, [a.id for a in moved])
-            self._enter(new, moved)
-            found[new] += moved
-        return found
+            self._enter(Where(phase, old.kind, cap_w, old.gpus), moved)
 
     def renew(self, attempt: Attempt) -> None:
         """Replace one that is here by itself, counted as before."""
@@ -83,6 +94,7 @@ class Roster:
             self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
             counts = self._gpus.setdefault(kind, {})
             counts[cap_w] = counts.get(cap_w, 0) + gpus * len(ids)
+            self._above_knees[kind.tier] += _above_knee_uw(where, self._overhead) * len(ids)
 
     def _leave(self, where: Where, ids: Sequence[str]) -> None:
         """Count attempts that were counted in one way no more."""
@@ -95,14 +107,11 @@ class Roster:
         caps, counts = self._caps[kind], self._gpus[kind]
         caps[cap_w].difference_update(ids)
         counts[cap_w] -= gpus * len(ids)
+        self._above_knees[kind.tier] -= _above_knee_uw(where, self._overhead) * len(ids)
         if not caps[cap_w]:
             del caps[cap_w], counts[cap_w]
         if not caps:
             del self._caps[kind], self._gpus[kind]
-
-    def where(self, attempt_id: str) -> Where | None:
-        """How one is counted that is here."""
-        return self._where.get(attempt_id)
 
     def kind_of(self, attempt_id: str) -> Kind | None:
         """The kind of one that is here."""
@@ -134,6 +143,10 @@ class Roster:
                 left = {**left, kind: {**caps, cap_w: caps[cap_w] - gpus}}
         return left
 
+    def above_knees_w(self, tier: int) -> float:
+        """Site watts that all that runs and is as flexible as `tier`, or more, is charged above its knees."""
+        return watts(sum(above for t, above in self._above_knees.items() if t >= tier))
+
     def capped(self) -> Mapping[Kind, Mapping[float, AbstractSet[str]]]:
         """Those that run, by kind and cap."""
         return self._caps
@@ -149,3 +162,10 @@ class Roster:
         ]
         running = self._phases[Phase.RUN]
         return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))
+
+
+@lru_cache(maxsize=4096)
+def _above_knee_uw(where: Where, overhead: float) -> int:
+    """Site microwatts that one that runs is charged above its knee."""
+    above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
+    return max(0, whole_uw(overhead * where.gpus * above_w))

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import cache
 
 from scheduler.core.altered import altered
@@ -28,7 +29,7 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
     """
     mined_w = sum(plan.miners_w.values())
     plan.miners_w.update(dict.fromkeys(plan.miners_w, 0.0))
-    held = [a for a in plan.running() if plan.tier(a) > 0]
+    held = plan.flexible()
     for attempt in held:
         plan.stop(attempt, Phase.SUSPEND, PauseCause.EMERGENCY_STOP)
         plan.events.append(told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
@@ -44,19 +45,26 @@ def cut(plan: Plan, limit_w: float) -> bool:
     cut_miners(plan, limit_w)
     if plan.site_w() <= limit_w:
         return False
-    running = plan.running()
-    before = {a.id: a.cap_w for a in running}
-    suspended = _suspend_surely(plan, running, limit_w)
+    before: dict[str, float] = {}  #: caps of those that have another by now
+    suspended = _suspend_surely(plan, limit_w)
     _fit_caps(plan, limit_w, before)
     suspended += _suspend(plan, limit_w)
-    suspended = _not_spared(plan, suspended, limit_w)
+    suspended = _not_spared(plan, suspended, limit_w, before)
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
     held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
+    plan.events.extend(_each_suspended(plan.at, held, limit_w))
+    return bool(suspended) or any(_is_slower(plan.attempts[k], cap_w) for k, cap_w in before.items())
+
+
+def _each_suspended(at: datetime, held: Iterable[Attempt], limit_w: float) -> Iterator[Event]:
     why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
-    plan.events.extend(told(plan, a, "job.suspended", why, numbers) for a in held)
-    return bool(suspended) or any(a.cap_w < before[a.id] for a in plan.running())
+    return (_told(at, a, "job.suspended", why, numbers) for a in held)
+
+
+def _is_slower(attempt: Attempt, before_w: float) -> bool:
+    return attempt.phase is Phase.RUN and attempt.cap_w < before_w
 
 
 def cut_miners(plan: Plan, limit_w: float) -> None:
@@ -77,15 +85,16 @@ def cut_miners(plan: Plan, limit_w: float) -> None:
 
 
 def _fit_caps(plan: Plan, limit_w: float, before: dict[str, float]) -> None:
-    """The highest caps that fit, never above what they were."""
+    """The highest caps that fit, never above what they were `before` any was changed."""
     caps = fitting_caps(plan, limit_w)
     for attempt, target_w in plan.roster.other_than(caps):
-        cap_w = min(before[attempt.id], target_w)
+        cap_w = min(before.get(attempt.id, attempt.cap_w), target_w)
         if cap_w != attempt.cap_w:
+            before.setdefault(attempt.id, attempt.cap_w)
             plan.change(attempt, cap_w=cap_w)
 
 
-def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> list[Attempt]:
+def _suspend_surely(plan: Plan, limit_w: float) -> list[Attempt]:
     """Suspend the victims that have to go even with all caps at their floors, each capped and held in one step.
 
     A shortcut for a deep cut: those that `_suspend` would come to first, and no others.
@@ -95,11 +104,11 @@ def _suspend_surely(plan: Plan, running: Sequence[Attempt], limit_w: float) -> l
     if over_w <= 0 or not plan.is_plain():
         return []
     sure = []
-    for attempt, cap_w, frees_w in victims(plan, [a for a in running if plan.tier(a) > 0], caps):
-        over_w -= frees_w
+    for attempt, price in victims(plan, plan.flexible(), caps):
+        over_w -= price.frees_w
         if over_w <= 0:
             break
-        sure.append((attempt, cap_w))
+        sure.append((attempt, price.cap_w))
     plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
     return [attempt for attempt, _ in sure]
 
@@ -118,7 +127,7 @@ def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
     suspended: list[Attempt] = []
     if plan.site_w() <= limit_w:
         return suspended
-    for attempt, *_ in victims(plan, [a for a in plan.running() if plan.tier(a) > 0]):
+    for attempt, _ in victims(plan, plan.flexible()):
         if plan.site_w() <= limit_w:
             break
         suspended.append(attempt)
@@ -126,25 +135,42 @@ def _suspend(plan: Plan, limit_w: float) -> list[Attempt]:
     return suspended
 
 
-def _not_spared(plan: Plan, suspended: list[Attempt], limit_w: float) -> list[Attempt]:
+def _not_spared(
+    plan: Plan, suspended: list[Attempt], limit_w: float, before: dict[str, float]
+) -> list[Attempt]:
     """Let those go on that were not needed after all: the others, in order."""
-    needed = _needed(plan, suspended, limit_w - plan.site_w() + _SURE_W)
-    return [a for a in suspended if a.id in needed or not _spared(plan, a, suspended[-1], limit_w)]
+    left_w = limit_w - plan.site_w() + _SURE_W
+    if _are_all_needed(plan, suspended, left_w):
+        return suspended
+    needed = _needed(plan, suspended, left_w)
+    spared = {a.id for a in suspended[:-1] if a.id not in needed and _spared(plan, a, limit_w)}
+    before |= {a.id: before.get(a.id, a.cap_w) for a in suspended if a.id in spared}
+    return [a for a in suspended if a.id not in spared]
+
+
+def _are_all_needed(plan: Plan, suspended: list[Attempt], left_w: float) -> bool:
+    """Whether each takes more than is left, as those of one sort are judged together."""
+    if not suspended or not plan.is_plain():
+        return not suspended
+    most_w = plan.slack_w() * max(len(a.placements) for a in suspended)
+    wheres = set(map(plan.roster.where, [a.id for a in suspended]))
+    return None not in wheres and all(plan.resumed_w(w) - most_w > left_w for w in wheres if w)
 
 
 def _needed(plan: Plan, suspended: list[Attempt], left_w: float) -> set[str]:
     """Ids of those whose GPUs alone would take more than is left, told without a look at their nodes."""
     if not suspended or not plan.is_plain():
         return set()
-    slack_w, least_w = plan.slack_w(), cache(plan.resumed_w)
-    wheres = [(a, plan.roster.where(a.id)) for a in suspended]
-    return {a.id for a, where in wheres if where and least_w(where) - slack_w * len(a.placements) > left_w}
+    slack_w, least_w, where_of = plan.slack_w(), cache(plan.resumed_w), plan.roster.where
+    return {
+        a.id
+        for a in suspended
+        if (where := where_of(a.id)) and least_w(where) - slack_w * len(a.placements) > left_w
+    }
 
 
-def _spared(plan: Plan, attempt: Attempt, last: Attempt, limit_w: float) -> bool:
+def _spared(plan: Plan, attempt: Attempt, limit_w: float) -> bool:
     """Whether it fits with this victim running after all; if so it goes on."""
-    if attempt is last:
-        return False
     held = plan.attempts[attempt.id]
     if plan.nodes_w_with(held) + sum(plan.miners_w.values()) > limit_w:
         return False
@@ -156,7 +182,7 @@ def _save_and_exit(plan: Plan, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, *_ in victims(plan, plan.in_phase(Phase.SUSPEND)):
+    for attempt, _ in victims(plan, plan.in_phase(Phase.SUSPEND)):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -166,7 +192,7 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
     if plan.settled_w() <= limit_w:
         return
-    for attempt, *_ in victims(plan, plan.running()):
+    for attempt, _ in victims(plan, plan.running()):
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
@@ -192,11 +218,15 @@ def told(
     plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
 ) -> Event:
     """What was done to an attempt, for the log."""
+    return _told(plan.at, attempt, kind, what, numbers or {})
+
+
+def _told(at: datetime, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float]) -> Event:
     return Event(
-        at=plan.at,
+        at=at,
         kind=kind,
         text=f"{attempt.job_id} {what}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
-        data=numbers or {},
+        data=numbers,
     )

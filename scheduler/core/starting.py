@@ -12,7 +12,7 @@ from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.queueing import Queue
+from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.reclaiming import is_reclaiming, reclaim
@@ -78,7 +78,7 @@ def startable(
         is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
         if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
-        raises.refuse_all(heads.end_with(entry), behind(job))
+        _hold_back(heads, entry, job, raises)
     return wanted
 
 
@@ -86,6 +86,12 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
     """Whether others make room for a job, and nobody less important passes it any more."""
     waited_s = (plan.at - job.since_at).total_seconds()
     return waited_s > plan.site.patience_s and waited_s >= plan.site.patience_s + _RELATIVE * job.ran_s
+
+
+def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
+    """Let nobody less important pass a job that has waited long. The first such holds back all that the next would."""
+    if held_back := list(heads.end_with(entry)):
+        raises.refuse_all(held_back, behind(job))
 
 
 def _staggered(plan: Plan) -> Reason | None:

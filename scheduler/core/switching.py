@@ -35,8 +35,9 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
 
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
-    if not refused:
-        return 0.0
+    free_w = limit_w - plan.floors_w(4)
+    if all(some.lacks_gpus and plan.start_w(some.job) > free_w for some in refused):
+        return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
     for some in refused:
         if some.lacks_gpus:
@@ -66,7 +67,7 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
 def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
     """Whether nothing is on a node or left on its GPUs, and no start that waits for watts has taken one of them."""
-    if any(True for _ in plan.on(gid)) or any(r.processes for r in plan.groups[gid].gpus):
+    if plan.on(gid) or any(r.processes for r in plan.groups[gid].gpus):
         return False
     return gid not in room.free or len(room.free[gid]) == len(plan.groups[gid].spec.gpus)
 
@@ -125,6 +126,9 @@ class _Yard:
 
     def house(self, refused: Refused) -> None:
         """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers."""
+        if self._plan.start_w(refused.job) > self._free_w:  # wherever it is
+            self._take_loose(refused.job)
+            return
         nodes = usable(refused.job, self._plan) - self._used
         ready, asleep = (
             [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
@@ -175,8 +179,7 @@ class _Yard:
         by_gpus, used, woken = job.spec.scatter, list[str](), list[str]()
         missing = max(0, _needs(job) - rack.loose)
         if by_gpus and required_level(job) is None:
-            missing = max(0, job.spec.total_gpus - self._loose)
-            self._loose = max(0, self._loose - job.spec.total_gpus)
+            missing = job.spec.total_gpus - self._take_loose(job)
         for gids, chosen in ((rack.ready, used), (rack.asleep, woken)):
             for gid in gids:
                 if missing <= 0:
@@ -184,6 +187,13 @@ class _Yard:
                 chosen.append(gid)
                 missing -= len(self._plan.groups[gid].spec.gpus) if by_gpus else 1
         return used, woken, missing
+
+    def _take_loose(self, job: Job) -> int:
+        """Have a job that takes any GPUs take those that are loose, and not the next one: how many these are."""
+        takes_any = job.spec.scatter and required_level(job) is None
+        taken = min(self._loose, job.spec.total_gpus) if takes_any else 0
+        self._loose -= taken
+        return taken
 
     def _rest_of_w(self, job: Job, nodes: list[str]) -> float:
         """Site watts that a job on these nodes adds to what is left when all orders have expired."""

@@ -5,11 +5,10 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.node_tally import Bounds, NodeTally, Put, watts, whole_uw
+from scheduler.core.node_tally import Bounds, NodeTally, watts
 from scheduler.core.orders import GroupSpec
 
 
@@ -19,8 +18,6 @@ class Tally:
     def __init__(self) -> None:
         self._nodes: dict[str, NodeTally] = {}
         self._totals = (0, 0, 0, 0)
-        self._above_floor: dict[str, tuple[int, int]] = {}
-        self._above_floors: dict[int, int] = defaultdict(int)
 
     def add(self, node_id: str, spec: GroupSpec) -> None:
         """Count a node from now on."""
@@ -104,12 +101,8 @@ class Tally:
                 node.put(attempt, placement, tier)
                 self._move(before, node.totals)
 
-    def put_all(self, attempts: Iterable[tuple[Attempt, int]]) -> None:
-        """Replace attempts that are here by changed ones, each with its tier."""
-        by_node: dict[str, list[Put]] = defaultdict(list)
-        for attempt, tier in attempts:
-            for placement in attempt.placements:
-                by_node[placement.node_id].append((attempt, placement, tier))
+    def put_all(self, by_node: Mapping[str, Sequence[Attempt]]) -> None:
+        """Replace attempts that are here, by the nodes that they are on, by changed ones of the same tiers."""
         for node_id, changed in by_node.items():
             if node := self._nodes.get(node_id):
                 before = node.totals
@@ -131,20 +124,6 @@ class Tally:
                 before = node.totals
                 node.take(attempt.id)
                 self._move(before, node.totals)
-        self.above_floor(attempt.id, 0, 0.0)
-
-    def above_floor(self, attempt_id: str, tier: int, above_w: float) -> None:
-        """Note what a running attempt of a tier is charged above its floor."""
-        if (known := self._above_floor.pop(attempt_id, None)) is not None:
-            self._above_floors[known[0]] -= known[1]
-        if above_w > 0:
-            above = whole_uw(above_w)
-            self._above_floor[attempt_id] = (tier, above)
-            self._above_floors[tier] += above
-
-    def above_floors_w(self, tier: int) -> float:
-        """What all that runs and is as flexible as `tier`, or more, is charged above its floors."""
-        return watts(sum(above for t, above in self._above_floors.items() if t >= tier))
 
     def _move(self, before: tuple[int, int, int, int], after: tuple[int, int, int, int]) -> None:
         if before is not after and before != after:

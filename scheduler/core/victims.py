@@ -25,54 +25,51 @@ _REMEMBERED = timedelta(hours=1)
 _TWICE = 2.0  #: what the loss of one who gave way that lately counts
 
 
-class Victim(NamedTuple):
-    """An attempt that may be held, as it is judged."""
-
-    attempt: Attempt
-    cap_w: float  #: under which it is held
-    frees_w: float  #: site watts that holding it frees at most
-
-
-class _Price(NamedTuple):
-    """What holding frees, and under which cap."""
+class Price(NamedTuple):
+    """What holding one frees, and under which cap."""
 
     gpus_per_w: float  #: GPUs held per site watt that goes
-    cap_w: float
-    frees_w: float
+    cap_w: float  #: under which it is held
+    frees_w: float  #: site watts that go at most
+
+
+Victim = tuple[Attempt, Price]
+"""An attempt that may be held, as it is judged."""
 
 
 def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -> list[Victim]:
-    """Those that hold GPUs in the order in which they give way; each with its cap, `caps` being set.
+    """Those that hold GPUs in the order in which they give way; each with its price, `caps` being set.
 
     Tier descending, then whose deadline is not near, then value lost per watt freed, then the youngest. `attempts` are
     on nodes of the site and given by id, which is the order between those of one age.
     """
-    prices: dict[tuple[Where, int], _Price] = {}
+    prices: dict[tuple[Where, int], Price] = {}
     alike: dict[tuple[int, bool, float], list[Victim]] = defaultdict(list)
+    where_of, jobs = plan.roster.where, plan.jobs
     for attempt in attempts:
-        where, gpus = plan.roster.where(attempt.id), attempt.gpu_count
+        where, gpus = where_of(attempt.id), attempt.gpu_count
         if where is None or not gpus:
             continue
         price = prices.get((where, gpus))
         if price is None:
             price = prices[where, gpus] = _price(plan, where, gpus, caps)
-        job = plan.jobs[attempt.job_id]
-        waits = is_urgent(job, attempt, plan.at, plan.site)
+        job = jobs[attempt.job_id]
+        waits = job.spec.deadline_at is not None and is_urgent(job, attempt, plan.at, plan.site)
         loss_per_w = _counted_s(plan, job, attempt) * price.gpus_per_w
-        alike[-where.kind.tier, waits, loss_per_w].append(Victim(attempt, price.cap_w, price.frees_w))
+        alike[-where.kind.tier, waits, loss_per_w].append((attempt, price))
     youngest_first = (sorted(alike[key], key=_created_at, reverse=True) for key in sorted(alike))
     return [victim for found in youngest_first for victim in found]
 
 
 def _created_at(victim: Victim) -> datetime:
-    return victim.attempt.created_at
+    return victim[0].created_at
 
 
-def _price(plan: Plan, where: Where, gpus: int, caps: Caps | None) -> _Price:
+def _price(plan: Plan, where: Where, gpus: int, caps: Caps | None) -> Price:
     model, overhead = where.kind.model, plan.site.overhead
     cap_w = min(where.cap_w, caps.get(where.kind, where.cap_w)) if caps else where.cap_w
     freed_w = overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
-    return _Price(
+    return Price(
         gpus_per_w=gpus / freed_w if freed_w > 0 else float("inf"),
         cap_w=cap_w,
         frees_w=overhead * where.gpus * (model.charge_w(cap_w) - model.held_w()),

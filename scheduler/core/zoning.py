@@ -152,7 +152,7 @@ def _suspend(plan: Plan, zone: Zone) -> bool:
     """Hold the cheapest victims until the domain fits."""
     if load_w(plan, zone) <= zone.usable_w + EPSILON_W:
         return False
-    for attempt, *_ in victims(plan, [a for a in _in(zone, plan.running()) if plan.tier(a) > 0]):
+    for attempt, _ in victims(plan, _in(zone, plan.flexible())):
         plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
         what = f"suspended: {_says(zone)}"
         plan.events.append(told(plan, attempt, "job.suspended", what, {"limit_w": zone.limit_w}))
@@ -165,7 +165,7 @@ def _release(plan: Plan, zone: Zone, phase: Phase) -> None:
     """Have the cheapest in a phase save and leave until the domain will fit."""
     if _settled_w(plan, zone) <= zone.usable_w + EPSILON_W:
         return
-    for attempt, *_ in victims(plan, _in(zone, plan.in_phase(phase))):
+    for attempt, _ in victims(plan, _in(zone, plan.in_phase(phase))):
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, zone.usable_w)
         if _settled_w(plan, zone) <= zone.usable_w + EPSILON_W:
             return

@@ -72,7 +72,7 @@ def test_nothing_new_changes_nothing() -> None:
     plan = settled(built)
 
     assert plan.jobs == built.jobs
-    assert (plan.attempts, plan.ended, plan.events) == (built.attempts, {}, [])
+    assert (plan.attempts, plan.ended, list(plan.events)) == (built.attempts, {}, [])
 
 
 def test_an_attempt_that_no_guard_speaks_of_is_left_alone() -> None:
@@ -239,7 +239,7 @@ def test_a_start_that_may_still_be_on_its_way_is_waited_for() -> None:
     """The guard may yet accept the order that starts it."""
     plan = settled(told_to_leave_before_it_began(acked=1))
 
-    assert (plan.ended, plan.events) == ({}, [])
+    assert (plan.ended, list(plan.events)) == ({}, [])
     assert plan.attempts["j.1"].state is AttemptState.ALLOCATED
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 
-from scheduler.core.reasons import Code, Reason
+from scheduler.core.reasons import Code, Event, Events, Reason
 from tests.builders import T0, SiteBuilder, launch, site
 
 
@@ -67,3 +68,22 @@ def test_a_job_at_full_speed_has_no_reason() -> None:
     built = site().node(gpus=4).limit_w(5000).running("j", "node-1")
 
     assert dict(built.decided().reasons) == {}
+
+
+def test_events_come_in_the_order_in_which_they_were_told() -> None:
+    """Though those of many are spelled out only when somebody reads them."""
+    told, spelled = Events(), list[str]()
+
+    def many() -> Iterator[Event]:
+        for name in ("b", "c"):
+            spelled.append(name)
+            yield Event(at=T0, kind="k", text=name)
+
+    told.append(Event(at=T0, kind="k", text="a"))
+    told.extend(many())
+    told.append(Event(at=T0, kind="k", text="d"))
+    assert spelled == []
+
+    assert [e.text for e in told] == ["a", "b", "c", "d"]
+    assert (len(told), told[0].text, [e.text for e in told[1:3]]) == (4, "a", ["b", "c"])
+    assert spelled == ["b", "c"]

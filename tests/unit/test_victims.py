@@ -28,7 +28,7 @@ def alter(built: SiteBuilder, name: str, *, job: dict[str, Any] | None = None, *
 def order(built: SiteBuilder) -> list[str]:
     """Who gives way, the first one first."""
     plan = Plan(built.snapshot())
-    return [v.attempt.job_id for v in victims(plan, plan.running())]
+    return [a.job_id for a, _ in victims(plan, plan.running())]
 
 
 def near(built: SiteBuilder) -> dict[str, Any]:
