@@ -11,6 +11,7 @@ TICK_S = 0.2  #: the patience of a ladder and its deadlines are kept to this
 TICK_HELD_S = 0.5  #: while a job that rings when it speaks holds, and must not compute
 TICK_SOON_S = 0.04  #: while an answer of a job that does not ring is due, at first
 TICK_CLEARING_S = 0.01
+TICK_INSPECTING_S = 0.1  #: whether the host still is too busy for a look at what was committed
 
 
 def rest_s(
@@ -29,6 +30,8 @@ def rest_s(
     """
     if stage is Stage.CLEARING:
         return TICK_CLEARING_S
+    if stage is Stage.INSPECTING:
+        return TICK_INSPECTING_S
     is_due = ladder.is_held and not ladder.holds(status)
     if silent_s is not None and status is not None:
         is_timed = is_due or ladder.is_leaving or owes or stage is not Stage.RUNNING

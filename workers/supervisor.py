@@ -70,7 +70,7 @@ def supervise(path: Path) -> None:
     launching = files.read_launching()
     if launching is None:
         raise FileNotFoundError(
-            f"{path}/launch.json is missing; the guard writes it before it starts a supervisor"
+            f"{path}/launch.json is missing; a guard writes it before it forks a supervisor"
         )
     adopt_orphans()
     Supervisor(files, launching).run()
@@ -140,7 +140,7 @@ class Supervisor:
     def _tick(self) -> None:
         self._living.reap()
         self._instructions.look(boottime_s())
-        self._said.look(is_patient=self._ladder.is_leaving)
+        self._said.look()
         match self._stage:
             case Stage.CHECKING:
                 self._tick_checking()
@@ -305,6 +305,8 @@ class Supervisor:
         if self._ahead.learn(self._ladder, now_s):
             self._instructions.read()
         steps = self._ladder.climb(self._instructions.wanted(), self._sight(now_s))
+        if steps and self._ladder.is_leaving:
+            self._said.hush_bell()  # its end is what counts from now on, and that is heard by SIGCHLD
         for step in steps:
             if isinstance(step, PauseRequest):
                 if not self._ask(step):

@@ -39,10 +39,13 @@ class StatusWatch:
         """SIGIO came."""
         self._bell.is_wound = False
 
-    def look(self, *, is_patient: bool = False) -> None:
-        """Read status.json if it was replaced since the last look; if `is_patient`, without a bell for the next."""
-        if not is_patient:
-            self._bell.wind()
+    def hush_bell(self) -> None:
+        """From now on nothing that the job says is waited for: it is read when somebody looks."""
+        self._bell.hush()
+
+    def look(self) -> None:
+        """Read status.json if it was replaced since the last look."""
+        self._bell.wind()
         if not self._news.is_new():
             return
         try:
@@ -65,6 +68,7 @@ class Bell:
         self._directory = directory
         self._descriptor: int | None = None
         self._wound_at_s = float("-inf")
+        self._is_hushed = False
         self.is_wound = False
 
     @property
@@ -72,7 +76,7 @@ class Bell:
         """How long one may wait for it, s; None without a bell."""
         if self._descriptor is None:
             return None
-        return self.LONGEST_S if self.is_wound else self.EVERY_S
+        return self.LONGEST_S if self.is_wound or self._is_hushed else self.EVERY_S
 
     def hang(self) -> None:
         """Begin. Where the kernel has no bells, nothing changes."""
@@ -85,7 +89,8 @@ class Bell:
     def wind(self) -> None:
         """Have it ring for what comes after this, unless it would be too often: then at a later look."""
         now_s = time.monotonic()
-        if self._descriptor is None or self.is_wound or now_s - self._wound_at_s < self.EVERY_S:
+        is_early = now_s - self._wound_at_s < self.EVERY_S
+        if self._descriptor is None or self._is_hushed or self.is_wound or is_early:
             return
         try:
             fcntl.fcntl(self._descriptor, fcntl.F_NOTIFY, fcntl.DN_RENAME)
@@ -94,6 +99,12 @@ class Bell:
             self._descriptor = None
             return
         self._wound_at_s, self.is_wound = now_s, True
+
+    def hush(self) -> None:
+        """Have it never ring again."""
+        if self._descriptor is not None:
+            fcntl.fcntl(self._descriptor, fcntl.F_NOTIFY, 0)
+            self._is_hushed = True
 
 
 class ComputingWatch:

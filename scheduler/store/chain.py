@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
@@ -20,6 +21,8 @@ from scheduler.core.reasons import Event
 from scheduler.store.tables import EventRow, LeaderRow
 from scheduler.wire import dumps
 
+Row = dict[str, Any]
+"""The columns of an event."""
 GENESIS = "0" * 64
 """What the first row is chained to."""
 _PAGE = 1000
@@ -54,9 +57,8 @@ def append(session: Session, events: Iterable[Event]) -> None:
     rows = []
     for event in events:
         row = _row(event, last.seq + 1)
-        row.hash = link(last.hash, row)
-        rows.append(row.model_dump())
-        last = Head(seq=row.seq, hash=row.hash)
+        last = Head(seq=last.seq + 1, hash=_link(last.hash, row))
+        rows.append(row | {"hash": last.hash})
     if rows:
         session.execute(insert(EventRow), rows)
 
@@ -69,7 +71,11 @@ def note(session: Session, *events: Event) -> None:
 
 def link(before: str, row: EventRow) -> str:
     """The hash of a row, in hexadecimal, given the hash of the row before it."""
-    return hashlib.blake2b(before.encode() + _canonical(row), digest_size=32).hexdigest()
+    return _link(before, row.model_dump(exclude={"hash"}))
+
+
+def _link(before: str, content: Row) -> str:
+    return hashlib.blake2b(before.encode() + _canonical(content), digest_size=32).hexdigest()
 
 
 def verify_chain(session: Session, *, since: Head | None = None) -> Break | None:
@@ -95,23 +101,23 @@ def _page(session: Session, *, after: int) -> list[EventRow]:
     return list(session.scalars(later))
 
 
-def _row(event: Event, seq: int) -> EventRow:
-    return EventRow(
-        seq=seq,
-        at=event.at,
-        kind=event.kind,
-        text=event.text,
-        job_id=event.job_id,
-        attempt_id=event.attempt_id,
-        data=dumps(event.data).decode(),
-        hash="",
-    )
+def _row(event: Event, seq: int) -> Row:
+    """A row but for its hash. Not an `EventRow`, which takes a hundred times as long to make."""
+    return {
+        "seq": seq,
+        "at": event.at,
+        "kind": event.kind,
+        "text": event.text,
+        "job_id": event.job_id,
+        "attempt_id": event.attempt_id,
+        "data": dumps(event.data).decode(),
+    }
 
 
-def _canonical(row: EventRow) -> bytes:
-    """The row's content as one spelling: keys sorted, no spaces, the time in UTC to the microsecond."""
-    content = row.model_dump(exclude={"hash"}) | {"at": _instant(row.at)}
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+def _canonical(content: Row) -> bytes:
+    """The content as one spelling: keys sorted, no spaces, the time in UTC to the microsecond."""
+    spelled = content | {"at": _instant(content["at"])}
+    return json.dumps(spelled, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def _instant(at: datetime) -> str:

@@ -22,6 +22,7 @@ from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
 from scheduler.store.refusals import TokenNotFound
+from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
 from scheduler.store.tokens import NewToken
 from scheduler.store.views import (
@@ -58,13 +59,15 @@ class Desk:
         self._engine = engine
         self._site = site
         self._now = now
+        self._submissions = Submissions(
+            engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
+        )
 
     # -- jobs ----------------------------------------------------------------------------------------------------
 
     def submit(self, jobs: Sequence[NewJob]) -> tuple[JobView, ...]:
         """Add all of the jobs or none; ids are "<site>-<n>". Raises `InvalidField`, and what a `build` raises."""
-        with writing(self._engine) as session:
-            return tuple(wishes.submit(session, self._site, jobs, at=self._now()))
+        return self._submissions.submit(jobs)
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises `JobNotFound`."""

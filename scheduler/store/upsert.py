@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table as SqlTable
+from sqlalchemy import Executable, Table as SqlTable
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,18 +21,20 @@ def upsert(
 
     All rows have the same keys. With every column in `keep`, a row that is there already stays as it is.
     """
-    if not rows:
-        return
-    target = sql_table(table)
-    keys = [column.name for column in target.primary_key]
-    changed = [name for name in rows[0] if name not in keys and name not in keep]
-    insert = insert_into(session, table)
-    if changed:
-        replaced = {name: insert.excluded[name] for name in changed}
-        statement = insert.on_conflict_do_update(index_elements=keys, set_=replaced)
-    else:
-        statement = insert.on_conflict_do_nothing(index_elements=keys)
-    session.connection().execute(statement, rows)
+    if rows:
+        dialect = session.get_bind().dialect.name
+        session.connection().execute(_upserting(dialect, table, tuple(rows[0]), frozenset(keep)), rows)
+
+
+@cache  # each tick asks for the same few
+def _upserting(dialect: str, table: type[Table], names: tuple[str, ...], keep: frozenset[str]) -> Executable:
+    keys = [column.name for column in sql_table(table).primary_key]
+    changed = [name for name in names if name not in keys and name not in keep]
+    insert = insert_for(dialect, table)
+    if not changed:
+        return insert.on_conflict_do_nothing(index_elements=keys)
+    replaced = {name: insert.excluded[name] for name in changed}
+    return insert.on_conflict_do_update(index_elements=keys, set_=replaced)
 
 
 def sql_table(table: type[Table]) -> SqlTable:
@@ -39,13 +42,8 @@ def sql_table(table: type[Table]) -> SqlTable:
     return Table.metadata.tables[str(table.__tablename__)]
 
 
-def insert_into(session: Session, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
-    """An INSERT that knows ON CONFLICT, in the session's dialect."""
-    return insert_for(session.get_bind().dialect.name, table)
-
-
 def insert_for(dialect: str, table: type[Table]) -> postgresql.Insert | sqlite.Insert:
-    """The same in the dialect of that name."""
+    """An INSERT that knows ON CONFLICT, in the dialect of that name."""
     target = sql_table(table)
     match dialect:
         case "sqlite":

@@ -13,7 +13,7 @@ from barq.contract import Action, JobPhase, JobStatus, PauseRequest, read_pause_
 from scheduler.core.jobs import Phase
 from workers.ahead import NEXT_FILE, SETTLED_S, Ahead, hold_at_once
 from workers.attempt_files import Instruction
-from workers.cadence import TICK_HELD_S, TICK_S, rest_s
+from workers.cadence import TICK_HELD_S, TICK_INSPECTING_S, TICK_S, rest_s
 from workers.instructions import LOOK_EVERY_S
 from workers.ladder import Ladder, Sight
 from workers.processes import ProcessId, identify
@@ -165,3 +165,5 @@ def test_a_supervisor_rests_as_long_as_nothing_can_be_missed(ladder: Ladder) -> 
     assert rests(1.0, JobStatus(seq=1, state=JobPhase.SUSPENDED, step=1)) == TICK_HELD_S
     ladder.climb(Instruction(seq=2, phase=Phase.SAVE_EXIT), Sight(now_boottime_s=10.0, status=RUNNING))
     assert rests(1.0) == TICK_S
+    inspecting = rest_s(Stage.INSPECTING, ladder, RUNNING, silent_s=1.0, owes=False, now_boottime_s=10.0)
+    assert inspecting == TICK_INSPECTING_S

@@ -93,14 +93,33 @@ def test_a_bell_rings_once_for_each_time_that_it_is_wound(tmp_path: Path) -> Non
             write_status(tmp_path, JobStatus(seq=1, state=JobPhase.RUNNING, step=step))
         assert len(heard) == 1
         watch.hear_bell()
-        watch.look(is_patient=True)
         assert watch.silent_s == Bell.EVERY_S
+        watch.look()
         assert watch.status is not None
         assert watch.status.step == 4
 
         wait_for(lambda: _is_wound(watch), timeout_s=60, what="the bell is wound again")
         write_status(tmp_path, JobStatus(seq=2, state=JobPhase.RUNNING, step=5))
         assert len(heard) == 2
+    finally:
+        signal.signal(signal.SIGIO, former)
+
+
+def test_a_bell_that_was_hushed_wakes_nobody(tmp_path: Path) -> None:
+    """What a job says while it leaves is read when somebody looks, and nobody looks more often for it."""
+    heard: list[int] = []
+    former = signal.signal(signal.SIGIO, lambda signum, _: heard.append(signum))
+    try:
+        watch = StatusWatch(tmp_path)
+        watch.hang_bell()
+        watch.hush_bell()
+        write_status(tmp_path, JobStatus(seq=1, state=JobPhase.EXITING, step=4))
+        watch.look()
+        write_status(tmp_path, JobStatus(seq=1, state=JobPhase.EXITING, step=5))
+
+        assert (heard, watch.silent_s) == ([], Bell.LONGEST_S)
+        assert watch.status is not None
+        assert watch.status.step == 4
     finally:
         signal.signal(signal.SIGIO, former)
 
