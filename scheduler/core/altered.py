@@ -45,7 +45,7 @@ def altering(kind: type[T], *names: str) -> Callable[..., T]:
     For where the same fields of very many values change: it takes half of what `altered` does. For slotted dataclasses
     without `__post_init__` that keep two fields and more. Raises AttributeError for an unknown field.
     """
-    made: Callable[..., T] = _copier(kind, names)
+    made: Callable[..., T] = _copier(kind, names)  # type: ignore[arg-type] # a class can be hashed
     return made
 
 
