@@ -45,8 +45,7 @@ def altering(kind: type[T], *names: str) -> Callable[..., T]:
     For where the same fields of very many values change: it takes half of what `altered` does. For slotted dataclasses
     without `__post_init__` that keep two fields and more. Raises AttributeError for an unknown field.
     """
-    kinds: Any = kind  # mypy holds no type of a type variable for hashable
-    made: Callable[..., T] = _copier(kinds, names)
+    made: Callable[..., T] = _copier(kind, names)  # type: ignore[arg-type] # a class can be hashed
     return made
 
 
