@@ -17,3 +17,20 @@ def oom_kills() -> int | None:
         return next(int(line.split()[1]) for line in events.splitlines() if line.startswith("oom_kill "))
     except (OSError, StopIteration):
         return None
+
+
+class OomWatch:
+    """Whether the kernel killed anything for memory since this began."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._before = oom_kills()
+
+    @property
+    def has_killed(self) -> bool:
+        """Whether there were more kills since; False where nobody says."""
+        now = oom_kills()
+        return now is not None and self._before is not None and now > self._before

@@ -37,7 +37,7 @@ from workers.job_log import JobLog
 from workers.job_output import JobOutput
 from workers.job_process import JobProcess
 from workers.ladder import Act, Ladder, Sight
-from workers.oom import oom_kills
+from workers.oom import OomWatch
 from workers.parenthood import adopt_orphans
 from workers.prepared import (
     COLLECT,
@@ -104,7 +104,7 @@ class Supervisor:
         self._started_at_s = 0.0
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
-        self._oom_before: int | None = None
+        self._oom = OomWatch()
         self._was_terminated = self._is_looked_through = False
         self._courtesy = Courtesy()
         self._wakeups = Wakeups(
@@ -172,7 +172,7 @@ class Supervisor:
         elif wanted is Phase.RUN and self._is_to_prepare:
             self._launch_error = self._enter(Stage.PREPARING, partial(self._start_beside, PREPARE))
         elif wanted is Phase.RUN:
-            self._oom_before = oom_kills()
+            self._oom.begin()
             self._resumed_step = self._commits.newest.step or 0
             self._launch_error = self._enter(Stage.RUNNING, self._start)
 
@@ -353,7 +353,6 @@ class Supervisor:
 
     def _facts(self) -> FactsFile:
         status, newest = self._said.status, self._commits.newest
-        oom_now = oom_kills() if self._job.signal == signal.SIGKILL else None
         facts = AttemptFacts(
             attempt_id=self._launching.order.attempt_id,
             observed=self._observed(),
@@ -369,7 +368,7 @@ class Supervisor:
             killed=self._ladder.is_killed,
             exit_code=self._job.exit_code,
             signal=self._job.signal,
-            oom_killed=oom_now is not None and self._oom_before is not None and oom_now > self._oom_before,
+            oom_killed=self._job.signal == signal.SIGKILL and self._oom.has_killed,
             launch_error=self._launch_error,
             doing=read_doing(self._files) if self._beside is not None else "",
             outputs_error=self._outputs.error,
