@@ -66,10 +66,11 @@ class Link:
     """Listens from `start` to `close`, and calls back on the event loop.
 
     `on_begin(resumed)` comes first in each connection; `resumed` = the broker has kept what came in between.
-    `on_message` comes for each message. `lasting` asks the broker to keep what comes while the link is down.
+    `on_message` comes for each message, `on_trouble` when the link is lost or cannot be had. `lasting` asks the
+    broker to keep what comes while the link is down.
     """
 
-    def __init__(  # noqa: PLR0913 - two callbacks, two ways to listen, a clock
+    def __init__(  # noqa: PLR0913 - callbacks, two ways to listen, a clock
         self,
         name: str,
         options: BrokerOptions,
@@ -79,6 +80,7 @@ class Link:
         probe_s: float,
         on_message: Callable[[Arrived], None],
         on_begin: Callable[[bool], None],
+        on_trouble: Callable[[], None],
         lasting: bool = False,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -90,15 +92,17 @@ class Link:
         self.contact_at: datetime | None = None
         self._options, self._base, self._now = options, base, now
         self._topics, self._probe_s, self._lasting = topics, probe_s, lasting
-        self._on_message, self._on_begin = on_message, on_begin
+        self._on_message, self._on_begin, self._on_trouble = on_message, on_begin, on_trouble
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begin, or see that it goes on: raises what ended it, if that was a fault of ours."""
+    def start(self) -> bool:
+        """Begin, and True; or see that it goes on: raises what ended it, if that was a fault of ours."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run())
-        elif self._task.done():
+            return True
+        if self._task.done():
             self._task.result()
+        return False
 
     async def close(self) -> None:
         """End it. What the broker is slow to answer is waited for only so long."""
@@ -119,6 +123,7 @@ class Link:
                 ValueError,
             ) as error:  # ValueError: an odd host name
                 self.trouble = f"{self.address}: {_remedied(str(error))}"
+                self._on_trouble()
             if clock() - began_s >= STEADY_S:
                 pause_s = FIRST_PAUSE_S
             await asyncio.sleep(pause_s)
@@ -199,6 +204,15 @@ class _Client(aiomqtt.Client):
         self.resumed = flags.session_present
         super()._on_connect(client, userdata, flags, *rest)
 
+    def _on_disconnect(self, *told: Any) -> None:  # noqa: ANN401 - paho's
+        if (
+            not self._connected.done()
+        ):  # as with a certificate that the broker does not like: it never answers
+            self._connected.set_exception(
+                aiomqtt.MqttError("the broker ended the connection without an answer")
+            )
+        super()._on_disconnect(*told)
+
     async def enter(self) -> None:
         """Connect. When cancelled, what a thread has begun is seen to its end, so that no socket is left over."""
         entering = asyncio.ensure_future(self.__aenter__())
@@ -267,6 +281,8 @@ def _remedied(why: str) -> str:
         return f"{why}; check what username_file, password_file (or _env) and certificate_file hold"
     if "certificate" in lowered and "verify" in lowered:
         return f"{why}; check ca_file, and that host is the name in the broker's certificate"
+    if "without an answer" in lowered:
+        return f"{why}; check certificate_file, which it may want, and tls"
     return why if ";" in why else f"{why}; it is tried again"
 
 

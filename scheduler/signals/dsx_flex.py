@@ -52,7 +52,7 @@ TYPE: Final = "grid.loadtarget.set.v1"
 UNITS: Final = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
 VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX Flex the second
 MOST_TARGETS: Final = 200
-FIRST_S: Final = 2.0  #: for which the first reading waits for the first message
+FIRST_S: Final = 2.0  #: for which the first reading waits for the first message, or for the first trouble
 _KEPT: Final = 200  #: ids of events, and refusals to be told
 
 
@@ -220,7 +220,7 @@ class DsxFlex:
         self._order = self._sure_from = 0  #: messages, and the first since which none was missed
         self._ids: deque[str] = deque(maxlen=_KEPT)
         self._refused: deque[str] = deque(maxlen=_KEPT)
-        self._news, self._first = asyncio.Event(), True
+        self._news = asyncio.Event()
         self._link = Link(
             name,
             options,
@@ -229,17 +229,15 @@ class DsxFlex:
             probe_s=min(5.0, options.stale_after_s / 3),
             on_message=self._hear,
             on_begin=self._begin,
+            on_trouble=self._news.set,
             lasting=True,
             now=now,
         )
 
     async def read(self, at: datetime) -> Envelope:
         """The targets in force and to come. Raises `SignalError` while there is nothing to be heard."""
-        self._link.start()
-        if self._first:
-            self._first = False
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
+        if self._link.start():
+            await self._await_first()
         if self._link.trouble is not None:
             raise SignalError(self._link.trouble)
         if self._heard_at is None or not self._told:
@@ -257,6 +255,11 @@ class DsxFlex:
             segments=(*begun[-1:], *coming),
             stale_after_s=self._options.stale_after_s,
         )
+
+    async def _await_first(self) -> None:
+        """The first reading is not lost only because the broker needs a moment."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
 
     async def news(self) -> None:
         """Return as soon as something was heard, good or bad."""

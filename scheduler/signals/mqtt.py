@@ -57,7 +57,7 @@ from scheduler.errors import SignalError
 from scheduler.signals import Options, read_options
 
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)  #: when a message was sent that does not say so
-FIRST_S: Final = 2.0  #: for which the first reading waits for the first message
+FIRST_S: Final = 2.0  #: for which the first reading waits for the first message, or for the first trouble
 MOST_REFUSED: Final = 100  #: that are kept to be told
 Topic = Field(pattern=r"^[^#+\x00]+$", max_length=1000)
 
@@ -201,7 +201,7 @@ class Mqtt:
         self._online_at: datetime | None = None  #: the giver was last said to be there
         self._gone: str | None = None  #: what its status says instead
         self._refused: deque[str] = deque(maxlen=MOST_REFUSED)
-        self._news, self._first = asyncio.Event(), True
+        self._news = asyncio.Event()
         topics = [options.topic, *([options.status_topic] if options.status_topic else [])]
         self._link = Link(
             name,
@@ -211,13 +211,13 @@ class Mqtt:
             probe_s=min(5.0, options.stale_after_s / 3),
             on_message=self._hear,
             on_begin=self._begin,
+            on_trouble=self._news.set,
             now=now,
         )
 
     async def read(self, at: datetime) -> Envelope:
         """The limit as last heard. Raises `SignalError` while there is nothing to be heard."""
-        self._link.start()
-        if self._first:
+        if self._link.start():
             await self._await_first()
         options, known = self._options, self._known
         if self._link.trouble is not None:
@@ -242,6 +242,11 @@ class Mqtt:
             stale_after_s=options.stale_after_s,
         )
 
+    async def _await_first(self) -> None:
+        """The first reading is not lost only because the broker needs a moment."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
+
     async def news(self) -> None:
         """Return as soon as something was heard, good or bad."""
         await self._news.wait()
@@ -256,11 +261,6 @@ class Mqtt:
     async def close(self) -> None:
         """End the connection."""
         await self._link.close()
-
-    async def _await_first(self) -> None:
-        self._first = False
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
 
     def _begin(self, resumed: bool) -> None:  # noqa: FBT001 - the link's callback
         """What was missed while there was no connection is not known, whatever the giver's status."""
