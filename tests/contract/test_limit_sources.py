@@ -158,7 +158,9 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
     assert loads(Envelope, dumps(envelope)) == envelope
 
 
-@pytest.mark.parametrize("module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint"])
+@pytest.mark.parametrize(
+    "module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex"]
+)
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
     """By name, with those that it knows: a misspelt key must not be a default."""
     with pytest.raises(SettingsError, match=r"signals: grid: limit_kw is not known; use one of "):
