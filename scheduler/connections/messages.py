@@ -93,7 +93,10 @@ def instant(value: object, what: str) -> datetime:
 
 def shown(value: object) -> str:
     """A value for a message of one line: printable, and cut."""
-    text = ascii(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value)
+    try:
+        text = ascii(value[: _SHOWN + 1] if isinstance(value, str | bytes) else value)
+    except RecursionError:  # lists in lists, just not too deep to be read
+        text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 

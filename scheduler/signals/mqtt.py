@@ -88,7 +88,7 @@ class Said:
     limit_w: float
     provenance: str
     stamp_at: datetime | None = None
-    sequence: float | None = None
+    sequence: int | float | None = None  #: as it came: a count of nanoseconds is no float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,8 +119,13 @@ def read_message(payload: bytes, options: MqttOptions) -> Said:
         ),
         provenance=f"topic {options.topic}" + ("" if provenance is None else f": {shown(provenance)}"),
         stamp_at=None if options.timestamp_field is None else instant(stamp, options.timestamp_field),
-        sequence=None if options.sequence_field is None else number(sequence, options.sequence_field),
+        sequence=None if options.sequence_field is None else _sequence(sequence, options.sequence_field),
     )
+
+
+def _sequence(value: object, field: str) -> int | float:
+    given = number(value, field)
+    return value if isinstance(value, int) else given
 
 
 def succeed(known: Known | None, said: Said, at: datetime, options: MqttOptions, *, retained: bool) -> Known:
@@ -173,10 +178,10 @@ def _check_sequence(before: float, now: float, known: Known, at: datetime, optio
     """A giver that begins to count anew is believed once it has been silent for long enough."""
     silent = (at - known.heard_at).total_seconds() > options.stale_after_s
     if now == before and not silent:
-        raise Refused(f"it has number {now:g} as the last one; each message needs a number of its own")
+        raise Refused(f"it has number {shown(now)} as the last one; each message needs a number of its own")
     if now < before and not silent:
         raise Refused(
-            f"it has number {now:g}, and {before:g} is known; numbers rise, or begin anew after a silence "
+            f"it has number {shown(now)}, and {shown(before)} is known; numbers rise, or begin anew after a silence "
             f"of {options.stale_after_s:g} s"
         )
 

@@ -11,18 +11,22 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import aiomqtt
 import pytest
 
+from scheduler.clock import SystemClock
 from scheduler.connections import mqtt as mqtt_link
 from scheduler.core.envelope import Envelope, limit_of
 from scheduler.errors import SignalError
 from scheduler.ports import PushedSource
+from scheduler.service import Service
 from scheduler.signals import dsx_flex, mqtt
+from scheduler.watchman import Watchman
 from tests.mqtt_broker import PATIENCE_S, Broker, broker
-from tests.waiting import POLL_S
+from tests.waiting import POLL_S, wait_until
 
 TOPIC = "feeder/12/limit"
 STATUS = "feeder/12/status"
@@ -124,6 +128,24 @@ async def test_a_limit_is_heard_when_it_is_published(there: Broker, tmp_path: Pa
     assert watts(envelope) == 160e3
     assert envelope.segments[0].provenance == f"topic {TOPIC}"
     assert source.refused() == ()
+
+
+async def test_the_service_has_the_limit_when_it_is_published(there: Broker, tmp_path: Path) -> None:
+    """Though its next reading by the clock is an hour away; and its next tick waits for nothing."""
+    view = SimpleNamespace(envelopes={})
+    parts = SimpleNamespace(clock=SystemClock(), view=view, reconciler=SimpleNamespace(watchman=Watchman()))
+    service = Service(cast("Any", parts))
+    there.publish(TOPIC, "9000", retain=True)
+    async with listening(there.port, tmp_path) as source:
+        polls = asyncio.ensure_future(service._poll(source, 3600.0))
+        await wait_until(lambda: "grid" in view.envelopes, timeout_s=PATIENCE_S)
+        service._urged.clear()
+        there.publish(TOPIC, "4000")
+        await wait_until(lambda: watts(view.envelopes["grid"]) == 4000, timeout_s=PATIENCE_S)
+        polls.cancel()
+        await asyncio.gather(polls, return_exceptions=True)
+
+    assert service._urged.is_set()
 
 
 async def test_what_cannot_be_true_is_refused_and_the_last_limit_stands(

@@ -69,6 +69,14 @@ def test_garbage_is_named(payload: bytes, why: str) -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_lists_in_lists_are_refused_however_deep() -> None:
+    """Also where they are just shallow enough to be read, and too deep to be shown."""
+    for depth in range(1, 1100):
+        payload = b"[" * depth + b"]" * depth
+        with pytest.raises(Refused):
+            number(read_json(payload), "limit")
+
+
 @given(ANYTHING)
 def test_a_power_is_finite_and_within_its_bounds_or_refused(value: Any) -> None:
     """Whatever stands in its place."""

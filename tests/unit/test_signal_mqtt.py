@@ -101,6 +101,7 @@ def test_what_cannot_follow_is_refused(before: Said, then: Said, why: str) -> No
         (said(9, at_s=10, sequence=5), said(10, at_s=10, sequence=6)),
         (said(9, at_s=10, sequence=5), said(10, at_s=11, sequence=1)),  # the giver counts anew
         (said(9, sequence=5), said(10, sequence=6)),
+        (said(9, sequence=1_780_293_600_000_000_001), said(10, sequence=1_780_293_600_000_000_002)),
         (said(9), said(10)),
         (said(9), said(8, at_s=14)),  # its clock is a little ahead
     ],
