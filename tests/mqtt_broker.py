@@ -69,7 +69,7 @@ class Broker:
 
     def publish(self, topic: str, payload: str | bytes, *, retain: bool = False, **options: Any) -> None:
         """Returns when the broker has it. `options` are `auth`, `tls`, `hostname`."""
-        there = {"hostname": "127.0.0.1", "port": self.port} | options
+        there: dict[str, Any] = {"hostname": "127.0.0.1", "port": self.port} | options
         paho.mqtt.publish.single(topic, payload, qos=1, retain=retain, **there)
 
     def _accepts(self) -> bool:

@@ -242,7 +242,9 @@ async def a_giver_that_dies(port: int) -> AsyncIterator[None]:
     await giver.__aenter__()
     await giver.publish(STATUS, "online", qos=1, retain=True)
     yield
-    giver._client.socket().shutdown(socket.SHUT_RDWR)
+    line = giver._client.socket()
+    assert isinstance(line, socket.socket)
+    line.shutdown(socket.SHUT_RDWR)
     with pytest.raises(aiomqtt.MqttError):
         await anext(aiter(giver.messages))
 
@@ -341,6 +343,7 @@ async def test_tls_with_a_private_ca_a_certificate_and_a_password(
     ):
         async with listening(guarded.port, tmp_path, **(SECURE | changed)) as source:
             text = await until(source, lambda a: isinstance(a, str) and "not connected yet" not in a)
+            assert isinstance(text, str)
             assert words in text
             assert "secret" not in text
     assert "a long secret" not in caplog.text
