@@ -48,9 +48,8 @@ class BrokerOptions(BaseModel):
     username_env: str | None = None
     password_file: Path | None = None
     password_env: str | None = None
-    client_id: str | None = Field(
-        default=None, min_length=1, max_length=128
-    )  #: None = the broker makes one up
+    client_id: str | None = Field(default=None, min_length=1, max_length=128)
+    """None = the broker makes one up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +85,8 @@ class Link:
     ) -> None:
         _check(name, options)
         self.address = f"{'mqtts' if options.tls else 'mqtt'}://{options.host}:{_port(options)}"
-        self.trouble: str | None = (
-            f"{self.address}: not connected yet"  #: why nothing is heard; None = it listens
-        )
+        #: why nothing is heard; None = it listens
+        self.trouble: str | None = f"{self.address}: not connected yet"
         self.contact_at: datetime | None = None
         self._options, self._base, self._now = options, base, now
         self._topics, self._probe_s, self._lasting = topics, probe_s, lasting
@@ -116,12 +114,7 @@ class Link:
             began_s = clock()
             try:
                 await self._session()
-            except (
-                aiomqtt.MqttError,
-                SignalError,
-                OSError,
-                ValueError,
-            ) as error:  # ValueError: an odd host name
+            except (aiomqtt.MqttError, SignalError, OSError, ValueError) as error:  # the last: an odd host
                 self.trouble = f"{self.address}: {_remedied(str(error))}"
                 self._on_trouble()
             if clock() - began_s >= STEADY_S:

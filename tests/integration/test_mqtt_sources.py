@@ -1,4 +1,4 @@
-"""Limits over a real MQTT broker: how fast they are heard, and what becomes of them when something breaks."""
+"""A limit over a real MQTT broker: how fast it is heard, and what becomes of it when something breaks."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import logging
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,92 +18,22 @@ import aiomqtt
 import pytest
 
 from scheduler.clock import SystemClock
-from scheduler.connections import mqtt as mqtt_link
 from scheduler.core.envelope import Envelope, limit_of
-from scheduler.errors import SignalError
-from scheduler.ports import PushedSource
 from scheduler.service import Service
-from scheduler.signals import dsx_flex, mqtt
+from scheduler.signals import mqtt
 from scheduler.watchman import Watchman
 from tests.mqtt_broker import PATIENCE_S, Broker, broker
-from tests.waiting import POLL_S, wait_until
+from tests.mqtt_listening import FIRM_W, answer_of, heard, listening, now, refused, trouble, until, watts
+from tests.waiting import wait_until
 
 TOPIC = "feeder/12/limit"
 STATUS = "feeder/12/status"
-FIRM_W = 6_000.0
-ISV = "acme"
-COMMANDS = f"grid/v1/isv/{ISV}/loadtarget/set"
-
-
-def now() -> datetime:
-    """Of the machine, as the source has it."""
-    return datetime.now(UTC)
-
-
-@asynccontextmanager
-async def listening(port: int, base: Path, **options: Any) -> AsyncIterator[PushedSource]:
-    """A source as the site file describes it, closed at the end."""
-    module = dsx_flex if "isv" in options else mqtt
-    given = {"host": "127.0.0.1", "port": port, "tls": False} | options
-    if module is mqtt:
-        given = {"topic": TOPIC} | given
-    source = module.open_source("grid", given, base=base, reaction_s=30.0)
-    try:
-        yield source
-    finally:
-        await source.close()
-
-
-async def until(source: PushedSource, holds: Callable[[Envelope | str], bool]) -> Envelope | str:
-    """The first answer for which that holds: an envelope, or why there is none."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not holds(answer := await answer_of(source)):  # noqa: ASYNC110 - a source ages without an event
-            await asyncio.sleep(POLL_S)
-    return answer
-
-
-async def answer_of(source: PushedSource) -> Envelope | str:
-    """An envelope, or why there is none."""
-    try:
-        return await source.read(now())
-    except SignalError as error:
-        return str(error)
-
-
-async def heard(source: PushedSource, limit_w: float) -> Envelope:
-    """The envelope, once the limit is this."""
-    answer = await until(source, lambda a: isinstance(a, Envelope) and watts(a) == limit_w)
-    assert isinstance(answer, Envelope)
-    return answer
-
-
-async def trouble(source: PushedSource, words: str) -> str:
-    """Why it cannot be read, once that says so."""
-    answer = await until(source, lambda a: isinstance(a, str) and words in a)
-    assert isinstance(answer, str)
-    return answer
-
-
-def watts(envelope: Envelope) -> float | None:
-    """The limit in force now."""
-    segment = envelope.limit_at(now())
-    return None if segment is None else segment.limit_w
-
-
-async def refused(source: PushedSource) -> str:
-    """The next thing that it did not take."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not (texts := source.refused()):
-            await source.news()
-    (text,) = texts
-    return text
 
 
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests wait for what they want by themselves."""
     monkeypatch.setattr(mqtt, "FIRST_S", 0.05)
-    monkeypatch.setattr(dsx_flex, "FIRST_S", 0.05)
 
 
 @pytest.fixture
@@ -116,7 +46,7 @@ def there(tmp_path: Path) -> Iterator[Broker]:
 async def test_a_limit_is_heard_when_it_is_published(there: Broker, tmp_path: Path) -> None:
     """The source itself says that it has news, so that nobody waits for the next reading."""
     there.publish(TOPIC, "480", retain=True)
-    async with listening(there.port, tmp_path, unit="kW") as source:
+    async with listening(there.port, tmp_path, topic=TOPIC, unit="kW") as source:
         await heard(source, 480e3)
         await source.news()  # of that first message
         waits = asyncio.ensure_future(source.news())
@@ -136,7 +66,7 @@ async def test_the_service_has_the_limit_when_it_is_published(there: Broker, tmp
     parts = SimpleNamespace(clock=SystemClock(), view=view, reconciler=SimpleNamespace(watchman=Watchman()))
     service = Service(cast("Any", parts))
     there.publish(TOPIC, "9000", retain=True)
-    async with listening(there.port, tmp_path) as source:
+    async with listening(there.port, tmp_path, topic=TOPIC) as source:
         polls = asyncio.ensure_future(service._poll(source, 3600.0))
         await wait_until(lambda: "grid" in view.envelopes, timeout_s=PATIENCE_S)
         service._urged.clear()
@@ -152,7 +82,9 @@ async def test_what_cannot_be_true_is_refused_and_the_last_limit_stands(
     there: Broker, tmp_path: Path
 ) -> None:
     """Each with a text that names the topic, what it was and why."""
-    async with listening(there.port, tmp_path, field="limit", timestamp_field="at", max_w=1e6) as source:
+    async with listening(
+        there.port, tmp_path, topic=TOPIC, field="limit", timestamp_field="at", max_w=1e6
+    ) as source:
         await trouble(source, "no valid message yet")
         at = now().replace(microsecond=0)
 
@@ -183,7 +115,7 @@ async def test_what_cannot_be_true_is_refused_and_the_last_limit_stands(
 
 async def test_a_killed_broker_leaves_the_last_limit_or_the_firm_one(there: Broker, tmp_path: Path) -> None:
     """It is said at once that nothing can be heard; the limit ages from the last word on; a new broker is found."""
-    async with listening(there.port, tmp_path, stale_after_s=2.0) as source:
+    async with listening(there.port, tmp_path, topic=TOPIC, stale_after_s=2.0) as source:
         for published_w in (9000.0, 4000.0):
             await answer_of(source)
             there.publish(TOPIC, str(published_w), retain=True)
@@ -204,35 +136,14 @@ async def test_a_retained_limit_is_as_old_as_it_says(there: Broker, tmp_path: Pa
     """However fresh the connection; and one that says nothing of its age is taken for old until the giver speaks."""
     at = now() - timedelta(hours=1)
     there.publish(TOPIC, json.dumps({"limit": 9000, "at": at.timestamp()}), retain=True)
-    async with listening(there.port, tmp_path, field="limit", timestamp_field="/at") as source:
+    async with listening(there.port, tmp_path, topic=TOPIC, field="limit", timestamp_field="/at") as source:
         assert abs((await heard(source, 9000)).read_at - at) < timedelta(milliseconds=1)
-    async with listening(there.port, tmp_path, field="limit") as source:
+    async with listening(there.port, tmp_path, topic=TOPIC, field="limit") as source:
         limit = limit_of(await heard(source, 9000), now(), now=now(), firm_w=FIRM_W)
         assert limit is not None
         assert (limit.limit_w, limit.stale) == (FIRM_W, True)
         there.publish(TOPIC, json.dumps({"limit": 9000}))
         await until(source, lambda a: isinstance(a, Envelope) and now() - a.read_at < timedelta(minutes=1))
-
-
-async def test_a_broker_that_hangs_is_no_company(
-    there: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It accepts what is sent and answers nothing: nobody was heard since, and the link is given up."""
-    monkeypatch.setattr(mqtt_link, "ANSWER_S", 0.3)
-    async with listening(there.port, tmp_path, **FLEX, stale_after_s=0.3) as source:
-        await trouble(source, "no load target was told yet")
-        there.publish(COMMANDS, event(1, 3.0))
-        await heard(source, 3e6)
-        there.freeze()
-        last = await until(
-            source, lambda a: isinstance(a, str) or now() - a.read_at > timedelta(seconds=0.35)
-        )
-        await trouble(source, "Operation timed out")
-        there.thaw()
-        again = await heard(source, 3e6)
-
-    assert isinstance(last, str) or limit_w(last) == FIRM_W
-    assert limit_w(again) == 3e6
 
 
 @asynccontextmanager
@@ -252,7 +163,7 @@ async def a_giver_that_dies(port: int) -> AsyncIterator[None]:
 async def test_the_last_will_of_the_giver_is_heard(there: Broker, tmp_path: Path) -> None:
     """While it is online its limit needs no repeating; when it dies its will says so."""
     there.publish(TOPIC, "9000", retain=True)
-    async with listening(there.port, tmp_path, status_topic=STATUS, stale_after_s=1.0) as source:
+    async with listening(there.port, tmp_path, topic=TOPIC, status_topic=STATUS, stale_after_s=1.0) as source:
         await heard(source, 9000)
         async with a_giver_that_dies(there.port):
             first = await until(source, lambda a: isinstance(a, Envelope) and a.read_at.year > 1970)
@@ -328,7 +239,7 @@ async def test_tls_with_a_private_ca_a_certificate_and_a_password(
     auth = {"username": "site-7", "password": "a long secret"}
     guarded.publish(TOPIC, "480", retain=True, auth=auth, tls=tls)
 
-    async with listening(guarded.port, tmp_path, **SECURE) as source:
+    async with listening(guarded.port, tmp_path, topic=TOPIC, **SECURE) as source:
         await heard(source, 480)
 
     monkeypatch.setenv("DSO_PASSWORD", "a wrong secret")
@@ -341,85 +252,10 @@ async def test_tls_with_a_private_ca_a_certificate_and_a_password(
         ({"ca_file": "user"}, "put the CA's certificate there"),
         ({"certificate_file": "ca.pem"}, "certificate_file: ca.pem, site.key"),
     ):
-        async with listening(guarded.port, tmp_path, **(SECURE | changed)) as source:
+        async with listening(guarded.port, tmp_path, topic=TOPIC, **(SECURE | changed)) as source:
             text = await until(source, lambda a: isinstance(a, str) and "not connected yet" not in a)
             assert isinstance(text, str)
             assert words in text
             assert "secret" not in text
     assert "a long secret" not in caplog.text
     assert "a wrong secret" not in caplog.text
-
-
-def event(number: int, megawatts: float | None, *, start: datetime | None = None, **data: Any) -> str:
-    """A load target without an end, as an ISV sends it."""
-    constraint = None if megawatts is None else {"value": megawatts, "unit": "megawatt"}
-    interval = {"start_time": (start or now()).isoformat()}
-    return json.dumps(
-        {
-            "specversion": "1.0.2",
-            "id": f"00000000-0000-4000-8000-{number:012d}",
-            "source": f"//grid/v1/isv/{ISV}",
-            "type": "grid.loadtarget.set.v1",
-            "time": now().isoformat(),
-            "datacontenttype": "application/json",
-            "subject": "loadtarget",
-            "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "data": {"targets": [{"interval": interval, "load_constraint": constraint, **data}]},
-        }
-    )
-
-
-FLEX = {"isv": ISV, "client_id": "barq-test", "feed": "main-a", "default_w": 5e6, "unsigned": True}
-
-
-async def test_load_targets_are_heard_also_those_sent_while_the_link_was_down(
-    there: Broker, tmp_path: Path
-) -> None:
-    """The broker keeps them for the site; its answers are what keeps a target fresh that nobody repeats."""
-    async with listening(there.port, tmp_path, **FLEX, stale_after_s=1.0) as source:
-        await trouble(source, "no load target was told yet")
-        there.publish(COMMANDS, event(1, 3.0, feed_tags=["main-a"]))
-        told = await heard(source, 3e6)
-        await until(
-            source, lambda a: isinstance(a, Envelope) and a.read_at > told.read_at + timedelta(seconds=1)
-        )
-
-        await another_takes_the_name(there.port)
-        there.publish(COMMANDS, event(2, 2.0))
-        envelope = await heard(source, 2e6)
-
-        assert limit_w(envelope) == 2e6
-        there.publish(COMMANDS, event(2, 2.0))
-        assert "is known already" in await refused(source)
-        there.publish(COMMANDS, event(3, None))
-        await heard(source, 5e6)
-
-
-async def another_takes_the_name(port: int) -> None:
-    """The broker ends the link of who had it before, and keeps its session."""
-    async with aiomqtt.Client("127.0.0.1", port, identifier="barq-test", clean_session=False):
-        pass
-
-
-async def test_targets_that_may_have_been_missed_hold_the_site_to_firm(there: Broker, tmp_path: Path) -> None:
-    """A broker that lost all it knew may have lost a target too; the next one without an end ends the doubt."""
-    async with listening(there.port, tmp_path, **FLEX) as source:
-        await trouble(source, "no load target was told yet")
-        there.publish(COMMANDS, event(1, 3.0))
-        assert limit_w(await heard(source, 3e6)) == 3e6
-        there.kill()
-        await trouble(source, "mqtt://")
-        there.start()
-        after = await until(source, lambda a: isinstance(a, Envelope))
-        assert isinstance(after, Envelope)
-        assert limit_w(after) == FIRM_W
-
-        there.publish(COMMANDS, event(2, 3.5))
-        assert limit_w(await heard(source, 3.5e6)) == 3.5e6
-
-
-def limit_w(envelope: Envelope) -> float:
-    """What counts of it now."""
-    limit = limit_of(envelope, now(), now=now(), firm_w=FIRM_W)
-    assert limit is not None
-    return limit.limit_w
