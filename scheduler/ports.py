@@ -51,6 +51,15 @@ class ListeningSource(LimitSource, Protocol):
         ...
 
 
+@runtime_checkable
+class PushedSource(ListeningSource, Protocol):
+    """A source that says by itself when it has something new, so that nobody has to wait for the next reading."""
+
+    async def news(self) -> None:
+        """Return as soon as a reading would say something else than the last one."""
+        ...
+
+
 class Meter(Protocol):
     """The judge of the site's draw."""
 

@@ -18,7 +18,7 @@ from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
 from scheduler.hearing import Hearing
-from scheduler.ports import LimitSource, ListeningSource
+from scheduler.ports import LimitSource, ListeningSource, PushedSource
 from scheduler.wiring import Parts, assemble, wake_socket
 
 log = logging.getLogger(__name__)
@@ -29,6 +29,9 @@ BURST_GAP_S = 0.03  #: requests that follow each other this closely are one burs
 BURST_S = TICK_S  #: up to this long
 SWEEP_S = 60.0
 METER_S = 0.25
+NEWS_GAP_S = (
+    0.1  #: between readings of a source that says when it has news: one that never stops is no burden
+)
 
 
 class Service:
@@ -140,7 +143,16 @@ class Service:
             except SignalError as error:
                 log.warning("source %s: %s", source.name, error)
                 self._hearing.failed(source, error, self.parts.clock.now())
+            await self._until_next(source, poll_s)
+
+    async def _until_next(self, source: LimitSource, poll_s: float) -> None:
+        """For `poll_s`, or less where the source says that there is something new."""
+        if not isinstance(source, PushedSource):
             await self.parts.clock.sleep_s(poll_s)
+            return
+        await self.parts.clock.sleep_s(min(NEWS_GAP_S, poll_s))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(source.news(), timeout=max(0.0, poll_s - NEWS_GAP_S))
 
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view

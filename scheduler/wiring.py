@@ -34,6 +34,8 @@ SOURCES: Mapping[str, str] = {
     "schedule_file": "scheduler.signals.schedule_file",
     "replay": "scheduler.signals.replay",
     "synthetic_day": "scheduler.signals.synthetic_day",
+    "mqtt": "scheduler.signals.mqtt",
+    "dsx_flex": "scheduler.signals.dsx_flex",
 }
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 

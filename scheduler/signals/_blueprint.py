@@ -23,6 +23,7 @@ Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks
   its first reading, hands on its last good envelope meanwhile, says what it `refused`, and ends with `close`. What
   cannot be true is refused before it counts: no number, not finite, below 0, older than what is known. Secrets come
   from a file or the environment, and are in no error.
+- With `news` as well (`PushedSource`) it is read as soon as it has something new, and after `poll_s` at the latest.
 - It remembers nothing that it could not ask for again: the process may restart at any time.
 """
 

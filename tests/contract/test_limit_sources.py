@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import pairwise
@@ -14,9 +14,10 @@ import pytest
 
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError
-from scheduler.ports import LimitSource
+from scheduler.ports import LimitSource, ListeningSource
 from scheduler.signals.manual import Manual
 from scheduler.wire import dumps, loads
+from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
 
 T0 = datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
 HOUR_S = 3600.0
@@ -85,10 +86,29 @@ SOURCES: dict[str, Make] = {
 }
 
 
-@pytest.fixture(params=SOURCES)
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], LimitSource]:
+@pytest.fixture(scope="module")
+def broker_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Of a broker that keeps a limit."""
+    with a_broker_that_knows(tmp_path_factory.mktemp("broker"), T0) as port:
+        yield port
+
+
+@pytest.fixture(params=[*SOURCES, *OVER_MQTT])
+async def make(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Callable[[], LimitSource]]:
     """Makes the source, as often as wanted."""
-    return lambda: SOURCES[request.param](tmp_path)
+    made: list[LimitSource] = []
+
+    def one() -> LimitSource:
+        if request.param in OVER_MQTT:
+            made.append(OVER_MQTT[request.param](request.getfixturevalue("broker_port"), T0))
+        else:
+            made.append(SOURCES[request.param](tmp_path))
+        return made[-1]
+
+    yield one
+    for source in made:
+        if isinstance(source, ListeningSource):
+            await source.close()
 
 
 async def test_it_says_who_it_is(make: Callable[[], LimitSource]) -> None:
@@ -158,7 +178,9 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
     assert loads(Envelope, dumps(envelope)) == envelope
 
 
-@pytest.mark.parametrize("module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint"])
+@pytest.mark.parametrize(
+    "module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex"]
+)
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
     """By name, with those that it knows: a misspelt key must not be a default."""
     with pytest.raises(SettingsError, match=r"signals: grid: limit_kw is not known; use one of "):

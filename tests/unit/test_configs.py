@@ -47,3 +47,15 @@ def test_each_site_explains_itself(path: Path) -> None:
 
     assert lines[0].startswith("# ")
     assert re.search(r"# \w", firm)
+
+
+def test_commented_sources_are_right_once_they_are_not_comments(tmp_path: Path) -> None:
+    """Each block of `mqtt.yaml` opens as it stands there: no key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / "mqtt.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "mqtt.yaml"
+    path.write_text(re.sub(r"^  # (- type: |  \w+: )", r"  \1", text, flags=re.MULTILINE), encoding="utf-8")
+    site = load_site(path)
+    sources = [open_source(s, site, a_state_directory(tmp_path / s.name)) for s in site.signals]
+
+    assert [s.type for s in site.signals] == ["constant", "mqtt", "dsx_flex"]
+    assert [s.name for s in sources] == ["grid-contract", "feeder-12", "dsx"]

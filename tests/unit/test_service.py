@@ -11,6 +11,7 @@ import pytest
 
 from scheduler import service as module
 from scheduler.clock import SystemClock
+from scheduler.errors import SignalError
 from scheduler.service import Service
 from scheduler.watchman import Watchman
 
@@ -78,3 +79,41 @@ async def test_a_burst_holds_up_no_instant_that_was_named(
     asking = asyncio.ensure_future(ask())
     await service._gather(datetime.now(UTC) + timedelta(seconds=0.05))
     asking.cancel()
+
+
+class Pushed:
+    """A source that says when it has news."""
+
+    name = "feeder"
+
+    def __init__(self) -> None:
+        self.news_now = asyncio.Event()
+
+    async def read(self, at: datetime) -> Any:
+        raise SignalError("nothing yet")
+
+    async def news(self) -> None:
+        await self.news_now.wait()
+
+    def refused(self) -> tuple[str, ...]:
+        return ()
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_source_with_news_is_read_before_its_time(service: Service) -> None:
+    """Whatever `poll_s` is: a limit that was pushed waits for nobody."""
+    source = Pushed()
+    waits = asyncio.ensure_future(service._until_next(source, FOREVER_S))
+    done, _ = await asyncio.wait([waits], timeout=0.05)
+    assert not done
+
+    source.news_now.set()
+    await waits
+
+
+async def test_a_source_without_news_is_read_at_its_time(service: Service) -> None:
+    """A source that has none still ages, and says so."""
+    await service._until_next(Pushed(), 0.01)
+    await service._until_next(Pushed(), 0.12)

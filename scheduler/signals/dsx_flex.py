@@ -1,0 +1,330 @@
+"""Load targets of NVIDIA DSX Flex: CloudEvents over MQTT, as an ISV sends them to a DSX Flex agent (contract 1.7).
+
+In the site file (`configs/sites/mqtt.yaml` holds it with all keys):
+
+    signals:
+      - type: dsx_flex
+        name: dsx
+        host: csc-event-bus.example       # TLS at 8883
+        ca_file: secrets/bus-ca.pem       # relative to the site's state directory, as all files are
+        certificate_file: secrets/site.pem   # mutual TLS; or username_file (oauthtoken) and password_file (the token)
+        client_id: barq-lahore-1          # unlike any other's at this broker
+        isv: acme-energy                  # whose targets hold: topic grid/v1/isv/acme-energy/loadtarget/set
+        keys_file: secrets/acme-keys.json # JWK set, or one public key in PEM, of who signs; unsigned: true for none
+        feed: main-a                      # which feed the site hangs on
+        default_w: 5e6                    # what the feed may draw when the ISV lifts its target (load_constraint null)
+
+A target holds from its `start_time` to its `end_time`, or until another takes its place; of several in one message for
+one time the lower holds. `strategy.best_effort` makes no difference: Barq keeps to every target. A message in which
+anything cannot be true is refused as a whole: wrong shape or sender, bad signature, not finite, below 0, above `max_w`,
+older than what is known, sent twice, older than `max_age_s`.
+
+An ISV speaks only when something changes, so that the broker's answers count as hearing, and not the ISV's silence,
+unless it `repeats` its targets within `stale_after_s`. The broker keeps, for `client_id`, what comes while the link is
+down. Where it has not (and after each start of the scheduler) targets may have been missed: what no target since then
+covers is unknown, and holds min(the last value, the firm level). A target, or null, without an end ends that.
+
+The agent's other half, powerstate and powerbreach, is not published.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field
+
+from scheduler.connections.messages import Refused, at_field, instant, power_w, read_json, shown
+from scheduler.connections.mqtt import Arrived, BrokerOptions, Link
+from scheduler.connections.signed import signed_payload
+from scheduler.core.envelope import Envelope, Segment
+from scheduler.errors import SettingsError, SignalError
+from scheduler.signals import Options, read_options
+
+TYPE: Final = "grid.loadtarget.set.v1"
+UNITS: Final = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
+VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX Flex the second
+MOST_TARGETS: Final = 200
+FIRST_S: Final = 2.0  #: for which the first reading waits for the first message, or for the first trouble
+_KEPT: Final = 200  #: ids of events, and refusals to be told
+
+
+class DsxOptions(Options, BrokerOptions):
+    """What the site file says, beside where the broker is."""
+
+    client_id: str = Field(min_length=1, max_length=128)
+    isv: str = Field(pattern=r"^[^/#+\x00]+$", max_length=200)
+    feed: str = Field(min_length=1)
+    default_w: float = Field(ge=0)
+    keys_file: Path | None = None
+    unsigned: bool = False  #: True = plain data counts: on a broker that lets nobody else publish
+    max_w: float = Field(default=1e10, gt=0)
+    clock_ahead_s: float = Field(default=5.0, ge=0, le=3600)  #: how far ahead of ours the ISV's clock may be
+    max_age_s: float = Field(default=3600.0, gt=0)  #: of a message when it comes
+    repeats: bool = False  #: True = the ISV is silent, too, when it sent nothing for `stale_after_s`
+    reaction_s: float | None = Field(default=None, gt=0)  #: what this giver grants, if not as the site
+    stale_after_s: float = Field(default=15.0, gt=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One load target for the site's feed. `order` counts messages."""
+
+    starts_at: datetime
+    ends_at: datetime | None
+    limit_w: float
+    provenance: str
+    order: int = 0
+
+    def covers(self, at: datetime) -> bool:
+        """Whether it holds at `at`, unless a later one takes its place."""
+        return self.starts_at <= at and (self.ends_at is None or at < self.ends_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One event: all its targets for the site's feed."""
+
+    event_id: str
+    sent_at: datetime
+    targets: tuple[Target, ...]
+
+
+def read_event(
+    payload: bytes, options: DsxOptions, at: datetime, *, keys_file: Path | None, order: int
+) -> Command:
+    """What an event says that comes at `at`. Raises `Refused`."""
+    event = read_json(payload)
+    source = f"//grid/v1/isv/{options.isv}"
+    for field, wanted in (("specversion", VERSIONS), ("type", (TYPE,)), ("source", (source,))):
+        if (value := at_field(event, field)) not in wanted:
+            raise Refused(f"{field} is {shown(value)}; it has to be {' or '.join(wanted)}")
+    event_id, sent_at = at_field(event, "id"), instant(at_field(event, "time"), "time")
+    if not isinstance(event_id, str) or not event_id:
+        raise Refused(f"id is {shown(event_id)}; each event needs one of its own")
+    data = _data(at_field(event, "data"), keys_file)
+    requests = at_field(data, "targets")
+    if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
+        raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
+    named = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
+    provenance = f"DSX Flex, ISV {options.isv}, target {shown(named)}"
+    read = [_target(r, options, min(at, sent_at), provenance, order) for r in requests]
+    return Command(event_id=event_id, sent_at=sent_at, targets=tuple(t for t in read if t is not None))
+
+
+def _data(data: object, keys_file: Path | None) -> object:
+    """The plain data. Where keys are known it has to be signed with one of them."""
+    if keys_file is None:
+        if isinstance(data, str):
+            raise Refused("data is signed, and no keys are known here; give keys_file")
+        return data
+    if not isinstance(data, str):
+        raise Refused("data is not signed; send a JWS in compact form")
+    return read_json(signed_payload(data, keys_file))
+
+
+def _target(
+    request: object, options: DsxOptions, now: datetime, provenance: str, order: int
+) -> Target | None:
+    """One request, checked whomever it is for. None where it is for other feeds."""
+    interval, constraint = at_field(request, "interval"), at_field(request, "load_constraint")
+    if not isinstance(interval, dict) or not isinstance(request, dict):
+        raise Refused(f"interval is {shown(interval)}; it has to be an object")
+    start, end = interval.get("start_time"), interval.get("end_time")
+    starts_at = now if start is None else instant(start, "start_time")
+    ends_at = None if end is None else instant(end, "end_time")
+    if ends_at is not None and ends_at <= starts_at:
+        raise Refused(f"end_time is {shown(end)}, not after start_time {starts_at.isoformat()}")
+    limit_w = options.default_w if constraint is None else _limit_w(constraint, options)
+    tags = request.get("feed_tags") or []
+    if not isinstance(tags, list):
+        raise Refused(f"feed_tags is {shown(tags)}; it has to be a list of names")
+    if tags and options.feed not in tags:
+        return None
+    lifted = " lifted" if constraint is None else ""
+    return Target(
+        starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, provenance=provenance + lifted, order=order
+    )
+
+
+def _limit_w(constraint: object, options: DsxOptions) -> float:
+    unit = at_field(constraint, "unit")
+    if not isinstance(unit, str) or unit not in UNITS:
+        raise Refused(f"unit is {shown(unit)}; it has to be one of {', '.join(UNITS)}")
+    value = at_field(constraint, "value")
+    return power_w(value, "load_constraint", unit=unit, watts=UNITS[unit], max_w=options.max_w)
+
+
+def in_force(told: Sequence[Target], at: datetime) -> Target | None:
+    """The newest target that covers `at`; of one message the lowest."""
+    return max((t for t in told if t.covers(at)), key=lambda t: (t.order, -t.limit_w), default=None)
+
+
+def still_telling(told: Sequence[Target], at: datetime) -> tuple[Target, ...]:
+    """Without those that are over, and those in whose place others stand from now on. Raises `Refused`."""
+    alive = [t for t in told if t.ends_at is None or t.ends_at > at]
+    endless = [t for t in alive if t.ends_at is None]
+    kept = tuple(
+        t
+        for t in alive
+        if not any(n.order > t.order and n.starts_at <= max(t.starts_at, at) for n in endless)
+    )
+    if len(kept) > MOST_TARGETS:
+        raise Refused(f"it would make {len(kept)} targets that stand, and at most {MOST_TARGETS} are kept")
+    return kept
+
+
+def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
+    """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
+    instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
+    steps = [
+        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance)
+        for at in instants
+        if (target := in_force(told, at)) is not None
+    ]
+    fresh = [b for a, b in pairwise(steps) if (a.limit_w, a.provenance) != (b.limit_w, b.provenance)]
+    return (*steps[:1], *fresh)
+
+
+class DsxFlex:
+    """Keeps the targets that were told, and hands on what they make of the limit."""
+
+    def __init__(
+        self,
+        name: str,
+        options: DsxOptions,
+        *,
+        base: Path,
+        reaction_s: float,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        if (options.keys_file is not None) == options.unsigned:
+            raise SettingsError(
+                f"signals: {name}: keys_file or unsigned: true; say which keys sign the ISV's data, or that none do"
+            )
+        self.name = name
+        self._options, self._now = options, now
+        self._keys_file = None if options.keys_file is None else base / options.keys_file
+        self._reaction_s = options.reaction_s or reaction_s
+        self._told: tuple[Target, ...] = ()
+        self._segments: tuple[Segment, ...] = ()
+        self._heard_at: datetime | None = None  #: the last command that counts came
+        self._sent_at: datetime | None = None  #: and was sent
+        self._order = self._sure_from = 0  #: messages, and the first since which none was missed
+        self._ids: deque[str] = deque(maxlen=_KEPT)
+        self._refused: deque[str] = deque(maxlen=_KEPT)
+        self._news = asyncio.Event()
+        self._link = Link(
+            name,
+            options,
+            base=base,
+            topics=[f"grid/v1/isv/{options.isv}/loadtarget/set"],
+            probe_s=min(5.0, options.stale_after_s / 3),
+            on_message=self._hear,
+            on_begin=self._begin,
+            on_trouble=self._news.set,
+            lasting=True,
+            now=now,
+        )
+
+    async def read(self, at: datetime) -> Envelope:
+        """The targets in force and to come. Raises `SignalError` while there is nothing to be heard."""
+        if self._link.start():
+            await self._await_first()
+        if self._link.trouble is not None:
+            raise SignalError(self._link.trouble)
+        if self._heard_at is None or not self._told:
+            raise SignalError(
+                f"{self._link.address}: no load target was told yet; have the ISV send what holds"
+            )
+        read_at = min(at, self._last_heard_at(at, self._heard_at))
+        begun = [s for s in self._segments if s.starts_at <= at]
+        coming = [s for s in self._segments if s.starts_at > at]
+        return Envelope(
+            source=self.name,
+            issued_at=min(read_at, self._sent_at or read_at),
+            read_at=read_at,
+            reaction_s=self._reaction_s,
+            segments=(*begun[-1:], *coming),
+            stale_after_s=self._options.stale_after_s,
+        )
+
+    async def _await_first(self) -> None:
+        """The first reading is not lost only because the broker needs a moment."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
+
+    async def news(self) -> None:
+        """Return as soon as something was heard, good or bad."""
+        await self._news.wait()
+        self._news.clear()
+
+    def refused(self) -> Sequence[str]:
+        """What was heard and not taken since this was last asked."""
+        refused = tuple(self._refused)
+        self._refused.clear()
+        return refused
+
+    async def close(self) -> None:
+        """End the connection."""
+        await self._link.close()
+
+    def _last_heard_at(self, at: datetime, command_at: datetime) -> datetime:
+        """What no target covers that was told since anything may have been missed, is as good as not heard."""
+        target, contact_at = in_force(self._told, at), self._link.contact_at
+        if target is None or target.order < self._sure_from:
+            return at - timedelta(seconds=self._options.stale_after_s + 1)
+        return command_at if self._options.repeats or contact_at is None else max(command_at, contact_at)
+
+    def _begin(self, resumed: bool) -> None:  # noqa: FBT001 - the link's callback
+        if not resumed:
+            self._sure_from = self._order + 1
+
+    def _hear(self, message: Arrived) -> None:
+        at = self._now()
+        try:
+            command = read_event(
+                message.payload, self._options, at, keys_file=self._keys_file, order=self._order + 1
+            )
+            if message.retained and command.event_id in self._ids:
+                return  # the broker keeps it, and was asked again
+            self._take(command, at)
+        except Refused as error:
+            self._refused.append(f"{message.topic}: {error}")
+        self._news.set()
+
+    def _take(self, command: Command, at: datetime) -> None:
+        self._check_order(command, at)
+        told = still_telling((*self._told, *command.targets), at)
+        self._told, self._segments = told, segments_of(told)
+        self._order += 1
+        self._ids.append(command.event_id)
+        self._sent_at, self._heard_at = command.sent_at, at
+
+    def _check_order(self, command: Command, at: datetime) -> None:
+        age_s, options = (at - command.sent_at).total_seconds(), self._options
+        if age_s < -options.clock_ahead_s:
+            raise Refused(f"its time is {-age_s:.0f} s ahead; check the clocks here and at the ISV")
+        if age_s > options.max_age_s:
+            raise Refused(
+                f"it is {age_s:.0f} s old, and max_age_s is {options.max_age_s:g}; send what holds now"
+            )
+        if command.event_id in self._ids:
+            raise Refused(f"event {shown(command.event_id)} is known already; each needs an id of its own")
+        if self._sent_at is not None and command.sent_at < self._sent_at:
+            raise Refused(
+                f"it is of {command.sent_at.isoformat()}, and one of {self._sent_at.isoformat()} is known; "
+                "events have to come in order"
+            )
+
+
+def open_source(name: str, options: Mapping[str, Any], *, base: Path, reaction_s: float) -> DsxFlex:
+    """The source that the site file describes. Raises `SettingsError`."""
+    return DsxFlex(name, read_options(DsxOptions, name, options), base=base, reaction_s=reaction_s)
