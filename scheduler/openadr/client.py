@@ -109,15 +109,16 @@ class Vtn:
         meanwhile, and an event may have slipped between the pages.
         """
         found = await self._page(what, query, skip=0)
-        size = len(found)
-        while size > 0:
-            page = await self._page(what, query, skip=len(found) - 1)
+        widest = new = len(found)
+        while new:
+            shared = 1 if widest > 1 else 0  # a VTN that gives them one by one can share none
+            page = await self._page(what, query, skip=len(found) - shared)
             if page == found:
                 break  # it does not page: this is all, again
-            if not page or page[0] != found[-1]:
+            if page[:shared] != found[len(found) - shared :]:
                 raise _Changed
-            size = len(page) - 1
-            found += page[1:]
+            new = len(page) - shared
+            found += page[shared:]
             if len(found) > MOST_OBJECTS:
                 raise SignalError(f"the VTN has more than {MOST_OBJECTS} {what} for us; name programs")
         return found

@@ -207,11 +207,10 @@ class _Reader:
         return min(self._one(f"{where}: {told}", v, WATTS[unit.upper()], unit) for v in values)
 
     def _one(self, where: str, value: object, unit_w: float, unit: str) -> float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            if 0 <= value <= self.rules.most_w / unit_w:  # False for NaN and infinity
-                return float(value) * unit_w
-        most = f"{self.rules.most_w / unit_w:g} {unit}"
-        raise Untrue(f"{where}: {_number(value)} cannot be; send a number from 0 to {most}")
+        most = self.rules.most_w / unit_w
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:  # nor NaN
+            raise Untrue(f"{where}: {_number(value)} cannot be; send a number from 0 to {most:g} {unit}")
+        return float(value) * unit_w
 
 
 def _event(document: Mapping[str, Any], event_id: str, label: str, reader: _Reader) -> Event:
