@@ -120,6 +120,7 @@ class OpenAdr:
         self._failure: str | None = None
         self._envelope: Envelope | None = None
         self._events: Mapping[str, Event] = {}
+        self._skew = Skew()
         self._refused: list[str] = []
         self._told: frozenset[str] = frozenset()
 
@@ -167,6 +168,7 @@ class OpenAdr:
         vtn = self._opened()
         programs = _by_id(await vtn.programs())
         events = await self._chosen(vtn, programs)
+        self._skew = skew_of(vtn.offset_s, self._skew)
         return await asyncio.to_thread(
             compile_schedule,
             events,
@@ -174,7 +176,7 @@ class OpenAdr:
             self._rules,
             at,
             known=self._events,
-            skew=skew_of(vtn.offset_s),
+            skew=self._skew,
         )
 
     async def _chosen(self, vtn: Vtn, programs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
@@ -203,8 +205,7 @@ class OpenAdr:
         self._told = frozenset(texts)
 
     def _clock_news(self) -> list[str]:
-        skew = skew_of(self._vtn.offset_s) if self._vtn else Skew()
-        said = ((skew.ahead, "ahead of"), (skew.behind, "behind"))
+        said = ((self._skew.ahead, "ahead of"), (self._skew.behind, "behind"))
         return [
             f"the VTN's clock is up to {long.total_seconds():g} s {where} ours: drops come early and rises late by "
             "that much; synchronise both"
@@ -255,18 +256,22 @@ class OpenAdr:
             raise SignalError(f"client_secret_file: {path} cannot be read: {type(error).__name__}") from error
 
 
-def skew_of(offset_s: tuple[float, float]) -> Skew:
-    """What the clocks may differ by, if they do for sure: in whole steps, upward."""
+def skew_of(offset_s: tuple[float, float], before: Skew) -> Skew:
+    """What the clocks may differ by, if they do for sure: in whole steps, upward.
+
+    What was found `before` stands while it is enough and hardly too much, so that noise changes nothing.
+    """
     least_s, most_s = offset_s
-    if least_s > SURE_S:
-        return Skew(ahead=_steps(most_s))
-    if most_s < -SURE_S:
-        return Skew(behind=_steps(-least_s))
+    if least_s > (0.0 if before.ahead else SURE_S):
+        return Skew(ahead=_steps(most_s, before.ahead))
+    if most_s < (0.0 if before.behind else -SURE_S):
+        return Skew(behind=_steps(-least_s, before.behind))
     return Skew()
 
 
-def _steps(seconds: float) -> timedelta:
-    return timedelta(seconds=min(math.ceil(seconds / STEP_S) * STEP_S, MOST_S))
+def _steps(seconds: float, before: timedelta) -> timedelta:
+    enough = timedelta(seconds=min(math.ceil(seconds / STEP_S) * STEP_S, MOST_S))
+    return before if enough <= before <= enough + timedelta(seconds=STEP_S) else enough
 
 
 def _by_id(programs: Sequence[Any]) -> dict[str, Mapping[str, Any]]:

@@ -14,8 +14,9 @@ from scheduler.core.envelope import limit_of
 from scheduler.core.reasons import Event
 from scheduler.errors import SettingsError, SignalError
 from scheduler.hearing import Hearing
+from scheduler.openadr.schedule import Skew
 from scheduler.ports import ListeningSource
-from scheduler.signals.openadr3 import OpenAdr, open_source
+from scheduler.signals.openadr3 import OpenAdr, open_source, skew_of
 from tests.vtn import CLIENT_ID, SECRET, Vtn, event, served
 
 EVERY_S = 10.0
@@ -280,6 +281,32 @@ async def test_clocks_that_differ_are_told_and_no_drop_comes_late(
     (told,) = site.told
     assert "clock" in told.text
     assert ("ahead" if ahead_s > 0 else "behind") in told.text
+
+
+@pytest.mark.parametrize(
+    "offset_s, before_s, expected_s",
+    [
+        ((-0.4, 0.7), 0, 0),  # within a second, as far as the header tells
+        ((0.9, 2.1), 0, 0),
+        ((1.1, 2.2), 0, 5),
+        ((0.3, 1.4), 5, 5),  # the same clock, told at another part of its second
+        ((-0.2, 0.9), 5, 0),
+        ((18.9, 20.1), 0, 25),
+        ((18.2, 19.4), 25, 25),
+        ((8.9, 9.9), 25, 10),
+        ((-20.1, -18.9), 0, -25),
+        ((9e9, 9e9), 0, 172_800),
+    ],
+)
+def test_noise_of_a_clock_moves_no_schedule(
+    offset_s: tuple[float, float], before_s: float, expected_s: float
+) -> None:
+    """A difference counts in steps, upward, and a step that is enough stays."""
+
+    def skew(seconds: float) -> Skew:
+        return Skew(ahead=timedelta(seconds=max(0.0, seconds)), behind=timedelta(seconds=max(0.0, -seconds)))
+
+    assert skew_of(offset_s, skew(before_s)) == skew(expected_s)
 
 
 async def test_a_vtn_that_hangs_is_given_up(vtn: Vtn, tmp_path: Path) -> None:
