@@ -32,6 +32,7 @@ from scheduler.view import View
 SOURCES: Mapping[str, str] = {
     "constant": "scheduler.signals.constant",
     "schedule_file": "scheduler.signals.schedule_file",
+    "openadr3": "scheduler.signals.openadr3",
     "replay": "scheduler.signals.replay",
     "synthetic_day": "scheduler.signals.synthetic_day",
     "mqtt": "scheduler.signals.mqtt",

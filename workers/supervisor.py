@@ -104,9 +104,8 @@ class Supervisor:
         self._started_at_s = 0.0
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
-        self._oom = OomWatch()
         self._was_terminated = self._is_looked_through = False
-        self._courtesy = Courtesy()
+        self._oom, self._courtesy = OomWatch(), Courtesy()
         self._wakeups = Wakeups(
             self._selector,
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import pairwise
@@ -16,8 +17,10 @@ from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
 from scheduler.signals.manual import Manual
+from scheduler.signals.openadr3 import open_source as open_openadr
 from scheduler.wire import dumps, loads
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
+from tests.vtn import event, served as served_vtn
 
 T0 = datetime(2026, 6, 1, 0, 0, tzinfo=UTC)
 HOUR_S = 3600.0
@@ -71,6 +74,26 @@ def foreseeing(folder: Path) -> LimitSource:
     return source
 
 
+PEERS = ExitStack()
+
+
+@pytest.fixture(autouse=True)
+def _peers_end() -> Iterator[None]:
+    """What was served for a source ends with its test."""
+    yield
+    PEERS.close()
+
+
+def over_openadr(_: Path) -> LimitSource:
+    """A VTN that published a day's schedule before it began."""
+    vtn = PEERS.enter_context(served_vtn())
+    vtn.is_open, vtn.ahead_s = True, None  # the times of these tests are not those of its clock
+    vtn.publish(event("day", [140, 100, 120], start=T0, each="PT8H"), at=after(-HOUR_S))
+    vtn.publish(event("cut", [40], start=after(HOUR_S), each="PT2H", priority=0), at=after(-60))
+    options = {"vtn_url": vtn.url, "subscription_w": 20_000, "timeout_s": 30}
+    return open_openadr("grid", options, base=Path(), reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -81,6 +104,7 @@ SOURCES: dict[str, Make] = {
     ),
     "synthetic_day": opened("synthetic_day", max_w=500_000, min_w=100_000, notice_s=HOUR_S),
     "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
+    "openadr3": over_openadr,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -179,7 +203,8 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
 
 
 @pytest.mark.parametrize(
-    "module", ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex"]
+    "module",
+    ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex", "openadr3"],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
     """By name, with those that it knows: a misspelt key must not be a default."""

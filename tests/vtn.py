@@ -1,0 +1,172 @@
+"""A small VTN after OpenADR 3.1, on a real socket, with faults that a test switches on.
+
+    with served() as vtn:
+        vtn.publish(event("surplus", [9500, 4000]))
+
+Programs and events in pages, OAuth client credentials, the Date header of its own clock.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+CLIENT_ID, SECRET = "barq-site-1", "quite-secret-7fd3"
+LIMIT = "IMPORT_CAPACITY_LIMIT"
+PROGRAM = {"id": "44", "programName": "surplus", "objectType": "PROGRAM"}
+
+
+@dataclass(slots=True)
+class Vtn:
+    """What it says, and how it fails. `faults` are answered one after the other, by path."""
+
+    url: str = ""
+    programs: list[Any] = field(default_factory=lambda: [PROGRAM])
+    events: list[Any] = field(default_factory=list)
+    page_cap: int = 50
+    expires_in: Any = 3600
+    ahead_s: float | None = 0.0  #: of its clock; None = it sends no Date
+    faults: dict[str, list[tuple[int, dict[str, str], bytes]]] = field(default_factory=dict)
+    before_page: list[Any] = field(default_factory=list)  #: called one by one, before a page of events
+    hangs: bool = False
+    is_open: bool = False  #: it asks for no token
+    release: threading.Event = field(default_factory=threading.Event)
+    tokens: set[str] = field(default_factory=set)
+    tokens_given: int = 0
+    asked: list[str] = field(default_factory=list)
+
+    def publish(self, *events: dict[str, Any], at: datetime | None = None) -> None:
+        """Create them, or change those with the same id."""
+        stamp = (at or datetime.now(UTC)).isoformat()
+        kept = [e for e in self.events if e["id"] not in {new["id"] for new in events}]
+        self.events = [
+            *kept,
+            *({"createdDateTime": stamp, "modificationDateTime": stamp} | e for e in events),
+        ]
+
+    def delete(self, event_id: str) -> None:
+        self.events = [e for e in self.events if e["id"] != event_id]
+
+    def revoke(self) -> None:
+        """No token that was given counts any more."""
+        self.tokens.clear()
+
+    def fail(self, path: str, status: int, body: bytes = b"{}", **headers: str) -> None:
+        """Answer the next request for `path` with this."""
+        named = {key.replace("_", "-"): value for key, value in headers.items()}
+        self.faults.setdefault(path, []).append((status, named, body))
+
+
+def event(event_id: str, values_kw: list[Any], **more: Any) -> dict[str, Any]:
+    """An event with one interval of a limit for each value, half an hour each, from the last full hour on."""
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    kind = more.pop("kind", LIMIT)
+    return {
+        "id": event_id,
+        "objectType": "EVENT",
+        "programID": "44",
+        "eventName": f"the {event_id}",
+        "intervalPeriod": {
+            "start": (more.pop("start", hour)).isoformat(),
+            "duration": more.pop("each", "PT2H"),
+        },
+        "payloadDescriptors": [
+            {"objectType": "EVENT_PAYLOAD_DESCRIPTOR", "payloadType": kind, "units": more.pop("units", "KW")}
+        ],
+        "intervals": [
+            {"id": n, "payloads": [{"type": kind, "values": [v]}]} for n, v in enumerate(values_kw)
+        ],
+    } | more
+
+
+class _Handler(BaseHTTPRequestHandler):
+    vtn: Vtn
+
+    def do_GET(self) -> None:
+        self._handle(None)
+
+    def do_POST(self) -> None:
+        self._handle(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+
+    def _handle(self, form: dict[str, list[str]] | None) -> None:
+        vtn, parts = self.vtn, urlsplit(self.path)
+        path = parts.path.rpartition("/")[2]
+        vtn.asked.append(self.path)
+        if vtn.hangs:
+            vtn.release.wait(60)
+            return
+        if waiting := vtn.faults.get(path):
+            self._answer(*waiting.pop(0))
+            return
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        status, answer = self._of(path, query, form)
+        self._answer(status, {}, json.dumps(answer).encode())
+
+    def _of(self, path: str, query: dict[str, str], form: dict[str, list[str]] | None) -> tuple[int, Any]:
+        vtn = self.vtn
+        if path == "server":
+            return 200, {"tokenURL": f"{vtn.url}/auth/token"}
+        if path == "token":
+            return self._token(form or {})
+        if not vtn.is_open and self.headers.get("Authorization", "")[7:] not in vtn.tokens:
+            return 401, {"title": "Unauthorized", "status": 401}
+        if path == "programs":
+            return 200, self._page(vtn.programs, query)
+        if path == "events":
+            if vtn.before_page:
+                vtn.before_page.pop(0)()
+            program = query.get("programID")
+            return 200, self._page([e for e in vtn.events if program in {None, e["programID"]}], query)
+        return 404, {"title": "Not Found", "status": 404}
+
+    def _token(self, form: dict[str, list[str]]) -> tuple[int, Any]:
+        if (form["client_id"], form["client_secret"]) != ([CLIENT_ID], [SECRET]):
+            return 401, {"error": "invalid_client"}
+        self.vtn.tokens_given += 1
+        token = f"token-{self.vtn.tokens_given}"
+        self.vtn.tokens.add(token)
+        return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.vtn.expires_in}
+
+    def _page(self, objects: list[Any], query: dict[str, str]) -> list[Any]:
+        skip, limit = int(query["skip"]), min(int(query["limit"]), self.vtn.page_cap)
+        return objects[skip : skip + limit]
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        self.send_response_only(status)
+        if self.vtn.ahead_s is not None:
+            now = datetime.fromtimestamp(time.time(), UTC) + timedelta(seconds=self.vtn.ahead_s)
+            self.send_header("Date", format_datetime(now, usegmt=True))
+        for key, value in {"Content-Type": "application/json", **headers}.items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Nobody reads it."""
+
+
+@contextmanager
+def served() -> Iterator[Vtn]:
+    """A VTN on a port of its own, gone at the end."""
+    vtn = Vtn()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"vtn": vtn}))
+    vtn.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield vtn
+    finally:
+        vtn.release.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
