@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -317,7 +318,32 @@ async def test_a_vtn_that_hangs_is_given_up(vtn: Vtn, tmp_path: Path) -> None:
     await site.source.close()
 
 
-async def test_an_empty_token_server_is_no_reason_to_send_a_secret_elsewhere(vtn: Vtn, site: Site) -> None:
+async def test_over_https_only_a_trusted_vtn_is_told_the_secret(peers: ExitStack, tmp_path: Path) -> None:
+    """Its own authority is given by `ca_file`; without it nothing is asked, not even for a token."""
+    vtn = peers.enter_context(served(_certificate(tmp_path)))
+    vtn.publish(event("plan", [50, 40]))
+    distrustful = Site(a_source(vtn, tmp_path))
+    await distrustful.is_lost("cannot be reached")
+    assert vtn.asked == []
+    site = Site(a_source(vtn, tmp_path, ca_file="cert.pem"))
+    assert await site.limit_w() == 50_000
+    await distrustful.source.close()
+    await site.source.close()
+    site = Site(a_source(vtn, tmp_path, ca_file="none.pem"))
+    await site.is_lost("ca_file: none.pem: ")
+
+
+def _certificate(folder: Path) -> Path:
+    """One for localhost that its owner signed, cert.pem, and with its key in one file."""
+    asked = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    asked += ["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    both, certificate = folder / "both.pem", folder / "cert.pem"
+    subprocess.run([*asked, "-keyout", both, "-out", certificate], check=True, capture_output=True)
+    both.write_bytes(both.read_bytes() + certificate.read_bytes())
+    return both
+
+
+async def test_a_token_server_without_https_is_sent_no_secret(vtn: Vtn, site: Site) -> None:
     """A secret goes to https, or to this machine."""
     vtn.fail("server", 200, b'{"tokenURL": "http://example.org/token"}')
     await site.is_lost("names no https tokenURL")
