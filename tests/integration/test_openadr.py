@@ -238,7 +238,7 @@ async def test_an_answer_that_makes_no_sense_is_no_answer(
 async def test_a_limit_that_cannot_be_leaves_the_last_good_version(vtn: Vtn, site: Site, value: Any) -> None:
     """Refused with its reason, once, while the VTN goes on to list it; other events count as ever."""
     await site.limit_w()
-    vtn.publish(event("plan", [value, 40]), event("new", [45]))
+    vtn.publish(event("new", [45]), event("plan", [value, 40]))
     for _ in range(3):
         assert await site.limit_w(after_s=EVERY_S) == 45_000
     vtn.delete("new")
