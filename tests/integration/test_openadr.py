@@ -156,6 +156,20 @@ async def test_a_secret_that_is_wrong_is_named_by_its_place(vtn: Vtn, site: Site
     assert site.kinds() == ["signal.lost", "signal.lost", "signal.back"]
 
 
+async def test_nothing_secret_is_logged_or_recorded(
+    vtn: Vtn, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the secret nor a token, at whatever level of the log."""
+    caplog.set_level("DEBUG")
+    await site.limit_w()
+    vtn.revoke()
+    vtn.fail("token", 500, SECRET.encode())
+    await site.is_lost("POST for a token with 500", after_s=EVERY_S)
+    said = caplog.text + repr(site.told) + repr(await site.limit_w(after_s=EVERY_S)) + repr(site.source)
+    assert SECRET not in said
+    assert "token-1" not in said
+
+
 async def test_the_secret_may_be_in_the_environment(
     vtn: Vtn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
