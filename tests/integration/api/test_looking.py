@@ -137,6 +137,7 @@ async def test_events_of_a_job_oldest_first(site: ApiSite) -> None:
     events = [Event(at=T0, kind="job.note", text=f"note {i}", job_id="t-1", data={"i": i}) for i in range(5)]
     await site.record(events=(*events, Event(at=T0, kind="limit.changed", text="other")))
 
+    assert [e["text"] for e in (await site.get("/events", limit=2))["events"]] == ["note 4", "other"]
     every = (await site.get("/jobs/t-1/events"))["events"]
     newest = (await site.get("/jobs/t-1/events", limit=2))["events"]
     later = (await site.get("/jobs/t-1/events", after=every[1]["seq"], limit=2))["events"]

@@ -84,6 +84,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/estop",
         "power/estop/release",
         "projects",
+        "events",
         "summary",
         "me",
         "tokens",
