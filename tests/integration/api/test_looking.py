@@ -69,7 +69,7 @@ async def test_a_list_that_makes_no_sense_is_refused(
 
 
 @pytest.mark.parametrize("rest", ["", "/why", "/events", "/attempts", "/checkpoints", "/logs"])
-@pytest.mark.parametrize("job_id", ["t-9", "%00", "..", "é", "a%2Fb", "x" * 5000])
+@pytest.mark.parametrize("job_id", ["t-9", "%00", "%2E%2E%2Fjobs%2Ft-9", "é", "a%2Fb", "x" * 5000])
 async def test_a_job_that_is_not_there_is_not_found(site: ApiSite, rest: str, job_id: str) -> None:
     """Whatever its name."""
     response = await site.client.get(f"/api/v1/jobs/{job_id}{rest}")
