@@ -28,3 +28,6 @@ class SimulatedMeter:
         if not (math.isfinite(draw_w) and draw_w >= 0):
             raise MeterError(f"the simulated meter shows {draw_w!r} W; one of the groups reports nonsense")
         return MeterReading(draw_w=draw_w, measured_at=self._now(), source="simulated")
+
+    async def close(self) -> None:
+        """Nothing was opened."""
