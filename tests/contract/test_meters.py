@@ -12,10 +12,12 @@ import pytest
 
 from scheduler.connections.registers import ModbusOptions
 from scheduler.core.snapshot import MeterReading
+from scheduler.core.trust import Trust
 from scheduler.errors import MeterError
 from scheduler.ports import Meter
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
+from scheduler.signals.meter_trusted import TrustedMeter
 from scheduler.wire import dumps, loads
 from tests.modbus_peer import Peer, peer, words
 
@@ -33,7 +35,7 @@ class Bench(Protocol):
 class SimulatedBench:
     def __init__(self) -> None:
         self.draw_w = 0.0
-        self.meter = SimulatedMeter(lambda: self.draw_w)
+        self.meter: Meter = SimulatedMeter(lambda: self.draw_w)
 
     def draws(self, draw_w: float) -> None:
         self.draw_w = draw_w
@@ -42,7 +44,7 @@ class SimulatedBench:
 class SunSpecBench:
     def __init__(self, device: Peer) -> None:
         self.device = device
-        self.meter = ModbusMeter("main", ModbusOptions.model_validate(device.options()))
+        self.meter: Meter = ModbusMeter("main", ModbusOptions.model_validate(device.options()))
 
     def draws(self, draw_w: float) -> None:
         if math.isnan(draw_w):
@@ -56,7 +58,7 @@ class RegisterBench:
         self.device = device
         register = {"address": 9, "type": "float32", "scale": 1000}
         options = device.options(map="registers", register=register, import_is="negative")
-        self.meter = ModbusMeter("main", ModbusOptions.model_validate(options))
+        self.meter: Meter = ModbusMeter("main", ModbusOptions.model_validate(options))
 
     def draws(self, draw_w: float) -> None:
         self.device.puts(9, words("f", -draw_w / 1000))
@@ -77,7 +79,28 @@ async def registers(stack: AsyncExitStack) -> Bench:
     return RegisterBench(await stack.enter_async_context(peer()))
 
 
-METERS = {"simulated": simulated, "modbus, SunSpec": sunspec, "modbus, register": registers}
+class TrustedBench:
+    def __init__(self) -> None:
+        self.draw_w = 0.0
+        trust = Trust(fresh_s=2, stale_after_s=5, tolerance=0.1, tolerance_w=10, disagree_after_s=5)
+        both = (SimulatedMeter(lambda: self.draw_w), SimulatedMeter(lambda: self.draw_w, source="reports"))
+        self.meter: Meter = TrustedMeter(*both, trust, name="main", poll_s=0.1, tell=lambda _: None)
+
+    def draws(self, draw_w: float) -> None:
+        self.draw_w = draw_w
+
+
+async def trusted(_: AsyncExitStack) -> Bench:
+    """A meter, and reports that take over; here the reports, for nothing is measured at the first reading."""
+    return TrustedBench()
+
+
+METERS = {
+    "simulated": simulated,
+    "modbus, SunSpec": sunspec,
+    "modbus, register": registers,
+    "trusted": trusted,
+}
 
 
 @pytest.fixture(params=METERS)
