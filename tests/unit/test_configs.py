@@ -64,3 +64,15 @@ def test_commented_sources_are_right_once_they_are_not_comments(tmp_path: Path) 
 
     assert [s.type for s in site.signals] == ["constant", "mqtt", "dsx_flex"]
     assert [s.name for s in sources] == ["grid-contract", "feeder-12", "dsx"]
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_commented_meters_are_right_once_they_are_not_comments(tmp_path: Path, nth: int) -> None:
+    """Each block of `modbus.yaml` as it stands there: no key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / "modbus.yaml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^# meter:\n(?:#   .*\n)+", text, flags=re.MULTILINE)
+    path = tmp_path / "modbus.yaml"
+    path.write_text(text + re.sub(r"^# ", "", blocks[nth], flags=re.MULTILINE), encoding="utf-8")
+
+    assert len(blocks) == 2
+    assert load_site(path).meter.type == "modbus"
