@@ -40,7 +40,9 @@ SOURCES: Mapping[str, str] = {
     "synthetic_day": "scheduler.signals.synthetic_day",
     "mqtt": "scheduler.signals.mqtt",
     "dsx_flex": "scheduler.signals.dsx_flex",
+    "surplus": "scheduler.signals.surplus",
 }
+FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 
 
@@ -95,6 +97,8 @@ def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource
     name, options = settings.name or settings.type, settings.options()
     if settings.type in PLAYED and "began_at" not in options:
         options["began_at"] = _first_opened(base, name).isoformat()
+    if settings.type in FLOORED:
+        options.setdefault("floor_w", site.power.firm_w)
     module = import_module(SOURCES[settings.type])
     source: LimitSource = module.open_source(name, options, base=base, reaction_s=site.power.reaction_s)
     return source

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from pymodbus.constants import ExcCodes
@@ -130,3 +131,25 @@ async def peer() -> AsyncIterator[Peer]:
         yield made
     finally:
         await made.stop()
+
+
+@contextmanager
+def served_peer() -> Iterator[Peer]:
+    """The same on a thread of its own, for tests without a loop. What it holds is set before it is asked."""
+    made, ready, ended = Peer(), threading.Event(), threading.Event()
+    made.holds_203(1000.0)
+
+    async def serve() -> None:
+        await made.start()
+        ready.set()
+        await asyncio.to_thread(ended.wait)
+        await made.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    try:
+        assert ready.wait(60)
+        yield made
+    finally:
+        ended.set()
+        thread.join()

@@ -28,9 +28,9 @@ class Bench:
     def __init__(self, device: Peer) -> None:
         self.device, self.reported_w, self.at = device, 1000.0, T0
         self.told: list[Event] = []
-        options = ModbusOptions.model_validate(device.options(timeout_s=0.2))
-        metered = ModbusMeter("main", options, now=self.now)
-        metered._line._monotonic_s = self.now_s
+        metered = ModbusMeter("main", ModbusOptions.model_validate(device.options()), now=self.now)
+        self.line = metered._line
+        self.line._monotonic_s = self.now_s
         reported = SimulatedMeter(lambda: self.reported_w, now=self.now, source="reports")
         self.meter = TrustedMeter(
             metered, reported, TRUST, name="main", poll_s=1, tell=self.told.append, now=self.now
@@ -39,6 +39,23 @@ class Bench:
     def now(self) -> datetime:
         """The time of the test."""
         return self.at
+
+    def hangs(self) -> None:
+        """The device takes questions and does not answer. It is not waited for as long as one that will."""
+        self.line.close()
+        self.line._options = ModbusOptions.model_validate(self.device.options(timeout_s=0.05))
+        self.device.hangs()
+
+    def lacks(self) -> None:
+        """The device has no reading."""
+        self.device.lacks_power()
+
+    def is_well(self, power_w: float) -> None:
+        """The device shows this power."""
+        self.line.close()
+        self.line._options = ModbusOptions.model_validate(self.device.options())
+        self.device.hangs(False)
+        self.device.shows(power_w)
 
     def now_s(self) -> float:
         """As the line counts it."""
@@ -89,30 +106,19 @@ async def test_it_is_asked_once_a_period(bench: Bench) -> None:
     assert bench.device.asked == asked + 1
 
 
-def hang(device: Peer) -> None:
-    """It takes questions and does not answer."""
-    device.hangs()
-
-
-def lack(device: Peer) -> None:
-    """It has no reading."""
-    device.lacks_power()
-
-
-@pytest.mark.parametrize("fault, quality", [(hang, Quality.STALE), (lack, Quality.BAD)])
+@pytest.mark.parametrize("fault, quality", [(Bench.hangs, Quality.STALE), (Bench.lacks, Quality.BAD)])
 async def test_reports_take_over_and_give_back(
-    bench: Bench, fault: Callable[[Peer], None], quality: Quality
+    bench: Bench, fault: Callable[[Bench], None], quality: Quality
 ) -> None:
     """The last sound reading, then the reports, then the meter again; each change is told once."""
     await bench.later()
     bench.reported_w = 1050.0
-    fault(bench.device)
+    fault(bench)
     qualities = [(await bench.later()).quality for _ in range(8)]
     assert qualities[3] is quality
     assert qualities[-2:] == [Quality.ESTIMATED] * 2
     assert (await bench.later()).draw_w == 1050.0
-    bench.device.hangs(False)
-    bench.device.shows(1020.0)
+    bench.is_well(1020.0)
     readings = [await bench.later() for _ in range(7)]  # it is asked again after 5 s at the latest
     assert (readings[-1].draw_w, readings[-1].quality) == (1020.0, Quality.GOOD)
     refused = ["meter.refused"] if quality is Quality.BAD else []
