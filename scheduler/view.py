@@ -194,8 +194,13 @@ class View:
         return False
 
     def take_meter(self, reading: MeterReading) -> None:
-        """Take in a reading of the site meter, and hold it against the books as they are now."""
-        self.meter = reading
+        """Take in a reading of the site meter, and hold it against the books as they are now.
+
+        One of the same instant says nothing new of the draw.
+        """
+        before, self.meter = self.meter, reading
+        if before is not None and reading.measured_at == before.measured_at:
+            return
         newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
         self.excess = remembered(self.excess, newest, self.site)
 

@@ -211,6 +211,8 @@ class PowerView(Shown):
             firm_w=8000.0,
             draw_w=11_400.0,
             draw_measured_at="2026-03-01T13:20:04Z",
+            draw_quality="good",
+            draw_source="main-incomer",
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -253,6 +255,10 @@ class PowerView(Shown):
     firm_w: float
     draw_w: float
     draw_measured_at: datetime | None
+    draw_quality: str | None = Field(
+        None, description="good; stale or bad: the meter's last; estimated: the sum of what devices report"
+    )
+    draw_source: str | None = Field(None, description="Who measured it")
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")
