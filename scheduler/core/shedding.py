@@ -43,9 +43,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     site would not fit even without them.
     """
     cut_miners(plan, limit_w)
-    if (
-        plan.site_w() <= limit_w + EPSILON_W
-    ):  # miners that give way just as far as it takes land beside it by a rounding
+    if plan.site_w() <= limit_w + EPSILON_W:  # what miners keep lands beside the limit by a rounding
         return False
     before: dict[str, float] = {}  #: caps of those that have another by now
     suspended = _suspend_surely(plan, limit_w)
