@@ -74,12 +74,17 @@ def _below_top(plan: Plan) -> Iterator[tuple[int, float]]:
 
 def _held(plan: Plan) -> Iterator[tuple[int, float]]:
     """What is held for want of power and goes on by itself, to no cap."""
-    for attempt in plan.in_phase(Phase.SUSPEND):
-        where = plan.roster.where(attempt.id)
-        if where is None or attempt.pause_cause not in TEMPORARY or attempt.id in plan.given_up:
-            continue
-        if all(p.node_id in plan.groups and is_heard(plan, p.node_id) for p in attempt.placements):
-            yield where.kind.tier, plan.resumed_w(where._replace(cap_w=where.kind.model.tdp_w))
+    there = {gid for gid in plan.groups if is_heard(plan, gid)}
+    held = [
+        attempt
+        for attempt in plan.roster.each_in(Phase.SUSPEND)
+        if attempt.pause_cause in TEMPORARY
+        and attempt.id not in plan.given_up
+        and all(p.node_id in there for p in attempt.placements)
+    ]
+    for where, count in plan.roster.counts(held).items():
+        resumed = where._replace(cap_w=where.kind.model.tdp_w)
+        yield where.kind.tier, count * plan.resumed_w(resumed)
 
 
 def _starts(plan: Plan, waiting: Iterable[Refused], free_gpus: int, after_s: float) -> Means:

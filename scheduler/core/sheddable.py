@@ -7,14 +7,14 @@ all flexible work there is held, and what once that has left. None of them less 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from scheduler.core.dividing import is_heard
 from scheduler.core.flexibility import HORIZONS_S, Means, by_tier, whole_w
 from scheduler.core.floors import above_floor_w
 from scheduler.core.jobs import Phase
-from scheduler.core.orders import NodePower
+from scheduler.core.node_tally import Depth
 from scheduler.core.plan import Plan
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
@@ -35,13 +35,14 @@ def down(plan: Plan) -> tuple[Means, ...]:
     """Miners, caps, holding; what lapses where a guard is silent; saving and leaving; standby. None without watts."""
     pace, silent = _pace(plan), frozenset(gid for gid in plan.groups if not is_heard(plan, gid))
     overhead, again_s = plan.site.overhead, plan.site.raise_delay_s
-    heard = [depth for gid, depth in plan.depths() if gid not in silent]
+    depths = dict(plan.depths())
+    heard = [depth for gid, depth in depths.items() if gid not in silent]
     held_w = overhead * math.fsum(d.planned_w - d.held_w for d in heard)
     left_w = whole_w(overhead * math.fsum(d.held_w - d.left_w for d in heard))
     all_means = (
         _miners(plan, pace, silent),
         *_work(plan, pace, silent, held_w),
-        _lapse(plan, pace, silent),
+        _lapse(plan, pace, silent, [depths[gid] for gid in sorted(silent & depths.keys())]),
         Means(
             name="release",
             power_w=left_w,
@@ -49,7 +50,7 @@ def down(plan: Plan) -> tuple[Means, ...]:
             again_after_s=again_s + pace.rests_s,
             tiers_w=by_tier(_contexts(plan), left_w),
         ),
-        _standby(plan, pace, silent),
+        _standby(plan, pace, [gid for gid, d in depths.items() if d.clears and gid not in silent]),
     )
     return tuple(means for means in all_means if means.power_w)
 
@@ -124,15 +125,14 @@ def _contexts(plan: Plan) -> Iterator[tuple[int, float]]:
     """What GPUs draw more while work is held on them than once it has left."""
     for tier, gpus, model, _, _ in _flexible(plan, frozenset()):
         yield tier, gpus * (model.held_w() - model.idle_w)
-    for attempt in plan.in_phase(Phase.SUSPEND, *LEAVING):
-        if where := plan.roster.where(attempt.id):
-            model = where.kind.model
-            yield where.kind.tier, plan.site.overhead * where.gpus * (model.held_w() - model.idle_w)
+    for where, count in plan.roster.counts(plan.roster.each_in(Phase.SUSPEND, *LEAVING)).items():
+        kind, gpus = where.kind, count * where.gpus
+        yield kind.tier, plan.site.overhead * gpus * (kind.model.held_w() - kind.model.idle_w)
 
 
-def _lapse(plan: Plan, pace: _Pace, silent: frozenset[str]) -> Means:
+def _lapse(plan: Plan, pace: _Pace, silent: frozenset[str], depths: Iterable[Depth]) -> Means:
     """What guards that nothing is heard of give up by themselves, once their orders have expired."""
-    it_w = math.fsum(d.planned_w - d.held_w for gid, d in plan.depths() if gid in silent)
+    it_w = math.fsum(d.planned_w - d.held_w for d in depths)
     mined_w = sum(w for gid, w in plan.miners_w.items() if gid in silent)
     return Means(
         name="lapse",
@@ -142,15 +142,14 @@ def _lapse(plan: Plan, pace: _Pace, silent: frozenset[str]) -> Means:
     )
 
 
-def _standby(plan: Plan, pace: _Pace, silent: frozenset[str]) -> Means:
+def _standby(plan: Plan, pace: _Pace, clears: Iterable[str]) -> Means:
     """The bases of nodes on which nothing firm is, once all has left them."""
     site, last_s = plan.site, HORIZONS_S[-1]
     begins_s = max(pace.leaves_s, site.raise_delay_s)  # a node is switched when raises are judged
     nodes = []
-    for gid, depth in plan.depths():
-        group = plan.groups[gid]
-        is_on = group.power is NodePower.ON and not plan.is_standby(gid) and gid not in silent
-        if is_on and depth.clears and (standby := group.spec.standby) and begins_s + standby.down_s <= last_s:
+    for gid in clears:
+        standby = plan.groups[gid].spec.standby
+        if standby and not plan.is_off(gid) and begins_s + standby.down_s <= last_s:
             nodes.append((plan.awake_w(gid), standby))
     boot_s = max((standby.boot_s for _, standby in nodes), default=0.0)
     return Means(
