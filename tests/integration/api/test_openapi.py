@@ -13,6 +13,7 @@ from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
     arrays,
+    flexibility,
     history,
     jobs,
     members,
@@ -51,6 +52,7 @@ def models() -> dict[str, type[BaseModel]]:
         value
         for module in (
             arrays,
+            flexibility,
             history,
             jobs,
             members,
