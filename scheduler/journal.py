@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
 from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
+from scheduler.core.flexibility import FlexOffer
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
@@ -27,9 +28,13 @@ SNAPSHOT_S = 60.0
 class Journal:
     """Knows what was written before, so that only what changed is written again."""
 
-    def __init__(self, *, epoch: int, watchman: Watchman) -> None:
+    def __init__(
+        self, *, epoch: int, watchman: Watchman, offer: Callable[[], FlexOffer | None] = lambda: None
+    ) -> None:
         self._epoch = epoch
         self._watchman = watchman
+        self._new_offer = offer
+        self._offer: FlexOffer | None = None  #: as of the last sample
         self._reasons: dict[str, Reason] = {}
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
@@ -62,6 +67,7 @@ class Journal:
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
             self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
+            self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
@@ -95,7 +101,7 @@ class Journal:
         if self._sample is None:
             return {}
         documents = {
-            "power": json.dumps(power_document(snapshot, decision, self._sample)),
+            "power": json.dumps(power_document(snapshot, decision, self._sample, self._offer)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
             **self._projects(snapshot),
         }

@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from api.wire.domains import DomainView
+from api.wire.flexibility import FLEX, FlexView
 from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
 from barq.request import Text
@@ -147,15 +149,6 @@ class ChangeView(Shown):
     limit_w: float
 
 
-class DomainView(Shown):
-    """A power domain below the site's meter, W at its own meter."""
-
-    name: str
-    limit_w: float
-    draw_w: float = Field(description="By the sensors of the groups behind it")
-    committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
-
-
 class SourceView(Shown):
     """One source of the limit; a stale one contributes at most the firm level."""
 
@@ -241,6 +234,7 @@ class PowerView(Shown):
             lease_s=15.0,
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
+            flex=FLEX,
             domains=[{"name": "rack-1", "limit_w": 6000.0, "draw_w": 5200.0, "committed_w": 5800.0}],
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
@@ -279,6 +273,7 @@ class PowerView(Shown):
     )
     mode: str = Field("ai-first", description="How AI and mining share the surplus")
     partners_w: dict[str, float] = Field({}, description="What that gives each mining partner, by name")
+    flex: FlexView | None = Field(None, description="What could be changed at short notice; null = not known")
     domains: list[DomainView] = Field(
         [], description="Limited feeders, halls and racks, the outer ones first"
     )

@@ -13,6 +13,7 @@ from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
     arrays,
+    flexibility,
     health,
     history,
     jobs,
@@ -52,6 +53,7 @@ def models() -> dict[str, type[BaseModel]]:
         value
         for module in (
             arrays,
+            flexibility,
             health,
             history,
             jobs,
