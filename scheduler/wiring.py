@@ -37,6 +37,7 @@ SOURCES: Mapping[str, str] = {
     "synthetic_day": "scheduler.signals.synthetic_day",
     "mqtt": "scheduler.signals.mqtt",
     "dsx_flex": "scheduler.signals.dsx_flex",
+    "http_poll": "scheduler.signals.http_poll",
 }
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 

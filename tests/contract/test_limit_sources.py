@@ -16,9 +16,11 @@ import pytest
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
+from scheduler.signals.http_poll import open_source as open_poll
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
 from scheduler.wire import dumps, loads
+from tests.json_served import served as served_json
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
 from tests.vtn import event, served as served_vtn
 
@@ -94,6 +96,15 @@ def over_openadr(_: Path) -> LimitSource:
     return open_openadr("grid", options, base=Path(), reaction_s=30.0)
 
 
+def over_http(_: Path) -> LimitSource:
+    """A document that holds a limit and two later steps."""
+    page = PEERS.enter_context(served_json())
+    ahead = [{"starts_at": after(h * HOUR_S).isoformat(), "limit": kw} for h, kw in ((1, 40), (9, 120))]
+    page.say({"limit": 90.5, "at": T0.isoformat(), "ahead": ahead}, tag='"1"')
+    options = {"url": page.url, "field": "limit", "unit": "kW", "timestamp_field": "at", "timeout_s": 30}
+    return open_poll("grid", options | {"steps_field": "ahead"}, base=Path(), reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -105,6 +116,7 @@ SOURCES: dict[str, Make] = {
     "synthetic_day": opened("synthetic_day", max_w=500_000, min_w=100_000, notice_s=HOUR_S),
     "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
     "openadr3": over_openadr,
+    "http_poll": over_http,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -204,7 +216,17 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
 
 @pytest.mark.parametrize(
     "module",
-    ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex", "openadr3"],
+    [
+        "constant",
+        "schedule_file",
+        "replay",
+        "synthetic_day",
+        "_blueprint",
+        "mqtt",
+        "dsx_flex",
+        "openadr3",
+        "http_poll",
+    ],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
     """By name, with those that it knows: a misspelt key must not be a default."""

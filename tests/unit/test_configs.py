@@ -54,13 +54,18 @@ def test_each_site_explains_itself(path: Path) -> None:
     assert re.search(r"# \w", firm)
 
 
-def test_commented_sources_are_right_once_they_are_not_comments(tmp_path: Path) -> None:
-    """Each block of `mqtt.yaml` opens as it stands there: no key of it is unknown, and none is missing."""
-    text = (CONFIGS / "sites" / "mqtt.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "mqtt.yaml"
+@pytest.mark.parametrize(
+    "name,types", [("mqtt", ["constant", "mqtt", "dsx_flex"]), ("http", ["constant", "http_poll"])]
+)
+def test_commented_sources_are_right_once_they_are_not_comments(
+    name: str, types: list[str], tmp_path: Path
+) -> None:
+    """Each block opens as it stands there: no key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / f"{name}.yaml").read_text(encoding="utf-8")
+    path = tmp_path / f"{name}.yaml"
     path.write_text(re.sub(r"^  # (- type: |  \w+: )", r"  \1", text, flags=re.MULTILINE), encoding="utf-8")
     site = load_site(path)
     sources = [open_source(s, site, a_state_directory(tmp_path / s.name)) for s in site.signals]
 
-    assert [s.type for s in site.signals] == ["constant", "mqtt", "dsx_flex"]
-    assert [s.name for s in sources] == ["grid-contract", "feeder-12", "dsx"]
+    assert [s.type for s in site.signals] == types
+    assert [s.name for s in sources] == [s.name for s in site.signals]
