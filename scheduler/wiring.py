@@ -38,6 +38,7 @@ SOURCES: Mapping[str, str] = {
     "mqtt": "scheduler.signals.mqtt",
     "dsx_flex": "scheduler.signals.dsx_flex",
     "http_poll": "scheduler.signals.http_poll",
+    "http_push": "scheduler.signals.http_push",
 }
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 

@@ -17,6 +17,7 @@ from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
 from scheduler.signals.http_poll import open_source as open_poll
+from scheduler.signals.http_push import Inbox, Push, open_source as open_push, read_push_options
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
 from scheduler.wire import dumps, loads
@@ -105,6 +106,19 @@ def over_http(_: Path) -> LimitSource:
     return open_poll("grid", options | {"steps_field": "ahead"}, base=Path(), reaction_s=30.0)
 
 
+def pushed(folder: Path) -> LimitSource:
+    """A limit and two later steps, pushed a second before the first reading."""
+    options = {"secret_env": "PUSH_SECRET", "stale_after_s": 600}
+    steps = tuple(
+        Segment(starts_at=after(h * HOUR_S), limit_w=limit_w, provenance="pushed: notice 118")
+        for h, limit_w in ((1, 40_000.0), (9, 120_000.0))
+    )
+    push = Push(delivery="d1", at=after(-2), limit_w=90_500.0, steps=steps, document="notice 118")
+    inbox = Inbox("grid", read_push_options("grid", options), base=folder)
+    inbox.take(push, "digest", signed_at=after(-1), at=T0)
+    return open_push("grid", options, base=folder, reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -117,6 +131,7 @@ SOURCES: dict[str, Make] = {
     "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
     "openadr3": over_openadr,
     "http_poll": over_http,
+    "http_push": pushed,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -226,6 +241,7 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
         "dsx_flex",
         "openadr3",
         "http_poll",
+        "http_push",
     ],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
