@@ -39,6 +39,7 @@ SOURCES: Mapping[str, str] = {
     "dsx_flex": "scheduler.signals.dsx_flex",
     "http_poll": "scheduler.signals.http_poll",
     "http_push": "scheduler.signals.http_push",
+    "price": "scheduler.signals.price",
 }
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 

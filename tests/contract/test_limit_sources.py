@@ -20,6 +20,7 @@ from scheduler.signals.http_poll import open_source as open_poll
 from scheduler.signals.http_push import Inbox, Push, open_source as open_push, read_push_options
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
+from scheduler.signals.price import open_source as open_price
 from scheduler.wire import dumps, loads
 from tests.json_served import served as served_json
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
@@ -119,6 +120,15 @@ def pushed(folder: Path) -> LimitSource:
     return open_push("grid", options, base=folder, reaction_s=30.0)
 
 
+def priced(folder: Path) -> LimitSource:
+    """A day of prices behind a URL, of which some are low."""
+    page = PEERS.enter_context(served_json())
+    rows = [{"time": after(h * HOUR_S).isoformat(), "price": 20 + 10 * (h % 5)} for h in range(24)]
+    page.say(rows, tag='"1"')
+    options = {"url": page.url, "below": 30, "above": 45, "on_w": 480_000, "off_w": 20_000, "timeout_s": 30}
+    return open_price("grid", options, base=folder, reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -132,6 +142,17 @@ SOURCES: dict[str, Make] = {
     "openadr3": over_openadr,
     "http_poll": over_http,
     "http_push": pushed,
+    "price": priced,
+    "price, of a file": opened(
+        "price",
+        path="day.csv",
+        price_column="limit",
+        below=110,
+        hysteresis=20,
+        on_w=5e5,
+        off_w=0,
+        min_on_s=5e3,
+    ),
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -242,6 +263,7 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
         "openadr3",
         "http_poll",
         "http_push",
+        "price",
     ],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:

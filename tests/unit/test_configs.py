@@ -56,7 +56,7 @@ def test_each_site_explains_itself(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name,types",
-    [("mqtt", ["constant", "mqtt", "dsx_flex"]), ("http", ["constant", "http_poll", "http_push"])],
+    [("mqtt", ["constant", "mqtt", "dsx_flex"]), ("http", ["constant", "http_poll", "http_push", "price"])],
 )
 def test_commented_sources_are_right_once_they_are_not_comments(
     name: str, types: list[str], tmp_path: Path
