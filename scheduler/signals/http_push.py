@@ -246,8 +246,8 @@ class HttpPush:
     async def _current(self) -> Record:
         stamp = self._inbox.stamp()
         if self._record is None or stamp != self._stamp:
+            self._record, self._stamp = None, stamp  # one that cannot be read is no news again and again
             self._record = await asyncio.to_thread(self._inbox.read)
-            self._stamp = stamp
             if self._told_count is None:
                 self._told_count = self._record.refused_count
         return self._record
