@@ -46,9 +46,9 @@ THREADS: Final = 8
 """Requests that are worked on at once. They share one interpreter: more would only keep the event loop waiting."""
 DESCRIPTION = """\
 Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
-ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`; what a token may do depends
-on its role (viewer, researcher, operator, admin): each includes those before it.
-Each error is an `application/problem+json` with a stable `code`.
+ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`, or, where a limit is pushed,
+a signature; what a token may do depends on its role (viewer, researcher, operator, admin): each includes
+those before it. Each error is an `application/problem+json` with a stable `code`.
 """
 
 

@@ -13,6 +13,7 @@ from api.auth import OPEN_PATHS
 from api.problems import PROBLEM_JSON, Problem
 from api.roles import SIGNED_PATHS
 from api.wire.parts import Shown
+from api.wire.signals import PushedLimit
 from barq.webhook import SIGNATURE
 
 REF: Final = "#/components/schemas/{model}"
@@ -79,8 +80,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     components = document.setdefault("components", {})
-    problem = Problem.model_json_schema(ref_template=REF)
-    components.setdefault("schemas", {}).update(problem.pop("$defs", {}) | {"Problem": problem})
+    for model in (Problem, PushedLimit):
+        schema = model.model_json_schema(ref_template=REF)
+        components.setdefault("schemas", {}).update(schema.pop("$defs", {}) | {model.__name__: schema})
     _restore_nulls(components["schemas"])
     signature = {"type": "apiKey", "in": "header", "name": SIGNATURE}
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}, "signature": signature}

@@ -11,22 +11,30 @@ from typing import Annotated
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path as InPath, Request
+from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from api.context import Context, Here
-from api.openapi import errors
+from api.openapi import REF, errors
 from api.problems import Refused
+from api.strict_body import complaint
 from api.wire.signals import PushedLimit, PushTaken
 from barq.refusal import shown
 from barq.webhook import SIGNATURE, signed_at_s, verify
 from scheduler.errors import SignalError
 from scheduler.signals import http_push
-from scheduler.signals.http_push import Inbox, Record
+from scheduler.signals.http_push import Inbox, Push, Record
 
 log = logging.getLogger(__name__)
 router = APIRouter(prefix="/signals", tags=["power"])
 
 Name = Annotated[str, InPath(max_length=63, description="The source, as the site file calls it")]
+_BODY = {
+    "content": {"application/json": {"schema": {"$ref": REF.format(model=PushedLimit.__name__)}}},
+    "required": True,
+}
+"""Written down by hand: the framework would read a body before its signature is looked at."""
 _UNSIGNED = f"{SIGNATURE} is not that of a source of this name, to which limits are pushed"
 _REMEDY = (
     'send one `t=SECONDS,v1=HEX`: HMAC-SHA256 of "SECONDS." and the body under the secret of the source; '
@@ -36,15 +44,16 @@ _REMEDY = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signed:
-    """A body of which the giver's signature is right and fresh."""
+    """A push of which the giver's signature is right and fresh."""
 
     inbox: Inbox
+    push: Push
     digest: str
     signed_at: datetime
 
 
 async def _signed(name: Name, here: Here, request: Request) -> Signed:
-    """Raises 401 and 503. What makes no sense in a body that is signed is noted, and then answered as usual."""
+    """Nothing of a body is looked at before its signature holds; what makes no sense then is answered and noted."""
     body, signatures = await request.body(), request.headers.getlist(SIGNATURE)
     return await run_sync(_checked, here, name, body, signatures[0] if len(signatures) == 1 else "")
 
@@ -55,11 +64,21 @@ def _checked(here: Context, name: str, body: bytes, signature: str) -> Signed:
         raise _unsigned()
     inbox = Inbox(name, options, base=here.settings.state_dir)
     signed_at = _signed_at(inbox, body, signature)
+    digest = hashlib.sha256(body).hexdigest()
+    return Signed(inbox=inbox, push=_pushed(inbox, body), digest=digest, signed_at=signed_at)
+
+
+def _pushed(inbox: Inbox, body: bytes) -> Push:
+    problem = complaint(body)
+    if problem is not None:
+        _note(inbox, problem.detail)
+        raise Refused(422, problem.code, problem.detail, field=problem.field, remedy=problem.remedy)
     try:
-        PushedLimit.model_validate_json(body)
+        return PushedLimit.model_validate_json(body).push()
     except ValidationError as error:
-        _note(inbox, _explained(error))
-    return Signed(inbox=inbox, digest=hashlib.sha256(body).hexdigest(), signed_at=signed_at)
+        found = error.errors(include_url=False)
+        _note(inbox, _explained(found[0]))
+        raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in found]) from error
 
 
 def _signed_at(inbox: Inbox, body: bytes, signature: str) -> datetime:
@@ -80,15 +99,15 @@ def _signed_at(inbox: Inbox, body: bytes, signature: str) -> datetime:
     return datetime.fromtimestamp(told_s, UTC)
 
 
-@router.post("/{name}", responses=errors(409))
-def push_limit(name: Name, signed: Annotated[Signed, Depends(_signed)], body: PushedLimit) -> PushTaken:
+@router.post("/{name}", responses=errors(409), openapi_extra={"requestBody": _BODY})
+def push_limit(name: Name, signed: Annotated[Signed, Depends(_signed)]) -> PushTaken:
     """Take a limit from its giver: signed, dated, in order. The same again, signed anew, says that it still holds."""
     try:
         record = signed.inbox.take(
-            body.push(), signed.digest, signed_at=signed.signed_at, at=datetime.now(UTC)
+            signed.push, signed.digest, signed_at=signed.signed_at, at=datetime.now(UTC)
         )
     except http_push.Refused as error:
-        _note(signed.inbox, f"delivery {body.delivery!r}: {error}")
+        _note(signed.inbox, f"delivery {signed.push.delivery!r}: {error}")
         raise _refused(error) from error
     except SignalError as error:
         raise _not_ready("what is pushed cannot be kept", error) from error
@@ -116,8 +135,7 @@ def _note(inbox: Inbox, refused: str) -> None:
         log.warning("%s", error)
 
 
-def _explained(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_context=False)[0]
+def _explained(first: ErrorDetails) -> str:
     field = ".".join(str(step) for step in first["loc"]) or "the body"
     return f"{field} = {shown(first['input'])}: {first['msg']}"
 

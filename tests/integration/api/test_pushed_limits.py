@@ -193,10 +193,28 @@ async def test_what_makes_no_sense_is_answered_and_on_record(
     assert giver.source().refused() == ()
 
 
-async def test_what_is_no_number_is_refused(giver: Giver) -> None:
-    """JSON has no NaN."""
-    body = body_of().replace(b"9000.0", b"NaN")
-    assert refused(await giver.push(body), 422, "invalid_json")
+@pytest.mark.parametrize(
+    "body,why",
+    [
+        (body_of().replace(b"9000.0", b"NaN"), "NaN"),
+        (body_of().replace(b'"at"', b'"delivery"'), "delivery"),
+        (b"limit 9000", "body"),
+        (b"\xff", "UTF-8"),
+        (b"", "body"),
+    ],
+)
+async def test_what_is_no_json_is_on_record_if_it_is_signed(giver: Giver, body: bytes, why: str) -> None:
+    """And not even looked at if it is not."""
+    source = giver.source()
+    await giver.push(body_of(delivery="d0"))
+    await source.read(now())
+    refused(await giver.push(body, secret="another-secret-8c2"), 401, "unauthorized")  # noqa: S106
+    problem = refused(await giver.push(body), 422, "invalid_json")
+    await source.read(now())
+
+    assert problem["remedy"]
+    (told,) = source.refused()
+    assert why in told
 
 
 async def test_nobody_learns_to_whom_limits_are_pushed(giver: Giver) -> None:
