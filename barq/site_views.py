@@ -52,6 +52,36 @@ class DomainView(TypedDict):
     committed_w: float
 
 
+class FlexStepView(TypedDict):
+    """What could go and what could be added so many seconds after a signal, W at the site meter."""
+
+    within_s: float
+    down_w: float
+    up_w: float
+    left_w: float
+
+
+class FlexMeansView(TypedDict):
+    """One way to lower or to raise the draw; `holds_s` None = no end."""
+
+    name: str
+    power_w: float
+    within_s: float
+    holds_s: float | None
+    again_after_s: float
+    tiers_w: dict[str, float]
+
+
+class FlexView(TypedDict):
+    """What the site could change at short notice."""
+
+    at: str
+    planned_w: float
+    steps: list[FlexStepView]
+    down: list[FlexMeansView]
+    up: list[FlexMeansView]
+
+
 class QuantileView(TypedDict):
     """The limit will be below `limit_w` with a probability of `share`."""
 
@@ -79,6 +109,8 @@ class PowerView(TypedDict):
     firm_w: float
     draw_w: float
     draw_measured_at: str | None
+    draw_quality: NotRequired[str | None]
+    draw_source: NotRequired[str | None]
     committed_w: float
     ai_w: float
     rest_w: NotRequired[float | None]
@@ -92,6 +124,7 @@ class PowerView(TypedDict):
     lease_s: NotRequired[float | None]
     mode: NotRequired[str]
     partners_w: NotRequired[dict[str, float]]
+    flex: NotRequired[FlexView | None]
     domains: NotRequired[list[DomainView]]
     over_limit_s: float
     sentence: str

@@ -12,6 +12,7 @@ from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
+from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
 from scheduler.core.foresight import next_foreseen, word
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
@@ -69,8 +70,10 @@ def _working_w(group: Group, attempts: Iterable[Attempt]) -> float:
     return sum(r.draw_w for r in group.gpus if r.gpu_id in at_work)
 
 
-def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) -> dict[str, Any]:
-    """What `/power` shows."""
+def power_document(
+    snapshot: Snapshot, decision: Decision, latest: PowerSample, offer: FlexOffer | None = None
+) -> dict[str, Any]:
+    """What `/power` shows; `offer` = what could be changed at short notice, None = that is not known."""
     limit = in_force(snapshot)
     coming = changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + timedelta(days=366))
     unused_w = max(0.0, limit.limit_w - latest.draw_w)
@@ -85,6 +88,8 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
+        "draw_quality": snapshot.meter.quality if snapshot.meter else None,
+        "draw_source": snapshot.meter.source if snapshot.meter else None,
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
         "fallback_w": _fallback_w(snapshot),
@@ -99,8 +104,39 @@ def power_document(snapshot: Snapshot, decision: Decision, latest: PowerSample) 
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
+        "flex": _flex(offer) if offer else None,
         "domains": [_domain(zone, snapshot) for zone in reversed(_zones(snapshot).limited)],
         "sentence": _sentence(snapshot, latest, unused_w, coming) + _shared(decision),
+    }
+
+
+def _flex(offer: FlexOffer) -> dict[str, Any]:
+    """What could go and what could be added: how much, how soon, for how long, and how soon again."""
+    return {
+        "at": offer.at.isoformat(),
+        "planned_w": offer.planned_w,
+        "steps": [
+            {
+                "within_s": seconds,
+                "down_w": offer.down_w(seconds),
+                "up_w": offer.up_w(seconds),
+                "left_w": offer.left_w(seconds),
+            }
+            for seconds in HORIZONS_S
+        ],
+        "down": [_means(means) for means in offer.down],
+        "up": [_means(means) for means in offer.up],
+    }
+
+
+def _means(means: Means) -> dict[str, Any]:
+    return {
+        "name": means.name,
+        "power_w": means.power_w,
+        "within_s": means.within_s,
+        "holds_s": means.holds_s,
+        "again_after_s": means.again_after_s,
+        "tiers_w": {str(tier): power_w for tier, power_w in sorted(means.tiers_w.items())},
     }
 
 

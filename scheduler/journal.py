@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
+from scheduler.core.flexibility import FlexOffer
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
@@ -15,7 +17,7 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import LIMIT_RECORD, CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 
@@ -26,14 +28,19 @@ SNAPSHOT_S = 60.0
 class Journal:
     """Knows what was written before, so that only what changed is written again."""
 
-    def __init__(self, *, epoch: int, watchman: Watchman) -> None:
+    def __init__(
+        self, *, epoch: int, watchman: Watchman, offer: Callable[[], FlexOffer | None] = lambda: None
+    ) -> None:
         self._epoch = epoch
         self._watchman = watchman
+        self._new_offer = offer
+        self._offer: FlexOffer | None = None  #: as of the last sample
         self._reasons: dict[str, Reason] = {}
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
         self._record: LimitRecord | None = None  #: that was written last
+        self._told: tuple[object, ...] = ()  #: by sources, as written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -60,6 +67,7 @@ class Journal:
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
             self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
+            self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
@@ -78,7 +86,8 @@ class Journal:
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,
             used=self._renewed(snapshot),
-            current=self._documents(snapshot, decision, alarms) if due or decision.events else {},
+            current=self._limits_told(snapshot)
+            | (self._documents(snapshot, decision, alarms) if due or decision.events else {}),
         )
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
@@ -92,7 +101,7 @@ class Journal:
         if self._sample is None:
             return {}
         documents = {
-            "power": json.dumps(power_document(snapshot, decision, self._sample)),
+            "power": json.dumps(power_document(snapshot, decision, self._sample, self._offer)),
             "nodes": json.dumps(nodes_document(snapshot, alarms)),
             **self._projects(snapshot),
         }
@@ -100,6 +109,15 @@ class Journal:
             self._record = snapshot.record
             documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
         return documents
+
+    def _limits_told(self, snapshot: Snapshot) -> dict[str, str]:
+        """What sources tell, at once when it changes: who leads next holds to it while they are silent."""
+        told = tuple((e.source, e.segments, e.valid_until) for e in snapshot.envelopes)
+        if told == self._told:
+            return {}
+        self._told = told
+        bare = tuple(replace(e, forecast=()) for e in snapshot.envelopes)
+        return {LIMITS_TOLD: dumps(bare).decode()}
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:
         """Where there are none, that is said once."""

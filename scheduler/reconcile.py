@@ -11,7 +11,7 @@ from typing import Protocol
 
 from scheduler.core.altered import altered
 from scheduler.core.compose import is_stale, lease_of
-from scheduler.core.decide import Decision, Policy, PowerAware
+from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_now
@@ -62,10 +62,14 @@ class Reconciler:
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
         self.watchman = Watchman()
-        self._new_journal = journal or (lambda epoch: Journal(epoch=epoch, watchman=self.watchman))
+        self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._sending: set[asyncio.Task[None]] = set()
+
+    def _plain_journal(self, epoch: int) -> Recorder:
+        offer = self.policy.offer if isinstance(self.policy, Offering) else lambda: None
+        return Journal(epoch=epoch, watchman=self.watchman, offer=offer)
 
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""

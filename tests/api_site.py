@@ -17,6 +17,7 @@ from api.app import create_app
 from api.context import Context
 from api.settings import Settings
 from scheduler.accounts import projects_document
+from scheduler.core.decide import Offering
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, Placement
 from scheduler.documents import nodes_document, power_document, sample
 from scheduler.records import TickRecord
@@ -159,7 +160,8 @@ class ApiSite:
         """Write the documents of a site, as the scheduler makes them."""
         snapshot, decision = world.snapshot(), world.decided()
         latest = sample(snapshot, decision, over_limit=False)
-        power = power_document(snapshot, decision, latest)
+        offer = world.policy.offer() if isinstance(world.policy, Offering) else None
+        power = power_document(snapshot, decision, latest, offer)
         nodes = nodes_document(world.snapshot(), {})
         found = {"power": power, "nodes": nodes, "projects": projects_document(world.snapshot())}
         await self.record(sample=latest, current={key: json.dumps(value) for key, value in found.items()})

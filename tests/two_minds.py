@@ -55,8 +55,10 @@ class TwoMinds:
 
     def decide(self, snapshot: Snapshot) -> Decision:
         """What the one that remembers answers."""
-        decision = self.lived.decide(snapshot)
-        self._compared("decide", snapshot, decision, PowerAware().decide(snapshot))
+        decision, fresh = self.lived.decide(snapshot), PowerAware()
+        self._compared("decide", snapshot, decision, fresh.decide(snapshot))
+        if (ours := self.lived.offer()) != (theirs := fresh.offer()):
+            self.wrong.append(f"offer at {snapshot.at:%H:%M:%S.%f}: remembers {ours}, finds {theirs}")
         return decision
 
     def _compared(

@@ -9,14 +9,16 @@ Programs and events in pages, OAuth client credentials, the Date header of its o
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -151,16 +153,26 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def handle(self) -> None:
+        with suppress(ssl.SSLError, ConnectionError):  # a client that does not trust us, or gave us up
+            super().handle()
+
     def log_message(self, *_: Any) -> None:
         """Nobody reads it."""
 
 
 @contextmanager
-def served() -> Iterator[Vtn]:
-    """A VTN on a port of its own, gone at the end."""
+def served(certificate: Path | None = None) -> Iterator[Vtn]:
+    """A VTN on a port of its own, gone at the end; over HTTPS with a certificate, key in the same file."""
     vtn = Vtn()
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"vtn": vtn}))
     vtn.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # The handshake belongs to the thread of its connection, not to the one that takes them all.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        vtn.url = f"https://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:

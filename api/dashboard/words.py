@@ -135,6 +135,8 @@ def _why(power: PowerView) -> str:
     if power.limit_provenance:
         parts.append(power.limit_provenance)
     parts.append(f"firm level {kw(power.firm_w)} kW")
+    if power.flex and (could := [f"{kw(s.down_w)} kW in {s.within_s:.0f} s" for s in power.flex.steps]):
+        parts.append(f"could go: {', '.join(could)}")
     if not power.raises_allowed:
         parts.append("nothing is raised until all guards follow and the records can be written")
     return " · ".join(parts)

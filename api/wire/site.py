@@ -1,4 +1,4 @@
-"""The site on the wire: nodes, power, limits, counters, health."""
+"""The site on the wire: nodes, power, limits, counters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, ConfigDict, Field
 
+from api.wire.domains import DomainView
+from api.wire.flexibility import FLEX, FlexView
 from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
 from barq.request import Text
@@ -147,15 +149,6 @@ class ChangeView(Shown):
     limit_w: float
 
 
-class DomainView(Shown):
-    """A power domain below the site's meter, W at its own meter."""
-
-    name: str
-    limit_w: float
-    draw_w: float = Field(description="By the sensors of the groups behind it")
-    committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
-
-
 class SourceView(Shown):
     """One source of the limit; a stale one contributes at most the firm level."""
 
@@ -211,6 +204,8 @@ class PowerView(Shown):
             firm_w=8000.0,
             draw_w=11_400.0,
             draw_measured_at="2026-03-01T13:20:04Z",
+            draw_quality="good",
+            draw_source="main-incomer",
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -239,6 +234,7 @@ class PowerView(Shown):
             lease_s=15.0,
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
+            flex=FLEX,
             domains=[{"name": "rack-1", "limit_w": 6000.0, "draw_w": 5200.0, "committed_w": 5800.0}],
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
@@ -253,6 +249,10 @@ class PowerView(Shown):
     firm_w: float
     draw_w: float
     draw_measured_at: datetime | None
+    draw_quality: str | None = Field(
+        None, description="good; stale or bad: the meter's last; estimated: the sum of what devices report"
+    )
+    draw_source: str | None = Field(None, description="Who measured it")
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")
@@ -273,6 +273,7 @@ class PowerView(Shown):
     )
     mode: str = Field("ai-first", description="How AI and mining share the surplus")
     partners_w: dict[str, float] = Field({}, description="What that gives each mining partner, by name")
+    flex: FlexView | None = Field(None, description="What could be changed at short notice; null = not known")
     domains: list[DomainView] = Field(
         [], description="Limited feeders, halls and racks, the outer ones first"
     )
@@ -372,28 +373,3 @@ class SummaryView(Shown):
     checkpoints_verified: int
     checkpoints_quarantined: int
     energy: Energy
-
-
-class Health(Shown):
-    """The API process answers."""
-
-    model_config = ConfigDict(json_schema_extra=example(status="ok", version="0.1.0"))
-
-    status: str
-    version: str
-
-
-class Readiness(Shown):
-    """The database answers and the scheduler ticks."""
-
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            status="ready", database=True, epoch=3, ticked_at="2026-03-01T13:20:05Z", tick_age_s=0.4
-        )
-    )
-
-    status: str
-    database: bool
-    epoch: int | None = Field(None, description="Of the leader")
-    ticked_at: datetime | None = None
-    tick_age_s: float | None = None

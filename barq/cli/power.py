@@ -16,7 +16,7 @@ from barq.units import format_duration, format_power, parse_power_w
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from barq.site_views import DomainView, ForeseenView, LimitView, PowerView, SourceView
+    from barq.site_views import DomainView, FlexView, ForeseenView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -81,6 +81,8 @@ def _blocks(now: PowerView) -> list[Block]:
     blocks: list[Block] = [*_stopped(now), now["sentence"], "", Table(rows=_facts(now))]
     if now["sources"]:
         blocks += ["", _sources_table(now["sources"])]
+    if flex := now.get("flex"):
+        blocks += ["", _flex_table(flex)]
     if domains := now.get("domains"):
         blocks += ["", _domains_table(domains)]
     if now["limits"]:
@@ -98,7 +100,7 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     given_by = ", ".join(part for part in (now["limit_source"], now["limit_provenance"]) if part)
     facts = [
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
-        ("draw", f"{format_power(now['draw_w'])}, measured {ago(now['draw_measured_at'])}"),
+        ("draw", _draw(now)),
         ("AI work", format_power(now["ai_w"])),
         ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
         ("miners", format_power(now["miners_w"])),
@@ -110,6 +112,20 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
+
+
+def _draw(now: PowerView) -> str:
+    """With what it is worth, where the meter cannot be read."""
+    draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
+    match now.get("draw_quality"):
+        case "estimated":
+            return f"{draw}, ESTIMATED {since} from what devices report: the meter cannot be read"
+        case "stale":
+            return f"{draw}, measured {since}: the meter does not answer"
+        case "bad":
+            return f"{draw}, measured {since}: what the meter answers now is refused"
+        case _:
+            return f"{draw}, measured {since}"
 
 
 def _foreseen(told: ForeseenView) -> str:
@@ -133,6 +149,25 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
     headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
     styles = {"fresh": "green", "stale": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
+
+
+def _flex_table(flex: FlexView) -> Table:
+    """What could go and what could be added after a signal, and by what means it would go."""
+    rows = [
+        (
+            format_duration(step["within_s"]),
+            *(format_power(step[key]) for key in ("down_w", "up_w", "left_w")),
+            ", ".join(
+                f"{means['name']} {format_power(means['power_w'])}"
+                for means in flex["down"]
+                if means["within_s"] <= step["within_s"]
+            )
+            or NOTHING,
+        )
+        for step in flex["steps"]
+    ]
+    headers = ("WITHIN", "DOWN", "UP", "LEFT", "DOWN BY")
+    return Table(headers=headers, rows=rows, right=frozenset(headers[:-1]))
 
 
 def _domains_table(domains: Sequence[DomainView]) -> Table:

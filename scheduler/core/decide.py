@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from scheduler.core.addable import up
 from scheduler.core.altered import altered
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
@@ -16,6 +17,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.flexibility import FlexOffer
 from scheduler.core.foresight import turns
 from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
@@ -30,6 +32,7 @@ from scheduler.core.raises import Raises
 from scheduler.core.raising import dwell, raise_work
 from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
+from scheduler.core.sheddable import down
 from scheduler.core.shedding import cut, halt, release
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import ramping
@@ -73,6 +76,15 @@ class Policy(Protocol):
         ...
 
 
+@runtime_checkable
+class Offering(Protocol):
+    """A policy that can tell by how much the draw could be changed at short notice."""
+
+    def offer(self) -> FlexOffer | None:
+        """What holds right after the last decision, None before the first and once anything was shed since."""
+        ...
+
+
 class PowerAware:
     """Barq's own policy.
 
@@ -88,9 +100,11 @@ class PowerAware:
         self._room: Room | None = None
         self._queue = Queue()
         self._explainer = Explainer()
+        self._last: tuple[Snapshot, Raises] | None = None  #: of the decision that the plan is of
 
     def shed(self, snapshot: Snapshot) -> Decision | None:
         """The reductions that a stop or the limit in force demand, None where none is. Raises nothing, ever."""
+        self._last = None
         plan, limit = self._follow(snapshot), limit_now(snapshot)
         usable = usable_w(snapshot, limit)
         halted = _halt(plan, snapshot)
@@ -122,7 +136,7 @@ class PowerAware:
         fed = feed_miners(plan, snapshot, usable, raises)
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
-        plan.since = News()
+        plan.since, self._last = News(), (snapshot, raises)
         coming = (
             raises.expected_at,
             self._queue.next_at(),
@@ -137,6 +151,19 @@ class PowerAware:
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return altered(
             made, events=tuple(plan.events), sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed
+        )
+
+    def offer(self) -> FlexOffer | None:
+        """What could go and what could be added, by the plan of the last decision."""
+        plan, last = self._plan, self._last
+        if plan is None or last is None:
+            return None
+        snapshot, raises = last
+        return FlexOffer(
+            at=plan.at,
+            planned_w=plan.site_w(),
+            down=down(plan),
+            up=up(plan, snapshot, raises.refused, raises.free_gpus),
         )
 
     def _follow(self, snapshot: Snapshot) -> Plan:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from scheduler.core.altered import altered
 from scheduler.core.entitlement import entitlement_w, fallback_profile, idle_w
@@ -37,6 +38,16 @@ class Bounds:
 
 
 NO_BOUNDS = Bounds(exposure_w=0.0, resting_w=0.0, final_w=0.0, fallback_w=0.0)
+
+
+class Depth(NamedTuple):
+    """How deep one node can be lowered, W; none below what the books say."""
+
+    planned_w: float
+    held_w: float  #: once all flexible work on it is held
+    left_w: float  #: once that has left, too
+    clears: bool  #: whether nothing is on it then
+
 
 _Share = tuple[int, int, int, int]
 """What one attempt adds to a node above idle, in microwatts.
@@ -123,6 +134,18 @@ class NodeTally:
     def fallback(self) -> tuple[int, int]:
         """What it may draw when its order has expired: at once, and when all that is not firm has saved and left."""
         return self._sums[2], self._sums[3]
+
+    @property
+    def depth(self) -> Depth:
+        """How deep it can be lowered without a loss of firm work."""
+        _, _, first, last = self._sums
+        resting, final, _, _ = self._bounds
+        return Depth(
+            planned_w=watts(self.totals[0]),
+            held_w=watts(max(resting, first)),
+            left_w=watts(max(final, last)),
+            clears=last == self._idle - self._asleep,
+        )
 
     def _add_up(self) -> None:
         planned, settled, first, _ = self._sums

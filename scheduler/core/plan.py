@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Set as AbstractSet
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
 )
+from scheduler.core.node_tally import Depth
 from scheduler.core.orders import FallbackStep, NodePower
 from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.roster import Where
@@ -240,6 +241,10 @@ class Plan(Followed):
             settled_w=max(bounds.final_w, base_w) + target_w,
             exposed_w=max(bounds.exposure_w, base_w + target_w),
         )
+
+    def depths(self) -> Iterator[tuple[str, Depth]]:
+        """How deep each node can be lowered without a loss of firm work. Costs a look at every node."""
+        return self._tally.depths()
 
     def freed_w(self, attempt: Attempt, to_w: float) -> float:
         """Site watts that a change of all its GPUs from the present charge to `to_w` each would free."""

@@ -30,7 +30,7 @@ from scheduler.core.waiting import (
 )
 from scheduler.core.zoning import full_for, held_in_zones, is_exposed, make_way_in_zones
 
-_TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
+TEMPORARY = (PauseCause.POWER_WITHDRAWN, PauseCause.EMERGENCY_STOP)
 """What an attempt is suspended for that goes on by itself once there is power."""
 
 
@@ -80,7 +80,7 @@ def _is_capped(plan: Plan) -> bool:
 def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     """Suspended attempts, put back to running in the plan, firmest tier first."""
     held = [
-        a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in _TEMPORARY and a.id not in plan.given_up
+        a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in TEMPORARY and a.id not in plan.given_up
     ]
     wanted = []
     for attempt in sorted(held, key=lambda a: _turn(plan, a)):

@@ -5,7 +5,7 @@ What is alike is capped alike, so that caps are judged by kind, and only who has
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from functools import lru_cache
 from typing import NamedTuple
@@ -125,6 +125,15 @@ class Roster:
             return [here[k] for k in sorted(here)]
         found = {k: a for phase in phases for k, a in self._phases[phase].items()}
         return [found[k] for k in sorted(found)]
+
+    def counts(self, attempts: Iterable[Attempt]) -> Mapping[Where, int]:
+        """How many of some are counted in which way; those that are not here are left out."""
+        where = self._where
+        return Counter([where[a.id] for a in attempts if a.id in where])
+
+    def each_in(self, *phases: Phase) -> Iterator[Attempt]:
+        """Those ordered into one of these phases, in no order."""
+        return (a for phase in phases for a in self._phases[phase].values())
 
     def count(self, phase: Phase) -> int:
         """How many are ordered into a phase."""

@@ -15,7 +15,7 @@ from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.landing import on_machines
-from scheduler.core.plan import Plan
+from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Event
 from scheduler.core.victims import victims
 
@@ -43,7 +43,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     site would not fit even without them.
     """
     cut_miners(plan, limit_w)
-    if plan.site_w() <= limit_w:
+    if plan.site_w() <= limit_w + EPSILON_W:  # what miners keep lands beside the limit by a rounding
         return False
     before: dict[str, float] = {}  #: caps of those that have another by now
     suspended = _suspend_surely(plan, limit_w)

@@ -5,10 +5,10 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.node_tally import Bounds, NodeTally, watts
+from scheduler.core.node_tally import Bounds, Depth, NodeTally, watts
 from scheduler.core.orders import GroupSpec
 
 
@@ -59,6 +59,10 @@ class Tally:
         """A node's part in the site's watts: planned, settled, exposed."""
         planned, settled, exposed, _ = self._nodes[node_id].totals
         return watts(planned), watts(settled), watts(exposed)
+
+    def depths(self) -> Iterator[tuple[str, Depth]]:
+        """How deep each node can be lowered. Costs a look at every node."""
+        return ((node_id, node.depth) for node_id, node in self._nodes.items())
 
     def fallback_w(self, node_id: str) -> tuple[float, float]:
         """What a node may draw when its order has expired: at once, and once all that is not firm has left."""

@@ -213,7 +213,7 @@ def _check(response: httpx.Response, where: str, *, denied: str = "check its rig
 
 def _parsed(response: httpx.Response, where: str) -> Any:  # noqa: ANN401 - JSON is anything
     try:
-        return json.loads(response.content)
+        return json.loads(response.content, parse_constant=str)  # NaN differs from itself; its name does not
     except (ValueError, RecursionError) as error:
         raise SignalError(f"the VTN answered {where} with what is no JSON; is vtn_url right?") from error
 

@@ -23,7 +23,8 @@ from scheduler.openadr.events import MOST_INTERVALS, Event, Interval, Kind, Refu
 from scheduler.openadr.times import ALWAYS, FAR, later
 
 HORIZON: Final = timedelta(hours=48)
-MOST_WINDOWS: Final = 2 * MOST_INTERVALS  #: of all events together
+MOST_WINDOWS: Final = MOST_INTERVALS  #: of all events together
+MOST_AT_ONCE: Final = 100  #: payloads that hold at the same instant
 _NOTHING: Final = timedelta(0)
 
 
@@ -211,6 +212,8 @@ def _pieces(windows: Sequence[Window], rules: Rules) -> Iterator[_Piece]:
     for w in windows:
         shifts[w.starts_at] = max(w.shift, shifts.get(w.starts_at, _NOTHING))
     for starts_at, ends_at, holding in _sweep(windows):
+        if len(holding) > MOST_AT_ONCE:
+            raise Refused(f"more than {MOST_AT_ONCE} payloads hold at once; end some events at the VTN")
         limit_w, why = _limit(holding, rules)
         shift = shifts.get(starts_at, _NOTHING)
         yield _Piece(starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, shift=shift)

@@ -21,8 +21,10 @@ from scheduler.signals.http_push import Inbox, Push, open_source as open_push, r
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
 from scheduler.signals.price import open_source as open_price
+from scheduler.signals.surplus import open_source as open_surplus
 from scheduler.wire import dumps, loads
 from tests.json_served import served as served_json
+from tests.modbus_peer import served_peer
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
 from tests.vtn import event, served as served_vtn
 
@@ -129,6 +131,14 @@ def priced(folder: Path) -> LimitSource:
     return open_price("grid", options, base=folder, reaction_s=30.0)
 
 
+def over_modbus(_: Path) -> LimitSource:
+    """Two meters: the site draws 1000 W, and 500 W are exported."""
+    site, grid = PEERS.enter_context(served_peer()), PEERS.enter_context(served_peer())
+    grid.shows(-500.0)
+    options = {"site": site.options(), "grid": grid.options(), "rise_w_per_s": 10, "floor_w": 600}
+    return open_surplus("grid", options, base=Path(), reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -153,6 +163,7 @@ SOURCES: dict[str, Make] = {
         off_w=0,
         min_on_s=5e3,
     ),
+    "surplus": over_modbus,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -264,6 +275,7 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
         "http_poll",
         "http_push",
         "price",
+        "surplus",
     ],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from api.wire import forecast, jobs, people, plans, site
+from api.wire import domains, flexibility, forecast, jobs, people, plans, site
 from barq import site_views, views
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
@@ -28,6 +28,10 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (site_views.SourceView, site.SourceView),
     (site_views.LimitView, site.LimitView),
     (site_views.ChangeView, site.ChangeView),
+    (site_views.DomainView, domains.DomainView),
+    (site_views.FlexStepView, flexibility.FlexStepView),
+    (site_views.FlexMeansView, flexibility.FlexMeansView),
+    (site_views.FlexView, flexibility.FlexView),
     (site_views.QuantileView, forecast.QuantileView),
     (site_views.ForeseenView, forecast.ForeseenView),
     (site_views.PowerView, site.PowerView),

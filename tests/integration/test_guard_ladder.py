@@ -56,7 +56,7 @@ def test_a_job_is_started_suspended_resumed_and_saved(node: GuardedNode) -> None
     assert held.gpus[0].cap_w == 100.0  # at once, whatever the job does
     step = node.await_observed("a-1.1", Observed.SUSPENDED).step
     main = node.main("a-1.1")
-    assert state_of(main.pid) == "S"  # it holds by itself, it is not frozen
+    assert state_of(main.pid) != "T"  # it holds by itself, it is not frozen
     assert is_idle_for(main, 0.5)
     assert node.facts("a-1.1").step == step
 
@@ -114,7 +114,7 @@ def test_a_guard_holds_what_was_prepared_by_itself(node: GuardedNode) -> None:
     assert node.facts("a-1.1").observed is Observed.RUNNING
     send(supervisor, signal.SIGCONT)
     assert node.await_observed("a-1.1", Observed.SUSPENDED).pause_seq == 1
-    assert state_of(node.main("a-1.1").pid) == "S"
+    assert state_of(node.main("a-1.1").pid) != "T"
     assert not (control / ".next.json").exists()
 
     node.order(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -155,6 +156,20 @@ async def test_a_secret_that_is_wrong_is_named_by_its_place(vtn: Vtn, site: Site
     assert site.kinds() == ["signal.lost", "signal.lost", "signal.back"]
 
 
+async def test_nothing_secret_is_logged_or_recorded(
+    vtn: Vtn, site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the secret nor a token, at whatever level of the log."""
+    caplog.set_level("DEBUG")
+    await site.limit_w()
+    vtn.revoke()
+    vtn.fail("token", 500, SECRET.encode())
+    await site.is_lost("POST for a token with 500", after_s=EVERY_S)
+    said = caplog.text + repr(site.told) + repr(await site.limit_w(after_s=EVERY_S)) + repr(site.source)
+    assert SECRET not in said
+    assert "token-1" not in said
+
+
 async def test_the_secret_may_be_in_the_environment(
     vtn: Vtn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -237,7 +252,7 @@ async def test_an_answer_that_makes_no_sense_is_no_answer(
 async def test_a_limit_that_cannot_be_leaves_the_last_good_version(vtn: Vtn, site: Site, value: Any) -> None:
     """Refused with its reason, once, while the VTN goes on to list it; other events count as ever."""
     await site.limit_w()
-    vtn.publish(event("plan", [value, 40]), event("new", [45]))
+    vtn.publish(event("new", [45]), event("plan", [value, 40]))
     for _ in range(3):
         assert await site.limit_w(after_s=EVERY_S) == 45_000
     vtn.delete("new")
@@ -317,7 +332,32 @@ async def test_a_vtn_that_hangs_is_given_up(vtn: Vtn, tmp_path: Path) -> None:
     await site.source.close()
 
 
-async def test_an_empty_token_server_is_no_reason_to_send_a_secret_elsewhere(vtn: Vtn, site: Site) -> None:
+async def test_over_https_only_a_trusted_vtn_is_told_the_secret(peers: ExitStack, tmp_path: Path) -> None:
+    """Its own authority is given by `ca_file`; without it nothing is asked, not even for a token."""
+    vtn = peers.enter_context(served(_certificate(tmp_path)))
+    vtn.publish(event("plan", [50, 40]))
+    distrustful = Site(a_source(vtn, tmp_path))
+    await distrustful.is_lost("cannot be reached")
+    assert vtn.asked == []
+    site = Site(a_source(vtn, tmp_path, ca_file="cert.pem"))
+    assert await site.limit_w() == 50_000
+    await distrustful.source.close()
+    await site.source.close()
+    site = Site(a_source(vtn, tmp_path, ca_file="none.pem"))
+    await site.is_lost("ca_file: none.pem: ")
+
+
+def _certificate(folder: Path) -> Path:
+    """One for localhost that its owner signed, cert.pem, and with its key in one file."""
+    asked = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    asked += ["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    both, certificate = folder / "both.pem", folder / "cert.pem"
+    subprocess.run([*asked, "-keyout", both, "-out", certificate], check=True, capture_output=True)
+    both.write_bytes(both.read_bytes() + certificate.read_bytes())
+    return both
+
+
+async def test_a_token_server_without_https_is_sent_no_secret(vtn: Vtn, site: Site) -> None:
     """A secret goes to https, or to this machine."""
     vtn.fail("server", 200, b'{"tokenURL": "http://example.org/token"}')
     await site.is_lost("names no https tokenURL")

@@ -144,6 +144,15 @@ def test_events_are_a_table() -> None:
     ]
 
 
+def test_without_a_job_the_events_are_those_of_the_site() -> None:
+    """Of limits and their sources, too."""
+    text = "source feeder-12 refused a message: limit: NaN is no limit"
+    refused = {"seq": 9, "at": "2026-03-01T11:59:00Z", "kind": "signal.refused", "text": text, "data": {}}
+    site = busy_site().on("GET", "/events", {"events": [refused]})
+
+    assert barq(site, "events").stdout.splitlines()[-1].endswith(f"signal.refused  {text}")
+
+
 def test_show_tells_what_went_wrong() -> None:
     """A job that failed says why in the words that were noted; all else that happened is left to `events`."""
     failed = finished(3, "FAILED", failures=1)
@@ -231,3 +240,27 @@ def test_power_shows_what_is_foreseen_beside_what_is_announced() -> None:
 
     shown = "50 kW (10 % quantile), 300 kW (median) from 2026-03-01 14:00 (in 2 h) on, by surplus"
     assert ["foreseen", shown] in lines
+
+
+def test_power_shows_what_could_be_changed_at_short_notice() -> None:
+    """For each notice how much could go, come and stay, and what has gone by then."""
+    means = [("miners", 4000.0, 3.5), ("caps", 1200.0, 3.5), ("release", 160.0, 30.0)]
+    steps = [(5.0, 5200.0, 75.0, 8400.0), (30.0, 5360.0, 1325.0, 8240.0), (300.0, 5360.0, 2000.0, 8240.0)]
+    more: dict[str, Any] = {"holds_s": None, "again_after_s": 0.0, "tiers_w": {}}
+    flex = {
+        "at": "2026-03-01T12:00:00Z",
+        "planned_w": 13_600.0,
+        "steps": [dict(zip(("within_s", "down_w", "up_w", "left_w"), step, strict=True)) for step in steps],
+        "down": [dict(zip(("name", "power_w", "within_s"), one, strict=True)) | more for one in means],
+        "up": [],
+    }
+    site = busy_site().on("GET", "/power", POWER | {"flex": flex})
+    lines = barq(site, "power").stdout.splitlines()
+    first = next(i for i, line in enumerate(lines) if "DOWN BY" in line)
+
+    assert lines[first : first + 4] == [
+        "WITHIN     DOWN       UP     LEFT  DOWN BY",
+        "   5 s   5.2 kW     75 W   8.4 kW  miners 4 kW, caps 1.2 kW",
+        "  30 s  5.36 kW  1.32 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
+        " 5 min  5.36 kW     2 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
+    ]

@@ -9,6 +9,7 @@ import pytest
 
 from api.dashboard.picture import Picture, news
 from api.dashboard.words import JOB_WORDS, headline, machines_text
+from api.wire.flexibility import FLEX
 from api.wire.site import MinerView, PowerView
 from scheduler.core.jobs import JobState
 from tests.stores import T0, sample
@@ -54,6 +55,14 @@ def test_surplus_is_told_with_who_uses_it_and_until_when() -> None:
     assert made.lead + made.text == "Surplus 4.6 kW: AI 2.1, mining 1.7, site 0.6, unused 0.2"
     assert made.until_at == NOW + timedelta(hours=1, minutes=5)
     assert "feeder 7" in made.note
+
+
+def test_what_could_go_at_short_notice_is_told_beside_the_limit() -> None:
+    """Once the scheduler has told it."""
+    assert "could go" not in headline(power(), NOW).note
+
+    note = headline(power(flex=FLEX), NOW).note
+    assert note == "limit by grid · feeder 7 · firm level 3.0 kW · could go: 3.1 kW in 5 s"
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
-"""When the whole snapshot is written down."""
+"""When the whole snapshot is written down, and what is told once a second."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
 from scheduler.core.decide import decide
+from scheduler.core.flexibility import FlexOffer
+from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.journal import SNAPSHOT_S, Journal
 from scheduler.watchman import Watchman
-from tests.builders import site
+from tests.builders import T0, site
 
 
 def is_full(journal: Journal, snapshot: Snapshot) -> bool:
@@ -33,3 +36,25 @@ def test_the_snapshot_is_written_once_a_minute_and_when_raises_become_possible()
     assert is_full(journal, later(quiet, 2))
     assert not is_full(journal, later(quiet, 3))
     assert is_full(journal, later(quiet, 2 + SNAPSHOT_S))
+
+
+def test_the_flex_offer_is_asked_for_once_a_second() -> None:
+    """However often the site is told of in between, that of the last sample is told."""
+    made: list[FlexOffer] = []
+
+    def offer() -> FlexOffer:
+        made.append(FlexOffer(at=T0, planned_w=1000.0 * (len(made) + 1)))
+        return made[-1]
+
+    watchman = Watchman()
+    journal = Journal(epoch=1, watchman=watchman, offer=offer)
+    quiet = site().node(gpus=4).limit_w(5000).snapshot()
+    watchman.look(quiet)
+    eventful = replace(decide(quiet), events=(Event(at=T0, kind="job.resumed", text="j goes on"),))
+
+    def planned_w(seconds: float) -> float:
+        later = replace(quiet, at=quiet.at + timedelta(seconds=seconds))
+        told = json.loads(journal.write(later, eventful, {}, {}).current["power"])
+        return float(told["flex"]["planned_w"])
+
+    assert [planned_w(seconds) for seconds in (0.0, 0.2, 0.9, 1.0, 1.5)] == [1000, 1000, 1000, 2000, 2000]

@@ -292,6 +292,20 @@ def test_what_is_no_list_of_events_is_refused_as_a_whole() -> None:
         compile_schedule({"events": []}, {}, RULES, T0)
 
 
+@pytest.mark.parametrize(
+    "events",
+    [
+        [one(LIMIT, 5, f"e{n}") for n in range(101)],
+        [at_t0(f"e{n}", [5] * 1000, each="PT1M", start=T0 + n * timedelta(hours=17)) for n in range(4)],
+    ],
+    ids=["at once", "in all"],
+)
+def test_more_than_anybody_means_is_refused_as_a_whole(events: list[dict[str, Any]]) -> None:
+    """A VTN gone wild must not keep the site busy, and leaving some out would be a guess."""
+    with pytest.raises(Refused, match="end some"):
+        compiled(*events)
+
+
 def test_a_reading_changes_nothing_while_the_vtn_changes_nothing() -> None:
     """Within the hour the same segments come out, so that the loop is not woken for nothing."""
     plan = at_t0("plan", [50, 40], duration="P9999Y")

@@ -46,6 +46,17 @@ def test_miners_give_in_proportion_to_what_they_have() -> None:
     assert sheds(built.limit_w(2820)) == ["mine 1500 W on a", "mine 500 W on b"]
 
 
+@pytest.mark.parametrize("limit_w", [2200.1, 3000.1])
+def test_no_work_is_lost_to_the_rounding_of_what_miners_give(limit_w: float) -> None:
+    """What they are left with and what the nodes draw need not add up to the limit to the last bit."""
+    built = site().node(gpus=4).limit_w(limit_w).running("firm", "node-1", flex=0)
+    for name, target_w in (("a", 1234.5), ("b", 2469.0), ("c", 3703.5)):
+        built.miners(name)
+        built.groups[name] = replace(built.groups[name], miners_target_w=target_w)
+
+    assert {words.partition(" ")[0] for words in sheds(built)} == {"mine"}
+
+
 def test_then_work_is_capped() -> None:
     """To the highest level that fits."""
     assert sheds(busy().limit_w(1800)) == ["cap j at 300 W", "mine 0 W on miners"]

@@ -13,6 +13,8 @@ from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
     arrays,
+    flexibility,
+    health,
     history,
     jobs,
     members,
@@ -52,6 +54,8 @@ def models() -> dict[str, type[BaseModel]]:
         value
         for module in (
             arrays,
+            flexibility,
+            health,
             history,
             jobs,
             members,
@@ -86,6 +90,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/estop",
         "power/estop/release",
         "projects",
+        "events",
         "signals/{name}",
         "summary",
         "me",

@@ -32,6 +32,18 @@ async def test_nodes_and_power_are_shown_as_the_scheduler_told(site: ApiSite) ->
     assert power["sentence"]
 
 
+async def test_power_shows_what_could_be_changed_at_short_notice(site: ApiSite) -> None:
+    """How much could go and come within 5, 30 and 300 s, by what means, and for how long."""
+    await site.show(two_nodes().running("j", on="node-1", gpus=2))
+    flex = (await site.get("/power"))["flex"]
+    suspend = next(means for means in flex["down"] if means["name"] == "suspend")
+
+    assert [step["within_s"] for step in flex["steps"]] == [5.0, 30.0, 300.0]
+    assert [step["down_w"] + step["left_w"] for step in flex["steps"]] == [flex["planned_w"]] * 3
+    assert (suspend["holds_s"], suspend["tiers_w"]) == (60.0, {"4": suspend["power_w"]})
+    assert {means["name"] for means in flex["down"]} == {"miners", "caps", "suspend", "release"}
+
+
 async def test_before_the_scheduler_ran_there_is_no_power_to_show(site: ApiSite) -> None:
     """Nothing is made up."""
     refused(await site.client.get("/api/v1/power"), 503, "not_ready")
