@@ -141,6 +141,7 @@ class Page:
         headers = await asyncio.to_thread(self._headers)
         async with self._http.stream("GET", self._options.url, headers=headers) as response:
             if response.status_code == _NOT_MODIFIED and self._tag is not None:
+                self._offered = self._tag  # what was offered since, and not taken, is gone again
                 return None
             self._check(response)
             tag = response.headers.get("ETag", "")

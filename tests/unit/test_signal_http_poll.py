@@ -235,6 +235,21 @@ async def test_garbage_is_told_and_the_last_limit_ages(page: Served, opened: Any
     assert not source.refused()
 
 
+async def test_a_refused_document_is_never_taken_for_an_unchanged_one(page: Served, opened: Any) -> None:
+    """Also if the good one came back in between."""
+    source = opened()
+    for document, tag in (({"limit": 12_000}, '"v1"'), ({"limit": -5}, '"v2"'), ({"limit": 12_000}, '"v1"')):
+        page.say(document, tag=tag)
+        await source.read(T0)
+    source.refused()
+    page.say({"limit": -5}, tag='"v2"')
+    last = await source.read(after(5))
+
+    assert page.statuses == [200, 200, 304, 200]
+    assert last.read_at == T0
+    assert len(source.refused()) == 1
+
+
 @pytest.mark.parametrize(
     "status,headers,why",
     [
