@@ -32,6 +32,7 @@ from api.routes import (
     plans,
     power,
     projects,
+    signals,
     summary,
     uploads,
 )
@@ -46,9 +47,9 @@ THREADS: Final = 8
 """Requests that are worked on at once. They share one interpreter: more would only keep the event loop waiting."""
 DESCRIPTION = """\
 Schedules AI work on GPU nodes where surplus electricity exists. Units are base units (W, Wh, s, bytes), times are
-ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`; what a token may do depends
-on its role (viewer, researcher, operator, admin): each includes those before it.
-Each error is an `application/problem+json` with a stable `code`.
+ISO 8601 in UTC. Each request but those for health carries `Authorization: Bearer TOKEN`, or, where a limit is pushed,
+a signature; what a token may do depends on its role (viewer, researcher, operator, admin): each includes
+those before it. Each error is an `application/problem+json` with a stable `code`.
 """
 
 
@@ -95,7 +96,20 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)])
-    for part in (jobs, arrays, plans, job_history, nodes, people, power, projects, events, summary, uploads):
+    for part in (
+        jobs,
+        arrays,
+        plans,
+        job_history,
+        nodes,
+        people,
+        power,
+        projects,
+        events,
+        signals,
+        summary,
+        uploads,
+    ):
         v1.include_router(part.router)
     app.include_router(v1, prefix="/api/v1")  # here, or FastAPI looks through the routes of `v1` for one
     app.include_router(health.router, responses=errors(*ANYWHERE))

@@ -15,8 +15,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import answer, problem
+from api.roles import SIGNED_PATHS
 
 MAX_BODY_BYTES: Final = 8 * 1024 * 1024
+MAX_SIGNED_BYTES: Final = 64 * 1024
+"""Of what anybody may send, until its signature is looked at."""
 BLOBS: Final = "/api/v1/uploads/blobs/"
 PIECE_S: Final = 20.0
 """Between two pieces of a body."""
@@ -53,6 +56,8 @@ class BodyLimit:
             return
         is_blob = scope["path"].startswith(BLOBS)
         max_bytes, body_s = (self._max_blob_bytes, math.inf) if is_blob else (self._max_bytes, self._body_s)
+        if scope["path"].startswith(SIGNED_PATHS):
+            max_bytes = min(max_bytes, MAX_SIGNED_BYTES)
         remedy = f"send at most {max_bytes} bytes; " + ("leave the file out" if is_blob else "split a batch")
         if _announced(scope) > max_bytes:
             detail = f"the body has {_announced(scope)} bytes"

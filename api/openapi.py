@@ -11,7 +11,10 @@ from fastapi.openapi.utils import get_openapi
 
 from api.auth import OPEN_PATHS
 from api.problems import PROBLEM_JSON, Problem
+from api.roles import SIGNED_PATHS
 from api.wire.parts import Shown
+from api.wire.signals import PushedLimit
+from barq.webhook import SIGNATURE
 
 REF: Final = "#/components/schemas/{model}"
 TEXT: Final[dict[str, Any]] = {
@@ -77,11 +80,16 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
     )
     components = document.setdefault("components", {})
-    problem = Problem.model_json_schema(ref_template=REF)
-    components.setdefault("schemas", {}).update(problem.pop("$defs", {}) | {"Problem": problem})
+    for model in (Problem, PushedLimit):
+        schema = model.model_json_schema(ref_template=REF)
+        components.setdefault("schemas", {}).update(schema.pop("$defs", {}) | {model.__name__: schema})
     _restore_nulls(components["schemas"])
-    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    signature = {"type": "apiKey", "in": "header", "name": SIGNATURE}
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}, "signature": signature}
     document["security"] = [{"token": []}]
+    for path, operations in document["paths"].items():
+        for operation in operations.values() if path.startswith(SIGNED_PATHS) else ():
+            operation["security"] = [{"signature": []}]
     for path in OPEN_PATHS:
         for operation in document["paths"][path].values():
             operation["security"] = []

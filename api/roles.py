@@ -71,6 +71,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
 }
 OPEN_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Served to everybody, for they say nothing of the site's work."""
+SIGNED_PATHS: Final = "/api/v1/signals/"
+"""Below this the right to do something is a signature over the body, which the route checks; no token is asked for."""
 
 _ROWS: Final = [(method, compile_path(path)[0], least) for (method, path), least in LEAST_ROLE.items()]
 
@@ -103,8 +105,9 @@ class Authorization:
 
 
 def is_for_all(scope: Scope) -> bool:
-    """Whether the path is served to everybody, known or not."""
-    return scope["path"] in OPEN_PATHS or is_open(scope)
+    """Whether the path is served to everybody, known or not; or the route asks for something else than a token."""
+    path: str = scope["path"]
+    return path in OPEN_PATHS or path.startswith(SIGNED_PATHS) or is_open(scope)
 
 
 def forbidden(caller: Caller, what: str, needed: str) -> Refused:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from barq.package import DEFAULT_LIMIT_BYTES
-from scheduler.settings import load_site
+from scheduler.settings import Site, load_site
+from scheduler.signals.http_push import TYPE as PUSHED, PushOptions, read_push_options
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,9 @@ class Settings:
     database: str | Path
     jobs_dir: Path | None = None  #: below which jobs have their directories; None = in the state directory
     upload_limit_bytes: int = DEFAULT_LIMIT_BYTES  #: of one working directory
+
+    pushed: Mapping[str, PushOptions] = field(default_factory=dict)
+    """Sources of the limit whose givers push it here, by name."""
 
     @classmethod
     def of_state(cls, state_dir: Path) -> Self:
@@ -32,6 +37,7 @@ class Settings:
             database=directory / "barq.db",
             jobs_dir=jobs_dir,
             upload_limit_bytes=site.upload_limit_bytes,
+            pushed=_pushed(site),
         )
 
     @property
@@ -48,3 +54,8 @@ class Settings:
     def token_file(self) -> Path:
         """The site's own token in clear text, readable by its owner only."""
         return self.state_dir / "token"
+
+
+def _pushed(site: Site) -> Mapping[str, PushOptions]:
+    signals = [s for s in site.signals if s.type == PUSHED]
+    return {name: read_push_options(name, s.options()) for s in signals for name in [s.name or s.type]}

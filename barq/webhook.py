@@ -2,6 +2,7 @@
 
 Each call is a POST with a JSON body and the headers `Barq-Event`, `Barq-Delivery` (the same on every retry, to tell
 doubles) and `Barq-Signature: t=SECONDS,v1=HEX`, where HEX is HMAC-SHA256 of "SECONDS." and the body under the secret.
+Who pushes a limit to a site signs it in the same way.
 """
 
 from __future__ import annotations
@@ -28,9 +29,24 @@ def verify(
     if found is None:
         return False
     told_s, digest = found.groups()
-    wanted = hmac.new(secret.encode(), told_s.encode() + b"." + body, hashlib.sha256).hexdigest()
     age_s = (time.time() if now_s is None else now_s) - int(told_s)
-    return hmac.compare_digest(wanted, digest) and abs(age_s) <= tolerance_s
+    return hmac.compare_digest(_digest(secret, told_s, body), digest) and abs(age_s) <= tolerance_s
+
+
+def sign(secret: str, body: bytes, *, now_s: float | None = None) -> str:
+    """The `Barq-Signature` of `body` under `secret`, made now: for whoever pushes a limit to a site."""
+    told_s = str(int(time.time() if now_s is None else now_s))
+    return f"t={told_s},v1={_digest(secret, told_s, body)}"
+
+
+def signed_at_s(signature: str) -> int | None:
+    """When a `Barq-Signature` says that it was made, Unix seconds; None if it is none. No proof of anything."""
+    found = _PARTS.fullmatch(signature)
+    return None if found is None else int(found.group(1))
+
+
+def _digest(secret: str, told_s: str, body: bytes) -> str:
+    return hmac.new(secret.encode(), told_s.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 def checked_url(text: str) -> str:

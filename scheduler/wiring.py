@@ -40,6 +40,9 @@ SOURCES: Mapping[str, str] = {
     "synthetic_day": "scheduler.signals.synthetic_day",
     "mqtt": "scheduler.signals.mqtt",
     "dsx_flex": "scheduler.signals.dsx_flex",
+    "http_poll": "scheduler.signals.http_poll",
+    "http_push": "scheduler.signals.http_push",
+    "price": "scheduler.signals.price",
     "surplus": "scheduler.signals.surplus",
 }
 FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise

@@ -67,11 +67,11 @@ def log_of(site: ApiSite) -> Path:
 class ApiSite:
     """One site named "t". Use as an async context manager; `client` and `record` are then ready."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, settings: Settings | None = None) -> None:
         self.state = state
         state.mkdir(parents=True, exist_ok=True)
         (state / "run").mkdir(exist_ok=True)
-        self.settings = Settings(site="t", state_dir=state, database=state / "barq.db")
+        self.settings = settings or Settings(site="t", state_dir=state, database=state / "barq.db")
         put_migrated(state / "barq.db")
         self.app: FastAPI = create_app(self.settings)
         self.context: Context = self.app.state.context

@@ -25,10 +25,10 @@ class Refused(ValueError):
     """A message that does not count. Says what it holds, why that cannot be, and what to do."""
 
 
-def read_json(payload: bytes) -> object:
+def read_json(payload: bytes, *, most_bytes: int = MOST_BYTES) -> object:
     """The one JSON value that a payload holds. NaN, Infinity and a key that is there twice are refused."""
-    if len(payload) > MOST_BYTES:
-        raise Refused(f"it has {len(payload)} bytes, and at most {MOST_BYTES} are read; send less")
+    if len(payload) > most_bytes:
+        raise Refused(f"it has {len(payload)} bytes, and at most {most_bytes} are read; send less")
     try:
         text = payload.decode()
     except UnicodeDecodeError:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, Final
 
 import httpx
 
+from scheduler.connections.http import is_safe
 from scheduler.errors import SignalError
 
 PAGE: Final = 50  #: the most that OpenADR lets a client ask for
@@ -53,24 +53,6 @@ class Access:
     scope: str
     secret: Callable[[], str]
     allow_http: bool
-
-
-def is_safe(url: str, *, allow_http: bool) -> bool:
-    """Whether what is said to this address can be read by nobody between: HTTPS, or this machine itself."""
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL:
-        return False
-    if parsed.userinfo or not parsed.host:
-        return False
-    return parsed.scheme == "https" or (parsed.scheme == "http" and (allow_http or _is_loopback(parsed.host)))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class Vtn:

@@ -35,9 +35,10 @@ from typing import Any, Final, Literal
 import httpx
 from pydantic import Field
 
+from scheduler.connections.http import is_safe
 from scheduler.core.envelope import Envelope
 from scheduler.errors import SettingsError, SignalError
-from scheduler.openadr.client import Access, Busy, Vtn, is_safe
+from scheduler.openadr.client import Access, Busy, Vtn
 from scheduler.openadr.events import Event, Refused, Rules, printable
 from scheduler.openadr.schedule import Schedule, Skew, compile_schedule
 from scheduler.signals import Options, read_options

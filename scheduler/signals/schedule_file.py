@@ -38,27 +38,24 @@ from __future__ import annotations
 
 import asyncio
 import math
-import re
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator
 
 from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.errors import SignalError
 from scheduler.series.csv_table import CsvTable, read_table
+from scheduler.series.csv_times import read_times, usual_last_s
 from scheduler.series.quantile_columns import SHAPE, quantile_columns, quantile_rows, share_of
 from scheduler.signals import Options, ZoneName, read_options
 
 WATTS = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 MAX_SECONDS = 10 * 366 * 86_400.0
-_YEARS = range(1970, 2200)
 
 
 class ScheduleOptions(Options):
@@ -153,12 +150,10 @@ def _within(forecast: Sequence[Foreseen], at: datetime, until: datetime) -> tupl
 
 
 def _schedule(table: CsvTable, options: ScheduleOptions, stamp: tuple[int, int, int]) -> Schedule:
-    texts = zip(table.lines, table.column(options.time_column), strict=True)
-    times = [_instant(table, line, text, options.zone) for line, text in texts]
-    _check_order(table, times)
+    times = read_times(table, options.time_column, options.zone)
     foreseen = _foreseen(table, options)
     segments = _segments(table, options, times, foreseen)
-    end_at = times[-1] + timedelta(seconds=options.last_row_s or _usual_last_s(table, times))
+    end_at = times[-1] + timedelta(seconds=options.last_row_s or usual_last_s(table, times))
     return Schedule(
         segments=segments,
         ends_at=times[len(segments)] if len(segments) < len(times) else end_at,
@@ -214,36 +209,6 @@ def _provenances(table: CsvTable, options: ScheduleOptions) -> list[str]:
     return [f"{table.path.name}, line {line}" for line in table.lines]
 
 
-def _instant(table: CsvTable, line: int, text: str, zone: str | None) -> datetime:
-    at = _unix(text) or _iso(text)
-    if at is None:
-        remedy = "write it like 2026-06-01T06:00+05:00, or as Unix seconds"
-        raise SignalError(f"{table.path}: line {line}: time: {text!r} is no time; {remedy}")
-    if at.tzinfo is None and zone is None:
-        remedy = "add one (+05:00), or set `zone` for the whole file"
-        raise SignalError(f"{table.path}: line {line}: time: {text!r} has no time zone; {remedy}")
-    if at.year not in _YEARS:
-        years = f"{_YEARS.start} to {_YEARS.stop - 1}"
-        raise SignalError(
-            f"{table.path}: line {line}: time: {text!r} is not in the years {years}; correct it"
-        )
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "UTC"))).astimezone(UTC)
-
-
-def _unix(text: str) -> datetime | None:
-    return datetime.fromtimestamp(int(text), UTC) if re.fullmatch(r"[0-9]{9,11}", text) else None
-
-
-def _iso(text: str) -> datetime | None:
-    """Year first and with separators only: 4/1/26 could be two days."""
-    if not re.match(r"\d{4}[-/]", text):
-        return None
-    try:
-        return datetime.fromisoformat(text.replace("/", "-"))
-    except ValueError:
-        return None
-
-
 def _watts(table: CsvTable, line: int, text: str, unit: str) -> float:
     try:
         limit_w = float(text) * WATTS[unit]
@@ -252,22 +217,3 @@ def _watts(table: CsvTable, line: int, text: str, unit: str) -> float:
     if not (math.isfinite(limit_w) and limit_w >= 0):
         raise SignalError(f"{table.path}: line {line}: limit: {text!r} is no limit; give {unit}, 0 or more")
     return limit_w
-
-
-def _check_order(table: CsvTable, times: Sequence[datetime]) -> None:
-    if not times:
-        raise SignalError(f"{table.path}: it has no rows below its header; give at least one limit")
-    for line, (before, after) in zip(table.lines[1:], pairwise(times), strict=False):
-        if after <= before:
-            raise SignalError(
-                f"{table.path}: line {line}: time: {after.isoformat()} is not after the row above; "
-                "sort the rows, and give each time once (with its offset where clocks go back)"
-            )
-
-
-def _usual_last_s(table: CsvTable, times: Sequence[datetime]) -> float:
-    if len(times) == 1:
-        raise SignalError(
-            f"{table.path}: one row does not say how long it stands; set last_row_s, or add a row"
-        )
-    return (times[-1] - times[-2]).total_seconds()

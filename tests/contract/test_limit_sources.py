@@ -16,10 +16,14 @@ import pytest
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
+from scheduler.signals.http_poll import open_source as open_poll
+from scheduler.signals.http_push import Inbox, Push, open_source as open_push, read_push_options
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
+from scheduler.signals.price import open_source as open_price
 from scheduler.signals.surplus import open_source as open_surplus
 from scheduler.wire import dumps, loads
+from tests.json_served import served as served_json
 from tests.modbus_peer import served_peer
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
 from tests.vtn import event, served as served_vtn
@@ -96,6 +100,37 @@ def over_openadr(_: Path) -> LimitSource:
     return open_openadr("grid", options, base=Path(), reaction_s=30.0)
 
 
+def over_http(_: Path) -> LimitSource:
+    """A document that holds a limit and two later steps."""
+    page = PEERS.enter_context(served_json())
+    ahead = [{"starts_at": after(h * HOUR_S).isoformat(), "limit": kw} for h, kw in ((1, 40), (9, 120))]
+    page.say({"limit": 90.5, "at": T0.isoformat(), "ahead": ahead}, tag='"1"')
+    options = {"url": page.url, "field": "limit", "unit": "kW", "timestamp_field": "at", "timeout_s": 30}
+    return open_poll("grid", options | {"steps_field": "ahead"}, base=Path(), reaction_s=30.0)
+
+
+def pushed(folder: Path) -> LimitSource:
+    """A limit and two later steps, pushed a second before the first reading."""
+    options = {"secret_env": "PUSH_SECRET", "stale_after_s": 600}
+    steps = tuple(
+        Segment(starts_at=after(h * HOUR_S), limit_w=limit_w, provenance="pushed: notice 118")
+        for h, limit_w in ((1, 40_000.0), (9, 120_000.0))
+    )
+    push = Push(delivery="d1", at=after(-2), limit_w=90_500.0, steps=steps, document="notice 118")
+    inbox = Inbox("grid", read_push_options("grid", options), base=folder)
+    inbox.take(push, "digest", signed_at=after(-1), at=T0)
+    return open_push("grid", options, base=folder, reaction_s=30.0)
+
+
+def priced(folder: Path) -> LimitSource:
+    """A day of prices behind a URL, of which some are low."""
+    page = PEERS.enter_context(served_json())
+    rows = [{"time": after(h * HOUR_S).isoformat(), "price": 20 + 10 * (h % 5)} for h in range(24)]
+    page.say(rows, tag='"1"')
+    options = {"url": page.url, "below": 30, "above": 45, "on_w": 480_000, "off_w": 20_000, "timeout_s": 30}
+    return open_price("grid", options, base=folder, reaction_s=30.0)
+
+
 def over_modbus(_: Path) -> LimitSource:
     """Two meters: the site draws 1000 W, and 500 W are exported."""
     site, grid = PEERS.enter_context(served_peer()), PEERS.enter_context(served_peer())
@@ -115,6 +150,19 @@ SOURCES: dict[str, Make] = {
     "synthetic_day": opened("synthetic_day", max_w=500_000, min_w=100_000, notice_s=HOUR_S),
     "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
     "openadr3": over_openadr,
+    "http_poll": over_http,
+    "http_push": pushed,
+    "price": priced,
+    "price, of a file": opened(
+        "price",
+        path="day.csv",
+        price_column="limit",
+        below=110,
+        hysteresis=20,
+        on_w=5e5,
+        off_w=0,
+        min_on_s=5e3,
+    ),
     "surplus": over_modbus,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
@@ -224,6 +272,9 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
         "mqtt",
         "dsx_flex",
         "openadr3",
+        "http_poll",
+        "http_push",
+        "price",
         "surplus",
     ],
 )

@@ -58,6 +58,11 @@ def test_each_site_explains_itself(path: Path) -> None:
     "file, types, names",
     [
         ("mqtt.yaml", ["constant", "mqtt", "dsx_flex"], ["grid-contract", "feeder-12", "dsx"]),
+        (
+            "http.yaml",
+            ["constant", "http_poll", "http_push", "price"],
+            ["grid-contract", "feeder-12", "feeder-13", "day-ahead"],
+        ),
         ("modbus.yaml", ["constant", "surplus"], ["grid-contract", "own-solar"]),
     ],
 )

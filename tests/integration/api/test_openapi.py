@@ -23,6 +23,7 @@ from api.wire import (
     people,
     plans,
     projects,
+    signals,
     site as site_wire,
     uploads,
 )
@@ -63,6 +64,7 @@ def models() -> dict[str, type[BaseModel]]:
             people,
             plans,
             projects,
+            signals,
             site_wire,
             uploads,
         )
@@ -89,6 +91,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/estop/release",
         "projects",
         "events",
+        "signals/{name}",
         "summary",
         "me",
         "tokens",
@@ -130,8 +133,12 @@ async def test_every_error_is_documented_as_a_problem(document: dict[str, Any]) 
 
 
 async def test_only_health_is_open(document: dict[str, Any]) -> None:
-    """All else names the bearer token as its security."""
+    """All else names the bearer token as its security, or a signature."""
     assert document["security"] == [{"token": []}]
+    signed = {
+        path for path, operation in operations(document) if operation.get("security") == [{"signature": []}]
+    }
+    assert signed == {"/api/v1/signals/{name}"}
     assert document["components"]["securitySchemes"]["token"] == {"type": "http", "scheme": "bearer"}
     assert {path for path, operation in operations(document) if operation.get("security") == []} == OPEN_PATHS
 
