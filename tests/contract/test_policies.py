@@ -16,7 +16,6 @@ from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
 from scheduler.core.snapshot import Snapshot
 from scheduler.sim.baselines import BASELINES
-from scheduler.wire import dumps
 from tests.builders import Desired, SiteBuilder, site
 from tests.property.test_decisions import raised, sites, starts
 
