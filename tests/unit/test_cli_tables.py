@@ -237,7 +237,7 @@ def test_power_shows_what_could_be_changed_at_short_notice() -> None:
     """For each notice how much could go, come and stay, and what has gone by then."""
     means = [("miners", 4000.0, 3.5), ("caps", 1200.0, 3.5), ("release", 160.0, 30.0)]
     steps = [(5.0, 5200.0, 75.0, 8400.0), (30.0, 5360.0, 1325.0, 8240.0), (300.0, 5360.0, 2000.0, 8240.0)]
-    more = {"holds_s": None, "again_after_s": 0.0, "tiers_w": {}}
+    more: dict[str, Any] = {"holds_s": None, "again_after_s": 0.0, "tiers_w": {}}
     flex = {
         "at": "2026-03-01T12:00:00Z",
         "planned_w": 13_600.0,
