@@ -23,6 +23,7 @@ from api.plain_query import plain_query
 from api.roles import Authorization
 from api.routes import (
     arrays,
+    events,
     health,
     job_history,
     jobs,
@@ -94,7 +95,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)])
-    for part in (jobs, arrays, plans, job_history, nodes, people, power, projects, summary, uploads):
+    for part in (jobs, arrays, plans, job_history, nodes, people, power, projects, events, summary, uploads):
         v1.include_router(part.router)
     app.include_router(v1, prefix="/api/v1")  # here, or FastAPI looks through the routes of `v1` for one
     app.include_router(health.router, responses=errors(*ANYWHERE))

@@ -184,8 +184,8 @@ class AsyncClient:
         """Return why a job is where it is, and what would change it."""
         return await self._do(calls.why(job_id))
 
-    async def events(self, job_id: str) -> list[EventView]:
-        """Return what happened to a job, oldest first."""
+    async def events(self, job_id: str | None = None) -> list[EventView]:
+        """Return what happened to a job, or lately on the site, oldest first."""
         return await self._do(calls.events(job_id))
 
     async def attempts(self, job_id: str) -> list[AttemptView]:

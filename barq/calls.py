@@ -123,9 +123,9 @@ def why(job_id: str) -> Call[WhyView]:
     return _get(_job_path(job_id, "why"))
 
 
-def events(job_id: str) -> Call[list[EventView]]:
-    """What happened to a job."""
-    return _get(_job_path(job_id, "events"), key="events")
+def events(job_id: str | None) -> Call[list[EventView]]:
+    """What happened to a job; lately on the site without one."""
+    return _get("/events" if job_id is None else _job_path(job_id, "events"), key="events")
 
 
 def attempts(job_id: str) -> Call[list[AttemptView]]:

@@ -189,8 +189,8 @@ class Client:
         """Return why a job is where it is, and what would change it."""
         return self._do(calls.why(job_id))
 
-    def events(self, job_id: str) -> list[EventView]:
-        """Return what happened to a job, oldest first."""
+    def events(self, job_id: str | None = None) -> list[EventView]:
+        """Return what happened to a job, or lately on the site, oldest first."""
         return self._do(calls.events(job_id))
 
     def attempts(self, job_id: str) -> list[AttemptView]:

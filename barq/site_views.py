@@ -109,6 +109,8 @@ class PowerView(TypedDict):
     firm_w: float
     draw_w: float
     draw_measured_at: str | None
+    draw_quality: NotRequired[str | None]
+    draw_source: NotRequired[str | None]
     committed_w: float
     ai_w: float
     rest_w: NotRequired[float | None]

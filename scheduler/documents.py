@@ -88,6 +88,8 @@ def power_document(
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
+        "draw_quality": snapshot.meter.quality if snapshot.meter else None,
+        "draw_source": snapshot.meter.source if snapshot.meter else None,
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
         "fallback_w": _fallback_w(snapshot),

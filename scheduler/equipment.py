@@ -8,9 +8,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.trust import Trust
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
@@ -146,6 +148,46 @@ class Miners(_Strict):
     def kind(self) -> MachineKind | None:
         """What each is like above its rest, None where it takes any watt. Raises ValueError."""
         return self.machines.kind(max_w=self.max_w, rest_w=self.rest_w) if self.machines else None
+
+
+class SumOfReports(_Strict):
+    """No meter of its own: the draw is what nodes and miners report, with the overhead of the hall."""
+
+    type: Literal["simulated"] = "simulated"
+
+
+class ModbusMeterSettings(ModbusOptions):
+    """The site's meter, read over Modbus TCP; docs/metering.md says what counts when it cannot be."""
+
+    type: Literal["modbus"]
+    name: Name = "meter"
+    poll_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
+    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  #: then the sum of reports counts
+    tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1  #: share that meter and reports may differ by,
+    tolerance_w: Watts = 1000.0  #: or so many W, whichever is more
+    disagree_after_s: Annotated[float, Field(ge=0, le=3600)] = 15.0  #: for so long before it is an alarm
+
+    @model_validator(mode="after")
+    def _can_be_fresh(self) -> Self:
+        if self.stale_after_s < 2 * self.poll_s:
+            raise ValueError(
+                f"stale_after_s = {self.stale_after_s:g} is less than two readings, one every poll_s = "
+                f"{self.poll_s:g} s; raise it, or read more often"
+            )
+        return self
+
+    def trust(self) -> Trust:
+        """As the core knows it."""
+        return Trust(
+            fresh_s=2 * self.poll_s,
+            stale_after_s=self.stale_after_s,
+            tolerance=self.tolerance,
+            tolerance_w=self.tolerance_w,
+            disagree_after_s=self.disagree_after_s,
+        )
+
+
+MeterSettings = Annotated[SumOfReports | ModbusMeterSettings, Field(discriminator="type")]
 
 
 def node_spec(nodes: Nodes, group_id: str) -> GroupSpec:

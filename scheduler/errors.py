@@ -3,6 +3,7 @@
 BarqError
 ├── SignalError        a source of the limit cannot be read
 ├── MeterError         the meter cannot be read
+│   └── MeterRefused   the meter answers what cannot be
 ├── StoreError         the store cannot be read or written
 │   └── StaleEpoch     another leader took over
 ├── SettingsError      a site file does not make sense
@@ -22,6 +23,10 @@ class SignalError(BarqError):
 
 class MeterError(BarqError):
     """The meter cannot be read."""
+
+
+class MeterRefused(MeterError):
+    """The meter answers, and what it says cannot be, or it says that it has no reading."""
 
 
 class StoreError(BarqError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from scheduler.accounts import projects_document
@@ -16,7 +17,7 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import LIMIT_RECORD, CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 
@@ -39,6 +40,7 @@ class Journal:
         self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
         self._record: LimitRecord | None = None  #: that was written last
+        self._told: tuple[object, ...] = ()  #: by sources, as written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -84,7 +86,8 @@ class Journal:
             snapshot_json=dumps(snapshot) if full else None,
             decision_json=dumps(decision) if full else None,
             used=self._renewed(snapshot),
-            current=self._documents(snapshot, decision, alarms) if due or decision.events else {},
+            current=self._limits_told(snapshot)
+            | (self._documents(snapshot, decision, alarms) if due or decision.events else {}),
         )
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
@@ -106,6 +109,15 @@ class Journal:
             self._record = snapshot.record
             documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
         return documents
+
+    def _limits_told(self, snapshot: Snapshot) -> dict[str, str]:
+        """What sources tell, at once when it changes: who leads next holds to it while they are silent."""
+        told = tuple((e.source, e.segments, e.valid_until) for e in snapshot.envelopes)
+        if told == self._told:
+            return {}
+        self._told = told
+        bare = tuple(replace(e, forecast=()) for e in snapshot.envelopes)
+        return {LIMITS_TOLD: dumps(bare).decode()}
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:
         """Where there are none, that is said once."""

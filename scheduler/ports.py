@@ -67,6 +67,10 @@ class Meter(Protocol):
         """The newest reading. Raises `MeterError` when there is none."""
         ...
 
+    async def close(self) -> None:
+        """End what was opened for it."""
+        ...
+
 
 ReportListener = Callable[[GuardReport], None]
 

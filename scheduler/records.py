@@ -30,6 +30,8 @@ class Member:
 
 LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
+LIMITS_TOLD = "limits-told"
+"""Key of the document that holds what each source of the limit told last."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Stored:
     used: Used | None = None  #: what projects used, as last recorded
     record: LimitRecord | None = None  #: what earlier leaders saw of the limit
     owed: Owed | None = None  #: between mining partners
+    told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,4 +145,4 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` for who leads next."""
+    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` and `LIMITS_TOLD` for who leads next."""

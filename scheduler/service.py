@@ -86,6 +86,7 @@ class Service:
         for source, error in zip(listening, ended, strict=True):
             if isinstance(error, BaseException):
                 log.warning("source %s: cannot be closed: %s", source.name, error)
+        await self.parts.meter.close()
 
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():

@@ -27,10 +27,12 @@ from scheduler.core.snapshot import SitePolicy
 from scheduler.equipment import (
     MAX_LEVELS,
     DomainSettings,
+    MeterSettings,
     Miners,
     Name,
     Nodes,
     Ramp,
+    SumOfReports,
     Watts,
     miners_spec,
     node_spec,
@@ -128,6 +130,7 @@ class Site(_Strict):
     projects: Projects = ()
     fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
+    meter: MeterSettings = SumOfReports()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()

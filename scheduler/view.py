@@ -11,7 +11,7 @@ from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import Envelope, is_stale, unheard
+from scheduler.core.envelope import Envelope, is_stale, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
@@ -114,6 +114,7 @@ class View:
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
+        self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
         self._take_members(stored.members)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
@@ -193,8 +194,13 @@ class View:
         return False
 
     def take_meter(self, reading: MeterReading) -> None:
-        """Take in a reading of the site meter, and hold it against the books as they are now."""
-        self.meter = reading
+        """Take in a reading of the site meter, and hold it against the books as they are now.
+
+        One of the same instant says nothing new of the draw.
+        """
+        before, self.meter = self.meter, reading
+        if before is not None and reading.measured_at == before.measured_at:
+            return
         newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
         self.excess = remembered(self.excess, newest, self.site)
 

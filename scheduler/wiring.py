@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -16,13 +16,16 @@ from scheduler.cluster import RayCluster
 from scheduler.core.ledger import exposure_w
 from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
+from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
+from scheduler.equipment import SumOfReports
 from scheduler.errors import SettingsError
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
+from scheduler.signals.meter_trusted import TrustedMeter
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -37,7 +40,9 @@ SOURCES: Mapping[str, str] = {
     "synthetic_day": "scheduler.signals.synthetic_day",
     "mqtt": "scheduler.signals.mqtt",
     "dsx_flex": "scheduler.signals.dsx_flex",
+    "surplus": "scheduler.signals.surplus",
 }
+FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 
 
@@ -78,7 +83,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         reconciler=reconciler,
         cluster=cluster,
         store=store,
-        meter=_meter(view, site, clock),
+        meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
@@ -92,6 +97,8 @@ def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource
     name, options = settings.name or settings.type, settings.options()
     if settings.type in PLAYED and "began_at" not in options:
         options["began_at"] = _first_opened(base, name).isoformat()
+    if settings.type in FLOORED:
+        options.setdefault("floor_w", site.power.firm_w)
     module = import_module(SOURCES[settings.type])
     source: LimitSource = module.open_source(name, options, base=base, reaction_s=site.power.reaction_s)
     return source
@@ -105,8 +112,20 @@ def _first_opened(base: Path, name: str) -> datetime:
     return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
 
 
-def _meter(view: View, site: Site, clock: Clock) -> Meter:
-    """The simulated site meter: what the simulated devices draw, with the hall's overhead."""
+def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Event], None]) -> Meter:
+    """The meter that the site file describes; `reports` are the watts that devices report, as far as it has none."""
+    meter = site.meter
+    if isinstance(meter, SumOfReports):
+        return SimulatedMeter(reports)
+    # Only a site that has one imports the client. The driver reads of the options what the device needs.
+    driver = import_module("scheduler.signals.meter_modbus")
+    metered: Meter = driver.ModbusMeter(meter.name, meter)
+    reported = SimulatedMeter(reports, source="reports")
+    return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
+
+
+def _sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
+    """What the devices draw, with the hall's overhead."""
 
     def draw_w() -> float:
         groups, at = view.groups.values(), clock.now()
@@ -115,7 +134,7 @@ def _meter(view: View, site: Site, clock: Clock) -> Meter:
         power = site.power
         return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
 
-    return SimulatedMeter(draw_w)
+    return draw_w
 
 
 def _drawn_w(group: Group, at: datetime, view: View) -> float:

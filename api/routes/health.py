@@ -11,7 +11,7 @@ import barq
 from api.context import Here
 from api.openapi import errors
 from api.problems import Refused
-from api.wire.site import Health, Readiness
+from api.wire.health import Health, Readiness
 
 router = APIRouter(tags=["health"])
 

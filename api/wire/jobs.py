@@ -149,7 +149,7 @@ class JobFilter(Sent):
 
 
 class EventQuery(Sent):
-    """Which events of a job to tell."""
+    """Which events to tell."""
 
     model_config = ConfigDict(strict=False)  # a query is text
 
@@ -264,7 +264,7 @@ class EventView(Shown):
 
 
 class Events(Shown):
-    """What happened to a job, oldest first."""
+    """What happened to a job, or on the site, oldest first."""
 
     model_config = ConfigDict(json_schema_extra=example(events=[EVENT]))
 

@@ -1,4 +1,4 @@
-"""The site on the wire: nodes, power, limits, counters, health."""
+"""The site on the wire: nodes, power, limits, counters."""
 
 from __future__ import annotations
 
@@ -204,6 +204,8 @@ class PowerView(Shown):
             firm_w=8000.0,
             draw_w=11_400.0,
             draw_measured_at="2026-03-01T13:20:04Z",
+            draw_quality="good",
+            draw_source="main-incomer",
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -247,6 +249,10 @@ class PowerView(Shown):
     firm_w: float
     draw_w: float
     draw_measured_at: datetime | None
+    draw_quality: str | None = Field(
+        None, description="good; stale or bad: the meter's last; estimated: the sum of what devices report"
+    )
+    draw_source: str | None = Field(None, description="Who measured it")
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")
@@ -367,28 +373,3 @@ class SummaryView(Shown):
     checkpoints_verified: int
     checkpoints_quarantined: int
     energy: Energy
-
-
-class Health(Shown):
-    """The API process answers."""
-
-    model_config = ConfigDict(json_schema_extra=example(status="ok", version="0.1.0"))
-
-    status: str
-    version: str
-
-
-class Readiness(Shown):
-    """The database answers and the scheduler ticks."""
-
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            status="ready", database=True, epoch=3, ticked_at="2026-03-01T13:20:05Z", tick_age_s=0.4
-        )
-    )
-
-    status: str
-    database: bool
-    epoch: int | None = Field(None, description="Of the leader")
-    ticked_at: datetime | None = None
-    tick_age_s: float | None = None

@@ -100,7 +100,7 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     given_by = ", ".join(part for part in (now["limit_source"], now["limit_provenance"]) if part)
     facts = [
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
-        ("draw", f"{format_power(now['draw_w'])}, measured {ago(now['draw_measured_at'])}"),
+        ("draw", _draw(now)),
         ("AI work", format_power(now["ai_w"])),
         ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
         ("miners", format_power(now["miners_w"])),
@@ -112,6 +112,20 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
+
+
+def _draw(now: PowerView) -> str:
+    """With what it is worth, where the meter cannot be read."""
+    draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
+    match now.get("draw_quality"):
+        case "estimated":
+            return f"{draw}, ESTIMATED {since} from what devices report: the meter cannot be read"
+        case "stale":
+            return f"{draw}, measured {since}: the meter does not answer"
+        case "bad":
+            return f"{draw}, measured {since}: what the meter answers now is refused"
+        case _:
+            return f"{draw}, measured {since}"
 
 
 def _foreseen(told: ForeseenView) -> str:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from barq.doctor import capacity, clocks, control_groups, disk, gpus, network, python, ray_here, rights
+from barq.doctor import capacity, clocks, control_groups, disk, gpus, meter, network, python, ray_here, rights
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
 
@@ -34,6 +34,7 @@ CHECKS: Final[dict[str, Check]] = {
     "loopback": network.loopback,
     "ports": network.ports,
     "api-port": network.api_port,
+    "meter": meter.meter,
     "disk-space": disk.space,
     "disk-sync": disk.sync,
     "disk-kind": disk.file_system,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 
@@ -76,6 +76,11 @@ def unheard(source: str, *, at: datetime, reaction_s: float) -> Envelope:
     return Envelope(
         source=source, issued_at=at, read_at=at, reaction_s=reaction_s, segments=(), stale_after_s=-1.0
     )
+
+
+def unheard_since(told: Envelope) -> Envelope:
+    """What a source told an earlier leader: until it is heard again it is silent, and its rises are not trusted."""
+    return replace(told, stale_after_s=-1.0)
 
 
 def is_stale(envelope: Envelope, at: datetime) -> bool:

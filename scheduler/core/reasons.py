@@ -92,5 +92,11 @@ class Events(Sequence[Event]):
     def __iter__(self) -> Iterator[Event]:
         return iter(self._all())
 
+    def __eq__(self, other: object) -> bool:
+        """Equal to any sequence of the same events."""
+        return isinstance(other, Sequence) and self._all() == list(other)
+
+    __hash__ = None  # type: ignore[assignment]  # it grows
+
     def __repr__(self) -> str:
         return repr(self._all())

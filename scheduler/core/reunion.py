@@ -124,7 +124,8 @@ def _wanted(job: Job) -> _Wanted:
 
 def _best(level: str, counts: Mapping[str, int], plan: Plan) -> tuple[list[str], int]:
     """The nodes of the part that has most of what is counted, and how much that is."""
-    parts = [nodes for place in by_place(counts, plan) for nodes in split(place, level, plan)]
+    places = by_place(sorted(counts), plan)
+    parts = [nodes for place in places for nodes in split(place, level, plan)]
     sums = [(sum(counts[n] for n in nodes), nodes) for nodes in parts]
     most, nodes = max(sums, key=lambda one: (one[0], len(one[1])), default=(0, []))
     return nodes, most

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Domain
@@ -66,6 +67,15 @@ class SitePolicy:
         return self.fall_s + self.clock_uncertainty_s
 
 
+class Quality(StrEnum):
+    """What a reading of the draw is worth."""
+
+    GOOD = "good"  #: measured now
+    ESTIMATED = "estimated"  #: not by the meter: the sum of what devices report
+    STALE = "stale"  #: the meter does not answer, and this is what it showed last
+    BAD = "bad"  #: what the meter answers was refused, and this is the last that was not
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterReading:
     """The site's draw as measured."""
@@ -73,6 +83,7 @@ class MeterReading:
     draw_w: float
     measured_at: datetime
     source: str = "simulated"
+    quality: Quality = Quality.GOOD
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
-from scheduler.records import LIMIT_RECORD, Intents, Stored
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Stored
 from scheduler.store import stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
@@ -49,6 +49,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         released_stops=stops.released_ids(session),
         used=_used(session),
         record=_limit_record(session),
+        told=_limits_told(session),
     )
 
 
@@ -70,6 +71,16 @@ def _limit_record(session: Session) -> LimitRecord | None:
     except WireError as error:
         log.warning("the record of the limit cannot be read and begins anew: %s", error)
         return None
+
+
+def _limits_told(session: Session) -> tuple[Envelope, ...]:
+    """What each source told last. Of another version of Barq it is of no use: each counts as not heard yet."""
+    document = current_document(session, LIMITS_TOLD)
+    try:
+        return () if document is None else loads(tuple[Envelope, ...], document.text)
+    except WireError as error:
+        log.warning("what sources of the limit told last cannot be read: %s", error)
+        return ()
 
 
 def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:

@@ -17,7 +17,7 @@ from scheduler.core.lifecycle import is_final
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import LIMIT_RECORD, Intents, Member, Stored, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
 from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import loads
@@ -42,6 +42,7 @@ class InMemoryStore:
         self.last_cut_at: datetime | None = None
         self.used: Used | None = None
         self.limit_record: LimitRecord | None = None
+        self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
@@ -116,6 +117,7 @@ class InMemoryStore:
             released_stops=self.released_stops,
             used=self.used,
             record=self.limit_record,
+            told=self.told,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -155,6 +157,8 @@ class InMemoryStore:
         self.used = tick.used or self.used
         if (document := tick.current.get(LIMIT_RECORD)) is not None:
             self.limit_record = loads(LimitRecord, document)
+        if (document := tick.current.get(LIMITS_TOLD)) is not None:
+            self.told = loads(tuple[Envelope, ...], document)
         self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)

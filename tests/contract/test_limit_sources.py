@@ -18,7 +18,9 @@ from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
 from scheduler.signals.manual import Manual
 from scheduler.signals.openadr3 import open_source as open_openadr
+from scheduler.signals.surplus import open_source as open_surplus
 from scheduler.wire import dumps, loads
+from tests.modbus_peer import served_peer
 from tests.mqtt_told import OVER_MQTT, a_broker_that_knows
 from tests.vtn import event, served as served_vtn
 
@@ -94,6 +96,14 @@ def over_openadr(_: Path) -> LimitSource:
     return open_openadr("grid", options, base=Path(), reaction_s=30.0)
 
 
+def over_modbus(_: Path) -> LimitSource:
+    """Two meters: the site draws 1000 W, and 500 W are exported."""
+    site, grid = PEERS.enter_context(served_peer()), PEERS.enter_context(served_peer())
+    grid.shows(-500.0)
+    options = {"site": site.options(), "grid": grid.options(), "rise_w_per_s": 10, "floor_w": 600}
+    return open_surplus("grid", options, base=Path(), reaction_s=30.0)
+
+
 SOURCES: dict[str, Make] = {
     "constant": opened("constant", limit_w=12_000),
     "schedule_file": opened("schedule_file", path="day.csv", unit="kW"),
@@ -105,6 +115,7 @@ SOURCES: dict[str, Make] = {
     "synthetic_day": opened("synthetic_day", max_w=500_000, min_w=100_000, notice_s=HOUR_S),
     "synthetic_day, in winter, once": opened("synthetic_day", max_w=5e5, season="winter", loop=False),
     "openadr3": over_openadr,
+    "surplus": over_modbus,
     "blueprint": opened("_blueprint", limit_w=12_000),
     "manual": by_hand,
 }
@@ -204,7 +215,17 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
 
 @pytest.mark.parametrize(
     "module",
-    ["constant", "schedule_file", "replay", "synthetic_day", "_blueprint", "mqtt", "dsx_flex", "openadr3"],
+    [
+        "constant",
+        "schedule_file",
+        "replay",
+        "synthetic_day",
+        "_blueprint",
+        "mqtt",
+        "dsx_flex",
+        "openadr3",
+        "surplus",
+    ],
 )
 def test_options_that_it_does_not_know_are_refused(module: str, tmp_path: Path) -> None:
     """By name, with those that it knows: a misspelt key must not be a default."""

@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
+from scheduler.core.envelope import Segment, unheard
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.errors import StaleEpoch
-from scheduler.records import Member
+from scheduler.records import LIMITS_TOLD, Member
+from scheduler.wire import dumps
 from tests.store_sides import Side
 from tests.stores import T0, after, attempt, event, job, order, tick
 
@@ -265,3 +267,18 @@ async def test_a_stop_that_a_guard_told_of_is_kept(side: Side) -> None:
     side.release()
     await side.store.record(tick(2, epoch, stops=(STOP, replace(STOP, id="s2"))))
     assert [s.id for s in (await side.store.load()).stops] == ["s2"]
+
+
+async def test_what_sources_told_last_is_there_for_who_leads_next(side: Side) -> None:
+    """As it was written last; a tick that tells nothing of it changes nothing."""
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).told == ()
+
+    silent = unheard("feeder", at=T0, reaction_s=30.0)
+    first, last = (
+        (replace(silent, segments=(Segment(starts_at=T0, limit_w=w),)),) for w in (12_000.0, 1303.0)
+    )
+    for at_s, told in ((1, first), (2, last)):
+        await side.store.record(tick(at_s, epoch, current={LIMITS_TOLD: dumps(told).decode()}))
+    await side.store.record(tick(3, epoch))
+    assert (await side.store.load()).told == last

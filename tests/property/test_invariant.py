@@ -280,6 +280,12 @@ class SoundSite(RuleBasedStateMachine):
         if name in self.world.sources:
             self.world.sources[name].is_silent = silent
 
+    @rule()
+    def the_scheduler_restarts(self) -> None:
+        """A new leader holds to what a source told last, though it is silent by now."""
+        self.world.start()
+        self.time_passes(4)
+
     @precondition(lambda self: self.world.submitted < 8)
     @rule(
         gpus=st.integers(1, 2),
@@ -375,4 +381,15 @@ def test_a_renewal_does_not_undo_a_cut_that_waits_for_room() -> None:
     site.time_passes(ms=5001)
     site.the_loop_runs_blind(limits_w=[2400.0], ms=0)
     site.calm(seconds=6)
+    site.teardown()
+
+
+def test_a_new_leader_holds_to_what_a_source_told_before_it_fell_silent() -> None:
+    """A limit below the firm level: the source is silent, and the scheduler restarts."""
+    site = SoundSite()
+    site.a_limit_is_pushed(limit_w=1303.0)
+    site.time_passes(quarters=8)
+    site.a_source_falls_silent_or_speaks(name="grid", silent=True)
+    site.the_scheduler_restarts()
+    site.time_passes(quarters=60)
     site.teardown()

@@ -207,8 +207,10 @@ class AnythingGoes(RuleBasedStateMachine):
     @precondition(lambda self: self.site.jobs)
     @rule(data=st.data(), desired=st.sampled_from(Desired))
     def somebody_wants_something(self, data: st.DataObject, desired: Desired) -> None:
-        """Hold, release or cancel."""
-        self.site.wants(data.draw(st.sampled_from(sorted(self.site.jobs))), desired)
+        """Hold, release or cancel. What is cancelled stays so: the store refuses to call it back."""
+        job_id = data.draw(st.sampled_from(sorted(self.site.jobs)))
+        if self.site.jobs[job_id].desired is not Desired.CANCEL:
+            self.site.wants(job_id, desired)
 
     @rule(
         gpus=st.integers(1, 5),

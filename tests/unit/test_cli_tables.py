@@ -144,6 +144,15 @@ def test_events_are_a_table() -> None:
     ]
 
 
+def test_without_a_job_the_events_are_those_of_the_site() -> None:
+    """Of limits and their sources, too."""
+    text = "source feeder-12 refused a message: limit: NaN is no limit"
+    refused = {"seq": 9, "at": "2026-03-01T11:59:00Z", "kind": "signal.refused", "text": text, "data": {}}
+    site = busy_site().on("GET", "/events", {"events": [refused]})
+
+    assert barq(site, "events").stdout.splitlines()[-1].endswith(f"signal.refused  {text}")
+
+
 def test_show_tells_what_went_wrong() -> None:
     """A job that failed says why in the words that were noted; all else that happened is left to `events`."""
     failed = finished(3, "FAILED", failures=1)

@@ -54,13 +54,34 @@ def test_each_site_explains_itself(path: Path) -> None:
     assert re.search(r"# \w", firm)
 
 
-def test_commented_sources_are_right_once_they_are_not_comments(tmp_path: Path) -> None:
-    """Each block of `mqtt.yaml` opens as it stands there: no key of it is unknown, and none is missing."""
-    text = (CONFIGS / "sites" / "mqtt.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "mqtt.yaml"
-    path.write_text(re.sub(r"^  # (- type: |  \w+: )", r"  \1", text, flags=re.MULTILINE), encoding="utf-8")
+@pytest.mark.parametrize(
+    "file, types, names",
+    [
+        ("mqtt.yaml", ["constant", "mqtt", "dsx_flex"], ["grid-contract", "feeder-12", "dsx"]),
+        ("modbus.yaml", ["constant", "surplus"], ["grid-contract", "own-solar"]),
+    ],
+)
+def test_commented_sources_are_right_once_they_are_not_comments(
+    tmp_path: Path, file: str, types: list[str], names: list[str]
+) -> None:
+    """Each block opens as it stands there: no key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / file).read_text(encoding="utf-8")
+    path = tmp_path / file
+    path.write_text(re.sub(r"^  # (- type: | +\w+:)", r"  \1", text, flags=re.MULTILINE), encoding="utf-8")
     site = load_site(path)
     sources = [open_source(s, site, a_state_directory(tmp_path / s.name)) for s in site.signals]
 
-    assert [s.type for s in site.signals] == ["constant", "mqtt", "dsx_flex"]
-    assert [s.name for s in sources] == ["grid-contract", "feeder-12", "dsx"]
+    assert [s.type for s in site.signals] == types
+    assert [s.name for s in sources] == names
+
+
+@pytest.mark.parametrize("nth", [0, 1])
+def test_commented_meters_are_right_once_they_are_not_comments(tmp_path: Path, nth: int) -> None:
+    """Each block of `modbus.yaml` as it stands there: no key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / "modbus.yaml").read_text(encoding="utf-8")
+    blocks = re.findall(r"^# meter:\n(?:#   .*\n)+", text, flags=re.MULTILINE)
+    path = tmp_path / "modbus.yaml"
+    path.write_text(text + re.sub(r"^# ", "", blocks[nth], flags=re.MULTILINE), encoding="utf-8")
+
+    assert len(blocks) == 2
+    assert load_site(path).meter.type == "modbus"

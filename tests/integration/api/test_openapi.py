@@ -14,6 +14,7 @@ from api.problems import Problem
 from api.wire import (
     arrays,
     flexibility,
+    health,
     history,
     jobs,
     members,
@@ -53,6 +54,7 @@ def models() -> dict[str, type[BaseModel]]:
         for module in (
             arrays,
             flexibility,
+            health,
             history,
             jobs,
             members,
@@ -86,6 +88,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/estop",
         "power/estop/release",
         "projects",
+        "events",
         "summary",
         "me",
         "tokens",
