@@ -12,6 +12,7 @@ from typing import Protocol
 from scheduler.core.altered import altered
 from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
+from scheduler.core.flexibility import FlexOffer
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_now
@@ -68,8 +69,10 @@ class Reconciler:
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
-        offer = self.policy.offer if isinstance(self.policy, Offering) else lambda: None
-        return Journal(epoch=epoch, watchman=self.watchman, offer=offer)
+        return Journal(epoch=epoch, watchman=self.watchman, offer=self._offer)
+
+    def _offer(self) -> FlexOffer | None:
+        return self.policy.offer() if isinstance(self.policy, Offering) else None
 
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""

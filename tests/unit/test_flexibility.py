@@ -49,6 +49,13 @@ def busy() -> SiteBuilder:
     return site().node(gpus=4).miners().limit_w(4200).running("j", "node-1").settles()
 
 
+def told_nodes(**policy: float) -> ToldSite:
+    """Two nodes that can go to standby."""
+    built = ToldSite(**policy)
+    built.node("a", gpus=4, standby_w=20).node("b", gpus=4, standby_w=20)
+    return built
+
+
 # -- down ------------------------------------------------------------------------------------------------------------
 
 
@@ -120,9 +127,7 @@ def test_a_guard_that_is_silent_gives_up_only_when_its_order_expires() -> None:
 
 def test_nodes_that_could_be_emptied_could_go_to_standby() -> None:
     """In minutes, and not the one on which firm work is."""
-    built = (
-        ToldSite(firm_w=3000, restart_s=20.0).node("a", gpus=4, standby_w=20).node("b", gpus=4, standby_w=20)
-    )
+    built = told_nodes(firm_w=3000, restart_s=20.0)
     built.limit_w(9000).running("firm", "a", flex=0).running("soft", "b")
     offer = offered(built)
     standby = one_of(offer.down, "standby")
@@ -134,8 +139,7 @@ def test_nodes_that_could_be_emptied_could_go_to_standby() -> None:
 
 def test_standby_is_reached_in_two_steps_without_a_loss_of_firm_work() -> None:
     """First what goes within 30 s; once the nodes have followed, the limit may fall by what they drew at rest."""
-    built = ToldSite(firm_w=3000)
-    built.node("a", gpus=4, standby_w=20).node("b", gpus=4, standby_w=20)
+    built = told_nodes(firm_w=3000)
     built.limit_w(9000).running("firm", "a", flex=0).running("soft", "b")
     offer = offered(built)
 
@@ -171,9 +175,9 @@ def test_what_is_held_for_want_of_power_could_go_on() -> None:
 
 def test_nodes_in_standby_could_be_woken_for_those_who_lack_gpus() -> None:
     """With their bases, after they have booted."""
-    built = ToldSite(firm_w=9000, restart_s=20.0)
-    built.node("a", gpus=4, standby_w=20).node("b", gpus=4, standby_w=20)
-    built.sleeping("b").limit_w(FULL_W + 20).running("j", "a").job("waits", gpus=4)
+    built = told_nodes(firm_w=9000, restart_s=20.0)
+    built.sleeping("b")
+    built.limit_w(FULL_W + 20).running("j", "a").job("waits", gpus=4)
     wake = one_of(offered(built).up, "wake")
 
     knee_w = knee_cap_w(A100_SXM, FLOOR_W, spared_w=(IDLE_W - 20) / 4)

@@ -6,13 +6,18 @@ import json
 from dataclasses import replace
 from datetime import timedelta
 
-from scheduler.core.decide import decide
+import pytest
+
+from scheduler.core.decide import Policy, PowerAware, decide
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.journal import SNAPSHOT_S, Journal
+from scheduler.records import TickRecord
+from scheduler.sim.baselines.fcfs_kill import FcfsKill
 from scheduler.watchman import Watchman
 from tests.builders import T0, site
+from tests.obedient_site import ObedientSite
 
 
 def is_full(journal: Journal, snapshot: Snapshot) -> bool:
@@ -58,3 +63,25 @@ def test_the_flex_offer_is_asked_for_once_a_second() -> None:
         return float(told["flex"]["planned_w"])
 
     assert [planned_w(seconds) for seconds in (0.0, 0.2, 0.9, 1.0, 1.5)] == [1000, 1000, 1000, 2000, 2000]
+
+
+@pytest.mark.parametrize("policy, is_told", [(PowerAware(), True), (FcfsKill(), False)])
+async def test_the_loop_tells_what_its_policy_offers(
+    policy: Policy, is_told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And nothing of one that cannot say."""
+    there = await ObedientSite(site().node("a").miners().limit_w(3000)).began()
+    monkeypatch.setattr(there.loop, "policy", policy)
+    ticks: list[TickRecord] = []
+    record = there.store.record
+
+    async def noted(tick: TickRecord) -> None:
+        ticks.append(tick)
+        await record(tick)
+
+    monkeypatch.setattr(there.store, "record", noted)
+    await there.orders_after(1.0)
+    told = json.loads(ticks[-1].current["power"])
+
+    assert (told["flex"] is not None) is is_told
+    assert not is_told or told["flex"]["planned_w"] == told["planned_w"]
