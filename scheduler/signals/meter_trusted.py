@@ -97,6 +97,8 @@ class TrustedMeter:
             return
         if (at - since_at).total_seconds() > self._trust.stale_after_s:
             self._is_lost = True
+            if not self._doubt.alarmed:
+                self._doubt = Doubt()  # nobody compared while it was away
             why = self._why or f"meter {self._name}: no answer"
             self._say(
                 at,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -176,3 +177,38 @@ async def test_waits_grow_to_their_end_and_begin_anew(device: Peer) -> None:
         await device.start()
         assert await one.power_w() == 1000.0
         assert one._wait_s == 0.25
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"\x00\x01\x00\x00\x00\x05\x01\x03\x04\x00",  # a count of bytes that are not there
+        b"\x00\x01\x00\x00\x00\x03\x01\x03\x01",
+        b"\x00\x63\x00\x00\x00\x07\x01\x03\x04\x53\x75\x6e\x53",  # the answer to another question
+        b"\xff" * 300,
+    ],
+)
+async def test_what_is_no_modbus_is_no_reading(answer: bytes) -> None:
+    """Whoever listens there: the meter is silent, and nothing else breaks."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while await reader.read(100):
+                writer.write(answer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+        ended.set()
+
+    ended = asyncio.Event()
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = {"host": "127.0.0.1", "port": port, "map": "sunspec", "timeout_s": 0.2}
+    one = Line(ModbusOptions.model_validate(options))
+    with pytest.raises((Silent, Refused)):
+        await one.power_w()
+    one.close()
+    await asyncio.wait_for(ended.wait(), 60)
+    server.close()
+    await server.wait_closed()

@@ -151,6 +151,21 @@ async def test_a_meter_at_odds_with_the_reports_is_an_alarm_with_both_figures(be
     assert bench.kinds == ["meter.disagrees", "meter.agrees"]
 
 
+async def test_the_time_without_a_meter_is_no_disagreement(bench: Bench) -> None:
+    """What differed before and differs after is looked at from the beginning."""
+    await bench.later()
+    bench.device.shows(9000.0)
+    await bench.later()
+    await bench.device.stop()
+    await bench.later(30)
+    await bench.device.start()
+    await bench.later(6)
+    assert bench.kinds == ["meter.lost", "meter.back"]
+    for _ in range(3):
+        await bench.later()
+    assert bench.kinds == ["meter.lost", "meter.back", "meter.disagrees"]
+
+
 async def test_with_neither_figure_the_error_says_why_of_both(bench: Bench) -> None:
     """A person has two things to repair."""
     await bench.device.stop()
