@@ -282,7 +282,8 @@ class SoundSite(RuleBasedStateMachine):
 
     @rule()
     def the_scheduler_restarts(self) -> None:
-        """A new leader holds to what a source told last, though it is silent by now."""
+        """A new leader holds to what a source told the one before in time for a round, though it is silent by now."""
+        self.time_passes(1)
         self.world.start()
         self.time_passes(4)
 
