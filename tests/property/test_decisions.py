@@ -236,7 +236,9 @@ def less_starts_no_more(built: SiteBuilder, less_w: float) -> None:
     poor = replace(rich, envelopes=(replace(grid, segments=lower),))
 
     with_less, with_more = starts(poor, decide(poor)), starts(rich, decide(rich))
-    assume(all(name.startswith("w") for name in with_less + with_more))  # who starts anew has a shape of its own
+    assume(
+        all(name.startswith("w") for name in with_less + with_more)
+    )  # who starts anew has a shape of its own
     assert len(with_less) <= len(with_more)
 
 
