@@ -5,7 +5,6 @@
 It carries STATE_MB of state, of which each step changes a little, holds when it is asked to, and commits before it
 leaves: state and manifest fsynced, renamed, the directory fsynced. It speaks the files of the contract by itself, so
 that what is measured is the site and not the imports of a job; what it needs later it imports after its first step.
-For the same reason it ends by `_exit`, as a program without an interpreter to take down would.
 Beside what the contract asks for, its status says who it is (`pid`) and since when it has been in its state
 (`since_s`, CLOCK_BOOTTIME).
 """
@@ -42,7 +41,7 @@ class SmallJob:
         self._work()
         self._tell()
         _signal.sigtimedwait({_signal.SIGTERM}, 2 * STEP_S)
-        import _blake2  # noqa: F401 - needed for a commit
+        import hashlib  # noqa: F401 - needed for a commit
 
         while (action := self._wanted()) != "save_and_exit":
             self._enter("suspended" if action == "suspend" else "running")
@@ -106,9 +105,9 @@ class SmallJob:
 
 
 def _hash(data: bytes | bytearray) -> str:
-    import _blake2  # `hashlib` without OpenSSL
+    import hashlib
 
-    return str(_blake2.blake2b(data, digest_size=32).hexdigest())
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 
 def _canonical(record: dict[str, object]) -> bytes:
@@ -136,5 +135,5 @@ def _sync_directory(path: str) -> None:
 
 
 def main() -> None:
-    """Run the job and exit as it says, once all is written that it has to say."""
-    os._exit(SmallJob(int(sys.argv[1])).run())
+    """Run the job and exit as it says."""
+    sys.exit(SmallJob(int(sys.argv[1])).run())
