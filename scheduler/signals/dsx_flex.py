@@ -29,10 +29,8 @@ The agent's other half, powerstate and powerbreach, is not published.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -42,7 +40,8 @@ from typing import Any, Final
 from pydantic import Field
 
 from scheduler.connections.messages import Refused, at_field, instant, power_w, read_json, shown
-from scheduler.connections.mqtt import Arrived, BrokerOptions, Link
+from scheduler.connections.mqtt import Arrived, BrokerOptions
+from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.connections.signed import signed_payload
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SettingsError, SignalError
@@ -52,7 +51,6 @@ TYPE: Final = "grid.loadtarget.set.v1"
 UNITS: Final = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
 VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX Flex the second
 MOST_TARGETS: Final = 200
-FIRST_S: Final = 2.0  #: for which the first reading waits for the first message, or for the first trouble
 _KEPT: Final = 200  #: ids of events, and refusals to be told
 
 
@@ -193,8 +191,11 @@ def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
     return (*steps[:1], *fresh)
 
 
-class DsxFlex:
+class DsxFlex(MqttListener):
     """Keeps the targets that were told, and hands on what they make of the limit."""
+
+    most_refused = _KEPT
+    is_lasting = True
 
     def __init__(
         self,
@@ -209,8 +210,15 @@ class DsxFlex:
             raise SettingsError(
                 f"signals: {name}: keys_file or unsigned: true; say which keys sign the ISV's data, or that none do"
             )
-        self.name = name
-        self._options, self._now = options, now
+        super().__init__(
+            name,
+            options,
+            base=base,
+            topics=[f"grid/v1/isv/{options.isv}/loadtarget/set"],
+            stale_after_s=options.stale_after_s,
+            now=now,
+        )
+        self._options = options
         self._keys_file = None if options.keys_file is None else base / options.keys_file
         self._reaction_s = options.reaction_s or reaction_s
         self._told: tuple[Target, ...] = ()
@@ -219,27 +227,10 @@ class DsxFlex:
         self._sent_at: datetime | None = None  #: and was sent
         self._order = self._sure_from = 0  #: messages, and the first since which none was missed
         self._ids: deque[str] = deque(maxlen=_KEPT)
-        self._refused: deque[str] = deque(maxlen=_KEPT)
-        self._news = asyncio.Event()
-        self._link = Link(
-            name,
-            options,
-            base=base,
-            topics=[f"grid/v1/isv/{options.isv}/loadtarget/set"],
-            probe_s=min(5.0, options.stale_after_s / 3),
-            on_message=self._hear,
-            on_begin=self._begin,
-            on_trouble=self._news.set,
-            lasting=True,
-            now=now,
-        )
 
     async def read(self, at: datetime) -> Envelope:
         """The targets in force and to come. Raises `SignalError` while there is nothing to be heard."""
-        if self._link.start():
-            await self._await_first()
-        if self._link.trouble is not None:
-            raise SignalError(self._link.trouble)
+        await self._listen()
         if self._heard_at is None or not self._told:
             raise SignalError(
                 f"{self._link.address}: no load target was told yet; have the ISV send what holds"
@@ -255,26 +246,6 @@ class DsxFlex:
             segments=(*begun[-1:], *coming),
             stale_after_s=self._options.stale_after_s,
         )
-
-    async def _await_first(self) -> None:
-        """The first reading is not lost only because the broker needs a moment."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
-
-    async def news(self) -> None:
-        """Return as soon as something was heard, good or bad."""
-        await self._news.wait()
-        self._news.clear()
-
-    def refused(self) -> Sequence[str]:
-        """What was heard and not taken since this was last asked."""
-        refused = tuple(self._refused)
-        self._refused.clear()
-        return refused
-
-    async def close(self) -> None:
-        """End the connection."""
-        await self._link.close()
 
     def _last_heard_at(self, at: datetime, command_at: datetime) -> datetime:
         """What no target covers that was told since anything may have been missed, is as good as not heard."""

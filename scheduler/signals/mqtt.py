@@ -30,10 +30,7 @@ until the giver says something, or is online. Messages are acted on as they come
 
 from __future__ import annotations
 
-import asyncio
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,14 +48,13 @@ from scheduler.connections.messages import (
     read_json,
     shown,
 )
-from scheduler.connections.mqtt import Arrived, BrokerOptions, Link
+from scheduler.connections.mqtt import Arrived, BrokerOptions
+from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.errors import SignalError
 from scheduler.signals import Options, read_options
 
 UNKNOWN: Final = datetime(1970, 1, 1, tzinfo=UTC)  #: when a message was sent that does not say so
-FIRST_S: Final = 2.0  #: for which the first reading waits for the first message, or for the first trouble
-MOST_REFUSED: Final = 100  #: that are kept to be told
 Topic = Field(pattern=r"^[^#+\x00]+$", max_length=1000)
 
 
@@ -186,8 +182,10 @@ def _check_sequence(before: float, now: float, known: Known, at: datetime, optio
         )
 
 
-class Mqtt:
+class Mqtt(MqttListener):
     """Hands on the last message that counts."""
+
+    most_refused = 100
 
     def __init__(
         self,
@@ -198,35 +196,25 @@ class Mqtt:
         reaction_s: float,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self.name = name
-        self._options, self._now = options, now
+        super().__init__(
+            name,
+            options,
+            base=base,
+            topics=[options.topic, *([options.status_topic] if options.status_topic else [])],
+            stale_after_s=options.stale_after_s,
+            now=now,
+        )
+        self._options = options
         self._reaction_s = options.reaction_s or reaction_s
         self._known: Known | None = None
         self._confirmed = False  #: the limit came in this connection: the giver's presence may count
         self._online_at: datetime | None = None  #: the giver was last said to be there
         self._gone: str | None = None  #: what its status says instead
-        self._refused: deque[str] = deque(maxlen=MOST_REFUSED)
-        self._news = asyncio.Event()
-        topics = [options.topic, *([options.status_topic] if options.status_topic else [])]
-        self._link = Link(
-            name,
-            options,
-            base=base,
-            topics=topics,
-            probe_s=min(5.0, options.stale_after_s / 3),
-            on_message=self._hear,
-            on_begin=self._begin,
-            on_trouble=self._news.set,
-            now=now,
-        )
 
     async def read(self, at: datetime) -> Envelope:
         """The limit as last heard. Raises `SignalError` while there is nothing to be heard."""
-        if self._link.start():
-            await self._await_first()
+        await self._listen()
         options, known = self._options, self._known
-        if self._link.trouble is not None:
-            raise SignalError(self._link.trouble)
         if known is None:
             raise SignalError(
                 f"{self._link.address}: no valid message yet on {options.topic!r}; have one sent"
@@ -246,26 +234,6 @@ class Mqtt:
             ),
             stale_after_s=options.stale_after_s,
         )
-
-    async def _await_first(self) -> None:
-        """The first reading is not lost only because the broker needs a moment."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), timeout=FIRST_S)
-
-    async def news(self) -> None:
-        """Return as soon as something was heard, good or bad."""
-        await self._news.wait()
-        self._news.clear()
-
-    def refused(self) -> Sequence[str]:
-        """What was heard and not taken since this was last asked."""
-        refused = tuple(self._refused)
-        self._refused.clear()
-        return refused
-
-    async def close(self) -> None:
-        """End the connection."""
-        await self._link.close()
 
     def _begin(self, resumed: bool) -> None:  # noqa: FBT001 - the link's callback
         """What was missed while there was no connection is not known, whatever the giver's status."""

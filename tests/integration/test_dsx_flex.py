@@ -11,9 +11,8 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from scheduler.connections import mqtt as link
+from scheduler.connections import mqtt as link, mqtt_listener
 from scheduler.core.envelope import Envelope
-from scheduler.signals import dsx_flex
 from tests.mqtt_broker import Broker, broker
 from tests.mqtt_listening import FIRM_W, heard, limit_w, listening, now, refused, trouble, until
 
@@ -24,7 +23,7 @@ COMMANDS = f"grid/v1/isv/{ISV}/loadtarget/set"
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests wait for what they want by themselves."""
-    monkeypatch.setattr(dsx_flex, "FIRST_S", 0.05)
+    monkeypatch.setattr(mqtt_listener, "FIRST_S", 0.05)
 
 
 @pytest.fixture

@@ -18,9 +18,9 @@ import aiomqtt
 import pytest
 
 from scheduler.clock import SystemClock
+from scheduler.connections import mqtt_listener
 from scheduler.core.envelope import Envelope, limit_of
 from scheduler.service import Service
-from scheduler.signals import mqtt
 from scheduler.watchman import Watchman
 from tests.mqtt_broker import PATIENCE_S, Broker, broker
 from tests.mqtt_listening import FIRM_W, answer_of, heard, listening, now, refused, trouble, until, watts
@@ -33,7 +33,7 @@ STATUS = "feeder/12/status"
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests wait for what they want by themselves."""
-    monkeypatch.setattr(mqtt, "FIRST_S", 0.05)
+    monkeypatch.setattr(mqtt_listener, "FIRST_S", 0.05)
 
 
 @pytest.fixture
