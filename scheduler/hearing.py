@@ -26,7 +26,7 @@ class Hearing:
         """It was read."""
         if self._failing.pop(source.name, None) is not None:
             self._tell(_event(at, "signal.back", source.name, f"source {source.name} can be read again"))
-        self.listen(source, at)
+        self._listen(source, at)
 
     def failed(self, source: LimitSource, error: Exception, at: datetime) -> None:
         """It cannot be read: told when it begins, and when the reason changes."""
@@ -35,9 +35,9 @@ class Hearing:
             self._failing[source.name] = why
             text = f"source {source.name} cannot be read: {why}"
             self._tell(_event(at, "signal.lost", source.name, text))
-        self.listen(source, at)
+        self._listen(source, at)
 
-    def listen(self, source: LimitSource, at: datetime) -> None:
+    def _listen(self, source: LimitSource, at: datetime) -> None:
         """Tell what it heard and refused."""
         if isinstance(source, ListeningSource):
             for text in self._news(source.name, source.refused()):
