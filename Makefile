@@ -41,8 +41,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/barq demo $(if $(POWER),--power "$(POWER)") $(if $(COLUMN),--column "$(COLUMN)")
 
+# Two at a time, in the order of tests/conftest.py: whole sites, one by one, beside all the rest.
 test: $(STAMP)
-	$(BIN)/pytest --durations=15 $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder --durations=15 $(ARGS)
 
 coverage: $(STAMP)
 	$(BIN)/pytest $(foreach package,$(SOURCES),--cov=$(package)) --cov-report=term:skip-covered $(ARGS)

@@ -1,4 +1,4 @@
-"""How Hypothesis, signals and the garbage collector behave in this suite."""
+"""How Hypothesis, signals and the garbage collector behave in this suite, and what may run beside what."""
 
 from __future__ import annotations
 
@@ -30,3 +30,14 @@ def pytest_collection_finish() -> None:
     """Thousands of tests and all modules live to the end: no look for garbage goes through them again."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whole sites, marked `site`, are one group: with several workers only one of them stands at a time.
+
+    It is by far the longest group, so it goes first. What shares a file shares its fixtures: a group each.
+    """
+    for item in items:
+        is_site = item.get_closest_marker("site") is not None
+        item.add_marker(pytest.mark.xdist_group("site" if is_site else item.location[0]))
+    items.sort(key=lambda item: item.get_closest_marker("site") is None)

@@ -202,6 +202,7 @@ async def test_what_makes_no_sense_is_answered_and_on_record(
         (b"\xff", "UTF-8"),
         (b"", "body"),
     ],
+    ids=["NaN", "key-twice", "no-json", "no-utf8", "empty"],
 )
 async def test_what_is_no_json_is_on_record_if_it_is_signed(giver: Giver, body: bytes, why: str) -> None:
     """And not even looked at if it is not."""
