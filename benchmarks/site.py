@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -75,12 +76,14 @@ def site_file(size: Size) -> dict[str, Any]:
 
 
 @contextmanager
-def running_site(size: Size) -> Iterator[BenchSite]:
-    """A site, up; down again at the end, with nothing left of it."""
+def running_site(size: Size, changes: Mapping[str, Any] = MappingProxyType({})) -> Iterator[BenchSite]:
+    """A site, up; `changes` replace parts of its file. Down again at the end, with nothing left of it."""
     directory = Path(tempfile.mkdtemp(prefix="barq-bench-"))
     state = directory / "state"
     try:
-        (directory / "site.yaml").write_text(yaml.safe_dump(site_file(size)), encoding="utf-8")
+        (directory / "site.yaml").write_text(
+            yaml.safe_dump(site_file(size) | dict(changes)), encoding="utf-8"
+        )
         start_site(directory / "site.yaml", state)
         with Client.from_environment({"BARQ_STATE": str(state)}) as client:
             wait_for(lambda: _all_heard(client), "every node")
