@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from scheduler.core.dispatch import BARQ, Instruction, State
+from scheduler.core.dispatch import BARQ, Instruction, State, Verdict
 from scheduler.core.reasons import Event
 
 _MOST_CHARACTERS: Final = 500
@@ -33,6 +33,34 @@ def _begun(new: Instruction, at: datetime) -> Iterator[Event]:
     by = new.accepted_by or BARQ
     text = f"{new.id} was accepted by {by}: due at {_time(new.due_at)}"
     yield _event(new, "accepted", text, at, by=by)
+
+
+def sentence(instruction: Instruction) -> str:
+    """What is told, whether it is kept, and what a person's refusal changes."""
+    if instruction.limit_w is None:
+        return f"refused: {instruction.why}"
+    return "; ".join([asked(instruction), _how(instruction), *_refusal(instruction)])
+
+
+def _how(of: Instruction) -> str:
+    over = f", {of.over_s:.1f} s over it" if of.over_s else ""
+    if of.breached_at is not None:
+        return f"not kept{over}"
+    if of.complied_at is not None:
+        return "kept"
+    if not of.is_open:
+        return f"{of.state}: {of.why}" if of.why else of.state.value
+    return f"due at {_time(of.due_at)}"
+
+
+def _refusal(of: Instruction) -> Iterator[str]:
+    if of.answer is None or of.answer.verdict is not Verdict.REFUSED:
+        return
+    said = f"refused by {of.answer.by}: {of.answer.note}"
+    if of.binding:
+        yield f"{said}; it binds and holds all the same: who must draw more agrees that with its giver"
+    else:
+        yield f"{said}; it does not count any more"
 
 
 def asked(instruction: Instruction) -> str:
