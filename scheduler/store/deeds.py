@@ -41,18 +41,11 @@ def released(limits_w: Mapping[str, float], *, by: str, reason: str, at: datetim
 def answered(instruction: Instruction, answer: Answer) -> Event:
     """Somebody acknowledged or refused a dispatch instruction."""
     why = f": {answer.note}" if answer.note else ""
-    holds = "; it binds and holds all the same" if instruction.binding else "; it does not count from now on"
-    is_refusal = answer.verdict is Verdict.REFUSED
-    text = f"{answer.by} {answer.verdict} {instruction.id} of {instruction.source}{why}" + (
-        holds if is_refusal else ""
-    )
-    data = {
-        "by": answer.by,
-        "instruction": instruction.id,
-        "source": instruction.source,
-        "giver_id": instruction.giver_id,
-        "binding": instruction.binding,
-    }
+    text = f"{answer.by} {answer.verdict} instruction {instruction.id} of {instruction.source}{why}"
+    if answer.verdict is Verdict.REFUSED:
+        text += "; it binds and holds all the same" if instruction.binding else "; it does not count any more"
+    told = {"source": instruction.source, "giver_id": instruction.giver_id}
+    data = {"by": answer.by, "instruction": instruction.id, "binding": instruction.binding, **told}
     return Event(at=answer.at, kind=f"dispatch.{answer.verdict}", text=text, data=data)
 
 
