@@ -104,9 +104,7 @@ class Record:
 
     taken: Taken | None = None
     refused: tuple[str, ...] = ()  #: the newest ones
-    deliveries: tuple[
-        str, ...
-    ] = ()  #: of those, each the name of its delivery, empty where that is not known
+    deliveries: tuple[str, ...] = ()  #: the names of those; empty where it is not known
     refused_count: int = 0  #: of all there ever were
 
     def named(self) -> tuple[str, ...]:
@@ -277,10 +275,10 @@ class HttpPush:
             return ()
         new = min(self._record.refused_count - self._told_count, len(self._record.refused))
         self._told_count = self._record.refused_count
-        told = [
+        told = tuple(
             Refusal(text, giver_id=delivery) if delivery else text
             for text, delivery in zip(self._record.refused, self._record.named(), strict=True)
-        ]
+        )
         return told[len(told) - max(0, new) :]
 
     async def close(self) -> None:
