@@ -20,6 +20,7 @@ from scheduler.signals.dsx_flex import (
     DsxFlex,
     DsxOptions,
     Target,
+    event_id_of,
     in_force,
     read_event,
     segments_of,
@@ -143,6 +144,21 @@ def test_an_event_of_another_kind_or_sender_is_refused(changed: dict[str, Any], 
     with pytest.raises(Refused) as caught:
         read({"targets": [MEGAWATT]}, **changed)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "payload,event_id",
+    [
+        (json.dumps(EVENT | {"type": "other"}).encode(), EVENT["id"]),
+        (b'{"id": 5}', ""),
+        (b'{"id": "a\\nb"}', ""),
+        (b"[]", ""),
+        (b"x", ""),
+    ],
+)
+def test_what_is_refused_is_called_by_its_id(payload: bytes, event_id: str) -> None:
+    """Where it has one that can be shown."""
+    assert event_id_of(payload) == event_id
 
 
 @given(
