@@ -9,7 +9,7 @@ import typer
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment
 from barq.cli.options import JsonOption, QuietOption
-from barq.cli.output import Block, Table, chosen_format, emit
+from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.units import format_duration, format_power
 
 if TYPE_CHECKING:
@@ -50,8 +50,13 @@ def list_instructions(
     """List instructions: those that hold or will hold first, then the newest."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
-        found = site.instructions(state=state, source=source, limit=most)["instructions"]
+        page = site.instructions(state=state, source=source, limit=most)
+    found = page["instructions"]
     emit(form, value=found, ids=(one["id"] for one in found), blocks=lambda: [_table(found)])
+    if form is Format.TABLE and not found:
+        say("no instructions")
+    if page["next"] is not None:
+        say(f"there are more than {most}; --limit shows more")
 
 
 @app.command()

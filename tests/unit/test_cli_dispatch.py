@@ -30,6 +30,19 @@ def test_instructions_are_a_table() -> None:
     assert params == {"state": "active", "source": "utility", "limit": "50"}
 
 
+def test_a_list_says_that_it_is_empty_or_cut() -> None:
+    """On stderr: neither is data."""
+    site = busy_site().on(
+        "GET",
+        "/dispatch",
+        {"instructions": [], "next": None},
+        {"instructions": [INSTRUCTION], "next": "0-12"},
+    )
+    empty, cut = barq(site, "dispatch", "list"), barq(site, "dispatch", "list", "--limit", "1")
+    assert (empty.stdout, empty.stderr) == ("", "no instructions\n")
+    assert cut.stderr == "there are more than 1; --limit shows more\n"
+
+
 def test_one_is_shown_with_its_evidence() -> None:
     """As sentences and numbers for people, as it is for programs."""
     shown = barq(there(), "dispatch", "show", "d12").stdout
