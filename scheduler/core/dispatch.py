@@ -164,10 +164,11 @@ def counted(envelope: Envelope, left_out: Sequence[Instruction]) -> tuple[Envelo
         return (envelope,)
     stretches = groupby(spans(envelope), key=lambda span: any(_covers(i, *span) for i in gone))
     kept = [list(stretch) for is_gone, stretch in stretches if not is_gone]
-    return tuple(
+    parts = [
         replace(envelope, segments=tuple(segment for segment, _ in stretch), valid_until=stretch[-1][1])
         for stretch in kept
-    )
+    ]
+    return tuple(part if n == 0 else replace(part, forecast=()) for n, part in enumerate(parts))
 
 
 def _covers(instruction: Instruction, segment: Segment, ends_at: datetime | None) -> bool:
