@@ -44,8 +44,8 @@ def answered(instruction: Instruction, answer: Answer) -> Event:
     text = f"{answer.by} {answer.verdict} instruction {instruction.id} of {instruction.source}{why}"
     if answer.verdict is Verdict.REFUSED:
         text += "; it binds and holds all the same" if instruction.binding else "; it does not count any more"
-    told = {"source": instruction.source, "giver_id": instruction.giver_id}
-    data = {"by": answer.by, "instruction": instruction.id, "binding": instruction.binding, **told}
+    data: dict[str, str | bool] = {"by": answer.by, "instruction": instruction.id}
+    data |= {"source": instruction.source, "giver_id": instruction.giver_id, "binding": instruction.binding}
     return Event(at=answer.at, kind=f"dispatch.{answer.verdict}", text=text, data=data)
 
 

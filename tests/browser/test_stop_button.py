@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -14,9 +13,8 @@ from playwright.sync_api import Browser, Route, expect
 
 from api.dashboard import pages
 from scheduler.core.dispatch import Instruction, accepted
-from scheduler.records import TickRecord
-from scheduler.store.database import open_database
-from scheduler.store.recorder import SqlStore
+from scheduler.store import instructions
+from scheduler.store.database import open_database, writing
 from tests.api_server import make_state, served
 from tests.browser.visits import Visit
 from tests.stores import put_migrated
@@ -52,18 +50,14 @@ def told(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
         limit_w=40_000.0,
     )
     put_migrated(state / "barq.db")
-    asyncio.run(_record(state, accepted(asked), now))
+    engine = open_database(state / "barq.db")
+    with writing(engine) as session:
+        instructions.record(session, [accepted(asked)])
+    engine.dispose()
     with served(state) as url:
         made = Visit(browser, url, (state / "token").read_text("utf-8").strip())
         yield made
         made.end()
-
-
-async def _record(state: Path, told: Instruction, at: datetime) -> None:
-    store = SqlStore(open_database(state / "barq.db"))
-    epoch = await store.claim("test", at=at)
-    await store.record(TickRecord(at=at, epoch=epoch, instructions=(told,)))
-    store.close()
 
 
 def test_the_stop_asks_for_a_reason_and_tells_what_came_of_it(visit: Visit) -> None:

@@ -27,6 +27,11 @@ async def told(*, voluntary: bool) -> ObedientSite:
     return there
 
 
+def state(there: ObedientSite, instruction_id: str) -> State:
+    """Where an instruction is, by the store."""
+    return there.store.instructions[instruction_id].state
+
+
 def limit_w(there: ObedientSite) -> float:
     """In force now."""
     return limit_now(there.view.snapshot(there.clock.now())).limit_w
@@ -35,19 +40,19 @@ def limit_w(there: ObedientSite) -> float:
 async def test_what_is_told_is_on_record_with_its_tick() -> None:
     """With its events; and so is what the meter shows, but nothing of it twice."""
     there = await told(voluntary=False)
-    assert there.store.instructions["d1"].state is State.ACCEPTED
+    assert state(there, "d1") is State.ACCEPTED
     there.measured(2900)
     await there.orders_after(1)
     await there.orders_after(1)
 
-    assert there.store.instructions["d1"].state is State.COMPLIED
+    assert state(there, "d1") is State.COMPLIED
     kinds = [e.kind for e in there.store.events if e.kind.startswith("dispatch.")]
     assert kinds == ["dispatch.received", "dispatch.accepted", "dispatch.complied"]
     assert there.store.records[-1].instructions == ()
 
 
-@pytest.mark.parametrize("voluntary,left_w,state", [(False, 3000, "accepted"), (True, 5000, "refused")])
-async def test_a_refusal_lifts_only_what_does_not_bind(voluntary: bool, left_w: float, state: str) -> None:
+@pytest.mark.parametrize("voluntary,left_w,then", [(False, 3000, "accepted"), (True, 5000, "refused")])
+async def test_a_refusal_lifts_only_what_does_not_bind(voluntary: bool, left_w: float, then: str) -> None:
     """In the tick that hears of it; what binds goes on with the refusal beside it."""
     there = await told(voluntary=voluntary)
     assert limit_w(there) == 3000
@@ -56,7 +61,7 @@ async def test_a_refusal_lifts_only_what_does_not_bind(voluntary: bool, left_w: 
 
     assert limit_w(there) == left_w
     assert there.store.instructions["d1"].answer == NO
-    assert there.store.instructions["d1"].state.value == state
+    assert state(there, "d1").value == then
 
 
 async def test_a_store_that_is_down_loses_no_instruction() -> None:
@@ -67,7 +72,7 @@ async def test_a_store_that_is_down_loses_no_instruction() -> None:
     await there.orders_after(1)
     there.store.up = True
     await there.orders_after(1)
-    assert there.store.instructions["d1"].state is State.COMPLIED
+    assert state(there, "d1") is State.COMPLIED
 
 
 async def test_a_limit_by_hand_is_an_instruction_of_its_own() -> None:
@@ -85,4 +90,4 @@ async def test_a_limit_by_hand_is_an_instruction_of_its_own() -> None:
 
     there.store.limit()
     await there.orders_after(1)
-    assert there.store.instructions["d2"].state is State.ENDED
+    assert state(there, "d2") is State.ENDED
