@@ -23,6 +23,7 @@ from api.plain_query import plain_query
 from api.roles import Authorization
 from api.routes import (
     arrays,
+    dispatch,
     events,
     health,
     job_history,
@@ -104,6 +105,7 @@ def _add_routes(app: FastAPI) -> None:
         nodes,
         people,
         power,
+        dispatch,
         projects,
         events,
         signals,

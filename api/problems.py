@@ -42,6 +42,7 @@ _STORE_STATUSES: Final = {
     "array_not_found": 404,
     "node_not_found": 404,
     "limit_not_found": 404,
+    "instruction_not_found": 404,
     "refused_final": 409,
     "token_name_taken": 409,
     "token_not_found": 404,

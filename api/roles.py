@@ -19,12 +19,17 @@ from barq.roles import Role
 
 JOB: Final = "/api/v1/jobs/{job_id}"
 ARRAY: Final = "/api/v1/arrays/{array_id}"
+INSTRUCTION: Final = "/api/v1/dispatch/{instruction_id}"
 LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/openapi.json"): Role.VIEWER,
     ("GET", "/api/v1/me"): Role.VIEWER,
     ("GET", "/api/v1/nodes"): Role.VIEWER,
     ("GET", "/api/v1/power"): Role.VIEWER,
     ("GET", "/api/v1/power/limits"): Role.VIEWER,
+    ("GET", "/api/v1/dispatch"): Role.VIEWER,
+    ("GET", INSTRUCTION): Role.VIEWER,
+    ("POST", f"{INSTRUCTION}/acknowledge"): Role.OPERATOR,
+    ("POST", f"{INSTRUCTION}/refuse"): Role.OPERATOR,
     ("GET", "/api/v1/projects"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
     ("GET", "/api/v1/summary"): Role.VIEWER,

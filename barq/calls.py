@@ -14,6 +14,7 @@ from urllib.parse import quote
 from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from barq.dispatch_views import InstructionPage, InstructionView
     from barq.request import JobRequest
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -219,6 +220,28 @@ def release_estop(*, reason: str) -> Call[list[StopView]]:
     return _post("/power/estop/release", {"reason": reason}, key="released")
 
 
+def instructions(
+    *, state: str | None, source: str | None, limit: int, after: str | None
+) -> Call[InstructionPage]:
+    """One page of dispatch instructions."""
+    return _get("/dispatch", {"state": state, "source": source, "limit": limit, "after": after})
+
+
+def instruction(instruction_id: str) -> Call[InstructionView]:
+    """One dispatch instruction."""
+    return _get(_instruction_path(instruction_id))
+
+
+def acknowledge(instruction_id: str, *, note: str | None) -> Call[InstructionView]:
+    """Say that a dispatch instruction was seen."""
+    return _post(_instruction_path(instruction_id, "acknowledge"), {} if note is None else {"note": note})
+
+
+def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
+    """Refuse a dispatch instruction."""
+    return _post(_instruction_path(instruction_id, "refuse"), {"reason": reason})
+
+
 def summary() -> Call[SummaryView]:
     """The site's counters."""
     return _get("/summary")
@@ -262,6 +285,10 @@ def _job_path(job_id: str, verb: str = "") -> str:
 
 def _array_path(array_id: str, verb: str = "") -> str:
     return f"/arrays/{quote(array_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
+
+
+def _instruction_path(instruction_id: str, verb: str = "") -> str:
+    return f"/dispatch/{quote(instruction_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _bodies_of_file(path: Path | str) -> list[dict[str, Any]]:

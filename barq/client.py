@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.dispatch_views import InstructionPage, InstructionView
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -292,6 +293,29 @@ class Client:
     def release_estop(self, *, reason: str) -> list[StopView]:
         """Release every emergency stop that stands; return them."""
         return self._do(calls.release_estop(reason=reason))
+
+    def instructions(
+        self,
+        *,
+        state: str | None = None,
+        source: str | None = None,
+        limit: int = PAGE_SIZE,
+        after: str | None = None,
+    ) -> InstructionPage:
+        """Return a page of dispatch instructions, active ones first; `after` is the `next` of the page before."""
+        return self._do(calls.instructions(state=state, source=source, limit=limit, after=after))
+
+    def instruction(self, instruction_id: str) -> InstructionView:
+        """Return one dispatch instruction with its evidence."""
+        return self._do(calls.instruction(instruction_id))
+
+    def acknowledge(self, instruction_id: str, *, note: str | None = None) -> InstructionView:
+        """Say that a dispatch instruction was seen. Raises Refused if it is over."""
+        return self._do(calls.acknowledge(instruction_id, note=note))
+
+    def refuse(self, instruction_id: str, *, reason: str) -> InstructionView:
+        """Refuse a dispatch instruction, for the record; one that binds holds all the same. Raises Refused."""
+        return self._do(calls.refuse(instruction_id, reason=reason))
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

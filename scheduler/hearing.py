@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from scheduler.core.given import Refusal
 from scheduler.core.reasons import Event
 from scheduler.ports import LimitSource, ListeningSource
 
@@ -17,8 +18,13 @@ _MOST_CHARACTERS: Final = 500
 class Hearing:
     """Turns what sources say of themselves into events, each once."""
 
-    def __init__(self, tell: Callable[[Event], None]) -> None:
+    def __init__(
+        self,
+        tell: Callable[[Event], None],
+        note: Callable[[str, Refusal, datetime], None] = lambda _source, _refusal, _at: None,
+    ) -> None:
         self._tell = tell
+        self._note = note  #: of what was refused that has a name
         self._failing: dict[str, str] = {}  #: why a source cannot be read, by name
         self._refused: dict[str, str] = {}  #: what of it was refused last
 
@@ -40,18 +46,28 @@ class Hearing:
     def _listen(self, source: LimitSource, at: datetime) -> None:
         """Tell what it heard and refused."""
         if isinstance(source, ListeningSource):
-            for text in self._news(source.name, source.refused()):
+            refused = source.refused()
+            fresh = self._fresh(source.name, refused)
+            for text in _news(source.name, fresh):
                 self._tell(_event(at, "signal.refused", source.name, text))
+            for refusal in fresh[:MOST_AT_ONCE]:
+                if isinstance(refusal, Refusal) and refusal.giver_id:
+                    self._note(source.name, refusal, at)
 
-    def _news(self, name: str, texts: Sequence[str]) -> Iterator[str]:
+    def _fresh(self, name: str, texts: Sequence[str]) -> list[str]:
         fresh = []
-        for text in (t[:_MOST_CHARACTERS] for t in texts):
-            if text != self._refused.get(name):
+        for text in texts:
+            if text[:_MOST_CHARACTERS] != self._refused.get(name):
                 fresh.append(text)
-            self._refused[name] = text
-        yield from (f"source {name} refused a message: {text}" for text in fresh[:MOST_AT_ONCE])
-        if len(fresh) > MOST_AT_ONCE:
-            yield f"source {name} refused {len(fresh) - MOST_AT_ONCE} more messages"
+            self._refused[name] = text[:_MOST_CHARACTERS]
+        return fresh
+
+
+def _news(name: str, fresh: Sequence[str]) -> Iterator[str]:
+    told = (text[:_MOST_CHARACTERS] for text in fresh[:MOST_AT_ONCE])
+    yield from (f"source {name} refused a message: {text}" for text in told)
+    if len(fresh) > MOST_AT_ONCE:
+        yield f"source {name} refused {len(fresh) - MOST_AT_ONCE} more messages"
 
 
 def _event(at: datetime, kind: str, source: str, text: str) -> Event:

@@ -77,6 +77,7 @@ class Reconciler:
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
         self.view.give_up_silent(self.clock.now())
+        self.view.note_given(self.clock.now())
         self.view.note_limit(self.clock.now())
         reduction = self._shed()
         while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
@@ -87,6 +88,7 @@ class Reconciler:
         numbered = self._number(decision.drafts)
         orders = {gid: order for gid, (order, _) in numbered.items()}
         record = self._journal.write(snapshot, decision, orders, self.view.alarms)
+        record = self.view.dispatch.added_to(record)
         try:
             await self.store.record(_with_cuts(record, self._unrecorded, self.view.last_cut_at))
         except StaleEpoch:
@@ -97,6 +99,7 @@ class Reconciler:
             return decision
         self._store_is(up=True)
         self.watchman.recorded(record)
+        self.view.dispatch.recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
         if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
@@ -147,7 +150,7 @@ class Reconciler:
 
     async def _take_intents(self) -> bool:
         """Take in what people did. Whether they changed the limits, or stopped the site: that waits for no record."""
-        before = set(self.view.stops)
+        before, left_out = set(self.view.stops), self.view.dispatch.left_out
         try:
             intents = await self.store.intents(self.view.seq)
         except StoreError as error:
@@ -155,7 +158,9 @@ class Reconciler:
             return False
         self.view.seq = intents.seq
         self.view.take_intents(intents)
-        return intents.limits is not None or bool(self.view.stops.keys() - before)
+        self.view.note_given(self.clock.now())
+        limited = intents.limits is not None or self.view.dispatch.left_out != left_out
+        return limited or bool(self.view.stops.keys() - before)
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""

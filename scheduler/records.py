@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scheduler.core.compliance import Withdrawal
 from scheduler.core.credit import Owed
+from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
@@ -52,6 +53,8 @@ class Stored:
     record: LimitRecord | None = None  #: what earlier leaders saw of the limit
     owed: Owed | None = None  #: between mining partners
     told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
+    instructions: tuple[Instruction, ...] = ()  #: that are not over
+    last_instruction: int = 0  #: the highest number that any has
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +71,8 @@ class Intents:
     released_stops: frozenset[str] = (
         frozenset()
     )  #: ids of all that were ever released, where `stops` is given
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    """What people said to dispatch instructions that are not over, by id; of all, where any is new."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +140,7 @@ class TickRecord:
     orders: Mapping[str, OpenOrder] = field(default_factory=dict)  #: about to be sent, by group
     checkpoints: tuple[CheckpointNote, ...] = ()
     withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
+    instructions: tuple[Instruction, ...] = ()  #: new or changed
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
     owed: Owed | None = None  #: between mining partners, None = as before

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from scheduler.core.given import Refusal
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
@@ -44,7 +45,7 @@ class Service:
         self._stopped = asyncio.Event()
         self._requests = self._seen_requests = 0
         self._swept_s = float("-inf")
-        self._hearing = Hearing(parts.reconciler.watchman.tell)
+        self._hearing = Hearing(parts.reconciler.watchman.tell, self._note_refused)
 
     def wake(self, *, at_once: bool = False) -> None:
         """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
@@ -134,6 +135,9 @@ class Service:
         if self.parts.reconciler.on_report(report):
             self.wake()
 
+    def _note_refused(self, source: str, refusal: Refusal, at: datetime) -> None:
+        self.parts.view.dispatch.note_refused(source, refusal.giver_id, str(refusal), at)
+
     # -- pollers -------------------------------------------------------------------------------------------------
 
     async def _poll(self, source: LimitSource, poll_s: float) -> None:
@@ -160,7 +164,7 @@ class Service:
         envelope = await source.read(self.parts.clock.now())
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
-        view.envelopes[source.name] = envelope
+        view.hear(envelope, self.parts.clock.now())
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
             self.wake(at_once=True)
 

@@ -95,13 +95,14 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these three is read by the source's own file."""
+    """One source of the limit. Everything but these four is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
     name: str = ""
     poll_s: Seconds = 0.5
+    binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""
@@ -153,6 +154,10 @@ class Site(_Strict):
     def power_domains(self) -> tuple[Domain, ...]:
         """What is limited below the site's meter."""
         return tuple(d.domain() for d in self.domains)
+
+    def voluntary_sources(self) -> tuple[str, ...]:
+        """The sources of which an operator may refuse what they tell."""
+        return tuple(s.name or s.type for s in self.signals if not s.binding)
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""

@@ -14,6 +14,7 @@ from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import Envelope, is_stale, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
+from scheduler.core.given import PEOPLE
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -21,6 +22,7 @@ from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
+from scheduler.dispatching import DispatchBook
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -47,6 +49,7 @@ class View:
         epoch: int,
         at: datetime,
         sources: Iterable[str] = (),
+        voluntary: Iterable[str] = (),
     ) -> None:
         self.site = site
         self.epoch = epoch
@@ -59,6 +62,7 @@ class View:
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
         }
         self.manual: tuple[Envelope, ...] = ()
+        self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.meter: MeterReading | None = None
@@ -116,6 +120,8 @@ class View:
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
         self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
         self._take_members(stored.members)
+        self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
+        self.dispatch.give_up_unknown([*self.envelopes, PEOPLE], self.led_since_at)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -144,6 +150,7 @@ class View:
             self._take_members(intents.members)
         if intents.stops is not None:
             self._take_stops(intents.stops, intents.released_stops)
+        self.dispatch.answer(intents.answers)
         news = (intents.limits, intents.members, intents.stops)
         return bool(intents.jobs or intents.desired or any(n is not None for n in news))
 
@@ -201,6 +208,7 @@ class View:
         before, self.meter = self.meter, reading
         if before is not None and reading.measured_at == before.measured_at:
             return
+        self.dispatch.measure(reading.draw_w, reading.measured_at)
         newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
         self.excess = remembered(self.excess, newest, self.site)
 
@@ -248,12 +256,26 @@ class View:
         account = unsent(self.groups[group_id].account, order.fence)
         self.groups[group_id] = replace(self.groups[group_id], account=account)
 
+    def hear(self, envelope: Envelope, at: datetime) -> None:
+        """Take in what a source tells."""
+        self.envelopes[envelope.source] = envelope
+        self.dispatch.hear(envelope.source, (envelope,), at)
+
+    def note_given(self, at: datetime) -> None:
+        """Keep up the book of what givers tell: people among them, and what ends by itself."""
+        self.dispatch.hear(PEOPLE, self.manual, at)
+        self.dispatch.pass_to(at)
+
     def note_limit(self, at: datetime) -> None:
         """Keep on record what the limit is. A silent source is no blackout, and neither is a stop of ours."""
-        if not any(is_stale(e, at) for e in self.envelopes.values()):
-            self.record = noted(
-                self.record, (*self.envelopes.values(), *self.manual), at=at, firm_w=self.site.firm_w
-            )
+        envelopes = self.counted
+        if not any(is_stale(e, at) for e in envelopes):
+            self.record = noted(self.record, (*envelopes, *self.manual), at=at, firm_w=self.site.firm_w)
+
+    @property
+    def counted(self) -> tuple[Envelope, ...]:
+        """What sources tell, without what does not bind and was refused."""
+        return tuple(self.dispatch.counted(tuple(self.envelopes.values())))
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
@@ -265,7 +287,7 @@ class View:
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=(*stopped, *self.envelopes.values(), *self.manual),
+            envelopes=(*stopped, *self.counted, *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             groups=self.groups.shot(),

@@ -73,8 +73,9 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
+    groups = site.groups(site.found_before(state))
     view = View(
-        site.policy(), site.groups(site.found_before(state)), epoch=epoch, at=clock.now(), sources=names
+        site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
     )
     stored = await store.load()
     view.restore(stored)

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Engine
 
+from scheduler.core.dispatch import Answer
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired
 from scheduler.ports import Store
@@ -34,6 +35,8 @@ class Side(Protocol):
     def engage(self, stop: EmergencyStop) -> None: ...
 
     def release(self) -> None: ...
+
+    def answer(self, instruction_id: str, answer: Answer) -> None: ...
 
     def events(self) -> Sequence[str]: ...
 
@@ -68,6 +71,9 @@ class Sql:
     def release(self) -> None:
         self._desk.release_stops(by="bob", reason="false alarm")
 
+    def answer(self, instruction_id: str, answer: Answer) -> None:
+        self._desk.answer(instruction_id, answer.verdict, by=answer.by, note=answer.note)
+
     def events(self) -> Sequence[str]:
         return [e.text for e in self._desk.events()]
 
@@ -99,6 +105,9 @@ class Memory:
 
     def release(self) -> None:
         self.store.release()
+
+    def answer(self, instruction_id: str, answer: Answer) -> None:
+        self.store.answer(instruction_id, answer)
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self.store.events]

@@ -12,7 +12,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.dashboard.words import JOB_WORDS, kw, machines_text
+from api.dashboard.words import INSTRUCTION_WORDS, JOB_WORDS, kw, machines_text
 from api.wire.site import NodeView
 from barq.units import format_duration, format_energy, format_power
 from scheduler.core.power import GPU_MODELS
@@ -41,7 +41,13 @@ def make_templates() -> Environment:
         utc=utc,
         whole=whole,
     )
-    templates.globals.update(job_words=JOB_WORDS, full_w=full_w, share=share, bokeh_version=bokeh_version())
+    templates.globals.update(
+        job_words=JOB_WORDS,
+        instruction_words=INSTRUCTION_WORDS,
+        full_w=full_w,
+        share=share,
+        bokeh_version=bokeh_version(),
+    )
     return templates
 
 

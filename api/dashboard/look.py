@@ -16,17 +16,23 @@ from api.routes.power import known_power
 from api.wire import from_store
 from api.wire.jobs import JobView
 from api.wire.site import NodeView, SummaryView
+from scheduler.core.dispatch import Instruction
 from scheduler.store.desk import Desk
+from scheduler.store.instructions import ACTIVE, InstructionFilter
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.views import EventView
 
 SHOWN_JOBS: Final = {"active": 100, "waiting": 50, "finished": 12}
 """How many of each are on the page; the command line lists them all."""
 SHOWN_EVENTS: Final = 14
+SHOWN_INSTRUCTIONS: Final = 20
 SAMPLES: Final = timedelta(seconds=15)
 """A page that missed no more than this goes on without asking for the past again."""
 SUMMARY_EVERY: Final = timedelta(seconds=15)
 """Sums over all of the site's life are made no more often than this."""
+
+Member = NodeView | JobView | EventView | Instruction
+"""What the page has lists of."""
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Looker:
         power = known_power(self.desk, over_limit_s=summary.over_limit_s)
         jobs, nodes = self._jobs(), known_nodes(self.desk)
         events = self.desk.recent_events(limit=SHOWN_EVENTS)[::-1]
+        told = self.desk.instructions(InstructionFilter(state=ACTIVE), limit=SHOWN_INSTRUCTIONS).instructions
         fresh: dict[str, str] = {
             "headline": self._part("headline", "headline", headline(power, now)),
             "balance": self._part("balance", "balance", power),
@@ -56,12 +63,15 @@ class Looker:
             "nodes": self._list("node", ((node.id, node) for node in _nodes_first(nodes)), fresh),
             "jobs": self._list("job", ((job.id, job) for job in jobs), fresh),
             "events": self._list("event", ((str(event.seq), event) for event in events), fresh),
+            "instructions": self._list(
+                "instruction", ((one.id, one) for one in sorted(told, key=_when)), fresh
+            ),
         }
         self._made = {key: made for key, made in self._made.items() if key in fresh}
         return Picture(at=now, html=fresh, lists=lists, samples=self.desk.samples(now - SAMPLES))
 
     def _list(
-        self, kind: str, members: Iterable[tuple[str, NodeView | JobView | EventView]], fresh: dict[str, str]
+        self, kind: str, members: Iterable[tuple[str, Member]], fresh: dict[str, str]
     ) -> tuple[str, ...]:
         ids = []
         for name, facts in members:
@@ -97,6 +107,11 @@ class Looker:
         if self._summed is None or now - self._summed[0] > SUMMARY_EVERY:
             self._summed = (now, from_store.summary(self.desk.summary()))
         return self._summed[1]
+
+
+def _when(one: Instruction) -> tuple[datetime, int]:
+    """What holds first comes first."""
+    return one.starts_at, one.number
 
 
 def _nodes_first(nodes: Sequence[NodeView]) -> list[NodeView]:

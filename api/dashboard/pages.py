@@ -26,7 +26,7 @@ from scheduler.store.refusals import JobNotFound
 
 ESTOP: Final = "/api/v1/power/estop"
 STOPPERS: Final = frozenset({"admin", "operator"})
-"""Roles that may stop the site."""
+"""Roles that may stop the site, and answer instructions."""
 JOB_EVENTS: Final = 50
 _DRESS: Final = {
     "Cache-Control": "no-store",
@@ -87,6 +87,7 @@ async def front(request: Request, here: Here, shared: Shared, person: Person) ->
         site=here.settings.site,
         person=person,
         may_stop=_may_stop(request),
+        may_answer=_role(request) in STOPPERS,
         parts={key: Markup(text) for key, text in picture.html.items()},  # noqa: S704 - made by our own templates
         lists=picture.lists,
     )
@@ -117,8 +118,12 @@ def _job_facts(here: Context, job_id: str) -> dict[str, Any]:
 
 def _may_stop(request: Request) -> bool:
     """Whether this person may stop this site, and the site knows how to."""
-    role = getattr(request.state, "role", None)
-    return role in STOPPERS and ESTOP in request.app.openapi()["paths"]
+    return _role(request) in STOPPERS and ESTOP in request.app.openapi()["paths"]
+
+
+def _role(request: Request) -> str | None:
+    role: str | None = getattr(request.state, "role", None)
+    return role
 
 
 # -- coming and going --------------------------------------------------------------------------------------------------

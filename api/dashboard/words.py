@@ -30,7 +30,7 @@ class Headline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobWord:
-    """A job's state: how it is shown, a sign and a word."""
+    """A state of a job or an instruction: how it is shown, a sign and a word."""
 
     shown: str
     sign: str
@@ -50,6 +50,15 @@ JOB_WORDS: Final[Mapping[str, JobWord]] = {
     "SUCCEEDED": JobWord(shown="quiet", sign="✓", word="succeeded"),
     "FAILED": JobWord(shown="bad", sign="✕", word="failed"),
 }
+
+
+INSTRUCTION_WORDS: Final[Mapping[str, JobWord]] = {
+    "received": JobWord(shown="act", sign="○", word="received"),
+    "accepted": JobWord(shown="act", sign="▷", word="accepted"),
+    "complied": JobWord(shown="good", sign="●", word="kept"),
+    "breached": JobWord(shown="bad", sign="▲", word="not kept"),
+}
+"""What holds, or will hold."""
 
 
 def kw(power_w: float) -> str:

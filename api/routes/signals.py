@@ -107,7 +107,7 @@ def push_limit(name: Name, signed: Annotated[Signed, Depends(_signed)]) -> PushT
             signed.push, signed.digest, signed_at=signed.signed_at, at=datetime.now(UTC)
         )
     except http_push.Refused as error:
-        _note(signed.inbox, f"delivery {signed.push.delivery!r}: {error}")
+        _note(signed.inbox, f"delivery {signed.push.delivery!r}: {error}", delivery=signed.push.delivery)
         raise _refused(error) from error
     except SignalError as error:
         raise _not_ready("what is pushed cannot be kept", error) from error
@@ -127,10 +127,10 @@ def _shown(name: str, record: Record) -> PushTaken:
     )
 
 
-def _note(inbox: Inbox, refused: str) -> None:
+def _note(inbox: Inbox, refused: str, *, delivery: str = "") -> None:
     """Have the scheduler tell it. That it cannot be kept changes nothing for who pushed it."""
     try:
-        inbox.note(refused)
+        inbox.note(refused, delivery=delivery)
     except SignalError as error:
         log.warning("%s", error)
 

@@ -59,6 +59,11 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="dispatch",
+        target="barq.cli.dispatch:app",
+        help="List what givers of the limit told; acknowledge or refuse it.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

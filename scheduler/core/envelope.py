@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -14,6 +14,8 @@ class Segment:
     starts_at: datetime
     limit_w: float
     provenance: str = ""  #: document, feeder, operator's reason
+    giver_id: str | None = None
+    """What its giver calls it, empty = it gave no name; None = nobody told it: the source worked it out by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +71,15 @@ class Limit:
     provenance: str
     reaction_s: float
     stale: bool = False
+
+
+def spans(envelope: Envelope) -> Iterator[tuple[Segment, datetime | None]]:
+    """Each segment with its end; None = until further notice. One without any time of its own is left out."""
+    following = [*(s.starts_at for s in envelope.segments[1:]), None]
+    for segment, then in zip(envelope.segments, following, strict=False):
+        ends_at = min((t for t in (then, envelope.valid_until) if t is not None), default=None)
+        if ends_at is None or ends_at > segment.starts_at:
+            yield segment, ends_at
 
 
 def unheard(source: str, *, at: datetime, reaction_s: float) -> Envelope:

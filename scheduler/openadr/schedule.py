@@ -19,6 +19,7 @@ from itertools import pairwise
 from typing import Any, Final, Protocol, TypeVar
 
 from scheduler.core.envelope import Segment
+from scheduler.core.given import Refusal
 from scheduler.openadr.events import MOST_INTERVALS, Event, Interval, Kind, Refused, Rules, id_of, read_event
 from scheduler.openadr.times import ALWAYS, FAR, later
 
@@ -57,6 +58,7 @@ class Window:
     priority: float
     why: str
     shift: timedelta
+    event_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +67,7 @@ class _Piece:
     ends_at: datetime
     limit_w: float
     why: str
+    event_id: str | None  #: that tells it; None = the site file does
     shift: timedelta  #: of its start
 
 
@@ -117,7 +120,8 @@ def _believed(
             event = read_event(document, programs, rules, refusals)
         except Refused as error:
             event = known.get(id_of(document))
-            refusals.append(f"{error}; {'its last good version stands' if event else 'it does not count'}")
+            text = f"{error}; {'its last good version stands' if event else 'it does not count'}"
+            refusals.append(Refusal(text, giver_id=id_of(document)))
         if event is not None:
             events[event.id] = event
     return events, refusals
@@ -138,7 +142,7 @@ def _windows(
         try:
             windows += _laid_out(event, rules, now, since=now - longest - skew.behind)
         except Refused as error:
-            refusals.append(f"event {event.label}: {error}; it does not count")
+            refusals.append(Refusal(f"event {event.label}: {error}; it does not count", giver_id=event.id))
         if len(windows) > MOST_WINDOWS:
             raise Refused(f"the events have more than {MOST_WINDOWS} intervals; end some at the VTN")
     return windows, refusals
@@ -194,6 +198,7 @@ def _of(
             priority=event.priority,
             why=f"{value.told} of event {event.label}, interval {interval.id}",
             shift=shift,
+            event_id=event.id,
         )
 
 
@@ -214,19 +219,23 @@ def _pieces(windows: Sequence[Window], rules: Rules) -> Iterator[_Piece]:
     for starts_at, ends_at, holding in _sweep(windows):
         if len(holding) > MOST_AT_ONCE:
             raise Refused(f"more than {MOST_AT_ONCE} payloads hold at once; end some events at the VTN")
-        limit_w, why = _limit(holding, rules)
+        limit_w, why, event_id = _limit(holding, rules)
         shift = shifts.get(starts_at, _NOTHING)
-        yield _Piece(starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, shift=shift)
+        yield _Piece(
+            starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, event_id=event_id, shift=shift
+        )
 
 
-def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str]:
+def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str, str | None]:
     counted = {kind: _first(holding, kind) for kind in Kind}
     limit = counted[Kind.LIMIT]
-    limit_w, why = (limit.value_w, limit.why) if limit else _without_limit(counted, rules)
+    limit_w, why, event_id = (
+        (limit.value_w, limit.why, limit.event_id) if limit else _without_limit(counted, rules)
+    )
     alert = counted[Kind.ALERT]
     if alert is not None and rules.emergency_w is not None and rules.emergency_w < limit_w:
-        return rules.emergency_w, alert.why
-    return min(limit_w, rules.most_w), why
+        return rules.emergency_w, alert.why, alert.event_id
+    return min(limit_w, rules.most_w), why, event_id
 
 
 def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
@@ -235,7 +244,7 @@ def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
     return min(same, key=lambda w: (w.priority, w.value_w, w.why), default=None)
 
 
-def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str]:
+def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str, str | None]:
     subscription = counted[Kind.SUBSCRIPTION]
     base_w, base = (
         (subscription.value_w, subscription.why)
@@ -244,7 +253,9 @@ def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple
     )
     also = [counted[Kind.RESERVATION], counted[Kind.AVAILABLE] if rules.count_available else None]
     more = [w for w in also if w is not None]
-    return base_w + sum(w.value_w for w in more), " + ".join([base, *(w.why for w in more)])
+    names = [w.event_id for w in (subscription, *more) if w is not None]
+    why = " + ".join([base, *(w.why for w in more)])
+    return base_w + sum(w.value_w for w in more), why, "+".join(names) or None
 
 
 def _sweep(spans: Sequence[S]) -> Iterator[tuple[datetime, datetime, list[S]]]:
@@ -285,13 +296,22 @@ def _segments(pieces: Iterable[_Piece], now: datetime) -> Iterator[Segment]:
     until = horizon(now)
     for piece in _merged(pieces):
         if piece.ends_at > now and piece.starts_at < until:
-            yield Segment(starts_at=piece.starts_at, limit_w=piece.limit_w, provenance=piece.why)
+            yield Segment(
+                starts_at=piece.starts_at,
+                limit_w=piece.limit_w,
+                provenance=piece.why,
+                giver_id=piece.event_id,
+            )
 
 
 def _merged(pieces: Iterable[_Piece]) -> Iterator[_Piece]:
     last: _Piece | None = None
     for piece in pieces:
-        if last is not None and (last.limit_w, last.why) == (piece.limit_w, piece.why):
+        if last is not None and (last.limit_w, last.why, last.event_id) == (
+            piece.limit_w,
+            piece.why,
+            piece.event_id,
+        ):
             last = replace(last, ends_at=piece.ends_at)
             continue
         if last is not None:

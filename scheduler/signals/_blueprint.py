@@ -18,6 +18,8 @@ Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks
 - `forecast`, if the other side gives one, holds quantiles for times to come: shares rise, watts do not fall with them,
   the median and one at or below 0.1 are among them. It is no limit, and nothing that binds follows from it.
 - No segments = the source says nothing, and the others decide. Not the same as a limit of 0.
+- A segment that hands on what a giver decided has the giver's name for it as `giver_id` (empty if it has none): that
+  makes it a dispatch instruction. What the source measures or works out has None.
 - `reaction_s` is what the giver of the limit grants between telling it and measuring it.
 - A source that is told, or holds a connection, is a `ListeningSource` (scheduler/ports.py): it begins to listen with
   its first reading, hands on its last good envelope meanwhile, says what it `refused`, and ends with `close`. What

@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -44,6 +44,7 @@ from scheduler.connections.mqtt import Arrived, BrokerOptions
 from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.connections.signed import signed_payload
 from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.given import Refusal
 from scheduler.errors import SettingsError, SignalError
 from scheduler.signals import Options, read_options
 
@@ -51,6 +52,7 @@ TYPE: Final = "grid.loadtarget.set.v1"
 UNITS: Final = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
 VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX Flex the second
 MOST_TARGETS: Final = 200
+_LONGEST_ID: Final = 200
 _KEPT: Final = 200  #: ids of events, and refusals to be told
 
 
@@ -79,6 +81,7 @@ class Target:
     ends_at: datetime | None
     limit_w: float
     provenance: str
+    event_id: str = ""
     order: int = 0
 
     def covers(self, at: datetime) -> bool:
@@ -113,8 +116,18 @@ def read_event(
         raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
     named = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
     provenance = f"DSX Flex, ISV {options.isv}, target {shown(named)}"
-    read = [_target(r, options, min(at, sent_at), provenance, order) for r in requests]
-    return Command(event_id=event_id, sent_at=sent_at, targets=tuple(t for t in read if t is not None))
+    read = [_target(r, options, min(at, sent_at), provenance) for r in requests]
+    targets = tuple(replace(t, event_id=event_id, order=order) for t in read if t is not None)
+    return Command(event_id=event_id, sent_at=sent_at, targets=targets)
+
+
+def event_id_of(payload: bytes) -> str:
+    """The id of an event that may be refused for anything else; empty where it has none."""
+    try:
+        event_id = at_field(read_json(payload), "id")
+    except Refused:
+        return ""
+    return event_id[:_LONGEST_ID] if isinstance(event_id, str) and event_id.isprintable() else ""
 
 
 def _data(data: object, keys_file: Path | None) -> object:
@@ -128,9 +141,7 @@ def _data(data: object, keys_file: Path | None) -> object:
     return read_json(signed_payload(data, keys_file))
 
 
-def _target(
-    request: object, options: DsxOptions, now: datetime, provenance: str, order: int
-) -> Target | None:
+def _target(request: object, options: DsxOptions, now: datetime, provenance: str) -> Target | None:
     """One request, checked whomever it is for. None where it is for other feeds."""
     interval, constraint = at_field(request, "interval"), at_field(request, "load_constraint")
     if not isinstance(interval, dict) or not isinstance(request, dict):
@@ -147,9 +158,7 @@ def _target(
     if tags and options.feed not in tags:
         return None
     lifted = " lifted" if constraint is None else ""
-    return Target(
-        starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, provenance=provenance + lifted, order=order
-    )
+    return Target(starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, provenance=provenance + lifted)
 
 
 def _limit_w(constraint: object, options: DsxOptions) -> float:
@@ -183,11 +192,11 @@ def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
     """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
     instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
     steps = [
-        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance)
+        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance, giver_id=target.event_id)
         for at in instants
         if (target := in_force(told, at)) is not None
     ]
-    fresh = [b for a, b in pairwise(steps) if (a.limit_w, a.provenance) != (b.limit_w, b.provenance)]
+    fresh = [b for a, b in pairwise(steps) if replace(a, starts_at=b.starts_at) != b]
     return (*steps[:1], *fresh)
 
 
@@ -268,7 +277,8 @@ class DsxFlex(MqttListener):
                 return  # the broker keeps it, and was asked again
             self._take(command, at)
         except Refused as error:
-            self._refused.append(f"{message.topic}: {error}")
+            text, event_id = f"{message.topic}: {error}", event_id_of(message.payload)
+            self._refused.append(Refusal(text, giver_id=event_id) if event_id else text)
         self._news.set()
 
     def _take(self, command: Command, at: datetime) -> None:

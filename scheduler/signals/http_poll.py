@@ -34,7 +34,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -48,6 +48,7 @@ from scheduler.connections.messages import (
     Refused,
     at_field,
     instant,
+    name_of,
     power_w,
     read_json,
     shown,
@@ -88,6 +89,7 @@ class Told:
     limit_w: float | None  #: from now on; None = only the steps say something
     steps: tuple[Segment, ...]  #: rising in time
     provenance: str
+    name: str = ""  #: what the giver calls it
     stamp_at: datetime | None = None
     valid_until: datetime | None = None
 
@@ -112,6 +114,7 @@ def read_document(payload: bytes, options: PollOptions) -> Told:
         limit_w=None if options.field is None else _watts(document, options.field, options),
         steps=_steps(document, options, provenance),
         provenance=provenance,
+        name=name_of(named),
         stamp_at=None if stamp is None else instant(at_field(document, stamp), stamp),
         valid_until=None if until is None or end is None else instant(end, until),
     )
@@ -186,9 +189,10 @@ def segments_of(known: Known) -> tuple[Segment, ...]:
     """The limit, and the steps after it."""
     told, since_at = known.told, known.since_at
     if told.limit_w is None:
-        return told.steps
+        return tuple(replace(s, giver_id=told.name) for s in told.steps)
     first = Segment(starts_at=since_at, limit_w=told.limit_w, provenance=told.provenance)
-    return (first, *(s for s in told.steps if s.starts_at > since_at))
+    later = (s for s in told.steps if s.starts_at > since_at)
+    return tuple(replace(s, giver_id=told.name) for s in (first, *later))
 
 
 class HttpPoll:

@@ -37,6 +37,7 @@ from pydantic import Field
 from scheduler.connections.credentials import check_one_place, read_secret
 from scheduler.connections.mailbox import Mailbox, Stamp
 from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.given import Refusal
 from scheduler.errors import BarqError, SettingsError, SignalError
 from scheduler.signals import Options, read_options
 from scheduler.wire import WireError, dumps, loads
@@ -103,7 +104,12 @@ class Record:
 
     taken: Taken | None = None
     refused: tuple[str, ...] = ()  #: the newest ones
+    deliveries: tuple[str, ...] = ()  #: the names of those; empty where it is not known
     refused_count: int = 0  #: of all there ever were
+
+    def named(self) -> tuple[str, ...]:
+        """The deliveries of all that is among the refused."""
+        return (*("" for _ in self.refused[len(self.deliveries) :]), *self.deliveries)
 
 
 def check_push(push: Push, at: datetime, options: PushOptions) -> None:
@@ -179,12 +185,17 @@ class Inbox:
 
         return self._change(after)
 
-    def note(self, refused: str) -> None:
+    def note(self, refused: str, *, delivery: str = "") -> None:
         """Have something that was refused told. Raises `SignalError`."""
 
         def after(record: Record) -> Record:
-            kept = (*record.refused, refused)[-MOST_REFUSED:]
-            return replace(record, refused=kept, refused_count=record.refused_count + 1)
+            kept = [*zip(record.refused, record.named(), strict=True), (refused, delivery)][-MOST_REFUSED:]
+            return replace(
+                record,
+                refused=tuple(text for text, _ in kept),
+                deliveries=tuple(name for _, name in kept),
+                refused_count=record.refused_count + 1,
+            )
 
         self._change(after)
 
@@ -233,12 +244,13 @@ class HttpPush:
         push = record.taken.push
         since_at = record.taken.since_at
         first = Segment(starts_at=since_at, limit_w=push.limit_w, provenance=push.provenance)
+        told = (first, *push.steps)
         return Envelope(
             source=self.name,
             issued_at=min(at, since_at),
             read_at=min(at, record.taken.heard_at),
             reaction_s=self._reaction_s,
-            segments=(first, *push.steps),
+            segments=tuple(replace(s, giver_id=push.delivery) for s in told),
             valid_until=push.valid_until,
             stale_after_s=self._options.stale_after_s,
         )
@@ -263,7 +275,11 @@ class HttpPush:
             return ()
         new = min(self._record.refused_count - self._told_count, len(self._record.refused))
         self._told_count = self._record.refused_count
-        return self._record.refused[len(self._record.refused) - max(0, new) :]
+        told = tuple(
+            Refusal(text, giver_id=delivery) if delivery else text
+            for text, delivery in zip(self._record.refused, self._record.named(), strict=True)
+        )
+        return told[len(told) - max(0, new) :]
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -187,6 +187,7 @@ def _segments(
 ) -> tuple[Segment, ...]:
     """The limits, up to the first row that only foresees one."""
     limits, provenances = table.column(options.limit_column), _provenances(table, options)
+    names = provenances if _names_documents(table, options) else [""] * len(provenances)
     count = next((i for i, text in enumerate(limits) if not text and foreseen[i]), len(limits))
     if not count:
         raise SignalError(f"{table.path}: line {table.lines[0]}: limit: it is empty; give at least one limit")
@@ -196,9 +197,21 @@ def _segments(
                 f"{table.path}: line {line}: limit: {text!r} follows rows without a limit; fill those in"
             )
     return tuple(
-        Segment(starts_at=at, limit_w=_watts(table, line, text, options.unit), provenance=provenance)
-        for at, line, text, provenance in zip(times[:count], table.lines, limits, provenances, strict=False)
+        Segment(
+            starts_at=at,
+            limit_w=_watts(table, line, text, options.unit),
+            provenance=provenance,
+            giver_id=name,
+        )
+        for at, line, text, provenance, name in zip(
+            times[:count], table.lines, limits, provenances, names, strict=False
+        )
     )
+
+
+def _names_documents(table: CsvTable, options: ScheduleOptions) -> bool:
+    """Whether the file says which document each row is from."""
+    return options.provenance_column is not None or "provenance" in table.columns
 
 
 def _provenances(table: CsvTable, options: ScheduleOptions) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
+from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.jobs import Desired
 from scheduler.core.reasons import Event
 from scheduler.store.views import TokenView
@@ -35,6 +36,17 @@ def released(limits_w: Mapping[str, float], *, by: str, reason: str, at: datetim
     which = ", ".join(f"{number} ({limit_w / 1000:.1f} kW)" for number, limit_w in limits_w.items())
     text = f"{by} released limit {which}" + (f": {reason}" if reason else "")
     return Event(at=at, kind="limit.released", text=text, data={"by": by, "limits": ",".join(limits_w)})
+
+
+def answered(instruction: Instruction, answer: Answer) -> Event:
+    """Somebody acknowledged or refused a dispatch instruction."""
+    why = f": {answer.note}" if answer.note else ""
+    text = f"{answer.by} {answer.verdict} instruction {instruction.id} of {instruction.source}{why}"
+    if answer.verdict is Verdict.REFUSED:
+        text += "; it binds and holds all the same" if instruction.binding else "; it does not count any more"
+    data: dict[str, str | bool] = {"by": answer.by, "instruction": instruction.id}
+    data |= {"source": instruction.source, "giver_id": instruction.giver_id, "binding": instruction.binding}
+    return Event(at=answer.at, kind=f"dispatch.{answer.verdict}", text=text, data=data)
 
 
 def token_made(token: TokenView, *, by: str, at: datetime) -> Event:

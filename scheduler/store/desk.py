@@ -12,13 +12,26 @@ from uuid import uuid4
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
-from scheduler.store import arrays, chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
+from scheduler.store import (
+    arrays,
+    chain,
+    instructions,
+    job_queries,
+    members,
+    outbox,
+    site_queries,
+    stops,
+    tokens,
+    wishes,
+)
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
+from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
 from scheduler.store.refusals import TokenNotFound
@@ -45,6 +58,7 @@ from scheduler.store.views import (
 from scheduler.store.wishes import NewLimit
 
 ANY_JOB = JobFilter()
+ANY_INSTRUCTION = InstructionFilter()
 
 
 def utc_now() -> datetime:
@@ -184,6 +198,24 @@ class Desk:
         """Emergency stops that nobody released, oldest first."""
         with reading(self._engine) as session:
             return stops.standing(session)
+
+    def instructions(
+        self, which: InstructionFilter = ANY_INSTRUCTION, *, limit: int = 100, after: str | None = None
+    ) -> InstructionPage:
+        """A page of dispatch instructions: those that hold or will hold first. Raises `InvalidField`."""
+        with reading(self._engine) as session:
+            return instructions.page(session, which, limit=limit, after=after)
+
+    def instruction(self, instruction_id: str) -> Instruction:
+        """One dispatch instruction. Raises `InstructionNotFound`."""
+        with reading(self._engine) as session:
+            return instructions.get(session, instruction_id)
+
+    def answer(self, instruction_id: str, verdict: Verdict, *, by: str, note: str = "") -> Instruction:
+        """Say what `by` thinks of an instruction. Raises `InstructionNotFound`, `InstructionIsOver`, `InvalidField`."""
+        answer = Answer(verdict=verdict, by=by, at=self._now(), note=note)
+        with writing(self._engine) as session:
+            return instructions.answer(session, self._site, instruction_id, answer)
 
     def samples(self, since: datetime) -> tuple[PowerSample, ...]:
         """Power samples from `since` on, oldest first. Seconds are kept for an hour."""

@@ -16,14 +16,14 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Stored
-from scheduler.store import stops
+from scheduler.store import instructions, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.site_queries import current_document
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.ticks import USED
-from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import WireError, loads
 
 log = logging.getLogger(__name__)
@@ -50,6 +50,8 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         used=_used(session),
         record=_limit_record(session),
         told=_limits_told(session),
+        instructions=instructions.standing(session),
+        last_instruction=instructions.last_number(session),
     )
 
 
@@ -100,6 +102,7 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
         members=read_members(session) if any(row.kind == MEMBERS for row in news) else None,
         stops=stops.standing(session) if stopped else None,
         released_stops=stops.released_ids(session) if stopped else frozenset(),
+        answers=instructions.answers(session) if any(row.kind == ANSWERS for row in news) else {},
     )
 
 

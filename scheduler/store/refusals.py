@@ -6,6 +6,8 @@
         ├── JobIsFinal       nothing can change what has ended, or is being cancelled
         ├── ArrayNotFound    no array has that id
         ├── ArrayHasEnded    all jobs of an array have ended, or are being cancelled
+        ├── InstructionNotFound  no dispatch instruction has that id
+        ├── InstructionIsOver    nobody can answer what has ended, was superseded or refused
         ├── LimitNotFound    no manual limit has that number
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
@@ -79,6 +81,29 @@ class LimitNotFound(Refused):
     def __init__(self, limit_id: int) -> None:
         super().__init__(f"there is no manual limit {limit_id}; `barq power` lists those that stand")
         self.limit_id = limit_id
+
+
+class InstructionNotFound(Refused):
+    """No dispatch instruction has that id."""
+
+    code = "instruction_not_found"
+
+    def __init__(self, instruction_id: str) -> None:
+        super().__init__(
+            f"there is no dispatch instruction {instruction_id[:63]!r}; `barq dispatch list` lists them"
+        )
+
+
+class InstructionIsOver(Refused):
+    """Nobody can answer what has ended, was superseded or refused."""
+
+    code = "refused_final"
+
+    def __init__(self, instruction_id: str, state: str) -> None:
+        super().__init__(
+            f"instruction {instruction_id} is {state} and takes no answer any more; see `barq dispatch list` for "
+            "what holds now"
+        )
 
 
 class TokenNotFound(Refused):

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sqlmodel import col
 
 from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.given import PEOPLE
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -31,8 +32,6 @@ from scheduler.errors import StoreError
 from scheduler.store.tables import SITE_USER, AttemptNodeRow, AttemptRow, JobRow, ManualLimitRow
 from scheduler.wire import dumps, loads
 
-OPERATOR = "operator"
-"""The source of every limit that a person set."""
 _CAUSES: dict[str, FailureCause | PauseCause] = {c.value: c for c in (*FailureCause, *PauseCause)}
 
 Values = dict[str, Any]
@@ -188,9 +187,14 @@ def placements_of(nodes: Iterable[AttemptNodeRow]) -> tuple[Placement, ...]:
 
 def limit_envelope(row: ManualLimitRow, *, reaction_s: float) -> Envelope:
     """A person's limit as the loop takes it: never stale, until it ends or is released."""
-    segment = Segment(starts_at=row.created_at, limit_w=row.limit_w, provenance=f"{row.reason} ({row.by})")
+    segment = Segment(
+        starts_at=row.created_at,
+        limit_w=row.limit_w,
+        provenance=f"{row.reason} ({row.by})",
+        giver_id=str(row.id),
+    )
     return Envelope(
-        source=OPERATOR,
+        source=PEOPLE,
         issued_at=row.created_at,
         read_at=row.created_at,
         reaction_s=reaction_s,

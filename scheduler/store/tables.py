@@ -192,6 +192,39 @@ class ManualLimitRow(Table, table=True):
     release_reason: str | None = None
 
 
+class InstructionRow(Table, table=True):
+    """A dispatch instruction: the core's `Instruction`, flattened. What people said is written by their side only."""
+
+    __tablename__ = "dispatch_instructions"
+    __table_args__ = (
+        Index("ix_dispatch_instructions_state_number", "state", "number"),
+        Index("ix_dispatch_instructions_source_number", "source", "number"),
+    )
+    number: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
+    source: str
+    giver_id: str
+    provenance: str = Field(sa_type=Text)
+    issued_at: datetime = Field(sa_type=UtcDateTime)
+    received_at: datetime = Field(sa_type=UtcDateTime)
+    starts_at: datetime = Field(sa_type=UtcDateTime)
+    due_at: datetime = Field(sa_type=UtcDateTime)
+    ends_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    limit_w: float | None = None
+    binding: bool
+    state: str
+    accepted_by: str
+    why: str = Field(sa_type=Text)
+    complied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    complied_w: float | None = None
+    breached_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    over_s: float
+    over_at: datetime | None = Field(default=None, sa_type=UtcDateTime, index=True)  #: None = it goes on
+    answer: str | None = None  #: a person's
+    answered_by: str | None = None
+    answered_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    note: str | None = Field(default=None, sa_type=Text)
+
+
 class EmergencyStopRow(Table, table=True):
     """An emergency stop. It stands from `at` until a person releases it."""
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
+from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
@@ -19,15 +20,15 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
-from scheduler.store.wishes import JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import loads
 
 
 class InMemoryStore:
     """What the SQL store keeps between leaders, as values.
 
-    People's side is `submit`, `wish`, `limit`, `engage` and `release`. `up` = False makes every call of the port
-    raise `StoreError`; `on_record` sees each tick before it is judged.
+    People's side is `submit`, `wish`, `limit`, `engage`, `release` and `answer`. `up` = False makes every call of the
+    port raise `StoreError`; `on_record` sees each tick before it is judged.
     """
 
     def __init__(self) -> None:
@@ -46,6 +47,7 @@ class InMemoryStore:
         self.owed: Owed | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
+        self.instructions: dict[str, Instruction] = {}
         self.events: list[Event] = []
         self.records: list[TickRecord] = []
         self.on_record: Callable[[TickRecord], None] = lambda _: None
@@ -86,6 +88,14 @@ class InMemoryStore:
         self.stops = {}
         self._news.append((STOPS, ""))
 
+    def answer(self, instruction_id: str, answer: Answer) -> None:
+        """Say something to a dispatch instruction."""
+        self.instructions[instruction_id] = replace(self.instructions[instruction_id], answer=answer)
+        self._news.append((ANSWERS, ""))
+
+    def _standing(self) -> tuple[Instruction, ...]:
+        return tuple(i for i in self.instructions.values() if i.over_at is None)
+
     def _learn(self, stop: EmergencyStop) -> None:
         if stop.id not in self.released_stops:
             self.stops.setdefault(stop.id, stop)
@@ -118,6 +128,8 @@ class InMemoryStore:
             used=self.used,
             record=self.limit_record,
             told=self.told,
+            instructions=self._standing(),
+            last_instruction=max((i.number for i in self.instructions.values()), default=0),
         )
 
     async def intents(self, after: int) -> Intents:
@@ -136,6 +148,7 @@ class InMemoryStore:
             members=self.members if (MEMBERS, "") in news else None,
             stops=tuple(self.stops.values()) if stopped else None,
             released_stops=self.released_stops if stopped else frozenset(),
+            answers={i.id: i.answer for i in self._standing() if i.answer} if (ANSWERS, "") in news else {},
         )
 
     async def record(self, tick: TickRecord) -> None:
@@ -152,6 +165,10 @@ class InMemoryStore:
         self.reasons.update(tick.reasons)
         for stop in tick.stops:
             self._learn(stop)
+        for instruction in tick.instructions:
+            known = self.instructions.get(instruction.id)
+            said = instruction.answer if known is None else known.answer
+            self.instructions[instruction.id] = replace(instruction, answer=said)
         self.events.extend(tick.events)
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         self.used = tick.used or self.used

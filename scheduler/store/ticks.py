@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, Attempt, AttemptState, JobState
 from scheduler.errors import StaleEpoch
 from scheduler.records import TickRecord
-from scheduler.store import chain, outbox, stops
+from scheduler.store import chain, instructions, outbox, stops
 from scheduler.store.checkpoints import record_checkpoints
 from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
@@ -93,6 +93,7 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     outbox.note_changes(session, tick, before)
     settle_losses(session, _unsettled(tick, seen))
     stops.learn(session, tick.stops)
+    instructions.record(session, tick.instructions)
     chain.append(session, tick.events)
     record_checkpoints(session, tick.checkpoints)
     record_orders(session, tick.orders, at=tick.at)

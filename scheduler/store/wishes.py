@@ -22,9 +22,9 @@ from scheduler.store.upsert import insert_for, sql_table
 from scheduler.store.views import JobView, NewJob
 from scheduler.wire import dumps
 
-JOB, WISH, LIMITS, MEMBERS, STOPS = "job", "wish", "limits", "members", "stops"
+JOB, WISH, LIMITS, MEMBERS, STOPS, ANSWERS = "job", "wish", "limits", "members", "stops", "answers"
 """Kinds of intents: a job was submitted; somebody wants something of a job; limits, or stops, were set or released;
-nodes joined or left.
+nodes joined or left; somebody answered a dispatch instruction.
 """
 
 _MAX_LIMIT_W = 1e12

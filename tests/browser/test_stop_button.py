@@ -1,17 +1,23 @@
-"""The emergency stop's button in a real browser: nobody presses it by chance, and a refusal is told."""
+"""Buttons that ask for a reason, in a real browser: nobody presses one by chance, and what came of it is told."""
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from api.dashboard import pages
+from scheduler.core.dispatch import Instruction, accepted
+from scheduler.store import instructions
+from scheduler.store.database import open_database, writing
 from tests.api_server import make_state, served
 from tests.browser.visits import Visit
+from tests.stores import put_migrated
 
 PROBLEM = {"detail": "no guard answers", "remedy": "use barq estop on the site's own machine"}
 
@@ -25,6 +31,32 @@ def visit(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         made = Visit(browser, url, (state / "token").read_text("utf-8").strip())
         yield made
         made.trouble[:] = [text for text in made.trouble if "503" not in text]  # the refusal, as meant
+        made.end()
+
+
+@pytest.fixture
+def told(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
+    """A visit to an API whose scheduler was told a limit that begins in half an hour."""
+    state, now = make_state(tmp_path), datetime.now(UTC)
+    starts_at = now + timedelta(minutes=30)
+    asked = Instruction(
+        number=1,
+        source="utility",
+        giver_id="event-7",
+        issued_at=now,
+        received_at=now,
+        starts_at=starts_at,
+        due_at=starts_at + timedelta(seconds=30),
+        limit_w=40_000.0,
+    )
+    put_migrated(state / "barq.db")
+    engine = open_database(state / "barq.db")
+    with writing(engine) as session:
+        instructions.record(session, [accepted(asked)])
+    engine.dispose()
+    with served(state) as url:
+        made = Visit(browser, url, (state / "token").read_text("utf-8").strip())
+        yield made
         made.end()
 
 
@@ -59,3 +91,20 @@ def test_the_stop_asks_for_a_reason_and_tells_what_came_of_it(visit: Visit) -> N
     dialog.get_by_role("button", name="Stop everything now").press("Enter")
     expect(dialog).to_be_hidden()
     assert asked == [{"reason": "smoke in hall 2"}] * 2
+
+
+def test_an_instruction_is_answered_on_the_page(told: Visit) -> None:
+    """It shows from whom, what and when; it is acknowledged at once, and refused with a reason, which lifts nothing."""
+    row, dialog = told.page.locator("#instruction-d1"), told.page.locator("#refuse-dialog")
+    expect(row).to_contain_text("utility (event-7): at most 40 kW")
+    expect(row.locator(".countdown")).to_have_text(re.compile(r"in \d+ min"))
+
+    row.get_by_role("button", name="Acknowledge").press("Enter")
+    expect(row).to_contain_text("acknowledged by site")
+
+    row.get_by_role("button", name="Refuse").press("Enter")
+    expect(dialog).to_contain_text("A limit that binds holds all the same")
+    told.page.keyboard.type("the chiller is out")
+    told.page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(row).to_contain_text("refused by site: the chiller is out; it binds and holds all the same")

@@ -64,7 +64,7 @@ def by_hand(_: Path) -> LimitSource:
             issued_at=T0,
             read_at=T0,
             reaction_s=30.0,
-            segments=(Segment(starts_at=T0, limit_w=limit_w, provenance="feeder work (asma)"),),
+            segments=(Segment(starts_at=T0, limit_w=limit_w, provenance="feeder work (asma)", giver_id="7"),),
             valid_until=valid_until,
         )
         for limit_w, valid_until in ((200_000.0, None), (90_000.0, after(2 * HOUR_S)))
@@ -259,6 +259,28 @@ async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -
     """A snapshot that is recorded holds them."""
     envelope = await make().read(T0)
     assert loads(Envelope, dumps(envelope)) == envelope
+
+
+RELAYED = {
+    "schedule_file": "",
+    "openadr3": "day",
+    "http_poll": "",
+    "http_push": "d1",
+    "manual": "7",
+    "mqtt": "",
+    "dsx_flex": "f0a4b0de-1d9f-4a0e-9d1c-0c3f0f5d1b11",
+}
+"""Sources that hand on what a giver tells, and what that is called; empty = it gave no name."""
+
+
+async def test_what_a_giver_told_is_told_apart_from_what_was_worked_out(
+    make: Callable[[], LimitSource], request: pytest.FixtureRequest
+) -> None:
+    """Only who relays a giver's word says so, with the giver's name for it: that makes it a dispatch instruction."""
+    name = request.node.callspec.params["make"].partition(",")[0]
+    in_force = (await make().read(T0)).limit_at(T0)
+    assert in_force is not None
+    assert in_force.giver_id == RELAYED.get(name)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from scheduler.core.envelope import Envelope
+from scheduler.core.given import Refusal
 from scheduler.core.reasons import Event
 from scheduler.errors import SignalError
 from scheduler.hearing import MOST_AT_ONCE, Hearing
@@ -68,3 +69,20 @@ def test_a_flood_of_nonsense_does_not_fill_the_record() -> None:
     assert len(told) == MOST_AT_ONCE + 1
     assert f"{1000 - MOST_AT_ONCE} more" in told[-1].text
     assert max(len(e.text) for e in told) < 1000
+
+
+def test_what_is_refused_by_a_name_is_noted_by_it() -> None:
+    """Once, as it is told; what has no name is only told, and a flood is cut."""
+    noted: list[tuple[str, str, str]] = []
+    hearing = Hearing(
+        lambda _: None, lambda source, refusal, _: noted.append((source, refusal.giver_id, refusal))
+    )
+    source = Told()
+    for _ in range(2):
+        source.bad = [Refusal("limit: NaN is no limit", giver_id="event-7")]
+        hearing.heard(source, T0)
+    source.bad = ["no JSON", *(Refusal(f"{n}", giver_id=f"e{n}") for n in range(100))]
+    hearing.heard(source, T0)
+
+    assert noted[0] == ("feeder", "event-7", "limit: NaN is no limit")
+    assert [name for _, name, _ in noted[1:]] == [f"e{n}" for n in range(MOST_AT_ONCE - 1)]

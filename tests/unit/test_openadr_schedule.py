@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler.core.envelope import Segment
+from scheduler.core.given import Refusal
 from scheduler.openadr.events import Refused, Rules
 from scheduler.openadr.schedule import Schedule, Skew, compile_schedule
 from scheduler.openadr.times import FOREVER, Untrue, instant, span
@@ -196,6 +197,14 @@ def test_a_unit_that_is_no_power_is_refused() -> None:
     """A limit in KWH is a mistake that could be off by anything."""
     schedule = compiled(at_t0("plan", [50], units="KWH"))
     assert "'KWH' is no unit of power; use KW, MW or W" in schedule.refusals[0]
+    assert isinstance(schedule.refusals[0], Refusal)
+    assert schedule.refusals[0].giver_id == "plan"
+
+
+def test_each_step_names_the_events_that_tell_it() -> None:
+    """What the site file says is nobody's word."""
+    schedule = compiled(at_t0("plan", [50]), at_t0("cut", [20], priority=0))
+    assert [s.giver_id for s in schedule.segments] == ["cut", None]
 
 
 def test_an_emergency_holds_the_site_to_its_level() -> None:

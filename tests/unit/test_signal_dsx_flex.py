@@ -20,6 +20,7 @@ from scheduler.signals.dsx_flex import (
     DsxFlex,
     DsxOptions,
     Target,
+    event_id_of,
     in_force,
     read_event,
     segments_of,
@@ -80,11 +81,13 @@ def test_each_request_for_the_feed_is_a_target() -> None:
     ]
     named = "DSX Flex, ISV acme, target '8d5a1c7e-0d0c-4f6e-8a55-0f7a2a6d1c02'"
 
-    assert read({"targets": requests}) == (
-        Target(starts_at=T0, ends_at=None, limit_w=1e6, provenance=named, order=7),
-        Target(starts_at=T0, ends_at=after(2), limit_w=700_500.0, provenance=named, order=7),
-        Target(starts_at=after(2), ends_at=None, limit_w=5e6, provenance=f"{named} lifted", order=7),
-    )
+    found = read({"targets": requests})
+    assert [(t.starts_at, t.ends_at, t.limit_w, t.provenance) for t in found] == [
+        (T0, None, 1e6, named),
+        (T0, after(2), 700_500.0, named),
+        (after(2), None, 5e6, f"{named} lifted"),
+    ]
+    assert {(t.order, t.event_id) for t in found} == {(7, EVENT["id"])}
 
 
 def with_request(**changed: Any) -> dict[str, Any]:
@@ -141,6 +144,21 @@ def test_an_event_of_another_kind_or_sender_is_refused(changed: dict[str, Any], 
     with pytest.raises(Refused) as caught:
         read({"targets": [MEGAWATT]}, **changed)
     assert why in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "payload,event_id",
+    [
+        (json.dumps(EVENT | {"type": "other"}).encode(), EVENT["id"]),
+        (b'{"id": 5}', ""),
+        (b'{"id": "a\\nb"}', ""),
+        (b"[]", ""),
+        (b"x", ""),
+    ],
+)
+def test_what_is_refused_is_called_by_its_id(payload: bytes, event_id: str) -> None:
+    """Where it has one that can be shown."""
+    assert event_id_of(payload) == event_id
 
 
 @given(

@@ -7,16 +7,21 @@ export function installStop() {
     const dialog = document.getElementById(`${name}-dialog`);
     if (!button || !dialog) continue;
     button.addEventListener("click", () => dialog.showModal());
-    dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
-    dialog.addEventListener("close", () => {
-      dialog.querySelector("form").reset();
-      dialog.querySelector(".trouble").textContent = "";
-    });
-    dialog.querySelector("form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      send(dialog, event.target);
-    });
+    installDialog(dialog, "On a machine of the site: barq estop --reason ...");
   }
+}
+
+/** Make a dialog that asks for a reason send it, and say what came of it; `otherwise` if the site does not answer. */
+export function installDialog(dialog, otherwise) {
+  dialog.querySelector("[data-close]").addEventListener("click", () => dialog.close());
+  dialog.addEventListener("close", () => {
+    dialog.querySelector("form").reset();
+    dialog.querySelector(".trouble").textContent = "";
+  });
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    send(dialog, event.target, otherwise);
+  });
 }
 
 /** Offer what can be done now: a stop, or while one stands its release. */
@@ -26,24 +31,29 @@ export function showStop(state) {
   document.getElementById("release")?.toggleAttribute("hidden", !isStopped);
 }
 
-async function send(dialog, form) {
+async function send(dialog, form, otherwise) {
   const trouble = dialog.querySelector(".trouble");
   const button = form.querySelector("button.stop");
   const reason = form.elements.reason.value.trim();
   button.disabled = true;
   trouble.textContent = "";
+  const failed = await post(form.dataset.action, { reason }, otherwise);
+  button.disabled = false;
+  if (failed) trouble.textContent = failed;
+  else dialog.close();
+}
+
+/** Send something. What is wrong, "" if nothing is. */
+export async function post(action, body, otherwise) {
   try {
-    const answer = await fetch(form.dataset.action, {
+    const answer = await fetch(action, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ reason }),
+      body: JSON.stringify(body),
     });
-    if (answer.ok) dialog.close();
-    else trouble.textContent = await told(answer);
+    return answer.ok ? "" : await told(answer);
   } catch {
-    trouble.textContent = "The site does not answer. On a machine of the site: barq estop --reason ...";
-  } finally {
-    button.disabled = false;
+    return `The site does not answer. ${otherwise}`;
   }
 }
 

@@ -1,5 +1,6 @@
 // The page of the site: kept up to date by one stream.
 import { Chart } from "./chart.js";
+import { countDown, installAnswers } from "./dispatch.js";
 import { installSwitches } from "./switches.js";
 import { installStop, showStop } from "./estop.js";
 import { arrange, showParts } from "./morph.js";
@@ -14,6 +15,7 @@ let awaySince = null;
 function show({ html, lists, points }) {
   showParts(html);
   for (const [id, ids] of Object.entries(lists)) arrange(id, ids, html);
+  countDown();
   chart?.push(points);
   showStop(headline().state);
   announce();
@@ -60,6 +62,7 @@ installSwitches(() => {
 });
 installSpans();
 installStop();
+installAnswers();
 localise(document);
 showStop(headline().state);
 follow("/stream", { onNews: show, onLink: showLink });

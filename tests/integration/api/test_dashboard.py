@@ -283,7 +283,7 @@ def test_the_stream_tells_all_and_then_what_changes(state: Path, url: str) -> No
 
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert {"headline", "balance", "counts", "summary", "limits"} <= set(first["html"])
-    assert first["lists"] == {"nodes": [], "jobs": [], "events": []}
+    assert first["lists"] == {"nodes": [], "jobs": [], "events": [], "instructions": []}
     assert set(second["html"]) == {"counts", f"job-{job['id']}"}
     assert second["lists"] == {"jobs": [f"job-{job['id']}"]}
 

@@ -13,6 +13,7 @@ from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
     arrays,
+    dispatch,
     flexibility,
     health,
     history,
@@ -54,6 +55,7 @@ def models() -> dict[str, type[BaseModel]]:
         value
         for module in (
             arrays,
+            dispatch,
             flexibility,
             health,
             history,
@@ -89,6 +91,8 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/release",
         "power/estop",
         "power/estop/release",
+        "dispatch",
+        *(f"dispatch/{{instruction_id}}{verb}" for verb in ("", "/acknowledge", "/refuse")),
         "projects",
         "events",
         "signals/{name}",

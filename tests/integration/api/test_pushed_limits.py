@@ -13,6 +13,7 @@ import pytest
 
 from api.settings import Settings
 from barq.webhook import SIGNATURE, sign
+from scheduler.core.given import Refusal
 from scheduler.signals.http_push import HttpPush, open_source
 from tests.api_site import ApiSite, refused
 
@@ -189,6 +190,9 @@ async def test_what_makes_no_sense_is_answered_and_on_record(
     assert after.segments == before.segments
     (told,) = source.refused()
     assert field in told
+    if status == 409:
+        assert isinstance(told, Refusal)
+        assert told.giver_id == json.loads(body_of(**fields))["delivery"]
     assert source.refused() == ()
     assert giver.source().refused() == ()
 
