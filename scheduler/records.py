@@ -16,6 +16,7 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.trim import Trimmed
 
 __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
 
@@ -32,6 +33,9 @@ LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
 LIMITS_TOLD = "limits-told"
 """Key of the document that holds what each source of the limit told last."""
+
+TRIM = "trim"
+"""Key of the document that holds what the meter taught of the model's error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +56,7 @@ class Stored:
     record: LimitRecord | None = None  #: what earlier leaders saw of the limit
     owed: Owed | None = None  #: between mining partners
     told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
+    trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,4 +150,4 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` and `LIMITS_TOLD` for who leads next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` for the next leader."""

@@ -178,6 +178,7 @@ class Site(_Strict):
             partners=self.mining_partners(),
             domains=self.power_domains(),
             topology=self.topology,
+            trim=self.meter.trim(self.power.margin),
             **self.sharing(),
         )
 
