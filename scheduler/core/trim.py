@@ -129,7 +129,8 @@ def learned(trim: Trim, shown: Shown, rule: TrimRule, *, window_s: float) -> Tri
     flat_w = _followed(past.flat_w, [s.error_w for s in seen], since_s, rule)
     share = _followed(past.share, [s.share for s in seen], since_s, rule)
     bound_w = rule.most * shown.modelled_w
-    found = replace(past, flat_w=max(flat_w, -bound_w), share=max(share, -rule.most))
+    least_share = -bound_w / shown.nodes_w if shown.nodes_w > 0 else 0.0
+    found = replace(past, flat_w=max(flat_w, -bound_w), share=max(share, least_share))
     wanted_w = max(_correction_w(found, shown), -bound_w)
     band_w = BAND * shown.modelled_w
     used_w = wanted_w if abs(wanted_w - past.used_w) > band_w else past.used_w
