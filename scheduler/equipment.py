@@ -12,6 +12,7 @@ from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.steady import SteadyRule
 from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
 
@@ -198,6 +199,20 @@ class ModbusMeterSettings(ModbusOptions):
             tolerance_w=self.tolerance_w,
             disagree_after_s=self.disagree_after_s,
         )
+
+
+class SteadySettings(_Strict):
+    """How rises of a source are held back; `scheduler.core.steady` says what each means."""
+
+    rise_w_per_s: Ramp | None = None
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    turns: Annotated[int, Field(ge=1, le=1000)] | None = 6
+    within_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    hold_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+    def rule(self) -> SteadyRule:
+        """As the core knows it."""
+        return SteadyRule(**self.model_dump())
 
 
 MeterSettings = Annotated[SumOfReports | ModbusMeterSettings, Field(discriminator="type")]

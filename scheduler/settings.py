@@ -32,6 +32,7 @@ from scheduler.equipment import (
     Name,
     Nodes,
     Ramp,
+    SteadySettings,
     SumOfReports,
     Watts,
     miners_spec,
@@ -95,13 +96,14 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these three is read by the source's own file."""
+    """One source of the limit. Everything but these four is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
     name: str = ""
     poll_s: Seconds = 0.5
+    steady: SteadySettings | None = None  #: None = as sources of this type are
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +18,7 @@ from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
+from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.equipment import SumOfReports
 from scheduler.errors import SettingsError
 from scheduler.notify import Notifier
@@ -47,6 +48,7 @@ SOURCES: Mapping[str, str] = {
 }
 FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
+UNWATCHED = PLAYED | {"constant", "surplus"}  #: that never jump about, do on purpose, or climb by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ class Parts:
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+    steady: Mapping[str, SteadyRule] = field(
+        default_factory=dict
+    )  #: how rises of them are held back, by name
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -90,7 +95,15 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
+        steady={s.name or s.type: steady_rule(s) for s in site.signals},
     )
+
+
+def steady_rule(settings: SignalSettings) -> SteadyRule:
+    """How rises of a source are held back: as the site file says, or if it turns too often."""
+    if settings.steady is not None:
+        return settings.steady.rule()
+    return AT_ONCE if settings.type in UNWATCHED else SteadyRule()
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
