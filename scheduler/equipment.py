@@ -206,7 +206,7 @@ class SteadySettings(_Strict):
 
     rise_w_per_s: Ramp | None = None
     settle_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
-    turns: Annotated[int, Field(ge=1, le=1000)] | None = 6
+    turns: Annotated[int, Field(ge=1, le=1000)] | None = 10
     within_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
     hold_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
 

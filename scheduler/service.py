@@ -19,7 +19,6 @@ from scheduler.errors import MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
 from scheduler.hearing import Hearing
 from scheduler.ports import LimitSource, ListeningSource, PushedSource
-from scheduler.steadying import Steadying
 from scheduler.wiring import Parts, assemble, wake_socket
 
 log = logging.getLogger(__name__)
@@ -45,9 +44,7 @@ class Service:
         self._stopped = asyncio.Event()
         self._requests = self._seen_requests = 0
         self._swept_s = float("-inf")
-        tell = parts.reconciler.watchman.tell
-        self._hearing = Hearing(tell)
-        self._steadying = Steadying(parts.steady, tell, firm_w=parts.view.site.firm_w)
+        self._hearing = Hearing(parts.reconciler.watchman.tell)
 
     def wake(self, *, at_once: bool = False) -> None:
         """Have the next tick soon; `at_once` for a limit. Losing this costs one period, never correctness."""
@@ -163,7 +160,7 @@ class Service:
         told = await source.read(self.parts.clock.now())
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
-        envelope = self._steadying.taken(told, self.parts.clock.now(), known=known)
+        envelope = self.parts.steadying.taken(told, self.parts.clock.now(), known=known)
         view.envelopes[source.name] = envelope
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
             self.wake(at_once=True)

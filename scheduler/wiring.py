@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +27,7 @@ from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -64,9 +65,7 @@ class Parts:
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
-    steady: Mapping[str, SteadyRule] = field(
-        default_factory=dict
-    )  #: how rises of them are held back, by name
+    steadying: Steadying  #: holds their rises back
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -78,6 +77,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
+    rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     view = View(
         site.policy(), site.groups(site.found_before(state)), epoch=epoch, at=clock.now(), sources=names
     )
@@ -95,7 +95,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
-        steady={s.name or s.type: steady_rule(s) for s in site.signals},
+        steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
     )
 
 

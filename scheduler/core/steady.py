@@ -35,7 +35,7 @@ class SteadyRule:
 
     rise_w_per_s: float | None = None  #: None = at once
     settle_s: float = 0.0
-    turns: int | None = 6  #: more of them within `within_s` make it unsteady; None = nobody counts
+    turns: int | None = 10  #: more of them within `within_s` make it unsteady; None = nobody counts
     within_s: float = 600.0
     hold_s: float = 60.0  #: as `settle_s`, while it is unsteady
 
@@ -150,7 +150,7 @@ def _seen(past: Past, now: Segment, since_at: datetime, at: datetime, rule: Stea
     seen = (*past.seen, *steps)
     if now.limit_w != seen[-1].limit_w:
         seen = (*seen, Point(at, now.limit_w, now.provenance))
-    horizon = min(since_at, at - timedelta(seconds=_longest_s(rule)))
+    horizon = since_at - timedelta(seconds=_longest_s(rule))
     older = [p for p in seen if p.at <= horizon][-1:]
     return (*older, *(p for p in seen if p.at > horizon))
 
