@@ -158,8 +158,10 @@ class SumOfReports(_Strict):
 
     type: Literal["simulated"] = "simulated"
 
-    def trim(self, margin: float) -> None:
-        """Nothing: what is reckoned by the model cannot correct it."""
+    def trim(self, margin: float) -> TrimRule | None:
+        """None: what is reckoned by the model cannot correct it."""
+        del margin
+        return None
 
 
 class ModbusMeterSettings(ModbusOptions):

@@ -258,7 +258,8 @@ async def test_what_it_told_ahead_comes_true(make: Callable[[], LimitSource]) ->
 
 async def test_its_rises_can_be_held_back(make: Callable[[], LimitSource]) -> None:
     """Never above what it says, now or later; and the first that it says is not held back by itself."""
-    source, past, counts = make(), NOTHING, None
+    source, past = make(), NOTHING
+    counts: Envelope | None = None
     rule = SteadyRule(rise_w_per_s=0.01, settle_s=60.0, turns=1)
     for at_s in READINGS_S[:5]:
         told = await source.read(after(at_s))

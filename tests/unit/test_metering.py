@@ -143,8 +143,9 @@ def test_what_cannot_be_judged_teaches_nothing(
 ) -> None:
     """A reading that is not good, a group that nobody knows of, figures that are too far apart."""
     built = site().node("a")
-    built.groups["a"] = replace(built.groups["a"], **({"draw_w": 800.0, "reported_at": T0} | changes))
-    seen = MeterReading(**({"draw_w": 800.0, "measured_at": T0} | reading))
+    group: dict[str, Any] = {"draw_w": 800.0, "reported_at": T0} | changes
+    read: dict[str, Any] = {"draw_w": 800.0, "measured_at": T0} | reading
+    built.groups["a"], seen = replace(built.groups["a"], **group), MeterReading(**read)
 
     assert shown(built.groups.values(), built.site, RULE, seen).doubt is why
 
