@@ -101,7 +101,7 @@ HALLS: dict[str, st.SearchStrategy[Any]] = {
 
 @given(**HALLS, later=st.floats(1.15, 1.33), steps=st.lists(STEP, min_size=4, max_size=4))
 @example(overhead=1.15, later=1.25, auxiliary_w=2000.0, lag_s=4, noise=0.0, seed=0, steps=[(1.0, 1.0)] * 4)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 def test_the_true_draw_is_over_the_limit_no_longer_than_the_meter_takes_to_show_it(
     steps: list[tuple[float, float]], **hall: Any
 ) -> None:
@@ -114,7 +114,7 @@ def test_the_true_draw_is_over_the_limit_no_longer_than_the_meter_takes_to_show_
 
 
 @given(**HALLS)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_the_steady_error_goes(
     overhead: float, auxiliary_w: float, lag_s: int, noise: float, seed: int
 ) -> None:
@@ -129,7 +129,7 @@ def test_the_steady_error_goes(
 
 @given(lie=st.floats(0.9, 1.0), most=st.floats(0.0, 0.1), lag_s=st.integers(0, 4))
 @example(lie=0.9, most=0.02, lag_s=0)
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_a_meter_that_lies_low_costs_no_more_than_is_given_at_most(
     lie: float, most: float, lag_s: int
 ) -> None:
