@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from scheduler.core.credit import Owed
 from scheduler.core.decide import decide
 from scheduler.core.envelope import Envelope
@@ -25,7 +23,6 @@ from scheduler.core.orders import (
     Observed,
 )
 from scheduler.core.snapshot import MeterReading
-from scheduler.core.trim import TrimRule
 from scheduler.records import Intents, Stored
 from scheduler.view import Link, View
 from tests.builders import T0, SiteBuilder, site
@@ -401,25 +398,3 @@ def test_the_meter_counts_against_the_limit_only_after_a_fall() -> None:
         view.take_meter(reading)
         snapshot = view.snapshot(reading.measured_at)
         assert (snapshot.meter, snapshot.unmetered_w) == (reading, 300.0 if after_s == 4 else 0.0)
-
-
-def test_a_site_with_a_meter_of_its_own_learns_from_it() -> None:
-    """A charge, which the next leader begins with; a site without one learns nothing."""
-    built = site(fall_s=3, trim=TrimRule(most=0.02)).node("a")
-    plain, view = viewed(site(fall_s=3).node("a")), viewed(built)
-    for after_s in range(200):
-        for one in (plain, view):
-            heard(
-                one,
-                a_report(built, draw_w=IDLE_W - 200, boottime_s=100.0 + after_s, in_fallback=False),
-                after_s,
-            )
-            one.take_meter(MeterReading(draw_w=IDLE_W - 150, measured_at=T0 + timedelta(seconds=after_s)))
-    taught = view.snapshot(T0 + timedelta(seconds=200))
-
-    assert plain.snapshot(T0).trim is None
-    assert taught.trim is not None
-    assert taught.correction_w == pytest.approx(50 * IDLE_W / (IDLE_W - 200), abs=5)
-    later = viewed(built)
-    later.restore(stored(trim=taught.trim))
-    assert later.snapshot(T0).correction_w == taught.correction_w
