@@ -23,6 +23,7 @@ class SourceView(TypedDict):
     provenance: str | None
     age_s: float | None
     stale: bool
+    stale_in_s: NotRequired[float | None]
     valid_until: str | None
 
 
@@ -111,6 +112,8 @@ class PowerView(TypedDict):
     draw_measured_at: str | None
     draw_quality: NotRequired[str | None]
     draw_source: NotRequired[str | None]
+    trim_w: NotRequired[float | None]
+    trim_why: NotRequired[str | None]
     committed_w: float
     ai_w: float
     rest_w: NotRequired[float | None]

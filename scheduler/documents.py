@@ -22,6 +22,8 @@ from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.records import PowerSample
 
+_HEARD = 2 / 3  #: of the time that a source may be silent, what has to be left for nobody to be told of it
+
 
 def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> PowerSample:
     """One second of the site, split by use as far as the sensors of nodes and miners attribute it."""
@@ -90,6 +92,8 @@ def power_document(
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
         "draw_quality": snapshot.meter.quality if snapshot.meter else None,
         "draw_source": snapshot.meter.source if snapshot.meter else None,
+        "trim_w": snapshot.trim.w if snapshot.trim else None,
+        "trim_why": snapshot.trim.why if snapshot.trim else None,
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
         "fallback_w": _fallback_w(snapshot),
@@ -184,9 +188,32 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
         "provenance": limit.provenance if limit else "",
         "age_s": (snapshot.at - envelope.read_at).total_seconds(),
         "stale": is_stale(envelope, snapshot.at),
+        "stale_in_s": _stale_in_s(envelope, snapshot.at),
         "reaction_s": envelope.reaction_s,
         "valid_until": envelope.valid_until.isoformat() if envelope.valid_until else None,
     }
+
+
+def _stale_in_s(envelope: Envelope, at: datetime) -> float | None:
+    """In how many seconds a source counts as silent, unless it is heard before; None where it never does, or does."""
+    if envelope.stale_after_s is None or is_stale(envelope, at):
+        return None
+    return envelope.stale_after_s - (at - envelope.read_at).total_seconds()
+
+
+def _silences(snapshot: Snapshot) -> str:
+    """What happens next, and when, where a source has been silent for a good part of what it may."""
+    found = []
+    for envelope in snapshot.envelopes:
+        left_s = _stale_in_s(envelope, snapshot.at)
+        if left_s is None or left_s > (envelope.stale_after_s or 0.0) * _HEARD:
+            continue
+        then_at = snapshot.at + timedelta(seconds=left_s + 1.0)
+        told = limit_of(envelope, then_at, now=then_at, firm_w=snapshot.site.firm_w)
+        then = f"at most {told.limit_w / 1000:.1f} kW count" if told else "it counts as silent"
+        age_s = (snapshot.at - envelope.read_at).total_seconds()
+        found.append(f" Source {envelope.source} is silent for {age_s:.0f} s; in {left_s:.0f} s {then}.")
+    return "".join(found)
 
 
 def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -206,6 +233,7 @@ def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
 def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
     stopped = f"{stop_sentence(snapshot.stop)}. " if snapshot.stop else ""
     until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
+    until += _silences(snapshot)
     return (
         f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, "
         f"mining {latest.miners_w / 1000:.1f}, site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"

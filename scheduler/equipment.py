@@ -12,6 +12,8 @@ from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.steady import SteadyRule
+from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -22,6 +24,7 @@ PLACE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"  #: name of a rack
 MAX_LEVELS = 8
 _PLACE = re.compile(PLACE, re.ASCII)
 DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
+TRIM_MAX = 0.02  #: share of the limit that a meter gives back where the site file says nothing
 
 
 class _Strict(BaseModel):
@@ -155,6 +158,11 @@ class SumOfReports(_Strict):
 
     type: Literal["simulated"] = "simulated"
 
+    def trim(self, margin: float) -> TrimRule | None:
+        """None: what is reckoned by the model cannot correct it."""
+        del margin
+        return None
+
 
 class ModbusMeterSettings(ModbusOptions):
     """The site's meter, read over Modbus TCP; docs/metering.md says what counts when it cannot be."""
@@ -166,6 +174,9 @@ class ModbusMeterSettings(ModbusOptions):
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1  #: share that meter and reports may differ by,
     tolerance_w: Watts = 1000.0  #: or so many W, whichever is more
     disagree_after_s: Annotated[float, Field(ge=0, le=3600)] = 15.0  #: for so long before it is an alarm
+    trim_max: Annotated[float, Field(ge=0, le=0.2)] | None = None
+    """Share of the limit that is given back at most where the model says too much; None = 0.02, within the margin."""
+    trim_s: Annotated[float, Field(ge=60, le=86_400)] = 300.0  #: time constant of giving it back
 
     @model_validator(mode="after")
     def _can_be_fresh(self) -> Self:
@@ -176,6 +187,11 @@ class ModbusMeterSettings(ModbusOptions):
             )
         return self
 
+    def trim(self, margin: float) -> TrimRule:
+        """How far it corrects the model of a site that keeps `margin` of its limit free."""
+        most = min(TRIM_MAX, margin) if self.trim_max is None else self.trim_max
+        return TrimRule(most=most, give_s=self.trim_s, tolerance=self.tolerance, tolerance_w=self.tolerance_w)
+
     def trust(self) -> Trust:
         """As the core knows it."""
         return Trust(
@@ -185,6 +201,20 @@ class ModbusMeterSettings(ModbusOptions):
             tolerance_w=self.tolerance_w,
             disagree_after_s=self.disagree_after_s,
         )
+
+
+class SteadySettings(_Strict):
+    """How rises of a source are held back; `scheduler.core.steady` says what each means."""
+
+    rise_w_per_s: Ramp | None = None
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    turns: Annotated[int, Field(ge=1, le=1000)] | None = 10
+    within_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    hold_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+    def rule(self) -> SteadyRule:
+        """As the core knows it."""
+        return SteadyRule(**self.model_dump())
 
 
 MeterSettings = Annotated[SumOfReports | ModbusMeterSettings, Field(discriminator="type")]

@@ -17,7 +17,7 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 
@@ -41,6 +41,7 @@ class Journal:
         self._limit: tuple[float, str] | None = None
         self._record: LimitRecord | None = None  #: that was written last
         self._told: tuple[object, ...] = ()  #: by sources, as written last
+        self._charge_w = 0.0  #: by which the trim lowers the room, as written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -108,7 +109,15 @@ class Journal:
         if snapshot.record is not self._record:
             self._record = snapshot.record
             documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
-        return documents
+        return documents | self._learned(snapshot)
+
+    def _learned(self, snapshot: Snapshot) -> dict[str, str]:
+        """What the model was found to leave out, when that changed: who leads next begins with it."""
+        charge_w = max(0.0, snapshot.trim.w) if snapshot.trim is not None else 0.0
+        if charge_w == self._charge_w:
+            return {}
+        self._charge_w = charge_w
+        return {TRIM: dumps(snapshot.trim).decode()}
 
     def _limits_told(self, snapshot: Snapshot) -> dict[str, str]:
         """What sources tell, at once when it changes: who leads next holds to it while they are silent."""

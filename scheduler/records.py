@@ -17,6 +17,7 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.trim import Trimmed
 
 __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
 
@@ -33,6 +34,9 @@ LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
 LIMITS_TOLD = "limits-told"
 """Key of the document that holds what each source of the limit told last."""
+
+TRIM = "trim"
+"""Key of the document that holds what the meter taught of the model's error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,7 @@ class Stored:
     told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
     instructions: tuple[Instruction, ...] = ()  #: that are not over
     last_instruction: int = 0  #: the highest number that any has
+    trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,4 +156,4 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` and `LIMITS_TOLD` for who leads next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` for who is next."""

@@ -161,10 +161,11 @@ class Service:
 
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view
-        envelope = await source.read(self.parts.clock.now())
+        told = await source.read(self.parts.clock.now())
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
-        view.hear(envelope, self.parts.clock.now())
+        envelope = self.parts.steadying.taken(told, self.parts.clock.now(), known=known)
+        view.hear(told, self.parts.clock.now(), counts=envelope)
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
             self.wake(at_once=True)
 

@@ -32,6 +32,7 @@ from scheduler.equipment import (
     Name,
     Nodes,
     Ramp,
+    SteadySettings,
     SumOfReports,
     Watts,
     miners_spec,
@@ -103,6 +104,7 @@ class SignalSettings(BaseModel):
     name: str = ""
     poll_s: Seconds = 0.5
     binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
+    steady: SteadySettings | None = None  #: None = as sources of this type are
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""
@@ -183,6 +185,7 @@ class Site(_Strict):
             partners=self.mining_partners(),
             domains=self.power_domains(),
             topology=self.topology,
+            trim=self.meter.trim(self.power.margin),
             **self.sharing(),
         )
 

@@ -11,17 +11,18 @@ from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import Envelope, is_stale, unheard, unheard_since
+from scheduler.core.envelope import Envelope, is_stale, lowest, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.given import PEOPLE
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
-from scheduler.core.metering import Excess, excess_w, remembered, standing_w
+from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
 from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
+from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
@@ -68,6 +69,7 @@ class View:
         self.meter: MeterReading | None = None
         self.usage = UsageBook(site, at)
         self.excess: tuple[Excess, ...] = ()
+        self.trim = Trim(at=at)
         self.last_cut_at: datetime | None = None
         self.owed: Owed | None = None
         self.store_up = True
@@ -118,6 +120,7 @@ class View:
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
+        self.trim = resumed_trim(stored.trim, self.led_since_at)
         self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
         self._take_members(stored.members)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
@@ -211,6 +214,9 @@ class View:
         self.dispatch.measure(reading.draw_w, reading.measured_at)
         newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
         self.excess = remembered(self.excess, newest, self.site)
+        if (rule := self.site.trim) is not None:
+            beside = shown(self.groups.values(), self.site, rule, reading)
+            self.trim = learned(self.trim, beside, rule, window_s=self.site.fall_s + SETTLE_S)
 
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
@@ -256,10 +262,10 @@ class View:
         account = unsent(self.groups[group_id].account, order.fence)
         self.groups[group_id] = replace(self.groups[group_id], account=account)
 
-    def hear(self, envelope: Envelope, at: datetime) -> None:
-        """Take in what a source tells."""
-        self.envelopes[envelope.source] = envelope
-        self.dispatch.hear(envelope.source, (envelope,), at)
+    def hear(self, told: Envelope, at: datetime, *, counts: Envelope | None = None) -> None:
+        """Take in what a source tells, and what of it counts; None = all of it."""
+        self.envelopes[told.source] = counts or told
+        self.dispatch.hear(told.source, (told,), at)
 
     def note_given(self, at: datetime) -> None:
         """Keep up the book of what givers tell: people among them, and what ends by itself."""
@@ -290,6 +296,7 @@ class View:
             envelopes=(*stopped, *self.counted, *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
+            trim=self._trimmed(at),
             groups=self.groups.shot(),
             jobs=self.jobs.shot(),
             attempts=self.attempts.shot(),
@@ -304,6 +311,13 @@ class View:
             used=self.usage.used,
             record=self.record,
         )
+
+    def _trimmed(self, at: datetime) -> Trimmed | None:
+        """What the meter taught of the model's error, under the limit that is in force."""
+        if (rule := self.site.trim) is None:
+            return None
+        limit = lowest((*self.envelopes.values(), *self.manual), at, now=at, firm_w=self.site.firm_w)
+        return trimmed(self.trim, rule, at=at, limit_w=limit.limit_w)
 
     def _released_but_held(self) -> tuple[str, ...]:
         """Stops that were released and that some guard still holds."""

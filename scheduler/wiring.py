@@ -18,6 +18,7 @@ from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
+from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.equipment import SumOfReports
 from scheduler.errors import SettingsError
 from scheduler.notify import Notifier
@@ -26,6 +27,7 @@ from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -47,6 +49,7 @@ SOURCES: Mapping[str, str] = {
 }
 FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
+UNWATCHED = PLAYED | {"constant", "surplus"}  #: that never jump about, do on purpose, or climb by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +65,7 @@ class Parts:
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+    steadying: Steadying  #: holds their rises back
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -74,6 +78,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
     groups = site.groups(site.found_before(state))
+    rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     view = View(
         site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
     )
@@ -91,7 +96,15 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
+        steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
     )
+
+
+def steady_rule(settings: SignalSettings) -> SteadyRule:
+    """How rises of a source are held back: as the site file says, or if it turns too often."""
+    if settings.steady is not None:
+        return settings.steady.rule()
+    return AT_ONCE if settings.type in UNWATCHED else SteadyRule()
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:

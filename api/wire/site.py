@@ -157,6 +157,7 @@ class SourceView(Shown):
     provenance: str | None
     age_s: float | None
     stale: bool
+    stale_in_s: float | None = Field(None, description="Seconds until it is, if it is not heard again")
     reaction_s: float | None = None
     valid_until: datetime | None
 
@@ -206,6 +207,8 @@ class PowerView(Shown):
             draw_measured_at="2026-03-01T13:20:04Z",
             draw_quality="good",
             draw_source="main-incomer",
+            trim_w=-150.0,
+            trim_why="follows the meter",
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -225,6 +228,7 @@ class PowerView(Shown):
                     "provenance": "surplus.csv line 81",
                     "age_s": 0.4,
                     "stale": False,
+                    "stale_in_s": 29.6,
                     "reaction_s": 30.0,
                     "valid_until": None,
                 }
@@ -253,6 +257,10 @@ class PowerView(Shown):
         None, description="good; stale or bad: the meter's last; estimated: the sum of what devices report"
     )
     draw_source: str | None = Field(None, description="Who measured it")
+    trim_w: float | None = Field(
+        None, description="Correction of the model by the meter: above 0 taken off, below given back"
+    )
+    trim_why: str | None = Field(None, description="Why it changes as it does, or stands still")
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")

@@ -109,6 +109,8 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
         ("firm", format_power(now["firm_w"])),
         ("over the limit", f"{format_duration(now['over_limit_s'])} so far"),
     ]
+    if (trim_w := now.get("trim_w")) is not None:
+        facts.insert(2, ("correction", _trim(trim_w, now.get("trim_why"))))
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
@@ -128,6 +130,23 @@ def _draw(now: PowerView) -> str:
             return f"{draw}, measured {since}"
 
 
+def _trim(trim_w: float, why: str | None) -> str:
+    """What the meter makes of the model, and why it makes no more of it."""
+    word = "taken off" if trim_w > 0 else "given back"
+    what = f"{format_power(abs(trim_w))} {word}" if trim_w else "none"
+    return f"{what}: {why}" if why else what
+
+
+def _state(source: SourceView) -> str:
+    """With a countdown once a third of the time has passed that it may be silent."""
+    left_s, age_s = source.get("stale_in_s"), source["age_s"]
+    if source["stale"]:
+        return "stale"
+    if left_s is None or age_s is None or 2 * age_s < left_s:
+        return "fresh"
+    return f"stale in {format_duration(left_s)}"
+
+
 def _foreseen(told: ForeseenView) -> str:
     """Quantiles by name: a forecast is planned on, and no limit."""
     quantiles = ", ".join(f"{format_power(q['limit_w'])} ({q['name']})" for q in told["quantiles"])
@@ -139,7 +158,7 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
         (
             source["name"],
             NOTHING if source["limit_w"] is None else format_power(source["limit_w"]),
-            "stale" if source["stale"] else "fresh",
+            _state(source),
             NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
             moment(source["valid_until"]),
             text_of(source["provenance"]),
@@ -147,7 +166,7 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
         for source in sources
     ]
     headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
-    styles = {"fresh": "green", "stale": "bold red"}
+    styles = {_state(source): "yellow" for source in sources} | {"fresh": "green", "stale": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
 
 

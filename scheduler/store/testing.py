@@ -17,8 +17,9 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.trim import Trimmed
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Member, Stored, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
 from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import loads
@@ -45,6 +46,7 @@ class InMemoryStore:
         self.limit_record: LimitRecord | None = None
         self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
+        self.trim: Trimmed | None = None
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.instructions: dict[str, Instruction] = {}
@@ -130,6 +132,7 @@ class InMemoryStore:
             told=self.told,
             instructions=self._standing(),
             last_instruction=max((i.number for i in self.instructions.values()), default=0),
+            trim=self.trim,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -176,6 +179,8 @@ class InMemoryStore:
             self.limit_record = loads(LimitRecord, document)
         if (document := tick.current.get(LIMITS_TOLD)) is not None:
             self.told = loads(tuple[Envelope, ...], document)
+        if (document := tick.current.get(TRIM)) is not None:
+            self.trim = loads(Trimmed, document)
         self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)
