@@ -4,8 +4,8 @@ Each source in its own time: when its period is over, and soon after something c
 told is the state as of then; a state that could not be told is never told later, the next one takes its place. (Reports
 over intervals are made from the record of what was drawn, so that none is missing once its receiver is back.)
 
-One that hangs, fails or floods costs itself alone: each has its own task, deadline and pauses, and nothing is kept for it
-but the last day's draw, of which there is one for all.
+One that hangs, fails or floods costs itself alone: each has its own task, deadline and pauses, and nothing is kept for
+it but the last day's draw, of which there is one for all.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MOST_CHARACTERS: Final = 500
 class _Judged:
     """What is remembered of one source's own limit, and the newest reading against it."""
 
-    watch: Watch = Watch()
+    watch: Watch = field(default_factory=Watch)
     over: bool = False
     measured_at: datetime | None = None
 
@@ -109,6 +109,12 @@ class Telling:
         """Take in what was decided, right after it was. Cheap: what is told is put together only if some are due."""
         if not self._tellers:
             return
+        try:
+            self._hand_out(decision)
+        except Exception:  # a fault of ours in telling must not end what keeps the limit
+            log.exception("what sources are to be told cannot be put together")
+
+    def _hand_out(self, decision: Decision) -> None:
         snapshot, now_s = self._snapshot(), self._clock.monotonic_s()
         gists = {t.source.name: self._gist(t.source.name, snapshot, decision) for t in self._tellers}
         due = [
