@@ -174,11 +174,18 @@ def _payload(kind: str, reading: str, unit: str, manner: Manner) -> Payload:
         raise Untrue(
             f"{kind}: readingType {printable(reading)}: ask for {' or '.join(readings or ('none',))}"
         )
-    known = ENERGY if kind in _IN_ENERGY else POWER | ENERGY if kind == "BASELINE" else POWER
+    known = _units(kind)
     unit = unit.upper() or (f"{manner.unit}H" if kind in _IN_ENERGY else manner.unit)
     if unit not in known:
         raise Untrue(f"{kind}: units {printable(unit)}: ask for {', '.join(known)}")
     return Payload(kind=kind, reading=_told_reading(kind, reading), unit=unit)
+
+
+def _units(kind: str) -> tuple[str, ...]:
+    """A baseline is of either."""
+    if kind == "BASELINE":
+        return (*POWER, *ENERGY)
+    return tuple(ENERGY if kind in _IN_ENERGY else POWER)
 
 
 def _told_reading(kind: str, reading: str) -> str:

@@ -16,6 +16,7 @@ from scheduler.openadr.times import FAR, later
 MOST_TOLD: Final = 96  #: intervals of one report: a day of quarters of an hour
 LONG: Final = timedelta(days=1)  #: of an interval; a longer one is told in shorter ones
 _NOTHING: Final = timedelta(0)
+_ENDLESS: Final = timedelta(days=365 * 100)
 Period = tuple[datetime | None, timedelta | None]
 """Start and duration, as far as they are given."""
 
@@ -39,7 +40,8 @@ class Grid:
     @property
     def size(self) -> int | None:
         """How many there are; None = without end."""
-        return None if self.stops_at >= FAR else self._begun(self.stops_at, including=False)
+        is_endless = self.stops_at - self.spans[0].starts_at >= _ENDLESS
+        return None if is_endless else self._begun(self.stops_at, including=False)
 
     def span(self, index: int) -> Span | None:
         """One of them, cut where the event ends; None past the end."""
