@@ -54,6 +54,7 @@ class Vtn:
         default_factory=lambda: {"reports": {}, "vens": {}, "resources": {}}
     )  #: what was written, by kind and id
     written: list[tuple[str, str]] = field(default_factory=list)  #: method and path of each write
+    held: int = 0  #: requests that it let hang
     writes_hang: bool = False  #: it never answers who writes; reading goes on
     scopes: dict[str, str] = field(default_factory=dict)  #: of each token
 
@@ -127,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = next((w for w in parts.path.split("/") if w in KINDS), parts.path.rpartition("/")[2])
         vtn.asked.append(self.path)
         if vtn.hangs or (vtn.writes_hang and document is not None):
+            vtn.held += 1
             vtn.release.wait(60)
             return
         if waiting := vtn.faults.get(path):

@@ -165,7 +165,7 @@ class Reporter:
             await self._look(vtn, request.event_id)
             known = self._sent.get(key)
         kept = {} if request.timing.ahead or known is None else known.intervals
-        merged = dict(sorted({**kept, **fresh}.items())[-MOST_TOLD:])
+        merged = dict(sorted({**fresh, **kept}.items())[-MOST_TOLD:])  # what was told of the past stays
         document = report_of(request, list(merged.values()), self._heading)
         text = json.dumps(document, sort_keys=True)
         if known is not None and known.text == text:
