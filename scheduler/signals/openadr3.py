@@ -19,7 +19,7 @@ hold; in doubt a drop comes early and a rise late. A VTN that cannot be reached 
 `stale_after_s`; after that it counts no more than the firm level. An event that makes no sense is refused, told, and
 its last good version stands.
 
-With a block `reports` the site is registered at the VTN and tells it what its events ask for, and what `reports.payloads` says.
+With a block `reports` the site is registered at the VTN, and tells it what its events and `reports.payloads` ask for.
 """
 
 from __future__ import annotations

@@ -111,7 +111,7 @@ def alerts(*told: tuple[float, Standing]) -> list[tuple[str, str] | None]:
     found: list[tuple[str, str] | None] = []
     for draw_w, own in told:
         breach, alert = breach_told(breach, state(draw_w=draw_w), own, "b1")
-        found.append(alert and (alert["status"], alert["severity"]))
+        found.append(None if alert is None else (alert["status"], alert["severity"]))
     return found
 
 

@@ -21,7 +21,7 @@ HEADING = Heading(client="barq", resource="site-meter", shed_within_s=300.0)
 HALF = timedelta(minutes=30)
 
 
-def an_event(*descriptors: dict[str, Any], start: datetime = T0 - 2 * HALF, n: int = 2, **more: Any) -> Any:
+def an_event(*descriptors: object, start: datetime = T0 - 2 * HALF, n: int = 2, **more: Any) -> Any:
     """Half-hours of a limit, with reports asked for."""
     limit = [{"type": "IMPORT_CAPACITY_LIMIT", "values": [5]}]
     return {

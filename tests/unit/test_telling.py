@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -51,10 +52,12 @@ class Giver:
 class PatientClock(FakeClock):
     """Pauses take no time, but let others go on."""
 
-    pauses: list[float]
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
 
     async def sleep_s(self, seconds: float) -> None:
-        self.pauses = [*getattr(self, "pauses", []), seconds]
+        self.pauses.append(seconds)
         await asyncio.sleep(0.001)
 
 
@@ -108,6 +111,16 @@ async def sees(condition: Callable[[], object]) -> None:
     await wait_until(condition, timeout_s=60, what="it is told")
 
 
+def has_told(giver: Giver, times: int) -> bool:
+    """Whether it was told so often."""
+    return len(giver.told) == times
+
+
+def has_paused(loop: Loop, times: int) -> bool:
+    """Whether telling failed so often."""
+    return len(loop.clock.pauses) == times
+
+
 async def test_a_giver_is_told_at_its_period_and_when_something_changed() -> None:
     """In between nothing is put together, and a change that comes right after the last telling waits a moment."""
     giver = Giver()
@@ -152,7 +165,7 @@ async def test_one_that_hangs_holds_up_nobody_and_gets_the_newest() -> None:
         for n in range(1, 5):
             loop.built.limit_w(4200 - n)
             loop.decides(after_s=PERIOD_S)
-            await sees(lambda n=n: len(quick.told) == n + 1)
+            await sees(partial(has_told, quick, n + 1))
         assert slow.begun == 1
         slow.may_end.set()
         await sees(lambda: len(slow.told) == 2)
@@ -168,7 +181,7 @@ async def test_what_cannot_be_told_is_on_record_once_and_that_it_can_again() -> 
     async with running(loop):
         for n in range(3):
             loop.decides(after_s=PERIOD_S)
-            await sees(lambda n=n: len(getattr(loop.clock, "pauses", [])) == n + 1)
+            await sees(partial(has_paused, loop, n + 1))
         giver.fails = SignalError("refused")
         loop.decides(after_s=PERIOD_S)
         await sees(lambda: len(loop.clock.pauses) == 4)
@@ -220,7 +233,7 @@ async def test_a_giver_hears_how_its_own_limit_stands() -> None:
             loop.built.limit_w(limit_w)
             told = len(giver.told)
             loop.decides(after_s=after_s)
-            await sees(lambda told=told: len(giver.told) > told)
+            await sees(partial(has_told, giver, told + 1))
             own = giver.told[-1].standings["grid"]
             seen.append((own.limit_w, own.keeps, own.in_flight, len(giver.told[-1].hints)))
 
