@@ -159,7 +159,7 @@ def _read(descriptor: object, manner: Manner) -> tuple[tuple[Timing, bool, bool]
         every=_count(descriptor, "frequency", kind),
         times=_count(descriptor, "repeat", kind, default=1),
     )
-    is_own = descriptor.get("reportIntervals") in _OWN
+    is_own = _word(descriptor, "reportIntervals", kind) in _OWN
     return (timing, is_own, _flag(descriptor, "aggregate", kind, default=False)), payload
 
 

@@ -139,6 +139,7 @@ class OpenAdr:
         self._reporter = (
             None if reports is None else Reporter(reports, options.manner(reports), options.ven_name)
         )
+        self._shown: tuple[Sequence[Any], Mapping[str, Event]] = ((), {})  #: all events, and those that count
         self._unreported: list[str] = []  #: what the VTN asks for and is not told
         self._told_http: httpx.AsyncClient | None = (
             None  #: what is told goes its own way, with a token of its own,
@@ -158,6 +159,7 @@ class OpenAdr:
         """Register the site, and bring the VTN's reports up to date. Raises `SignalError`."""
         if self._reporter is None or self._options.reports is None:
             return
+        self._unreported = await asyncio.to_thread(self._reporter.take, *self._shown)
         if self._told_vtn is None:
             self._told_http, self._told_vtn = self._opened(self._options.reports.scope)
         await self._reporter.tell(self._told_vtn, state, self._skew)
@@ -211,8 +213,7 @@ class OpenAdr:
             known=self._events,
             skew=self._skew,
         )
-        if self._reporter is not None:
-            self._unreported = self._reporter.take(events, schedule.events)
+        self._shown = (events, schedule.events)
         return schedule
 
     async def _chosen(self, vtn: Vtn, programs: Mapping[str, Mapping[str, Any]]) -> list[Any]:

@@ -182,6 +182,8 @@ async def test_a_report_that_cannot_be_made_is_refused_aloud(vtn: Vtn, tmp_path:
     """Once, with what could be told; a site that tells nothing is not asked and refuses nothing."""
     vtn.publish(an_event({"payloadType": "STORAGE_CHARGE_LEVEL"}))
     async with a_source(vtn, tmp_path) as source:
+        await source.tell(site_at())
+        await source.read(NOW + timedelta(seconds=1))
         (text,) = source.refused()
         assert "STORAGE_CHARGE_LEVEL: this site tells only" in text
         await source.read(NOW + timedelta(seconds=2))
