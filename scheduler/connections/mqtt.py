@@ -29,6 +29,7 @@ LONGEST_PAUSE_S: Final = 5.0  #: between tries; each pause is twice the one befo
 STEADY_S: Final = 30.0  #: a connection that lasted this long was a good one: the pauses begin anew
 KEEPALIVE_S: Final = 5
 ANSWER_S: Final = 5.0  #: for which an answer of the broker is awaited
+UP_S = 2.0  #: for which what is published waits for the link, as at the start
 QOS: Final = 1
 _REFUSED: Final = 128  #: codes from here on refuse a subscription
 
@@ -93,6 +94,7 @@ class Link:
         self._on_message, self._on_begin, self._on_trouble = on_message, on_begin, on_trouble
         self._task: asyncio.Task[None] | None = None
         self._client: _Client | None = None  #: while it listens
+        self._up = asyncio.Event()  #: as long as there is one
 
     def start(self) -> bool:
         """Begin, and True; or see that it goes on: raises what ended it, if that was a fault of ours."""
@@ -131,17 +133,21 @@ class Link:
             for topic in self._topics:
                 await self._subscribe(client, topic)
             self.trouble, self._client = None, client
+            self._up.set()
             self._on_begin(client.resumed)
             await self._listen(client)
         finally:
             self._client = None
+            self._up.clear()
             await client.leave()
 
     async def publish(self, topic: str, payload: bytes, *, qos: int) -> None:
-        """Return once the broker has it. Raises `SignalError`, also while the link is down: nothing is kept for later.
+        """Return once the broker has it. Raises `SignalError`, also where the link stays down: nothing is kept.
 
-        It waits for nothing but the broker's word on this message; what is heard meanwhile is heard.
+        It waits for nothing but the link and the broker's word on this message; what is heard meanwhile is heard.
         """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._up.wait(), timeout=UP_S)
         client = self._client
         if client is None:
             raise SignalError(self.trouble or f"{self.address}: not connected")

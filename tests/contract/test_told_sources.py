@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from joserfc.jwk import ECKey
 
+from scheduler.connections import mqtt
 from scheduler.core.site_state import SiteState
 from scheduler.errors import SignalError
 from scheduler.ports import ListeningSource, ToldSource
@@ -132,6 +133,12 @@ async def told(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
                     await asyncio.sleep(POLL_S)
         yield made
         await source.close()
+
+
+@pytest.fixture(autouse=True)
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests wait for what they want by themselves."""
+    monkeypatch.setattr(mqtt, "UP_S", 0.05)
 
 
 async def test_it_says_how_often_it_is_told(told: Told) -> None:

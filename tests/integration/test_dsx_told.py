@@ -14,7 +14,7 @@ import pytest
 from joserfc import jws
 from joserfc.jwk import ECKey
 
-from scheduler.connections import mqtt_listener
+from scheduler.connections import mqtt, mqtt_listener
 from scheduler.core.site_state import Standing
 from scheduler.errors import SignalError
 from scheduler.ports import ToldSource
@@ -34,6 +34,7 @@ LIMIT_W = 3e6
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """These tests wait for what they want by themselves."""
     monkeypatch.setattr(mqtt_listener, "FIRST_S", 0.05)
+    monkeypatch.setattr(mqtt, "UP_S", 0.05)
 
 
 @pytest.fixture
