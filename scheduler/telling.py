@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 LEAST_GAP_S: Final = 1.0  #: between two tellings of one source, however much changes
 DEADLINE_S: Final = 20.0  #: for one telling
 FIRST_PAUSE_S: Final = 2.0  #: after a failure; each is twice the one before, and ends at
-LONGEST_PAUSE_S: Final = 300.0
+LONGEST_PAUSE_S: Final = 60.0
 PLAN_STEP: Final = 0.02  #: a plan that changed by this share, and by
 PLAN_STEP_W: Final = 100.0  #: no less than this much, is news
 _MOST_CHARACTERS: Final = 500
@@ -160,6 +161,7 @@ class Telling:
                 self._failed(teller, why)
                 await self._clock.sleep_s(teller.pause_s)
                 teller.pause_s = min(2 * teller.pause_s, LONGEST_PAUSE_S)
+                teller.next_s = -math.inf  # with what holds then, whatever its period is
 
     async def _try(self, teller: _Teller, state: SiteState) -> str | None:
         """Tell it. Why it could not be told, None = it was."""
