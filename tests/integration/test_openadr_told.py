@@ -137,6 +137,16 @@ async def test_faults_of_a_vtn_are_got_over(vtn: Vtn, tmp_path: Path) -> None:
         assert demands(vtn) == [2.0, 4.0, 3.0]
 
 
+async def test_an_interval_is_told_when_it_is_over_by_both_clocks(vtn: Vtn, tmp_path: Path) -> None:
+    """A VTN whose clock differs is not told of an interval of which the site may not know the end."""
+    vtn.ahead_s = 120.0
+    async with a_source(vtn, tmp_path) as source:
+        await source.tell(site_at())
+        assert demands(vtn) == [2.0]
+        await source.tell(site_at(NOW + timedelta(minutes=3)))
+    assert demands(vtn) == [2.0, 4.0]
+
+
 async def test_a_busy_vtn_is_left_alone_as_long_as_it_asks(vtn: Vtn, tmp_path: Path) -> None:
     """What was not told then is told with the next report."""
     async with a_source(vtn, tmp_path) as source:
