@@ -86,7 +86,7 @@ def test_the_forecast_is_what_runs_as_far_as_the_limit_lets_it() -> None:
         [limit((0, 5000), (1, 3000), (2, 2000), (3, 9000), (4, 8000))], 2500, at=T0, firm_w=0
     )
     hour = timedelta(hours=1)
-    assert steps == ((T0, 2500), (T0 + 2 * hour, 2000), (T0 + 3 * hour, 2500))
+    assert list(steps) == [(T0, 2500), (T0 + 2 * hour, 2000), (T0 + 3 * hour, 2500)]
     assert until == T0 + timedelta(seconds=FORECAST_S)
 
 
