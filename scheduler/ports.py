@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
+from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
 from scheduler.records import Delivery, Intents, Stored, TickRecord, Told
 
@@ -57,6 +58,21 @@ class PushedSource(ListeningSource, Protocol):
 
     async def news(self) -> None:
         """Return as soon as a reading would say something else than the last one."""
+        ...
+
+
+@runtime_checkable
+class ToldSource(LimitSource, Protocol):
+    """A source whose giver wants to know how the site does. Telling it has no part in what binds, nor in reading it."""
+
+    tell_every_s: float | None
+    """How often it is told at least; None = this one's giver is told nothing."""
+
+    async def tell(self, state: SiteState) -> None:
+        """Tell the giver what is due by now. Only the newest state is ever told. Raises `SignalError`.
+
+        It may be cancelled, and is called anew then with a newer state; readings go on meanwhile.
+        """
         ...
 
 

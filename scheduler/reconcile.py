@@ -69,9 +69,10 @@ class Reconciler:
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
-        return Journal(epoch=epoch, watchman=self.watchman, offer=self._offer)
+        return Journal(epoch=epoch, watchman=self.watchman, offer=self.offer)
 
-    def _offer(self) -> FlexOffer | None:
+    def offer(self) -> FlexOffer | None:
+        """What could be changed at short notice, right after a tick; None = that is not known."""
         return self.policy.offer() if isinstance(self.policy, Offering) else None
 
     async def tick(self) -> Decision:

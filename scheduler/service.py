@@ -63,7 +63,7 @@ class Service:
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
-        work.append(self.parts.notifier.run())
+        work += [self.parts.notifier.run(), self.parts.telling.run()]
         tasks = [asyncio.ensure_future(w) for w in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -95,6 +95,7 @@ class Service:
             self._urged.clear()
             with uncollected():
                 decision = await self.parts.reconciler.tick()
+            self.parts.telling.decided(decision)
             self._sweep()
             await self._rest(decision.wake_at)
 
@@ -178,7 +179,9 @@ class Service:
             await self.parts.clock.sleep_s(METER_S)
 
     async def _read_meter(self) -> None:
-        self.parts.reconciler.on_meter(await self.parts.meter.read())
+        reading = await self.parts.meter.read()
+        self.parts.reconciler.on_meter(reading)
+        self.parts.telling.measured(reading)
 
     async def _hear_wakes(self) -> None:
         """Datagrams from the API: only that something was written, never what."""

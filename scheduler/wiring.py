@@ -31,6 +31,7 @@ from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
+from scheduler.telling import Telling
 from scheduler.view import View
 
 #: type in the site file -> module with `open_source(name, options, *, base, reaction_s) -> LimitSource`
@@ -64,6 +65,7 @@ class Parts:
     meter: Meter
     clock: Clock
     notifier: Notifier
+    telling: Telling
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
     steadying: Steadying  #: holds their rises back
 
@@ -95,6 +97,13 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
+        telling=Telling(
+            [source for source, _ in sources],
+            clock,
+            snapshot=lambda: view.snapshot(clock.now()),
+            offer=reconciler.offer,
+            tell=reconciler.watchman.tell,
+        ),
         sources=sources,
         steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
     )

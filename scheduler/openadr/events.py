@@ -144,11 +144,11 @@ def _is_ours(document: Mapping[str, Any], rules: Rules) -> bool:
     targets = document.get("targets")
     if not rules.targets or not isinstance(targets, list) or not targets:
         return True
-    return bool(rules.targets & set(_target_names(targets)))
+    return bool(rules.targets & set(target_names(targets)))
 
 
-def _target_names(targets: Iterable[Any]) -> Iterator[str]:
-    """Plain words in 3.1; maps of values in 3.0."""
+def target_names(targets: Iterable[Any]) -> Iterator[str]:
+    """The names among targets: plain words in 3.1; maps of values in 3.0."""
     for target in targets:
         if isinstance(target, str):
             yield target
