@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from scheduler.core.envelope import at_feeder
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
@@ -158,6 +159,7 @@ class Service:
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view
         envelope = await source.read(self.parts.clock.now())
+        envelope = at_feeder(envelope, self.parts.feeders.get(source.name, ""))
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
         view.envelopes[source.name] = envelope

@@ -95,13 +95,14 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these three is read by the source's own file."""
+    """One source of the limit. Everything but these is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: str
     name: str = ""
     poll_s: Seconds = 0.5
+    feeder: Annotated[str, Field(max_length=100)] = ""  #: that the limit is one of: shown wherever it is
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""

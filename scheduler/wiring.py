@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -62,6 +62,7 @@ class Parts:
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+    feeders: Mapping[str, str] = field(default_factory=dict)  #: that the site file names, by source
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -90,6 +91,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
+        feeders={s.name or s.type: s.feeder for s in site.signals},
     )
 
 

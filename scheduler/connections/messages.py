@@ -15,6 +15,7 @@ from typing import Any, Final
 WATTS: Final = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 MOST_BYTES: Final = 65_536
 _SHOWN: Final = 60
+_MOST_NAME: Final = 200
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _YEARS = range(2000, 2200)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,6 +99,12 @@ def shown(value: object) -> str:
     except RecursionError:  # lists in lists, just not too deep to be read
         text = f"a {type(value).__name__}"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+
+
+def named(value: object) -> str:
+    """What a giver calls something, on one line, and cut: text as it is, anything else as JSON would have it."""
+    text = value if isinstance(value, str) else shown(value)
+    return "".join(c if c.isprintable() else "?" for c in text[:_MOST_NAME])
 
 
 def _iso(text: str, what: str) -> datetime:

@@ -56,6 +56,7 @@ class Window:
     value_w: float
     priority: float
     why: str
+    document: str
     shift: timedelta
 
 
@@ -65,6 +66,7 @@ class _Piece:
     ends_at: datetime
     limit_w: float
     why: str
+    document: str
     shift: timedelta  #: of its start
 
 
@@ -193,6 +195,7 @@ def _of(
             value_w=value.value_w,
             priority=event.priority,
             why=f"{value.told} of event {event.label}, interval {interval.id}",
+            document=event.document,
             shift=shift,
         )
 
@@ -214,19 +217,24 @@ def _pieces(windows: Sequence[Window], rules: Rules) -> Iterator[_Piece]:
     for starts_at, ends_at, holding in _sweep(windows):
         if len(holding) > MOST_AT_ONCE:
             raise Refused(f"more than {MOST_AT_ONCE} payloads hold at once; end some events at the VTN")
-        limit_w, why = _limit(holding, rules)
+        limit_w, why, document = _limit(holding, rules)
         shift = shifts.get(starts_at, _NOTHING)
-        yield _Piece(starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, shift=shift)
+        yield _Piece(
+            starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, document=document, shift=shift
+        )
 
 
-def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str]:
+def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str, str]:
+    """W, why in words, and by which document."""
     counted = {kind: _first(holding, kind) for kind in Kind}
     limit = counted[Kind.LIMIT]
-    limit_w, why = (limit.value_w, limit.why) if limit else _without_limit(counted, rules)
+    limit_w, why, document = (
+        (limit.value_w, limit.why, limit.document) if limit else _without_limit(counted, rules)
+    )
     alert = counted[Kind.ALERT]
     if alert is not None and rules.emergency_w is not None and rules.emergency_w < limit_w:
-        return rules.emergency_w, alert.why
-    return min(limit_w, rules.most_w), why
+        return rules.emergency_w, alert.why, alert.document
+    return min(limit_w, rules.most_w), why, document
 
 
 def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
@@ -235,7 +243,7 @@ def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
     return min(same, key=lambda w: (w.priority, w.value_w, w.why), default=None)
 
 
-def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str]:
+def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str, str]:
     subscription = counted[Kind.SUBSCRIPTION]
     base_w, base = (
         (subscription.value_w, subscription.why)
@@ -244,7 +252,9 @@ def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple
     )
     also = [counted[Kind.RESERVATION], counted[Kind.AVAILABLE] if rules.count_available else None]
     more = [w for w in also if w is not None]
-    return base_w + sum(w.value_w for w in more), " + ".join([base, *(w.why for w in more)])
+    named = dict.fromkeys(w.document for w in ([subscription] if subscription else []) + more)
+    total_w = base_w + sum(w.value_w for w in more)
+    return total_w, " + ".join([base, *(w.why for w in more)]), " + ".join(named)
 
 
 def _sweep(spans: Sequence[S]) -> Iterator[tuple[datetime, datetime, list[S]]]:
@@ -285,7 +295,12 @@ def _segments(pieces: Iterable[_Piece], now: datetime) -> Iterator[Segment]:
     until = horizon(now)
     for piece in _merged(pieces):
         if piece.ends_at > now and piece.starts_at < until:
-            yield Segment(starts_at=piece.starts_at, limit_w=piece.limit_w, provenance=piece.why)
+            yield Segment(
+                starts_at=piece.starts_at,
+                limit_w=piece.limit_w,
+                provenance=piece.why,
+                document=piece.document,
+            )
 
 
 def _merged(pieces: Iterable[_Piece]) -> Iterator[_Piece]:

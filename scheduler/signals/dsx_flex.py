@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -39,7 +39,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from scheduler.connections.messages import Refused, at_field, instant, power_w, read_json, shown
+from scheduler.connections.messages import Refused, at_field, instant, named, power_w, read_json, shown
 from scheduler.connections.mqtt import Arrived, BrokerOptions
 from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.connections.signed import signed_payload
@@ -80,6 +80,7 @@ class Target:
     limit_w: float
     provenance: str
     order: int = 0
+    document: str = ""  #: the event that says so
 
     def covers(self, at: datetime) -> bool:
         """Whether it holds at `at`, unless a later one takes its place."""
@@ -111,10 +112,11 @@ def read_event(
     requests = at_field(data, "targets")
     if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
         raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
-    named = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
-    provenance = f"DSX Flex, ISV {options.isv}, target {shown(named)}"
+    called = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
+    provenance = f"DSX Flex, ISV {options.isv}, target {shown(called)}"
     read = [_target(r, options, min(at, sent_at), provenance, order) for r in requests]
-    return Command(event_id=event_id, sent_at=sent_at, targets=tuple(t for t in read if t is not None))
+    told = tuple(replace(t, document=f"event {named(event_id)}") for t in read if t is not None)
+    return Command(event_id=event_id, sent_at=sent_at, targets=told)
 
 
 def _data(data: object, keys_file: Path | None) -> object:
@@ -183,11 +185,11 @@ def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
     """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
     instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
     steps = [
-        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance)
+        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance, document=target.document)
         for at in instants
         if (target := in_force(told, at)) is not None
     ]
-    fresh = [b for a, b in pairwise(steps) if (a.limit_w, a.provenance) != (b.limit_w, b.provenance)]
+    fresh = [b for a, b in pairwise(steps) if replace(a, starts_at=b.starts_at) != b]
     return (*steps[:1], *fresh)
 
 
@@ -244,6 +246,7 @@ class DsxFlex(MqttListener):
             read_at=read_at,
             reaction_s=self._reaction_s,
             segments=(*begun[-1:], *coming),
+            feeder=self._options.feed,
             stale_after_s=self._options.stale_after_s,
         )
 

@@ -7,6 +7,7 @@ stand at once; at each instant the lowest of them holds. A person's limit is nev
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from scheduler.core.envelope import Envelope, Segment
@@ -42,11 +43,7 @@ def _lowest(limits: Sequence[Envelope], at: datetime) -> tuple[Segment, ...]:
     """The limit in force at `at` and each that follows from a start or an end after it."""
     instants = sorted({t for t in _instants(limits) if t > at})
     lowest = [(t, _lowest_at(limits, t)) for t in (at, *instants)]
-    return tuple(
-        Segment(starts_at=s.starts_at if t == at else t, limit_w=s.limit_w, provenance=s.provenance)
-        for t, s in lowest
-        if s is not None
-    )
+    return tuple(s if t == at else replace(s, starts_at=t) for t, s in lowest if s is not None)
 
 
 def _lowest_at(limits: Iterable[Envelope], at: datetime) -> Segment | None:

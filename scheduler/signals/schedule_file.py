@@ -196,7 +196,12 @@ def _segments(
                 f"{table.path}: line {line}: limit: {text!r} follows rows without a limit; fill those in"
             )
     return tuple(
-        Segment(starts_at=at, limit_w=_watts(table, line, text, options.unit), provenance=provenance)
+        Segment(
+            starts_at=at,
+            limit_w=_watts(table, line, text, options.unit),
+            provenance=provenance,
+            document=table.named,
+        )
         for at, line, text, provenance in zip(times[:count], table.lines, limits, provenances, strict=False)
     )
 

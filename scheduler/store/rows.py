@@ -188,7 +188,12 @@ def placements_of(nodes: Iterable[AttemptNodeRow]) -> tuple[Placement, ...]:
 
 def limit_envelope(row: ManualLimitRow, *, reaction_s: float) -> Envelope:
     """A person's limit as the loop takes it: never stale, until it ends or is released."""
-    segment = Segment(starts_at=row.created_at, limit_w=row.limit_w, provenance=f"{row.reason} ({row.by})")
+    segment = Segment(
+        starts_at=row.created_at,
+        limit_w=row.limit_w,
+        provenance=f"{row.reason} ({row.by})",
+        document=f"manual limit {row.id}",
+    )
     return Envelope(
         source=OPERATOR,
         issued_at=row.created_at,

@@ -79,11 +79,19 @@ def test_each_request_for_the_feed_is_a_target() -> None:
         {"interval": {"start_time": "2026-06-01T02:00:00Z"}, "feed_tags": [], "load_constraint": None},
     ]
     named = "DSX Flex, ISV acme, target '8d5a1c7e-0d0c-4f6e-8a55-0f7a2a6d1c02'"
+    event = "event 6a3a0e3f-6f5e-4b43-93a8-3a0d3a9b7f01"
 
     assert read({"targets": requests}) == (
-        Target(starts_at=T0, ends_at=None, limit_w=1e6, provenance=named, order=7),
-        Target(starts_at=T0, ends_at=after(2), limit_w=700_500.0, provenance=named, order=7),
-        Target(starts_at=after(2), ends_at=None, limit_w=5e6, provenance=f"{named} lifted", order=7),
+        Target(starts_at=T0, ends_at=None, limit_w=1e6, provenance=named, order=7, document=event),
+        Target(starts_at=T0, ends_at=after(2), limit_w=700_500.0, provenance=named, order=7, document=event),
+        Target(
+            starts_at=after(2),
+            ends_at=None,
+            limit_w=5e6,
+            provenance=f"{named} lifted",
+            order=7,
+            document=event,
+        ),
     )
 
 

@@ -46,7 +46,7 @@ def options(**more: Any) -> PriceOptions:
 def series(*prices: float, first_h: float = 0) -> Series:
     """A price for each hour."""
     rows = tuple(Priced(starts_at=hours(first_h + n), price=price) for n, price in enumerate(prices))
-    return Series(prices=rows, ends_at=hours(first_h + len(prices)))
+    return Series(prices=rows, ends_at=hours(first_h + len(prices)), document="")
 
 
 def switches(known: Series, there: PriceOptions, on_since: datetime | None = None) -> list[tuple[float, str]]:
