@@ -66,7 +66,8 @@ class Journal:
         self._stops |= {s.id for s in stops}
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
-            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
             self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(

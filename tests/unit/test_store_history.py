@@ -69,8 +69,9 @@ def test_what_is_older_than_the_seconds_comes_by_the_minute(engine: Engine) -> N
 
     points = series(engine, 3730, resolution_s=1)
 
-    assert [(p.at, round(p.draw_w)) for p in points[:3]] == [(after(60 * m), 1200) for m in range(3)]
-    assert [(p.at, round(p.draw_w)) for p in points[3:]] == [(after(s), 2400) for s in range(3720, 3730)]
+    # the last of the old ones speaks for ten seconds, five of them in the fourth minute
+    assert [(p.at, round(p.draw_w)) for p in points[:4]] == [(after(60 * m), 1200) for m in range(4)]
+    assert [(p.at, round(p.draw_w)) for p in points[4:]] == [(after(s), 2400) for s in range(3720, 3730)]
 
 
 def test_coarse_steps_come_from_minutes_alone(engine: Engine) -> None:
