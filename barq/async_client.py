@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.reporting.views import ComplianceView
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -292,6 +293,10 @@ class AsyncClient:
     async def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return await self._do(calls.summary())
+
+    async def compliance_report(self, month: str, *, tz: str = "UTC") -> ComplianceView:
+        """Return a month such as "2026-10" of the calendar in `tz`: energy by class, with the evidence."""
+        return await self._do(calls.compliance_report(month, tz=tz))
 
     async def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""

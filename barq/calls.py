@@ -14,6 +14,7 @@ from urllib.parse import quote
 from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from barq.reporting.views import ComplianceView
     from barq.request import JobRequest
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -222,6 +223,11 @@ def release_estop(*, reason: str) -> Call[list[StopView]]:
 def summary() -> Call[SummaryView]:
     """The site's counters."""
     return _get("/summary")
+
+
+def compliance_report(month: str, *, tz: str) -> Call[ComplianceView]:
+    """A month of energy by class."""
+    return _get("/reports/compliance", {"month": month, "tz": tz})
 
 
 def me() -> Call[MeView]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.reporting.views import ComplianceView
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -296,6 +297,10 @@ class Client:
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return self._do(calls.summary())
+
+    def compliance_report(self, month: str, *, tz: str = "UTC") -> ComplianceView:
+        """Return a month such as "2026-10" of the calendar in `tz`: energy by class, with the evidence."""
+        return self._do(calls.compliance_report(month, tz=tz))
 
     def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""

@@ -59,6 +59,11 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="report",
+        target="barq.cli.report:app",
+        help="Report a month: energy by class, and who allowed it.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

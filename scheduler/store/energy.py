@@ -27,7 +27,7 @@ LONGEST_S = 10.0
 
 
 def record_sample(session: Session, sample: PowerSample) -> None:
-    """Add a sample, and the energy since the one before it to its minutes and quarters. A repeated sample adds nothing."""
+    """Add a sample, and the energy since the one before to minutes and quarters. A repeated sample adds nothing."""
     last = session.scalars(select(SampleRow).order_by(col(SampleRow.at).desc()).limit(1)).first()
     if last is not None and last.at < sample.at:
         covered_s = min(LONGEST_S, (sample.at - last.at).total_seconds())

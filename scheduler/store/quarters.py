@@ -96,8 +96,9 @@ def correct_quarter(
         by=by,
         reason=reason,
         recorded_at=at,
-        **change_wh,
     )
+    for name in SUMS:
+        setattr(row, name, change_wh.get(name, 0.0))
     session.add(row)
     session.flush()
     return _quarter(row)

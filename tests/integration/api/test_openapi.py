@@ -93,6 +93,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "events",
         "signals/{name}",
         "summary",
+        "reports/compliance",
         "me",
         "tokens",
         "tokens/{name}",

@@ -1,0 +1,39 @@
+"""Reports of what the site drew, and who allowed it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query
+
+from api.context import Context, Here
+from api.wire.reports import ComplianceReport, ReportQuery
+from scheduler.core.compliance_report import Report, month_of, report_of
+
+router = APIRouter(prefix="/reports", tags=["reports"])
+
+
+@router.get("/compliance")
+def compliance_report(query: Annotated[ReportQuery, Query()], here: Here) -> ComplianceReport:
+    """Show a month: energy by class, who granted it, breaches, and each quarter of an hour with its evidence."""
+    zone = ZoneInfo(query.tz)
+    since, until = (at.astimezone(UTC) for at in month_of(int(query.month[:4]), int(query.month[5:]), zone))
+    quarters = here.desk.quarters(since, until)
+    report = report_of(quarters, since=since, until=until, now=datetime.now(UTC), zone=zone)
+    known = {f.name: getattr(report, f.name) for f in fields(Report)}
+    about = {
+        "site": here.settings.site,
+        "month": query.month,
+        "tz": query.tz,
+        "firm_w": _firm_w(here),
+    }
+    return ComplianceReport.model_validate(about | known)
+
+
+def _firm_w(here: Context) -> float | None:
+    document = here.desk.current("power")
+    return None if document is None else float(json.loads(document.text)["firm_w"])
