@@ -56,7 +56,7 @@ def granted(envelope: Envelope, at_s: float) -> Grant:
 
 
 @pytest.mark.parametrize(
-    ("draw_w", "limit_w", "parts"),
+    "draw_w, limit_w, parts",
     [
         (800.0, 3000.0, (800.0, 0.0, 0.0)),
         (2500.0, 3000.0, (1000.0, 1500.0, 0.0)),
