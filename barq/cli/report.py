@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from barq.cli import facts
 from barq.cli.connect import connect
-from barq.cli.facts import utc_now
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Table, chosen_format, emit, say
 from barq.errors import InvalidInput
@@ -99,7 +99,7 @@ def _write_files(
     from barq.reporting.table import table_of
 
     if html is not None:
-        _write(html, page_of(found, comparison, made_at=utc_now()), "--html")
+        _write(html, page_of(found, comparison, made_at=facts.utc_now()), "--html")
     if csv is not None:
         _write(csv, table_of(found, comparison), "--csv")
 

@@ -22,6 +22,8 @@ LEAST_COVERED: Final = 0.99
 """Share of a slot that has to be metered here: what is missing is no difference of two meters."""
 CLASSES: Final = ("firm_wh", "granted_wh", "breach_wh", "unclassed_wh")
 MOST_SHOWN: Final = 10
+LEAST_SHOWN_WH: Final = 0.05
+"""Less is shown as nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ class Comparison:
     @property
     def largest(self) -> tuple[Slot, ...]:
         """Those that differ most, the largest difference first."""
-        return tuple(sorted(self.both, key=lambda s: -abs(s.difference_wh or 0.0))[:MOST_SHOWN])
+        differing = [s for s in self.both if abs(s.difference_wh or 0.0) >= LEAST_SHOWN_WH]
+        return tuple(sorted(differing, key=lambda s: -abs(s.difference_wh or 0.0))[:MOST_SHOWN])
 
     @property
     def missing_here(self) -> tuple[tuple[datetime, datetime], ...]:

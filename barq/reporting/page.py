@@ -90,7 +90,7 @@ def _meter(comparison: Comparison | None, zone: ZoneInfo) -> Iterable[str]:
     yield "<h2>Beside the revenue meter</h2>"
     yield _facts(meter_facts(comparison, zone))
     yield "<h3>Largest differences</h3>"
-    yield _table(*largest_rows(comparison, zone))
+    yield _table(*largest_rows(comparison, zone)) if comparison.largest else "<p>None.</p>"
     headers, rows = missing_rows(comparison, zone)
     yield "<h3>Missing on either side</h3>"
     yield _table(headers, rows) if rows else "<p>Nothing.</p>"

@@ -46,6 +46,7 @@ class Granted:
     provenance: str  #: of the first interval, in words
     intervals: int
     since_at: datetime | None
+    newest_at: datetime | None  #: when its last interval began
     covered_s: float
     firm_wh: float
     granted_wh: float
@@ -184,6 +185,7 @@ def _first(e: Evidence) -> Granted:
         provenance=e.provenance,
         intervals=e.intervals,
         since_at=e.starts_at,
+        newest_at=e.newest_at,
         covered_s=e.covered_s,
         firm_wh=e.firm_wh,
         granted_wh=e.granted_wh,
@@ -192,9 +194,12 @@ def _first(e: Evidence) -> Granted:
 
 
 def _joined(known: Granted, e: Evidence) -> Granted:
+    """An interval that goes on from one quarter to the next is one."""
+    goes_on = known.newest_at == e.starts_at
     return replace(
         known,
-        intervals=known.intervals + e.intervals,
+        intervals=known.intervals + e.intervals - (1 if goes_on else 0),
+        newest_at=e.newest_at,
         covered_s=known.covered_s + e.covered_s,
         firm_wh=known.firm_wh + e.firm_wh,
         granted_wh=known.granted_wh + e.granted_wh,

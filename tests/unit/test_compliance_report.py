@@ -53,6 +53,15 @@ def test_documents_are_listed_with_what_they_granted() -> None:
     ]
 
 
+def test_an_interval_over_several_quarters_is_one() -> None:
+    """However many quarters it reaches over."""
+    at = starts(2)
+    whole = [quarter(a, 1500) for a in at[:4]]
+    shared = [replace(q, evidence=(replace(q.evidence[0], starts_at=at[0], newest_at=at[0]),)) for q in whole]
+    (granted,) = reported([*shared, quarter(at[4], 1500)]).grants
+    assert (granted.intervals, granted.covered_s) == (2, 5 * 900.0)
+
+
 def test_breaches_are_listed_with_what_was_allowed() -> None:
     """One line for each quarter."""
     at = starts(1)
