@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -155,3 +156,18 @@ def test_wrong_use_is_told_with_a_remedy(words: tuple[str, ...], told: str) -> N
     result = run(a_short_month(), *words)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+def test_the_report_can_be_added_up_by_hand(tmp_path: Path) -> None:
+    """By the line that the documentation gives."""
+    document = Path(__file__).parents[2] / "docs" / "compliance-report.md"
+    (line,) = re.findall(r"```sh\n(.*?)```", document.read_text("utf-8"), flags=re.DOTALL)
+    report = a_short_month()
+    run(report, "--csv", str(tmp_path / "october.csv"))
+    done = subprocess.run(
+        ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    tally = report["tally"]
+    assert [float(word) for word in done.stdout.split()] == pytest.approx(
+        [tally["firm_wh"], tally["granted_wh"], tally["breach_wh"]], abs=1e-3
+    )
