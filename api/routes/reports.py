@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query
 
-from api.context import Context, Here
-from api.wire.reports import ComplianceReport, ReportQuery
+from api.context import Context, Here, Person
+from api.wire.reports import ComplianceReport, CorrectionView, NewCorrection, ReportQuery
 from scheduler.core.compliance_report import Report, month_of, report_of
+from scheduler.store.corrections import Correction
 
 router = APIRouter(prefix="/reports", tags=["reports"])
 
@@ -32,6 +33,20 @@ def compliance_report(query: Annotated[ReportQuery, Query()], here: Here) -> Com
         "firm_w": _firm_w(here),
     }
     return ComplianceReport.model_validate(about | known)
+
+
+@router.post("/corrections", status_code=201)
+def correct_quarter(body: NewCorrection, here: Here, person: Person) -> CorrectionView:
+    """Add to the energy of a quarter of an hour that is over. It stays listed, with who did it and why."""
+    correction = Correction(
+        quarter_at=body.quarter_at,
+        firm_wh=body.firm_wh,
+        granted_wh=body.granted_wh,
+        breach_wh=body.breach_wh,
+        reason=body.reason,
+        by=person,
+    )
+    return CorrectionView.model_validate(here.desk.correct_quarter(correction))
 
 
 def _firm_w(here: Context) -> float | None:

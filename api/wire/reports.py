@@ -8,9 +8,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.wire.parts import Shown, example
+from api.wire.parts import Sent, Shown, example
+from api.wire.signals import Instant
+from api.wire.site import Why
 
 _YEARS: Final = range(2000, 2200)
+MAX_WH: Final = 1e12
 
 
 def _is_month(text: str) -> str:
@@ -141,8 +144,38 @@ class QuarterView(Shown):
     evidence: list[EvidenceView]
 
 
+Change = Annotated[float, Field(ge=-MAX_WH, le=MAX_WH)]
+
+
+class NewCorrection(Sent):
+    """Adds to the energy of a quarter of an hour that is over, Wh by class; below 0 takes away."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            quarter_at="2026-10-01T13:00:00Z", granted_wh=-120.0, reason="the meter's log, certificate 88"
+        )
+    )
+
+    quarter_at: Instant = Field(description="When it begins: :00, :15, :30 or :45")
+    firm_wh: Change = 0.0
+    granted_wh: Change = 0.0
+    breach_wh: Change = 0.0
+    reason: Why = Field(description="Shown in each report of that time")
+
+
 class CorrectionView(Shown):
     """What was added to a quarter afterwards, by whom and why."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            starts_at="2026-10-01T13:00:00Z",
+            number=1,
+            tally=dict.fromkeys(TALLY, 0.0) | {"draw_wh": -120.0, "granted_wh": -120.0},
+            reason="the meter's log, certificate 88",
+            by="asma",
+            recorded_at="2026-11-02T09:30:00Z",
+        )
+    )
 
     starts_at: datetime
     number: int

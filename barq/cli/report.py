@@ -70,6 +70,34 @@ def compliance(
     emit(form, value=value, ids=starts, blocks=lambda: _blocks(found, comparison, zone))
 
 
+@app.command("correct")
+def correct(
+    quarter: Annotated[
+        str, typer.Argument(metavar="TIME", help="When the quarter begins, such as 2026-10-03T14:15+05:00.")
+    ],
+    *,
+    reason: Annotated[str, typer.Option(help="Shown in each report of that time.")],
+    firm_kwh: Annotated[float, typer.Option(metavar="KWH", help="To add; below 0 takes away.")] = 0.0,
+    granted_kwh: Annotated[float, typer.Option(metavar="KWH", help="As --firm-kwh.")] = 0.0,
+    breach_kwh: Annotated[float, typer.Option(metavar="KWH", help="As --firm-kwh.")] = 0.0,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Add to the energy of a quarter of an hour that is over. What was measured stays on record."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    with connect() as site:
+        made = site.correct_quarter(
+            quarter,
+            firm_wh=firm_kwh * 1000,
+            granted_wh=granted_kwh * 1000,
+            breach_wh=breach_kwh * 1000,
+            reason=reason,
+        )
+    change = f"{made['tally']['draw_wh']:+,.1f} Wh"
+    text = f"corrected the quarter from {made['starts_at']} by {change}: correction {made['number']} of it"
+    emit(form, value=made, ids=[made["starts_at"]], blocks=lambda: [text])
+
+
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)

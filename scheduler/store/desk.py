@@ -18,6 +18,7 @@ from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
 from scheduler.store import arrays, chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
+from scheduler.store.corrections import Correction, correct
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
@@ -203,6 +204,11 @@ class Desk:
         """Quarters of an hour that begin in [since, until), each before its corrections, oldest first."""
         with reading(self._engine) as session:
             return quarters_between(session, since, until)
+
+    def correct_quarter(self, correction: Correction) -> Quarter:
+        """Add to a quarter that is over; what was measured stays as it is. Raises `InvalidField`."""
+        with writing(self._engine) as session:
+            return correct(session, correction, at=self._now())
 
     def current(self, key: str) -> Document | None:
         """A document that the leader keeps: "power", "nodes". None before it wrote one."""

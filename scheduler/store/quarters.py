@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 
 from sqlalchemy import Text, select
@@ -74,34 +73,7 @@ def quarters_between(session: Session, since: datetime, until: datetime) -> tupl
     """Quarters and their corrections that begin in [since, until), oldest first."""
     at, number = col(SampleQuarterRow.quarter_at), col(SampleQuarterRow.number)
     wanted = select(SampleQuarterRow).where(at >= since, at < until).order_by(at, number)
-    return tuple(_quarter(row) for row in session.scalars(wanted))
-
-
-def correct_quarter(
-    session: Session,
-    quarter_at: datetime,
-    change_wh: Mapping[str, float],
-    *,
-    by: str,
-    reason: str,
-    at: datetime,
-) -> Quarter:
-    """Add a row that changes sums of a quarter by `change_wh`. What was recorded before stays as it is."""
-    number = col(SampleQuarterRow.number)
-    same = col(SampleQuarterRow.quarter_at) == quarter_at
-    newest = session.scalar(select(number).where(same).order_by(number.desc()).limit(1).with_for_update())
-    row = SampleQuarterRow(
-        quarter_at=quarter_at,
-        number=1 + (newest or 0),
-        by=by,
-        reason=reason,
-        recorded_at=at,
-    )
-    for name in SUMS:
-        setattr(row, name, change_wh.get(name, 0.0))
-    session.add(row)
-    session.flush()
-    return _quarter(row)
+    return tuple(quarter_from(row) for row in session.scalars(wanted))
 
 
 def _measured(session: Session, quarter_at: datetime) -> SampleQuarterRow:
@@ -112,7 +84,8 @@ def _measured(session: Session, quarter_at: datetime) -> SampleQuarterRow:
     return row
 
 
-def _quarter(row: SampleQuarterRow) -> Quarter:
+def quarter_from(row: SampleQuarterRow) -> Quarter:
+    """A row as a value."""
     return Quarter(
         starts_at=row.quarter_at,
         number=row.number,

@@ -171,3 +171,26 @@ def test_the_report_can_be_added_up_by_hand(tmp_path: Path) -> None:
     assert [float(word) for word in done.stdout.split()] == pytest.approx(
         [tally["firm_wh"], tally["granted_wh"], tally["breach_wh"]], abs=1e-3
     )
+
+
+def test_a_correction_is_sent_in_watt_hours() -> None:
+    """And told with its number."""
+    made = a_short_month()["corrections"][0]
+    site = StubSite().on("POST", "/reports/corrections", made)
+    words = ("2026-10-01T00:00+02:00", "--granted-kwh", "-0.05", "--reason", "meter log")
+    result = barq(site, "report", "correct", *words)
+    assert site.asked() == [
+        (
+            "/api/v1/reports/corrections",
+            {
+                "quarter_at": "2026-10-01T00:00+02:00",
+                "firm_wh": 0.0,
+                "granted_wh": -50.0,
+                "breach_wh": 0.0,
+                "reason": "meter log",
+            },
+        )
+    ]
+    assert (
+        result.stdout == "corrected the quarter from 2026-09-30T22:00:00Z by -50.0 Wh: correction 1 of it\n"
+    )

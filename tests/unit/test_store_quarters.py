@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,10 +15,11 @@ from scheduler.core.accounting import Quarter
 from scheduler.core.grants import Grant
 from scheduler.core.snapshot import Quality
 from scheduler.records import PowerSample
+from scheduler.store.corrections import Correction
 from scheduler.store.database import downgrade, migrate, open_database, reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.energy import forget_old_samples, record_sample, total_energy
-from scheduler.store.quarters import correct_quarter
+from scheduler.store.refusals import InvalidField
 from scheduler.store.tables import SampleMinuteRow
 from tests.stores import KINDS, SITE, T0, after, database, sample
 
@@ -119,20 +121,42 @@ def test_minutes_go_after_90_days_and_their_quarters_stay(engine: Engine) -> Non
     assert Desk(engine, site=SITE).quarters(T0, after(86_400)) == quarters
 
 
+def correction(**changes: object) -> Correction:
+    """Five watt-hours more."""
+    plain = Correction(quarter_at=T0, firm_wh=0.0, granted_wh=5.0, breach_wh=0.0, reason="log", by="asma")
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
 def test_a_correction_is_a_row_of_its_own(engine: Engine) -> None:
-    """What was measured stays as it is."""
+    """What was measured stays as it is, and who did it is told."""
     (before,) = record(engine, drawn(0), drawn(10))
-    with writing(engine) as session:
-        for _ in range(2):
-            correct_quarter(
-                session, T0, {"draw_wh": 5.0, "granted_wh": 5.0}, by="asma", reason="log", at=after(9000)
-            )
-    first, *corrections = Desk(engine, site=SITE).quarters(T0, after(900))
-    assert first == before
+    desk = Desk(engine, site=SITE, now=lambda: after(9000))
+    made = [desk.correct_quarter(correction(breach_wh=-1.0)) for _ in range(2)]
+    first, *corrections = desk.quarters(T0, after(900))
+    assert (first, corrections) == (before, made)
     assert [(c.number, c.tally.draw_wh, c.by, c.reason, c.recorded_at) for c in corrections] == [
-        (1, 5.0, "asma", "log", after(9000)),
-        (2, 5.0, "asma", "log", after(9000)),
+        (1, 4.0, "asma", "log", after(9000)),
+        (2, 4.0, "asma", "log", after(9000)),
     ]
+    told = desk.recent_events()[-1]
+    assert (told.kind, told.text) == (
+        "energy.corrected",
+        "asma corrected the quarter from 2026-01-10 12:00 UTC by +4.0 Wh: log",
+    )
+
+
+def test_what_was_never_measured_can_be_corrected(engine: Engine) -> None:
+    """A meter's log of a time in which the site was not led."""
+    desk = Desk(engine, site=SITE, now=lambda: after(9000))
+    assert desk.correct_quarter(correction()).number == 1
+
+
+@pytest.mark.parametrize("start_s", [60, 8700])
+def test_only_a_quarter_that_is_over_is_corrected(engine: Engine, start_s: float) -> None:
+    """And a time that is none of its starts is refused."""
+    desk = Desk(engine, site=SITE, now=lambda: after(9000))
+    with pytest.raises(InvalidField, match="quarter_at"):
+        desk.correct_quarter(correction(quarter_at=after(start_s)))
 
 
 def test_minutes_of_an_older_store_become_quarters(tmp_path: Path) -> None:

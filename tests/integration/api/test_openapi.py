@@ -94,6 +94,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "signals/{name}",
         "summary",
         "reports/compliance",
+        "reports/corrections",
         "me",
         "tokens",
         "tokens/{name}",

@@ -91,3 +91,17 @@ async def test_what_is_no_month_or_zone_is_refused(site: ApiSite, query: dict[st
     """By its name."""
     answer = await site.client.get("/api/v1/reports/compliance", params=query)
     assert field in refused(answer, 422, "invalid_field")["field"]
+
+
+async def test_a_correction_is_in_the_report_and_stays_listed(site: ApiSite) -> None:
+    """With who made it; a researcher may not."""
+    record(site, 3600.0, 0.0)
+    body = {"quarter_at": "2026-09-30T19:00:00Z", "granted_wh": -2.5, "reason": "certificate 88"}
+    made = await site.client.post("/api/v1/reports/corrections", json=body)
+    assert made.status_code == 201
+    found = await site.get("/reports/compliance", month="2026-10", tz="Asia/Karachi")
+    assert found["tally"]["draw_wh"] == pytest.approx(10.0 - 2.5)
+    assert found["corrections"] == [made.json()]
+    assert (made.json()["number"], made.json()["reason"]) == (1, "certificate 88")
+    async with site.client_of("ada", "researcher") as ada:
+        refused(await ada.post("/api/v1/reports/corrections", json=body), 403, "forbidden")
