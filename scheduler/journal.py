@@ -163,7 +163,13 @@ class Journal:
                 at=snapshot.at,
                 kind="limit.changed",
                 text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
-                data={"limit_w": limit.limit_w, "source": limit.source, "stale": limit.stale},
+                data={
+                    "limit_w": limit.limit_w,
+                    "source": limit.source,
+                    "stale": limit.stale,
+                    "document": limit.document,
+                    "feeder": limit.feeder,
+                },
             ),
         )
 

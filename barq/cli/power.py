@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -115,11 +115,16 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
 
 
+_EVER: Final = "1970-"
+"""The year in which a limit begins that has no beginning."""
+
+
 def _origin(now: PowerView) -> list[tuple[str, str]]:
     """Document, feeder and interval of the limit in force, where they are known."""
     named = [("document", now.get("limit_document")), ("feeder", now.get("limit_feeder"))]
     found = [(fact, text) for fact, text in named if text]
-    if since := now.get("limit_since_at"):
+    since = now.get("limit_since_at")
+    if since and not since.startswith(_EVER):
         until = now.get("limit_until_at")
         found.append(("interval", f"{moment(since)} to {moment(until) if until else 'further notice'}"))
     return found

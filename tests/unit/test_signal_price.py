@@ -210,6 +210,7 @@ async def test_known_prices_are_known_steps(opened: Any, tmp_path: Path) -> None
         (hours(2), OFF_W),
     ]
     assert envelope.segments[1].provenance == "price 12 PKR/kWh: on, until it is above 50"
+    assert all(s.document.startswith("p.csv (SHA-256 ") for s in envelope.segments)
     assert limit_w(await source.read(hours(-1)), hours(-1)) == OFF_W
 
 
