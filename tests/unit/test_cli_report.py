@@ -15,7 +15,7 @@ from typer.testing import Result
 
 from scheduler.core.accounting import Quarter, Tally
 from tests.busy_site import barq
-from tests.paper_month import meter_csv, month, quarter, shown, starts, steady
+from tests.paper_month import meter_csv, month, quarter, shown, starts, steady, whole_month
 from tests.stub_site import StubSite
 
 TZ = ("--month", "2026-10", "--tz", "Europe/Brussels")
@@ -70,7 +70,7 @@ def test_the_month_is_told_in_figures() -> None:
 
 def test_nothing_missing_is_all_and_a_second_missing_is_not() -> None:
     """99.99 % is the most that is told where anything is not covered."""
-    whole = shown(month())
+    whole = whole_month()
     assert "100.00 % of 31 d" in run(whole).stdout
     whole["tally"]["unmetered_s"] = 1.0
     assert "99.99 % of 31 d" in run(whole).stdout
@@ -125,7 +125,7 @@ def test_the_revenue_meter_stands_beside_it(tmp_path: Path) -> None:
     meter, table, page = (tmp_path / name for name in ("utility.csv", "quarters.csv", "report.html"))
     meter.write_text(meter_csv(lambda i: steady(i) + (250.0 if i == 4 else 0.0), without=[9]), "utf-8")
     words = ("--meter", str(meter), "--meter-map", "time=time,value=kWh")
-    result = run(shown(month()), *words, "--csv", str(table), "--html", str(page))
+    result = run(whole_month(), *words, "--csv", str(table), "--html", str(page))
     out = re.sub(" +", " ", result.stdout)
     assert "compared 2979 of 2980 intervals of 15 min" in out
     assert "difference -250.0 Wh (-0.004 %)" in out
@@ -137,7 +137,7 @@ def test_the_revenue_meter_stands_beside_it(tmp_path: Path) -> None:
     assert rows[9]["difference_wh"] == ""
     assert "Beside the revenue meter" in page.read_text("utf-8")
 
-    told = json.loads(run(shown(month()), *words, "--json").stdout)["meter"]
+    told = json.loads(run(whole_month(), *words, "--json").stdout)["meter"]
     assert told["totals"]["difference_wh"] == pytest.approx(-250.0)
     assert told["missing_in_file"] == [["2026-10-01T00:15:00+00:00", "2026-10-01T00:30:00+00:00"]]
 

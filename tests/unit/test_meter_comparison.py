@@ -9,7 +9,7 @@ import pytest
 
 from barq.reporting.comparison import Comparison, compare
 from barq.reporting.meter_file import MeterMap, read_meter_file
-from tests.paper_month import BRUSSELS, meter_csv, month, shown, starts, steady
+from tests.paper_month import BRUSSELS, meter_csv, month, shown, starts, steady, whole_month
 
 KWH = MeterMap(value="kWh")
 
@@ -25,7 +25,7 @@ def compared(
 
 def test_two_that_agree_differ_by_nothing(tmp_path: Path) -> None:
     """Over the whole month, the night with 25 hours included."""
-    found = compared(tmp_path, shown(month()), meter_csv())
+    found = compared(tmp_path, whole_month(), meter_csv())
     totals = found.totals()
     assert (len(found.both), len(found.slots)) == (2980, 2980)
     assert totals["difference_wh"] == pytest.approx(0.0, abs=1e-6)
@@ -37,7 +37,7 @@ def test_two_that_agree_differ_by_nothing(tmp_path: Path) -> None:
 def test_differences_are_shown_with_their_quarters(tmp_path: Path) -> None:
     """The largest first; the total in Wh and per cent of the meter."""
     text = meter_csv(lambda i: steady(i) + {5: -100.0, 9: 300.0}.get(i, 0.0))
-    found = compared(tmp_path, shown(month()), text)
+    found = compared(tmp_path, whole_month(), text)
     at = starts()
     assert [(s.starts_at, round(s.difference_wh or 0)) for s in found.largest[:2]] == [
         (at[9], -300),
@@ -60,7 +60,7 @@ def test_what_either_side_lacks_is_listed_and_in_no_total(tmp_path: Path) -> Non
 
 def test_a_quarter_that_was_not_metered_whole_is_no_difference(tmp_path: Path) -> None:
     """It is missing here: what it lacks was drawn, and nobody saw it."""
-    report = shown(month())
+    report = whole_month()
     report["quarters"][3]["tally"]["unmetered_s"] = 30.0
     found = compared(tmp_path, report, meter_csv())
     assert found.missing_here == ((starts()[3], starts()[4]),)
@@ -92,7 +92,7 @@ def test_an_hourly_meter_is_compared_by_the_hour(tmp_path: Path) -> None:
 def test_a_file_of_another_month_has_nothing_in_common(tmp_path: Path) -> None:
     """That is said, and no figure is made of it."""
     text = "time,kWh\n2026-09-01 00:00,1\n2026-09-01 00:15,1\n"
-    found = compared(tmp_path, shown(month()), text)
+    found = compared(tmp_path, whole_month(), text)
     totals = found.totals()
     assert (found.outside, found.both, totals["difference_percent"], totals["meter_peak_w"]) == (
         2,
