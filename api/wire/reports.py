@@ -64,6 +64,7 @@ TALLY: Final[dict[str, Any]] = {
     "miners_wh": 500.0,
     "unused_wh": 150.0,
 }
+CHANGED: Final[dict[str, Any]] = dict.fromkeys(TALLY, 0.0) | {"draw_wh": -120.0, "granted_wh": -120.0}
 EVIDENCE: Final[dict[str, Any]] = {
     "source": "feeder-12",
     "provenance": "day-ahead notice 118",
@@ -170,7 +171,7 @@ class CorrectionView(Shown):
         json_schema_extra=example(
             starts_at="2026-10-01T13:00:00Z",
             number=1,
-            tally=dict.fromkeys(TALLY, 0.0) | {"draw_wh": -120.0, "granted_wh": -120.0},
+            tally=CHANGED,
             reason="the meter's log, certificate 88",
             by="asma",
             recorded_at="2026-11-02T09:30:00Z",

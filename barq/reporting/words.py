@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         TallyView,
     )
 
-Rows = tuple[Sequence[str], list[Sequence[str]]]
+Rows = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Headers and rows."""
 NOTHING: Final = "-"
 _DAY_S: Final = 86_400.0

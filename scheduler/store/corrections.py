@@ -71,7 +71,7 @@ def _told(correction: Correction, at: datetime) -> Event:
         f"{correction.by} corrected the quarter from {correction.quarter_at:%Y-%m-%d %H:%M} UTC by "
         f"{correction.draw_wh:+.1f} Wh: {correction.reason}"
     )
-    data = {
+    data: dict[str, str | float | int | bool | None] = {
         "by": correction.by,
         "quarter_at": correction.quarter_at.isoformat(),
         "firm_wh": correction.firm_wh,

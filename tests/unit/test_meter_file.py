@@ -43,8 +43,7 @@ def test_any_cadence_that_fits_quarters_is_read(tmp_path: Path, minutes: int, ca
 def test_a_utility_writes_as_it_likes(tmp_path: Path) -> None:
     """Semicolons, decimal commas, days first, the end of each interval, and an empty cell."""
     text = "Datum;Bezug\n01.10.2026 00:15;1,5\n01.10.2026 00:30;\n01.10.2026 00:45;2\n"
-    columns = {"time": "Datum", "value": "Bezug", "stamps": "end", "format": "%d.%m.%Y %H:%M"}
-    found = read(tmp_path, text, **columns)
+    found = read(tmp_path, text, time="Datum", value="Bezug", stamps="end", format="%d.%m.%Y %H:%M")
     assert [(r.starts_at.minute, r.energy_wh, r.line) for r in found.readings] == [
         (0, 1500.0, 2),
         (15, None, 3),

@@ -60,9 +60,9 @@ def test_intervals_follow_each_other_and_the_subscription_follows_them() -> None
 
 def test_the_document_is_the_event_with_its_program() -> None:
     """Where several are added up, all of them are named."""
-    program = {"programs": {"44": {"id": "44", "programName": "surplus"}}}
+    programs = {"44": {"id": "44", "programName": "surplus"}}
     events = [one(SUBSCRIPTION, 30, "s"), one(RESERVATION, 12, "r")]
-    (segment,) = compiled(*events, **program).segments
+    (segment,) = compiled(*events, programs=programs).segments
     assert segment.document == "event the s (s) of program surplus + event the r (r) of program surplus"
 
 
