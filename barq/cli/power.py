@@ -122,7 +122,8 @@ _EVER: Final = "1970-"
 def _origin(now: PowerView) -> list[tuple[str, str]]:
     """Document, feeder and interval of the limit in force, where they are known."""
     named = [("document", now.get("limit_document")), ("feeder", now.get("limit_feeder"))]
-    found = [(fact, text) for fact, text in named if text]
+    told = now["limit_provenance"] or ""
+    found = [(fact, text) for fact, text in named if text and text not in told]
     since = now.get("limit_since_at")
     if since and not since.startswith(_EVER):
         until = now.get("limit_until_at")
