@@ -68,6 +68,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/v1/tokens"): Role.OPERATOR,
     ("DELETE", "/api/v1/tokens/{name}"): Role.OPERATOR,
     ("GET", "/api/v1/power/history"): Role.VIEWER,
+    ("GET", "/api/v1/reports/compliance"): Role.VIEWER,
+    ("POST", "/api/v1/reports/corrections"): Role.OPERATOR,
     ("GET", "/"): Role.VIEWER,
     ("GET", "/jobs/{job_id}"): Role.VIEWER,
     ("GET", "/stream"): Role.VIEWER,

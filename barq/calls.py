@@ -15,6 +15,7 @@ from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
+    from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -245,6 +246,19 @@ def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
 def summary() -> Call[SummaryView]:
     """The site's counters."""
     return _get("/summary")
+
+
+def compliance_report(month: str, *, tz: str) -> Call[ComplianceView]:
+    """A month of energy by class."""
+    return _get("/reports/compliance", {"month": month, "tz": tz})
+
+
+def correct_quarter(
+    quarter_at: str, *, firm_wh: float, granted_wh: float, breach_wh: float, reason: str
+) -> Call[CorrectionView]:
+    """Add to the energy of a quarter of an hour."""
+    change = {"firm_wh": firm_wh, "granted_wh": granted_wh, "breach_wh": breach_wh}
+    return _post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
 
 
 def me() -> Call[MeView]:

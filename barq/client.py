@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from barq.calls import Job, Jobs
     from barq.dispatch_views import InstructionPage, InstructionView
+    from barq.reporting.views import ComplianceView, CorrectionView
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -320,6 +321,25 @@ class Client:
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return self._do(calls.summary())
+
+    def compliance_report(self, month: str, *, tz: str = "UTC") -> ComplianceView:
+        """Return a month such as "2026-10" of the calendar in `tz`: energy by class, with the evidence."""
+        return self._do(calls.compliance_report(month, tz=tz))
+
+    def correct_quarter(
+        self,
+        quarter_at: str,
+        *,
+        firm_wh: float = 0.0,
+        granted_wh: float = 0.0,
+        breach_wh: float = 0.0,
+        reason: str,
+    ) -> CorrectionView:
+        """Add to the energy of the quarter that begins at `quarter_at`; below 0 takes away. It stays listed."""
+        call = calls.correct_quarter(
+            quarter_at, firm_wh=firm_wh, granted_wh=granted_wh, breach_wh=breach_wh, reason=reason
+        )
+        return self._do(call)
 
     def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""

@@ -21,6 +21,10 @@ class SourceView(TypedDict):
     name: str
     limit_w: float | None
     provenance: str | None
+    document: NotRequired[str]
+    feeder: NotRequired[str]
+    since_at: NotRequired[str | None]
+    until_at: NotRequired[str | None]
     age_s: float | None
     stale: bool
     stale_in_s: NotRequired[float | None]
@@ -107,6 +111,10 @@ class PowerView(TypedDict):
     limit_w: float
     limit_source: str
     limit_provenance: str | None
+    limit_document: NotRequired[str]
+    limit_feeder: NotRequired[str]
+    limit_since_at: NotRequired[str | None]
+    limit_until_at: NotRequired[str | None]
     firm_w: float
     draw_w: float
     draw_measured_at: str | None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from scheduler.core.decide import Decision
 from scheduler.core.domains import Zone, Zones, zones_of
@@ -14,18 +14,24 @@ from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
 from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
 from scheduler.core.foresight import next_foreseen, word
+from scheduler.core.grants import Grant, grant_of
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GroupKind, MinerReading
 from scheduler.core.power import site_w
-from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.snapshot import Group, Quality, Snapshot
 from scheduler.records import PowerSample
 
 _HEARD = 2 / 3  #: of the time that a source may be silent, what has to be left for nobody to be told of it
 
+OLD_S: Final = 10.0
+"""A reading that is older is not of now."""
 
-def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> PowerSample:
+
+def sample(
+    snapshot: Snapshot, decision: Decision, *, over_limit: bool, allowed: Grant | None = None
+) -> PowerSample:
     """One second of the site, split by use as far as the sensors of nodes and miners attribute it."""
     site, limit = snapshot.site, in_force(snapshot)
     on = _by_node(snapshot)
@@ -42,7 +48,19 @@ def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> Power
         miners_w=miners_w,
         committed_w=decision.exposed_w,
         over_limit=over_limit,
+        firm_w=site.firm_w,
+        quality=_quality(snapshot),
+        allowed=allowed,
     )
+
+
+def _quality(snapshot: Snapshot) -> Quality | None:
+    """What the reading is worth: one that is no longer renewed is stale, whoever gave it."""
+    meter = snapshot.meter
+    if meter is None:
+        return None
+    is_old = (snapshot.at - meter.measured_at).total_seconds() > OLD_S
+    return Quality.STALE if is_old and meter.quality is Quality.GOOD else meter.quality
 
 
 def in_force(snapshot: Snapshot) -> Limit:
@@ -86,6 +104,7 @@ def power_document(
         "limit_source": limit.source,
         "limit_provenance": limit.provenance,
         "limit_stale": limit.stale,
+        **{f"limit_{key}": value for key, value in _origin(limit, snapshot).items()},
         "firm_w": snapshot.site.firm_w,
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
@@ -186,6 +205,7 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
         "name": envelope.source,
         "limit_w": limit.limit_w if limit else None,
         "provenance": limit.provenance if limit else "",
+        **(_origin(limit, snapshot) if limit else {}),
         "age_s": (snapshot.at - envelope.read_at).total_seconds(),
         "stale": is_stale(envelope, snapshot.at),
         "stale_in_s": _stale_in_s(envelope, snapshot.at),
@@ -214,6 +234,17 @@ def _silences(snapshot: Snapshot) -> str:
         age_s = (snapshot.at - envelope.read_at).total_seconds()
         found.append(f" Source {envelope.source} is silent for {age_s:.0f} s; in {left_s:.0f} s {then}.")
     return "".join(found)
+
+
+def _origin(limit: Limit, snapshot: Snapshot) -> dict[str, Any]:
+    """Which document gives a limit, for which feeder, and in which interval it holds."""
+    grant = grant_of(limit, snapshot.envelopes, snapshot.at)
+    return {
+        "document": grant.document,
+        "feeder": grant.feeder,
+        "since_at": grant.starts_at.isoformat() if grant.starts_at else None,
+        "until_at": grant.ends_at.isoformat() if grant.ends_at else None,
+    }
 
 
 def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:

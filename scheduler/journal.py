@@ -67,7 +67,8 @@ class Journal:
         self._stops |= {s.id for s in stops}
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
-            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
             self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
@@ -171,7 +172,13 @@ class Journal:
                 at=snapshot.at,
                 kind="limit.changed",
                 text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
-                data={"limit_w": limit.limit_w, "source": limit.source, "stale": limit.stale},
+                data={
+                    "limit_w": limit.limit_w,
+                    "source": limit.source,
+                    "stale": limit.stale,
+                    "document": limit.document,
+                    "feeder": limit.feeder,
+                },
             ),
         )
 

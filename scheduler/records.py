@@ -12,11 +12,13 @@ from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.grants import Grant
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.snapshot import Quality
 from scheduler.core.trim import Trimmed
 
 __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
@@ -118,6 +120,9 @@ class PowerSample:
     miners_w: float
     committed_w: float  #: sum of exposures: what could be drawn at most
     over_limit: bool  #: over the limit outside the reaction time
+    firm_w: float = 0.0
+    quality: Quality | None = None  #: of the reading, None = there was none
+    allowed: Grant | None = None  #: what the draw was judged by, None = that was not noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from scheduler.core.envelope import at_feeder
 from scheduler.core.given import Refusal
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
@@ -163,6 +164,7 @@ class Service:
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view
         told = await source.read(self.parts.clock.now())
+        told = at_feeder(told, self.parts.feeders.get(source.name, ""))
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
         envelope = self.parts.steadying.taken(told, self.parts.clock.now(), known=known)

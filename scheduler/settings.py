@@ -96,7 +96,7 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these four is read by the source's own file."""
+    """One source of the limit. Everything but these is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -105,6 +105,7 @@ class SignalSettings(BaseModel):
     poll_s: Seconds = 0.5
     binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
     steady: SteadySettings | None = None  #: None = as sources of this type are
+    feeder: Annotated[str, Field(max_length=100)] = ""  #: that the limit is one of: shown wherever it is
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from scheduler.core.compliance import Judgement, Watch, Withdrawal, judge_draw, note_limit
 from scheduler.core.envelope import Limit
+from scheduler.core.grants import Grant, Grants, grant_of, judged_by, note_grant
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
@@ -18,6 +19,8 @@ class Watchman:
     def __init__(self) -> None:
         self._watch = Watch()
         self._judged_at: datetime | None = None
+        self._grants: Grants = ()  #: of the same time as the limits that are watched
+        self._allowed: Grant | None = None  #: what the last reading was judged by
         self._changed: dict[datetime, Withdrawal] = {}
         self._broken_at: datetime | None = None  #: since when the limit is broken, None while it is kept
         self._over_at: datetime | None = None  #: the last breach that is not on record
@@ -28,6 +31,7 @@ class Watchman:
         limit = in_force(snapshot)
         reaction_s = _reaction_s(limit, snapshot)
         self._watch = note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s)
+        self._note_grant(limit, snapshot, at=snapshot.at)
 
     def look(self, snapshot: Snapshot) -> None:
         """Judge the meter's reading in `snapshot` against the limit in force, unless it was judged before."""
@@ -35,6 +39,8 @@ class Watchman:
         if meter is None or meter.measured_at == self._judged_at:
             return
         limit = in_force(snapshot)
+        self._note_grant(limit, snapshot, at=meter.measured_at)
+        self._allowed = judged_by(self._grants)
         found = judge_draw(
             self._watch,
             at=meter.measured_at,
@@ -51,6 +57,11 @@ class Watchman:
     def over_limit(self) -> bool:
         """Whether any reading that is not on record yet was a breach."""
         return self._over_at is not None
+
+    @property
+    def allowed(self) -> Grant | None:
+        """What the last reading was judged by, None before there was one."""
+        return self._allowed
 
     @property
     def withdrawals(self) -> tuple[Withdrawal, ...]:
@@ -72,6 +83,10 @@ class Watchman:
         self._events = tuple(e for e in self._events if e not in record.events)
         if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
             self._over_at = None
+
+    def _note_grant(self, limit: Limit, snapshot: Snapshot, *, at: datetime) -> None:
+        grant = grant_of(limit, snapshot.envelopes, snapshot.at)
+        self._grants = note_grant(self._grants, grant, at=at, reaction_s=_reaction_s(limit, snapshot))
 
     def _tell(self, found: Judgement, *, at: datetime, draw_w: float) -> None:
         """Note when a breach begins and when it is over."""

@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -68,6 +68,7 @@ class Parts:
     telling: Telling
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
     steadying: Steadying  #: holds their rises back
+    feeders: Mapping[str, str] = field(default_factory=dict)  #: that the site file names, by source
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -106,6 +107,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         ),
         sources=sources,
         steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
+        feeders={s.name or s.type: s.feeder for s in site.signals},
     )
 
 

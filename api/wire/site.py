@@ -155,6 +155,10 @@ class SourceView(Shown):
     name: str
     limit_w: float | None
     provenance: str | None
+    document: str = Field("", description="The document that says so; empty where none is named")
+    feeder: str = ""
+    since_at: datetime | None = Field(None, description="The limit holds from here on,")
+    until_at: datetime | None = Field(None, description="to here; null = until further notice")
     age_s: float | None
     stale: bool
     stale_in_s: float | None = Field(None, description="Seconds until it is, if it is not heard again")
@@ -201,6 +205,10 @@ class PowerView(Shown):
             limit_w=12_000.0,
             limit_source="surplus",
             limit_provenance="surplus.csv line 81",
+            limit_document="surplus.csv (SHA-256 5d41402abc4b2a76)",
+            limit_feeder="feeder-12",
+            limit_since_at="2026-03-01T13:00:00Z",
+            limit_until_at="2026-03-01T14:00:00Z",
             limit_stale=False,
             firm_w=8000.0,
             draw_w=11_400.0,
@@ -226,6 +234,10 @@ class PowerView(Shown):
                     "name": "surplus",
                     "limit_w": 12_000.0,
                     "provenance": "surplus.csv line 81",
+                    "document": "surplus.csv (SHA-256 5d41402abc4b2a76)",
+                    "feeder": "feeder-12",
+                    "since_at": "2026-03-01T13:00:00Z",
+                    "until_at": "2026-03-01T14:00:00Z",
                     "age_s": 0.4,
                     "stale": False,
                     "stale_in_s": 29.6,
@@ -249,6 +261,10 @@ class PowerView(Shown):
     limit_w: float
     limit_source: str
     limit_provenance: str | None
+    limit_document: str = Field("", description="The document that says so; empty where none is named")
+    limit_feeder: str = ""
+    limit_since_at: datetime | None = Field(None, description="The limit holds from here on,")
+    limit_until_at: datetime | None = Field(None, description="to here; null = until further notice")
     limit_stale: bool = False
     firm_w: float
     draw_w: float

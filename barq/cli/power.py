@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -100,6 +100,7 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     given_by = ", ".join(part for part in (now["limit_source"], now["limit_provenance"]) if part)
     facts = [
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
+        *_origin(now),
         ("draw", _draw(now)),
         ("AI work", format_power(now["ai_w"])),
         ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
@@ -114,6 +115,22 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
+
+
+_EVER: Final = "1970-"
+"""The year in which a limit begins that has no beginning."""
+
+
+def _origin(now: PowerView) -> list[tuple[str, str]]:
+    """Document, feeder and interval of the limit in force, where they are known."""
+    named = [("document", now.get("limit_document")), ("feeder", now.get("limit_feeder"))]
+    told = now["limit_provenance"] or ""
+    found = [(fact, text) for fact, text in named if text and text not in told]
+    since = now.get("limit_since_at")
+    if since and not since.startswith(_EVER):
+        until = now.get("limit_until_at")
+        found.append(("interval", f"{moment(since)} to {moment(until) if until else 'further notice'}"))
+    return found
 
 
 def _draw(now: PowerView) -> str:
@@ -161,13 +178,20 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
             _state(source),
             NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
             moment(source["valid_until"]),
-            text_of(source["provenance"]),
+            _from(source),
         )
         for source in sources
     ]
     headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
     styles = {_state(source): "yellow" for source in sources} | {"fresh": "green", "stale": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
+
+
+def _from(source: SourceView) -> str:
+    """Who says so, by which document and for which feeder, as far as these add something."""
+    told = source["provenance"] or ""
+    more = (source.get("document") or "", source.get("feeder") or "")
+    return text_of(", ".join(part for part in (told, *more) if part and (part is told or part not in told)))
 
 
 def _flex_table(flex: FlexView) -> Table:

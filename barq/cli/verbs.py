@@ -64,6 +64,11 @@ VERBS: Final = (
         help="List what givers of the limit told; acknowledge or refuse it.",
     ),
     Verb(
+        name="report",
+        target="barq.cli.report:app",
+        help="Report a month: energy by class, and who allowed it.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

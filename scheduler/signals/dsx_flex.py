@@ -42,7 +42,7 @@ from uuid import uuid4
 
 from pydantic import Field
 
-from scheduler.connections.messages import Refused, at_field, instant, power_w, read_json, shown
+from scheduler.connections.messages import Refused, at_field, instant, named, power_w, read_json, shown
 from scheduler.connections.mqtt import Arrived, BrokerOptions
 from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.connections.signed import signed_payload
@@ -96,6 +96,7 @@ class Target:
     provenance: str
     event_id: str = ""
     order: int = 0
+    document: str = ""  #: the event that says so
 
     def covers(self, at: datetime) -> bool:
         """Whether it holds at `at`, unless a later one takes its place."""
@@ -127,10 +128,13 @@ def read_event(
     requests = at_field(data, "targets")
     if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
         raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
-    named = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
-    provenance = f"DSX Flex, ISV {options.isv}, target {shown(named)}"
+    called = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
+    provenance = f"DSX Flex, ISV {options.isv}, target {shown(called)}"
     read = [_target(r, options, min(at, sent_at), provenance) for r in requests]
-    targets = tuple(replace(t, event_id=event_id, order=order) for t in read if t is not None)
+    named_by = f"event {named(event_id)}"
+    targets = tuple(
+        replace(t, event_id=event_id, order=order, document=named_by) for t in read if t is not None
+    )
     return Command(event_id=event_id, sent_at=sent_at, targets=targets)
 
 
@@ -205,7 +209,13 @@ def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
     """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
     instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
     steps = [
-        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance, giver_id=target.event_id)
+        Segment(
+            starts_at=at,
+            limit_w=target.limit_w,
+            provenance=target.provenance,
+            document=target.document,
+            giver_id=target.event_id,
+        )
         for at in instants
         if (target := in_force(told, at)) is not None
     ]
@@ -274,6 +284,7 @@ class DsxFlex(MqttListener):
             read_at=read_at,
             reaction_s=self._reaction_s,
             segments=(*begun[-1:], *coming),
+            feeder=self._options.feed,
             stale_after_s=self._options.stale_after_s,
         )
 

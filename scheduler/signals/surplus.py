@@ -131,8 +131,13 @@ class Surplus:
         options, told = self._options, self._told
         rounded_w = max(options.floor_w, math.floor(limit_w / options.step_w) * options.step_w)
         if told is None or told.limit_w != rounded_w or told.starts_at > at:
-            provenance = f"export by {self._grid.address} + own draw by {self._site.address}"
-            told = self._told = Segment(starts_at=at, limit_w=rounded_w, provenance=provenance)
+            grid, own = self._grid.address, self._site.address
+            told = self._told = Segment(
+                starts_at=at,
+                limit_w=rounded_w,
+                provenance=f"export by {grid} + own draw by {own}",
+                document=f"readings of the meters {grid} and {own}",
+            )
         return told
 
 

@@ -12,6 +12,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.accounting import Quarter
 from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
@@ -29,11 +30,13 @@ from scheduler.store import (
     tokens,
     wishes,
 )
+from scheduler.store.corrections import Correction, correct
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
+from scheduler.store.quarters import quarters_between
 from scheduler.store.refusals import TokenNotFound
 from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
@@ -228,6 +231,16 @@ class Desk:
             return power_history(session, since=since, until=until, resolution_s=resolution_s)
 
     # -- the site ------------------------------------------------------------------------------------------------
+
+    def quarters(self, since: datetime, until: datetime) -> tuple[Quarter, ...]:
+        """Quarters of an hour that begin in [since, until), each before its corrections, oldest first."""
+        with reading(self._engine) as session:
+            return quarters_between(session, since, until)
+
+    def correct_quarter(self, correction: Correction) -> Quarter:
+        """Add to a quarter that is over; what was measured stays as it is. Raises `InvalidField`."""
+        with writing(self._engine) as session:
+            return correct(session, correction, at=self._now())
 
     def current(self, key: str) -> Document | None:
         """A document that the leader keeps: "power", "nodes". None before it wrote one."""

@@ -191,6 +191,7 @@ def limit_envelope(row: ManualLimitRow, *, reaction_s: float) -> Envelope:
         starts_at=row.created_at,
         limit_w=row.limit_w,
         provenance=f"{row.reason} ({row.by})",
+        document=f"manual limit {row.id}",
         giver_id=str(row.id),
     )
     return Envelope(

@@ -12,7 +12,7 @@ from sqlmodel import col
 
 from scheduler.core.jobs import JobState
 from scheduler.records import PowerSample
-from scheduler.store.energy import total_energy
+from scheduler.store.energy import sample_of, total_energy
 from scheduler.store.tables import (
     CheckpointRow,
     CurrentRow,
@@ -51,7 +51,7 @@ def current_leader(session: Session) -> LeaderView:
 def samples_since(session: Session, since: datetime) -> tuple[PowerSample, ...]:
     """Power samples from `since` on, oldest first. Seconds are kept for an hour."""
     later = select(SampleRow).where(col(SampleRow.at) >= since).order_by(col(SampleRow.at))
-    return tuple(PowerSample(**row.model_dump()) for row in session.scalars(later))
+    return tuple(sample_of(row) for row in session.scalars(later))
 
 
 def decisions_around(session: Session, at: datetime, *, before: int, after: int) -> tuple[DecisionView, ...]:

@@ -314,10 +314,16 @@ class SampleRow(Table, table=True):
     miners_w: float
     committed_w: float
     over_limit: bool
+    firm_w: float = 0.0
+    quality: str | None = None  #: of the reading, None = there was none
+    allowed: str | None = Field(default=None, sa_type=Text)  #: JSON: the grant that the draw was judged by
 
 
 class SampleMinuteRow(Table, table=True):
-    """The energy of one minute over the seconds that samples cover. Mean watts = Wh x 3600 / covered_s."""
+    """The energy of one minute over the seconds that samples cover. Mean watts = Wh x 3600 / covered_s.
+
+    Kept for 90 days; quarters (`scheduler.store.quarters`) are kept for ever.
+    """
 
     __tablename__ = "sample_minutes"
     minute_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)

@@ -264,3 +264,22 @@ def test_power_shows_what_could_be_changed_at_short_notice() -> None:
         "  30 s  5.36 kW  1.32 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
         " 5 min  5.36 kW     2 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
     ]
+
+
+def test_power_names_document_feeder_and_interval_of_the_limit() -> None:
+    """As far as they are known; a limit without beginning has no interval to name."""
+    named = {
+        "limit_document": "day.csv (SHA-256 5d41402abc4b2a76)",
+        "limit_feeder": "feeder-12",
+        "limit_since_at": "2026-03-01T11:00:00Z",
+        "limit_until_at": "2026-03-01T14:00:00Z",
+    }
+    ever = {"limit_since_at": "1970-01-01T00:00:00Z", "limit_until_at": None}
+
+    told = barq(busy_site().on("GET", "/power", POWER | named), "power").stdout.splitlines()
+    lines = [line.split(maxsplit=1) for line in told]
+
+    assert ["document", "day.csv (SHA-256 5d41402abc4b2a76)"] in lines
+    assert ["feeder", "feeder-12"] in lines
+    assert ["interval", "2026-03-01 11:00 (1 h ago) to 2026-03-01 14:00 (in 2 h)"] in lines
+    assert "interval" not in barq(busy_site().on("GET", "/power", POWER | ever), "power").stdout
