@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.core.compliance import Withdrawal
+from scheduler.core.counterfactual import Counterfactual
 from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
@@ -14,10 +14,11 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 
-__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Stored:
     record: LimitRecord | None = None  #: what earlier leaders saw of the limit
     owed: Owed | None = None  #: between mining partners
     told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
+    power_events: tuple[PowerEvent, ...] = ()  #: that are not final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,10 @@ class TickRecord:
     events: tuple[Event, ...] = ()
     orders: Mapping[str, OpenOrder] = field(default_factory=dict)  #: about to be sent, by group
     checkpoints: tuple[CheckpointNote, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
+    counterfactuals: tuple[
+        Counterfactual, ...
+    ] = ()  #: of falls of the limit, each told in the log with its hash
+    power_events: tuple[PowerEvent, ...] = ()  #: that changed; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
     owed: Owed | None = None  #: between mining partners, None = as before

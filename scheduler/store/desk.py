@@ -16,11 +16,23 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.records import Member, PowerSample
-from scheduler.store import arrays, chain, job_queries, members, outbox, site_queries, stops, tokens, wishes
+from scheduler.store import (
+    arrays,
+    chain,
+    job_queries,
+    members,
+    outbox,
+    power_events,
+    site_queries,
+    stops,
+    tokens,
+    wishes,
+)
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
+from scheduler.store.power_events import EventFilter
 from scheduler.store.refusals import TokenNotFound
 from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
@@ -38,6 +50,9 @@ from scheduler.store.views import (
     LimitView,
     NewJob,
     NotificationView,
+    PlanProof,
+    PowerEventPage,
+    PowerEventView,
     PowerPoint,
     Summary,
     TokenView,
@@ -45,6 +60,7 @@ from scheduler.store.views import (
 from scheduler.store.wishes import NewLimit
 
 ANY_JOB = JobFilter()
+EVERY_EVENT = EventFilter()
 
 
 def utc_now() -> datetime:
@@ -194,6 +210,18 @@ class Desk:
         """Mean watts in steps over [since, until), oldest first; by the minute beyond the last hour."""
         with reading(self._engine) as session:
             return power_history(session, since=since, until=until, resolution_s=resolution_s)
+
+    def power_events(
+        self, which: EventFilter = EVERY_EVENT, *, limit: int = 100, after: str | None = None
+    ) -> PowerEventPage:
+        """A page of falls of the limit, newest first. `after` as in `list`. Raises `InvalidField`."""
+        with reading(self._engine) as session:
+            return power_events.list_events(session, which, limit=limit, after=after)
+
+    def power_event(self, number: int) -> tuple[PowerEventView, PlanProof | None]:
+        """One fall of the limit, and what would have been drawn without it. Raises `PowerEventNotFound`."""
+        with reading(self._engine) as session:
+            return power_events.get_event(session, number)
 
     # -- the site ------------------------------------------------------------------------------------------------
 

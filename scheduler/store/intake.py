@@ -16,7 +16,7 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Stored
-from scheduler.store import stops
+from scheduler.store import power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
@@ -50,6 +50,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         used=_used(session),
         record=_limit_record(session),
         told=_limits_told(session),
+        power_events=power_events.open_events(session),
     )
 
 

@@ -7,6 +7,7 @@
         ├── ArrayNotFound    no array has that id
         ├── ArrayHasEnded    all jobs of an array have ended, or are being cancelled
         ├── LimitNotFound    no manual limit has that number
+        ├── PowerEventNotFound  no power event has that number
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
         ├── TokenNameTaken   two tokens of one name could not be told apart
@@ -79,6 +80,16 @@ class LimitNotFound(Refused):
     def __init__(self, limit_id: int) -> None:
         super().__init__(f"there is no manual limit {limit_id}; `barq power` lists those that stand")
         self.limit_id = limit_id
+
+
+class PowerEventNotFound(Refused):
+    """No power event has that number."""
+
+    code = "power_event_not_found"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no power event {number}; `barq power events` lists them")
+        self.number = number
 
 
 class TokenNotFound(Refused):

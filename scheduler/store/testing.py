@@ -14,6 +14,7 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.errors import StaleEpoch, StoreError
@@ -44,6 +45,7 @@ class InMemoryStore:
         self.limit_record: LimitRecord | None = None
         self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
+        self.power_events: dict[datetime, PowerEvent] = {}
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.events: list[Event] = []
@@ -118,6 +120,7 @@ class InMemoryStore:
             used=self.used,
             record=self.limit_record,
             told=self.told,
+            power_events=tuple(e for _, e in sorted(self.power_events.items()) if not e.is_final),
         )
 
     async def intents(self, after: int) -> Intents:
@@ -153,6 +156,7 @@ class InMemoryStore:
         for stop in tick.stops:
             self._learn(stop)
         self.events.extend(tick.events)
+        self.power_events.update({e.began_at: e for e in tick.power_events})
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         self.used = tick.used or self.used
         if (document := tick.current.get(LIMIT_RECORD)) is not None:
