@@ -63,6 +63,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", "/api/v1/tokens"): Role.OPERATOR,
     ("DELETE", "/api/v1/tokens/{name}"): Role.OPERATOR,
     ("GET", "/api/v1/power/history"): Role.VIEWER,
+    ("GET", "/api/v1/power/events"): Role.VIEWER,
+    ("GET", "/api/v1/power/events/{event_id}"): Role.VIEWER,
     ("GET", "/"): Role.VIEWER,
     ("GET", "/jobs/{job_id}"): Role.VIEWER,
     ("GET", "/stream"): Role.VIEWER,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -268,6 +269,21 @@ class AsyncClient:
     async def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""
         return await self._do(calls.power())
+
+    async def power_events(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PowerEventPage:
+        """Return a page of falls of the limit, newest first. Times are ISO 8601 with their zone."""
+        return await self._do(calls.power_events(since=since, until=until, limit=limit, after=after))
+
+    async def power_event(self, event_id: str) -> PowerEventDetail:
+        """Return one fall of the limit, with what would have been drawn without it. Raises NotFound."""
+        return await self._do(calls.power_event(event_id))
 
     async def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""

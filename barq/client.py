@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -272,6 +273,21 @@ class Client:
     def power(self) -> PowerView:
         """Return the site's power now: limit, draw, who uses it, what changes next."""
         return self._do(calls.power())
+
+    def power_events(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> PowerEventPage:
+        """Return a page of falls of the limit, newest first. Times are ISO 8601 with their zone."""
+        return self._do(calls.power_events(since=since, until=until, limit=limit, after=after))
+
+    def power_event(self, event_id: str) -> PowerEventDetail:
+        """Return one fall of the limit, with what would have been drawn without it. Raises NotFound."""
+        return self._do(calls.power_event(event_id))
 
     def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""

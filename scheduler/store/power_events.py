@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -98,8 +98,9 @@ def list_events(session: Session, which: EventFilter, *, limit: int, after: str 
     rows = list(session.scalars(query))
     shown = rows[:size]
     more = len(rows) > size
+    seqs = _seqs(session, {row.plan_sha256 for row in shown})
     return PowerEventPage(
-        events=tuple(_view(row) for row in shown), next=cursor_of(shown[-1].number) if more else None
+        events=tuple(_view(row, seqs) for row in shown), next=cursor_of(shown[-1].number) if more else None
     )
 
 
@@ -109,7 +110,14 @@ def get_event(session: Session, number: int) -> tuple[PowerEventView, PlanProof 
     if row is None:
         raise PowerEventNotFound(number)
     plan = session.get(CounterfactualRow, row.plan_sha256)
-    return _view(row), None if plan is None else _proof(session, plan)
+    view = _view(row, {} if plan is None else {plan.sha256: plan.seq})
+    return view, None if plan is None else _proof(session, plan)
+
+
+def _seqs(session: Session, digests: Collection[str]) -> dict[str, int | None]:
+    theirs = select(col(CounterfactualRow.sha256), col(CounterfactualRow.seq))
+    found = session.execute(theirs.where(col(CounterfactualRow.sha256).in_(digests)))
+    return {digest: seq for digest, seq in found.all()}  # noqa: C416 - rows are no pairs to a type checker
 
 
 def _proof(session: Session, plan: CounterfactualRow) -> PlanProof:
@@ -148,5 +156,5 @@ def _event(row: PowerEventRow) -> PowerEvent:
     )
 
 
-def _view(row: PowerEventRow) -> PowerEventView:
-    return PowerEventView(number=row.number, event=_event(row))
+def _view(row: PowerEventRow, seqs: Mapping[str, int | None]) -> PowerEventView:
+    return PowerEventView(number=row.number, event=_event(row), plan_seq=seqs.get(row.plan_sha256))

@@ -220,6 +220,7 @@ class PowerEventView:
 
     number: int
     event: PowerEvent
+    plan_seq: int | None  #: of the line in the log that holds the hash of its plan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
