@@ -32,7 +32,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "measured_mean_w": 3810.0,
     "measured_min_w": 3700.0,
     "measured_max_w": 11_400.0,
-    "complied_at": "2026-03-01T13:00:01.500Z",
+    "complied_at": "2026-03-01T13:00:01.500000Z",
     "time_to_comply_s": 1.5,
     "held_mean_w": 3800.0,
     "depth_w": 7500.0,
@@ -50,6 +50,23 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "rebound_ratio": 0.991,
     "plan_sha256": _SHA256,
     "plan_seq": 4711,
+}
+
+
+_LINE: Final[dict[str, Any]] = {
+    "seq": 4711,
+    "at": "2026-03-01T12:59:00.000000+00:00",
+    "kind": "power.baseline",
+    "text": "the limit falls at 13:00:00 UTC; what the site would draw without it is on record",
+    "data": f'{{"plan_sha256":"{_SHA256}","falls_at":"2026-03-01T13:00:00+00:00"}}',
+    "hash": "b0" * 32,
+    "hash_before": "a7" * 32,
+}
+_PLAN: Final[dict[str, Any]] = {
+    "text": '{"fall":{"at":"2026-03-01T13:00:00.000000+00:00","limit_w":4000.0,"source":"grid"},"version":1}',
+    "made_at": "2026-03-01T12:59:00Z",
+    "falls_at": "2026-03-01T13:00:00Z",
+    "line": _LINE,
 }
 
 
@@ -129,26 +146,14 @@ class PowerEvents(Shown):
 class LogLine(Shown):
     """A line of the log of events with all that its hash was made of."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            seq=4711,
-            at="2026-03-01T12:59:00.000000+00:00",
-            kind="power.baseline",
-            text="the limit falls at 13:00:00 UTC; what the site would draw without it is on record",
-            job_id=None,
-            attempt_id=None,
-            data=f'{{"plan_sha256":"{_SHA256}","falls_at":"2026-03-01T13:00:00+00:00"}}',
-            hash="b0" * 32,
-            hash_before="a7" * 32,
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**_LINE))
 
     seq: int
     at: str
     kind: str
     text: str
-    job_id: str | None
-    attempt_id: str | None
+    job_id: str | None = None
+    attempt_id: str | None = None
     data: str
     hash: str = Field(description="blake2b-256 of hash_before and the rest as canonical JSON")
     hash_before: str = Field(description="Hash of the line before")
@@ -157,14 +162,7 @@ class LogLine(Shown):
 class PlanShown(Shown):
     """What the site would have drawn without the event, as it was planned right before it."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            text='{"fall":{"at":"2026-03-01T13:00:00.000000+00:00","limit_w":4000.0,"source":"grid"},"version":1}',
-            made_at="2026-03-01T12:59:00Z",
-            falls_at="2026-03-01T13:00:00Z",
-            line=None,
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**_PLAN))
 
     text: str = Field(description="Canonical JSON; its SHA-256 is `plan_sha256`")
     made_at: datetime
@@ -175,6 +173,6 @@ class PlanShown(Shown):
 class PowerEventShown(PowerEventView):
     """A power event with the plan of what would have been drawn without it; null where nobody could say."""
 
-    model_config = ConfigDict(json_schema_extra=example(**_EXAMPLE, plan=None))
+    model_config = ConfigDict(json_schema_extra=example(**_EXAMPLE, plan=_PLAN))
 
     plan: PlanShown | None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from barq.cli import facts
 from barq.cli.connect import connect
-from barq.cli.facts import NOTHING, lines_of, moment, utc_now
+from barq.cli.facts import NOTHING, lines_of, moment
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.errors import InvalidInput
@@ -125,7 +126,7 @@ def _instant(text: str | None, option: str) -> str | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         try:
-            at = utc_now() - timedelta(seconds=parse_duration_s(text))
+            at = facts.utc_now() - timedelta(seconds=parse_duration_s(text))
         except (ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"{option}: {text!r} is no time",
@@ -164,8 +165,8 @@ def _power(power_w: float | None) -> str:
 
 def _blocks(found: PowerEventDetail) -> list[Block]:
     head = f"power event {found['id']}: the limit fell at {moment(found['began_at'])}"
-    facts = lines_of({name: value for name, value in found.items() if name not in _LOCAL})
-    return [head, Table(rows=facts), "", *_plan(found["plan"])]
+    known = lines_of({name: value for name, value in found.items() if name not in _LOCAL})
+    return [head, Table(rows=known), "", *_plan(found["plan"])]
 
 
 def _plan(plan: PlanProofView | None) -> list[Block]:
