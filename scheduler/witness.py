@@ -111,13 +111,9 @@ class Witness:
     def _plan_of(self, fall: Fall, source: str, at: datetime) -> str:
         """The hash of the plan that was stored ahead, else of that which held when the limit fell, stored now."""
         seen = self._before.pop(fall.began_at, None)
-        known = [
-            p
-            for (at_, limit_w), p in self._announced.items()
-            if at_ <= fall.began_at and limit_w == fall.limit_w
-        ]
+        known = [k for k in self._announced if k[0] <= fall.began_at and k[1] == fall.limit_w]
         if known:
-            return known[-1].sha256
+            return self._announced.pop(known[-1]).sha256
         if seen is None:
             return ""
         what = ComingFall(at=fall.began_at, limit_w=fall.limit_w, source=source)

@@ -20,6 +20,8 @@ from scheduler.core.jobs import Attempt, Phase
 VERSION = 1
 AHEAD_S = 60.0
 """So long before a fall that is known ahead its plan is made: before orders of the cut go out."""
+_STEPS = 8
+"""No more than so many steps of the limit are looked at: a schedule may have one each second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ class ComingFall:
 def coming_fall(envelopes: Sequence[Envelope], now: datetime, *, firm_w: float) -> ComingFall | None:
     """The next known fall of the limit within `AHEAD_S`, None if there is none."""
     before_w = lowest(envelopes, now, now=now, firm_w=firm_w).limit_w
-    for at in changes(envelopes, after=now, until=now + timedelta(seconds=AHEAD_S)):
+    for at in changes(envelopes, after=now, until=now + timedelta(seconds=AHEAD_S))[:_STEPS]:
         then = lowest(envelopes, at, now=now, firm_w=firm_w)
         if then.limit_w < before_w:
             return ComingFall(at=at, limit_w=then.limit_w, source=then.source)

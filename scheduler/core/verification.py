@@ -177,7 +177,7 @@ class Verifier:
         """The event as it is once it is known since when the fall is complied with."""
         held = event.held
         if fall.complied_at is not None and event.fall.complied_at is None:
-            for piece in self._since(fall.complied_at):
+            for piece in self._since(max(fall.complied_at, event.began_at)):
                 if event.ended_at is None or piece.reading.at < event.ended_at:
                     held = held.plus(piece.reading, piece.covered_s)
         return replace(event, fall=fall, held=held)
