@@ -21,7 +21,7 @@ class PowerEventView(TypedDict):
     entitled_w: float
     baseline_w: float | None
     baseline_since_at: str | None
-    baseline_s: float
+    baseline_covered_s: float
     commanded_w: float | None
     measured_mean_w: float | None
     measured_min_w: float | None
@@ -39,7 +39,7 @@ class PowerEventView(TypedDict):
     over_curtailment_w: float | None
     over_curtailment_share: float | None
     over_limit_s: float
-    after_s: float
+    after_covered_s: float
     after_peak_w: float | None
     rebound_ratio: float | None
     plan_sha256: str | None

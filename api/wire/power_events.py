@@ -27,7 +27,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "entitled_w": 11_640.0,
     "baseline_w": 11_300.0,
     "baseline_since_at": "2026-03-01T12:45:00Z",
-    "baseline_s": 900.0,
+    "baseline_covered_s": 900.0,
     "commanded_w": 3880.0,
     "measured_mean_w": 3810.0,
     "measured_min_w": 3700.0,
@@ -45,7 +45,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "over_curtailment_w": 200.0,
     "over_curtailment_share": 0.05,
     "over_limit_s": 0.0,
-    "after_s": 900.0,
+    "after_covered_s": 900.0,
     "after_peak_w": 11_200.0,
     "rebound_ratio": 0.991,
     "plan_sha256": _SHA256,
@@ -107,7 +107,7 @@ class PowerEventView(Shown):
     entitled_w: float = Field(description="The most that was drawn or commanded in the 90 s before")
     baseline_w: float | None = Field(description="Mean draw before it: meter before / meter after")
     baseline_since_at: datetime | None
-    baseline_s: float = Field(description="Of the 900 s before it, those that were read")
+    baseline_covered_s: float = Field(description="Of the 900 s before it, those that were read")
     commanded_w: float | None = Field(description="Mean of what orders allowed once it was complied with")
     measured_mean_w: float | None
     measured_min_w: float | None
@@ -127,7 +127,7 @@ class PowerEventView(Shown):
     over_curtailment_w: float | None = Field(description="Mean of limit less draw once it was complied with")
     over_curtailment_share: float | None = Field(description="Of the limit in that time")
     over_limit_s: float = Field(description="Beyond the reaction time")
-    after_s: float = Field(description="Of the 900 s behind it, those that were read in calm")
+    after_covered_s: float = Field(description="Of the 900 s behind it, those that were read in calm")
     after_peak_w: float | None = Field(description="The highest minute of them")
     rebound_ratio: float | None = Field(description="after_peak_w / baseline_w")
     plan_sha256: str | None = Field(description="Of what would have been drawn without it")
