@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scheduler.core.compliance import Fall
@@ -42,6 +42,10 @@ class Span:
         )
 
 
+NOTHING = Span()
+"""Nothing was read."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PowerEvent:
     """One fall of the limit as it was lived through: sums, of which `figures_of` makes what people are told."""
@@ -53,8 +57,8 @@ class PowerEvent:
     baseline_s: float = 0.0  #: how much of the window before was read
     baseline_since_at: datetime | None = None
     plan_sha256: str = ""  #: of what would have been drawn otherwise; empty = nobody could say
-    during: Span = field(default_factory=Span)
-    held: Span = field(default_factory=Span)
+    during: Span = NOTHING
+    held: Span = NOTHING
     least_w: float | None = None
     most_w: float | None = None
     over_limit_s: float = 0.0
