@@ -70,6 +70,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/v1/power/history"): Role.VIEWER,
     ("GET", "/api/v1/reports/compliance"): Role.VIEWER,
     ("POST", "/api/v1/reports/corrections"): Role.OPERATOR,
+    ("GET", "/api/v1/power/events"): Role.VIEWER,
+    ("GET", "/api/v1/power/events/{event_id}"): Role.VIEWER,
     ("GET", "/"): Role.VIEWER,
     ("GET", "/jobs/{job_id}"): Role.VIEWER,
     ("GET", "/stream"): Role.VIEWER,

@@ -15,6 +15,7 @@ from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
+    from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
@@ -193,6 +194,18 @@ def forget_node(name: str) -> Call[None]:
 def power() -> Call[PowerView]:
     """The site's power now."""
     return _get("/power")
+
+
+def power_events(
+    *, since: str | None, until: str | None, limit: int, after: str | None
+) -> Call[PowerEventPage]:
+    """One page of falls of the limit."""
+    return _get("/power/events", {"since": since, "until": until, "limit": limit, "after": after})
+
+
+def power_event(event_id: str) -> Call[PowerEventDetail]:
+    """One fall of the limit."""
+    return _get(f"/power/events/{quote(event_id, safe='', errors='replace')}")
 
 
 def limits() -> Call[list[LimitView]]:

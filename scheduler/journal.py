@@ -20,6 +20,7 @@ from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
+from scheduler.witness import told
 
 SAMPLE_S = 1.0
 SNAPSHOT_S = 60.0
@@ -56,20 +57,22 @@ class Journal:
         alarms: Mapping[str, tuple[str, ...]],
     ) -> TickRecord:
         """The record of one tick."""
-        notes = self._new_checkpoints(snapshot)
+        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        if due:
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
+            watched.measure(snapshot, self._sample)
+            self._offer = self._new_offer()
+        notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
             *self._limit_event(snapshot),
+            *(told(plan) for plan in plans),
             *self._watchman.events,
             *_checkpoint_events(notes),
             *decision.events,
         )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
         self._stops |= {s.id for s in stops}
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
-        if due:
-            watched = self._watchman
-            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
-            self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
@@ -80,7 +83,8 @@ class Journal:
             events=events,
             orders=orders,
             checkpoints=tuple(notes),
-            withdrawals=self._watchman.withdrawals,
+            counterfactuals=plans,
+            power_events=self._watchman.power_events,
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
             owed=decision.owed,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.core.compliance import Withdrawal
+from scheduler.core.counterfactual import Counterfactual
 from scheduler.core.credit import Owed
 from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
@@ -16,12 +16,13 @@ from scheduler.core.grants import Grant
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Quality
 from scheduler.core.trim import Trimmed
 
-__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ class Stored:
     instructions: tuple[Instruction, ...] = ()  #: that are not over
     last_instruction: int = 0  #: the highest number that any has
     trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
+    power_events: tuple[PowerEvent, ...] = ()  #: that are not final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,8 +151,11 @@ class TickRecord:
     events: tuple[Event, ...] = ()
     orders: Mapping[str, OpenOrder] = field(default_factory=dict)  #: about to be sent, by group
     checkpoints: tuple[CheckpointNote, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     instructions: tuple[Instruction, ...] = ()  #: new or changed
+    counterfactuals: tuple[
+        Counterfactual, ...
+    ] = ()  #: of falls of the limit, each told in the log with its hash
+    power_events: tuple[PowerEvent, ...] = ()  #: that changed; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
     owed: Owed | None = None  #: between mining partners, None = as before

@@ -89,6 +89,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     view.restore(stored)
     cluster = await RayCluster.open(ray_address)
     reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
+    reconciler.watchman.restore(stored.power_events)
     return Parts(
         state=state,
         view=view,

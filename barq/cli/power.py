@@ -1,4 +1,4 @@
-"""`barq power`, `barq power limit`, `barq power release`."""
+"""`barq power`, `barq power limit`, `barq power release`; `barq power events` is in a file of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from barq.cli import power_events
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment, stop_line
 from barq.cli.job_text import text_of
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from barq.site_views import DomainView, FlexView, ForeseenView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+app.command()(power_events.events)
+app.command()(power_events.event)
 
 
 @app.callback()

@@ -25,6 +25,7 @@ from scheduler.store import (
     job_queries,
     members,
     outbox,
+    power_events,
     site_queries,
     stops,
     tokens,
@@ -36,6 +37,7 @@ from scheduler.store.history import power_history
 from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
+from scheduler.store.power_events import EventFilter
 from scheduler.store.quarters import quarters_between
 from scheduler.store.refusals import TokenNotFound
 from scheduler.store.submissions import Submissions
@@ -54,6 +56,9 @@ from scheduler.store.views import (
     LimitView,
     NewJob,
     NotificationView,
+    PlanProof,
+    PowerEventPage,
+    PowerEventView,
     PowerPoint,
     Summary,
     TokenView,
@@ -62,6 +67,7 @@ from scheduler.store.wishes import NewLimit
 
 ANY_JOB = JobFilter()
 ANY_INSTRUCTION = InstructionFilter()
+EVERY_EVENT = EventFilter()
 
 
 def utc_now() -> datetime:
@@ -229,6 +235,18 @@ class Desk:
         """Mean watts in steps over [since, until), oldest first; by the minute beyond the last hour."""
         with reading(self._engine) as session:
             return power_history(session, since=since, until=until, resolution_s=resolution_s)
+
+    def power_events(
+        self, which: EventFilter = EVERY_EVENT, *, limit: int = 100, after: str | None = None
+    ) -> PowerEventPage:
+        """A page of falls of the limit, newest first. `after` as in `list`. Raises `InvalidField`."""
+        with reading(self._engine) as session:
+            return power_events.list_events(session, which, limit=limit, after=after)
+
+    def power_event(self, number: int) -> tuple[PowerEventView, PlanProof | None]:
+        """One fall of the limit, and what would have been drawn without it. Raises `PowerEventNotFound`."""
+        with reading(self._engine) as session:
+            return power_events.get_event(session, number)
 
     # -- the site ------------------------------------------------------------------------------------------------
 

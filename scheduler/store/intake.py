@@ -17,7 +17,7 @@ from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Jo
 from scheduler.core.projects import Used
 from scheduler.core.trim import Trimmed
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Stored
-from scheduler.store import instructions, stops
+from scheduler.store import instructions, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
@@ -54,6 +54,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         instructions=instructions.standing(session),
         last_instruction=instructions.last_number(session),
         trim=_trim(session),
+        power_events=power_events.open_events(session),
     )
 
 

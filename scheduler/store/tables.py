@@ -338,17 +338,6 @@ class SampleMinuteRow(Table, table=True):
     over_limit_s: float
 
 
-class WithdrawalRow(Table, table=True):
-    """One fall of the limit below the draw."""
-
-    __tablename__ = "withdrawals"
-    began_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
-    limit_w: float
-    draw_w: float
-    reaction_s: float
-    complied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
 class CurrentRow(Table, table=True):
     """A JSON document that the leader keeps up to date for the API."""
 

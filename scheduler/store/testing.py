@@ -15,6 +15,7 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.trim import Trimmed
@@ -47,6 +48,7 @@ class InMemoryStore:
         self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
         self.trim: Trimmed | None = None
+        self.power_events: dict[datetime, PowerEvent] = {}
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.instructions: dict[str, Instruction] = {}
@@ -133,6 +135,7 @@ class InMemoryStore:
             instructions=self._standing(),
             last_instruction=max((i.number for i in self.instructions.values()), default=0),
             trim=self.trim,
+            power_events=tuple(e for _, e in sorted(self.power_events.items()) if not e.is_final),
         )
 
     async def intents(self, after: int) -> Intents:
@@ -173,6 +176,7 @@ class InMemoryStore:
             said = instruction.answer if known is None else known.answer
             self.instructions[instruction.id] = replace(instruction, answer=said)
         self.events.extend(tick.events)
+        self.power_events.update({e.began_at: e for e in tick.power_events})
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         self.used = tick.used or self.used
         if (document := tick.current.get(LIMIT_RECORD)) is not None:
