@@ -62,7 +62,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     settings = state if isinstance(state, Settings) else Settings.of_state(state)
     engine = open_database(settings.database)
     migrate(engine)
-    desk = Desk(engine, site=settings.site)
+    desk = Desk(engine, site=settings.job_prefix, is_shadow=settings.is_shadow)
     ensure_site_token(desk, settings.token_file)
 
     @asynccontextmanager

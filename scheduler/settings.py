@@ -156,6 +156,10 @@ class Site(_Strict):
         """Whether nothing is acted: no guard runs, and what is decided is done by a twin of the site."""
         return isinstance(self.mode, ShadowSettings)
 
+    def database(self, state: Path) -> Path:
+        """Its store. That of a shadow is another one: nothing of it becomes real, and nothing real becomes its own."""
+        return state / ("shadow.db" if self.is_shadow else "barq.db")
+
     def specs_dir(self, state: Path) -> Path:
         """Below which it is kept what groups have. Guards look into `groups`: for a shadow there is nothing there."""
         return state / ("shadow" if self.is_shadow else "groups")
@@ -229,7 +233,7 @@ class Site(_Strict):
         *,
         address: str = "127.0.0.1",
     ) -> None:
-        """Leave each guard its configuration, `groups/<id>/group.json` in the state directory; `specs_dir` says where."""
+        """Leave each guard its configuration: `<id>/group.json`, `specs_dir` says below what."""
         for group_id, spec in self.groups(found).items():
             directory = self.specs_dir(state) / group_id
             directory.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,7 @@ class Work:
     gpus: int
     work_s: float = _FOR_EVER_S
     done_s: float = 0.0
+    is_resumed: bool = False  #: an earlier attempt computed: this one restores first
 
 
 Works = Callable[[AttemptOrder], Work]
@@ -64,6 +65,7 @@ def works_of(view: View) -> Works:
             gpus=job.spec.total_gpus,
             work_s=needed_s(job.spec),
             done_s=float(max(commit_s, seen_s)),
+            is_resumed=commit_s > 0 and (attempt is None or attempt.running_at is None),
         )
 
     return work
@@ -156,9 +158,7 @@ class Twin:
         site = self._site.power
         it_w = sum(n.draw_w() for n in self.nodes)
         miners_w = sum(m.draw_w() for m in self.miners)
-        drawn_w = site_w(
-            it_w=it_w, miners_w=miners_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w
-        )
+        drawn_w = site_w(it_w=it_w, miners_w=miners_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
         return Draw(
             at=self._clock.now(),
             draw_w=drawn_w,
@@ -231,7 +231,7 @@ class Twin:
             work = self._works(order)
             job = SimJob(id=order.job_id, arrives_s=0.0, gpus=work.gpus, work_s=work.work_s)
             run = self._runs[order.job_id] = JobRun(job, self._demand, self._time.now_us)
-            run.committed_s = min(work.done_s, work.work_s)
+            run.committed_s, run.was_ready = min(work.done_s, work.work_s), work.is_resumed
         return run
 
 

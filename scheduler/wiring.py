@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
@@ -26,7 +28,9 @@ from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.stage import open_real_meter, set_stage
 from scheduler.store.database import open_database
+from scheduler.store.desk import Desk
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.view import View
@@ -60,15 +64,15 @@ class Parts:
     store: SqlStore
     meter: Meter
     clock: Clock
-    notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]  #: what else runs as long as the service does
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     """Open the store, become leader, restore the view, connect to the guards."""
     site = load_site(state / "site.yaml")
     clock = SystemClock()
-    engine = open_database(state / "barq.db")
+    engine = open_database(site.database(state))
     store = SqlStore(engine)
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
@@ -78,19 +82,18 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     )
     stored = await store.load()
     view.restore(stored)
+    parts = partial(Parts, state=state, view=view, store=store, clock=clock, sources=sources)
+    if site.is_shadow:
+        stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
+        loop = Reconciler(view=view, store=stage.store, cluster=stage.twin, clock=clock, holder=holder)
+        return parts(reconciler=loop, cluster=stage.twin, meter=stage.meter, beside=stage.beside)
+    if not ray_address:
+        raise SettingsError("--ray-address: is missing; only a site in shadow mode does without")
     cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
-    return Parts(
-        state=state,
-        view=view,
-        reconciler=reconciler,
-        cluster=cluster,
-        store=store,
-        meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
-        clock=clock,
-        notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
-        sources=sources,
-    )
+    loop = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
+    notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
+    meter = open_meter(site, _sum_of_reports(view, site, clock), tell=loop.watchman.tell)
+    return parts(reconciler=loop, cluster=cluster, meter=meter, beside=(notifier.run,))
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
@@ -120,9 +123,7 @@ def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Even
     meter = site.meter
     if isinstance(meter, SumOfReports):
         return SimulatedMeter(reports)
-    # Only a site that has one imports the client. The driver reads of the options what the device needs.
-    driver = import_module("scheduler.signals.meter_modbus")
-    metered: Meter = driver.ModbusMeter(meter.name, meter)
+    metered = open_real_meter(meter)
     reported = SimulatedMeter(reports, source="reports")
     return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
 

@@ -93,9 +93,7 @@ def looked(
     before = side.last
     if before is not None and draw.at <= before.at:
         return side, None, Figures()
-    found = judge_draw(
-        side.watch, at=draw.at, limit_w=limit_w, draw_w=draw.draw_w, reaction_s=reaction_s
-    )
+    found = judge_draw(side.watch, at=draw.at, limit_w=limit_w, draw_w=draw.draw_w, reaction_s=reaction_s)
     over_w = max(0.0, draw.draw_w - max(w for _, w in found.watch.limits)) if found.over_limit else 0.0
     stretch = None
     if before is not None:
