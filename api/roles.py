@@ -27,6 +27,7 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/v1/power/limits"): Role.VIEWER,
     ("GET", "/api/v1/projects"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
+    ("GET", "/api/v1/shadow/days"): Role.VIEWER,
     ("GET", "/api/v1/summary"): Role.VIEWER,
     ("GET", "/api/v1/jobs"): Role.VIEWER,
     ("GET", JOB): Role.VIEWER,

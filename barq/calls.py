@@ -15,6 +15,7 @@ from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.request import JobRequest
+    from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
         ArrayView,
@@ -217,6 +218,11 @@ def estop(*, reason: str, stop_id: str | None) -> Call[StopView]:
 def release_estop(*, reason: str) -> Call[list[StopView]]:
     """Release every stop that stands."""
     return _post("/power/estop/release", {"reason": reason}, key="released")
+
+
+def shadow_days(*, day: str | None, limit: int) -> Call[ShadowDays]:
+    """The days of shadow mode."""
+    return _get("/shadow/days", {"day": day, "limit": limit})
 
 
 def summary() -> Call[SummaryView]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -292,6 +293,10 @@ class Client:
     def release_estop(self, *, reason: str) -> list[StopView]:
         """Release every emergency stop that stands; return them."""
         return self._do(calls.release_estop(reason=reason))
+
+    def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
+        """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""
+        return self._do(calls.shadow_days(day=day, limit=limit))
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

@@ -47,16 +47,21 @@ class Books:
     def look(self, twin: Draw, real: Draw | None, limit: Limit, *, reaction_s: float) -> None:
         """Take in what both draw under the limit of now. A real site that nobody could measure is not covered."""
         terms = {"limit_w": limit.limit_w, "reaction_s": reaction_s}
+        is_beside = real is not None and self._real.last is not None
         self._twin, stretch, gains = looked(self._twin, twin, **terms)
         for day, figures in _dated(twin.at, gains, stretch):
-            self._days[day] = replace(self._day(day), twin=total(self._day(day).twin, figures))
+            self._add_twin(self._day(day), figures, is_beside=is_beside)
         if real is None:
-            seen = note_limit(self._real.watch, at=twin.at, **terms)
-            self._real = Side(watch=seen)
+            self._real = Side(watch=note_limit(self._real.watch, at=twin.at, **terms))
             return
         self._real, stretch, gains = looked(self._real, real, **terms)
         for day, figures in _dated(real.at, gains, stretch):
-            self._days[day] = replace(self._day(day), real=total(self._day(day).real, figures))
+            books = self._day(day)
+            self._days[day] = replace(books, real=total(books.real, figures))
+
+    def _add_twin(self, books: ShadowDay, figures: Figures, *, is_beside: bool) -> None:
+        beside = total(books.beside, figures) if is_beside else books.beside
+        self._days[books.day] = replace(books, twin=total(books.twin, figures), beside=beside)
 
     def recorded(self, tick: TickRecord) -> None:
         """Count what became of jobs, once it is on record."""

@@ -60,6 +60,7 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         deadline_at=spec.deadline_at,
         lost_steps=view.lost_steps,
         energy_wh=view.energy_wh,
+        shadow=view.is_shadow,
         spec=_request(view, caller),
     )
 
@@ -80,6 +81,7 @@ def why(
     return wire.WhyView(
         job_id=view.id,
         state=view.state.value,
+        shadow=view.is_shadow,
         reason=reason_shown(reason),
         expected=wire.Expected(at=expected_at) if expected_at else None,
         history=[event.text for event in events[-HISTORY:]],

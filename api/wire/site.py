@@ -11,6 +11,7 @@ from api.wire.domains import DomainView
 from api.wire.flexibility import FLEX, FlexView
 from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
+from api.wire.shadow import ShadowNow
 from barq.request import Text
 
 MAX_LIMIT_W: Final = 1e12
@@ -115,6 +116,7 @@ class NodeView(Shown):
     id: str
     kind: str
     simulated: bool = False
+    shadow: bool = Field(default=False, description="The site acts nothing: this is its twin")
     reachable: bool
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
@@ -231,6 +233,7 @@ class PowerView(Shown):
             ],
             limits=[LIMIT],
             estop=None,
+            shadow=None,
             lease_s=15.0,
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
@@ -268,6 +271,7 @@ class PowerView(Shown):
     sources: list[SourceView]
     limits: list[LimitView]
     estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")
+    shadow: ShadowNow | None = Field(None, description="What nothing is acted beside; null = the site acts")
     lease_s: float | None = Field(
         None, description="After this long without orders guards fall by themselves"
     )

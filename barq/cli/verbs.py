@@ -59,6 +59,11 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="shadow",
+        target="barq.cli.shadow:shadow",
+        help="Compare the site with its twin by day, in shadow mode.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

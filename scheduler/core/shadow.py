@@ -58,6 +58,8 @@ class ShadowDay:
     day: date
     real: Figures = field(default_factory=Figures)
     twin: Figures = field(default_factory=lambda: Figures(ai_wh=0.0, miners_wh=0.0))
+    beside: Figures = field(default_factory=lambda: Figures(ai_wh=0.0, miners_wh=0.0))
+    """The twin's while the real site could be measured too: what the two are compared by."""
     paused: int = 0  #: times that a job of the twin gave up its GPUs, or stood still on them
     finished: int = 0  #: jobs of the twin that succeeded
 

@@ -77,7 +77,7 @@ class Desk:
         self._engine = engine
         self._site = site
         self._now = now
-        self._is_shadow = is_shadow
+        self.is_shadow = is_shadow
         self._submissions = Submissions(
             engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
         )
@@ -97,7 +97,7 @@ class Desk:
         """A page of jobs, newest first. `after` is the `next` of the page before. Raises `InvalidField`."""
         with reading(self._engine) as session:
             page = job_queries.list_jobs(session, which, limit=limit, after=after)
-        return replace(page, jobs=tuple(map(self._marked, page.jobs))) if self._is_shadow else page
+        return replace(page, jobs=tuple(map(self._marked, page.jobs))) if self.is_shadow else page
 
     def job_counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state that any is in."""
@@ -300,4 +300,4 @@ class Desk:
             return True
 
     def _marked(self, job: JobView) -> JobView:
-        return replace(job, is_shadow=True) if self._is_shadow else job
+        return replace(job, is_shadow=True) if self.is_shadow else job

@@ -92,6 +92,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "projects",
         "events",
         "signals/{name}",
+        "shadow/days",
         "summary",
         "me",
         "tokens",
