@@ -146,7 +146,7 @@ class Twin:
             beats = self._clock.monotonic_s() >= beats_at_s
             if beats:
                 beats_at_s = self._clock.monotonic_s() + BEAT_S
-                self._forget_ended()
+                self._count_up()
             self._tell(self._groups if beats else self._news)
             rest_s = min(beats_at_s - self._clock.monotonic_s(), self._time.left_s())
             with suppress(TimeoutError):
@@ -185,8 +185,11 @@ class Twin:
         """A group has news, or another draw."""
         self._news[group.spec.group_id] = group
 
-    def _forget_ended(self) -> None:
-        """What no node remembers any more has ended for good, or begins anew by what the store knows of it."""
+    def _count_up(self) -> None:
+        """Have reports tell of progress; forget what no node remembers: the store knows how far it got."""
+        for gang in self._gangs.values():
+            if not gang.is_over:
+                gang.settle()
         held = {m.gang.run.job.id for n in self.nodes for m in n.members.values()}
         for job_id in self._runs.keys() - held:
             del self._runs[job_id], self._gangs[job_id]
