@@ -28,7 +28,7 @@ from scheduler.wiring import assemble
 from tests.modbus_peer import Peer, peer
 from tests.stores import put_migrated
 from tests.waiting import wait_until
-from workers.processes import ProcessTable
+from workers.processes import ProcessId, ProcessTable
 
 PATIENCE_S = 60.0
 REAL_W = 5000.0
@@ -111,11 +111,11 @@ async def shadow(tmp_path: Path) -> AsyncIterator[Shadow]:
         yield Shadow(tmp_path / "state", device)
 
 
-def children() -> set[int]:
+def children() -> set[ProcessId]:
     """Processes below this one."""
     table = ProcessTable()
     table.refresh()
-    return {stat.pid for stat in table.below(os.getpid())}
+    return {stat.id for stat in table.below(os.getpid())}
 
 
 async def test_the_twin_sheds_and_nothing_else_happens(shadow: Shadow) -> None:

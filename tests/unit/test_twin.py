@@ -34,9 +34,9 @@ LAUNCH = Bench().attempt().launch
 class Stage:
     """A twin, its clock, and orders by hand."""
 
-    def __init__(self, **work: float) -> None:
+    def __init__(self, *, work_s: float = 1e9, done_s: float = 0.0) -> None:
         self.clock = FakeClock()
-        asked = Work(gpus=4, **work)
+        asked = Work(gpus=4, done_s=done_s, work_s=work_s)
         self.twin = Twin(SITE.groups(), SITE, works=lambda _: asked, clock=self.clock)
         self.seq = 0
 
