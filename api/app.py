@@ -35,6 +35,7 @@ from api.routes import (
     power_events,
     projects,
     reports,
+    shadow,
     signals,
     summary,
     uploads,
@@ -65,7 +66,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     settings = state if isinstance(state, Settings) else Settings.of_state(state)
     engine = open_database(settings.database)
     migrate(engine)
-    desk = Desk(engine, site=settings.site)
+    desk = Desk(engine, site=settings.job_prefix, is_shadow=settings.is_shadow)
     ensure_site_token(desk, settings.token_file)
 
     @asynccontextmanager
@@ -112,6 +113,7 @@ def _add_routes(app: FastAPI) -> None:
         projects,
         reports,
         events,
+        shadow,
         signals,
         summary,
         uploads,

@@ -32,6 +32,7 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{INSTRUCTION}/refuse"): Role.OPERATOR,
     ("GET", "/api/v1/projects"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
+    ("GET", "/api/v1/shadow/days"): Role.VIEWER,
     ("GET", "/api/v1/summary"): Role.VIEWER,
     ("GET", "/api/v1/jobs"): Role.VIEWER,
     ("GET", JOB): Role.VIEWER,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
+    from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
         ArrayView,
@@ -254,6 +255,11 @@ def acknowledge(instruction_id: str, *, note: str | None) -> Call[InstructionVie
 def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
     """Refuse a dispatch instruction."""
     return _post(_instruction_path(instruction_id, "refuse"), {"reason": reason})
+
+
+def shadow_days(*, day: str | None, limit: int) -> Call[ShadowDays]:
+    """The days of shadow mode."""
+    return _get("/shadow/days", {"day": day, "limit": limit})
 
 
 def summary() -> Call[SummaryView]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.reporting.views import ComplianceView, CorrectionView
+    from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, StopView
 
 T = TypeVar("T")
@@ -103,3 +104,7 @@ class PowerVerbs:
             quarter_at, firm_wh=firm_wh, granted_wh=granted_wh, breach_wh=breach_wh, reason=reason
         )
         return self._do(call)
+
+    def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
+        """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""
+        return self._do(calls.shadow_days(day=day, limit=limit))

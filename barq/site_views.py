@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from barq.shadow_views import ShadowNow
+
 
 class StopView(TypedDict):
     """An emergency stop, until a person releases it."""
@@ -137,6 +139,7 @@ class PowerView(TypedDict):
     partners_w: NotRequired[dict[str, float]]
     flex: NotRequired[FlexView | None]
     domains: NotRequired[list[DomainView]]
+    shadow: NotRequired[ShadowNow | None]
     over_limit_s: float
     sentence: str
 

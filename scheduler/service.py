@@ -64,7 +64,7 @@ class Service:
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
-        work += [self.parts.notifier.run(), self.parts.telling.run()]
+        work += [run() for run in self.parts.beside]
         tasks = [asyncio.ensure_future(w) for w in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -214,7 +214,9 @@ def main() -> int:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(description="Barq's scheduler service")
     parser.add_argument("--state", type=Path, required=True, help="state directory of the site")
-    parser.add_argument("--ray-address", required=True, help="HOST:PORT of the site's own Ray")
+    parser.add_argument(
+        "--ray-address", default="", help="HOST:PORT of the site's own Ray; a shadow has none"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return asyncio.run(serve(args.state, args.ray_address))

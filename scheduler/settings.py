@@ -46,6 +46,7 @@ from scheduler.sharing import (
     ModeSettings,
     PartnerSettings,
     Projects,
+    ShadowSettings,
     partners_of,
     shared,
 )
@@ -154,6 +155,19 @@ class Site(_Strict):
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         return self
 
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing is acted: no guard runs, and what is decided is done by a twin of the site."""
+        return isinstance(self.mode, ShadowSettings)
+
+    def database(self, state: Path) -> Path:
+        """Its store. That of a shadow is another one: nothing of it becomes real, and nothing real becomes its own."""
+        return state / ("shadow.db" if self.is_shadow else "barq.db")
+
+    def specs_dir(self, state: Path) -> Path:
+        """Below which it is kept what groups have. Guards look into `groups`: for a shadow there is nothing there."""
+        return state / ("shadow" if self.is_shadow else "groups")
+
     def power_domains(self) -> tuple[Domain, ...]:
         """What is limited below the site's meter."""
         return tuple(d.domain() for d in self.domains)
@@ -213,7 +227,7 @@ class Site(_Strict):
 
     def found_before(self, state: Path) -> dict[str, GroupSpec]:
         """What the guards of real nodes were last told that these have. Raises SettingsError."""
-        paths = {gid: state / "groups" / gid / "group.json" for gid in self.real_nodes()}
+        paths = {gid: self.specs_dir(state) / gid / "group.json" for gid in self.real_nodes()}
         return {gid: _read_spec(path) for gid, path in paths.items() if path.exists()}
 
     def check(self, found: Mapping[str, GroupSpec]) -> None:
@@ -228,9 +242,9 @@ class Site(_Strict):
         *,
         address: str = "127.0.0.1",
     ) -> None:
-        """Leave each guard its configuration, `groups/<id>/group.json` in the state directory."""
+        """Leave each guard its configuration: `<id>/group.json`, `specs_dir` says below what."""
         for group_id, spec in self.groups(found).items():
-            directory = state / "groups" / group_id
+            directory = self.specs_dir(state) / group_id
             directory.mkdir(parents=True, exist_ok=True)
             config = self.guard_config(state) | {
                 "spec": replace(spec, address=address),

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
@@ -27,8 +29,10 @@ from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.stage import open_real_meter, set_stage
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
+from scheduler.store.desk import Desk
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.telling import Telling
@@ -64,10 +68,10 @@ class Parts:
     store: SqlStore
     meter: Meter
     clock: Clock
-    notifier: Notifier
     telling: Telling
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
     steadying: Steadying  #: holds their rises back
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]  #: what else runs as long as the service does
     feeders: Mapping[str, str] = field(default_factory=dict)  #: that the site file names, by source
 
 
@@ -75,41 +79,59 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     """Open the store, become leader, restore the view, connect to the guards."""
     site = load_site(state / "site.yaml")
     clock = SystemClock()
-    engine = open_database(state / "barq.db")
+    engine = open_database(site.database(state))
     store = SqlStore(engine)
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     names = [source.name for source, _ in sources]
     groups = site.groups(site.found_before(state))
-    rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     view = View(
         site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
     )
     stored = await store.load()
     view.restore(stored)
-    cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
-    reconciler.watchman.restore(stored.power_events)
+    lead = partial(Reconciler, view=view, clock=clock, holder=holder)
+    cluster: Cluster
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    if site.is_shadow:
+        stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
+        loop, cluster, meter = lead(store=stage.store, cluster=stage.twin), stage.twin, stage.meter
+        beside, told = stage.beside, []  # nobody is told what a twin does
+    else:
+        cluster = await _connect(ray_address)
+        loop = lead(store=store, cluster=cluster)
+        meter = open_meter(site, _sum_of_reports(view, site, clock), tell=loop.watchman.tell)
+        notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
+        beside, told = (notifier.run,), [source for source, _ in sources]
+    loop.watchman.restore(stored.power_events)
+    telling = Telling(
+        told,
+        clock,
+        snapshot=lambda: view.snapshot(clock.now()),
+        offer=loop.offer,
+        tell=loop.watchman.tell,
+    )
+    rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     return Parts(
         state=state,
         view=view,
-        reconciler=reconciler,
+        reconciler=loop,
         cluster=cluster,
         store=store,
-        meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
+        meter=meter,
         clock=clock,
-        notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
-        telling=Telling(
-            [source for source, _ in sources],
-            clock,
-            snapshot=lambda: view.snapshot(clock.now()),
-            offer=reconciler.offer,
-            tell=reconciler.watchman.tell,
-        ),
         sources=sources,
-        steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
+        steadying=Steadying(rules, loop.watchman.tell, firm_w=site.power.firm_w),
+        telling=telling,
+        beside=(*beside, telling.run),
         feeders={s.name or s.type: s.feeder for s in site.signals},
     )
+
+
+async def _connect(ray_address: str) -> RayCluster:
+    if not ray_address:
+        raise SettingsError("--ray-address: is missing; only a site in shadow mode does without")
+    return await RayCluster.open(ray_address)
 
 
 def steady_rule(settings: SignalSettings) -> SteadyRule:
@@ -146,9 +168,7 @@ def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Even
     meter = site.meter
     if isinstance(meter, SumOfReports):
         return SimulatedMeter(reports)
-    # Only a site that has one imports the client. The driver reads of the options what the device needs.
-    driver = import_module("scheduler.signals.meter_modbus")
-    metered: Meter = driver.ModbusMeter(meter.name, meter)
+    metered = open_real_meter(meter)
     reported = SimulatedMeter(reports, source="reports")
     return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.roles import Caller
-from api.wire import jobs as wire, notifications, site
+from api.wire import jobs as wire, notifications, site, stops
 from api.wire.history import PowerHistory
 from api.wire.power_events import PowerEventView
 from scheduler.core.estop import EmergencyStop
@@ -62,6 +62,7 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         deadline_at=spec.deadline_at,
         lost_steps=view.lost_steps,
         energy_wh=view.energy_wh,
+        shadow=view.is_shadow,
         spec=_request(view, caller),
     )
 
@@ -82,6 +83,7 @@ def why(
     return wire.WhyView(
         job_id=view.id,
         state=view.state.value,
+        shadow=view.is_shadow,
         reason=reason_shown(reason),
         expected=wire.Expected(at=expected_at) if expected_at else None,
         history=[event.text for event in events[-HISTORY:]],
@@ -196,9 +198,9 @@ def limit(view: views.LimitView) -> site.LimitView:
     )
 
 
-def stop(view: EmergencyStop, *, engaged: bool = True) -> site.StopView:
+def stop(view: EmergencyStop, *, engaged: bool = True) -> stops.StopView:
     """An emergency stop."""
-    return site.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
+    return stops.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
 
 
 def summary(view: views.Summary) -> site.SummaryView:

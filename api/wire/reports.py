@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from api.wire.parts import Sent, Shown, example
 from api.wire.signals import Instant
-from api.wire.site import Why
+from api.wire.why import Why
 
 _YEARS: Final = range(2000, 2200)
 MAX_WH: Final = 1e12

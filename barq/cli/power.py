@@ -12,6 +12,7 @@ from barq.cli.facts import NOTHING, ago, moment, stop_line
 from barq.cli.job_text import text_of
 from barq.cli.options import JsonOption, QuietOption, positive_duration_s
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
+from barq.cli.shadow_text import real_facts
 from barq.units import format_duration, format_power, parse_power_w
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
         *_origin(now),
         ("draw", _draw(now)),
+        *real_facts(now.get("shadow")),
         ("AI work", format_power(now["ai_w"])),
         ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
         ("miners", format_power(now["miners_w"])),

@@ -69,6 +69,11 @@ VERBS: Final = (
         help="Report a month: energy by class, and who allowed it.",
     ),
     Verb(
+        name="shadow",
+        target="barq.cli.shadow:shadow",
+        help="Compare the site with its twin by day, in shadow mode.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

@@ -6,7 +6,8 @@ Raises `StoreError` when the database fails and `Refused` for what cannot be had
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from sqlalchemy import Engine, select
@@ -17,6 +18,7 @@ from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
+from scheduler.core.shadow import ShadowDay
 from scheduler.records import Member, PowerSample
 from scheduler.store import (
     arrays,
@@ -26,6 +28,7 @@ from scheduler.store import (
     members,
     outbox,
     power_events,
+    shadow_days,
     site_queries,
     stops,
     tokens,
@@ -76,12 +79,18 @@ def utc_now() -> datetime:
 
 
 class Desk:
-    """Where people submit, ask and look. May be used by several threads and processes at once."""
+    """Where people submit, ask and look. May be used by several threads and processes at once.
 
-    def __init__(self, engine: Engine, *, site: str, now: Callable[[], datetime] = utc_now) -> None:
+    `is_shadow`: the store is that of a site in shadow mode, whose jobs never run, and every job is shown as such.
+    """
+
+    def __init__(
+        self, engine: Engine, *, site: str, now: Callable[[], datetime] = utc_now, is_shadow: bool = False
+    ) -> None:
         self._engine = engine
         self._site = site
         self._now = now
+        self.is_shadow = is_shadow
         self._submissions = Submissions(
             engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
         )
@@ -90,17 +99,18 @@ class Desk:
 
     def submit(self, jobs: Sequence[NewJob]) -> tuple[JobView, ...]:
         """Add all of the jobs or none; ids are "<site>-<n>". Raises `InvalidField`, and what a `build` raises."""
-        return self._submissions.submit(jobs)
+        return tuple(map(self._marked, self._submissions.submit(jobs)))
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises `JobNotFound`."""
         with reading(self._engine) as session:
-            return job_queries.get_job(session, job_id)
+            return self._marked(job_queries.get_job(session, job_id))
 
     def list(self, which: JobFilter = ANY_JOB, *, limit: int = 100, after: str | None = None) -> JobPage:
         """A page of jobs, newest first. `after` is the `next` of the page before. Raises `InvalidField`."""
         with reading(self._engine) as session:
-            return job_queries.list_jobs(session, which, limit=limit, after=after)
+            page = job_queries.list_jobs(session, which, limit=limit, after=after)
+        return replace(page, jobs=tuple(map(self._marked, page.jobs))) if self.is_shadow else page
 
     def job_counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state that any is in."""
@@ -112,7 +122,7 @@ class Desk:
         with writing(self._engine) as session:
             wishes.set_desired(session, self._site, job_id, desired, at=self._now(), by=by)
             session.flush()
-            return job_queries.get_job(session, job_id)
+            return self._marked(job_queries.get_job(session, job_id))
 
     def array(self, array_id: str) -> ArrayView:
         """One array. Raises `ArrayNotFound`."""
@@ -275,6 +285,11 @@ class Desk:
         with reading(self._engine) as session:
             return site_queries.summary(session)
 
+    def shadow_days(self, *, limit: int, day: date | None = None) -> tuple[ShadowDay, ...]:
+        """The books of shadow mode, the newest first; one day's, if `day` is given."""
+        with reading(self._engine) as session:
+            return shadow_days.shadow_days(session, limit=limit, day=day)
+
     # -- nodes of other machines -----------------------------------------------------------------------------------
 
     def members(self) -> tuple[Member, ...]:
@@ -336,3 +351,6 @@ class Desk:
             except TokenNotFound:
                 return False
             return True
+
+    def _marked(self, job: JobView) -> JobView:
+        return replace(job, is_shadow=True) if self.is_shadow else job

@@ -83,6 +83,7 @@ class JobView:
     ended_at: datetime | None
     spec: JobSpec
     request: Mapping[str, Any]  #: the job file as submitted
+    is_shadow: bool = False  #: it never runs, only a twin of it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

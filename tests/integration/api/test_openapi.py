@@ -26,8 +26,10 @@ from api.wire import (
     power_events,
     projects,
     reports,
+    shadow,
     signals,
     site as site_wire,
+    stops,
     uploads,
 )
 from api.wire.parts import Sent
@@ -70,8 +72,10 @@ def models() -> dict[str, type[BaseModel]]:
             power_events,
             projects,
             reports,
+            shadow,
             signals,
             site_wire,
+            stops,
             uploads,
         )
         for value in vars(module).values()
@@ -102,6 +106,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "projects",
         "events",
         "signals/{name}",
+        "shadow/days",
         "summary",
         "reports/compliance",
         "reports/corrections",
