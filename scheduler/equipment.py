@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scheduler.connections.bmc_options import BmcSettings
 from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
@@ -156,13 +158,14 @@ class SumOfReports(_Strict):
     type: Literal["simulated"] = "simulated"
 
 
-class ModbusMeterSettings(ModbusOptions):
-    """The site's meter, read over Modbus TCP; docs/metering.md says what counts when it cannot be."""
+class _Watched(_Strict):
+    """How a meter is read; docs/metering.md says what counts when it cannot be."""
 
-    type: Literal["modbus"]
     name: Name = "meter"
     poll_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
-    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  #: then the sum of reports counts
+    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = (
+        5.0  #: then the next meter counts, or the sum of reports
+    )
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1  #: share that meter and reports may differ by,
     tolerance_w: Watts = 1000.0  #: or so many W, whichever is more
     disagree_after_s: Annotated[float, Field(ge=0, le=3600)] = 15.0  #: for so long before it is an alarm
@@ -187,7 +190,37 @@ class ModbusMeterSettings(ModbusOptions):
         )
 
 
-MeterSettings = Annotated[SumOfReports | ModbusMeterSettings, Field(discriminator="type")]
+class ModbusMeterSettings(ModbusOptions, _Watched):
+    """The site's meter, read over Modbus TCP."""
+
+    type: Literal["modbus"]
+
+
+class RedfishMeterSettings(_Watched):
+    """The sum of what the nodes' own controllers read, see `bmcs`."""
+
+    type: Literal["redfish"]
+    name: Name = "bmcs"
+    poll_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0  #: controllers are slow
+    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+
+
+WatchedMeter = Annotated[ModbusMeterSettings | RedfishMeterSettings, Field(discriminator="type")]
+MeterSettings = Annotated[
+    SumOfReports | ModbusMeterSettings | RedfishMeterSettings, Field(discriminator="type")
+]
+
+
+def check_meters(meter: MeterSettings, behind: Sequence[WatchedMeter], bmcs: Sequence[BmcSettings]) -> None:
+    """Whether these go together. Raises ValueError."""
+    if behind and isinstance(meter, SumOfReports):
+        raise ValueError("meters_behind: there is no meter before them; make the first of them meter")
+    watched = [m for m in (meter, *behind) if not isinstance(m, SumOfReports)]
+    names = [m.name for m in watched]
+    if len(set(names)) < len(names):
+        raise ValueError(f"meters_behind.name: two meters are called alike, {names}; give each its own name")
+    if any(isinstance(m, RedfishMeterSettings) for m in watched) and not bmcs:
+        raise ValueError("meter.type: redfish reads the controllers of nodes, and there are none; add bmcs")
 
 
 def node_spec(nodes: Nodes, group_id: str) -> GroupSpec:

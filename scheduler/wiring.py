@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
@@ -18,14 +18,15 @@ from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
-from scheduler.equipment import SumOfReports
+from scheduler.equipment import ModbusMeterSettings, SumOfReports, WatchedMeter
 from scheduler.errors import SettingsError
+from scheduler.hosts import Device, Hosts, devices
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.signals.meter_trusted import Link, TrustedMeter
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -59,6 +60,7 @@ class Parts:
     cluster: Cluster
     store: SqlStore
     meter: Meter
+    hosts: Hosts
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
@@ -80,13 +82,21 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     view.restore(stored)
     cluster = await RayCluster.open(ray_address)
     reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
+    hosts = Hosts(site.bmcs, state)
+    meter = open_meter(
+        site,
+        _sum_of_reports(view, site, clock),
+        devices=lambda: devices(view, hosts, clock),
+        tell=reconciler.watchman.tell,
+    )
     return Parts(
         state=state,
         view=view,
         reconciler=reconciler,
         cluster=cluster,
         store=store,
-        meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
+        meter=meter,
+        hosts=hosts,
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
@@ -115,16 +125,34 @@ def _first_opened(base: Path, name: str) -> datetime:
     return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
 
 
-def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Event], None]) -> Meter:
-    """The meter that the site file describes; `reports` are the watts that devices report, as far as it has none."""
-    meter = site.meter
-    if isinstance(meter, SumOfReports):
+def open_meter(
+    site: Site,
+    reports: Callable[[], float],
+    *,
+    devices: Callable[[], Sequence[Device]] = tuple,
+    tell: Callable[[Event], None],
+) -> Meter:
+    """The meters that the site file describes, in their order; `reports` are the watts that devices report."""
+    if isinstance(site.meter, SumOfReports):
         return SimulatedMeter(reports)
-    # Only a site that has one imports the client. The driver reads of the options what the device needs.
-    driver = import_module("scheduler.signals.meter_modbus")
-    metered: Meter = driver.ModbusMeter(meter.name, meter)
-    reported = SimulatedMeter(reports, source="reports")
-    return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
+    links = [
+        Link(name=m.name, meter=_driver(m, site, devices, tell), trust=m.trust(), poll_s=m.poll_s)
+        for m in (site.meter, *site.meters_behind)
+    ]
+    return TrustedMeter(links, SimulatedMeter(reports, source="reports"), tell=tell)
+
+
+def _driver(
+    meter: WatchedMeter, site: Site, devices: Callable[[], Sequence[Device]], tell: Callable[[Event], None]
+) -> Meter:
+    """Only a site that has one imports its client. The driver reads of the options what the device needs."""
+    driver = import_module(f"scheduler.signals.meter_{meter.type}")
+    made: Meter
+    if isinstance(meter, ModbusMeterSettings):
+        made = driver.ModbusMeter(meter.name, meter)
+    else:
+        made = driver.RedfishMeter(meter.name, devices, site.policy(), tell=tell)
+    return made
 
 
 def _sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:

@@ -5,12 +5,16 @@ Only pydantic here: a site without controllers never loads their client.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from scheduler.core.orders import Standby
 
 NODE: Final = "{node}"  #: stands for the id of a node in url, ids and file names
 _PER_NODE: Final = ("url", "system", "chassis", "sensor", "username_file", "password_file", "pinned_file")
@@ -63,6 +67,40 @@ class BmcOptions(BaseModel):
         plain = {key: getattr(self, key) for key in BmcOptions.model_fields}
         named = {key: str(plain[key]).replace(NODE, node) for key in _PER_NODE if plain[key] is not None}
         return BmcOptions.model_validate(plain | named)
+
+
+class StandbySettings(BaseModel):
+    """That machines may be switched off while they are not needed, and what that takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    draw_w: float = Field(ge=0, le=1e6, allow_inf_nan=False)  #: of one, off: its controller and its fans
+    down_s: float = Field(
+        default=120.0, gt=0, le=3600
+    )  #: its system has so long to shut down, then it is cut
+    boot_s: float = Field(default=300.0, gt=0, le=7200)  #: until its guard is usually heard again
+
+    def standby(self) -> Standby:
+        """As the core knows it."""
+        return Standby(**self.model_dump())
+
+
+class BmcSettings(BmcOptions):
+    """The controllers of the nodes with these ids."""
+
+    nodes: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?][a-z0-9*?-]{0,31}$")], ...], Field(min_length=1)
+    ]
+    standby: StandbySettings | None = None  #: None = they are never switched
+
+    def is_of(self, node: str) -> bool:
+        """Whether this node's is one of them."""
+        return any(fnmatchcase(node, pattern) for pattern in self.nodes)
+
+
+def bmc_of(bmcs: Sequence[BmcSettings], node: str) -> BmcSettings | None:
+    """The controller of a node: the first that is said to be."""
+    return next((b for b in bmcs if b.is_of(node)), None)
 
 
 def _is_safe(url: str, *, allow_http: bool) -> bool:

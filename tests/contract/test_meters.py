@@ -17,7 +17,7 @@ from scheduler.errors import MeterError
 from scheduler.ports import Meter
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.signals.meter_trusted import Link, TrustedMeter
 from scheduler.wire import dumps, loads
 from tests.modbus_peer import Peer, peer, words
 
@@ -84,14 +84,15 @@ class TrustedBench:
         self.draw_w = 0.0
         trust = Trust(fresh_s=2, stale_after_s=5, tolerance=0.1, tolerance_w=10, disagree_after_s=5)
         both = (SimulatedMeter(lambda: self.draw_w), SimulatedMeter(lambda: self.draw_w, source="reports"))
-        self.meter: Meter = TrustedMeter(*both, trust, name="main", poll_s=0.1, tell=lambda _: None)
+        links = [Link(name=name, meter=both[0], trust=trust, poll_s=0.1) for name in ("main", "second")]
+        self.meter: Meter = TrustedMeter(links, both[1], tell=lambda _: None)
 
     def draws(self, draw_w: float) -> None:
         self.draw_w = draw_w
 
 
 async def trusted(_: AsyncExitStack) -> Bench:
-    """A meter, and reports that take over; here the reports, for nothing is measured at the first reading."""
+    """Two meters, and reports that take over; here the reports, for nothing is measured at the first reading."""
     return TrustedBench()
 
 

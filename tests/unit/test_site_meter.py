@@ -53,9 +53,10 @@ async def test_a_site_with_a_meter_reads_it_and_has_its_reports_behind(tmp_path:
     text = MODBUS % ", name: main, port: 5020, stale_after_s: 9, poll_s: 2"
     meter = open_meter(a_site(tmp_path, text), lambda: 7.0, tell=told)
     assert isinstance(meter, TrustedMeter)
-    assert isinstance(meter._metered, ModbusMeter)
-    assert meter._metered._line.address == "10.0.0.7:5020 unit 1"
-    assert (meter._trust.stale_after_s, meter._trust.fresh_s, meter._poll_s) == (9, 4, 2)
+    (link,) = [w.link for w in meter._watched]
+    assert isinstance(link.meter, ModbusMeter)
+    assert link.meter._line.address == "10.0.0.7:5020 unit 1"
+    assert (link.trust.stale_after_s, link.trust.fresh_s, link.poll_s) == (9, 4, 2)
     reading = await meter._reported.read()
     assert (reading.draw_w, reading.source) == (7.0, "reports")
     await meter.close()
