@@ -137,7 +137,7 @@ class Controller:
             document["Links"] = {"Sessions": {"@odata.id": SESSIONS}}
         if path.startswith(f"{ROOT}/Chassis/"):
             document |= {key: {"@odata.id": f"{ROOT}/x/{key}"} for key in _LINKS[self.shape]}
-        if path.startswith(f"{ROOT}/Systems/") and self.allowed is not None:
+        if path == f"{ROOT}/Systems/{self.system}" and self.allowed is not None:
             reset = document["Actions"]["#ComputerSystem.Reset"]
             reset["ResetType@Redfish.AllowableValues"] = list(self.allowed)
         return answer.status_code, document, {}

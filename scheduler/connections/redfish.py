@@ -41,6 +41,7 @@ _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _CHANGED: Final = 412
+_DECLINED: Final = frozenset({400, 405, 406, 409, 415, 422, 428, 501})
 _REDIRECTS: Final = range(300, 400)
 
 logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each address
@@ -125,8 +126,9 @@ class Bmc:
             except HostError as error:
                 self._fail(error)
                 raise
+            checked = self._checked(method, path, response)
             self._pause_s = 0.0
-            return self._checked(method, path, response)
+            return checked
 
     def _check_pause(self) -> None:
         left_s = self._asked_again_s - self._monotonic_s()
@@ -193,6 +195,8 @@ class Bmc:
             raise HostRefused(f"{where}: it was changed by somebody else meanwhile ({status}); try again")
         if status in _REDIRECTS:
             raise HostRefused(f"{where}: it leads elsewhere ({status}), and is not followed; correct url")
+        if status in _DECLINED:
+            raise HostRefused(f"{where}: declined ({status}); see what its user may do, and its own log")
         error = HostError(f"{where}: the controller answered {status}")
         self._fail(error)
         raise error
