@@ -63,6 +63,8 @@ class Service:
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
         work.append(self.parts.notifier.run())
+        if self.parts.standby is not None:
+            work.append(self.parts.standby.run())
         tasks = [asyncio.ensure_future(w) for w in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -27,6 +27,7 @@ from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import Link, TrustedMeter
+from scheduler.standby import StandbyCluster, Yard
 from scheduler.store.database import open_database
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -61,6 +62,7 @@ class Parts:
     store: SqlStore
     meter: Meter
     hosts: Hosts
+    standby: StandbyCluster | None  #: None = no machine of the site may be switched off
     clock: Clock
     notifier: Notifier
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
@@ -80,9 +82,11 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     )
     stored = await store.load()
     view.restore(stored)
-    cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
     hosts = Hosts(site.bmcs, state)
+    ray = await RayCluster.open(ray_address)
+    standby = _standby(ray, hosts, site, view, clock, state)
+    cluster: Cluster = standby or ray
+    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
     meter = open_meter(
         site,
         _sum_of_reports(view, site, clock),
@@ -97,10 +101,23 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         store=store,
         meter=meter,
         hosts=hosts,
+        standby=standby,
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
     )
+
+
+def _standby(
+    cluster: Cluster, hosts: Hosts, site: Site, view: View, clock: Clock, state: Path
+) -> StandbyCluster | None:
+    """Nodes of the site file are this machine, and so is what has its address: neither is ever switched off."""
+    if not any(b.standby for b in site.bmcs):
+        return None
+    own = site.groups()
+    here = frozenset({"127.0.0.1", "::1", "localhost", str(site.listen)})
+    yard = Yard(bmcs=site.bmcs, here=here, is_member=lambda gid: gid in view.roll.agreed and gid not in own)
+    return StandbyCluster(cluster, hosts, yard, clock=clock, folder=state)
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:

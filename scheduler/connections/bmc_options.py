@@ -79,10 +79,11 @@ class StandbySettings(BaseModel):
         default=120.0, gt=0, le=3600
     )  #: its system has so long to shut down, then it is cut
     boot_s: float = Field(default=300.0, gt=0, le=7200)  #: until its guard is usually heard again
+    after_s: float = Field(default=60.0, ge=0, le=86_400)  #: it is switched off once unneeded for so long
 
     def standby(self) -> Standby:
         """As the core knows it."""
-        return Standby(**self.model_dump())
+        return Standby(draw_w=self.draw_w, down_s=self.after_s + self.down_s, boot_s=self.boot_s)
 
 
 class BmcSettings(BmcOptions):

@@ -157,12 +157,12 @@ def check_limit(document: Document, limit_w: float) -> None:
     """Raises `Refused` where EnvironmentMetrics says that such a limit cannot be."""
     excerpt = document.get("PowerLimitWatts")
     bounds = {} if not isinstance(excerpt, Mapping) else excerpt
-    for key, is_out in (
-        ("AllowableMin", lambda bound: limit_w < bound),
-        ("AllowableMax", lambda bound: limit_w > bound),
-    ):
-        if bounds.get(key) is not None and is_out(number(bounds[key], f"PowerLimitWatts.{key}")):
-            raise Refused(f"a limit of {limit_w:g} W is beyond its {key}, {bounds[key]:g} W; give another")
+    for key, sign in (("AllowableMin", 1.0), ("AllowableMax", -1.0)):
+        if bounds.get(key) is None:
+            continue
+        bound_w = number(bounds[key], f"PowerLimitWatts.{key}")
+        if sign * (bound_w - limit_w) > 0:
+            raise Refused(f"a limit of {limit_w:g} W is beyond its {key}, {bound_w:g} W; give another")
 
 
 def metrics_order(limit_w: float | None) -> dict[str, Any]:

@@ -104,8 +104,13 @@ class TrustedMeter:
             kind = "meter.disagrees"
             words = "disagree; check the meter's scale and sign, and who draws without reporting"
         shown = f"meter {link.name} shows {figures[0] / 1000:.2f} kW, {key[1]} {figures[1] / 1000:.2f} kW"
-        data = {"meter": link.name, "draw_w": figures[0], "other": key[1], "reported_w": figures[1]}
-        self._tell(Event(at=metered.measured_at, kind=kind, text=f"{shown}: they {words}", data=data))
+        event = Event(
+            at=metered.measured_at,
+            kind=kind,
+            text=f"{shown}: they {words}",
+            data={"meter": link.name, "draw_w": figures[0], "other": key[1], "reported_w": figures[1]},
+        )
+        self._tell(event)
 
 
 class _Watched:
