@@ -119,13 +119,20 @@ def _draw(now: PowerView) -> str:
     draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
     match now.get("draw_quality"):
         case "estimated":
-            return f"{draw}, ESTIMATED {since} from what devices report: the meter cannot be read"
+            return f"{draw}, ESTIMATED {since} {_estimate(now.get('draw_source'))}"
         case "stale":
             return f"{draw}, measured {since}: the meter does not answer"
         case "bad":
             return f"{draw}, measured {since}: what the meter answers now is refused"
         case _:
             return f"{draw}, measured {since}"
+
+
+def _estimate(source: str | None) -> str:
+    """What an estimate is made of, and why it is one."""
+    if source in (None, "reports"):
+        return "from what devices report: the meter cannot be read"
+    return f"by {source}: another meter cannot be read, or some controllers of nodes do not answer"
 
 
 def _foreseen(told: ForeseenView) -> str:

@@ -14,7 +14,9 @@ from scheduler.connections.bmc_options import BmcOptions
 from scheduler.connections.redfish import DENIED_PAUSE_S, LONGEST_PAUSE_S, Bmc
 from scheduler.connections.redfish_documents import HostState
 from scheduler.connections.redfish_host import RedfishHost
+from scheduler.core.orders import NodePower
 from scheduler.errors import HostError, HostRefused
+from tests.one_sleeper import Bench
 from tests.redfish_peer import PASSWORD, ROOT, SYSTEMS, Controller, controller
 
 Opened = Callable[..., RedfishHost]
@@ -285,3 +287,20 @@ async def test_a_certificate_that_is_not_there_is_named(opened: Opened) -> None:
     """Nothing is asked then."""
     with pytest.raises(HostRefused, match=r"nowhere\.pem: No such file"):
         await opened(url="https://127.0.0.1:1", ca_file="nowhere.pem").read_w()
+
+
+async def test_a_machine_sleeps_and_is_woken_by_its_controller(
+    opened: Opened, tmp_path: Path, peer: Controller
+) -> None:
+    """From the order for standby to the emulator's power, and back to a guard that speaks for itself."""
+    bench = Bench(tmp_path, opened())
+    bench.wants(standby=True)
+    for _ in range(60):
+        await bench.passes(1, speaks=peer.is_on)
+    assert (peer.resets, peer.is_on, bench.power) == (["GracefulShutdown"], False, NodePower.STANDBY)
+    bench.wants(standby=False)
+    await bench.passes(3, speaks=False)
+    assert (peer.resets[1:], peer.is_on, bench.power) == (["On"], True, NodePower.BOOTING)
+    bench.guards.boot += 1
+    await bench.passes(3, speaks=True)
+    assert bench.power is NodePower.ON

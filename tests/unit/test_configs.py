@@ -107,3 +107,4 @@ def test_commented_controllers_are_right_once_they_are_not_comments(
     assert [m.type for m in (site.meter, *site.meters_behind)] == types
     assert site.bmcs[0].of("gpu-7").url == "https://gpu-7-bmc.example.net"
     assert site.bmcs[0].of("gpu-7").system == "1"
+    assert site.bmcs[0].standby is not None

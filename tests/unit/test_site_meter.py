@@ -117,6 +117,12 @@ def test_barq_power_says_it_where_the_draw_is_not_measured(quality: str | None, 
     assert _draw(view) == words
 
 
+def test_barq_power_names_what_stands_in_for_the_meter() -> None:
+    """The controllers of the nodes, for one."""
+    view: Any = {"draw_w": 9.0, "draw_measured_at": None, "draw_quality": "estimated", "draw_source": "bmcs"}
+    assert _draw(view).startswith("9 W, ESTIMATED - by bmcs: another meter cannot be read, or some")
+
+
 def test_the_doctor_knocks_at_the_meter(tmp_path: Path) -> None:
     """Where the site file names one."""
     place = Place(root=tmp_path, environ={}, state=tmp_path)
