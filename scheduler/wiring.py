@@ -87,6 +87,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     standby = _standby(ray, hosts, site, view, clock, state)
     cluster: Cluster = standby or ray
     reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
+    reconciler.standby_takes = standby is not None
     meter = open_meter(
         site,
         _sum_of_reports(view, site, clock),

@@ -94,6 +94,16 @@ class BmcSettings(BmcOptions):
     ]
     standby: StandbySettings | None = None  #: None = they are never switched
 
+    @model_validator(mode="after")
+    def _tells_them_apart(self) -> Self:
+        is_one = len(self.nodes) == 1 and not set("*?") & set(self.nodes[0])
+        if not is_one and NODE not in self.url + self.system:
+            raise ValueError(
+                f"nodes: {', '.join(self.nodes)} may be several, and all have the same url and system: write {NODE} "
+                "in one of these where the node's id belongs, or give each node an entry of its own"
+            )
+        return self
+
     def is_of(self, node: str) -> bool:
         """Whether this node's is one of them."""
         return any(fnmatchcase(node, pattern) for pattern in self.nodes)

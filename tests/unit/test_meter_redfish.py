@@ -223,6 +223,8 @@ async def test_a_site_names_its_chain(tmp_path: Path) -> None:
         (BMC % "ca_file: a, pinned_file: b", "keep one"),
         (BMC % "standby: {draw_w: -1}", "draw_w"),
         (BMC.replace("gpu-1", "GPU 1") % "", "nodes"),
+        (BMC.replace("gpu-1", "gpu-*").replace("{node}", "bmc") % "", "may be several"),
+        (BMC.replace("gpu-1", "gpu-1, gpu-2").replace("{node}", "bmc") % "", "may be several"),
     ],
 )
 def test_controllers_that_make_no_sense_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
@@ -260,7 +262,8 @@ def test_the_doctor_asks_each_controller(tmp_path: Path) -> None:
     assert found.grade is Grade.OK
     with controller() as peer:
         options = ", ".join(f"{k}: {v}" for k, v in peer.options(tmp_path).items() if k != "url")
-        bmc = f"bmcs: [{{nodes: [gpu-1, 'cpu-*'], url: '{peer.url}', {options}}}]\n"
+        others = "{nodes: ['cpu-*'], url: 'https://{node}'}"
+        bmc = f"bmcs: [{{nodes: [gpu-1], url: '{peer.url}', {options}}}, {others}]\n"
         (tmp_path / "site.yaml").write_text(FILE + bmc, encoding="utf-8")
         well, pattern = examined(place)
         assert (well.check, well.grade) == ("bmc-gpu-1", Grade.OK)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from scheduler.connections.bmc_options import BmcSettings
 from scheduler.core.entitlement import idle_w
+from scheduler.core.ledger import resting_w
 from scheduler.core.orders import NodePower
 from scheduler.core.power import A100_SXM
 from scheduler.hosts import Hosts
@@ -35,6 +36,7 @@ class SleepySite(ObedientSite):
         self.standby = StandbyCluster(self.cluster, opened, yard, clock=self.clock, folder=folder)
         self.standby.listen(self.loop.on_report)
         self.loop.cluster = self.standby
+        self.loop.standby_takes = True
         self.up_ms: dict[str, int] = {}
         self.grid_w = limit_w
 
@@ -128,4 +130,8 @@ async def test_a_controller_that_does_nothing_gives_no_watts_away(tmp_path: Path
     there.submit("j", gpus=4)
     await there.passes(120)
     assert there.works() == {}
+    for group in there.view.groups.values():
+        assert group.ordered is not None
+        assert group.ordered.standby
+        assert resting_w(group.account, there.clock.now(), fall_s=0.0) == IDLE_W
     assert any("counts as on" in a for alarms in there.view.alarms.values() for a in alarms)
