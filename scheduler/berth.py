@@ -63,6 +63,8 @@ class Berth:
         self._is_told = False  #: and it was accepted, at this stage
         self._changes = 0
         self._spoken_from_s = now_s  #: when its guard said `last`
+        #: A scheduler that ended may have told it to shut down just now: its guard counts once that had its time.
+        self._heeds_s = float("-inf") if last is None else now_s + settings.down_s
 
     # -- what happens ----------------------------------------------------------------------------------------------
 
@@ -77,7 +79,7 @@ class Berth:
     def hear(self, report: GuardReport, now_s: float) -> GuardReport | None:
         """Its guard spoke. What is handed on: nothing while the berth speaks for it."""
         told = replace(report, spec=replace(report.spec, standby=self._settings.standby()))
-        if self.stage is Stage.WAKING and self._is_on(now_s):
+        if self.stage is Stage.WAKING and self._is_on(now_s) and now_s >= self._heeds_s:
             self._go(Stage.AWAKE, now_s)
         elif self._contradicts(now_s):
             self.barred = (
@@ -98,6 +100,8 @@ class Berth:
         )
         if state is not self._seen:
             self._changes += 1
+        if state is HostState.OFF:
+            self._heeds_s = float("-inf")
         self._seen, self._seen_s = state, now_s
         if state is HostState.OFF and self.stage is Stage.LEAVING:
             self._go(Stage.OFF, now_s)

@@ -63,7 +63,7 @@ class Reconciler:
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
         self.standby_takes = False
-        """Whether nodes may stay on for long after they were ordered to standby: they count at rest until they are off."""
+        """Nodes may stay on for long after they were ordered to standby: they count at rest until they are off."""
         self.watchman = Watchman()
         self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)

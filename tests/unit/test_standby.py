@@ -187,6 +187,23 @@ async def test_a_new_scheduler_knows_what_sleeps(bench: Bench) -> None:
     assert list((bench.folder / "asleep").iterdir()) == []
 
 
+async def test_a_machine_that_was_told_to_shut_down_by_an_earlier_scheduler_has_its_time(
+    bench: Bench,
+) -> None:
+    """It may go any moment: no work for it until it went, or did not."""
+    bench.host.ignores_shutdown = True
+    await bench.passes(3)
+    bench.wants(standby=True)
+    await bench.passes(40)
+    assert bench.host.told == ["off"]
+    bench.begin()
+    bench.wants(standby=False)
+    await bench.passes(50)
+    assert bench.power is NodePower.BOOTING
+    await bench.passes(20)
+    assert (bench.power, bench.host.told) == (NodePower.ON, ["off"])
+
+
 async def test_what_was_switched_off_by_others_is_left_alone(bench: Bench) -> None:
     """Nothing is said for it, and it is not switched on."""
     await bench.passes(3)
