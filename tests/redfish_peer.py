@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 from wsgiref.types import StartResponse
@@ -213,7 +214,8 @@ def controller(*, number: int = 0, certificate: tuple[Path, Path] | None = None)
     The emulator is one per process: controllers that are there at once have numbers of their own.
     """
     made = Controller(system=SYSTEMS[number])
-    with patch.object(fakedriver.random, "randint", lambda *_: 0), _listening(made, certificate) as server:
+    at_once = SimpleNamespace(randint=lambda *_: 0)
+    with patch.object(fakedriver, "random", at_once), _listening(made, certificate) as server:
         scheme = "http" if certificate is None else "https"
         made.url = f"{scheme}://127.0.0.1:{server.server_port}"
         _emulator()[made.system] |= {"power_state": "On", "pending_power": None}

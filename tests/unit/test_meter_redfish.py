@@ -255,8 +255,9 @@ async def test_controllers_are_opened_once_and_closed(tmp_path: Path) -> None:
     assert [h.closed for h in opened] == [1, 1]
 
 
-def test_the_doctor_asks_each_controller(tmp_path: Path) -> None:
+def test_the_doctor_asks_each_controller(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is wrong is said without a secret; what is well, with the draw."""
+    monkeypatch.setattr("barq.doctor.bmcs.ASK_S", 60.0)
     place = Place(root=tmp_path, environ={}, state=tmp_path)
     (found,) = examined(place)
     assert found.grade is Grade.OK
