@@ -46,6 +46,7 @@ class Controller:
     body: bytes | None = None  #: of every answer
     hangs: bool = False
     has_sessions: bool = True
+    changes: int = 0  #: so many times more a document is another before it can be changed
     ignores: bool = False  #: says yes to everything, and does nothing
     ignores_shutdown: bool = False  #: its system hangs: only cutting the power helps
     allowed: tuple[str, ...] | None = None  #: ways to switch it; None = as the emulator
@@ -88,6 +89,9 @@ class Controller:
         text = environ["wsgi.input"].read(length) if method in ("POST", "PATCH") else b""
         if not self._is_known(environ, path):
             return _send(start, 401, b"{}")
+        if method == "PATCH" and self.changes > 0:
+            self.changes -= 1
+            return _send(start, 412, b"{}")
         status, document, headers = self._answer(method, path, json.loads(text or b"{}"))
         return _send(start, status, json.dumps(document).encode(), headers)
 

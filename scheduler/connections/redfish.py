@@ -51,6 +51,10 @@ class Gone(HostError):
     """There is no such document any more."""
 
 
+class Changed(HostRefused):
+    """The document is not as it was got any more; on some controllers each new reading of a sensor makes it so."""
+
+
 class Bmc:
     """Its documents. Every method raises `HostError`, within the time that the answers may take."""
 
@@ -91,7 +95,7 @@ class Bmc:
         await self._ask("POST", path, body)
 
     async def patch(self, path: str, body: Mapping[str, Any]) -> None:
-        """Change the document there as it was last got; refused where it changed since."""
+        """Change the document there as it was last got. Raises `Changed` where it is another since."""
         tag = self._tags.get(path, "")
         await self._ask("PATCH", path, body, {"If-Match": tag} if tag else {})
 
@@ -192,7 +196,7 @@ class Bmc:
         if status == _NOT_FOUND:
             raise Gone(f"{where}: there is no such document ({status})")
         if status == _CHANGED:
-            raise HostRefused(f"{where}: it was changed by somebody else meanwhile ({status}); try again")
+            raise Changed(f"{where}: it was changed meanwhile, again and again ({status}); who else sets it?")
         if status in _REDIRECTS:
             raise HostRefused(f"{where}: it leads elsewhere ({status}), and is not followed; correct url")
         if status in _DECLINED:

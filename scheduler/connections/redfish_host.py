@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 from scheduler.connections.bmc_options import BmcOptions
 from scheduler.connections.messages import Refused
-from scheduler.connections.redfish import ROOT, Bmc, Gone
+from scheduler.connections.redfish import ROOT, Bmc, Changed, Gone
 from scheduler.connections.redfish_documents import (
     Document,
     HostState,
@@ -40,6 +40,7 @@ T = TypeVar("T")
 
 SAME_W: Final = 1.0  #: a limit is taken for what was asked up to this: controllers have whole watts
 MOST_SUPPLIES: Final = 16
+PATCHES: Final = 3  #: tries to set a limit while the document changes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,17 +203,27 @@ class RedfishHost:
         """As it was read just now: its tag goes with the order, so that nobody's change is overwritten unseen."""
         if limit_w is not None and not 0 < limit_w <= self._options.max_w:
             raise Refused(f"a limit of {limit_w:g} W is not within 0 and max_w = {self._options.max_w:g} W")
+        for attempt in range(PATCHES):
+            try:
+                await self._patch_limit(places, limit_w)
+                break
+            except Changed:
+                if attempt == PATCHES - 1:
+                    raise
+        found_w = await self._limit_w(places)
+        if (found_w is None) != (limit_w is None) or abs((found_w or 0.0) - (limit_w or 0.0)) > SAME_W:
+            raise Refused(f"it accepted a limit of {_said(limit_w)}, and shows {_said(found_w)}")
+
+    async def _patch_limit(self, places: _Places, limit_w: float | None) -> None:
         if places.limits_by_metrics and places.metrics is not None:
+            document = await self._bmc.get(places.metrics)
             if limit_w is not None:
-                check_limit(await self._bmc.get(places.metrics), limit_w)
+                check_limit(document, limit_w)
             await self._bmc.patch(places.metrics, metrics_order(limit_w))
         elif places.power is not None:
             if first_control(await self._bmc.get(places.power)) is None:
                 raise Refused("its chassis has no power control, so no limit can be set")
             await self._bmc.patch(places.power, control_order(limit_w))
-        found_w = await self._limit_w(places)
-        if (found_w is None) != (limit_w is None) or abs((found_w or 0.0) - (limit_w or 0.0)) > SAME_W:
-            raise Refused(f"it accepted a limit of {_said(limit_w)}, and shows {_said(found_w)}")
 
     async def _switch(self, places: _Places, *ways: str) -> None:
         """In the first of these ways that it knows."""

@@ -226,6 +226,20 @@ async def test_a_limit_beyond_what_the_machine_allows_is_not_sent(peer: Controll
     assert not [a for a in peer.asked if a.startswith("PATCH")]
 
 
+@pytest.mark.parametrize("shape", ["power", "metrics"])
+async def test_a_limit_is_set_although_the_document_changes(
+    peer: Controller, opened: Opened, shape: str
+) -> None:
+    """It is got anew for each try; not for ever."""
+    peer.shape, peer.changes = shape, 2
+    host = opened()
+    await host.set_limit_w(600.0)
+    assert await host.limit_w() == 600.0
+    peer.changes = 3
+    with pytest.raises(HostRefused, match="changed meanwhile"):
+        await host.set_limit_w(None)
+
+
 async def test_it_is_switched_only_as_it_says_it_can_be(peer: Controller, opened: Opened) -> None:
     """A machine that cannot be shut down gently is not cut instead: that is another's decision."""
     peer.allowed = ("ForceOff", "ForceOn")
