@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,10 @@ class Chain:
     def __init__(self) -> None:
         self.at, self.told = T0, list[Event]()
         self.draws_w = {"main": 1000.0, "bmcs": 1000.0, "reports": 1000.0}
-        made = {n: SimulatedMeter(lambda n=n: self.draws_w[n], now=self.now, source=n) for n in self.draws_w}
+        made = {
+            n: SimulatedMeter(partial(self.draws_w.__getitem__, n), now=self.now, source=n)
+            for n in self.draws_w
+        }
         links = [Link(name=n, meter=made[n], trust=TRUST, poll_s=1) for n in ("main", "bmcs")]
         self.meter = TrustedMeter(links, made["reports"], tell=self.told.append, now=self.now)
 

@@ -181,9 +181,8 @@ async def test_a_new_scheduler_knows_what_sleeps(bench: Bench) -> None:
     assert bench.power is NodePower.STANDBY
     bench.wants(standby=False)
     await bench.passes(5, speaks=False)
-    assert bench.host.told == ["off", "on"]
     await bench.passes(5)
-    assert bench.power is NodePower.ON
+    assert (bench.host.told, bench.power) == (["off", "on"], NodePower.ON)
     assert list((bench.folder / "asleep").iterdir()) == []
 
 

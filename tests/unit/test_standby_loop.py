@@ -7,7 +7,7 @@ from pathlib import Path
 from scheduler.connections.bmc_options import BmcSettings
 from scheduler.core.entitlement import idle_w
 from scheduler.core.ledger import resting_w
-from scheduler.core.orders import NodePower
+from scheduler.core.orders import GuardReport, NodePower
 from scheduler.core.power import A100_SXM
 from scheduler.hosts import Hosts
 from scheduler.standby import StandbyCluster, Yard
@@ -34,11 +34,14 @@ class SleepySite(ObedientSite):
         opened = Hosts(bmcs, folder, lambda node, *_: self.hosts[node])
         yard = Yard(bmcs=bmcs, here=(), is_member=self.hosts.__contains__)
         self.standby = StandbyCluster(self.cluster, opened, yard, clock=self.clock, folder=folder)
-        self.standby.listen(self.loop.on_report)
+        self.standby.listen(self._on_report)
         self.loop.cluster = self.standby
         self.loop.standby_takes = True
         self.up_ms: dict[str, int] = {}
         self.grid_w = limit_w
+
+    def _on_report(self, report: GuardReport) -> None:
+        self.loop.on_report(report)
 
     def allows(self, it_w: float) -> None:
         """The grid's limit, from now on, such that the machines may draw this."""
