@@ -117,7 +117,12 @@ def _standby(
         return None
     own = site.groups()
     here = frozenset({"127.0.0.1", "::1", "localhost", str(site.listen)})
-    yard = Yard(bmcs=site.bmcs, here=here, is_member=lambda gid: gid in view.roll.agreed and gid not in own)
+
+    def is_member(gid: str) -> bool:
+        """Of those that are leaving none is switched: somebody is at them."""
+        return gid not in own and gid in view.roll.agreed and not view.groups[gid].cordoned
+
+    yard = Yard(bmcs=site.bmcs, here=here, is_member=is_member)
     return StandbyCluster(cluster, hosts, yard, clock=clock, folder=state)
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from scheduler import wiring
 from scheduler.connections.bmc_options import BmcSettings
 from scheduler.core.entitlement import idle_w
 from scheduler.core.ledger import resting_w
-from scheduler.core.orders import GuardReport, NodePower
+from scheduler.core.orders import GroupKind, GroupSpec, GuardReport, NodePower
 from scheduler.core.power import A100_SXM
 from scheduler.hosts import Hosts
+from scheduler.records import Intents, Member
+from scheduler.settings import load_site
 from scheduler.standby import StandbyCluster, Yard
+from scheduler.view import View
 from tests.builders import site
 from tests.fake_host import FakeHost
 from tests.obedient_site import ObedientSite
@@ -138,3 +142,28 @@ async def test_a_controller_that_does_nothing_gives_no_watts_away(tmp_path: Path
         assert group.ordered.standby
         assert resting_w(group.account, there.clock.now(), fall_s=0.0) == IDLE_W
     assert any("counts as on" in a for alarms in there.view.alarms.values() for a in alarms)
+
+
+def test_only_nodes_that_joined_from_elsewhere_and_stay_are_ever_switched(tmp_path: Path) -> None:
+    """Those of the site file are this machine, whatever the patterns say; and only where the file allows it."""
+    path = tmp_path / "site.yaml"
+    text = "name: t\npower: {firm_w: 20000}\nnodes: [{count: 1, gpus: 4, simulated: true}]\n"
+    text += "bmcs: [{nodes: ['*'], url: 'https://{node}'%s}]\n"
+    there = ObedientSite(site())
+    sleeps = {}
+    for standby in ("", ", standby: {draw_w: 20}"):
+        path.write_text(text % standby, encoding="utf-8")
+        described = load_site(path)
+        view = View(described.policy(), described.groups(), epoch=1, at=there.clock.now())
+        joined = {
+            name: GroupSpec(group_id=name, kind=GroupKind.NODE, base_w=1.0, address=address)
+            for name, address in (("gpu-1", "10.0.0.5"), ("gpu-2", "10.0.0.6"), ("here-2", "127.0.0.1"))
+        }
+        members = [Member(spec=spec, leaving=name == "gpu-2") for name, spec in joined.items()]
+        view.take_intents(Intents(seq=1, members=tuple(members)))
+        made = wiring._standby(
+            there.cluster, Hosts(described.bmcs, tmp_path), described, view, there.clock, tmp_path
+        )
+        specs = {**described.groups(), **joined}
+        sleeps[standby] = made and [gid for gid, s in specs.items() if made._yard.sleeps(s)]
+    assert list(sleeps.values()) == [None, ["gpu-1"]]
