@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from scheduler.connections.redfish_documents import HostState
 from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.site_state import SiteState
@@ -81,6 +82,46 @@ class Meter(Protocol):
 
     async def read(self) -> MeterReading:
         """The newest reading. Raises `MeterError` when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """End what was opened for it."""
+        ...
+
+
+class HostPower(Protocol):
+    """The power of one machine, by its own controller: it answers while the machine hangs, or is off.
+
+    Every method raises `HostError`. What was accepted is not done yet: read it back.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of its node."""
+        ...
+
+    async def read_w(self) -> float:
+        """What it draws now."""
+        ...
+
+    async def state(self) -> HostState:
+        """Whether it is on."""
+        ...
+
+    async def limit_w(self) -> float | None:
+        """The limit of its draw that stands, None where none does."""
+        ...
+
+    async def set_limit_w(self, limit_w: float | None) -> None:
+        """Limit its draw, None = no more; returns once it is read back."""
+        ...
+
+    async def turn_on(self) -> None:
+        """Have it switched on."""
+        ...
+
+    async def turn_off(self, *, force: bool = False) -> None:
+        """Have its system shut down, or its power cut."""
         ...
 
     async def close(self) -> None:

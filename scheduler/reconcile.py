@@ -14,7 +14,7 @@ from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import Draft, GuardReport, Order
+from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_now
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
@@ -62,6 +62,8 @@ class Reconciler:
         self.policy: Policy = policy or PowerAware()
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
+        self.standby_takes = False
+        """Nodes may stay on for long after they were ordered to standby: they count at rest until they are off."""
         self.watchman = Watchman()
         self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)
@@ -180,10 +182,11 @@ class Reconciler:
         """Give drafts their numbers; from now on they count as open."""
         numbered = {}
         for gid, draft in drafts.items():
+            rests_w = self.view.groups[gid].account.idle_w if draft.standby and self.standby_takes else 0.0
             order = OpenOrder(
                 fence=self.view.next_fence(gid),
-                entitlement_w=draft.entitlement_w,
-                fallback=draft.fallback,
+                entitlement_w=max(draft.entitlement_w, rests_w),
+                fallback=_at_least(draft.fallback, rests_w),
                 expires_at=draft.expires_at,
             )
             self.view.opened(gid, order)
@@ -250,8 +253,8 @@ class Reconciler:
             boot_id=link.boot_id,
             fence=order.fence,
             expires_boottime_s=link.boottime_s + since_s + left_s,
-            entitlement_w=draft.entitlement_w,
-            fallback=draft.fallback,
+            entitlement_w=order.entitlement_w,
+            fallback=order.fallback,
             attempts=draft.attempts,
             miners_target_w=draft.miners_target_w,
             stop=draft.stop,
@@ -272,6 +275,13 @@ class Reconciler:
         if up != self.view.store_up:
             log.warning("the store is %s%s", "back" if up else "down: ", why or "")
         self.view.store_up = up
+
+
+def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[FallbackStep, ...]:
+    """The fallback of a node that draws so much whatever it is told."""
+    if all(step.limit_w >= rests_w for step in fallback):
+        return fallback
+    return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
 
 
 def _acknowledged_epoch(snapshot: Snapshot) -> int:

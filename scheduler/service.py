@@ -89,6 +89,7 @@ class Service:
             if isinstance(error, BaseException):
                 log.warning("source %s: cannot be closed: %s", source.name, error)
         await self.parts.meter.close()
+        await self.parts.hosts.close()
 
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():

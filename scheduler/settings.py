@@ -17,6 +17,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from scheduler.connections.bmc_options import BmcSettings
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
@@ -34,7 +35,9 @@ from scheduler.equipment import (
     Ramp,
     SteadySettings,
     SumOfReports,
+    WatchedMeter,
     Watts,
+    check_meters,
     miners_spec,
     node_spec,
 )
@@ -136,6 +139,8 @@ class Site(_Strict):
     fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     meter: MeterSettings = SumOfReports()
+    meters_behind: tuple[WatchedMeter, ...] = ()  #: which count while those before them cannot be read
+    bmcs: tuple[BmcSettings, ...] = ()  #: of the nodes
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()
@@ -152,6 +157,7 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         return self
 

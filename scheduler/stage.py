@@ -10,12 +10,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from importlib import import_module
 from typing import Any, Final
 
 from scheduler.core.envelope import Limit
 from scheduler.documents import in_force
-from scheduler.equipment import ModbusMeterSettings, SumOfReports
+from scheduler.equipment import ModbusMeterSettings
+from scheduler.meters import modbus_meter
 from scheduler.ports import Clock, Meter, Store
 from scheduler.settings import Site
 from scheduler.shadow import Books, RealMeter, ShadowStore, Watch
@@ -65,20 +65,15 @@ def set_stage(view: View, site: Site, store: Store, desk: Desk, clock: Clock) ->
     )
 
 
-def open_real_meter(meter: ModbusMeterSettings) -> Meter:
-    """The driver of a real meter. Only a site that has one imports the client."""
-    driver = import_module("scheduler.signals.meter_modbus")  # it reads of the options what the device needs
-    opened: Meter = driver.ModbusMeter(meter.name, meter)
-    return opened
-
-
 def _real_meter(site: Site, clock: Clock) -> tuple[RealMeter, tuple[Run, ...]]:
     """The site's own, alone, and who reads it: what the twin draws is no word on what the site does."""
     meter = site.meter
-    if isinstance(meter, SumOfReports):
+    if not isinstance(
+        meter, ModbusMeterSettings
+    ):  # what controllers of nodes read is held beside their orders
         return RealMeter(clock), ()
     real = RealMeter(clock, stale_after_s=meter.stale_after_s)
-    return real, (partial(real.run, open_real_meter(meter), meter.poll_s),)
+    return real, (partial(real.run, modbus_meter(meter), meter.poll_s),)
 
 
 def _limit(view: View, clock: Clock) -> Limit:

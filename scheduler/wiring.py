@@ -15,21 +15,16 @@ from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
-from scheduler.core.ledger import exposure_w
-from scheduler.core.orders import GroupKind
-from scheduler.core.power import site_w
-from scheduler.core.reasons import Event
-from scheduler.core.snapshot import Group
 from scheduler.core.steady import AT_ONCE, SteadyRule
-from scheduler.equipment import SumOfReports
 from scheduler.errors import SettingsError
+from scheduler.hosts import Hosts, devices
+from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
-from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
-from scheduler.stage import open_real_meter, set_stage
+from scheduler.stage import set_stage
+from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
@@ -67,12 +62,23 @@ class Parts:
     cluster: Cluster
     store: SqlStore
     meter: Meter
+    hosts: Hosts
     clock: Clock
     telling: Telling
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
     steadying: Steadying  #: holds their rises back
     beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]  #: what else runs as long as the service does
     feeders: Mapping[str, str] = field(default_factory=dict)  #: that the site file names, by source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """What is another one in shadow mode, where nothing is acted."""
+
+    loop: Reconciler
+    meter: Meter
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    told: tuple[LimitSource, ...]  #: sources that are told what the site does: never what a twin does
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
@@ -90,40 +96,65 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     )
     stored = await store.load()
     view.restore(stored)
+    hosts = Hosts(site.bmcs, state)
     lead = partial(Reconciler, view=view, clock=clock, holder=holder)
-    cluster: Cluster
-    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     if site.is_shadow:
         stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
-        loop, cluster, meter = lead(store=stage.store, cluster=stage.twin), stage.twin, stage.meter
-        beside, told = stage.beside, []  # nobody is told what a twin does
+        acts = Acting(
+            loop=lead(store=stage.store, cluster=stage.twin), meter=stage.meter, beside=stage.beside, told=()
+        )
     else:
-        cluster = await _connect(ray_address)
-        loop = lead(store=store, cluster=cluster)
-        meter = open_meter(site, _sum_of_reports(view, site, clock), tell=loop.watchman.tell)
-        notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
-        beside, told = (notifier.run,), [source for source, _ in sources]
-    loop.watchman.restore(stored.power_events)
+        ray = await _connect(ray_address)
+        standby = _standby(ray, hosts, site, view, clock, state)
+        loop = lead(store=store, cluster=standby or ray)
+        loop.standby_takes = standby is not None
+        acts = Acting(
+            loop=loop,
+            meter=open_meter(
+                site,
+                sum_of_reports(view, site, clock),
+                devices=lambda: devices(view, hosts, clock),
+                tell=loop.watchman.tell,
+            ),
+            beside=(
+                Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private).run,
+                *(() if standby is None else (standby.run,)),
+            ),
+            told=tuple(source for source, _ in sources),
+        )
+    acts.loop.watchman.restore(stored.power_events)
+    return _parts(acts, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+def _parts(
+    acts: Acting,
+    *,
+    state: Path,
+    site: Site,
+    store: SqlStore,
+    hosts: Hosts,
+    sources: tuple[tuple[LimitSource, float], ...],
+) -> Parts:
+    """All together: the loop, what it reads, and what runs beside it."""
+    loop = acts.loop
+    view, clock, tell = loop.view, loop.clock, loop.watchman.tell
     telling = Telling(
-        told,
-        clock,
-        snapshot=lambda: view.snapshot(clock.now()),
-        offer=loop.offer,
-        tell=loop.watchman.tell,
+        acts.told, clock, snapshot=lambda: view.snapshot(clock.now()), offer=loop.offer, tell=tell
     )
     rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     return Parts(
         state=state,
         view=view,
         reconciler=loop,
-        cluster=cluster,
+        cluster=loop.cluster,
         store=store,
-        meter=meter,
+        meter=acts.meter,
+        hosts=hosts,
         clock=clock,
         sources=sources,
-        steadying=Steadying(rules, loop.watchman.tell, firm_w=site.power.firm_w),
+        steadying=Steadying(rules, tell, firm_w=site.power.firm_w),
         telling=telling,
-        beside=(*beside, telling.run),
+        beside=(*acts.beside, telling.run),
         feeders={s.name or s.type: s.feeder for s in site.signals},
     )
 
@@ -139,6 +170,23 @@ def steady_rule(settings: SignalSettings) -> SteadyRule:
     if settings.steady is not None:
         return settings.steady.rule()
     return AT_ONCE if settings.type in UNWATCHED else SteadyRule()
+
+
+def _standby(
+    cluster: Cluster, hosts: Hosts, site: Site, view: View, clock: Clock, state: Path
+) -> StandbyCluster | None:
+    """Nodes of the site file are this machine, and so is what has its address: neither is ever switched off."""
+    if not any(b.standby for b in site.bmcs):
+        return None
+    own = site.groups()
+    here = frozenset({"127.0.0.1", "::1", "localhost", str(site.listen)})
+
+    def is_member(gid: str) -> bool:
+        """Of those that are leaving none is switched: somebody is at them."""
+        return gid not in own and gid in view.roll.agreed and not view.groups[gid].cordoned
+
+    yard = Yard(bmcs=site.bmcs, here=here, is_member=is_member)
+    return StandbyCluster(cluster, hosts, yard, clock=clock, folder=state)
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
@@ -161,37 +209,6 @@ def _first_opened(base: Path, name: str) -> datetime:
     if not path.exists():
         path.write_text(json.dumps(datetime.now(UTC).isoformat()), encoding="utf-8")
     return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
-
-
-def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Event], None]) -> Meter:
-    """The meter that the site file describes; `reports` are the watts that devices report, as far as it has none."""
-    meter = site.meter
-    if isinstance(meter, SumOfReports):
-        return SimulatedMeter(reports)
-    metered = open_real_meter(meter)
-    reported = SimulatedMeter(reports, source="reports")
-    return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
-
-
-def _sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
-    """What the devices draw, with the hall's overhead."""
-
-    def draw_w() -> float:
-        groups, at = view.groups.values(), clock.now()
-        it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
-        miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
-        power = site.power
-        return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
-
-    return draw_w
-
-
-def _drawn_w(group: Group, at: datetime, view: View) -> float:
-    """As last told; a group that fell silent draws no more than what is left of its orders."""
-    silent_s = (at - group.reported_at).total_seconds() if group.reported_at else 0.0
-    if silent_s <= view.site.unreachable_after_s:
-        return group.draw_w
-    return min(group.draw_w, exposure_w(group.account, at, fall_s=view.site.fall_s))
 
 
 def wake_socket(state: Path) -> socket.socket:

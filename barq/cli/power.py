@@ -143,7 +143,7 @@ def _draw(now: PowerView) -> str:
     draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
     match now.get("draw_quality"):
         case "estimated":
-            return f"{draw}, ESTIMATED {since} from what devices report: the meter cannot be read"
+            return f"{draw}, ESTIMATED {since} {_estimate(now.get('draw_source'))}"
         case "stale":
             return f"{draw}, measured {since}: the meter does not answer"
         case "bad":
@@ -167,6 +167,13 @@ def _state(source: SourceView) -> str:
     if left_s is None or age_s is None or 2 * age_s < left_s:
         return "fresh"
     return f"stale in {format_duration(left_s)}"
+
+
+def _estimate(source: str | None) -> str:
+    """What an estimate is made of, and why it is one."""
+    if source in (None, "reports"):
+        return "from what devices report: the meter cannot be read"
+    return f"by {source}: another meter cannot be read, or some controllers of nodes do not answer"
 
 
 def _foreseen(told: ForeseenView) -> str:
