@@ -160,9 +160,10 @@ class SumOfReports(_Strict):
 
     type: Literal["simulated"] = "simulated"
 
-    def trim(self, margin: float) -> None:
+    def trim(self, margin: float) -> TrimRule | None:
         """None: what is reckoned by the model cannot correct it."""
         del margin
+        return None
 
 
 class _Watched(_Strict):
@@ -233,9 +234,10 @@ class RedfishMeterSettings(_Watched):
     poll_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0  #: controllers are slow
     stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
 
-    def trim(self, margin: float) -> None:
+    def trim(self, margin: float) -> TrimRule | None:
         """None: controllers do not see the hall, of whose model there is something to learn."""
         del margin
+        return None
 
 
 WatchedMeter = Annotated[ModbusMeterSettings | RedfishMeterSettings, Field(discriminator="type")]
