@@ -120,3 +120,9 @@ class Told:
 def before(at: datetime) -> datetime:
     """When the quarter began in which this moment is."""
     return at - timedelta(minutes=at.minute % 15, seconds=at.second, microseconds=at.microsecond)
+
+
+def too_short(days: float) -> str:
+    """Why there is no forecast yet."""
+    least = LEAST_HISTORY / timedelta(days=1)
+    return f"{days:.1f} days of the limit are on record, and a forecast from history needs {least:g}"

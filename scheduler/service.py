@@ -62,7 +62,7 @@ class Service:
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
-        work.append(self.parts.notifier.run())
+        work += [self.parts.notifier.run(), self.parts.forecaster.run()]
         tasks = [asyncio.ensure_future(w) for w in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -38,6 +38,7 @@ from scheduler.equipment import (
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.forecast_settings import ForecastSettings
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -131,6 +132,7 @@ class Site(_Strict):
     fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     meter: MeterSettings = SumOfReports()
+    forecast: ForecastSettings = ForecastSettings()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()

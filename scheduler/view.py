@@ -21,6 +21,7 @@ from scheduler.core.metering import Excess, excess_w, remembered, standing_w
 from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
+from scheduler.hindsight import Hindsight
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -58,6 +59,7 @@ class View:
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
         }
+        self.hindsight = Hindsight()
         self.manual: tuple[Envelope, ...] = ()
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
@@ -265,7 +267,7 @@ class View:
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=(*stopped, *self.envelopes.values(), *self.manual),
+            envelopes=(*stopped, *self.hindsight.over(self.envelopes.values(), at), *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             groups=self.groups.shot(),

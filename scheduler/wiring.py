@@ -20,6 +20,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
 from scheduler.equipment import SumOfReports
 from scheduler.errors import SettingsError
+from scheduler.forecasting.forecaster import Forecaster
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
@@ -27,6 +28,7 @@ from scheduler.settings import SignalSettings, Site, load_site
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
 from scheduler.store.database import open_database
+from scheduler.store.forecasts import SqlForecasts
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.view import View
@@ -61,6 +63,7 @@ class Parts:
     meter: Meter
     clock: Clock
     notifier: Notifier
+    forecaster: Forecaster
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
 
 
@@ -89,6 +92,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
         clock=clock,
         notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
+        forecaster=Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state),
         sources=sources,
     )
 

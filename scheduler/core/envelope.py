@@ -51,6 +51,8 @@ class Envelope:
     )
     forecast: tuple[Foreseen, ...] = ()
     """Rising in time. It binds nobody and frees nobody: only `scheduler.core.foresight` looks at it."""
+    forecast_by: str = ""
+    """Who made the forecast, if not the source itself."""
 
     def limit_at(self, at: datetime) -> Segment | None:
         """The segment in force at `at`, None before the first one or after the end."""

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from scheduler.forecasting.timeline import DAY, Floats, Indices, Timeline, features, same_time_before
 from scheduler.predictions import BUCKETS_H, QUARTER, SHARES, STEPS, Made, Method, Watts
@@ -81,7 +82,10 @@ def _learned(line: Timeline, pairs: _Pairs, origins: Indices, leads: Indices) ->
     seen, asked = features(line, pairs.origins, pairs.leads), features(line, origins, leads)
     telling = np.isfinite(seen).any(axis=0)
     seen, asked = seen[:, telling], asked[:, telling]  # of a young history nothing is a week old
-    off_w = [_model(share).fit(seen, came_w).predict(asked) for share in SHARES]
+    with threadpool_limits(
+        limits=1
+    ):  # more of them only wait for each other, and for whoever else is at work
+        off_w = [_model(share).fit(seen, came_w).predict(asked) for share in SHARES]
     return stands_w[:, None] + np.stack(off_w, axis=1)
 
 
