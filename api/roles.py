@@ -26,6 +26,7 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/v1/power"): Role.VIEWER,
     ("GET", "/api/v1/power/limits"): Role.VIEWER,
     ("GET", "/api/v1/projects"): Role.VIEWER,
+    ("GET", "/api/v1/forecast"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
     ("GET", "/api/v1/summary"): Role.VIEWER,
     ("GET", "/api/v1/jobs"): Role.VIEWER,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from barq.forecast_views import ForecastView
     from barq.request import JobRequest
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -166,6 +167,11 @@ def control_array(array_id: str, verb: str) -> Call[ArrayView]:
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
     return _get("/nodes", key="nodes")
+
+
+def forecast(*, step_s: int = 900) -> Call[ForecastView]:
+    """The limit of the next 48 hours."""
+    return _get("/forecast", params={"step_s": step_s})
 
 
 def projects() -> Call[ProjectsView]:

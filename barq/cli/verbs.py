@@ -59,6 +59,11 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="forecast",
+        target="barq.cli.forecast:forecast",
+        help="Show the limit of the hours to come, and how good forecasts are.",
+    ),
+    Verb(
         name="estop",
         target="barq.cli.estop:app",
         help="Emergency stop: all to its fallback, until a person releases it.",

@@ -7,7 +7,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from barq.doctor import capacity, clocks, control_groups, disk, gpus, meter, network, python, ray_here, rights
+from barq.doctor import (
+    capacity,
+    clocks,
+    control_groups,
+    disk,
+    forecasting,
+    gpus,
+    meter,
+    network,
+    python,
+    ray_here,
+    rights,
+)
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
 
@@ -25,6 +37,7 @@ CHECKS: Final[dict[str, Check]] = {
     "ray": ray_here.ray,
     "ray-variables": ray_here.ray_variables,
     "other-ray": ray_here.other_ray,
+    "forecast": forecasting.forecasts,
     "clock-boottime": clocks.boottime,
     "clock-sync": clocks.synchronized,
     "clock-drift": clocks.drift,

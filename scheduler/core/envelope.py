@@ -6,6 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+OPERATOR = "operator"
+"""Who limits are by that people set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:

@@ -32,6 +32,7 @@ SETTLED: Final = timedelta(seconds=75)
 """After the full hour: by then the minute before it is on record."""
 PATIENCE_S: Final = 300.0
 _ONE_THREAD: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_COMMAND: Final = (sys.executable, "-m", "scheduler.forecasting.worker")
 MISSING: Final = "scikit-learn is not installed: pip install 'barq[forecast]'"
 
 Work = Callable[[Request], Awaitable[Told]]
@@ -63,6 +64,8 @@ class Forecaster:
                 await self.renew()
             except StoreError as error:
                 log.warning("no forecast of the limit: %s", error)
+            except Exception:  # a bug here must not end the scheduler, which can do without
+                log.exception("no forecast of the limit")
             now = self._clock.now()
             await self._clock.sleep_s((next_at(now) - now).total_seconds())
 
@@ -129,15 +132,13 @@ def next_at(now: datetime) -> datetime:
 
 async def in_a_process(request: Request, *, patience_s: float = PATIENCE_S) -> Told:
     """What the worker makes of it. That it failed, or took too long, is an answer too."""
-    worker = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "scheduler.forecasting.worker",
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=_environment(),
-    )
+    pipe = asyncio.subprocess.PIPE
+    try:
+        worker = await asyncio.create_subprocess_exec(
+            *_COMMAND, stdin=pipe, stdout=pipe, stderr=pipe, env=_environment()
+        )
+    except OSError as error:
+        return _failed(request, f"its process cannot be started: {error}")
     try:
         out, err = await asyncio.wait_for(worker.communicate(dumps(request)), timeout=patience_s)
     except TimeoutError:

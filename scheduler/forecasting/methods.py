@@ -85,7 +85,7 @@ def _learned(line: Timeline, pairs: _Pairs, origins: Indices, leads: Indices) ->
     with threadpool_limits(
         limits=1
     ):  # more of them only wait for each other, and for whoever else is at work
-        off_w = [_model(share).fit(seen, came_w).predict(asked) for share in SHARES]
+        off_w: list[Floats] = [_model(share).fit(seen, came_w).predict(asked) for share in SHARES]
     return stands_w[:, None] + np.stack(off_w, axis=1)
 
 

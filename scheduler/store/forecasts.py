@@ -15,10 +15,10 @@ from sqlalchemy import Engine, delete, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from scheduler.core.envelope import OPERATOR
 from scheduler.core.estop import SOURCE as STOPPED
 from scheduler.predictions import DOCUMENT, Made, Quarter, Told, before
 from scheduler.store.database import reading, writing
-from scheduler.store.rows import OPERATOR
 from scheduler.store.site_queries import current_document
 from scheduler.store.tables import CurrentRow, EventRow, ForecastRow, SampleMinuteRow
 from scheduler.store.upsert import upsert

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.envelope import OPERATOR, Envelope, Segment
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -31,8 +31,6 @@ from scheduler.errors import StoreError
 from scheduler.store.tables import SITE_USER, AttemptNodeRow, AttemptRow, JobRow, ManualLimitRow
 from scheduler.wire import dumps, loads
 
-OPERATOR = "operator"
-"""The source of every limit that a person set."""
 _CAUSES: dict[str, FailureCause | PauseCause] = {c.value: c for c in (*FailureCause, *PauseCause)}
 
 Values = dict[str, Any]

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
+    ahead,
     arrays,
     flexibility,
     health,
@@ -57,6 +58,7 @@ def models() -> dict[str, type[BaseModel]]:
             flexibility,
             health,
             history,
+            ahead,
             jobs,
             members,
             notifications,
@@ -90,6 +92,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "power/estop",
         "power/estop/release",
         "projects",
+        "forecast",
         "events",
         "signals/{name}",
         "summary",
