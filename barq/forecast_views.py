@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-ExpectedView = TypedDict(
-    "ExpectedView",
-    {
-        "at": str,
-        "p10_w": float,
-        "p50_w": float,
-        "p90_w": float,
-        "from": Literal["published", "foreseen", "history"],
-        "source": str,
-    },
-)
-"""What is expected from `at` on, and whose word it is."""
+
+class ExpectedView(TypedDict):
+    """What is expected from `at` on, and whose word it is."""
+
+    at: str
+    p10_w: float
+    p50_w: float
+    p90_w: float
+    by: Literal["published", "foreseen", "history"]
+    source: str
 
 
 class LeadView(TypedDict):

@@ -68,7 +68,7 @@ def _row(snapshot: Snapshot, envelopes: Sequence[Envelope], at: datetime) -> dic
         "p10_w": low[0].limit_w,
         "p50_w": mid[0].limit_w,
         "p90_w": high[0].limit_w,
-        "from": kind,
+        "by": kind,
         "source": mid[0].source,
     }
 

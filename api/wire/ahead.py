@@ -14,7 +14,7 @@ ROW: Final[dict[str, Any]] = {
     "p10_w": 160_000.0,
     "p50_w": 420_000.0,
     "p90_w": 610_000.0,
-    "from": "history",
+    "by": "history",
     "source": "history",
 }
 LEAD: Final[dict[str, Any]] = {
@@ -30,7 +30,7 @@ class ForecastQuery(Sent):
 
     model_config = ConfigDict(strict=False)  # a query is text
 
-    step_s: Literal[900, 1800, 3600] = Field(900, description="Seconds between rows")
+    step_s: int = Field(900, ge=900, le=3600, multiple_of=900, description="Seconds between rows")
 
 
 class ExpectedView(Shown):
@@ -42,7 +42,7 @@ class ExpectedView(Shown):
     p10_w: float = Field(description="In nine of ten cases there is more")
     p50_w: float
     p90_w: float = Field(description="In one of ten cases there is more")
-    origin: Literal["published", "foreseen", "history"] = Field(alias="from", description="Whose word it is")
+    by: Literal["published", "foreseen", "history"] = Field(description="Whose word it is")
     source: str = Field(description="The source that publishes or foresees the lowest")
 
 

@@ -66,7 +66,7 @@ def _rows_table(rows: Sequence[ExpectedView]) -> Table:
         (
             clock_time(row["at"]),
             *(format_power(row[key]) for key in ("p10_w", "p50_w", "p90_w")),
-            row["from"],
+            row["by"],
             row["source"],
         )
         for row in rows
