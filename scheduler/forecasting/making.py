@@ -24,8 +24,9 @@ from scheduler.predictions import (
 
 LOOKED_BACK: Final = timedelta(days=LEARNED_DAYS + 8)
 """What is learned from, and a week before it to look back at."""
-SCORED_LEAST: Final = 96
-"""Quarters of an hour, of all lead times, that have to have come before forecasts are set aside for their score."""
+SCORED_LEAST: Final = 1200
+"""Quarters of an hour, of all lead times, that have to have come before forecasts are set aside for their score: those
+of a day's forecasts, one an hour."""
 
 
 def make(book: Forecasts, given: Sequence[Quarter], *, at: datetime) -> Told:

@@ -76,9 +76,9 @@ def _pairs(line: Timeline) -> _Pairs:
 
 
 def _learned(line: Timeline, pairs: _Pairs, origins: Indices, leads: Indices) -> Floats:
-    """What is learned is how far off the same time of the day before is: of the sun, that is most of it."""
-    came_w = pairs.truths_w - _yesterday(line, pairs.origins, pairs.leads)
-    stands_w = _yesterday(line, origins, leads)
+    """What is learned is how far off persistence is: of the sun, it knows most. At each lead time the better kind."""
+    seen_w, stands_w = _better_persistence(line, pairs, origins, leads)
+    came_w = pairs.truths_w - seen_w
     seen, asked = features(line, pairs.origins, pairs.leads), features(line, origins, leads)
     telling = np.isfinite(seen).any(axis=0)
     seen, asked = seen[:, telling], asked[:, telling]  # of a young history nothing is a week old
@@ -87,6 +87,21 @@ def _learned(line: Timeline, pairs: _Pairs, origins: Indices, leads: Indices) ->
     ):  # more of them only wait for each other, and for whoever else is at work
         off_w: list[Floats] = [_model(share).fit(seen, came_w).predict(asked) for share in SHARES]
     return stands_w[:, None] + np.stack(off_w, axis=1)
+
+
+def _better_persistence(
+    line: Timeline, pairs: _Pairs, origins: Indices, leads: Indices
+) -> tuple[Floats, Floats]:
+    """What stands in for the quarters of the pairs, and for those that are asked for."""
+    of_pairs, of_asked = bucket_of(pairs.leads), bucket_of(leads)
+    seen_w, stands_w = _yesterday(line, pairs.origins, pairs.leads), _yesterday(line, origins, leads)
+    last_w, stands_last_w = _last(line, pairs.origins, pairs.leads), _last(line, origins, leads)
+    for bucket in range(len(BUCKETS_H)):
+        mine, asked = of_pairs == bucket, of_asked == bucket
+        truths_w = pairs.truths_w[mine]
+        if np.abs(truths_w - last_w[mine]).sum() < np.abs(truths_w - seen_w[mine]).sum():
+            seen_w[mine], stands_w[asked] = last_w[mine], stands_last_w[asked]
+    return seen_w, stands_w
 
 
 def _model(share: float) -> HistGradientBoostingRegressor:

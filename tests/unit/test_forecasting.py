@@ -88,7 +88,7 @@ def test_forecasts_of_before_are_not_judged() -> None:
     assert found.loss_w(Method.LAST) is None
 
 
-def scored(learned_w: float, count: int = 100) -> Score:
+def scored(learned_w: float, count: int = 2000) -> Score:
     """Both kinds of persistence lose 10 W, the one a bit more."""
     losses = {Method.LEARNED: learned_w, Method.YESTERDAY: 10.0, Method.LAST: 11.0}
     tallies = {
