@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.core.foresight import LOW, MEDIAN, basis, planned
 from scheduler.core.hindsight import HISTORY, filled
+from scheduler.documents import power_document, sample
 from scheduler.hindsight import GOOD_FOR, Hindsight
 from scheduler.predictions import STEPS, Made, Method
-from tests.builders import T0
+from tests.builders import T0, site
 
 H = timedelta(hours=1)
 OPEN = Envelope(
@@ -119,3 +120,13 @@ def test_a_filled_envelope_follows_what_is_published() -> None:
     assert hindsight.over([OPEN], T0)[0].forecast[0].starts_at == T0
     assert [f.starts_at for f in hindsight.over([until(3)], T0)[0].forecast if f.quantiles] == [T0 + 3 * H]
     assert hindsight.over([replace(OPEN, read_at=T0 + H)], T0)[0].read_at == T0 + H
+
+
+def test_people_are_told_once_that_it_is_from_history() -> None:
+    """However many sources it fills in for."""
+    built = site().node(gpus=4).limit_w(9000)
+    twice = (*built.snapshot().envelopes, replace(OPEN, segments=()))
+    snapshot = replace(built.snapshot(), envelopes=filled(twice, LEARNED))
+    decision = built.policy.decide(snapshot)
+    told = power_document(snapshot, decision, sample(snapshot, decision, over_limit=False))["forecast"]
+    assert [(f["source"], f["quantiles"][1]["limit_w"]) for f in told] == [(HISTORY, 801.0)]
