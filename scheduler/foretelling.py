@@ -33,7 +33,7 @@ def forecast_document(snapshot: Snapshot, told: Told | None, *, step: timedelta)
         "history_days": told.history_days if told else None,
         "made_at": made.made_at.isoformat() if made else None,
         "method": told.method if told else None,
-        "is_used": any(e.forecast_by == HISTORY for e in snapshot.envelopes),
+        "is_used": told.is_used if told else False,
         "skill": score.skill if score else None,
         "against": score.best_persistence if score else None,
         "scores": [_score(score, method) for method in Method] if score else [],

@@ -112,7 +112,8 @@ class Told:
     why: str  #: a sentence for people
     history_days: float = 0.0
     made: Made | None = None
-    method: Method | None = None  #: that is planned on
+    method: Method | None = None  #: that is shown
+    is_used: bool = False  #: and planned on
     score: Score | None = None
     took_s: float = 0.0  #: CPU seconds
 

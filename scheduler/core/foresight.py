@@ -69,9 +69,10 @@ def turns(envelopes: Iterable[Envelope], *, after: datetime, until: datetime) ->
 
 
 def next_foreseen(envelope: Envelope, at: datetime) -> tuple[Foreseen, ...]:
-    """What a source foresees for `at`, and next."""
+    """What a source foresees for `at`, and next. What others made of the past says nothing of the present."""
     begun = _begun(envelope, at)
-    return tuple(f for f in envelope.forecast[max(0, begun - 1) : begun + 1] if f.quantiles)
+    first = begun if envelope.forecast_by else max(0, begun - 1)
+    return tuple(f for f in envelope.forecast[first : begun + 1] if f.quantiles)
 
 
 def _begun(envelope: Envelope, at: datetime) -> int:

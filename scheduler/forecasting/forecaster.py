@@ -76,9 +76,11 @@ class Forecaster:
             told = self._last
         else:
             told = self._with_last(await self._made(now))
+        is_used = self._settings.use is Use.STARTS and told.made is not None
+        if told is not self._last or told.is_used is not is_used:
+            told = replace(told, is_used=is_used)
             await asyncio.to_thread(self._book.keep, told)
         self._last = told
-        is_used = self._settings.use is Use.STARTS
         self._hindsight.learn(told.made if is_used else None, told.method)
         return told
 
