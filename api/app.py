@@ -22,6 +22,7 @@ from api.outlooks import Outlooks
 from api.plain_query import plain_query
 from api.roles import Authorization
 from api.routes import (
+    ahead,
     arrays,
     dispatch,
     events,
@@ -101,6 +102,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)])
     for part in (
+        ahead,
         jobs,
         arrays,
         plans,

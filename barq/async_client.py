@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
+    from barq.forecast_views import ForecastView
     from barq.site_views import ProjectsView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
@@ -249,6 +250,10 @@ class AsyncClient(AsyncPowerVerbs):
     async def nodes(self) -> list[NodeView]:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return await self._do(calls.nodes())
+
+    async def forecast(self, *, step_s: int = 900) -> ForecastView:
+        """Return the limit of the next 48 hours, a row for each quarter, half or whole hour, and how good it was."""
+        return await self._do(calls.forecast(step_s=step_s))
 
     async def projects(self) -> ProjectsView:
         """Return the projects: quotas, what they use, whose turn it is."""

@@ -16,6 +16,7 @@ from barq.errors import InvalidInput
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
+    from barq.forecast_views import ForecastView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
     from barq.shadow_views import ShadowDays
@@ -170,6 +171,11 @@ def control_array(array_id: str, verb: str) -> Call[ArrayView]:
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
     return _get("/nodes", key="nodes")
+
+
+def forecast(*, step_s: int = 900) -> Call[ForecastView]:
+    """The limit of the next 48 hours."""
+    return _get("/forecast", params={"step_s": step_s})
 
 
 def projects() -> Call[ProjectsView]:

@@ -123,7 +123,7 @@ def power_document(
         "over_limit": latest.over_limit,
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
-        "forecast": [told for e in snapshot.envelopes for told in _foreseen(e, snapshot)],
+        "forecast": [told for e in _foreseeing(snapshot.envelopes) for told in _foreseen(e, snapshot)],
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
@@ -247,11 +247,16 @@ def _origin(limit: Limit, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
+def _foreseeing(envelopes: Iterable[Envelope]) -> Iterable[Envelope]:
+    """One for each who foresees: what was made from history fills in for several sources alike."""
+    return {e.forecast_by or e.source: e for e in envelopes if e.forecast}.values()
+
+
 def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
     """What a source foresees for now and for the next time, and by which names its quantiles go."""
     return [
         {
-            "source": envelope.source,
+            "source": envelope.forecast_by or envelope.source,
             "at": step.starts_at.isoformat(),
             "quantiles": [
                 {"share": q.share, "name": word(q.share), "limit_w": q.limit_w} for q in step.quantiles

@@ -130,7 +130,7 @@ class Journal:
         if told == self._told:
             return {}
         self._told = told
-        bare = tuple(replace(e, forecast=()) for e in snapshot.envelopes)
+        bare = tuple(replace(e, forecast=(), forecast_by="") for e in snapshot.envelopes)
         return {LIMITS_TOLD: dumps(bare).decode()}
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:

@@ -11,6 +11,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
+from scheduler.predictions import Made, Quarter, Told as Forecast
 from scheduler.records import Delivery, Intents, Stored, TickRecord, Told
 
 
@@ -181,4 +182,28 @@ class Outbox(Protocol):
 
     def close(self) -> None:
         """Finish what is being read or written; nothing is asked of it afterwards."""
+        ...
+
+
+class Forecasts(Protocol):
+    """What forecasts of the limit learn from and are kept in. Synchronous; every method raises `StoreError`."""
+
+    def days(self) -> float:
+        """How many days of the limit are on record, whoever set it."""
+        ...
+
+    def history(self, *, since: datetime, until: datetime) -> Sequence[Quarter]:
+        """What the grid gave in [since, until), by the quarter of an hour; what nobody knows is left out."""
+        ...
+
+    def kept(self, *, since: datetime) -> Sequence[Made]:
+        """The forecasts that were made from `since` on, oldest first."""
+        ...
+
+    def newest(self) -> Forecast | None:
+        """What was told last."""
+        ...
+
+    def keep(self, told: Forecast) -> None:
+        """Write down what is told now, and the forecast if it is a new one."""
         ...

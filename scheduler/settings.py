@@ -42,6 +42,7 @@ from scheduler.equipment import (
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.forecast_settings import ForecastSettings
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -141,6 +142,7 @@ class Site(_Strict):
     meter: MeterSettings = SumOfReports()
     meters_behind: tuple[WatchedMeter, ...] = ()  #: which count while those before them cannot be read
     bmcs: tuple[BmcSettings, ...] = ()  #: of the nodes
+    forecast: ForecastSettings = ForecastSettings()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()

@@ -11,10 +11,9 @@ from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import Envelope, is_stale, lowest, unheard, unheard_since
+from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
-from scheduler.core.given import PEOPLE
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -24,6 +23,7 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
+from scheduler.hindsight import Hindsight
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -62,6 +62,7 @@ class View:
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
         }
+        self.hindsight = Hindsight()
         self.manual: tuple[Envelope, ...] = ()
         self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
         self.stops: dict[str, EmergencyStop] = {}
@@ -124,7 +125,7 @@ class View:
         self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
         self._take_members(stored.members)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
-        self.dispatch.give_up_unknown([*self.envelopes, PEOPLE], self.led_since_at)
+        self.dispatch.give_up_unknown([*self.envelopes, OPERATOR], self.led_since_at)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -269,7 +270,7 @@ class View:
 
     def note_given(self, at: datetime) -> None:
         """Keep up the book of what givers tell: people among them, and what ends by itself."""
-        self.dispatch.hear(PEOPLE, self.manual, at)
+        self.dispatch.hear(OPERATOR, self.manual, at)
         self.dispatch.pass_to(at)
 
     def note_limit(self, at: datetime) -> None:
@@ -293,7 +294,7 @@ class View:
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=(*stopped, *self.counted, *self.manual),
+            envelopes=(*stopped, *self.hindsight.over(self.counted, at), *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             trim=self._trimmed(at),

@@ -17,6 +17,7 @@ from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
 from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.errors import SettingsError
+from scheduler.forecasting.forecaster import Forecaster
 from scheduler.hosts import Hosts, devices
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
@@ -28,6 +29,7 @@ from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
+from scheduler.store.forecasts import SqlForecasts
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.telling import Telling
@@ -123,7 +125,15 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             told=tuple(source for source, _ in sources),
         )
     acts.loop.watchman.restore(stored.power_events)
-    return _parts(acts, state=state, site=site, store=store, hosts=hosts, sources=sources)
+    return _parts(
+        acts,
+        state=state,
+        site=site,
+        store=store,
+        forecasts=SqlForecasts(engine),
+        hosts=hosts,
+        sources=sources,
+    )
 
 
 def _parts(
@@ -132,6 +142,7 @@ def _parts(
     state: Path,
     site: Site,
     store: SqlStore,
+    forecasts: SqlForecasts,
     hosts: Hosts,
     sources: tuple[tuple[LimitSource, float], ...],
 ) -> Parts:
@@ -141,6 +152,7 @@ def _parts(
     telling = Telling(
         acts.told, clock, snapshot=lambda: view.snapshot(clock.now()), offer=loop.offer, tell=tell
     )
+    forecaster = Forecaster(site.forecast, forecasts, view.hindsight, clock, state=state)
     rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     return Parts(
         state=state,
@@ -154,7 +166,7 @@ def _parts(
         sources=sources,
         steadying=Steadying(rules, tell, firm_w=site.power.firm_w),
         telling=telling,
-        beside=(*acts.beside, telling.run),
+        beside=(*acts.beside, telling.run, forecaster.run),
         feeders={s.name or s.type: s.feeder for s in site.signals},
     )
 

@@ -59,6 +59,11 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="forecast",
+        target="barq.cli.forecast:forecast",
+        help="Show the limit of the hours to come, and how good forecasts are.",
+    ),
+    Verb(
         name="dispatch",
         target="barq.cli.dispatch:app",
         help="List what givers of the limit told; acknowledge or refuse it.",

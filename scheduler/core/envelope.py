@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+OPERATOR = "operator"
+"""Who limits are by that people set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -55,6 +58,8 @@ class Envelope:
     feeder: str = ""  #: that it is a limit of, where that is known
     forecast: tuple[Foreseen, ...] = ()
     """Rising in time. It binds nobody and frees nobody: only `scheduler.core.foresight` looks at it."""
+    forecast_by: str = ""
+    """Who made the forecast, if not the source itself."""
 
     def limit_at(self, at: datetime) -> Segment | None:
         """The segment in force at `at`, None before the first one or after the end."""

@@ -144,7 +144,10 @@ class EventRow(Table, table=True):
     """What happened. Append-only; `hash` covers this row and the hash of the row before it."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_job_id_seq", "job_id", "seq"),)
+    __table_args__ = (
+        Index("ix_events_job_id_seq", "job_id", "seq"),
+        Index("ix_events_kind_at", "kind", "at"),
+    )
     seq: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
     at: datetime = Field(sa_type=UtcDateTime)
     kind: str
@@ -345,6 +348,14 @@ class CurrentRow(Table, table=True):
     key: str = Field(primary_key=True)
     document: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ForecastRow(Table, table=True):
+    """A forecast that was made from the history of the limit, kept until it was held against what came."""
+
+    __tablename__ = "forecasts"
+    made_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    document: str = Field(sa_type=Text)  #: JSON: `Made`
 
 
 class TokenRow(Table, table=True):

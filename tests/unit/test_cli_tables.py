@@ -220,6 +220,34 @@ def test_projects_are_a_table_in_their_order() -> None:
     ]
 
 
+def test_the_hours_to_come_are_a_table_with_their_score() -> None:
+    """Whose word each row is; then what forecasts from history are worth, beside persistence."""
+    watts = {"p10_w": 160_000.0, "p50_w": 420_000.0, "p90_w": 610_000.0}
+    lead = {"until_h": 1, "quarters": 9, "pinball_w": [1000.0, 3000.0, 2000.0], "covered": 0.81}
+    empty = {"until_h": 6, "quarters": 0, "pinball_w": None, "covered": None}
+    told = {
+        "state": "made",
+        "why": "learned from history: good",
+        "made_at": None,
+        "is_used": False,
+        "scores": [
+            {"method": "learned", "loss_w": 2000.0, "by_lead": [lead, empty]},
+            {"method": "last", "loss_w": None, "by_lead": [empty, empty]},
+        ],
+        "rows": [{"at": "2026-03-01T13:00:00Z", **watts, "by": "history", "source": "history"}] * 3,
+    }
+    shown = barq(busy_site().on("GET", "/forecast", told), "forecast", "--hours", "1").stdout.splitlines()
+
+    assert [line.split()[2:] for line in shown[1:3]] == [
+        ["160", "kW", "420", "kW", "610", "kW", "history", "history"]
+    ] * 2
+    assert shown[4] == "Learned from history: good."
+    assert [line.split() for line in shown[6:]] == [
+        ["PINBALL", "LOSS,", "COVERED", "<", "1", "h", "<", "6", "h", "MEAN"],
+        ["learned", "from", "history", "2", "kW,", "81%", "-", "2", "kW"],
+    ]
+
+
 def test_no_projects_is_talk() -> None:
     """An empty list leaves stdout empty."""
     result = barq(busy_site().on("GET", "/projects", {"projects": []}), "project", "list")

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from api.auth import OPEN_PATHS
 from api.problems import Problem
 from api.wire import (
+    ahead,
     arrays,
     dispatch,
     flexibility,
@@ -63,6 +64,7 @@ def models() -> dict[str, type[BaseModel]]:
             flexibility,
             health,
             history,
+            ahead,
             jobs,
             members,
             notifications,
@@ -104,6 +106,7 @@ async def test_every_path_of_the_design_is_there(document: dict[str, Any]) -> No
         "dispatch",
         *(f"dispatch/{{instruction_id}}{verb}" for verb in ("", "/acknowledge", "/refuse")),
         "projects",
+        "forecast",
         "events",
         "signals/{name}",
         "shadow/days",
