@@ -91,10 +91,13 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     store = SqlStore(engine)
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
-    names = [source.name for source, _ in sources]
-    groups = site.groups(site.found_before(state))
     view = View(
-        site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
+        site.policy(),
+        site.groups(site.found_before(state)),
+        epoch=epoch,
+        at=clock.now(),
+        sources=[source.name for source, _ in sources],
+        voluntary=site.voluntary_sources(),
     )
     stored = await store.load()
     view.restore(stored)
@@ -102,47 +105,38 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     lead = partial(Reconciler, view=view, clock=clock, holder=holder)
     if site.is_shadow:
         stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
-        acts = Acting(
-            loop=lead(store=stage.store, cluster=stage.twin), meter=stage.meter, beside=stage.beside, told=()
-        )
+        loop = lead(store=stage.store, cluster=stage.twin)
+        acts = Acting(loop=loop, meter=stage.meter, beside=stage.beside, told=())
     else:
         ray = await _connect(ray_address)
         standby = _standby(ray, hosts, site, view, clock, state)
         loop = lead(store=store, cluster=standby or ray)
         loop.standby_takes = standby is not None
+        notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
         acts = Acting(
             loop=loop,
-            meter=open_meter(
-                site,
-                sum_of_reports(view, site, clock),
-                devices=lambda: devices(view, hosts, clock),
-                tell=loop.watchman.tell,
-            ),
-            beside=(
-                Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private).run,
-                *(() if standby is None else (standby.run,)),
-            ),
+            meter=_meter(site, loop, hosts),
+            beside=(notifier.run, *(() if standby is None else (standby.run,))),
             told=tuple(source for source, _ in sources),
         )
-    acts.loop.watchman.restore(stored.power_events)
-    return _parts(
-        acts,
-        state=state,
-        site=site,
-        store=store,
-        forecasts=SqlForecasts(engine),
-        hosts=hosts,
-        sources=sources,
-    )
+    loop.watchman.restore(stored.power_events)
+    forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
+    return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+def _meter(site: Site, loop: Reconciler, hosts: Hosts) -> Meter:
+    view, clock = loop.view, loop.clock
+    reports = sum_of_reports(view, site, clock)
+    return open_meter(site, reports, devices=lambda: devices(view, hosts, clock), tell=loop.watchman.tell)
 
 
 def _parts(
     acts: Acting,
+    forecaster: Forecaster,
     *,
     state: Path,
     site: Site,
     store: SqlStore,
-    forecasts: SqlForecasts,
     hosts: Hosts,
     sources: tuple[tuple[LimitSource, float], ...],
 ) -> Parts:
@@ -152,7 +146,6 @@ def _parts(
     telling = Telling(
         acts.told, clock, snapshot=lambda: view.snapshot(clock.now()), offer=loop.offer, tell=tell
     )
-    forecaster = Forecaster(site.forecast, forecasts, view.hindsight, clock, state=state)
     rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     return Parts(
         state=state,
