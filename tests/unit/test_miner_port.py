@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from workers.miners.port import (
@@ -45,11 +47,11 @@ def test_a_machine_without_capabilities_is_read_only() -> None:
 
 def test_efficiency_is_that_of_a_steady_machine() -> None:
     """While it ramps or sleeps, watts over hashes say nothing."""
-    told = {"draw_w": 3400.0, "hashrate_th": 200.0}
+    steady = MachineReading(state=MinerState.RUNNING, draw_w=3400.0, hashrate_th=200.0)
 
-    assert MachineReading(state=MinerState.RUNNING, **told).joule_per_th == 17.0
-    assert MachineReading(state=MinerState.RAMPING, **told).joule_per_th is None
-    assert MachineReading(state=MinerState.RUNNING, draw_w=3400.0, hashrate_th=0.0).joule_per_th is None
+    assert steady.joule_per_th == 17.0
+    assert replace(steady, state=MinerState.RAMPING).joule_per_th is None
+    assert replace(steady, hashrate_th=0.0).joule_per_th is None
 
 
 def test_all_errors_are_one_tree_that_a_guard_knows() -> None:
