@@ -18,11 +18,12 @@ REST_W = 100.0
 
 async def settled(read: Any, wanted: Any) -> float | None:
     """The watts that it reads once they are as wanted, or at last."""
+    watts = await read()
     for _ in range(int(SETTLES_S / 0.1)):
-        watts = await read()
         if watts is not None and wanted(float(watts)):
             break
         await asyncio.sleep(0.1)
+        watts = await read()
     return None if watts is None else float(watts)
 
 
