@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -65,6 +66,7 @@ async def carry_out(
     nameplate_w: float,
     deadline_s: float,
     poll_s: float = POLL_S,
+    gate: asyncio.Semaphore | None = None,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Effect:
@@ -72,12 +74,18 @@ async def carry_out(
 
     Lost contact counts as full draw. A refusal is final, but it is read once: perhaps it rests already.
     Never raises MinerError.
+
+    Who tells a whole fleet gives all of them one `gate`, so that only so many calls go on at once: the deadline of a
+    call must not run out while it waits for this host's own CPU.
     """
     began_s = clock()
-    error = await _tell(miner, order)
+    passing = gate or nullcontext()
+    async with passing:
+        error = await _tell(miner, order)
     is_final = error is not None and not isinstance(error, Unreachable)
     while True:
-        last, lost = await _read(miner)
+        async with passing:
+            last, lost = await _read(miner)
         is_confirmed = last is not None and obeys(order, last)
         after_s = clock() - began_s
         if is_confirmed or is_final or after_s + poll_s > deadline_s:
