@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -94,6 +94,8 @@ class Scripted:
         (TargetWatts(target_w=2000.0), running(2080.0), True),
         (TargetWatts(target_w=2000.0), running(2200.0), False),
         (TargetWatts(target_w=2000.0), running(None), False),
+        (TargetWatts(target_w=2000.0), replace(running(1500.0), target_w=2000.0), True),
+        (TargetWatts(target_w=2000.0), replace(running(1500.0), target_w=3400.0), False),
         (TrimPercent(percent=50.0, full_w=3400.0), running(1700.0), True),
         (TrimPercent(percent=50.0, full_w=3400.0), running(2000.0), False),
     ],

@@ -59,7 +59,7 @@ class Effect:
     error: MinerError | None = None  #: the last that went wrong, if any
 
 
-async def carry_out(
+async def carry_out(  # noqa: PLR0913 - how patient, how many at once, and a clock; the last four have defaults
     miner: Miner,
     order: Order,
     *,
@@ -98,14 +98,19 @@ async def carry_out(
 
 
 def obeys(order: Order, seen: MachineReading) -> bool:
-    """Whether what a machine says of itself is what it was told. State *and* watts: either alone may lie."""
+    """Whether what a machine says of itself is what it was told. State *and* watts: either alone may lie.
+
+    A draw below a new target proves nothing while the machine still tells the old one: it may be on its way up.
+    """
     match order:
         case Sleep(rest_w=rest_w):
             return seen.state is MinerState.ASLEEP and (seen.draw_w is None or seen.draw_w <= rest_w)
         case Wake():
             return seen.state is MinerState.RUNNING
         case TargetWatts(target_w=target_w):
-            return _is_within(seen, target_w)
+            return _is_within(seen, target_w) and (
+                seen.target_w is None or seen.target_w <= target_w * (1 + TOLERANCE)
+            )
         case TrimPercent(percent=percent, full_w=full_w):
             return _is_within(seen, full_w * percent / 100)
         case _:
