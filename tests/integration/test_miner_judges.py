@@ -6,6 +6,7 @@ They live in an environment of their own, for their pins are old: BARQ_PYASIC_PY
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from tests.miners.luxos import LuxosEmulator
 
 PYTHON: Final = os.environ.get("BARQ_PYASIC_PYTHON", "")
 JUDGE: Final = Path(__file__).parent.parent / "miners" / "judge.py"
+NUMBERS: Final = itertools.count(1)
 FACTORY_PASSWORD: Final = "root"  # noqa: S105 (what the judges try)
 
 pytestmark = pytest.mark.skipif(
@@ -27,8 +29,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-async def judged(client: str, machine: Emulator, host: str, port: int) -> dict[str, Any]:
-    """What a client found and did at a machine on its usual port."""
+async def judged(client: str, machine: Emulator, port: int) -> dict[str, Any]:
+    """What a client found and did at a machine on its usual port, at an address of this process alone."""
+    host = f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{next(NUMBERS)}"
     try:
         await machine.start(host=host, port=port)
     except PermissionError:
@@ -53,19 +56,15 @@ def braiins() -> Emulator:
 
 
 @pytest.mark.parametrize(
-    "client, make, host, port",
-    [
-        ("pyasic", LuxosEmulator, "127.79.0.1", 4028),
-        ("pyasic_rs", LuxosEmulator, "127.79.0.2", 4028),
-        ("pyasic_rs", braiins, "127.79.0.3", 80),
-    ],
+    "client, make, port",
+    [("pyasic", LuxosEmulator, 4028), ("pyasic_rs", LuxosEmulator, 4028), ("pyasic_rs", braiins, 80)],
     ids=["pyasic-luxos", "pyasic_rs-luxos", "pyasic_rs-braiins"],
 )
 async def test_a_stranger_drives_an_emulated_machine(
-    client: str, make: Callable[[], Emulator], host: str, port: int
+    client: str, make: Callable[[], Emulator], port: int
 ) -> None:
     """It knows the model, reads hashes and watts, pauses, resumes and, where it can, limits it."""
-    said = await judged(client, make(), host, port)
+    said = await judged(client, make(), port)
 
     assert "S21" in said["model"]
     assert said["hashrate_th"] == pytest.approx(200.0, rel=0.01)
