@@ -21,6 +21,8 @@ from typing import Final, Self
 from scheduler.core.grants import Grant
 from scheduler.core.snapshot import Quality
 
+LONGEST_S: Final = 10.0
+"""A reading speaks for the time until the next, but never for longer: what nobody measured is not made up."""
 QUARTER: Final = timedelta(minutes=15)
 MINUTE: Final = timedelta(minutes=1)
 MOST_INTERVALS: Final = 24

@@ -10,10 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 
+from scheduler.core.accounting import LONGEST_S
 from scheduler.core.compliance import Fall, Judgement, Watch, judge_draw
-
-LONGEST_S = 10.0
-"""A reading speaks for the time until the next, but never for longer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,13 +17,12 @@ from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.accounting import LONGEST_S
 from scheduler.core.compliance import Fall
 from scheduler.core.power_events import Piece, PowerEvent, Reading
 
 WINDOW_S = 900.0
 """How much of the time before and behind an event is looked at."""
-LONGEST_S = 10.0
-"""A reading speaks for the time until the next, but never for longer: what nobody measured is not made up."""
 USED_TO_S = 90.0
 """So long before a fall of the limit the site counts as used to what it drew, or was entitled to."""
 MOST = 64

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from scheduler.core.accounting import Tally, minutes_of, parts_of, quality_seconds
+from scheduler.core.accounting import LONGEST_S, Tally, minutes_of, parts_of, quality_seconds
 from scheduler.core.grants import Grant
 from scheduler.core.snapshot import Quality
 from scheduler.records import PowerSample
@@ -22,8 +22,6 @@ from scheduler.wire import dumps, loads
 KEPT = timedelta(hours=1)
 """How long single seconds are kept."""
 MINUTES_KEPT = timedelta(days=90)
-LONGEST_S = 10.0
-"""A sample speaks for the time until the next, but never for longer: what nobody sampled is not made up."""
 
 
 def record_sample(session: Session, sample: PowerSample) -> None:
