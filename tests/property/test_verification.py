@@ -7,8 +7,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
+from scheduler.core.accounting import LONGEST_S
 from scheduler.core.power_events import PowerEvent, Reading, figures_of
-from scheduler.core.verification import LONGEST_S, WINDOW_S
+from scheduler.core.verification import WINDOW_S
 from tests.unit.test_verification import Meter, at
 
 STRETCHES = st.lists(
