@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -32,12 +33,19 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     """Whole sites, marked `site`, are one group: with several workers only one of them stands at a time.
 
-    It is by far the longest group, so it goes first. What shares a file shares its fixtures: a group each.
+    It is by far the longest group, so it goes first. What shares a file shares its fixtures: a group each. Groups have
+    to be there before pytest-xdist reads them, and the order is made when all others have made theirs.
     """
     for item in items:
-        is_site = item.get_closest_marker("site") is not None
-        item.add_marker(pytest.mark.xdist_group("site" if is_site else item.location[0]))
-    items.sort(key=lambda item: item.get_closest_marker("site") is None)
+        group = "site" if _is_site(item) else item.location[0]
+        item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    items.sort(key=lambda item: not _is_site(item))
+
+
+def _is_site(item: pytest.Item) -> bool:
+    return item.get_closest_marker("site") is not None
