@@ -1,7 +1,6 @@
 """An emulated WhatsMiner with API 2: tokens that end, sealed orders, restarts for a limit, percentages that are lost.
 
-An open socket of its own client library is not needed: it is told over TCP 4028 alone. Codes are those of the vendor's
-manual; the words of refusals are ours.
+Codes are those of the vendor's manual; the words of refusals are ours.
 """
 
 from __future__ import annotations
@@ -28,7 +27,6 @@ BOOT_S = 30.0
 TOO_LOW_PERCENT = 30  #: trimmed lower it starts anew
 SALT = "BQ5hoXV9"
 PASSWORD = "owner-s"  # noqa: S105 (of an emulated machine)
-MODEL = "M50SVH50"
 GONE = b"Socket connect failed: Connection refused\n"  #: while its mining program is down
 
 
@@ -40,6 +38,7 @@ class WhatsminerV2Emulator(LineEmulator):
         self.password = PASSWORD
         self.fw_ver = "20230803.11.REL"
         self.api_ver = "whatsminer v2.0.5"
+        self.model = "M50SVH50"
         self.is_mute_asleep = False  #: has no summary while it is off
         self.limit_w = int(self.plant.nameplate_w)
         self.lent = 0  #: tokens in all
@@ -171,7 +170,7 @@ class WhatsminerV2Emulator(LineEmulator):
             "status": self._status,
             "summary": self._summary,
             "devs": self._devs,
-            "devdetails": _details,
+            "devdetails": self._details,
             "pools": _pools,
             "get_psu": lambda: self._said("S", 131, {"name": "P221B", "fan_speed": "6000"}),
             "get_error_code": lambda: self._said("S", 131, {"error_code": []}),
@@ -241,17 +240,17 @@ class WhatsminerV2Emulator(LineEmulator):
             "DEVS": [{"ASC": i, "Slot": i, "PCB SN": f"PCB{i}", **told} for i in range(3)],
         }
 
+    def _details(self) -> Answer:
+        told = {"Name": "SM", "Driver": "bitmicro", "Model": self.model}
+        rows = [{"DEVDETAILS": i, "ID": i, **told} for i in range(3)]
+        return {"STATUS": said("S", 69, "Device Details"), "DEVDETAILS": rows}
+
     @staticmethod
     def _said(letter: str, code: int, message: Any) -> Answer:
         return {"STATUS": letter, "When": int(time.time()), "Code": code, "Msg": message, "Description": ""}
 
     def _refused(self, code: int, message: str) -> Answer:
         return self._said("E", code, message)
-
-
-def _details() -> Answer:
-    rows = [{"DEVDETAILS": i, "Name": "SM", "ID": i, "Driver": "bitmicro", "Model": MODEL} for i in range(3)]
-    return {"STATUS": said("S", 69, "Device Details"), "DEVDETAILS": rows}
 
 
 def _pools() -> Answer:

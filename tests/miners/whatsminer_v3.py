@@ -15,6 +15,7 @@ from tests.miners.plant import Plant
 RESTART_S = 20.0  #: of its mining program, in the plant's time
 BOOT_S = 30.0
 PASSWORD = "owner-s"  # noqa: S105 (of an emulated machine)
+MOST_BYTES = 1 << 20  #: of a request; it closes on what claims to be longer
 ACCOUNTS = ("super", "user1", "user2", "user3")
 POOL = {"id": 1, "url": "stratum+tcp://pool.example:3333", "status": "alive", "account": "site.emulated"}
 
@@ -38,6 +39,8 @@ class WhatsminerV3Emulator(Emulator):
         while True:
             try:
                 size = int.from_bytes(await reader.readexactly(4), "little")
+                if size > MOST_BYTES:
+                    return
                 request = json.loads(await reader.readexactly(size))
             except asyncio.IncompleteReadError:
                 return

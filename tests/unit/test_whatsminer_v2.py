@@ -16,7 +16,6 @@ from workers.miners.effect import Sleep, TargetWatts, TrimPercent, Wake
 from workers.miners.port import (
     Credentials,
     MinerState,
-    NotUnderstood,
     PercentTrim,
     Refused,
     Unreachable,
@@ -265,39 +264,6 @@ async def test_a_write_lock_is_its_owners_to_open(machine: WhatsminerV2Emulator,
     assert effect.in_doubt_w == 3400
 
 
-async def test_one_that_says_yes_and_does_nothing_is_not_asleep(
-    machine: WhatsminerV2Emulator, clock: Clock
-) -> None:
-    """Its watts are in doubt in full."""
-    machine.breaks(Fault.DEAF)
-    effect = await done(driver_of(machine), Sleep(), clock, deadline_s=60)
-
-    assert (effect.is_confirmed, effect.in_doubt_w, effect.error) == (False, 3400, None)
-
-
-@pytest.mark.parametrize(
-    "fault, error",
-    [
-        (Fault.HANGS, Unreachable),
-        (Fault.DROPS, Unreachable),
-        (Fault.BREAKS_OFF, NotUnderstood),
-        (Fault.MALFORMED, NotUnderstood),
-    ],
-)
-async def test_a_broken_wire_is_an_error_of_its_kind(
-    machine: WhatsminerV2Emulator, fault: Fault, error: type[Exception], clock: Clock
-) -> None:
-    """For reads and for orders, and it counts at its nameplate."""
-    machine.breaks(fault)
-    driver = driver_of(machine, deadline_s=0.2)
-
-    with pytest.raises(error, match=machine.host):
-        await driver.read()
-    effect = await done(driver, Sleep(), clock, deadline_s=1)
-    assert isinstance(effect.error, error)
-    assert effect.in_doubt_w == 3400
-
-
 async def test_json_as_old_firmwares_write_it_is_read(machine: WhatsminerV2Emulator) -> None:
     """Commas too many, brackets without: the figures stand."""
     machine.breaks(Fault.QUIRKY)
@@ -331,12 +297,6 @@ async def test_another_firmware_is_not_taken_for_one(machine: WhatsminerV2Emulat
 
     with pytest.raises(Wrong, match="no WhatsMiner"):
         await driver_of(machine).identify()
-
-
-async def test_nothing_listens_there() -> None:
-    """A machine that is off is unreachable."""
-    with pytest.raises(Unreachable):
-        await WhatsminerV2("127.77.255.254", port=4028, credentials=OWNER).read()
 
 
 async def test_all_that_it_ever_tells_a_machine_is_in_the_closed_set(

@@ -17,10 +17,8 @@ from workers.miners.effect import Sleep, TargetWatts, TrimPercent, Wake
 from workers.miners.port import (
     Credentials,
     MinerState,
-    NotUnderstood,
     PercentTrim,
     Refused,
-    Unreachable,
     WattTargets,
     Wrong,
 )
@@ -175,39 +173,6 @@ async def test_without_a_password_it_is_read_only(machine: WhatsminerV3Emulator)
     with pytest.raises(Refused, match="no password is given"):
         await driver.sleep()
     assert not told(machine)
-
-
-async def test_one_that_says_yes_and_does_nothing_is_not_asleep(
-    machine: WhatsminerV3Emulator, clock: Clock
-) -> None:
-    """Its watts are in doubt in full."""
-    machine.breaks(Fault.DEAF)
-    effect = await done(driver_of(machine), Sleep(), clock, deadline_s=60)
-
-    assert (effect.is_confirmed, effect.in_doubt_w, effect.error) == (False, 3400, None)
-
-
-@pytest.mark.parametrize(
-    "fault, error",
-    [
-        (Fault.HANGS, Unreachable),
-        (Fault.DROPS, Unreachable),
-        (Fault.BREAKS_OFF, Unreachable),
-        (Fault.MALFORMED, NotUnderstood),
-    ],
-)
-async def test_a_broken_wire_is_an_error_of_its_kind(
-    machine: WhatsminerV3Emulator, clock: Clock, fault: Fault, error: type[Exception]
-) -> None:
-    """For reads and for orders, and it counts at its nameplate."""
-    machine.breaks(fault)
-    driver = driver_of(machine, deadline_s=0.2)
-
-    with pytest.raises(error, match=machine.host):
-        await driver.read()
-    effect = await done(driver, Sleep(), clock, deadline_s=1)
-    assert isinstance(effect.error, error)
-    assert effect.in_doubt_w == 3400
 
 
 async def test_after_a_reboot_it_mines_again(machine: WhatsminerV3Emulator, clock: Clock) -> None:

@@ -91,7 +91,7 @@ class WhatsminerV2:
     async def identify(self) -> Identity:
         """Model, firmware, serial number, and what it can do with the password at hand."""
         async with line.within(self._deadline_s, self.address):
-            version = await self._told("get_version")
+            version = await self._told("get_version", probing_s=line.PROBING_S)
             if "fw_ver" not in version:
                 raise Wrong(f"{self.address}: tells no fw_ver; is no WhatsMiner with API 2")
             model = _model(await self._ask("devdetails"))
@@ -166,12 +166,14 @@ class WhatsminerV2:
 
     # -- reading -------------------------------------------------------------------------------------------------
 
-    async def _ask(self, command: str) -> Mapping[str, Any]:
-        return await line.ask(self._host, self._port, {"cmd": command})
+    async def _ask(self, command: str, *, probing_s: float | None = None) -> Mapping[str, Any]:
+        return await line.ask(self._host, self._port, {"cmd": command}, probing_s=probing_s)
 
-    async def _told(self, command: str, *, or_nothing: bool = False) -> Mapping[str, Any]:
+    async def _told(
+        self, command: str, *, or_nothing: bool = False, probing_s: float | None = None
+    ) -> Mapping[str, Any]:
         """The `Msg` of an answer. Raises Wrong for what no WhatsMiner says."""
-        answer = await self._ask(command)
+        answer = await self._ask(command, probing_s=probing_s)
         message = answer.get("Msg")
         if isinstance(message, Mapping):
             return message

@@ -84,7 +84,7 @@ class WhatsminerV3:
     async def identify(self) -> Identity:
         """Model, firmware, serial number, and what it can do with the password at hand."""
         async with line.within(self._deadline_s, self.address):
-            info = await self._device_info()
+            info = await self._device_info(probing_s=line.PROBING_S)
             self._summary(await self._told("get.miner.status", "summary"))
         system, miner, network = (_part(info, name) for name in ("system", "miner", "network"))
         return Identity(
@@ -156,20 +156,22 @@ class WhatsminerV3:
 
     # -- the wire ------------------------------------------------------------------------------------------------
 
-    async def _device_info(self) -> Mapping[str, Any]:
+    async def _device_info(self, *, probing_s: float | None = None) -> Mapping[str, Any]:
         """All that it tells of itself, the salt among it."""
-        info = await self._told("get.device.info")
+        info = await self._told("get.device.info", probing_s=probing_s)
         if "miner" not in info:
             raise Wrong(f"{self.address}: its device info has no miner; is no WhatsMiner with API 3")
         self._salt = str(info.get("salt", "")) or self._salt
         return info
 
-    async def _told(self, command: str, param: str | None = None) -> Mapping[str, Any]:
+    async def _told(
+        self, command: str, param: str | None = None, *, probing_s: float | None = None
+    ) -> Mapping[str, Any]:
         """The `msg` of an answer to a read. Raises MinerError."""
         request: dict[str, object] = {"cmd": command}
         if param is not None:
             request["param"] = param
-        answer = await self._ask(request)
+        answer = await self._ask(request, probing_s=probing_s)
         message = answer.get("msg")
         if isinstance(message, Mapping):
             return message
@@ -204,25 +206,32 @@ class WhatsminerV3:
             return code, str(answer.get("msg", ""))
         raise NotUnderstood(f"{self.address}: {write.value}: answers without a code: {str(answer)[:80]}")
 
-    async def _ask(self, request: Mapping[str, object]) -> Mapping[str, Any]:
-        """One connection for one question. Raises MinerError, OSError."""
+    async def _ask(
+        self, request: Mapping[str, object], *, probing_s: float | None = None
+    ) -> Mapping[str, Any]:
+        """One connection for one question. Raises MinerError, OSError.
+
+        With `probing_s`, a peer that is silent for so long gets an empty line, so that a web server says what it is.
+        """
         reader, writer = await asyncio.open_connection(self._host, self._port)
+        loop = asyncio.get_running_loop()
+        probe = None if probing_s is None else loop.call_later(probing_s, writer.write, b"\r\n\r\n")
         try:
             writer.write(framed.frame(request))
             return _parsed(await self._answer(reader), self.address)
-        except asyncio.IncompleteReadError as error:
-            raise Unreachable(
-                f"{self.address}: closed the connection before its answer ended; ask again"
-            ) from error
         finally:
+            if probe is not None:
+                probe.cancel()
             writer.close()
 
     async def _answer(self, reader: asyncio.StreamReader) -> bytes:
         try:
             size = framed.length(await reader.readexactly(framed.HEADER.size))
+            return await reader.readexactly(size)
+        except asyncio.IncompleteReadError as error:
+            raise Unreachable(f"{self.address}: broke off in its answer; ask again") from error
         except ValueError as error:
             raise Wrong(f"{self.address}: {error}; is no WhatsMiner with API 3") from error
-        return await reader.readexactly(size)
 
     # -- what it can do ------------------------------------------------------------------------------------------
 
