@@ -16,6 +16,8 @@ from typing import Any, Final
 from workers.miners.port import MinerError, NotUnderstood, Unreachable, Wrong
 
 PORT: Final = 4028
+#: A peer that is silent for so long may be no miner, s.
+PROBING_S: Final = 0.3
 _MAX_BYTES: Final = 1 << 20
 _SHOWN: Final = 80
 #: What other services begin with when they are spoken to in JSON.
