@@ -96,7 +96,7 @@ class WhatsminerV2Emulator(LineEmulator):
         self.requests.append(json.dumps(request))
         if self._tokens.get(str(request.get("token")), float("-inf")) <= self.later_s:
             return self._refused(135, "check token error")
-        answer = json.dumps(self._ordered(str(request.get("cmd")), request)).encode()
+        answer = json.dumps(self._ordered(str(request.get("cmd", request.get("command"))), request)).encode()
         sealed = cipher.encryptor().update(answer + b"\0" * (-len(answer) % 16))
         return {"enc": base64.b64encode(sealed).decode()}
 
