@@ -111,10 +111,10 @@ class WhatsminerV3Emulator(Emulator):
         return 0
 
     def _limit(self, param: Any) -> int:
-        if not isinstance(param, int) or param <= 0:
+        if not isinstance(param, int | float) or param <= 0:
             return -1
         if not self.plant.is_deaf:
-            self.limit_w = min(param, int(self.plant.nameplate_w))
+            self.limit_w = min(int(param), int(self.plant.nameplate_w))
             self.plant.aim(self.limit_w)
             self._restart(RESTART_S)
         return 0
