@@ -119,17 +119,12 @@ async def test_a_running_machine_is_read(bench: Bench) -> None:
 async def test_it_sleeps_and_wakes(bench: Bench) -> None:
     """Asleep is verified by state and watts; awake it is back at its target. Said twice, nothing changes."""
     miner = bench.driver()
-    for _ in range(2):
-        slept = await verified(miner, Sleep())
-        assert (slept.is_confirmed, slept.in_doubt_w, slept.error) == (True, 0.0, None)
-    assert slept.last is not None
-    assert slept.last.joule_per_th is None
-
-    for _ in range(2):
-        woken = await verified(miner, Wake())
-        assert (woken.is_confirmed, woken.error) == (True, None)
-    assert woken.last is not None
-    assert woken.last.draw_w == pytest.approx(bench.nameplate_w, rel=0.05)
+    for order in (Sleep(), Sleep(), Wake(), Wake()):
+        effect = await verified(miner, order)
+        assert (effect.is_confirmed, effect.in_doubt_w, effect.error) == (True, 0.0, None)
+        assert effect.last is not None
+        assert (effect.last.joule_per_th is None) is (order == Sleep())
+    assert (await miner.read()).draw_w == pytest.approx(bench.nameplate_w, rel=0.05)
     await miner.close()
 
 

@@ -16,6 +16,7 @@ from tests.miners.plant import Plant
 TOKEN_S = 3600.0
 MIN_W, MAX_W = 1500, 3400
 VERSION = "2026-04-14-0-912d084c-26.04-plus"
+PAGE = b"<html><head><title>Braiins OS</title></head></html>"
 PASSWORD = "owner-s"  # noqa: S105 (of an emulated machine)
 
 
@@ -63,20 +64,24 @@ class BraiinsEmulator(Emulator):
                 return
             self.requests.append(f"{asked.method} {asked.path} {asked.body.decode()}")
             status, told = self._answer(asked)
-            body = self._spoilt(json.dumps(told)) if told is not None else b""
+            kind, body = (
+                ("text/html", PAGE) if asked.path == "/" else ("application/json", self._spoilt(told))
+            )
             head = h11.Response(
-                status_code=status,
-                headers=[("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+                status_code=status, headers=[("Content-Type", kind), ("Content-Length", str(len(body)))]
             )
             whole = b"".join(http.send(e) or b"" for e in (head, h11.Data(data=body), h11.EndOfMessage()))
             if not await self.send(writer, whole) or http.our_state is not h11.DONE:
                 return
             http.start_next_cycle()
 
-    def _spoilt(self, text: str) -> bytes:
-        return (text[:-1] if Fault.MALFORMED in self.faults else text).encode()
+    def _spoilt(self, told: Any) -> bytes:
+        text = json.dumps(told)
+        return (text[1:] if Fault.MALFORMED in self.faults else text).encode()
 
     def _answer(self, asked: Asked) -> tuple[int, Any]:
+        if asked.path == "/":
+            return 200, None
         if asked.path == "/graphql":
             return 200, _graphql(asked.body.decode())
         if not asked.path.startswith("/api/v1/"):
@@ -101,19 +106,19 @@ class BraiinsEmulator(Emulator):
         return 200, {"token": token, "timeout_s": int(TOKEN_S)}
 
     def _order(self, path: str, told: Any) -> tuple[int, Any]:
-        if told is None:
-            return 415, {"message": "a JSON body is required"}
         if Fault.LOCKED in self.faults:
             return 403, {"message": "locked by its owner"}
         match path:
             case "actions/pause":
-                was, _ = self.plant.asleep, self.plant.sleep()
+                was = self.plant.asleep
+                self.plant.sleep()
                 return 200, was
             case "actions/resume":
-                was, _ = not self.plant.asleep, self.plant.wake()
+                was = not self.plant.asleep
+                self.plant.wake()
                 return 200, was
             case "performance/power-target":
-                return self._aim(told.get("watt"))
+                return self._aim(told.get("watt") if isinstance(told, dict) else None)
             case _:
                 return 404, {"message": "not found"}
 

@@ -135,7 +135,9 @@ class LuxosEmulator(LineEmulator):
                 return {"SUMMARY": [{"Elapsed": elapsed, "GHS 5s": ghs, "GHS av": ghs, "Accepted": 7}]}
             case "stats":
                 boards = {f"chain_rate{i}": f"{ghs / 3:.2f}" for i in (1, 2, 3)}
-                row = {"Elapsed": elapsed, "GHS 5s": ghs, "GHS av": ghs, "chain_acn1": 108, **boards}
+                told = {"chain_acn": "108", "temp_chip": "70-71-72-73", "temp_pcb": "57-58-58-59"}
+                boards |= {f"{name}{i}": value for name, value in told.items() for i in (1, 2, 3)}
+                row = {"Elapsed": elapsed, "GHS 5s": ghs, "GHS av": ghs, **boards}
                 return {"STATS": [{"Type": MODEL, "LUXminer": VERSION}, row]}
             case _:
                 return self._more(command)
@@ -147,7 +149,11 @@ class LuxosEmulator(LineEmulator):
                 return {"TEMPS": [{"ID": i, "TEMP": i, **dict.fromkeys(corners, 58.0)} for i in range(3)]}
             case "pools":
                 told = {"URL": "stratum+tcp://pool.example:3333", "User": "site.emulated", "Status": "Alive"}
-                return {"POOLS": [{"POOL": 0, "Accepted": 7, "Rejected": 0, "Stratum Active": True, **told}]}
+                return {
+                    "POOLS": [
+                        {"POOL": 0, "GROUP": 0, "Accepted": 7, "Rejected": 0, "Stratum Active": True, **told}
+                    ]
+                }
             case "fans":
                 return {"FANS": [{"FAN": i, "ID": i, "RPM": 3000, "Speed": 40} for i in range(4)]}
             case "atm":
@@ -190,12 +196,5 @@ class LuxosEmulator(LineEmulator):
 
 
 def _profile(name: str, watts: float) -> Answer:
-    hashrate = round(watts / 17.0, 1)
-    return {
-        "Profile Name": name,
-        "Step": "0",
-        "Frequency": 500,
-        "Watts": watts,
-        "Hashrate": hashrate,
-        "IsTuned": True,
-    }
+    told = {"Profile Name": name, "Step": "0", "Frequency": 500, "Voltage": 12.8, "IsTuned": True}
+    return told | {"Watts": watts, "Hashrate": round(watts / 17.0, 1)}

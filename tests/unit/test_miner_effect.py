@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import asyncio
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -93,6 +94,8 @@ class Scripted:
         (TargetWatts(target_w=2000.0), running(2080.0), True),
         (TargetWatts(target_w=2000.0), running(2200.0), False),
         (TargetWatts(target_w=2000.0), running(None), False),
+        (TargetWatts(target_w=2000.0), replace(running(1500.0), target_w=2000.0), True),
+        (TargetWatts(target_w=2000.0), replace(running(1500.0), target_w=3400.0), False),
         (TrimPercent(percent=50.0, full_w=3400.0), running(1700.0), True),
         (TrimPercent(percent=50.0, full_w=3400.0), running(2000.0), False),
     ],
@@ -157,3 +160,29 @@ async def test_each_order_is_told_in_its_own_words() -> None:
     await miner.order(TrimPercent(percent=60.0, full_w=3400.0))
 
     assert miner.told == ["2000 W", "60 %"]
+
+
+async def test_a_fleet_goes_through_one_gate() -> None:
+    """No more calls at once than it lets through, and none is forgotten."""
+    at_once = most = 0
+
+    class Busy(Scripted):
+        async def read(self) -> MachineReading:
+            nonlocal at_once, most
+            at_once += 1
+            most = max(most, at_once)
+            await asyncio.sleep(0)
+            at_once -= 1
+            return await super().read()
+
+    gate = asyncio.Semaphore(3)
+    fleet = [Busy(readings=[running(), asleep()]) for _ in range(20)]
+    effects = await asyncio.gather(
+        *(
+            carry_out(m, Sleep(), nameplate_w=NAMEPLATE_W, deadline_s=60.0, poll_s=0.0, gate=gate)
+            for m in fleet
+        )
+    )
+
+    assert all(effect.is_confirmed for effect in effects)
+    assert most == 3

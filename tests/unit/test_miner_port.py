@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
 import pytest
 
+from workers.miners import port
 from workers.miners.port import (
     Capabilities,
     Credentials,
     MachineReading,
+    Miner,
     MinerError,
     MinerState,
     NotUnderstood,
@@ -15,6 +21,21 @@ from workers.miners.port import (
     Unreachable,
     WattTargets,
     Wrong,
+)
+
+#: The verbs of all firmwares that write pools and their users, passwords and locks, or end another client's session.
+FORBIDDEN: Final = (
+    *("addpool", "removepool", "switchpool", "enablepool", "disablepool", "poolpriority", "poolquota"),
+    *(
+        "addgroup",
+        "removegroup",
+        "groupquota",
+        "update_pools",
+        "set.miner.pools",
+        "pool-groups",
+        "set_miner_conf",
+    ),
+    *("update_pwd", "auth/password", "set.user", "open_write_api", "kill"),
 )
 
 
@@ -45,11 +66,11 @@ def test_a_machine_without_capabilities_is_read_only() -> None:
 
 def test_efficiency_is_that_of_a_steady_machine() -> None:
     """While it ramps or sleeps, watts over hashes say nothing."""
-    told = {"draw_w": 3400.0, "hashrate_th": 200.0}
+    steady = MachineReading(state=MinerState.RUNNING, draw_w=3400.0, hashrate_th=200.0)
 
-    assert MachineReading(state=MinerState.RUNNING, **told).joule_per_th == 17.0
-    assert MachineReading(state=MinerState.RAMPING, **told).joule_per_th is None
-    assert MachineReading(state=MinerState.RUNNING, draw_w=3400.0, hashrate_th=0.0).joule_per_th is None
+    assert steady.joule_per_th == 17.0
+    assert replace(steady, state=MinerState.RAMPING).joule_per_th is None
+    assert replace(steady, hashrate_th=0.0).joule_per_th is None
 
 
 def test_all_errors_are_one_tree_that_a_guard_knows() -> None:
@@ -63,3 +84,24 @@ def test_all_errors_are_one_tree_that_a_guard_knows() -> None:
 def test_a_password_is_never_shown() -> None:
     """Not in a log that prints what holds it."""
     assert "sesame" not in repr(Credentials(user="root", password="sesame"))  # noqa: S106 (no real one)
+
+
+def test_no_driver_knows_how_to_write_a_pool() -> None:
+    """Or a wallet, a password, or a lock: the port has no such call, and no driver has the words for one."""
+    calls = [name for name in vars(Miner) if not name.startswith("_")]
+    assert sorted(calls) == [
+        "address",
+        "close",
+        "identify",
+        "read",
+        "set_percent",
+        "set_target_w",
+        "sleep",
+        "wake",
+    ]
+
+    sources = sorted(Path(port.__file__).parent.glob("*.py"))
+    assert len(sources) > 4
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        assert not [word for word in FORBIDDEN if word in text], source.name

@@ -102,12 +102,12 @@ class Braiins:
     async def sleep(self) -> None:
         """Pause mining. Raises MinerError."""
         async with within(self._deadline_s, self._address):
-            await self._put("actions/pause", {})
+            await self._put("actions/pause")
 
     async def wake(self) -> None:
         """Resume mining. Raises MinerError."""
         async with within(self._deadline_s, self._address):
-            await self._put("actions/resume", {})
+            await self._put("actions/resume")
 
     async def set_target_w(self, target_w: float) -> float:
         """Run by a power target and return the one that it took, W. Raises MinerError."""
@@ -173,22 +173,22 @@ class Braiins:
     async def _get(self, path: str) -> dict[str, Any]:
         return (await self._authorized("GET", path, None)).object(self._address)
 
-    async def _put(self, path: str, body: dict[str, object]) -> Reply:
+    async def _put(self, path: str, body: dict[str, object] | None = None) -> Reply:
         return await self._authorized("PUT", path, body)
 
     async def _authorized(self, method: str, path: str, body: dict[str, object] | None) -> Reply:
         """One exchange with a token that holds. An owner's new password shows as Refused at the second login."""
-        is_fresh = not self._token
-        for may_retry in (not is_fresh, False):
-            if not self._token:
-                self._token = await self._login()
-            reply = await self._line.ask(
-                method, f"/api/v1/{path}", body=body, headers={"Authorization": self._token}
-            )
-            if reply.status != _UNAUTHORIZED or not may_retry:
-                break
+        had_token = bool(self._token)
+        reply = await self._with_token(method, path, body)
+        if reply.status == _UNAUTHORIZED and had_token:
             self._token = ""
+            reply = await self._with_token(method, path, body)
         return self._accepted(reply, path)
+
+    async def _with_token(self, method: str, path: str, body: dict[str, object] | None) -> Reply:
+        self._token = self._token or await self._login()
+        told = {"Authorization": self._token}
+        return await self._line.ask(method, f"/api/v1/{path}", body=body, headers=told)
 
     async def _login(self) -> str:
         told = {"username": self._credentials.user, "password": self._credentials.password}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, assert_never
 
@@ -58,13 +59,14 @@ class Effect:
     error: MinerError | None = None  #: the last that went wrong, if any
 
 
-async def carry_out(
+async def carry_out(  # noqa: PLR0913 - how patient, how many at once, and a clock; the last four have defaults
     miner: Miner,
     order: Order,
     *,
     nameplate_w: float,
     deadline_s: float,
     poll_s: float = POLL_S,
+    gate: asyncio.Semaphore | None = None,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Effect:
@@ -72,12 +74,18 @@ async def carry_out(
 
     Lost contact counts as full draw. A refusal is final, but it is read once: perhaps it rests already.
     Never raises MinerError.
+
+    Who tells a whole fleet gives all of them one `gate`, so that only so many calls go on at once: the deadline of a
+    call must not run out while it waits for this host's own CPU.
     """
     began_s = clock()
-    error = await _tell(miner, order)
+    passing = gate or nullcontext()
+    async with passing:
+        error = await _tell(miner, order)
     is_final = error is not None and not isinstance(error, Unreachable)
     while True:
-        last, lost = await _read(miner)
+        async with passing:
+            last, lost = await _read(miner)
         is_confirmed = last is not None and obeys(order, last)
         after_s = clock() - began_s
         if is_confirmed or is_final or after_s + poll_s > deadline_s:
@@ -90,14 +98,19 @@ async def carry_out(
 
 
 def obeys(order: Order, seen: MachineReading) -> bool:
-    """Whether what a machine says of itself is what it was told. State *and* watts: either alone may lie."""
+    """Whether what a machine says of itself is what it was told. State *and* watts: either alone may lie.
+
+    A draw below a new target proves nothing while the machine still tells the old one: it may be on its way up.
+    """
     match order:
         case Sleep(rest_w=rest_w):
             return seen.state is MinerState.ASLEEP and (seen.draw_w is None or seen.draw_w <= rest_w)
         case Wake():
             return seen.state is MinerState.RUNNING
         case TargetWatts(target_w=target_w):
-            return _is_within(seen, target_w)
+            return _is_within(seen, target_w) and (
+                seen.target_w is None or seen.target_w <= target_w * (1 + TOLERANCE)
+            )
         case TrimPercent(percent=percent, full_w=full_w):
             return _is_within(seen, full_w * percent / 100)
         case _:

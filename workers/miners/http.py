@@ -99,7 +99,9 @@ class HttpLine:
         data = b"" if body is None else json.dumps(body).encode()
         told = {"Host": self._host, "Accept": "application/json", **headers}
         if body is not None:
-            told |= {"Content-Type": "application/json", "Content-Length": str(len(data))}
+            told["Content-Type"] = "application/json"
+        if method != "GET":
+            told["Content-Length"] = str(len(data))
         return h11.Request(method=method, target=path, headers=list(told.items())), data
 
 

@@ -116,13 +116,14 @@ class SimulatedMiner:
         """What its model says."""
         model = self._model
         targets = port.WattTargets(min_w=model.idle_w + 1.0, max_w=model.nameplate_w)
+        trim = port.PercentTrim(min_pct=targets.min_w / targets.max_w * 100)
         return port.Identity(
             make="simulated",
             model="simulated",
             firmware="simulated",
             firmware_version="1",
             serial=model.miner_id,
-            capabilities=port.Capabilities(pause=True, watts=targets, percent=port.PercentTrim(min_pct=1.0)),
+            capabilities=port.Capabilities(pause=True, watts=targets, percent=trim),
         )
 
     async def read(self) -> port.MachineReading:
