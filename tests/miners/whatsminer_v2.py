@@ -11,6 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -101,7 +102,7 @@ class WhatsminerV2Emulator(LineEmulator):
         return {"enc": base64.b64encode(sealed).decode()}
 
     def _key(self) -> str:
-        return md5_crypt(self.password, SALT)
+        return _key_of(self.password)
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -251,6 +252,12 @@ class WhatsminerV2Emulator(LineEmulator):
 
     def _refused(self, code: int, message: str) -> Answer:
         return self._said("E", code, message)
+
+
+@cache
+def _key_of(password: str) -> str:
+    """A machine makes it once; a thousand of them in one process take a second for it."""
+    return md5_crypt(password, SALT)
 
 
 def _pools() -> Answer:

@@ -11,9 +11,12 @@ from typing import Any
 
 from tests.miners.emulator import Emulator, Fault
 from tests.miners.plant import Plant
+from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 
 RESTART_S = 20.0  #: of its mining program, in the plant's time
 BOOT_S = 30.0
+PORT, PORT_BESIDE = 4433, 4028
+FIRMWARE = "20250214.16.1"
 PASSWORD = "owner-s"  # noqa: S105 (of an emulated machine)
 MOST_BYTES = 1 << 20  #: of a request; it closes on what claims to be longer
 ACCOUNTS = ("super", "user1", "user2", "user3")
@@ -21,7 +24,7 @@ POOL = {"id": 1, "url": "stratum+tcp://pool.example:3333", "status": "alive", "a
 
 
 class WhatsminerV3Emulator(Emulator):
-    """One machine. What answers on its port 4028 is an emulator of API 2 beside it."""
+    """One machine. On its usual port it has API 2 beside it, as real ones do: others' clients look there first."""
 
     def __init__(self, plant: Plant | None = None) -> None:
         super().__init__(plant)
@@ -29,6 +32,18 @@ class WhatsminerV3Emulator(Emulator):
         self.salt = "BQ5hoXV9"
         self.limit_w = int(self.plant.nameplate_w)
         self.tells_limit = True  #: else it says that none is set
+
+        self.beside = WhatsminerV2Emulator(self.plant)
+        self.beside.model, self.beside.fw_ver = "M60SVK30", FIRMWARE
+
+    async def start(self, *, host: str | None = None, port: int = 0) -> None:
+        await super().start(host=host, port=port)
+        if port == PORT:
+            await self.beside.start(host=host, port=PORT_BESIDE)
+
+    async def stop(self) -> None:
+        await super().stop()
+        await self.beside.stop()
 
     def reboots(self) -> None:
         """Whatever it was told, it mines afterwards."""
@@ -139,7 +154,7 @@ class WhatsminerV3Emulator(Emulator):
             },
             "system": {
                 "api": "3.0.3",
-                "fwversion": "20250214.16.1",
+                "fwversion": FIRMWARE,
                 "platform": "H616",
                 "apiswitch": "0" if Fault.LOCKED in self.faults else "1",
                 "ledstatus": "auto",
