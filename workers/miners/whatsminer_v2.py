@@ -17,6 +17,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
+from zlib import crc32
 
 from workers.miners import line
 from workers.miners.port import (
@@ -40,7 +41,10 @@ _OK: Final = 131
 _TOKEN_IS_WRONG: Final = frozenset({23, 135})  #: 23: what we sent does not open with its password
 _TOO_MANY_TOKENS: Final = 136
 _TOKEN_LIFE_S: Final = 30 * 60.0
-_RENEW_S: Final = 20 * 60.0  #: a token is renewed while reading from this age on
+_RENEW_S: Final = 15 * 60.0  #: a token is renewed while reading from this age on, or up to
+_SPREAD_S: Final = (
+    5 * 60
+)  #: later, each machine by its own time: a fleet must not renew all of its tokens at once
 _POOLS_S: Final = 60.0  #: they are read this often
 _HASHLESS_S: Final = 15 * 60.0  #: one that hashes nothing for longer after its start is faulted
 _LEAST_SHARE: Final = 0.5  #: a lower trim may make the machine start anew; no vendor says where that begins
@@ -268,7 +272,8 @@ class WhatsminerV2:
         return self._seal
 
     async def _fetch_token_ahead(self) -> None:
-        if not self._password or self._token_age_s() < _RENEW_S:
+        renew_s = _RENEW_S + crc32(self.address.encode()) % _SPREAD_S
+        if not self._password or self._token_age_s() < renew_s:
             return
         try:
             await self._fetch_token()
