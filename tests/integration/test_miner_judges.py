@@ -6,6 +6,7 @@ They live in an environment of their own, for their pins are old: BARQ_PYASIC_PY
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from tests.miners.whatsminer_v3 import WhatsminerV3Emulator
 
 PYTHON: Final = os.environ.get("BARQ_PYASIC_PYTHON", "")
 JUDGE: Final = Path(__file__).parent.parent / "miners" / "judge.py"
+NUMBERS: Final = itertools.count(1)
 FACTORY_PASSWORD: Final = "root"  # noqa: S105 (what the judges try)
 
 pytestmark = pytest.mark.skipif(
@@ -29,8 +31,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-async def judged(client: str, machine: Emulator, host: str, port: int) -> dict[str, Any]:
-    """What a client found and did at a machine on its usual port."""
+async def judged(client: str, machine: Emulator, port: int) -> dict[str, Any]:
+    """What a client found and did at a machine on its usual port, at an address of this process alone."""
+    host = f"127.{64 + os.getpid() // 256 % 64}.{os.getpid() % 256}.{next(NUMBERS)}"
     try:
         await machine.start(host=host, port=port)
     except PermissionError:
@@ -77,32 +80,32 @@ MODELS: Final = {
 
 
 @pytest.mark.parametrize(
-    "client, make, host, port",
+    "client, make, port",
     [
-        ("pyasic", LuxosEmulator, "127.79.0.1", 4028),
-        ("pyasic_rs", LuxosEmulator, "127.79.0.2", 4028),
-        ("pyasic_rs", braiins, "127.79.0.3", 80),
-        ("pyasic", whatsminer_v2, "127.79.0.4", 4028),
-        ("pyasic_rs", whatsminer_v2, "127.79.0.5", 4028),
-        ("pyasic", whatsminer_v3, "127.79.0.6", 4433),
-        ("pyasic_rs", whatsminer_v3, "127.79.0.7", 4433),
+        ("pyasic", LuxosEmulator, 4028),
+        ("pyasic_rs", LuxosEmulator, 4028),
+        ("pyasic_rs", braiins, 80),
+        ("pyasic", whatsminer_v2, 4028),
+        ("pyasic_rs", whatsminer_v2, 4028),
+        ("pyasic", whatsminer_v3, 4433),
+        ("pyasic_rs", whatsminer_v3, 4433),
     ],
     ids=[
         "pyasic-luxos",
         "pyasic_rs-luxos",
         "pyasic_rs-braiins",
-        "pyasic-wm2",
-        "pyasic_rs-wm2",
-        "pyasic-wm3",
-        "pyasic_rs-wm3",
+        "pyasic-whatsminer_v2",
+        "pyasic_rs-whatsminer_v2",
+        "pyasic-whatsminer_v3",
+        "pyasic_rs-whatsminer_v3",
     ],
 )
 async def test_a_stranger_drives_an_emulated_machine(
-    client: str, make: Callable[[], Emulator], host: str, port: int
+    client: str, make: Callable[[], Emulator], port: int
 ) -> None:
     """It knows the model, reads hashes and watts, pauses, resumes and, where it can, limits it."""
     machine = make()
-    said = await judged(client, machine, host, port)
+    said = await judged(client, machine, port)
 
     assert MODELS[type(machine)] in said["model"]
     assert said["hashrate_th"] == pytest.approx(200.0, rel=0.01)
