@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from tests.miners.by_hand import Clock, done
 from tests.miners.emulator import Fault
+from tests.miners.nonsense import NONSENSE
 from tests.miners.plant import Plant
 from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 from tests.miners.whatsminer_v3 import PASSWORD, RESTART_S, WhatsminerV3Emulator
 from workers.miners.effect import Sleep, TargetWatts, TrimPercent, Wake
 from workers.miners.port import (
     Credentials,
+    MinerError,
     MinerState,
     PercentTrim,
     Refused,
@@ -193,6 +196,16 @@ async def test_dead_boards_are_a_fault(machine: WhatsminerV3Emulator) -> None:
 
     assert seen.state is MinerState.FAULTED
     assert "540" in seen.fault
+
+
+@pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE)
+async def test_nonsense_is_an_error_that_drivers_know(machine: WhatsminerV3Emulator, text: str) -> None:
+    """Or it is read as far as it goes: no other error ever comes out, and no watts are made up."""
+    machine._spoilt = lambda _: text  # type: ignore[method-assign]
+    driver = driver_of(machine)
+    for call in (driver.identify, driver.read, driver.sleep, lambda: driver.set_target_w(2000)):
+        with suppress(MinerError):
+            assert getattr(await call(), "draw_w", None) is None
 
 
 async def test_another_protocol_is_not_taken_for_one(clock: Clock) -> None:

@@ -249,7 +249,7 @@ class WhatsminerV2:
         answer = await line.ask(self._host, self._port, seal.close(write, values))
         try:
             _, code, said = line.status(seal.open(answer))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotUnderstood(
                 f"{self.address}: {write.value}: its answer does not open: {error}"
             ) from error

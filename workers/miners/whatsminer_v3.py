@@ -260,7 +260,7 @@ class WhatsminerV3:
 def _parsed(data: bytes, address: str) -> Mapping[str, Any]:
     try:
         answer = json.loads(data, strict=False)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested without end
         raise NotUnderstood(f"{address}: its answer is no JSON: {data[:80]!r}") from error
     if isinstance(answer, Mapping):
         return answer
