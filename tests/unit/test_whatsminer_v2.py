@@ -285,6 +285,18 @@ async def test_after_a_reboot_it_mines_again(machine: WhatsminerV2Emulator, cloc
     assert (await done(driver, Sleep(), clock)).is_confirmed
 
 
+async def test_a_percentage_does_not_outlive_a_start(machine: WhatsminerV2Emulator, clock: Clock) -> None:
+    """Whoever started it anew, it is known to run at its limit again."""
+    driver = driver_of(machine)
+    await driver.set_percent(75)
+    assert (await driver.read()).target_w == 2550
+    machine.reboots()
+    clock.now_s += 120
+
+    seen = await driver.read()
+    assert (seen.target_w, seen.draw_w) == (3400, 3400)
+
+
 async def test_dead_boards_are_a_fault(machine: WhatsminerV2Emulator) -> None:
     """With its error codes."""
     machine.plant.is_dead = True
@@ -297,7 +309,7 @@ async def test_dead_boards_are_a_fault(machine: WhatsminerV2Emulator) -> None:
 @pytest.mark.parametrize("text", NONSENSE.values(), ids=NONSENSE)
 async def test_nonsense_is_an_error_that_drivers_know(machine: WhatsminerV2Emulator, text: str) -> None:
     """Or it is read as far as it goes: no other error ever comes out, and no watts are made up."""
-    machine._spoilt = lambda _: text  # type: ignore[method-assign]
+    machine._spoilt = lambda _: text  # type: ignore[method-assign, assignment]
     driver = driver_of(machine)
     for call in (driver.identify, driver.read, driver.sleep, lambda: driver.set_target_w(2000)):
         with suppress(MinerError):

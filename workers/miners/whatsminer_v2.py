@@ -81,6 +81,7 @@ class WhatsminerV2:
         self._clock = clock
         self._found_limit_w: float | None = None
         self._percent = 100.0
+        self._elapsed_s = 0.0  #: since its mining program started, as it last said
         self._seal: Seal | None = None
         self._sealed_at_s = -math.inf
         self._key: tuple[str, str] | None = None
@@ -118,6 +119,7 @@ class WhatsminerV2:
             summary = await self._summary(or_nothing=_is_off(status))
             await self._look_at_pools()
             await self._fetch_token_ahead()
+        self._notice_restart(summary)
         state, fault = _state(status, summary)
         return MachineReading(
             state=state,
@@ -215,6 +217,15 @@ class WhatsminerV2:
         return Capabilities(
             pause=True, watts=self._watt_targets(), percent=PercentTrim(min_pct=_LEAST_SHARE * 100)
         )
+
+    def _notice_restart(self, summary: Mapping[str, Any]) -> None:
+        """Whoever started it anew: a percentage does not outlive that."""
+        elapsed_s = line.number(summary, "Elapsed")
+        if elapsed_s is None:
+            return
+        if elapsed_s < self._elapsed_s:
+            self._percent = 100.0
+        self._elapsed_s = elapsed_s
 
     def _watt_targets(self) -> WattTargets | None:
         most_w = self._nameplate_w or self._found_limit_w

@@ -74,6 +74,7 @@ class WhatsminerV3:
         self._now_s = now_s  #: orders carry the time
         self._found_limit_w: float | None = None
         self._percent = 100.0
+        self._elapsed_s = 0.0  #: since its mining program started, as it last said
         self._salt = ""
 
     @property
@@ -103,6 +104,7 @@ class WhatsminerV3:
             info = await self._device_info()
             status = await self._told("get.miner.status", "summary+pools")
         summary = self._summary(status)
+        self._notice_restart(summary)
         state, fault = _state(info, summary)
         limit_w = _limit_w(summary)
         return MachineReading(
@@ -247,6 +249,15 @@ class WhatsminerV3:
         if self._found_limit_w is None:
             self._found_limit_w = _limit_w(summary)
         return summary
+
+    def _notice_restart(self, summary: Mapping[str, Any]) -> None:
+        """Whoever started it anew: a percentage does not outlive that."""
+        elapsed_s = line.number(summary, "elapsed")
+        if elapsed_s is None:
+            return
+        if elapsed_s < self._elapsed_s:
+            self._percent = 100.0
+        self._elapsed_s = elapsed_s
 
     def _watt_targets(self) -> WattTargets | None:
         most_w = self._nameplate_w or self._found_limit_w
