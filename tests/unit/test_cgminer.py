@@ -126,5 +126,5 @@ async def test_what_refuses_to_tell_its_version_is_another(clock: Clock) -> None
     await other.start()
 
     with pytest.raises(Wrong, match="invalid cmd"):
-        await Cgminer(other.host, port=other.port).identify()
+        await Cgminer(other.host, port=other.port, deadline_s=30.0).identify()
     await other.stop()

@@ -155,6 +155,7 @@ async def test_one_that_cannot_be_paused_is_ended(name: str, gpus: Gpus, tmp_pat
     await miner.sleep()
 
     await wait_until(lambda: not bearing(name), timeout_s=PATIENCE_S)
+    assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
     assert (await miner.read()).state is MinerState.ASLEEP
     await miner.close()
 
@@ -168,6 +169,7 @@ async def test_one_that_ended_by_itself_is_faulted(name: str, gpus: Gpus, tmp_pa
     assert ended.state is MinerState.FAULTED
     assert (tmp_path / "filler.log").read_text() == "no GPU\n"
     await miner.wake()
+    assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
 
 
 async def test_a_program_that_is_not_there_is_refused(name: str, gpus: Gpus, tmp_path: Path) -> None:
@@ -187,6 +189,7 @@ async def test_what_its_children_started_ends_too(name: str, gpus: Gpus, tmp_pat
 
     again = GpuMiner(spec, gpus)  # as after the guard was started anew
     assert (await again.vacate(patience_s=PATIENCE_S)).is_free
+    assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
 
 
 GUARD = """

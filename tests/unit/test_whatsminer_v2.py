@@ -46,9 +46,9 @@ async def machine(clock: Clock) -> AsyncIterator[WhatsminerV2Emulator]:
 
 
 def driver_of(machine: WhatsminerV2Emulator, password: str = PASSWORD, **how: Any) -> WhatsminerV2:
-    """A driver for the machine."""
+    """A driver for the machine, with patience: this host may be slow."""
     credentials = Credentials(password=password)
-    return WhatsminerV2(machine.host, port=machine.port, credentials=credentials, **how)
+    return WhatsminerV2(machine.host, port=machine.port, credentials=credentials, deadline_s=30.0, **how)
 
 
 def told(machine: WhatsminerV2Emulator) -> list[dict]:

@@ -44,9 +44,9 @@ async def machine(clock: Clock) -> AsyncIterator[WhatsminerV3Emulator]:
 
 
 def driver_of(machine: WhatsminerV3Emulator, password: str = PASSWORD, **how: Any) -> WhatsminerV3:
-    """A driver for the machine."""
+    """A driver for the machine, with patience: this host may be slow."""
     credentials = Credentials(password=password)
-    return WhatsminerV3(machine.host, port=machine.port, credentials=credentials, **how)
+    return WhatsminerV3(machine.host, port=machine.port, credentials=credentials, deadline_s=30.0, **how)
 
 
 def told(machine: WhatsminerV3Emulator) -> list[dict]:
@@ -227,7 +227,7 @@ async def test_another_protocol_is_not_taken_for_one(clock: Clock) -> None:
     await other.start()
 
     with pytest.raises(Wrong, match="API 3"):
-        await WhatsminerV3(other.host, port=other.port, credentials=Credentials()).identify()
+        await WhatsminerV3(other.host, port=other.port, credentials=Credentials(), deadline_s=30.0).identify()
     await other.stop()
 
 

@@ -247,6 +247,8 @@ class GpuMiner:
                 await asyncio.sleep(_LOOK_S)
             if not members:
                 break
+        if self._process is not None and not self._is_ours():
+            await self._process.wait()  # so that nobody is left to bury it
         self._main = None
 
     # -- its API -------------------------------------------------------------------------------------------------
