@@ -300,7 +300,7 @@ async def test_another_firmware_is_wrong(wired: Bench, other: str, tmp_path: Pat
         miner = wired.driver(host=there.emulator.host, port=there.emulator.port)
         try:
             identity: Identity | None = await miner.identify()
-        except Wrong:
+        except (Wrong, Unreachable):  # some close on what they cannot read, and say nothing
             identity = None
         assert (identity is not None) is (type(there) is type(wired))
         there.emulator.requests.clear()  # a login at a stranger is no order of ours to its machine

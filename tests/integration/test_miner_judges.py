@@ -18,6 +18,8 @@ import pytest
 from tests.miners.braiins import BraiinsEmulator
 from tests.miners.emulator import Emulator
 from tests.miners.luxos import LuxosEmulator
+from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
+from tests.miners.whatsminer_v3 import WhatsminerV3Emulator
 
 PYTHON: Final = os.environ.get("BARQ_PYASIC_PYTHON", "")
 JUDGE: Final = Path(__file__).parent.parent / "miners" / "judge.py"
@@ -55,18 +57,57 @@ def braiins() -> Emulator:
     return machine
 
 
+def whatsminer_v2() -> Emulator:
+    """A machine with the password that the judges try."""
+    machine = WhatsminerV2Emulator()
+    machine.password = "admin"  # noqa: S105 (what the judges try)
+    return machine
+
+
+def whatsminer_v3() -> Emulator:
+    """A machine with the password that it left the factory with."""
+    machine = WhatsminerV3Emulator()
+    machine.password = "super"  # noqa: S105 (what the judges try)
+    return machine
+
+
+MODELS: Final = {
+    BraiinsEmulator: "S21",
+    LuxosEmulator: "S21",
+    WhatsminerV2Emulator: "M50S",
+    WhatsminerV3Emulator: "M60S",
+}
+
+
 @pytest.mark.parametrize(
     "client, make, port",
-    [("pyasic", LuxosEmulator, 4028), ("pyasic_rs", LuxosEmulator, 4028), ("pyasic_rs", braiins, 80)],
-    ids=["pyasic-luxos", "pyasic_rs-luxos", "pyasic_rs-braiins"],
+    [
+        ("pyasic", LuxosEmulator, 4028),
+        ("pyasic_rs", LuxosEmulator, 4028),
+        ("pyasic_rs", braiins, 80),
+        ("pyasic", whatsminer_v2, 4028),
+        ("pyasic_rs", whatsminer_v2, 4028),
+        ("pyasic", whatsminer_v3, 4433),
+        ("pyasic_rs", whatsminer_v3, 4433),
+    ],
+    ids=[
+        "pyasic-luxos",
+        "pyasic_rs-luxos",
+        "pyasic_rs-braiins",
+        "pyasic-whatsminer_v2",
+        "pyasic_rs-whatsminer_v2",
+        "pyasic-whatsminer_v3",
+        "pyasic_rs-whatsminer_v3",
+    ],
 )
 async def test_a_stranger_drives_an_emulated_machine(
     client: str, make: Callable[[], Emulator], port: int
 ) -> None:
     """It knows the model, reads hashes and watts, pauses, resumes and, where it can, limits it."""
-    said = await judged(client, make(), port)
+    machine = make()
+    said = await judged(client, machine, port)
 
-    assert "S21" in said["model"]
+    assert MODELS[type(machine)] in said["model"]
     assert said["hashrate_th"] == pytest.approx(200.0, rel=0.01)
     assert said["draw_w"] == 3400
     assert (said["paused"], said["resumed"]) == (True, True)

@@ -11,10 +11,14 @@ from typing import Final
 from tests.miners.braiins import PASSWORD, BraiinsEmulator
 from tests.miners.emulator import Emulator
 from tests.miners.luxos import LuxosEmulator
+from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
+from tests.miners.whatsminer_v3 import WhatsminerV3Emulator
 from workers.miners.braiins import Braiins
 from workers.miners.luxos import Luxos
 from workers.miners.port import Credentials, Miner
 from workers.miners.simulated import MinerModel, SimulatedMiner, SimulatedMiners
+from workers.miners.whatsminer_v2 import WhatsminerV2
+from workers.miners.whatsminer_v3 import WhatsminerV3
 
 #: What a driver gives an emulator at most, where a test waits for it to give up, s.
 SHORT_S: Final = 0.3
@@ -118,10 +122,56 @@ class LuxosBench(Bench):
         return command if "parameter" in told or command == "logon" else ""
 
 
+class WhatsminerV2Bench(Bench):
+    """WhatsMiner with API 2. It reads without a password."""
+
+    may_order = frozenset({"power_off", "power_on", "set_power_pct", "adjust_power_limit"})
+
+    def __init__(self, directory: Path) -> None:
+        self.machine = WhatsminerV2Emulator()
+        self.emulator = self.machine
+
+    def driver(
+        self, *, host: str = "", port: int = 0, deadline_s: float = PATIENT_S, password: str = ""
+    ) -> Miner:
+        credentials = Credentials(password=password or self.machine.password)
+        host, port = host or self.machine.host, port or self.machine.port
+        return WhatsminerV2(host, port=port, credentials=credentials, deadline_s=deadline_s)
+
+    def orders_in(self, request: str) -> str:
+        """A command with a token, once it is opened."""
+        told = json.loads(request)
+        return str(told["cmd"]) if "token" in told else ""
+
+
+class WhatsminerV3Bench(Bench):
+    """WhatsMiner with API 3. It reads without a password."""
+
+    may_order = frozenset({"set.miner.service", "set.miner.power_percent", "set.miner.power_limit"})
+
+    def __init__(self, directory: Path) -> None:
+        self.machine = WhatsminerV3Emulator()
+        self.emulator = self.machine
+
+    def driver(
+        self, *, host: str = "", port: int = 0, deadline_s: float = PATIENT_S, password: str = ""
+    ) -> Miner:
+        credentials = Credentials(password=password or self.machine.password)
+        host, port = host or self.machine.host, port or self.machine.port
+        return WhatsminerV3(host, port=port, credentials=credentials, deadline_s=deadline_s)
+
+    def orders_in(self, request: str) -> str:
+        """What sets."""
+        command = str(json.loads(request)["cmd"])
+        return command if command.startswith("set.") else ""
+
+
 BENCHES: Mapping[str, Callable[[Path], Bench]] = {
     "simulated": SimulatedBench,
     "braiins": BraiinsBench,
     "luxos": LuxosBench,
+    "whatsminer-v2": WhatsminerV2Bench,
+    "whatsminer-v3": WhatsminerV3Bench,
 }
 WIRED: Final = tuple(name for name in BENCHES if name != "simulated")
 WITH_PASSWORD: Final = ("braiins",)

@@ -41,6 +41,7 @@ def test_a_line_break_inside_a_text_is_kept() -> None:
         (b'{"A":[{"x":1', NotUnderstood),
         (b"[1]", NotUnderstood),
         (b"\xff\xfe", NotUnderstood),
+        pytest.param(b'{"A":' + b"[" * 100_000, NotUnderstood, id="nested without end"),
     ],
 )
 def test_what_cannot_be_read_is_named(data: bytes, kind: type[MinerError]) -> None:

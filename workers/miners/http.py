@@ -39,7 +39,7 @@ class Reply:
         """The JSON object in it. Raises NotUnderstood if it is broken, Wrong if it was never meant to be JSON."""
         try:
             value = json.loads(self.body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter: nested without end
             if self.is_json:
                 raise NotUnderstood(f"{address}: answers with broken JSON: {self.text!r}") from error
             raise Wrong(f"{address}: answers with what is no JSON; is it another web server?") from error

@@ -115,7 +115,7 @@ def _loaded(text: str) -> object:
     for attempt in (text, _mended(text)):
         try:
             return json.loads(attempt, strict=False)
-        except ValueError:
+        except (ValueError, RecursionError):  # the latter: nested without end
             continue
     return None
 
