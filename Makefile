@@ -43,7 +43,7 @@ demo: $(STAMP)
 
 # Two at a time, in the order of tests/conftest.py: whole sites, one by one, beside all the rest.
 test: $(STAMP)
-	$(BIN)/pytest -n $(or $(WORKERS),2) --dist loadgroup --no-loadscope-reorder --durations=15 $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),2) --no-loadscope-reorder --durations=15 $(ARGS)
 
 coverage: $(STAMP)
 	$(BIN)/pytest $(foreach package,$(SOURCES),--cov=$(package)) --cov-report=term:skip-covered $(ARGS)

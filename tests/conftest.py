@@ -6,9 +6,23 @@ import gc
 import os
 import signal
 from collections.abc import Generator
+from typing import Any, Final
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling
+
+#: Files whose tests start a whole site, or a Ray.
+WHOLE_SITES: Final = frozenset(
+    {
+        "tests/browser/test_dashboard.py",
+        "tests/integration/test_arrays.py",
+        "tests/integration/test_many_nodes.py",
+        "tests/integration/test_ray_cluster.py",
+        "tests/integration/test_survival.py",
+        "tests/integration/test_withdrawals.py",
+    }
+)
 
 settings.register_profile(
     "here",
@@ -33,19 +47,25 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+class SitesOneByOne(LoadScopeScheduling):  # type: ignore[misc]  # the package carries no types
+    """With several workers only one whole site stands at a time. What shares a file shares its fixtures."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = _file_of(nodeid)
+        return "whole sites" if file in WHOLE_SITES else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SitesOneByOne:
+    """Who gives tests to workers: groups by a mark do not work with pytest-xdist 3.8 and pytest 9.2 together."""
+    return SitesOneByOne(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Whole sites, marked `site`, are one group: with several workers only one of them stands at a time.
-
-    It is by far the longest group, so it goes first. What shares a file shares its fixtures: a group each. Groups have
-    to be there before pytest-xdist reads them, and the order is made when all others have made theirs.
-    """
-    for item in items:
-        group = "site" if _is_site(item) else item.location[0]
-        item.add_marker(pytest.mark.xdist_group(group))
+    """Whole sites take by far the longest, so they go first: once all others have put tests in their order."""
     yield
-    items.sort(key=lambda item: not _is_site(item))
+    items.sort(key=lambda item: _file_of(item.nodeid) not in WHOLE_SITES)
 
 
-def _is_site(item: pytest.Item) -> bool:
-    return item.get_closest_marker("site") is not None
+def _file_of(nodeid: str) -> str:
+    return nodeid.partition("::")[0]

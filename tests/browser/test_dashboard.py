@@ -14,7 +14,7 @@ from barq.site.files import read_json
 from tests.browser.visits import Visit
 from tests.site_harness import RunningSite, running_site
 
-pytestmark = [pytest.mark.site, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from barq.cli import app
 from tests.site_harness import RunningSite, running_site
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.site, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 #: Says which one it is, and how many of its array it saw at work.
 ELEMENT = """

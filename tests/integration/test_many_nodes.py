@@ -18,7 +18,7 @@ from tests.many_nodes import POWER, ManyNodes, a_node, many_nodes
 from tests.site_harness import EXAMPLES
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.site, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 FIRM_W, LIMIT_W = 1900.0, 2300.0
 PATIENCE_S = 60.0

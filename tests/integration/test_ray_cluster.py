@@ -19,8 +19,6 @@ from tests.our_ray import OurRay, ray_environment, reap_children, shared_ray, st
 from tests.stub_guard import StubGuard, order_for
 from tests.waiting import wait_for, wait_until
 
-pytestmark = pytest.mark.site
-
 AWAIT_S = 60.0
 
 

@@ -17,7 +17,7 @@ from scheduler.core.orders import AttemptFacts
 from tests.site_harness import RunningSite, running_site
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.site, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.timeout(180)
 FIRM_W = 4600.0
 PATIENCE_S = 60.0
 GROUPS = ("node-1", "node-2", "miners")

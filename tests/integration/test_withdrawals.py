@@ -17,7 +17,7 @@ import pytest
 from tests.site_harness import EXAMPLES, SITE, RunningSite, running_site
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.site, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 SEED = 20
 WITHDRAWALS = 20
