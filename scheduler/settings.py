@@ -39,6 +39,7 @@ from scheduler.equipment import (
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.feeders import check_bound
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -96,7 +97,7 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these four is read by the source's own file."""
+    """One source of the limit. Everything but these is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -105,6 +106,7 @@ class SignalSettings(BaseModel):
     poll_s: Seconds = 0.5
     binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
     steady: SteadySettings | None = None  #: None = as sources of this type are
+    domain: Name | None = None  #: that it limits; None = the site
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""
@@ -151,6 +153,7 @@ class Site(_Strict):
         self._check_firm()
         self._check_mode()
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
+        check_bound(self.power_domains(), self.signals)
         return self
 
     def power_domains(self) -> tuple[Domain, ...]:
@@ -160,6 +163,15 @@ class Site(_Strict):
     def voluntary_sources(self) -> tuple[str, ...]:
         """The sources of which an operator may refuse what they tell."""
         return tuple(s.name or s.type for s in self.signals if not s.binding)
+
+    def bound_sources(self) -> dict[str, str]:
+        """The domain of each source that limits one, not the site."""
+        return {s.name or s.type: s.domain for s in self.signals if s.domain is not None}
+
+    def firm_of_bound_w(self) -> dict[str, float]:
+        """What counts of each of these at most while it is silent, W."""
+        firm_w = {d.name: d.firm_w or 0.0 for d in self.domains}
+        return {name: firm_w[domain] for name, domain in self.bound_sources().items()}
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""

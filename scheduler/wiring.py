@@ -82,7 +82,13 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     groups = site.groups(site.found_before(state))
     rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     view = View(
-        site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
+        site.policy(),
+        groups,
+        epoch=epoch,
+        at=clock.now(),
+        sources=names,
+        voluntary=site.voluntary_sources(),
+        bound=site.bound_sources(),
     )
     stored = await store.load()
     view.restore(stored)
@@ -105,7 +111,9 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             tell=reconciler.watchman.tell,
         ),
         sources=sources,
-        steadying=Steadying(rules, reconciler.watchman.tell, firm_w=site.power.firm_w),
+        steadying=Steadying(
+            rules, reconciler.watchman.tell, firm_w=site.power.firm_w, firms_w=site.firm_of_bound_w()
+        ),
     )
 
 
@@ -124,7 +132,7 @@ def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource
     if settings.type in PLAYED and "began_at" not in options:
         options["began_at"] = _first_opened(base, name).isoformat()
     if settings.type in FLOORED:
-        options.setdefault("floor_w", site.power.firm_w)
+        options.setdefault("floor_w", site.firm_of_bound_w().get(name, site.power.firm_w))
     module = import_module(SOURCES[settings.type])
     source: LimitSource = module.open_source(name, options, base=base, reaction_s=site.power.reaction_s)
     return source
