@@ -61,7 +61,7 @@ class View:
         self._jobs: Tracked[Job] = Tracked()
         self._attempts: Tracked[Attempt] = Tracked()
         self.settled: dict[str, JobState] = {}
-        self._bound = bound  #: the domain of each source that limits one, not the site
+        self.bound = bound  #: the domain of each source that limits one, not the site
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s, domain=bound.get(name)) for name in sources
         }
@@ -124,11 +124,11 @@ class View:
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
         self.trim = resumed_trim(stored.trim, self.led_since_at)
-        told = (of_domain(e, self._bound.get(e.source)) for e in stored.told if e.source in self.envelopes)
+        told = (of_domain(e, self.bound.get(e.source)) for e in stored.told if e.source in self.envelopes)
         self.envelopes |= {e.source: unheard_since(e) for e in told}
         self._take_members(stored.members)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
-        self.dispatch.give_up_unknown([*self.envelopes, PEOPLE], self.led_since_at)
+        self.dispatch.give_up_unknown([*self.envelopes.keys() - self.bound, PEOPLE], self.led_since_at)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -268,8 +268,8 @@ class View:
 
     def hear(self, told: Envelope, at: datetime, *, counts: Envelope | None = None) -> None:
         """Take in what a source tells, and what of it counts; None = all of it. For a domain it is no instruction."""
-        self.envelopes[told.source] = of_domain(counts or told, self._bound.get(told.source))
-        if told.source not in self._bound:
+        self.envelopes[told.source] = of_domain(counts or told, self.bound.get(told.source))
+        if told.source not in self.bound:
             self.dispatch.hear(told.source, (told,), at)
 
     def note_given(self, at: datetime) -> None:

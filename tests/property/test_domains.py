@@ -23,12 +23,12 @@ class LossySiteOfDomains(LossySite):
         return World(policy=self.new_mind, domains=DOMAINS)
 
 
-#: Node a at rest draws 500 W, and with both of the first jobs 995 W; node b and the miners rest at 562 W.
+#: Node a rests at 520 W, and with a firm job of one GPU at 865 W; node b and the miners rest at 562 W.
 FED = (
-    Domain(name="rack", limit_w=1700.0, firm_w=1100.0, margin=0.02, groups=("a",)),
+    Domain(name="rack", limit_w=1700.0, firm_w=900.0, margin=0.02, groups=("a",)),
     Domain(name="feeder", firm_w=900.0, overhead=1.25, groups=("b", "m")),
 )
-RACK_W = st.floats(1100.0, 2000.0)
+RACK_W = st.floats(900.0, 2000.0)
 FEEDER_W = st.floats(900.0, 3500.0)
 
 
