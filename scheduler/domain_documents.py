@@ -83,5 +83,10 @@ def _changed(
     source, provenance = by
     was = f" (was {before[0] / 1000:.1f} kW)" if before else ""
     text = f"{name}: {source} allows {limit_w / 1000:.1f} kW{was}: {provenance}"
-    data = {"domain": name, "limit_w": limit_w, "source": source, "stale": stale}
+    data: dict[str, str | float | int | bool | None] = {
+        "domain": name,
+        "limit_w": limit_w,
+        "source": source,
+        "stale": stale,
+    }
     return Event(at=at, kind="domain.limit_changed", text=text, data=data)

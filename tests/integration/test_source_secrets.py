@@ -40,7 +40,7 @@ def _peers_end() -> Iterator[None]:
     PEERS.close()
 
 
-def over_openadr() -> tuple[str, dict[str, Any], Callable[[], None]]:
+def over_openadr() -> tuple[str, dict[str, Any], Callable[[], object]]:
     """A VTN that ends the token, and then answers the request for a new one with the secret itself."""
     vtn = PEERS.enter_context(served_vtn())
     vtn.publish(event("plan", [9]))
@@ -59,7 +59,7 @@ def over_openadr() -> tuple[str, dict[str, Any], Callable[[], None]]:
     return "openadr3", options | {"client_secret": MARKER}, turn
 
 
-def over_http() -> tuple[str, dict[str, Any], Callable[[], None]]:
+def over_http() -> tuple[str, dict[str, Any], Callable[[], object]]:
     """A server that refuses the token from now on."""
     page = PEERS.enter_context(served_json())
     page.say({"limit": 9000})
@@ -70,7 +70,7 @@ def over_http() -> tuple[str, dict[str, Any], Callable[[], None]]:
     )
 
 
-def over_http_with_a_password() -> tuple[str, dict[str, Any], Callable[[], None]]:
+def over_http_with_a_password() -> tuple[str, dict[str, Any], Callable[[], object]]:
     """A server that sends elsewhere, which would be told the password."""
     page = PEERS.enter_context(served_json())
     page.say({"limit": 9000})
@@ -81,7 +81,7 @@ def over_http_with_a_password() -> tuple[str, dict[str, Any], Callable[[], None]
     return "http_poll", {"url": page.url, "field": "limit", "username": USER, "password": MARKER}, turn
 
 
-def priced() -> tuple[str, dict[str, Any], Callable[[], None]]:
+def priced() -> tuple[str, dict[str, Any], Callable[[], object]]:
     """Prices of which the next are none."""
     page = PEERS.enter_context(served_json())
     page.say([{"time": f"2026-01-10T{h:02d}:00Z", "price": h} for h in range(24)])
@@ -89,7 +89,7 @@ def priced() -> tuple[str, dict[str, Any], Callable[[], None]]:
     return "price", options, lambda: page.say({"nothing": 1})
 
 
-def over_mqtt(folder: Path) -> tuple[str, dict[str, Any], Callable[[], None]]:
+def over_mqtt(folder: Path) -> tuple[str, dict[str, Any], Callable[[], object]]:
     """A broker that is killed."""
     there = PEERS.enter_context(broker(folder))
     there.publish("limit", "9000", retain=True)
@@ -97,7 +97,7 @@ def over_mqtt(folder: Path) -> tuple[str, dict[str, Any], Callable[[], None]]:
     return "mqtt", options | {"username": USER, "password": MARKER}, there.kill
 
 
-def pushed(folder: Path) -> tuple[str, dict[str, Any], Callable[[], None]]:
+def pushed(folder: Path) -> tuple[str, dict[str, Any], Callable[[], object]]:
     """A push that is kept on the disk, whose file is then broken."""
     options = {"secret": MARKER, "stale_after_s": 1e6}
     read = read_push_options("dso", {"secret_env": "SECRET", "stale_after_s": 1e6})
@@ -110,7 +110,7 @@ def pushed(folder: Path) -> tuple[str, dict[str, Any], Callable[[], None]]:
     )
 
 
-CASES: dict[str, Callable[[Path], tuple[str, dict[str, Any], Callable[[], None]]]] = {
+CASES: dict[str, Callable[[Path], tuple[str, dict[str, Any], Callable[[], object]]]] = {
     "openadr3": lambda _: over_openadr(),
     "http_poll": lambda _: over_http(),
     "http_poll, password": lambda _: over_http_with_a_password(),
