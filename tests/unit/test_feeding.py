@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.dashboard.words import headline
+from barq.cli.output import Table
+from barq.cli.power import _blocks
 from scheduler.core.decide import Decision, decide, shed
 from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope, Segment
@@ -23,6 +26,7 @@ from scheduler.settings import site_of
 from scheduler.steadying import Steadying
 from scheduler.view import View
 from tests.builders import T0, SiteBuilder, site
+from tests.unit.test_dashboard_words import NOW, power
 
 FEEDER = Domain(name="feeder", limit_w=9000.0, firm_w=1200.0, groups=("a",))
 
@@ -331,3 +335,28 @@ def test_a_binding_that_makes_no_sense_is_refused(
     with pytest.raises(SettingsError) as refused:
         site_of(SITE | {"signals": signals} | changes, path)
     assert complaint in str(refused.value)
+
+
+# -- on the page and in the terminal -----------------------------------------------------------------------------------
+
+
+def test_the_page_says_where_a_source_of_a_domain_is_silent() -> None:
+    """And what counts there, before and after."""
+    document = {
+        silent_s: power(**{k: v for k, v in shown(told(5000, read_at=after(-silent_s))).items() if k != "at"})
+        for silent_s in (12, 31)
+    }
+    before, then = (headline(document[s], NOW).note for s in (12, 31))
+
+    assert "dso is silent for 12 s, in 18 s at most the firm level of feeder counts" in before
+    assert "feeder: dso is silent, 1.2 kW counts" in then
+
+
+def test_the_terminal_names_who_limits_a_domain() -> None:
+    """With what is known to come, and whose source is which."""
+    now: Any = shown(told(5000, (600, 2000)))
+    blocks = _blocks(now | {"limits": [], "over_limit_s": 0.0})
+    rows = [row for block in blocks if isinstance(block, Table) for row in block.rows]
+
+    assert any(row[0] == "dso (feeder)" for row in rows)
+    assert any(row[0] == "feeder" and str(row[-1]).startswith("dso; 2") for row in rows)
