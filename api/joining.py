@@ -11,6 +11,7 @@ from api.problems import Refused
 from api.settings import Settings
 from api.wire.members import Join, JoiningGpu
 from api.wire.site import NodeView
+from scheduler.core.domains import check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, PowerLimits
@@ -73,6 +74,9 @@ def checks(
         known = {m.spec.group_id for m in others} | set(own) | {spec.group_id}
         strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known)
         _check_firm(spec, site, base_w + site.power.overhead * strangers_w, shown, fallback_w)
+        _check_domains(
+            spec, site, {s.group_id: idle_w(s) for s in (*own.values(), *(m.spec for m in others))}
+        )
 
     return check
 
@@ -117,6 +121,21 @@ def _check_firm(
     )
     remedy = f"raise power.firm_w, or take {resting_w + added_w - firm_w:.0f} W of base or firm jobs out"
     raise Refused(409, "firm_exceeded", detail, field="base_w", value=spec.base_w, remedy=remedy)
+
+
+def _check_domains(spec: GroupSpec, site: Site, others_w: dict[str, float]) -> None:
+    """It has one place among the feeders and racks, and all of them still carry at rest what is behind them."""
+    try:
+        check_domains(site.power_domains(), others_w | {spec.group_id: idle_w(spec)})
+    except ValueError as error:
+        raise Refused(
+            409,
+            "domain_exceeded",
+            f"with {spec.group_id}: {error}",
+            field="base_w",
+            value=spec.base_w,
+            remedy="change domains in the site file, or join with a name that no full domain takes",
+        ) from error
 
 
 def _at_rest_w(node: NodeView) -> float:

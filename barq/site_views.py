@@ -31,6 +31,7 @@ class SourceView(TypedDict):
     stale: bool
     stale_in_s: NotRequired[float | None]
     valid_until: str | None
+    domain: NotRequired[str | None]
 
 
 class LimitView(TypedDict):
@@ -55,8 +56,13 @@ class DomainView(TypedDict):
 
     name: str
     limit_w: float
+    limit_source: NotRequired[str]
+    limit_provenance: NotRequired[str | None]
+    limit_stale: NotRequired[bool]
+    firm_w: NotRequired[float | None]
     draw_w: float
     committed_w: float
+    next_change: NotRequired[ChangeView | None]
 
 
 class FlexStepView(TypedDict):

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from scheduler.core.decide import Decision
-from scheduler.core.domains import Zone, Zones, zones_of
 from scheduler.core.entitlement import entitlement_w
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
@@ -21,6 +20,7 @@ from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GroupKind, MinerReading
 from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group, Quality, Snapshot
+from scheduler.domain_documents import domain_documents
 from scheduler.records import PowerSample
 
 _HEARD = 2 / 3  #: of the time that a source may be silent, what has to be left for nobody to be told of it
@@ -124,11 +124,11 @@ def power_document(
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
         "forecast": [told for e in _foreseeing(snapshot.envelopes) for told in _foreseen(e, snapshot)],
-        "sources": [_source(e, snapshot) for e in snapshot.envelopes],
+        "sources": [_source(e, snapshot) for e in (*snapshot.envelopes, *snapshot.below)],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
         "flex": _flex(offer) if offer else None,
-        "domains": [_domain(zone, snapshot) for zone in reversed(_zones(snapshot).limited)],
+        "domains": domain_documents(snapshot),
         "sentence": _sentence(snapshot, latest, unused_w, coming) + _shared(decision),
     }
 
@@ -174,24 +174,6 @@ def _fallback_w(snapshot: Snapshot) -> float:
     )
 
 
-def _zones(snapshot: Snapshot) -> Zones:
-    return zones_of(snapshot.site.domains, snapshot.groups)
-
-
-def _domain(zone: Zone, snapshot: Snapshot) -> dict[str, Any]:
-    """A limited domain at its own meter: what it may draw, does by the sensors behind it, and could at most."""
-    groups = [(snapshot.groups[gid], factor) for gid, factor in zone.factors.items()]
-    fall_s = snapshot.site.fall_s
-    return {
-        "name": zone.name,
-        "limit_w": zone.limit_w,
-        "draw_w": sum(factor * g.draw_w for g, factor in groups),
-        "committed_w": sum(
-            factor * exposure_w(g.account, snapshot.at, fall_s=fall_s) for g, factor in groups
-        ),
-    }
-
-
 def _next_change(snapshot: Snapshot, coming: list[datetime]) -> dict[str, Any] | None:
     if not coming:
         return None
@@ -200,9 +182,10 @@ def _next_change(snapshot: Snapshot, coming: list[datetime]) -> dict[str, Any] |
 
 
 def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
-    limit = limit_of(envelope, snapshot.at, now=snapshot.at, firm_w=snapshot.site.firm_w)
+    limit = limit_of(envelope, snapshot.at, now=snapshot.at, firm_w=_firm_of_w(envelope, snapshot))
     return {
         "name": envelope.source,
+        "domain": envelope.domain,
         "limit_w": limit.limit_w if limit else None,
         "provenance": limit.provenance if limit else "",
         **(_origin(limit, snapshot) if limit else {}),
@@ -212,6 +195,12 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
         "reaction_s": envelope.reaction_s,
         "valid_until": envelope.valid_until.isoformat() if envelope.valid_until else None,
     }
+
+
+def _firm_of_w(envelope: Envelope, snapshot: Snapshot) -> float:
+    """What counts at most of a source that is silent."""
+    domain = next((d for d in snapshot.site.domains if d.name == envelope.domain), None)
+    return snapshot.site.firm_w if domain is None else domain.firm_w or 0.0
 
 
 def _stale_in_s(envelope: Envelope, at: datetime) -> float | None:
@@ -224,13 +213,14 @@ def _stale_in_s(envelope: Envelope, at: datetime) -> float | None:
 def _silences(snapshot: Snapshot) -> str:
     """What happens next, and when, where a source has been silent for a good part of what it may."""
     found = []
-    for envelope in snapshot.envelopes:
+    for envelope in (*snapshot.envelopes, *snapshot.below):
         left_s = _stale_in_s(envelope, snapshot.at)
         if left_s is None or left_s > (envelope.stale_after_s or 0.0) * _HEARD:
             continue
+        of_what = f" in {envelope.domain}" if envelope.domain else ""
         then_at = snapshot.at + timedelta(seconds=left_s + 1.0)
-        told = limit_of(envelope, then_at, now=then_at, firm_w=snapshot.site.firm_w)
-        then = f"at most {told.limit_w / 1000:.1f} kW count" if told else "it counts as silent"
+        told = limit_of(envelope, then_at, now=then_at, firm_w=_firm_of_w(envelope, snapshot))
+        then = f"at most {told.limit_w / 1000:.1f} kW count{of_what}" if told else "it counts as silent"
         age_s = (snapshot.at - envelope.read_at).total_seconds()
         found.append(f" Source {envelope.source} is silent for {age_s:.0f} s; in {left_s:.0f} s {then}.")
     return "".join(found)

@@ -39,6 +39,7 @@ class DomainSettings(_Strict):
     name: Name
     parent: Name | None = None
     limit_w: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
+    firm_w: Annotated[float, Field(gt=0, le=1e10, allow_inf_nan=False)] | None = None
     margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.0
     overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.0
     groups: tuple[Annotated[str, Field(pattern=r"^[a-z0-9*?][a-z0-9*?-]{0,31}$")], ...] = ()

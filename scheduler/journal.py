@@ -17,6 +17,7 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
+from scheduler.domain_documents import Told, limit_events, told_below
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
@@ -40,6 +41,7 @@ class Journal:
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
         self._limit: tuple[float, str] | None = None
+        self._below: Told = {}  #: the same of domains that have sources
         self._record: LimitRecord | None = None  #: that was written last
         self._told: tuple[object, ...] = ()  #: by sources, as written last
         self._charge_w = 0.0  #: by which the trim lowers the room, as written last
@@ -67,6 +69,7 @@ class Journal:
         events = (
             *self._limit_event(snapshot),
             *(told(plan) for plan in plans),
+            *self._domain_events(snapshot),
             *self._watchman.events,
             *_checkpoint_events(notes),
             *decision.events,
@@ -126,11 +129,12 @@ class Journal:
 
     def _limits_told(self, snapshot: Snapshot) -> dict[str, str]:
         """What sources tell, at once when it changes: who leads next holds to it while they are silent."""
-        told = tuple((e.source, e.segments, e.valid_until) for e in snapshot.envelopes)
+        envelopes = (*snapshot.envelopes, *snapshot.below)
+        told = tuple((e.source, e.segments, e.valid_until) for e in envelopes)
         if told == self._told:
             return {}
         self._told = told
-        bare = tuple(replace(e, forecast=(), forecast_by="") for e in snapshot.envelopes)
+        bare = tuple(replace(e, forecast=(), forecast_by="") for e in envelopes)
         return {LIMITS_TOLD: dumps(bare).decode()}
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:
@@ -185,6 +189,12 @@ class Journal:
                 },
             ),
         )
+
+    def _domain_events(self, snapshot: Snapshot) -> list[Event]:
+        if not snapshot.below:
+            return []
+        before, self._below = self._below, told_below(snapshot)
+        return limit_events(snapshot, before)
 
     def _new_checkpoints(self, snapshot: Snapshot) -> list[CheckpointNote]:
         notes = []

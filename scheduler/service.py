@@ -139,7 +139,8 @@ class Service:
             self.wake()
 
     def _note_refused(self, source: str, refusal: Refusal, at: datetime) -> None:
-        self.parts.view.dispatch.note_refused(source, refusal.giver_id, str(refusal), at)
+        if source not in self.parts.view.bound:  # what is told of a domain instructs nobody
+            self.parts.view.dispatch.note_refused(source, refusal.giver_id, str(refusal), at)
 
     # -- pollers -------------------------------------------------------------------------------------------------
 

@@ -33,7 +33,6 @@ from scheduler.equipment import (
     Name,
     Nodes,
     Ramp,
-    SteadySettings,
     SumOfReports,
     WatchedMeter,
     Watts,
@@ -42,6 +41,7 @@ from scheduler.equipment import (
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.feeders import check_bound
 from scheduler.forecast_settings import ForecastSettings
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
@@ -54,10 +54,10 @@ from scheduler.sharing import (
     partners_of,
     shared,
 )
+from scheduler.signal_settings import Seconds, SignalSettings
 from scheduler.wire import WireError, dumps, loads
 
 SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
-Seconds = Annotated[float, Field(gt=0, le=1e6, allow_inf_nan=False)]
 
 
 class _Strict(BaseModel):
@@ -98,23 +98,6 @@ class Notify(_Strict):
     """Where webhooks of jobs may be."""
 
     allow_private: bool = False  #: on this network and this machine too, and over plain HTTP
-
-
-class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these is read by the source's own file."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: str
-    name: str = ""
-    poll_s: Seconds = 0.5
-    binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
-    steady: SteadySettings | None = None  #: None = as sources of this type are
-    feeder: Annotated[str, Field(max_length=100)] = ""  #: that the limit is one of: shown wherever it is
-
-    def options(self) -> dict[str, Any]:
-        """The keys that belong to the source itself."""
-        return dict(self.model_extra or {})
 
 
 class Storage(_Strict):
@@ -161,6 +144,7 @@ class Site(_Strict):
         self._check_mode()
         check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
+        check_bound(self.power_domains(), self.signals)
         return self
 
     @property
@@ -183,6 +167,15 @@ class Site(_Strict):
     def voluntary_sources(self) -> tuple[str, ...]:
         """The sources of which an operator may refuse what they tell."""
         return tuple(s.name or s.type for s in self.signals if not s.binding)
+
+    def bound_sources(self) -> dict[str, str]:
+        """The domain of each source that limits one, not the site."""
+        return {s.name or s.type: s.domain for s in self.signals if s.domain is not None}
+
+    def firm_of_bound_w(self) -> dict[str, float]:
+        """What counts of each of these at most while it is silent, W."""
+        firm_w = {d.name: d.firm_w or 0.0 for d in self.domains}
+        return {name: firm_w[domain] for name, domain in self.bound_sources().items()}
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""

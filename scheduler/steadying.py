@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from scheduler.core.envelope import Envelope, limit_of
 from scheduler.core.reasons import Event
@@ -14,9 +15,15 @@ class Steadying:
     """What is remembered of every source. A restarted scheduler begins from what was counted of it."""
 
     def __init__(
-        self, rules: Mapping[str, SteadyRule], tell: Callable[[Event], None], *, firm_w: float
+        self,
+        rules: Mapping[str, SteadyRule],
+        tell: Callable[[Event], None],
+        *,
+        firm_w: float,
+        firms_w: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         self._rules, self._tell, self._firm_w = rules, tell, firm_w
+        self._firms_w = firms_w  #: of sources that do not limit the site, by name
         self._past: dict[str, Past] = {}
 
     def taken(self, told: Envelope, at: datetime, *, known: Envelope | None) -> Envelope:
@@ -24,8 +31,8 @@ class Steadying:
         rule = self._rules.get(told.source, AT_ONCE)
         if rule == AT_ONCE:
             return told
-        before = self._past.get(told.source, NOTHING)
-        counted = None if known is None else limit_of(known, at, now=at, firm_w=self._firm_w)
+        before, firm_w = self._past.get(told.source, NOTHING), self._firms_w.get(told.source, self._firm_w)
+        counted = None if known is None else limit_of(known, at, now=at, firm_w=firm_w)
         past, counts = steadied(before, told, at, rule, counted=counted)
         self._past[told.source] = past
         if past.unsteady is not before.unsteady:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from scheduler.core.altered import altered
 from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, unheard, unheard_since
+from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_domain, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
@@ -51,6 +52,7 @@ class View:
         at: datetime,
         sources: Iterable[str] = (),
         voluntary: Iterable[str] = (),
+        bound: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.site = site
         self.epoch = epoch
@@ -59,8 +61,9 @@ class View:
         self._jobs: Tracked[Job] = Tracked()
         self._attempts: Tracked[Attempt] = Tracked()
         self.settled: dict[str, JobState] = {}
+        self.bound = bound  #: the domain of each source that limits one, not the site
         self.envelopes: dict[str, Envelope] = {
-            name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
+            name: unheard(name, at=at, reaction_s=site.reaction_s, domain=bound.get(name)) for name in sources
         }
         self.hindsight = Hindsight()
         self.manual: tuple[Envelope, ...] = ()
@@ -122,10 +125,11 @@ class View:
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
         self.trim = resumed_trim(stored.trim, self.led_since_at)
-        self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
+        told = (of_domain(e, self.bound.get(e.source)) for e in stored.told if e.source in self.envelopes)
+        self.envelopes |= {e.source: unheard_since(e) for e in told}
         self._take_members(stored.members)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
-        self.dispatch.give_up_unknown([*self.envelopes, OPERATOR], self.led_since_at)
+        self.dispatch.give_up_unknown([*self.envelopes.keys() - self.bound, OPERATOR], self.led_since_at)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -264,9 +268,10 @@ class View:
         self.groups[group_id] = replace(self.groups[group_id], account=account)
 
     def hear(self, told: Envelope, at: datetime, *, counts: Envelope | None = None) -> None:
-        """Take in what a source tells, and what of it counts; None = all of it."""
-        self.envelopes[told.source] = counts or told
-        self.dispatch.hear(told.source, (told,), at)
+        """Take in what a source tells, and what of it counts; None = all of it. For a domain it is no instruction."""
+        self.envelopes[told.source] = of_domain(counts or told, self.bound.get(told.source))
+        if told.source not in self.bound:
+            self.dispatch.hear(told.source, (told,), at)
 
     def note_given(self, at: datetime) -> None:
         """Keep up the book of what givers tell: people among them, and what ends by itself."""
@@ -281,8 +286,8 @@ class View:
 
     @property
     def counted(self) -> tuple[Envelope, ...]:
-        """What sources tell, without what does not bind and was refused."""
-        return tuple(self.dispatch.counted(tuple(self.envelopes.values())))
+        """What sources tell of the site, without what does not bind and was refused."""
+        return tuple(self.dispatch.counted([e for e in self.envelopes.values() if e.domain is None]))
 
     # -- what goes out -------------------------------------------------------------------------------------------
 
@@ -295,6 +300,7 @@ class View:
             at=at,
             site=self.site,
             envelopes=(*stopped, *self.hindsight.over(self.counted, at), *self.manual),
+            below=tuple(e for e in self.envelopes.values() if e.domain is not None),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             trim=self._trimmed(at),
@@ -317,7 +323,8 @@ class View:
         """What the meter taught of the model's error, under the limit that is in force."""
         if (rule := self.site.trim) is None:
             return None
-        limit = lowest((*self.envelopes.values(), *self.manual), at, now=at, firm_w=self.site.firm_w)
+        told = (e for e in self.envelopes.values() if e.domain is None)
+        limit = lowest((*told, *self.manual), at, now=at, firm_w=self.site.firm_w)
         return trimmed(self.trim, rule, at=at, limit_w=limit.limit_w)
 
     def _released_but_held(self) -> tuple[str, ...]:

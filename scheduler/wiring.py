@@ -23,7 +23,8 @@ from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
-from scheduler.settings import SignalSettings, Site, load_site
+from scheduler.settings import Site, load_site
+from scheduler.signal_settings import SignalSettings
 from scheduler.stage import set_stage
 from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
@@ -98,6 +99,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         at=clock.now(),
         sources=[source.name for source, _ in sources],
         voluntary=site.voluntary_sources(),
+        bound=site.bound_sources(),
     )
     stored = await store.load()
     view.restore(stored)
@@ -157,7 +159,7 @@ def _parts(
         hosts=hosts,
         clock=clock,
         sources=sources,
-        steadying=Steadying(rules, tell, firm_w=site.power.firm_w),
+        steadying=Steadying(rules, tell, firm_w=site.power.firm_w, firms_w=site.firm_of_bound_w()),
         telling=telling,
         beside=(*acts.beside, telling.run, forecaster.run),
         feeders={s.name or s.type: s.feeder for s in site.signals},
@@ -202,7 +204,7 @@ def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource
     if settings.type in PLAYED and "began_at" not in options:
         options["began_at"] = _first_opened(base, name).isoformat()
     if settings.type in FLOORED:
-        options.setdefault("floor_w", site.power.firm_w)
+        options.setdefault("floor_w", site.firm_of_bound_w().get(name, site.power.firm_w))
     module = import_module(SOURCES[settings.type])
     source: LimitSource = module.open_source(name, options, base=base, reaction_s=site.power.reaction_s)
     return source

@@ -6,15 +6,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from scheduler.core.decide import Policy, PowerAware
-from scheduler.core.domains import Domain, zones_of
-from scheduler.core.envelope import Envelope, Segment, lowest
+from scheduler.core.domains import Domain, Zone, zones_of
+from scheduler.core.envelope import Envelope, Segment, lowest, of_domain
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.feeding import limit_below
 from scheduler.core.jobs import Job, JobSpec, JobState
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.core.power import A100_SXM, site_w
@@ -92,6 +94,10 @@ class World:
     held: dict[str, str] = field(default_factory=dict)  #: the latch of each guard, by its stop's id
     is_stopped: bool = False  #: by a stop that is sure to be heard of within the reaction time
     limits: list[tuple[int, float]] = field(default_factory=list)  #: (since_ms, W) in force, oldest first
+    below: dict[str, list[tuple[int, float]]] = field(
+        default_factory=dict
+    )  #: the same of each domain with sources
+    bound: dict[str, str] = field(default_factory=dict)  #: the domain of each source that limits one
     policy: Callable[[], Policy] = PowerAware  #: of each leader
     domains: tuple[Domain, ...] = ()  #: below the site's meter
     saves_at_once: int | None = None
@@ -114,6 +120,7 @@ class World:
             epoch=epoch,
             at=self.clock.now(),
             sources=self.sources,
+            bound=self.bound,
         )
         stored = self.run(self.store.load())
         view.restore(stored)
@@ -201,6 +208,7 @@ class World:
             segments=(Segment(starts_at=now, limit_w=limit_w), *steps),
             stale_after_s=STALE_S,
         )
+        told = of_domain(told, self.bound.get(name))
         self.sources[name] = Source(told=told)
         self.poll()
 
@@ -233,19 +241,37 @@ class World:
 
     def allowed_w(self) -> float:
         """The highest limit in force at any instant of the last `reaction_s`."""
+        return self._highest_w(self.limits)
+
+    def _highest_w(self, limits: list[tuple[int, float]]) -> float:
         since_ms = self.clock.now_ms - round(POLICY.reaction_s * 1000)
-        ends = [start for start, _ in self.limits[1:]] + [self.clock.now_ms + 1]
-        spans = zip(self.limits, ends, strict=True)
+        ends = [start for start, _ in limits[1:]] + [self.clock.now_ms + 1]
+        spans = zip(limits, ends, strict=True)
         return max(w for (start, w), end in spans if max(end, start + 1) > since_ms)
+
+    def zone_allowed_w(self, zone: Zone) -> float:
+        """The same of a domain; the wires' own limit grants no reaction time."""
+        wires_w = next(d.limit_w for d in self.domains if d.name == zone.name) or math.inf
+        limits = self.below.get(zone.name)
+        return wires_w if limits is None else min(wires_w, self._highest_w(limits))
 
     def note_limit(self) -> None:
         """Remember the limit in force, as far as anybody was told."""
         now = self.clock.now()
-        told = [s.told for s in self.sources.values()]
+        told = [s.told for s in self.sources.values() if s.told.domain is None]
+        self._note_below(now)
         limit_w = lowest(told, now, now=now, firm_w=POLICY.firm_w).limit_w
         limit_w = min(limit_w, POLICY.firm_w) if self.is_stopped else limit_w
         if not self.limits or self.limits[-1][1] != limit_w:
             self.limits.append((self.clock.now_ms, limit_w))
+
+    def _note_below(self, now: datetime) -> None:
+        told = [s.told for s in self.sources.values() if s.told.domain is not None]
+        for domain in self.domains:
+            if (limit := limit_below(domain, told, now, now=now)) is not None:
+                known = self.below.setdefault(domain.name, [])
+                if not known or known[-1][1] != limit.limit_w:
+                    known.append((self.clock.now_ms, limit.limit_w))
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -270,7 +296,14 @@ class World:
             stale_ms = _ms(source.told.read_at) + round(STALE_S * 1000) + 1
             if stale_ms > now_ms:
                 yield stale_ms
-        yield from (t for s, _ in self.limits if (t := s + round(POLICY.reaction_s * 1000)) > now_ms)
+        changes = (s for limits in (self.limits, *self.below.values()) for s, _ in limits)
+        yield from (t for s in changes if (t := s + round(POLICY.reaction_s * 1000)) > now_ms)
+
+    def zones(self) -> tuple[Zone, ...]:
+        """The limited domains, as sources now have them."""
+        now, told = self.clock.now(), [s.told for s in self.sources.values()]
+        limits = {d.name: x for d in self.domains if (x := limit_below(d, told, now, now=now)) is not None}
+        return zones_of(self.domains, SPECS, limits).limited
 
     # -- what must never be ------------------------------------------------------------------------------------------
 
@@ -279,10 +312,10 @@ class World:
         draw_w, allowed_w = self.draw_w(), self.allowed_w()
         if draw_w > allowed_w + EPSILON_W:
             yield f"{self.clock.now_ms} ms: draws {draw_w:.1f} W, may draw {allowed_w:.1f} W"
-        for zone in zones_of(self.domains, SPECS).limited:
+        for zone in self.zones():
             behind_w = sum(factor * self.guards[gid].draw_w() for gid, factor in zone.factors.items())
-            if behind_w > zone.limit_w + EPSILON_W:
-                yield f"{self.clock.now_ms} ms: {zone.name} draws {behind_w:.1f} W, may draw {zone.limit_w:.1f} W"
+            if behind_w > (may_w := self.zone_allowed_w(zone)) + EPSILON_W:
+                yield f"{self.clock.now_ms} ms: {zone.name} draws {behind_w:.1f} W, may draw {may_w:.1f} W"
         lives = [(a.job_id, a.attempt_id) for g in self.guards.values() for a in g.living()]
         for job_id in {j for j, _ in lives}:
             if len(found := {a for j, a in lives if j == job_id}) > 1:

@@ -147,6 +147,11 @@ def _why(power: PowerView) -> str:
     if power.flex and (could := [f"{kw(s.down_w)} kW in {s.within_s:.0f} s" for s in power.flex.steps]):
         parts.append(f"could go: {', '.join(could)}")
     parts += [_soon_silent(s) for s in power.sources if _is_falling_silent(s)]
+    parts += [
+        f"{d.name}: {d.limit_source} is silent, {kw(d.limit_w)} kW counts"
+        for d in power.domains
+        if d.limit_stale
+    ]
     if not power.raises_allowed:
         parts.append("nothing is raised until all guards follow and the records can be written")
     return " · ".join(parts)
@@ -161,7 +166,8 @@ def _is_falling_silent(source: SourceView) -> bool:
 
 def _soon_silent(source: SourceView) -> str:
     left_s = f"in {source.stale_in_s:.0f} s"
-    return f"{source.name} is silent for {source.age_s:.0f} s, {left_s} at most the firm level counts"
+    level = f"the firm level of {source.domain}" if source.domain else "the firm level"
+    return f"{source.name} is silent for {source.age_s:.0f} s, {left_s} at most {level} counts"
 
 
 def _silent(power: PowerView) -> str:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pydantic import ConfigDict, Field
 
-from api.wire.domains import DomainView
+from api.wire.domains import DOMAIN, ChangeView, DomainView
 from api.wire.flexibility import FLEX, FlexView
 from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
@@ -116,17 +116,11 @@ class Nodes(Shown):
     nodes: list[NodeView]
 
 
-class ChangeView(Shown):
-    """The next known change of the limit."""
-
-    at: datetime
-    limit_w: float
-
-
 class SourceView(Shown):
     """One source of the limit; a stale one contributes at most the firm level."""
 
     name: str
+    domain: str | None = Field(None, description="Power domain that it limits; null = the site")
     limit_w: float | None
     provenance: str | None
     document: str = Field("", description="The document that says so; empty where none is named")
@@ -226,7 +220,7 @@ class PowerView(Shown):
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
             flex=FLEX,
-            domains=[{"name": "rack-1", "limit_w": 6000.0, "draw_w": 5200.0, "committed_w": 5800.0}],
+            domains=[DOMAIN],
             sentence="Surplus 12.0 kW: AI 6.0, mining 2.0, site 3.4, unused 0.6. Firm until 14:00:00 UTC.",
         )
     )

@@ -185,7 +185,7 @@ def _foreseen(told: ForeseenView) -> str:
 def _sources_table(sources: Sequence[SourceView]) -> Table:
     rows = [
         (
-            source["name"],
+            source["name"] + (f" ({domain})" if (domain := source.get("domain")) else ""),
             NOTHING if source["limit_w"] is None else format_power(source["limit_w"]),
             _state(source),
             NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
@@ -227,11 +227,19 @@ def _flex_table(flex: FlexView) -> Table:
 
 def _domains_table(domains: Sequence[DomainView]) -> Table:
     rows = [
-        (d["name"], *(format_power(w) for w in (d["limit_w"], d["draw_w"], d["committed_w"])))
+        (d["name"], *(format_power(w) for w in (d["limit_w"], d["draw_w"], d["committed_w"])), _bound_by(d))
         for d in domains
     ]
-    headers = ("DOMAIN", "LIMIT", "DRAW", "AT MOST")
-    return Table(headers=headers, rows=rows, right=frozenset(headers[1:]))
+    headers = ("DOMAIN", "LIMIT", "DRAW", "AT MOST", "LIMITED BY")
+    return Table(headers=headers, rows=rows, right=frozenset(headers[1:-1]))
+
+
+def _bound_by(domain: DomainView) -> str:
+    """Who says so, whether that is silent, and what is known to come."""
+    silent = ", silent" if domain.get("limit_stale") else ""
+    change = domain.get("next_change")
+    then = f"; {format_power(change['limit_w'])} at {moment(change['at'])}" if change else ""
+    return f"{domain.get('limit_source', 'site file')}{silent}{then}"
 
 
 def _limits_table(limits: Sequence[LimitView]) -> Table:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime, timedelta
 
 from scheduler.core.altered import altered, altering
 from scheduler.core.envelope import changes, lowest
+from scheduler.core.feeding import limits_ahead
 from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
-from scheduler.core.zoning import overdrawn
+from scheduler.core.zoning import is_above, overdrawn
 
 _ALONE = Rank()
 _dated = altering(Draft, "expires_at")
@@ -105,7 +106,7 @@ def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:
 
 
 def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
-    """A lease after now, or earlier where the limit is known to fall below the plan before that.
+    """A lease after now, or earlier where a limit is known to fall below the plan before that.
 
     What falls within the lead was planned for already: an order that lapses before it would only cut less.
     """
@@ -115,6 +116,10 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     lead = timedelta(seconds=site.lead_s)
     for t in changes(snapshot.envelopes, after=snapshot.at + lead, until=full + fall):
         if lowest(snapshot.envelopes, t, now=snapshot.at, firm_w=site.firm_w).limit_w < planned_w:
+            full = min(full, t - fall)
+            break
+    for t, limits in limits_ahead(snapshot, after=snapshot.at + lead, until=full + fall):
+        if is_above(plan, limits):
             return min(full, t - fall)
     return full
 

@@ -291,7 +291,7 @@ def _wake_at(snapshot: Snapshot, *expected: datetime | None) -> datetime | None:
     """The next instant at which time alone changes something: a known limit step, a wait that ends."""
     lead = timedelta(seconds=snapshot.site.lead_s)
     ahead = {"after": snapshot.at, "until": snapshot.at + timedelta(hours=1)}
-    steps = changes(snapshot.envelopes, **ahead)
+    steps = changes((*snapshot.envelopes, *snapshot.below), **ahead)
     coming = [t for s in steps for t in (s - lead, s)] + [t for t in expected if t is not None]
     coming += turns(snapshot.envelopes, **ahead)
     return min((t for t in coming if t > snapshot.at), default=None)

@@ -56,6 +56,7 @@ class Envelope:
         None  #: silent for longer = stale; None = never (a person's limit); < 0 = always
     )
     feeder: str = ""  #: that it is a limit of, where that is known
+    domain: str | None = None  #: the power domain below the site's meter that it limits; None = the site
     forecast: tuple[Foreseen, ...] = ()
     """Rising in time. It binds nobody and frees nobody: only `scheduler.core.foresight` looks at it."""
     forecast_by: str = ""
@@ -91,11 +92,22 @@ def spans(envelope: Envelope) -> Iterator[tuple[Segment, datetime | None]]:
             yield segment, ends_at
 
 
-def unheard(source: str, *, at: datetime, reaction_s: float) -> Envelope:
-    """A source that is known to exist and has not spoken yet: silent from the start, so it holds the site to firm."""
+def unheard(source: str, *, at: datetime, reaction_s: float, domain: str | None = None) -> Envelope:
+    """A source that is known to exist and has not spoken yet: silent from the start, so firm is all that counts."""
     return Envelope(
-        source=source, issued_at=at, read_at=at, reaction_s=reaction_s, segments=(), stale_after_s=-1.0
+        source=source,
+        issued_at=at,
+        read_at=at,
+        reaction_s=reaction_s,
+        segments=(),
+        stale_after_s=-1.0,
+        domain=domain,
     )
+
+
+def of_domain(told: Envelope, domain: str | None) -> Envelope:
+    """The same as of the domain that its source is bound to; None = the site."""
+    return told if told.domain == domain else replace(told, domain=domain)
 
 
 def unheard_since(told: Envelope) -> Envelope:

@@ -14,6 +14,7 @@ from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w
 from scheduler.core.exits import Exits
+from scheduler.core.feeding import limits_now
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
@@ -94,6 +95,7 @@ class Followed(Listed):
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.correction_w
         self.events, self.ended, self.owed = Events(), {}, snapshot.owed
         self.tenants.follow(snapshot.site, snapshot.used)
+        self.below = limits_now(snapshot)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])
         self._follow_jobs(snapshot.jobs)
         for gone in sorted(a for a in attempts if a in self.attempts and a not in snapshot.attempts):

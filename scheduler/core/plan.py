@@ -45,9 +45,9 @@ class Plan(Followed):
     @property
     def zones(self) -> Zones:
         """The limited domains below the site, and who is behind them."""
-        made_of = self.site.domains, self.generation
+        made_of = self.site.domains, self.generation, self.below
         if self._zones is None or self._zones[0] != made_of:
-            self._zones = made_of, zones_of(self.site.domains, self.groups)
+            self._zones = made_of, zones_of(self.site.domains, self.groups, self.below)
         return self._zones[1]
 
     def end(self, attempt: Attempt) -> None:
@@ -241,6 +241,12 @@ class Plan(Followed):
             settled_w=max(bounds.final_w, base_w) + target_w,
             exposed_w=max(bounds.exposure_w, base_w + target_w),
         )
+
+    def group_fallback_w(self, group_id: str) -> float:
+        """A group's part in what is left when every order has expired, over the plan and all open orders."""
+        if group_id in self._miner_bounds:
+            return max(self._bases_w[group_id], self._miner_bounds[group_id].fallback_w)
+        return self._tally.fallback_bound_w(group_id)
 
     def depths(self) -> Iterator[tuple[str, Depth]]:
         """How deep each node can be lowered without a loss of firm work. Costs a look at every node."""

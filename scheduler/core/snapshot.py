@@ -120,6 +120,7 @@ class Snapshot:
     at: datetime
     site: SitePolicy
     envelopes: tuple[Envelope, ...] = ()
+    below: tuple[Envelope, ...] = ()  #: of sources that limit a domain, not the site
     meter: MeterReading | None = None
     unmetered_w: float = 0.0  #: site watts that the meter keeps seeing beyond the books
     trim: Trimmed | None = (

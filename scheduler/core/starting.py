@@ -33,7 +33,7 @@ from scheduler.core.waiting import (
     no_turn,
     short_window,
 )
-from scheduler.core.zoning import full_for
+from scheduler.core.zone_starts import refused_by
 
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
@@ -107,13 +107,13 @@ def _staggered(plan: Plan) -> Reason | None:
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
     """A new attempt, in the plan by now, or why there is none."""
-    barred: frozenset[str] = frozenset()  #: nodes in domains that are full
+    barred: frozenset[str] = frozenset()  #: nodes in domains that do not take it
     lacks: Reason | None = None
     while (placements := place(job, room, plan, barred)) is not None:
         tried = _on(plan, snapshot, job, placements, limit_w)
         if isinstance(tried, Reason):
             return tried
-        full = full_for(plan, tried)
+        full = refused_by(plan, snapshot, tried)
         if full is None:
             return tried
         plan.forget(tried)

@@ -69,6 +69,10 @@ class Tally:
         first, last = self._nodes[node_id].fallback
         return watts(first), watts(last)
 
+    def fallback_bound_w(self, node_id: str) -> float:
+        """A node's part in the site's watts when every order has expired, over the plan and all open orders."""
+        return watts(self._nodes[node_id].totals[3])
+
     @property
     def planned_it_w(self) -> float:
         """Watts of all nodes under the plan."""

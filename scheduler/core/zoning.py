@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from scheduler.core.domains import Zone
+from scheduler.core.envelope import Limit
 from scheduler.core.floors import STEP_W, above_floor_w
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
@@ -33,7 +34,7 @@ class Kept:
 
     def keep(self, plan: Plan, attempt: Attempt, rise_w: Mapping[str, float]) -> None:
         """Keep what nodes of an attempt will rise by."""
-        for zone in _zones_of(plan, attempt):
+        for zone in zones_with(plan, attempt):
             risen_w = sum(zone.factors.get(gid, 0.0) * w for gid, w in rise_w.items())
             self.kept_w[zone.name] = self.kept_w.get(zone.name, 0.0) + risen_w
 
@@ -66,6 +67,12 @@ def _mined_w(plan: Plan, zone: Zone) -> float:
 def is_over(plan: Plan) -> bool:
     """Whether the plan is above the limit of any domain."""
     return any(load_w(plan, zone) > zone.usable_w + EPSILON_W for zone in plan.zones.limited)
+
+
+def is_above(plan: Plan, limits: Mapping[str, Limit]) -> bool:
+    """Whether the plan is above any of the limits that domains will have."""
+    zones = (z for z in plan.zones.limited if z.name in limits)
+    return any(load_w(plan, zone) > limits[zone.name].limit_w for zone in zones)
 
 
 def overdrawn(plan: Plan) -> set[str]:
@@ -180,12 +187,17 @@ def full_for(plan: Plan, attempt: Attempt) -> tuple[Zone, Reason] | None:
     Miners there do not stand in its way: they give way first.
     """
     tier = plan.tier(attempt)
-    for zone in _zones_of(plan, attempt):
-        least_w = load_w(plan, zone) - _mined_w(plan, zone) - _above_knees_w(plan, zone, tier)
-        if least_w > zone.usable_w + EPSILON_W:
+    for zone in zones_with(plan, attempt):
+        at_knees_w = least_w(plan, zone, tier)
+        if at_knees_w > zone.usable_w + EPSILON_W:
             needed_w = _gpus_at_meter(zone, attempt) * _rise_w(plan, attempt)
-            return zone, _no_room(zone, needed_w, zone.usable_w - (least_w - needed_w))
+            return zone, _no_room(zone, needed_w, zone.usable_w - (at_knees_w - needed_w))
     return None
+
+
+def least_w(plan: Plan, zone: Zone, tier: int) -> float:
+    """What its meter shows once all that is as flexible as `tier`, or more, is at its knee and nothing is mined."""
+    return load_w(plan, zone) - _mined_w(plan, zone) - _above_knees_w(plan, zone, tier)
 
 
 def make_way_in_zones(plan: Plan) -> None:
@@ -194,9 +206,19 @@ def make_way_in_zones(plan: Plan) -> None:
         lower_caps(plan, zone, to_knee=True)
 
 
+def is_weak(plan: Plan, zone: Zone, *, more_w: float = 0.0) -> bool:
+    """Whether what is left in a domain when every order has expired is above its firm level."""
+    return zone.firm_w is not None and rests_w(plan, zone) + more_w > zone.firm_w + EPSILON_W
+
+
+def rests_w(plan: Plan, zone: Zone) -> float:
+    """What is left in a domain when every order has expired, at its meter."""
+    return _sum_w(zone, plan.group_fallback_w)
+
+
 def is_exposed(plan: Plan, attempt: Attempt) -> bool:
     """Whether open orders leave no room yet for an attempt in a domain that it is in."""
-    return any(exposed_w(plan, z) > z.usable_w + EPSILON_W for z in _zones_of(plan, attempt))
+    return any(exposed_w(plan, z) > z.usable_w + EPSILON_W for z in zones_with(plan, attempt))
 
 
 def liftable_w(plan: Plan, attempt: Attempt, kept: Kept) -> float:
@@ -204,7 +226,7 @@ def liftable_w(plan: Plan, attempt: Attempt, kept: Kept) -> float:
     site_w = plan.site.overhead * attempt.gpu_count
     rooms = [
         (kept.room_w(z) - max(load_w(plan, z), exposed_w(plan, z))) / _gpus_at_meter(z, attempt) * site_w
-        for z in _zones_of(plan, attempt)
+        for z in zones_with(plan, attempt)
     ]
     return max(0.0, min(rooms, default=float("inf")))
 
@@ -213,14 +235,14 @@ def held_in_zones(plan: Plan, caps: Mapping[Kind, float]) -> list[Attempt]:
     """Those behind limits of their own that run below what the site would let them have."""
     if not plan.zones.limited:
         return []
-    return [a for a, cap_w in plan.roster.other_than(caps) if a.cap_w < cap_w and _zones_of(plan, a)]
+    return [a for a, cap_w in plan.roster.other_than(caps) if a.cap_w < cap_w and zones_with(plan, a)]
 
 
 def held_down_by(plan: Plan, attempt: Attempt) -> Zone | None:
     """The domain that leaves an attempt no room for another step of its cap, None if none does."""
     full = (
         z
-        for z in _zones_of(plan, attempt)
+        for z in zones_with(plan, attempt)
         if z.usable_w - max(load_w(plan, z), exposed_w(plan, z)) < STEP_W * _gpus_at_meter(z, attempt)
     )
     return next(full, None)
@@ -229,7 +251,8 @@ def held_down_by(plan: Plan, attempt: Attempt) -> Zone | None:
 def wake(plan: Plan, group_id: str) -> bool:
     """Have a node come back from standby. False, and it stays there, if its domains have no room for that now."""
     plan.switch(group_id, asleep=False)
-    if all(exposed_w(plan, z) <= z.usable_w for z in plan.zones.above(group_id)):
+    zones = plan.zones.above(group_id)
+    if all(exposed_w(plan, z) <= z.usable_w and not is_weak(plan, z) for z in zones):
         return True
     plan.switch(group_id, asleep=True)
     return False
@@ -243,8 +266,8 @@ def could_work(plan: Plan, group_id: str) -> bool:
     gpus = len(plan.groups[group_id].spec.gpus)
     more_w = plan.awake_w(group_id) + gpus * (model.charge_w(model.min_cap_w) - model.idle_w)
     return all(
-        load_w(plan, z) - _mined_w(plan, z) - _above_knees_w(plan, z, 4) + z.factors[group_id] * more_w
-        <= z.usable_w
+        least_w(plan, z, 4) + z.factors[group_id] * more_w <= z.usable_w
+        and not is_weak(plan, z, more_w=z.factors[group_id] * plan.awake_w(group_id))
         for z in zones
     )
 
@@ -261,7 +284,7 @@ def hold_miners(plan: Plan, known_w: Mapping[str, float], kept: Kept) -> None:
 # -- who is where -------------------------------------------------------------------------------------------------
 
 
-def _zones_of(plan: Plan, attempt: Attempt) -> list[Zone]:
+def zones_with(plan: Plan, attempt: Attempt) -> list[Zone]:
     """The limited domains that any node of an attempt is behind."""
     found = {z.name: z for p in attempt.placements for z in plan.zones.above(p.node_id)}
     return list(found.values())
@@ -293,7 +316,8 @@ def _rise_w(plan: Plan, attempt: Attempt) -> float:
 
 
 def _says(zone: Zone) -> str:
-    return f"{zone.name} may draw {zone.usable_w / 1000:.1f} kW"
+    by = f" by {zone.source}" if zone.source else ""
+    return f"{zone.name} may draw {zone.usable_w / 1000:.1f} kW{by}"
 
 
 def _no_room(zone: Zone, needed_w: float, free_w: float) -> Reason:
@@ -301,7 +325,7 @@ def _no_room(zone: Zone, needed_w: float, free_w: float) -> Reason:
         code=Code.POWER_UNAVAILABLE,
         text=(
             f"needs {needed_w / 1000:.2f} kW more in {zone.name}, where {max(0.0, free_w) / 1000:.2f} kW of "
-            f"{zone.usable_w / 1000:.2f} kW is free"
+            f"{zone.usable_w / 1000:.2f} kW is free{f', by {zone.source}' if zone.source else ''}"
         ),
         numbers={"needed_w": needed_w, "free_w": free_w, "domain_w": zone.usable_w},
         remedy=f"a higher limit of {zone.name}, fewer GPUs, or nodes elsewhere",

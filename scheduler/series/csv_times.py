@@ -1,4 +1,8 @@
-"""The column of times in a CSV file that says what holds when: ISO 8601 or Unix seconds, rising."""
+"""The column of times in a table that says what holds when: ISO 8601 or Unix seconds, rising.
+
+Times of a zone that name no offset: where clocks go back, an hour is there twice, and rows count as its first pass as
+long as that comes after the row above, else as its second. What clocks skip in spring is no time, and is refused.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +22,9 @@ _YEARS: Final = range(1970, 2200)
 def read_times(table: CsvTable, column: str, zone: str | None) -> list[datetime]:
     """One for each row; `zone` is for those that name none. Raises `SignalError` with file, line, value and remedy."""
     texts = zip(table.lines, table.column(column), strict=True)
-    times = [_instant(table, line, text, zone) for line, text in texts]
+    times: list[datetime] = []
+    for line, text in texts:
+        times.append(_instant(table, line, text, zone, after=times[-1] if times else None))
     _check_order(table, times)
     return times
 
@@ -32,7 +38,7 @@ def usual_last_s(table: CsvTable, times: Sequence[datetime]) -> float:
     return (times[-1] - times[-2]).total_seconds()
 
 
-def _instant(table: CsvTable, line: int, text: str, zone: str | None) -> datetime:
+def _instant(table: CsvTable, line: int, text: str, zone: str | None, *, after: datetime | None) -> datetime:
     at = _unix(text) or _iso(text)
     if at is None:
         remedy = "write it like 2026-06-01T06:00+05:00, or as Unix seconds"
@@ -45,7 +51,23 @@ def _instant(table: CsvTable, line: int, text: str, zone: str | None) -> datetim
         raise SignalError(
             f"{table.path}: line {line}: time: {text!r} is not in the years {years}; correct it"
         )
-    return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "UTC"))).astimezone(UTC)
+    if at.tzinfo is not None:
+        return at.astimezone(UTC)
+    found = _local(at, ZoneInfo(zone or "UTC"), after)
+    if found is None:
+        skipped = f"{text!r} is not there in {zone}: clocks skip it"
+        raise SignalError(
+            f"{table.path}: line {line}: time: {skipped}; give each time with its offset, or in UTC"
+        )
+    return found
+
+
+def _local(at: datetime, zone: ZoneInfo, after: datetime | None) -> datetime | None:
+    """The instant of a time by a clock on the wall; None = clocks skip it."""
+    first, second = (at.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if first.astimezone(zone).replace(tzinfo=None) != at:
+        return None
+    return second if after is not None and first <= after else first
 
 
 def _unix(text: str) -> datetime | None:

@@ -6,6 +6,7 @@ In the site file:
       - type: my_source             # the name of this file; enter it in `scheduler/wiring.py`, SOURCES
         name: feeder-12             # how the source is called in every reason and table
         url: https://...            # your own keys, checked below
+        # `poll_s`, `steady`, `binding` and `domain` are every source's, and read elsewhere: do not take these names
 
 Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks (enter yours there):
 
@@ -14,7 +15,8 @@ Rules that every source keeps, and `tests/contract/test_limit_sources.py` checks
 - What it returns is known *at* `at`: no segment that nobody has announced yet.
 - `read_at` is when the other side was last heard. A source that cannot be reached raises, or returns its last envelope
   with its old `read_at`: it goes stale by itself after `stale_after_s`, and then counts min(its last value, firm).
-- Watts at the site meter, at least 0, finite. Aware UTC times, segments rising in time.
+- Watts at the site meter (with `domain` at the meter of that), at least 0, finite. Aware UTC times, segments rising in
+  time.
 - `forecast`, if the other side gives one, holds quantiles for times to come: shares rise, watts do not fall with them,
   the median and one at or below 0.1 are among them. It is no limit, and nothing that binds follows from it.
 - No segments = the source says nothing, and the others decide. Not the same as a limit of 0.

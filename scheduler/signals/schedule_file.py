@@ -1,4 +1,4 @@
-"""A schedule of limits in a CSV file, plain or gzipped: what a utility or an operator sends for the coming days.
+"""A schedule of limits in a file, CSV (plain or gzipped) or Parquet: what a utility or an operator sends for some days.
 
 In the site file:
 
@@ -15,7 +15,9 @@ The file, with times at any distance from each other:
     2026-06-01T06:00,480,day-ahead notice 118
     2026-06-01T18:00,160,evening peak
 
-Times are ISO 8601 (2026-06-01T06:00, 2026-06-01 06:00:00+05:00, 2026/06/01 06:00) or Unix seconds, and rise. A limit
+Times are ISO 8601 (2026-06-01T06:00, 2026-06-01 06:00:00+05:00, 2026/06/01 06:00) or Unix seconds, and rise. Those
+without an offset are of `zone`: an hour that its clocks have twice counts first as the first and then as the second, in
+the order of the rows (given once, as the first); a time that they skip is refused. A limit
 stands from its time to the next; the last one as long as the one before it, or for `last_row_s`. After that the file
 says nothing, and the other sources or the firm level hold. All steps in the file are known ahead.
 
@@ -28,6 +30,8 @@ is planned on them. The last rows may have no limit yet; as a limit the schedule
     2026-06-01T06:00,480,,
     2026-06-01T12:00,480,300,450
     2026-06-01T18:00,,120,160
+
+A Parquet file has the same columns; its times are timestamps, or as above. Reading it takes pyarrow (`barq[parquet]`).
 
 The file is read again when it changes: put a new one in its place by renaming, so that no half of one is seen. While
 it cannot be read, or a row makes no sense, the last good schedule ages, and after `stale_after_s` its limit counts no
@@ -49,8 +53,9 @@ from pydantic import Field, field_validator
 
 from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.errors import SignalError
-from scheduler.series.csv_table import CsvTable, read_table
+from scheduler.series.csv_table import CsvTable
 from scheduler.series.csv_times import read_times, usual_last_s
+from scheduler.series.parquet_table import read_csv_or_parquet
 from scheduler.series.quantile_columns import SHAPE, quantile_columns, quantile_rows, share_of
 from scheduler.signals import Options, ZoneName, read_options
 
@@ -125,7 +130,7 @@ class ScheduleFile:
     async def _current(self) -> Schedule:
         stamp = self._stamp()
         if self._schedule is None or self._schedule.stamp != stamp:
-            table = await asyncio.to_thread(read_table, self._path)
+            table = await asyncio.to_thread(read_csv_or_parquet, self._path)
             self._schedule = _schedule(table, self._options, stamp)
         return self._schedule
 

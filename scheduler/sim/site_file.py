@@ -18,7 +18,8 @@ from scheduler.core.power import GPU_MODELS
 from scheduler.equipment import DEFAULT_MODEL, Miners, Name, Nodes, Watts
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.settings import SIMULATION, Seconds, Site, complaint, site_of
+from scheduler.settings import SIMULATION, Site, complaint, site_of
+from scheduler.signal_settings import Seconds
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
 
 Delay = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]

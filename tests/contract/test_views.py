@@ -27,7 +27,7 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.NodeView, site.NodeView),
     (site_views.SourceView, site.SourceView),
     (site_views.LimitView, site.LimitView),
-    (site_views.ChangeView, site.ChangeView),
+    (site_views.ChangeView, domains.ChangeView),
     (site_views.DomainView, domains.DomainView),
     (site_views.FlexStepView, flexibility.FlexStepView),
     (site_views.FlexMeansView, flexibility.FlexMeansView),

@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 
 from scheduler.core.envelope import Envelope
 from scheduler.errors import SettingsError, SignalError
-from scheduler.settings import SignalSettings, load_site
+from scheduler.settings import load_site
+from scheduler.signal_settings import SignalSettings
 from scheduler.signals.surplus import Climb, Surplus, SurplusOptions, climbed, open_source
 from scheduler.wiring import open_source as open_signal
 from tests.builders import T0

@@ -204,16 +204,20 @@ class LossySite(RuleBasedStateMachine):
     def the_fallbacks_fit_the_firm_level(self) -> None:
         """Whatever stands now, or may yet be accepted, would rest under the firm level if nothing more were heard."""
         it_w = mine_w = 0.0
-        for gid, guard in self.world.guards.items():
-            could_stand = [o.fallback[0].limit_w for o in self.world.orders if self.may_accept(gid, o)]
-            order = guard.memory.order
-            rests_w = max([order.fallback[0].limit_w if order else guard.memory.idle_w, *could_stand])
+        for gid in self.world.guards:
+            rests_w = self.could_rest_at_w(gid)
             if gid == "m":
                 mine_w += rests_w
             else:
                 it_w += rests_w
         total_w = site_w(it_w=it_w, miners_w=mine_w, overhead=POLICY.overhead, auxiliary_w=POLICY.auxiliary_w)
         assert total_w <= POLICY.firm_w + 1e-6, f"fallbacks {total_w:.1f} W exceed firm {POLICY.firm_w:.1f} W"
+
+    def could_rest_at_w(self, gid: str) -> float:
+        """What a group rests at, at most, by what stands and by what it may yet accept."""
+        could_stand = [o.fallback[0].limit_w for o in self.world.orders if self.may_accept(gid, o)]
+        memory = self.world.guards[gid].memory
+        return max([memory.order.fallback[0].limit_w if memory.order else memory.idle_w, *could_stand])
 
     def may_accept(self, gid: str, order: object) -> bool:
         guard = self.world.guards[gid]

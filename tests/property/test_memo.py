@@ -20,7 +20,7 @@ from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
 from scheduler.sim.trial import trial
 from tests.builders import launch
-from tests.property.test_domains import LossySiteOfDomains
+from tests.property.test_domains import LossySiteOfDomains, LossySiteOfFedDomains
 from tests.property.test_invariant import LossySite
 from tests.simulated import SITE, busy_day, simulated
 from tests.told_site import ToldSite
@@ -101,6 +101,10 @@ class LossySiteWithTwoMinds(LossySite):
 
 class LossySiteOfDomainsWithTwoMinds(LossySiteOfDomains, LossySiteWithTwoMinds):
     """And with limits below the site's meter."""
+
+
+class LossySiteOfFedDomainsWithTwoMinds(LossySiteOfFedDomains, LossySiteWithTwoMinds):
+    """And with sources of their own."""
 
 
 class AnythingGoes(RuleBasedStateMachine):
@@ -331,5 +335,7 @@ TestLossySiteWithTwoMinds = LossySiteWithTwoMinds.TestCase
 TestLossySiteWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
 TestLossySiteOfDomainsWithTwoMinds = LossySiteOfDomainsWithTwoMinds.TestCase
 TestLossySiteOfDomainsWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
+TestLossySiteOfFedDomainsWithTwoMinds = LossySiteOfFedDomainsWithTwoMinds.TestCase
+TestLossySiteOfFedDomainsWithTwoMinds.settings = settings(max_examples=10, stateful_step_count=30)
 TestAnythingGoes = AnythingGoes.TestCase
 TestAnythingGoes.settings = settings(max_examples=40, stateful_step_count=40)

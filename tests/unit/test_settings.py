@@ -12,7 +12,8 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import PowerLimits
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
-from scheduler.settings import SignalSettings, Site, load_site
+from scheduler.settings import Site, load_site
+from scheduler.signal_settings import SignalSettings
 from workers.group_config import GroupConfig, load
 from workers.miners.simulated import MinerModel
 

@@ -83,7 +83,9 @@ async def test_an_unchanged_file_is_not_read_again(tmp_path: Path, monkeypatch: 
     """The source is asked twice a second."""
     schedule = source(tmp_path)
     first = await schedule.read(at(12))
-    monkeypatch.setattr("scheduler.signals.schedule_file.read_table", lambda _: pytest.fail("read again"))
+    monkeypatch.setattr(
+        "scheduler.signals.schedule_file.read_csv_or_parquet", lambda _: pytest.fail("read again")
+    )
     second = await schedule.read(at(12.5))
     assert second.segments == first.segments
     assert (first.read_at, second.read_at) == (at(12), at(12.5))

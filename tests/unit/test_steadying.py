@@ -11,7 +11,8 @@ from scheduler.core.envelope import Envelope, Segment, unheard
 from scheduler.core.reasons import Event
 from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.errors import SettingsError
-from scheduler.settings import SignalSettings, load_site
+from scheduler.settings import load_site
+from scheduler.signal_settings import SignalSettings
 from scheduler.steadying import Steadying
 from scheduler.wiring import SOURCES, UNWATCHED, steady_rule
 from tests.builders import T0

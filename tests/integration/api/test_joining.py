@@ -76,6 +76,21 @@ async def test_a_node_that_would_break_the_firm_level_is_refused_with_numbers(re
     assert len((await ready.store.load()).members) == 2
 
 
+async def test_a_node_that_would_break_a_domain_at_rest_is_refused(ready: ApiSite) -> None:
+    """Two of 455 W are behind a rack that has 900 W firm; elsewhere there is room."""
+    rack = {"name": "rack", "limit_w": 4000, "firm_w": 900, "groups": ["hall-*"]}
+    source = {"type": "constant", "name": "dso", "domain": "rack", "limit_w": 3000}
+    (ready.state / "site.yaml").write_text(yaml.safe_dump(SITE | {"domains": [rack], "signals": [source]}))
+    assert (await join(ready)).status_code == 200
+    problem = refused(await join(ready, name="hall-2"), 409, "domain_exceeded")
+
+    assert (
+        "with hall-2: domain 'rack': firm_w = 900 W allows 900 W, and its groups draw 910 W"
+        in problem["detail"]
+    )
+    assert (await join(ready, name="yard-1")).status_code == 200
+
+
 async def test_firm_jobs_that_run_count_too(ready: ApiSite) -> None:
     """What they hold of the firm level cannot be given to the base of another node."""
     running = site_of(firm_w=3000, overhead=1.25).node("node-1").running("j", on="node-1", gpus=4, flex=0)
