@@ -39,6 +39,7 @@ from scheduler.equipment import (
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.measured import MeasuredKey, Told, as_measured, told
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -137,6 +138,7 @@ class Site(_Strict):
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()
+    measured: MeasuredKey | None = None  #: what `barq commission` wrote, beside this file
     job_nice: Annotated[int, Field(ge=0, le=19)] = (
         5  #: simulated GPUs are CPUs: jobs leave the site itself some air
     )
@@ -201,6 +203,12 @@ class Site(_Strict):
             for n, gid, spec in known
         ]
         return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
+
+    def told(self) -> Told:
+        """The figures that `barq commission` measures, as this file has them, and of what devices."""
+        timing, power = self.timing, self.power
+        said = told(self.nodes, self.miners, name=self.name, overhead=power.overhead)
+        return replace(said, fall_s=timing.fall_s, restart_s=timing.restart_s)
 
     def jobs_dir(self, state: Path) -> Path:
         """Below which every job has its directory."""
@@ -357,7 +365,11 @@ def load_site(path: Path) -> Site:
         raise SettingsError(
             f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"
         )
-    return site_of({key: value for key, value in document.items() if key != SIMULATION}, path)
+    said = {key: value for key, value in document.items() if key != SIMULATION}
+    site = site_of(said, path)
+    if site.measured is None:
+        return site
+    return site_of(as_measured(said, path.parent, site.measured, site.told()), path)
 
 
 def site_of(document: dict[str, Any], path: Path) -> Site:
