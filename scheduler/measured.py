@@ -8,21 +8,38 @@ guard of the site would be late.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from scheduler.equipment import Miners, Nodes
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 
-VERSION: Final = 1
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}\.ya?ml", re.ASCII)
+_TAKEN: Final = ("site.yaml", "found-site.yaml")
 Figure = Literal["overhead", "base_w", "restart_s"]
 _Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
 _Seconds = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
+
+
+def _beside(name: str) -> str:
+    """The name of a file that may lie in a site's own directory. Raises ValueError."""
+    if not _NAME.fullmatch(name) or name in _TAKEN:
+        raise ValueError("name a file beside the site file, such as measured.yaml")
+    return name
 
 
 class MeasuredSettings(BaseModel):
@@ -30,9 +47,7 @@ class MeasuredSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    file: Annotated[
-        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-    ]  #: in the directory of the site file
+    file: Annotated[str, AfterValidator(_beside)]  #: in the directory of the site file
     accept: tuple[Figure, ...] = ()
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
-from barq.cli.local_site import find_gpus, read_site
+from barq.cli.local_site import find_gpus, keep_measured, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
 from barq.errors import BarqError, InvalidInput, Refused
@@ -136,6 +136,7 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     if is_running:
         _check_same(files, text, listen)
     found = find_gpus(site, files.state, look, is_running=is_running)
+    keep_measured(files, site, site_file)
     files.site_file.write_text(text, encoding="utf-8")
     for group_id in set(files.group_ids()) - set(site.groups()):
         (files.groups / group_id / "group.json").unlink()

@@ -5,6 +5,7 @@ Only `version`, `site`, `measured_at`, `devices` and `figures` are read again (`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean, median
@@ -138,9 +139,7 @@ def _pace(responses: Sequence[Response | None]) -> dict[str, Any] | None:
     return {
         "dead_s": round(max(r.dead_s for r in known), 2),
         "settle_s": round(max(r.settle_s for r in known), 2),
-        "ramp_w_per_s": round(min(ramps, key=lambda ramp: abs(ramp)), 1)
-        if len(ramps) == len(known)
-        else None,
+        "ramp_w_per_s": round(min(ramps, key=math.fabs), 1) if len(ramps) == len(known) else None,
     }
 
 

@@ -19,6 +19,7 @@ LEAST_BEFORE: Final = 3  #: readings
 LEAST_AFTER: Final = 4
 LEAST_STEADY: Final = 6
 _DRIFT: Final = 0.002  #: share of the level that halves of a window may differ by
+_MEDIAN_OF_NORMAL: Final = 0.6745  #: of its absolute value, in standard deviations
 _FIRST, _LAST = 0.1, 0.9  #: parts of the change between which its ramp is taken
 
 
@@ -96,8 +97,14 @@ def is_steady(points: Sequence[Point], window_s: float) -> bool:
         return False
     half = len(last) // 2
     early, late = last[:half], last[-half:]
-    noise_w = max(pstdev(early), pstdev(late)) * math.sqrt(2 / half)
-    return abs(fmean(late) - fmean(early)) <= max(_DRIFT * abs(fmean(last)), SIGMAS * noise_w)
+    allowed_w = max(_DRIFT * abs(fmean(last)), SIGMAS * _trembling_w(last) * math.sqrt(2 / half))
+    return abs(fmean(late) - fmean(early)) <= allowed_w
+
+
+def _trembling_w(values: Sequence[float]) -> float:
+    """Standard deviation of noise, from one reading to the next: a step or a drift between them is not counted."""
+    jumps = [abs(later - earlier) for earlier, later in pairwise(values)]
+    return median(jumps) / (_MEDIAN_OF_NORMAL * math.sqrt(2.0))
 
 
 def level_w(points: Sequence[Point], window_s: float) -> float:

@@ -7,7 +7,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from barq.doctor import capacity, clocks, control_groups, disk, gpus, meter, network, python, ray_here, rights
+from barq.doctor import (
+    capacity,
+    clocks,
+    control_groups,
+    disk,
+    gpus,
+    measured,
+    meter,
+    network,
+    python,
+    ray_here,
+    rights,
+)
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
 
@@ -35,6 +47,7 @@ CHECKS: Final[dict[str, Check]] = {
     "ports": network.ports,
     "api-port": network.api_port,
     "meter": meter.meter,
+    "measured": measured.measured,
     "disk-space": disk.space,
     "disk-sync": disk.sync,
     "disk-kind": disk.file_system,
