@@ -15,7 +15,7 @@ from typing import Final
 from barq.job import Job
 
 STEPS: Final = 10**9  #: it ends by its time limit, or because somebody ends it
-_BUSY_S, _IDLE_S = 0.01, 0.03  #: of each step: a quarter of one core
+_BUSY_S, _IDLE_S = 0.02, 0.02  #: of each step: half of one core, so that it is busy where others are too
 _SIZE: Final = 8192
 _PRODUCTS: Final = 20  #: in one step: some 0.1 s on a large GPU
 

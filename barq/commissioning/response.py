@@ -129,8 +129,8 @@ def _crossing_s(later: Sequence[Point], before_w: float, change_w: float, part: 
 
 
 def _settled_s(later: Sequence[Point], after_w: float, band_w: float) -> float:
-    """The first reading from which on all but the odd one in twenty are in the band: noise has tails."""
-    outside = [i for i, p in enumerate(later) if abs(p.w - after_w) > band_w]
-    allowed = len(later) // 20
-    kept = outside[: len(outside) - allowed] if allowed else outside
-    return later[min(kept[-1] + 1, len(later) - 1) if kept else 0].at_s
+    """The first reading from which on all are in the band, but for one alone between two that are: noise has tails."""
+    shown_w = [median(p.w for p in later[max(0, i - 1) : i + 2]) for i in range(1, len(later) - 1)]
+    values = [later[0].w, *shown_w, later[-1].w]
+    outside = [i for i, w in enumerate(values) if abs(w - after_w) > band_w]
+    return later[min(outside[-1] + 1, len(later) - 1) if outside else 0].at_s

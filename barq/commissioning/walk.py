@@ -103,7 +103,7 @@ class Walk:
         ordered_s = self._allow(self._facts.rest_w(), "all at rest")
         look = self._watcher.settle(ordered_s, "all at rest")
         self._found.meter_source = look.power.get("draw_source") or ""
-        self._level("rest", look)
+        self._level("rest")
 
     def _miners(self, miners: Sequence[MinerFacts]) -> None:
         """All of them at once: what is left over is divided among the groups, and each is seen by its own reports."""
@@ -134,7 +134,7 @@ class Walk:
                 )
             )
         if name == "off":
-            self._level("rest", look)
+            self._level("rest")
 
     def _node(self, node: NodeFacts) -> None:
         facts, gid = self._facts, node.node_id
@@ -174,7 +174,8 @@ class Walk:
         self._job = None
         self._record(node, "leave", ordered_s, took_s, is_level=False)
         self._allow(self._facts.rest_w(), "all at rest")
-        self._level("rest", self._watcher.settle(self._watcher.clock(), "all at rest"))
+        self._watcher.settle(self._watcher.clock(), "all at rest")
+        self._level("rest")
 
     # -- what the steps are made of ------------------------------------------------------------------------------
 
@@ -263,21 +264,20 @@ class Walk:
             )
         )
         if is_level:
-            self._level(f"{gid} {name}", look, loaded=gid)
+            self._level(f"{gid} {name}", loaded=gid)
 
-    def _level(self, name: str, look: Look, loaded: str | None = None) -> None:
+    def _level(self, name: str, loaded: str | None = None) -> None:
         """What is drawn now, over the window in which nothing changed."""
         window_s = self._watcher.window_s
-        self._found.levels.append(
-            Level(
-                name=name,
-                meter_w=self._metered_w(),
-                gpus_w=sum(level_w(points, window_s) for points in self._watcher.gpus.values()),
-                miners_w=sum(level_w(points, window_s) for points in self._watcher.miners.values()),
-                loaded=loaded,
-            )
+        level = Level(
+            name=name,
+            meter_w=self._metered_w(),
+            gpus_w=sum(level_w(points, window_s) for points in self._watcher.gpus.values()),
+            miners_w=sum(level_w(points, window_s) for points in self._watcher.miners.values()),
+            loaded=loaded,
         )
-        self._tell(f"    {self._metered_w():.0f} W at the meter, {look.gpus_w():.0f} W by all GPUs")
+        self._found.levels.append(level)
+        self._tell(f"    {level.meter_w:.0f} W at the meter, {level.gpus_w:.0f} W by all GPUs")
 
     def _metered_w(self) -> float:
         return level_w(self._watcher.meter, self._watcher.window_s)
