@@ -185,5 +185,9 @@ def blocks(measured: Mapping[str, Any], facts: SiteFacts) -> list[Block]:
         f"devices, noise {meter['noise_w']:.0f} W"
     )
     if fitted is not None:
+        if not fitted["is_certain"]:
+            worth += (
+                f"; too coarse for the overhead ({fitted['overhead']:.2f} ± {fitted['overhead_error']:.2f})"
+            )
         worth += f"; the model is off by {fitted['rmse_w']:.0f} W (RMSE over {fitted['levels']} levels)"
     return [Table(headers=("FIGURE", "SITE FILE", "MEASURED"), rows=rows), "", worth]

@@ -17,6 +17,7 @@ from barq.commissioning.response import Response, lag_s
 from barq.commissioning.walk import Findings, Step
 
 VERSION: Final = 1
+MOST_ERROR: Final = 0.05  #: standard error of an overhead that is still a figure for the site file
 _FALLS: Final = ("off", "cap", "suspend")  #: what a limit orders; to save and leave takes what the job needs
 HEAD: Final = """\
 # Measured by `barq commission`. The site file takes it by the key `measured: {name}`, this file beside it. What is here
@@ -74,7 +75,7 @@ def _figures(found: Findings, fitted: Fit | None, late_s: float) -> dict[str, An
     fall_s = max((r.settle_s - late_s for r in falls(found.steps)), default=None)
     starts_s = [s.seconds for s in found.steps if s.name == "start" and s.seconds is not None]
     figures: dict[str, Any] = {}
-    if fitted is not None:
+    if fitted is not None and _is_certain(fitted):
         figures["overhead"] = round(fitted.overhead, 4)
         figures["base_w"] = {kind: round(w, 1) for kind, w in fitted.base_w.items()}
     if fall_s is not None:
@@ -85,12 +86,19 @@ def _figures(found: Findings, fitted: Fit | None, late_s: float) -> dict[str, An
     return figures
 
 
+def _is_certain(fitted: Fit) -> bool:
+    """Whether the overhead, and the base that follows from it, is better known than a site file guesses it."""
+    return fitted.overhead_error is None or fitted.overhead_error <= MOST_ERROR
+
+
 def _fit_facts(fitted: Fit | None) -> dict[str, Any] | None:
     if fitted is None:
         return None
     error = fitted.overhead_error
     return {
         "overhead_error": None if error is None else round(error, 4),
+        "overhead": round(fitted.overhead, 4),
+        "is_certain": _is_certain(fitted),
         "by_caps": fitted.by_caps,
         "rest_w": round(fitted.rest_w, 1),
         "rmse_w": round(fitted.rmse_w, 1),

@@ -139,12 +139,13 @@ class Watcher:
         return look
 
     def settle(self, since_s: float, what: str) -> Look:
-        """Look until the meter is steady over a whole window after `since_s`."""
-        return self.until(lambda _: is_steady(self.after(since_s), self.window_s), f"{what}: to settle")
+        """Look until meter and GPUs are steady over a whole window after `since_s`."""
 
-    def after(self, since_s: float) -> list[Point]:
-        """What the meter showed after an instant."""
-        return [p for p in self.meter if p.at_s > since_s]
+        def are_steady(_: Look) -> bool:
+            after = [[p for p in points if p.at_s > since_s] for points in (self.meter, *self.gpus.values())]
+            return all(is_steady(points, self.window_s) for points in after)
+
+        return self.until(are_steady, f"{what}: to settle")
 
     def check_jobs(self) -> None:
         """Raises Interrupted if there is a job of others that runs or would."""
