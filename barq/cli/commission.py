@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,7 +22,7 @@ from barq.location import state_dir
 from barq.units import format_duration, format_power
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from barq.commissioning.facts import MinerFacts, NodeFacts, SiteFacts
     from barq.commissioning.watching import Here, Watcher
@@ -63,8 +64,7 @@ def commission(
     if not out.absolute().parent.is_dir():
         raise InvalidInput(f"--out: there is no directory {out.absolute().parent}", field="--out")
     _agreed(nodes, miners, settle_s=duration_s(settle, "--settle"), falls=falls, yes=yes)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with connect() as site:
+    with _term_as_ctrl_c(), connect() as site:
         watcher = _watcher(site, settle, patience)
         if wait:
             _wait_until_idle(watcher)
@@ -73,6 +73,16 @@ def commission(
     emit(form, value=measured, ids=[str(out)], blocks=lambda: blocks(measured, facts))
     if form is Format.TABLE:
         say(f"written to {out}; put it beside the site file and say there `measured: {out.name}`")
+
+
+@contextmanager
+def _term_as_ctrl_c() -> Iterator[None]:
+    """Give everything back on SIGTERM, too."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def chosen(facts: SiteFacts, names: Sequence[str]) -> tuple[list[NodeFacts], list[MinerFacts]]:
