@@ -6,12 +6,13 @@ import math
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 from barq.commissioning.facts import MinerFacts, NodeFacts, SiteFacts
 from barq.commissioning.watching import Watcher
 
 TICK_S = 0.1
+BEGAN_S = 1_000_000.0
 BUSY = 0.95  #: of its cap a GPU draws at work
 STARTS_S, SAVES_S = 3.0, 1.0
 
@@ -68,14 +69,14 @@ class CommissionedSite:
     ) -> None:
         self.told, self.overhead, self.base_w = told, overhead, base_w
         self.lag_s, self.noise_w, self.rise, self.fall = lag_s, noise_w, rise_w_per_s, fall_w_per_s
-        self.now_s, self.site_limit_w = 1_000_000.0, 20_000.0
+        self.now_s, self.site_limit_w = BEGAN_S, 20_000.0
         self.limits: dict[str, dict[str, Any]] = {}
         self.set_w: list[float] = []  #: every limit that was ever set
         self.job_of: dict[str, dict[str, Any]] = {}
         self.others: list[dict[str, Any]] = []
         self.stop: dict[str, Any] | None = None
         self.quality, self.mode = "good", "ai-first"
-        self.planned: list[tuple[float, Callable[[], None]]] = []
+        self.planned: list[tuple[float, Callable[[], object]]] = []
         self._random = random.Random(seed)
         self._mined_w = dict.fromkeys(told.miners, 0.0)
         self._gpu_w = {n: t.gpus * t.idle_w for n, t in told.nodes.items()}
@@ -87,9 +88,9 @@ class CommissionedSite:
         """Whoever walks through it, by its clock."""
         return Watcher(self, clock=lambda: self.now_s, sleep=self.sleep, **options)
 
-    def at(self, seconds: float, do: Callable[[], None]) -> None:
+    def at(self, seconds: float, do: Callable[[], object]) -> None:
         """Have something happen so long after the start."""
-        self.planned.append((1_000_000.0 + seconds, do))
+        self.planned.append((BEGAN_S + seconds, do))
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
@@ -206,12 +207,15 @@ class CommissionedSite:
             "a limit of the walk that does not end by itself outlives a walk that is killed"
         )
         self.set_w.append(limit_w)
-        made = {"id": str(len(self.set_w)), "limit_w": limit_w, "until_at": _text(self.now_s + for_s)}
-        self.limits[made["id"]] = cast("dict[str, Any]", made)
+        limit_id, ends_s = str(len(self.set_w)), self.now_s + for_s
+        made: dict[str, Any] = {"id": limit_id, "limit_w": limit_w, "until_at": _text(ends_s)}
+        self.limits[limit_id] = made
+        self.at(ends_s - BEGAN_S, lambda: self.limits.pop(limit_id, None))
         return made
 
     def release_limits(self, *, reason: str | None = None, limit_id: str | None = None) -> Any:
         assert limit_id is not None, "the limits of other people are not the walk's to release"
+        assert limit_id in self.limits, "a limit that ended before its step was over"
         return [self.limits.pop(limit_id)]
 
 

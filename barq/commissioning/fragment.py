@@ -5,7 +5,6 @@ Only `version`, `site`, `measured_at`, `devices` and `figures` are read again (`
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import fmean, median
@@ -114,7 +113,7 @@ def _miners(steps: Sequence[Step], group_id: str, facts: SiteFacts) -> dict[str,
         _of(steps, group_id, "off"),
     )
     full_w = fmean(s.devices_w for s in on)
-    seen = [(s.meter.change_w, s.devices.change_w) for s in (*on, *off) if s.meter and s.devices]
+    seen = [(s.meter.change_w, s.devices.change_w) for s in (*on, *off) if s.alone and s.meter and s.devices]
     return {
         "full_w": round(full_w, 1),
         "rest_w": round(fmean(s.devices_w for s in off), 1) if off else None,
@@ -147,7 +146,9 @@ def _pace(responses: Sequence[Response | None]) -> dict[str, Any] | None:
     return {
         "dead_s": round(max(r.dead_s for r in known), 2),
         "settle_s": round(max(r.settle_s for r in known), 2),
-        "ramp_w_per_s": round(min(ramps, key=math.fabs), 1) if len(ramps) == len(known) else None,
+        "ramp_w_per_s": round(min((abs(ramp), ramp) for ramp in ramps)[1], 1)
+        if len(ramps) == len(known)
+        else None,
     }
 
 

@@ -39,6 +39,7 @@ class Step:
     devices_w: float  #: of the group, by its own sensors: GPUs, or miners with their rest
     meter: Response | None = None  #: None = the change is lost in the noise, or too few readings show it
     devices: Response | None = None
+    alone: bool = True  #: False: other groups moved too, and the meter saw all of them
     cap_w: float | None = None  #: that GPUs enforced
     seconds: float | None = None  #: from the order until the job was where it should be
 
@@ -74,6 +75,9 @@ class Walk:
                 self._miners(miners)
             for node in nodes:
                 self._node(node)
+        except BaseException:
+            self._tell("it ends here: everything is given back, and nothing is written")
+            raise
         finally:
             self.give_back()
         self._found.resolution_s = spacing_s(self._watcher.meter)
@@ -129,7 +133,8 @@ class Walk:
                     limit_w=limit_w,
                     meter_w=self._metered_w(),
                     devices_w=look.nodes[gid]["draw_w"],
-                    meter=metered if len(ids) == 1 else None,
+                    meter=metered,
+                    alone=len(ids) == 1,
                     devices=self._responded(self._watcher.miners[gid], ordered_s),
                 )
             )

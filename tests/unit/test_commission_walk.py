@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from barq.commissioning.walk import Walk, load_of
 from barq.commissioning.watching import Interrupted
 from barq.errors import Refused
 from barq.request import JobRequest
-from tests.commissioned_site import CommissionedSite, facts, node
+from tests.commissioned_site import BEGAN_S, CommissionedSite, facts, node
 
 MINERS = {"miners": 4000.0}
 
@@ -179,3 +180,25 @@ def test_caps_are_no_lower_than_jobs_run() -> None:
     assert node().caps_w() == [300.0, 200.0]
     assert node(floor_w=420.0, tdp_w=700.0).caps_w() == [525.0, 420.0]
     assert node(floor_w=400.0).caps_w() == []
+
+
+def test_several_groups_of_miners_are_seen_by_their_own_reports() -> None:
+    """The meter sees them fall together; what each is worth at the meter it cannot say."""
+    site = CommissionedSite(facts(0, {"north": 3000.0, "south": 3000.0}))
+    found = measured(site, falls=1)
+
+    assert {gid: one["of_nameplate"] for gid, one in found["miners"].items()} == {"north": 1.0, "south": 1.0}
+    assert {one["meter_per_report"] for one in found["miners"].values()} == {None}
+    assert 1.0 <= found["figures"]["fall_s"] <= 4.0
+
+
+def test_machines_are_given_their_least_times() -> None:
+    """On at least `min_on_s`, off at least `min_off_s`; the limits outlive them."""
+    told = facts(0, {"miners": 3000.0})
+    slow = replace(told.miners["miners"], min_on_s=600.0, min_off_s=300.0)
+    site = CommissionedSite(replace(told, miners={"miners": slow}))
+    found = measured(site, falls=1)
+
+    assert site.now_s - BEGAN_S > 900.0
+    assert found["miners"]["miners"]["of_nameplate"] == 1.0
+    assert is_given_back(site)
