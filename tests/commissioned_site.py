@@ -82,6 +82,7 @@ class CommissionedSite:
         self._gpu_w = {n: t.gpus * t.idle_w for n, t in told.nodes.items()}
         self._shown_w = self._true_w()
         self._reading = (self.now_s, self._shown_w)
+        self.committed_w, self._beyond_w = told.idle_base_w, 0.0
         self._reported = dict(self._gpu_w), dict(self._mined_w)
 
     def watcher(self, **options: Any) -> Watcher:
@@ -102,7 +103,10 @@ class CommissionedSite:
         for due in [one for one in self.planned if one[0] <= self.now_s]:
             self.planned.remove(due)
             due[1]()
-        room_w = self.limit_w * (1 - self.told.margin) - self.told.idle_base_w
+        self.committed_w = self._books_w()
+        beyond_w = max(0.0, self._reading[1] - self.committed_w) if self._is_calm() else self._beyond_w
+        self._beyond_w = beyond_w
+        room_w = self.limit_w * (1 - self.told.margin) - self.told.idle_base_w - beyond_w
         for job in self.job_of.values():
             self._lead(job, room_w)
         booked_w = sum(self.told.overhead * 4 * (job["cap_w"] - 55.0) for job in self._running())
@@ -135,6 +139,17 @@ class CommissionedSite:
         elif job["state"] == "RUNNING":
             job["state"] = "SUSPENDED"
 
+    def _books_w(self) -> float:
+        """What orders allow."""
+        jobs_w = sum(self.told.overhead * 4 * (job["cap_w"] - 55.0) for job in self._running())
+        held = [job for job in self.job_of.values() if job["state"] in ("SUSPENDED", "PREEMPTING")]
+        jobs_w += sum(self.told.overhead * 4 * (95.0 - 55.0) for _ in held)
+        return self.told.idle_base_w + jobs_w + sum(self._mined_w.values())
+
+    def _is_calm(self) -> bool:
+        """Whether the meter shows what is drawn: the scheduler takes nothing for an excess that is only late."""
+        return abs(self._shown_w - self._true_w()) < 1.0 and abs(self._reading[1] - self._true_w()) < 40.0
+
     def _running(self) -> list[dict[str, Any]]:
         return [job for job in self.job_of.values() if job["state"] == "RUNNING"]
 
@@ -157,6 +172,7 @@ class CommissionedSite:
             "limit_w": self.limit_w,
             "limit_source": "grid",
             "draw_w": draw_w,
+            "committed_w": self.committed_w,
             "draw_measured_at": _text(at_s),
             "draw_quality": self.quality,
             "draw_source": "twin",

@@ -116,12 +116,16 @@ class Walk:
         for turn in range(self._falls):
             self._tell(f"{names}: at full, {turn + 1} of {self._falls}")
             self._wait(off_s, names)
-            self._change_miners("on", min(self._others_w(), self._facts.miners_w()), miners)
+            self._change_miners("on", self._facts.miners_w(), miners)
             self._wait(on_s, names)
             self._change_miners("off", self._facts.rest_w(), miners)
 
     def _change_miners(self, name: str, limit_w: float, miners: Sequence[MinerFacts]) -> None:
+        """As far as the limit allows, where that is less than all of them take."""
         ids = [m.group_id for m in miners]
+        if name == "on":
+            beyond_w = self._beyond_books_w() / (1.0 - self._facts.margin)
+            limit_w = min(limit_w, self._others_w() - beyond_w)
         ordered_s = self._allow(limit_w, f"miners {name}")
         look = self._watcher.settle(ordered_s, f"miners {name}")
         metered = self._responded(self._watcher.meter, ordered_s)
@@ -187,6 +191,7 @@ class Walk:
     def _allow(self, limit_w: float, what: str) -> float:
         """Limit the site for the next step in the place of the last one. The instant at which that was ordered."""
         before, was_w = self._limit, self._watcher.own_limit_w
+        limit_w += self._beyond_books_w() / (1.0 - self._facts.margin)
         self._check_room(limit_w, what)
         self._watcher.own_limit_w = None  # until the new one is in force
         lasts_s = 3 * self._watcher.patience_s + _SLACK_S
@@ -204,6 +209,11 @@ class Walk:
         self._watcher.until(is_in_force, f"{what}: the limit")
         self._watcher.own_limit_w = limit_w
         return ordered_s
+
+    def _beyond_books_w(self) -> float:
+        """What the scheduler takes off the room of a site that draws more than its file says: steps need it on top."""
+        power = self._site.power()
+        return max(0.0, power.get("trim_w") or 0.0, power["draw_w"] - power["committed_w"])
 
     def _others_w(self, power: PowerView | None = None) -> float:
         """The lowest limit but ours."""
