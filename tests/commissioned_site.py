@@ -15,6 +15,7 @@ TICK_S = 0.1
 BEGAN_S = 1_000_000.0
 BUSY = 0.95  #: of its cap a GPU draws at work
 STARTS_S, SAVES_S = 3.0, 1.0
+AWAKE_W = 300.0  #: a miner that draws less was not woken
 
 
 def node(number: int = 1, **changes: Any) -> NodeFacts:
@@ -46,6 +47,7 @@ def facts(nodes: int = 1, miners: dict[str, float] | None = None, **changes: Any
         "fall_s": 3.0,
         "restart_s": 20.0,
         "suspend_max_s": 60.0,
+        "raise_delay_s": 10.0,
         "nodes": {f"node-{i + 1}": node(i + 1) for i in range(nodes)},
         "miners": groups,
     }
@@ -82,6 +84,7 @@ class CommissionedSite:
         self._gpu_w = {n: t.gpus * t.idle_w for n, t in told.nodes.items()}
         self._shown_w = self._true_w()
         self._reading = (self.now_s, self._shown_w)
+        self.woken, self._wakes = 0, dict.fromkeys(told.miners, False)  # how often a miner was told to work
         self.committed_w, self._beyond_w = told.idle_base_w, 0.0
         self._reported = dict(self._gpu_w), dict(self._mined_w)
 
@@ -109,10 +112,13 @@ class CommissionedSite:
         room_w = self.limit_w * (1 - self.told.margin) - self.told.idle_base_w - beyond_w
         for job in self.job_of.values():
             self._lead(job, room_w)
-        booked_w = sum(self.told.overhead * 4 * (job["cap_w"] - 55.0) for job in self._running())
-        aim_w = max(0.0, room_w - booked_w)
+        starting = [j for j in self.job_of.values() if j["state"] == "PENDING" and j["powered_s"] is not None]
+        booked_w = self._books_w() - self.told.idle_base_w - sum(self._mined_w.values())
+        aim_w = 0.0 if starting else max(0.0, room_w - booked_w)
         for name, told in self.told.miners.items():
             wanted_w = min(told.max_w, aim_w / len(self.told.miners))
+            self.woken += self._mined_w[name] < AWAKE_W <= wanted_w and not self._wakes[name]
+            self._wakes[name] = wanted_w >= AWAKE_W
             step_w = min(self.rise * TICK_S, max(-self.fall * TICK_S, wanted_w - self._mined_w[name]))
             self._mined_w[name] += step_w
         caps = {job["spec"]["resources"]["node"]: job["cap_w"] for job in self._running()}
@@ -128,13 +134,14 @@ class CommissionedSite:
 
     def _lead(self, job: dict[str, Any], room_w: float) -> None:
         """The job goes where the limit leads it."""
-        ran_s = self.now_s - job["submitted_s"]
         if job["state"] == "PREEMPTING" and self.now_s - job["told_s"] >= SAVES_S:
             job["state"] = "HELD"
         if job["state"] not in ("PENDING", "RUNNING", "SUSPENDED"):
             return
         cap_w = min(400.0, 5 * math.floor((room_w / (self.told.overhead * 4) + 55.0) / 5))
-        if ran_s >= STARTS_S and cap_w >= 195.0:
+        if cap_w >= 195.0 and job["powered_s"] is None:
+            job["powered_s"] = self.now_s
+        if cap_w >= 195.0 and self.now_s - job["powered_s"] >= STARTS_S:
             job["state"], job["cap_w"], job["step"] = "RUNNING", cap_w, (job["step"] or 0) + 1
         elif job["state"] == "RUNNING":
             job["state"] = "SUSPENDED"
@@ -206,7 +213,7 @@ class CommissionedSite:
     def submit(self, job: dict[str, object]) -> Any:
         job_id = f"twin-{len(self.job_of) + 1}"
         made = {"id": job_id, "state": "PENDING", "step": None, "reason": None, "spec": job, "cap_w": 100.0}
-        self.job_of[job_id] = made | {"submitted_s": self.now_s}
+        self.job_of[job_id] = made | {"powered_s": None}
         return self.job_of[job_id]
 
     def cancel(self, job_id: str) -> Any:

@@ -66,6 +66,7 @@ def facts_of(site: Site, found: Mapping[str, GroupSpec], joined: Sequence[GroupS
         fall_s=timing.fall_s,
         restart_s=timing.restart_s,
         suspend_max_s=timing.suspend_max_s,
+        raise_delay_s=timing.raise_delay_s,
         nodes={s.group_id: _node(s, kinds.get(s.group_id, s.group_id)) for s in specs if s.gpus},
         miners=miners,
     )

@@ -60,6 +60,7 @@ class SiteFacts:
     fall_s: float
     restart_s: float
     suspend_max_s: float
+    raise_delay_s: float
     nodes: Mapping[str, NodeFacts]
     miners: Mapping[str, MinerFacts]
 
@@ -77,7 +78,7 @@ class SiteFacts:
 
     def held_w(self, node: NodeFacts) -> float:
         """The limit under which they can be held, and cannot run."""
-        return self._over_rest_w(node, node.held_w + max(0.0, node.floor_w - node.held_w) / 4)
+        return self._over_rest_w(node, node.held_w + max(0.0, node.floor_w - node.held_w) / 8)
 
     def miners_w(self) -> float:
         """The limit that leaves room for all miners at full."""

@@ -155,15 +155,16 @@ class Walk:
         if facts.suspend_max_s >= _SHORT_S * self._watcher.window_s and node.held_w < node.floor_w:
             self._tell(f"{gid}: suspended, and resumed")
             self._to(node, "suspend", facts.held_w(node), "SUSPENDED", is_level=False)
+            self._wait(facts.raise_delay_s - self._watcher.window_s, "nothing is raised so soon after a cut")
             self._to(node, "resume", facts.full_w(node), "RUNNING")
         self._tell(f"{gid}: saved and sent off")
         self._leave(node)
 
     def _start(self, node: NodeFacts) -> None:
-        self._allow(self._facts.full_w(node), f"{node.node_id} at full load")
-        ordered_s = self._watcher.clock()
+        """It waits for power before there is any, so that no miner is woken in its place."""
         self._job = self._site.submit(load_of(node))
         self._watcher.own_jobs.add(self._job["id"])
+        ordered_s = self._allow(self._facts.full_w(node), f"{node.node_id} at full load")
         self._await_job("RUNNING", f"{node.node_id}: the job to start")
         self._record(node, "start", ordered_s, self._watcher.clock() - ordered_s)
 
@@ -174,16 +175,16 @@ class Walk:
         self._record(node, name, ordered_s, self._watcher.clock() - ordered_s, is_level=is_level)
 
     def _leave(self, node: NodeFacts) -> None:
+        """Its watts go with it, so that no miner is woken by them."""
         job = self._the_job()
         ordered_s = self._watcher.clock()
         self._site.hold(job["id"])
+        self._allow(self._facts.rest_w(), "all at rest")
         self._await_job("HELD", f"{node.node_id}: the job to save and leave")
         took_s = self._watcher.clock() - ordered_s
         self._site.cancel(job["id"])
         self._job = None
         self._record(node, "leave", ordered_s, took_s, is_level=False)
-        self._allow(self._facts.rest_w(), "all at rest")
-        self._watcher.settle(self._watcher.clock(), "all at rest")
         self._level("rest")
 
     # -- what the steps are made of ------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ class Walk:
     def _wait(self, seconds: float, what: str) -> None:
         """Keep to the least time that machines stay on or off; our limit is renewed for it."""
         if seconds > 0:
-            self._tell(f"{what}: {seconds:.0f} s, the least between two switches")
+            self._tell(f"{what}: {seconds:.0f} s")
             end_s = self._watcher.clock() + seconds
             self._renew(seconds)
             self._watcher.until(lambda _: self._watcher.clock() >= end_s, what, seconds + _SLACK_S)
@@ -243,7 +244,7 @@ class Walk:
             return
         before, limit_w = self._limit, self._limit["limit_w"]
         lasts_s = seconds + 3 * self._watcher.patience_s + _SLACK_S
-        self._limit = self._site.limit(limit_w, reason="commissioning: machines rest or run", for_s=lasts_s)
+        self._limit = self._site.limit(limit_w, reason="commissioning: this level stands", for_s=lasts_s)
         self._site.release_limits(reason="commissioning: next step", limit_id=before["id"])
 
     def _await_job(self, state: str, what: str) -> None:

@@ -75,6 +75,14 @@ def test_every_limit_of_the_walk_is_below_what_stands() -> None:
     assert max(site.set_w) <= site.site_limit_w
 
 
+def test_miners_are_woken_for_their_own_steps_only() -> None:
+    """Watts that a job has not taken yet, or gave back, are not theirs: machines rest as long as they must."""
+    site = CommissionedSite(facts(2, MINERS))
+    measured(site, falls=2)
+
+    assert site.woken == 2
+
+
 def stranger(site: CommissionedSite) -> None:
     """Somebody submits a job."""
     site.others.append({"id": "twin-99", "state": "RUNNING"})
