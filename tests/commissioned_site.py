@@ -77,7 +77,7 @@ class CommissionedSite:
         self.job_of: dict[str, dict[str, Any]] = {}
         self.others: list[dict[str, Any]] = []
         self.stop: dict[str, Any] | None = None
-        self.quality, self.mode = "good", "ai-first"
+        self.quality, self.mode, self.reachable = "good", "ai-first", True
         self.planned: list[tuple[float, Callable[[], object]]] = []
         self._random = random.Random(seed)
         self._mined_w = dict.fromkeys(told.miners, 0.0)
@@ -190,7 +190,7 @@ class CommissionedSite:
 
     def nodes(self) -> Any:
         at, (gpus_w, mined_w) = _text(self._reading[0]), self._reported
-        plain = {"reachable": True, "in_fallback": False, "last_report_at": at}
+        plain = {"reachable": self.reachable, "in_fallback": False, "last_report_at": at}
         caps = {job["spec"]["resources"]["node"]: job["cap_w"] for job in self._running()}
         nodes = [
             {"id": n, "kind": "node", "draw_w": 600.0 + w, **plain}

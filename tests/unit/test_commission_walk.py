@@ -11,7 +11,7 @@ import pytest
 from barq.commissioning.fragment import document
 from barq.commissioning.walk import Walk, load_of
 from barq.commissioning.watching import Interrupted
-from barq.errors import Refused
+from barq.errors import Refused, Unreachable
 from barq.request import JobRequest
 from tests.commissioned_site import BEGAN_S, CommissionedSite, facts, node
 
@@ -103,6 +103,11 @@ def blind(site: CommissionedSite) -> None:
     site.quality = "estimated"
 
 
+def silent(site: CommissionedSite) -> None:
+    """A guard is not heard any more."""
+    site.reachable = False
+
+
 def failing(site: CommissionedSite) -> None:
     """The job fails."""
     for job in site.job_of.values():
@@ -117,6 +122,7 @@ def failing(site: CommissionedSite) -> None:
         (less_power, "limit"),
         (stopped, "emergency stop"),
         (blind, "estimated"),
+        (silent, "silent"),
     ],
 )
 def test_what_comes_between_ends_it_and_all_is_given_back(
@@ -153,6 +159,35 @@ def test_a_job_that_ends_by_itself_ends_the_walk() -> None:
     with pytest.raises(Interrupted) as refusal:
         measured(site)
     assert "barq logs twin-1" in str(refusal.value)
+
+
+def test_a_change_that_does_not_come_ends_it_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is never started, for whatever reason of the site."""
+    site = CommissionedSite(facts(1))
+    monkeypatch.setattr(site, "_lead", lambda *_: None)
+
+    with pytest.raises(Interrupted, match="the job to start took longer than 120 s"):
+        measured(site)
+    assert is_given_back(site)
+
+
+def test_what_cannot_be_given_back_ends_by_itself_and_a_person_hears_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The API is gone when the walk ends."""
+    site, told = CommissionedSite(facts(0)), list[str]()
+
+    def gone(**_: object) -> None:
+        raise Unreachable("no site answers", remedy="see that it is up")
+
+    site.at(12.0, lambda: stopped(site))
+    monkeypatch.setattr(site, "release_limits", gone)
+    with pytest.raises(Interrupted):
+        Walk(site.told, site.watcher(window_s=30.0), tell=told.append).run([], [])
+
+    assert "the limit ends by itself at 1970-01-12" in told[-1]
+    site.sleep(600.0)
+    assert not site.limits
 
 
 @pytest.mark.parametrize(
