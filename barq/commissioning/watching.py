@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 LOOK_S: Final = 0.5  #: between two looks; the site tells of itself about once a second
 _NEAR_W: Final = 1.0
+_OF_THE_METER: Final = (None, "good", "stale")  #: a stale reading is no new one, and no wrong one either
 _AWAKE: Final = 3  #: looks between two at the jobs
 
 
@@ -165,7 +166,7 @@ class Watcher:
                 f"{self.own_limit_w:.0f} W of this step",
                 remedy=remedy,
             )
-        if (quality := power.get("draw_quality")) not in (None, "good"):
+        if (quality := power.get("draw_quality")) not in _OF_THE_METER:
             raise Interrupted(f"the reading of the meter is {quality}", remedy="see `barq power`")
         for node in look.nodes.values():
             if not node["reachable"] or node["in_fallback"]:
