@@ -17,7 +17,7 @@ from barq.commissioning.walk import Findings, Step
 
 VERSION: Final = 1
 MOST_ERROR: Final = 0.05  #: standard error of an overhead that is still a figure for the site file
-_FALLS: Final = ("off", "cap", "suspend")  #: what a limit orders; to save and leave takes what the job needs
+_FALL: Final = "off"  #: of miners: what jobs draw is moved on by the trim of the meter, and is no fall alone
 HEAD: Final = """\
 # Measured by `barq commission`. The site file takes it by the key `measured: {name}`, this file beside it. What is here
 # more careful than there counts; what is less careful counts only if the site file accepts it by name. See the page
@@ -64,14 +64,18 @@ def node_kinds(facts: SiteFacts) -> dict[str, NodeKind]:
     return kinds
 
 
-def falls(steps: Sequence[Step]) -> list[Response]:
-    """How the meter showed each fall that a limit ordered."""
-    return [s.meter for s in steps if s.name.startswith(_FALLS) and s.meter and s.meter.change_w < 0]
+def falls(steps: Sequence[Step]) -> list[tuple[Response, Response]]:
+    """How meter and devices showed each fall that a limit ordered."""
+    return [(s.meter, s.devices) for s in steps if s.name == _FALL and s.meter and s.devices]
 
 
 def _figures(found: Findings, fitted: Fit | None, late_s: float) -> dict[str, Any]:
     """As the site file names them. A fall is counted from the order, less what the meter itself is late by."""
-    fall_s = max((r.settle_s - late_s for r in falls(found.steps)), default=None)
+    seen = [(m.settle_s - late_s, d.settle_s) for m, d in falls(found.steps)]
+    fall_s = max((metered_s for metered_s, _ in seen), default=None)
+    certain_s = max(
+        (min(both) for both in seen), default=0.0
+    )  # a meter that averages shows a tail that is its own
     starts_s = [s.seconds for s in found.steps if s.name == "start" and s.seconds is not None]
     figures: dict[str, Any] = {}
     if fitted is not None and _is_certain(fitted):
@@ -79,7 +83,7 @@ def _figures(found: Findings, fitted: Fit | None, late_s: float) -> dict[str, An
         figures["base_w"] = {kind: round(w, 1) for kind, w in fitted.base_w.items()}
     if fall_s is not None:
         figures["fall_s"] = round(fall_s, 2)
-        figures["fall_least_s"] = round(max(0.0, fall_s - found.resolution_s), 2)
+        figures["fall_least_s"] = round(max(0.0, certain_s - found.resolution_s), 2)
     if starts_s:
         figures["restart_s"] = round(max(starts_s), 1)
     return figures
