@@ -37,6 +37,7 @@ def job_spec(
         max_nodes=most if most > least else None,
         array=place,
         gpu_type=request.resources.gpu_type,
+        node=request.resources.node,
         topology=_topology(request),
         priority=request.priority,
         kind=Kind(request.kind),

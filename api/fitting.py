@@ -31,6 +31,8 @@ def misfit(request: JobRequest, groups: Sequence[NodeView]) -> Misfit | None:
     nodes = [group for group in groups if group.kind == NODE]
     if not nodes:
         return None
+    if (misnamed := _misnamed(request, nodes)) is not None:
+        return misnamed
     if sum(_may_hold(node, request) for node in nodes) >= request.least_nodes:
         return _too_far_apart(request, nodes)
     if request.least_nodes > len(nodes):
@@ -39,6 +41,24 @@ def misfit(request: JobRequest, groups: Sequence[NodeView]) -> Misfit | None:
             field="nodes", value=request.least_nodes, detail=detail, remedy=f"ask for at most {len(nodes)}"
         )
     return _too_much_of_each(request, nodes)
+
+
+def _misnamed(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit | None:
+    """Why the node that the job names will not do; None if it names none, or it may."""
+    wanted = request.resources.node
+    if wanted is None:
+        return None
+    if request.most_nodes > 1:
+        detail = f"the job names the node {wanted} and wants {request.most_nodes} nodes"
+        remedy = "leave resources.node out, or ask for one node"
+        return Misfit(
+            code="invalid_field", field="resources.node", value=wanted, detail=detail, remedy=remedy
+        )
+    names = ", ".join(sorted(node.id for node in nodes))
+    if all(node.id != wanted for node in nodes):
+        detail = f"{wanted} is no node of this site"
+        return Misfit(field="resources.node", value=wanted, detail=detail, remedy=f"name one of {names}")
+    return None
 
 
 def _too_far_apart(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit | None:
@@ -77,7 +97,8 @@ def _part(node: NodeView, level: str) -> tuple[str, ...]:
 
 def _too_much_of_each(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit:
     wanted, kind = request.resources.gpus, request.resources.gpu_type
-    most = sorted((_count(node, kind) for node in nodes), reverse=True)[request.least_nodes - 1]
+    asked = [node for node in nodes if request.resources.node in (None, node.id)]
+    most = sorted((_count(node, kind) for node in asked), reverse=True)[request.least_nodes - 1]
     if kind is not None and most == 0:
         models = sorted({gpu.model for node in nodes for gpu in node.gpus})
         where = _nodes(request.least_nodes)
@@ -94,8 +115,8 @@ def _too_much_of_each(request: JobRequest, nodes: Sequence[NodeView]) -> Misfit:
 def _may_hold(node: NodeView, request: JobRequest) -> bool:
     kind = request.resources.gpu_type
     if node.last_report_at is None:
-        return True
-    enough = _count(node, kind) >= request.resources.gpus
+        return request.resources.node in (None, node.id)
+    enough = request.resources.node in (None, node.id) and _count(node, kind) >= request.resources.gpus
     return enough and (kind is None or _count(node, kind) > 0)
 
 

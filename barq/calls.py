@@ -226,9 +226,10 @@ def limit(limit_w: float, *, reason: str, for_s: float | None) -> Call[LimitView
     return _post("/power/limits", {"limit_w": limit_w, "reason": reason, **ends})
 
 
-def release_limits(*, reason: str | None) -> Call[list[LimitView]]:
-    """Release all manual limits."""
-    return _post("/power/release", {} if reason is None else {"reason": reason}, key="released")
+def release_limits(*, reason: str | None, limit_id: str | None) -> Call[list[LimitView]]:
+    """Release one manual limit, or all."""
+    given = {"reason": reason, "id": limit_id}
+    return _post("/power/release", {k: v for k, v in given.items() if v is not None}, key="released")
 
 
 def estop(*, reason: str, stop_id: str | None) -> Call[StopView]:

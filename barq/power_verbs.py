@@ -51,9 +51,9 @@ class PowerVerbs:
         """Limit the site to `limit_w`, until released or for `for_s` seconds."""
         return self._do(calls.limit(limit_w, reason=reason, for_s=for_s))
 
-    def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
-        """Release all manual limits; return them."""
-        return self._do(calls.release_limits(reason=reason))
+    def release_limits(self, *, reason: str | None = None, limit_id: str | None = None) -> list[LimitView]:
+        """Release the manual limit `limit_id`, or all that stand; return them. Raises NotFound."""
+        return self._do(calls.release_limits(reason=reason, limit_id=limit_id))
 
     def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
         """Stop the site: everything to its fallback at once, until a person releases it."""

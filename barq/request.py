@@ -236,6 +236,7 @@ class Resources(_Part):
     gpu_type: Name | None = Field(
         None, description="GPU model, as `GET /api/v1/nodes` names it; any if absent"
     )
+    node: Name | None = Field(None, description="Id of the node that it must be on; any if absent")
     cpus: float | None = Field(
         None, gt=0, le=100_000, description="CPU cores; kept with the job, not enforced yet"
     )

@@ -32,10 +32,8 @@ from scheduler.equipment import (
     Miners,
     Name,
     Nodes,
-    Ramp,
     SumOfReports,
     WatchedMeter,
-    Watts,
     check_meters,
     miners_spec,
     node_spec,
@@ -43,6 +41,8 @@ from scheduler.equipment import (
 from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
 from scheduler.forecast_settings import ForecastSettings
+from scheduler.grid_settings import Power, Timing
+from scheduler.measured import MeasuredKey, Told, as_measured, told
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -54,7 +54,7 @@ from scheduler.sharing import (
     partners_of,
     shared,
 )
-from scheduler.signal_settings import Seconds, SignalSettings
+from scheduler.signal_settings import SignalSettings
 from scheduler.wire import WireError, dumps, loads
 
 SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
@@ -62,36 +62,6 @@ SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Power(_Strict):
-    """The site's contract with the grid."""
-
-    firm_w: Watts
-    overhead: Annotated[float, Field(ge=1.0, le=3.0)] = 1.25
-    auxiliary_w: Watts = 0.0
-    margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.03
-    reaction_s: Seconds = 30.0
-    mining_ramp_up_w_per_s: Ramp | None = None  #: of all miners together; None = as fast as they can
-    mining_ramp_down_w_per_s: Ramp | None = None  #: of reductions that no limit demands
-
-
-class Timing(_Strict):
-    """The site's pace; `SitePolicy` says what each means."""
-
-    lease_s: Seconds = 15.0
-    fall_s: Seconds = 3.0
-    clock_uncertainty_s: Annotated[float, Field(ge=0, le=60)] = 0.5
-    save_after_s: Seconds = 5.0
-    suspend_max_s: Seconds = 60.0
-    raise_delay_s: Annotated[float, Field(ge=0, le=86400)] = 10.0
-    restart_s: Annotated[float, Field(ge=0, le=86400)] = 20.0
-    unreachable_after_s: Seconds = 5.0
-    lost_after_s: Seconds = 60.0
-    patience_s: Seconds = 300.0
-    little_service_gpu_h: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
-    starts_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    saves_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
 
 
 class Notify(_Strict):
@@ -129,6 +99,7 @@ class Site(_Strict):
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()
+    measured: MeasuredKey | None = None  #: what `barq commission` wrote, beside this file
     job_nice: Annotated[int, Field(ge=0, le=19)] = (
         5  #: simulated GPUs are CPUs: jobs leave the site itself some air
     )
@@ -217,6 +188,12 @@ class Site(_Strict):
             for n, gid, spec in known
         ]
         return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
+
+    def told(self) -> Told:
+        """The figures that `barq commission` measures, as this file has them, and of what devices."""
+        timing, power = self.timing, self.power
+        said = told(self.nodes, self.miners, name=self.name, overhead=power.overhead)
+        return replace(said, fall_s=timing.fall_s, restart_s=timing.restart_s)
 
     def jobs_dir(self, state: Path) -> Path:
         """Below which every job has its directory."""
@@ -373,7 +350,11 @@ def load_site(path: Path) -> Site:
         raise SettingsError(
             f"{path}: a site file is a mapping with at least name, power and nodes; see configs/sites/"
         )
-    return site_of({key: value for key, value in document.items() if key != SIMULATION}, path)
+    said = {key: value for key, value in document.items() if key != SIMULATION}
+    site = site_of(said, path)
+    if site.measured is None:
+        return site
+    return site_of(as_measured(said, path.parent, site.measured, site.told()), path)
 
 
 def site_of(document: dict[str, Any], path: Path) -> Site:

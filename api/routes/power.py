@@ -88,9 +88,10 @@ def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
 
 @router.post("/release")
 def release_limits(here: Here, person: Person, body: Release | None = None) -> Released:
-    """Release all manual limits that stand, and say which they were."""
-    reason = (body.reason if body else None) or ""
-    released = here.desk.release_limits(by=person, reason=reason)
+    """Release one manual limit, or all that stand, and say which they were."""
+    body = body or Release()
+    limit_id = None if body.id is None else int(body.id)
+    released = here.desk.release_limits(by=person, reason=body.reason or "", limit_id=limit_id)
     here.waker.wake(at_once=True)
     return Released(released=[from_store.limit(view) for view in released])
 

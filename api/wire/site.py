@@ -292,11 +292,12 @@ class NewLimit(Sent):
 
 
 class Release(Sent):
-    """Releases all manual limits that stand."""
+    """Releases one manual limit, or all that stand."""
 
     model_config = ConfigDict(json_schema_extra=example(reason="work is done"))
 
     reason: Why | None = None
+    id: str | None = Field(None, pattern=r"^[0-9]{1,18}$", description="Only this one; absent = all")
 
 
 class Energy(Shown):

@@ -76,6 +76,14 @@ def read_site(files: SiteFiles, site_file: Path | None, look: Callable[[], Machi
         raise InvalidInput(str(error)) from error
 
 
+def keep_measured(files: SiteFiles, site: Site, site_file: Path | None) -> None:
+    """Put what was measured beside the copy of the site file, as it is beside the file itself."""
+    if site.measured is None or site_file is None or site_file.resolve() == files.site_file.resolve():
+        return
+    kept = files.state / site.measured.file
+    kept.write_bytes((site_file.parent / site.measured.file).read_bytes())
+
+
 def find_gpus(
     site: Site, state: Path, look: Callable[[], Machine], *, is_running: bool
 ) -> dict[str, GroupSpec]:

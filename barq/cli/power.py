@@ -64,15 +64,18 @@ def limit(
 
 @app.command()
 def release(
+    which: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="Only this limit; all that people set if left out.")
+    ] = None,
     *,
     reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why; kept with the record.")] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Release all limits that people set."""
+    """Release a limit that people set, or all of them."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
-        released = site.release_limits(reason=reason)
+        released = site.release_limits(reason=reason, limit_id=which)
     lines = [
         f"released limit {one['id']}: {format_power(one['limit_w'])}, {one['reason']}" for one in released
     ]

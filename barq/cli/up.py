@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
-from barq.cli.local_site import find_gpus, read_site
+from barq.cli.local_site import find_gpus, keep_measured, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
 from barq.cli.shadow_text import SHADOW_LINE
@@ -139,6 +139,7 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     if is_running:
         _check_same(files, text, listen)
     found = find_gpus(site, files.state, look, is_running=is_running)
+    keep_measured(files, site, site_file)
     files.site_file.write_text(text, encoding="utf-8")
     _clear_groups(files, site)
     network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)

@@ -101,6 +101,11 @@ VERBS: Final = (
         asks=False,
     ),
     Verb(
+        name="commission",
+        target="barq.cli.commission:commission",
+        help="Measure the idle site: overhead, base load, ramps, settling times.",
+    ),
+    Verb(
         name="demo",
         target="barq.cli.demo:demo",
         help="Run real jobs through a day of surplus power.",

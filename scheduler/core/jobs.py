@@ -171,6 +171,7 @@ class JobSpec:
     last_gpus: int | None = None  #: on the last node, where that needs fewer than the others
     scatter: bool = False  #: any GPUs of any nodes will do, if they cannot be had as said
     gpu_type: str | None = None
+    node: str | None = None  #: the one that it must be on
     topology: TopologyRequest | None = None
     priority: int = 0
     kind: Kind = Kind.TRAINING

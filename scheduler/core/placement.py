@@ -107,7 +107,7 @@ def sizes(job: Job) -> list[int]:
 
 def usable(job: Job, plan: Plan) -> AbstractSet[str]:
     """The nodes that the job may use, whatever is on them."""
-    key = job.spec.gpu_type, job.storage, job.pinned_to
+    key = job.spec.gpu_type, job.spec.node, job.storage, job.pinned_to
     known = plan.usable_nodes.get(key)
     if known is None:
         nodes = (gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE)
@@ -116,12 +116,14 @@ def usable(job: Job, plan: Plan) -> AbstractSet[str]:
 
 
 def may_use(job: Job, node_id: str, plan: Plan) -> bool:
-    """Whether the node has the right GPU type and can read the job's checkpoints."""
+    """Whether the node is one that the job asks for, and can read its checkpoints."""
     return has_type(job, node_id, plan) and may_read(job, node_id, plan)
 
 
 def has_type(job: Job, node_id: str, plan: Plan) -> bool:
-    """Whether the node has GPUs of the type that the job asks for, if it does."""
+    """Whether the node has GPUs of the type that the job asks for, and is the one that it names, if it does."""
+    if job.spec.node not in (None, node_id):
+        return False
     model = plan.model_of(node_id)
     return job.spec.gpu_type is None or (model is not None and model.name == job.spec.gpu_type)
 
@@ -130,7 +132,7 @@ def shape(job: Job) -> tuple[object, ...]:
     """All that says where a job fits: what holds for one of a shape holds for each."""
     spec = job.spec
     sizes = spec.gpus, spec.nodes, spec.max_nodes, spec.last_gpus
-    return *sizes, spec.scatter, spec.gpu_type, spec.topology, job.pinned_to, job.storage
+    return *sizes, spec.scatter, spec.gpu_type, spec.node, spec.topology, job.pinned_to, job.storage
 
 
 def ever_fits(job: Job, plan: Plan) -> bool:

@@ -41,7 +41,9 @@ def _never_fits(job: Job, plan: Plan) -> Reason | None:
     asked = f"asks for {spec.gpus} {f'{spec.gpu_type} ' if spec.gpu_type else ''}GPUs on {spec.nodes} node(s)"
     largest = max((len(g.spec.gpus) for gid, g in groups if may_use(job, gid, plan)), default=0)
     types = sorted({slot.model for _, g in groups for slot in g.spec.gpus})
-    if spec.gpu_type is not None and spec.gpu_type not in types:
+    if spec.node is not None and spec.node not in plan.groups:
+        found, remedy = f"{spec.node}, which it names, is no node of this site", "submit it for one that is"
+    elif spec.gpu_type is not None and spec.gpu_type not in types:
         found, remedy = (
             f"this site has {', '.join(types) or 'none'}",
             "submit it for a GPU type that the site has",

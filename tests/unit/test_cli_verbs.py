@@ -35,6 +35,18 @@ def test_releasing_nothing_is_talk() -> None:
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no limit stood\n")
 
 
+def test_one_limit_is_released_by_its_id() -> None:
+    """Those of others stay."""
+    site = busy_site()
+    released = {"id": "3", "limit_w": 2e5, "reason": "feeder work"}
+    site.on("POST", "/power/release", {"released": [released]})
+
+    result = barq(site, "power", "release", "3", "--reason", "done")
+
+    assert (result.exit_code, result.stdout) == (0, "released limit 3: 200 kW, feeder work\n")
+    assert site.asked()[-1][1] == {"reason": "done", "id": "3"}
+
+
 def test_a_command_is_submitted_from_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What follows -- is the command, word by word; options become the job file's fields."""
     site = busy_site()

@@ -26,7 +26,7 @@ runtime: {requirements: ./requirements.txt}
 inputs: {data/train.npz: "s3://bucket/train.npz"}
 outputs: {model/: "file:///srv/models"}
 env: {SEED: 7, MODE: "fast"}
-resources: {gpus: 2, gpu_type: a100-sxm-400w, cpus: 4, memory: 16GiB}
+resources: {gpus: 2, gpu_type: a100-sxm-400w, node: node-1, cpus: 4, memory: 16GiB}
 nodes: 2..8
 topology: {required: rack}
 array: 0-9%4
@@ -66,7 +66,13 @@ def test_every_field_of_a_full_file_arrives_in_base_units() -> None:
         "inputs": {"data/train.npz": "s3://bucket/train.npz"},
         "outputs": {"model": "file:///srv/models"},
         "env": {"SEED": "7", "MODE": "fast"},
-        "resources": {"gpus": 2, "gpu_type": "a100-sxm-400w", "cpus": 4.0, "memory": 16 * 1024**3},
+        "resources": {
+            "gpus": 2,
+            "gpu_type": "a100-sxm-400w",
+            "node": "node-1",
+            "cpus": 4.0,
+            "memory": 16 * 1024**3,
+        },
         "nodes": "2..8",
         "topology": {"required": "rack", "preferred": None},
         "array": "0-9%4",

@@ -68,6 +68,17 @@ def test_no_new_work_for_a_silent_or_cordoned_node() -> None:
     assert placed(built, "j") is None
 
 
+def test_the_node_matters_where_it_is_named() -> None:
+    """It waits for that one, even where another is free; one that is not there never comes."""
+    built = site().node("a", gpus=2).node("b", gpus=2).running("other", "b", gpus=2)
+    built.job("on-a", gpus=2, node="a").job("on-b", gpus=2, node="b").job("on-c", gpus=2, node="c")
+    plan = Plan(built.snapshot())
+
+    assert placed(built, "on-a") == {"a": ("0", "1")}
+    assert placed(built, "on-b") is None
+    assert [ever_fits(plan.jobs[name], plan) for name in ("on-a", "on-b", "on-c")] == [True, True, False]
+
+
 def test_the_gpu_type_matters_where_it_is_named() -> None:
     """A type that the site does not have never fits."""
     built = site().node().job("any", gpus=1).job("h100", gpus=1, gpu_type="h100")

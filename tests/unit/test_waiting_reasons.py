@@ -54,6 +54,14 @@ def test_never_fits_for_want_of_nodes() -> None:
     assert reasons(built)["j"].numbers == {"gpus": 4, "nodes": 2, "largest_node_gpus": 4}
 
 
+def test_never_fits_for_want_of_the_node() -> None:
+    """It names one that is not there."""
+    reason = reasons(a_site().job("j", gpus=1, node="elsewhere"))["j"]
+
+    assert reason.text == "asks for 1 GPUs on 1 node(s); elsewhere, which it names, is no node of this site"
+    assert reason.remedy == "submit it for one that is"
+
+
 def test_never_fits_for_want_of_the_type() -> None:
     """The number of GPUs is not what is wrong, and the answer says what is."""
     built = a_site().job("j", gpus=1, gpu_type="h100-sxm-700w")

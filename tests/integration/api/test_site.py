@@ -102,6 +102,18 @@ async def test_a_manual_limit_stands_until_it_is_released(site: ApiSite) -> None
     assert (await site.client.post("/api/v1/power/release")).json() == {"released": []}
 
 
+async def test_one_manual_limit_may_be_released_alone(site: ApiSite) -> None:
+    """The others stand; one that there never was is not found."""
+    for reason in ("feeder work", "drill"):
+        await site.client.post("/api/v1/power/limits", json={"limit_w": 9000, "reason": reason})
+    first, second = (await site.get("/power/limits"))["limits"]
+
+    answer = await site.client.post("/api/v1/power/release", json={"id": second["id"]})
+    assert answer.json()["released"] == [second]
+    assert (await site.get("/power/limits"))["limits"] == [first]
+    refused(await site.client.post("/api/v1/power/release", json={"id": "99"}), 404, "limit_not_found")
+
+
 @pytest.mark.parametrize(
     "body, field",
     [

@@ -173,6 +173,7 @@ async def test_an_empty_batch_is_refused(site: ApiSite) -> None:
         ({"resources": {"gpus": 5}}, "resources.gpus"),
         ({"nodes": 3}, "nodes"),
         ({"resources": {"gpus": 1, "gpu_type": "h100"}}, "resources.gpu_type"),
+        ({"resources": {"gpus": 1, "node": "elsewhere"}}, "resources.node"),
     ],
 )
 async def test_what_can_never_run_here_is_refused_at_once(
