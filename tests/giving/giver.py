@@ -122,6 +122,7 @@ class Fetched(Giver):
     """Its word stands somewhere, and the site fetches it."""
 
     troubles: ClassVar[tuple[Trouble, ...]]
+    answers_in: ClassVar[frozenset[Trouble]] = frozenset()  #: troubles in which it counts as heard all the same
     stale_after_s: ClassVar[float] = 60.0
     renewed_s: ClassVar[float] = 45.0  #: it is written anew at least so often
     asked_s: ClassVar[float] = 0.0  #: how much later than at a reading it may be fetched
@@ -158,7 +159,7 @@ class Fetched(Giver):
 
     def _break(self, span: Span) -> None:
         self.trouble = span.trouble
-        self.standing.wire(self.now_us, whole=False)
+        self.standing.wire(self.now_us, whole=False, heard=span.trouble in self.answers_in)
         self.put()
 
     def _mend(self, _: object) -> None:

@@ -37,6 +37,8 @@ class Events(Fetched):
         Trouble.ABSURD,
     )
 
+    answers_in = frozenset(NONSENSE)  # an event that makes no sense is refused, and its last good version stands
+
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         (scene.base / "openadr-secret").write_text("a secret", encoding="utf-8")

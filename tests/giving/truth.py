@@ -72,6 +72,7 @@ class Standing(Truth):
         self._within_us = us(within_s)
         self._stands: Doc = ()
         self._whole_since_us: int | None = 0
+        self._heard = True
         self._fetched: list[
             tuple[Doc, int]
         ] = []  #: what may be the last that was fetched, and since when it stands
@@ -83,9 +84,10 @@ class Standing(Truth):
         if self._whole_since_us is not None:
             self._show(at_us)
 
-    def wire(self, at_us: int, *, whole: bool) -> None:
-        """From now on it can be fetched, and makes sense; or not."""
+    def wire(self, at_us: int, *, whole: bool, heard: bool = False) -> None:
+        """From now on it can be fetched, and makes sense; or not, and yet its giver is there, `heard`."""
         self._settle(at_us)
+        self._heard = whole or heard
         if not whole:
             self._whole_since_us = None
         elif self._whole_since_us is None:
@@ -109,9 +111,10 @@ class Standing(Truth):
 
     def _settle(self, at_us: int) -> None:
         """What was replaced while it could be fetched for a whole period since is not the last that was fetched."""
+        if self._heard:
+            self.hear(at_us)
         if self._whole_since_us is None:
             return
-        self.hear(at_us)
         while (
             len(self._fetched) > 1
             and at_us - max(self._whole_since_us, self._fetched[1][1]) >= self._within_us
