@@ -122,7 +122,9 @@ class Fetched(Giver):
     """Its word stands somewhere, and the site fetches it."""
 
     troubles: ClassVar[tuple[Trouble, ...]]
-    answers_in: ClassVar[frozenset[Trouble]] = frozenset()  #: troubles in which it counts as heard all the same
+    answers_in: ClassVar[frozenset[Trouble]] = (
+        frozenset()
+    )  #: troubles in which it counts as heard all the same
     stale_after_s: ClassVar[float] = 60.0
     renewed_s: ClassVar[float] = 45.0  #: it is written anew at least so often
     asked_s: ClassVar[float] = 0.0  #: how much later than at a reading it may be fetched

@@ -37,7 +37,9 @@ class Events(Fetched):
         Trouble.ABSURD,
     )
 
-    answers_in = frozenset(NONSENSE)  # an event that makes no sense is refused, and its last good version stands
+    answers_in = frozenset(
+        NONSENSE
+    )  # an event that makes no sense is refused, and its last good version stands
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
