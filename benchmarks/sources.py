@@ -29,6 +29,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from benchmarks.source_latency import run_latency
 from tests.giving.day import ALL, GIVERS, given_day
 
 _ROW = "{:<14} {:>8} {:>8} {:>6} {:>6} {:>7} {:>7} {:>9} {:>11}"
@@ -86,8 +87,13 @@ def main() -> int:
         "--source", choices=[*GIVERS, ALL], action="append", help="only this one; may be given again"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    parser.add_argument("--latency", action="store_true", help="with real peers and the real clock instead")
+    parser.add_argument("--falls", type=int, default=20, help="with --latency: of each source")
     args = parser.parse_args()
     logging.getLogger("scheduler").setLevel(logging.CRITICAL)  # what goes wrong is the point of it
+    logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
+    if args.latency:
+        return run_latency(falls=args.falls, seed=args.seed, as_json=args.json, only=args.source or ())
     return run_days(args.source or [*GIVERS, ALL], seed=args.seed, hours=args.hours, as_json=args.json)
 
 
