@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import paho.mqtt.client as paho
+from paho.mqtt.enums import CallbackAPIVersion
 
 from api.settings import Settings
 from barq.webhook import SIGNATURE, sign
@@ -198,13 +199,13 @@ class OverMqtt(PeerKind):
     name = type = "mqtt"
     is_push = True
     topic: ClassVar[str] = "feeder/limit"
-    repeat_s = 1.0
+    repeat_s: ClassVar[float | None] = 1.0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Mapping[str, Any]]:
         with broker(self.state) as made:
             self._broker = made
-            self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+            self._client = paho.Client(CallbackAPIVersion.VERSION2)
             self._client.connect("127.0.0.1", made.port)
             self._client.loop_start()
             await self.say(HIGH_W)

@@ -16,7 +16,14 @@ class FileGiver(Fetched):
     """Puts a file in its place by renaming; sometimes copies it there slowly, or takes it away."""
 
     file: ClassVar[str]
-    troubles = (Trouble.SILENT, Trouble.GARBAGE, Trouble.TORN, Trouble.NAN, Trouble.NEGATIVE, Trouble.ABSURD)
+    troubles: ClassVar[tuple[Trouble, ...]] = (
+        Trouble.SILENT,
+        Trouble.GARBAGE,
+        Trouble.TORN,
+        Trouble.NAN,
+        Trouble.NEGATIVE,
+        Trouble.ABSURD,
+    )
 
     def put(self) -> None:
         path = self.scene.base / self.file

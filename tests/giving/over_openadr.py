@@ -127,7 +127,7 @@ class Events(Fetched):
 
     def _limit(self, doc: Doc, stamp_us: int) -> dict[str, Any]:
         limits_w = [limit_w for _, limit_w in doc]
-        if self.trouble in NONSENSE:
+        if self.trouble is not None and self.trouble in NONSENSE:
             limits_w[0] = NONSENSE[self.trouble]
         instants = [at_us for at_us, _ in doc]
         return {
