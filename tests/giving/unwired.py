@@ -6,7 +6,7 @@ from scheduler.core.envelope import Envelope, Segment
 from scheduler.ports import LimitSource
 from scheduler.signals import constant, synthetic_day
 from scheduler.signals.manual import SOURCE
-from scheduler.signals.synthetic_day import DAY_S, Season
+from scheduler.signals.synthetic_day import DAY_S, STEP_S, Season
 from scheduler.sim.clock import us
 from tests.giving.giver import REACTION_S, Fetched, Giver, Scene, at_of, iso
 from tests.giving.plan import Doc
@@ -38,7 +38,6 @@ class MadeUpDay(Fetched):
 
     name = "synthetic_day"
     troubles = ()
-    renewed_s = 5.0
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
@@ -55,7 +54,12 @@ class MadeUpDay(Fetched):
         return ((started_us, max(self.scene.firm_w, step.share * self.scene.top_w)),)
 
     def begin(self) -> None:
-        self.every(self.renewed_s, self._publish)
+        """Right after each step: one that is seen too late would be taken for a rise that nobody allowed."""
+        at_us, number = 0, 0
+        while at_us < self.scene.end_us:
+            self.at(at_us, self._publish)
+            number += 1
+            at_us = us(number * STEP_S / self._speed) + 1
 
     def open(self) -> LimitSource:
         options = {
