@@ -147,12 +147,16 @@ class Service:
     async def _poll(self, source: LimitSource, poll_s: float) -> None:
         """Keep one source's envelope fresh. One that cannot be read goes stale by itself: that is a value."""
         while True:
-            try:
-                await self._read(source)
-            except SignalError as error:
-                log.warning("source %s: %s", source.name, error)
-                self._hearing.failed(source, error, self.parts.clock.now())
+            await self.look(source)
             await self._until_next(source, poll_s)
+
+    async def look(self, source: LimitSource) -> None:
+        """Read a source once, and take in what it says, or that it says nothing."""
+        try:
+            await self._read(source)
+        except SignalError as error:
+            log.warning("source %s: %s", source.name, error)
+            self._hearing.failed(source, error, self.parts.clock.now())
 
     async def _until_next(self, source: LimitSource, poll_s: float) -> None:
         """For `poll_s`, or less where the source says that there is something new."""

@@ -68,9 +68,17 @@ class Access:
 class Vtn:
     """One VTN. Every method raises `SignalError`; none of their texts holds what the VTN or the site keep secret."""
 
-    def __init__(self, access: Access, http: httpx.AsyncClient) -> None:
+    def __init__(
+        self,
+        access: Access,
+        http: httpx.AsyncClient,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._access = access
         self._http = http
+        self._now, self._monotonic_s = now, monotonic_s
         self._token: str | None = None
         self._renew_at_s = math.inf
         #: The VTN's time less ours, s: the least and the most that it can be.
@@ -166,7 +174,7 @@ class Vtn:
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """The whole answer, unless it is too long. Notes the VTN's clock."""
         where = f"{request.method} {request.url.path}"
-        before = datetime.now(UTC)
+        before = self._now()
         try:
             response = await self._http.send(request, stream=True)
             try:
@@ -175,7 +183,7 @@ class Vtn:
                 await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise SignalError(f"the VTN cannot be reached: {where}: {type(error).__name__}") from error
-        self._note_clock(response, before, datetime.now(UTC))
+        self._note_clock(response, before, self._now())
         return httpx.Response(response.status_code, headers=_plain(response.headers), content=content)
 
     def _note_clock(self, response: httpx.Response, before: datetime, after: datetime) -> None:
@@ -188,7 +196,7 @@ class Vtn:
     # -- tokens ----------------------------------------------------------------------------------------------------
 
     async def _valid_token(self, client_id: str) -> str:
-        if self._token is None or time.monotonic() >= self._renew_at_s:
+        if self._token is None or self._monotonic_s() >= self._renew_at_s:
             self._token = await self._new_token(client_id)
         return self._token
 
@@ -197,7 +205,7 @@ class Vtn:
         form["client_secret"] = self._access.secret()
         if self._access.scope:
             form["scope"] = self._access.scope
-        asked_s = time.monotonic()
+        asked_s = self._monotonic_s()
         response = await self._send(self._http.build_request("POST", await self._token_url(), data=form))
         _check(response, "POST for a token", denied="check client_id and the secret")
         answer = _parsed(response, "POST for a token")

@@ -7,6 +7,7 @@ In the site file:
         name: feeder-12
         path: schedules/feeder-12.csv   # relative to the site's state directory
         unit: kW                        # W (default), kW or MW, of the limit column
+        max_w: 15e6                     # what is above cannot be meant
         zone: Asia/Karachi              # of times that name none themselves; needed only then
 
 The file, with times at any distance from each other:
@@ -73,6 +74,7 @@ class ScheduleOptions(Options):
     quantile_columns: dict[str, str] = Field(default_factory=dict)
     """By quantile, {p10: low_kw, p50: mid_kw}; if left out, those that are called like the limit's column."""
     unit: Literal["W", "kW", "MW"] = "W"
+    max_w: float = Field(default=1e10, gt=0)
     zone: ZoneName | None = None
     last_row_s: float | None = Field(default=None, gt=0, le=MAX_SECONDS)
     reaction_s: float | None = Field(default=None, gt=0)  #: what this giver grants, if not as the site
@@ -204,7 +206,7 @@ def _segments(
     return tuple(
         Segment(
             starts_at=at,
-            limit_w=_watts(table, line, text, options.unit),
+            limit_w=_watts(table, line, text, options),
             provenance=provenance,
             document=table.named,
             giver_id=name,
@@ -228,11 +230,18 @@ def _provenances(table: CsvTable, options: ScheduleOptions) -> list[str]:
     return [f"{table.path.name}, line {line}" for line in table.lines]
 
 
-def _watts(table: CsvTable, line: int, text: str, unit: str) -> float:
+def _watts(table: CsvTable, line: int, text: str, options: ScheduleOptions) -> float:
     try:
-        limit_w = float(text) * WATTS[unit]
+        limit_w = float(text) * WATTS[options.unit]
     except ValueError:
         limit_w = math.nan
     if not (math.isfinite(limit_w) and limit_w >= 0):
-        raise SignalError(f"{table.path}: line {line}: limit: {text!r} is no limit; give {unit}, 0 or more")
+        raise SignalError(
+            f"{table.path}: line {line}: limit: {text!r} is no limit; give {options.unit}, 0 or more"
+        )
+    if limit_w > options.max_w:
+        raise SignalError(
+            f"{table.path}: line {line}: limit: {text} {options.unit} is above the {options.max_w:g} W that are "
+            "believed; correct it, or raise max_w"
+        )
     return limit_w

@@ -17,7 +17,7 @@ from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
-from scheduler.reconcile import Reconciler
+from scheduler.reconcile import Reconciler, Recorder
 from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
 from scheduler.sim.gang import Gang
@@ -92,6 +92,7 @@ class Engine:
                 break
             self.timeline.now_us = max(next_us, self.timeline.now_us)
             self.events += self.timeline.settle()
+            await self._listen()
             self._hear()
             if self._tick_us <= self.timeline.now_us:
                 await self._tick()
@@ -124,7 +125,7 @@ class Engine:
         """A leader begins from what the store has."""
         case, now = self.case, self.timeline.now()
         epoch, stored = await self.store.claim("simulated", at=now), await self.store.load()
-        self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=[SOURCE])
+        self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=self._sources())
         self.view.restore(stored)
         self.loop = Reconciler(
             view=self.view,
@@ -132,8 +133,18 @@ class Engine:
             cluster=self.cluster,
             clock=self.timeline,
             policy=case.policy,
-            journal=lambda epoch: SimRecorder(epoch, case.listener),
+            journal=self._recorder,
         )
+
+    def _sources(self) -> Sequence[str]:
+        """What tells the limit."""
+        return [SOURCE]
+
+    def _recorder(self, epoch: int) -> Recorder:
+        return SimRecorder(epoch, self.case.listener)
+
+    async def _listen(self) -> None:
+        """Hear what is due of the sources: here a change of the limit says so by itself."""
 
     # -- the loop --------------------------------------------------------------------------------------------------
 

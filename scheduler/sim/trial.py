@@ -187,8 +187,12 @@ class Trial(Engine):
                 return
             await self._lead()
             self._must_lead = False
-        self.view.envelopes[SOURCE] = self._told
+        self._heed()
         await super()._tick()
+
+    def _heed(self) -> None:
+        """The limit as it was told last."""
+        self.view.envelopes[SOURCE] = self._told
 
     def _tell_limit(self, _: object) -> None:
         if not self._is(Fault.SILENCE):

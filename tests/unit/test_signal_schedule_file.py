@@ -235,3 +235,14 @@ def test_seconds_without_end_are_refused_when_the_site_file_is_read(tmp_path: Pa
     """Not when the first schedule comes."""
     with pytest.raises(SettingsError, match=name):
         source(tmp_path, PLAIN, **{name: 1e300})
+
+
+async def test_a_limit_that_cannot_be_meant_is_refused(tmp_path: Path) -> None:
+    """A slip in the unit must not lift the limit: the last good schedule stands."""
+    schedule = source(tmp_path, max_w=1e6)
+    await schedule.read(at(12))
+    write(tmp_path, PLAIN.replace("300", "3000"))
+    with pytest.raises(SignalError, match=r"line 4: limit: 3000 kW is above the 1e\+06 W that are believed"):
+        await schedule.read(at(12))
+    with pytest.raises(SignalError, match="1e300 kW is above"):
+        await source(tmp_path, PLAIN.replace("300", "1e300")).read(at(12))
