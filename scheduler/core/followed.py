@@ -23,6 +23,7 @@ from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
 from scheduler.core.roster import Kind, Roster
+from scheduler.core.silence import Silence
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
@@ -54,6 +55,7 @@ class Followed(Listed):
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster(snapshot.site.overhead)
+        self.silence = Silence()
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -63,7 +65,7 @@ class Followed(Listed):
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
         self.usable_nodes: dict[
             tuple[object, ...], AbstractSet[str]
-        ] = {}  #: what `placement.usable` found out
+        ] = {}  #: what `placement.usable` and `roomy` found out
         self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
@@ -73,7 +75,7 @@ class Followed(Listed):
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
-        self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
+        self._rises_w: dict[tuple[object, ...], float] = {}  #: what `start_w` found out
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
@@ -168,6 +170,7 @@ class Followed(Listed):
             self._remake(group_id, new)
         if new is not None:
             self._rebook(new)
+            self.silence.note(new)
             if new.spec.kind is GroupKind.NODE:
                 self._switch(group_id, asleep=_is_asleep(new))
         if not is_known:
@@ -200,7 +203,7 @@ class Followed(Listed):
         for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
-        self._sorts = None
+        self._rises_w.clear()
         self._asleep.discard(group_id)
         self.contents.drop(group_id)
         if group is None:

@@ -138,16 +138,24 @@ class Plan(Followed):
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
-        if self._sorts is None:
-            models = self._models.items()
-            self._sorts = tuple({(model, self._spared_w[gid]): gid for gid, model in models}.values())
-        kinds = (self.kind_on(job, gid) for gid in self._sorts)
+        spec = job.spec
+        key = spec.gpu_type, spec.flex, spec.min_cap_w, spec.cap_ok
+        rise_w = self._rises_w.get(key)
+        if rise_w is None:
+            rise_w = self._rises_w[key] = self._rise_w(job)
+        return self.site.overhead * spec.total_gpus * rise_w
+
+    def _rise_w(self, job: Job) -> float:
+        """The same of one GPU, without the site's overhead."""
+        models = self._models.items()
+        sorts = {(model, self._spared_w[gid]): gid for gid, model in models}.values()  # one node of each sort
+        kinds = (self.kind_on(job, gid) for gid in sorts)
         rises_w = (
             k.model.charge_w(k.knee_w) - k.model.idle_w
             for k in kinds
             if job.spec.gpu_type in (None, k.model.name)
         )
-        return self.site.overhead * job.spec.total_gpus * max(rises_w, default=0.0)
+        return max(rises_w, default=0.0)
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""

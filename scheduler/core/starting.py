@@ -75,11 +75,15 @@ def startable(
             raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
         if not _has_waited_long(plan, job):
             continue
-        is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
-        if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
+        if may_reclaim and tried.code in _LACKS_GPUS and _is_carried(plan, job, limit_w):
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
         _hold_back(heads, entry, job, raises)
     return wanted
+
+
+def _is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
+    """Whether there would be the watts for it."""
+    return plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
 
 
 def _has_waited_long(plan: Plan, job: Job) -> bool:
