@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
-from scheduler.core.placement import usable
+from scheduler.core.placement import roomy, usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
 from scheduler.core.topology import required_level, within
-from scheduler.core.zoning import could_work, wake
+from scheduler.core.zoning import wake, workable
 
 _SPARE_NODES = 2  #: that are kept on for newcomers while nobody waits
 
@@ -97,8 +97,9 @@ class _Yard:
         self._plan, self._room = plan, room
         self._empty: list[str] = []  #: on, with nothing on them
         coming: list[str] = []
+        asleep = plan.asleep()
         for gid, group in plan.groups.items():
-            if group.spec.standby is None or plan.is_standby(gid):
+            if gid in asleep or group.spec.standby is None:
                 continue
             if group.power is not NodePower.ON:
                 coming.append(gid)
@@ -107,9 +108,7 @@ class _Yard:
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
-        self._asleep = sorted(
-            gid for gid in plan.asleep() if not plan.groups[gid].cordoned and could_work(plan, gid)
-        )
+        self._asleep = sorted(workable(plan, (gid for gid in asleep if not plan.groups[gid].cordoned)))
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(
@@ -129,10 +128,9 @@ class _Yard:
         if self._plan.start_w(refused.job) > self._free_w:  # wherever it is
             self._take_loose(refused.job)
             return
-        nodes = usable(refused.job, self._plan) - self._used
+        nodes, used = roomy(refused.job, self._plan), self._used
         ready, asleep = (
-            [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
-            for gids in (self._ready, self._asleep)
+            [g for g in gids if g in nodes and g not in used] for gids in (self._ready, self._asleep)
         )
         racks = self._racks(refused.job, ready, asleep)
         for _ in range(refused.jobs):
@@ -154,11 +152,6 @@ class _Yard:
             )
             for nodes in within(job, [*ready, *asleep, *sorted(others)], self._plan)
         ]
-
-    def _is_large_enough(self, job: Job, gid: str) -> bool:
-        """Whether a node has GPUs enough for a member of the job."""
-        least = 1 if job.spec.scatter else job.spec.gpus
-        return len(self._plan.groups[gid].spec.gpus) >= least
 
     def _take(self, job: Job, rack: _Rack) -> bool:
         used, woken, missing = self._chosen(job, rack)

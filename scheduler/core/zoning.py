@@ -6,7 +6,7 @@ nothing is raised before the books have room for it. A site without limited doma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from scheduler.core.domains import Zone
@@ -235,7 +235,14 @@ def wake(plan: Plan, group_id: str) -> bool:
     return False
 
 
-def could_work(plan: Plan, group_id: str) -> bool:
+def workable(plan: Plan, group_ids: Iterable[str]) -> Iterator[str]:
+    """Those of some nodes in standby whose domains have room for them at work."""
+    if not plan.zones.limited:
+        return (gid for gid in group_ids if plan.model_of(gid) is not None)
+    return (gid for gid in group_ids if _could_work(plan, gid))
+
+
+def _could_work(plan: Plan, group_id: str) -> bool:
     """Whether the domains of a node in standby have room for it at work, all peers and itself at their knees."""
     zones, model = plan.zones.above(group_id), plan.model_of(group_id)
     if not zones or model is None:
