@@ -102,7 +102,7 @@ class Reconciler:
         self.view.dispatch.recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
-        if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
+        if (epoch := self.view.following.newest) > self.view.epoch:
             await self._outrank(epoch)
         elif self._still_fits(snapshot, decision):
             self._act(numbered)
@@ -271,11 +271,6 @@ class Reconciler:
         if up != self.view.store_up:
             log.warning("the store is %s%s", "back" if up else "down: ", why or "")
         self.view.store_up = up
-
-
-def _acknowledged_epoch(snapshot: Snapshot) -> int:
-    """The highest epoch that any guard follows."""
-    return max([g.account.acked.epoch for g in snapshot.groups.values()], default=0)
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:

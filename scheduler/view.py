@@ -23,6 +23,7 @@ from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
+from scheduler.following import Following
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -75,7 +76,7 @@ class View:
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
-        self._led: tuple[Mapping[str, Group], int, bool] | None = None  #: whether these all follow this epoch
+        self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
 
@@ -316,17 +317,20 @@ class View:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
         if (at - self.led_since_at).total_seconds() > self.site.lease_s + self.site.fall_s:
             return True
-        groups, epoch = self.groups.shot(), self.epoch
-        if self._led is None or self._led[0] is not groups or self._led[1] != epoch:
-            self._led = (groups, epoch, {g.account.acked.epoch for g in groups.values()} <= {epoch})
-        return self._led[2]
+        return self.following.all_follow(self.epoch)
+
+    @property
+    def following(self) -> Following:
+        """Whom the groups follow."""
+        self._following.follow(self.groups.shot())
+        return self._following
 
     def give_up_silent(self, at: datetime) -> None:
         """Once any earlier order must have fallen, a group that was never heard of counts at rest."""
         if self.leads(at):
-            for gid, group in self.groups.items():
-                if not group.account.known:
-                    self.groups[gid] = replace(group, account=replace(group.account, known=True))
+            for gid in sorted(self.following.unknown):
+                group = self.groups[gid]
+                self.groups[gid] = replace(group, account=replace(group.account, known=True))
 
     def next_fence(self, group_id: str) -> Fence:
         """The number of the next order to a group."""
