@@ -230,7 +230,7 @@ class View:
                 self.attempts[attempt.id] = attempt
         for gid, target_w in decision.miners_w.items():
             if self.groups[gid].miners_target_w != target_w:
-                self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
+                self.groups[gid] = altered(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
         self.owed = decision.owed or self.owed

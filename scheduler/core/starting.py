@@ -94,7 +94,7 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
 
 def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
     """Let nobody less important pass a job that has waited long. The first such holds back all that the next would."""
-    if held_back := list(heads.end_with(entry)):
+    if not heads.is_ended and (held_back := list(heads.end_with(entry))):
         raises.refuse_all(held_back, behind(job))
 
 
