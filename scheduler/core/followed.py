@@ -19,6 +19,7 @@ from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next
 from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
+from scheduler.core.occupants import Occupants
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
@@ -49,9 +50,7 @@ class Followed(Listed):
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
-        self.is_clearing = (
-            False  #: nodes are cleared by saves that take turns, for the watts that others are to have
-        )
+        self.is_clearing = False  #: saves that take turns clear nodes, for the watts that others are to have
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster(snapshot.site.overhead)
@@ -69,8 +68,9 @@ class Followed(Listed):
         self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
-        self._on: dict[str, dict[str, Attempt]] = {}
-        self.contents = Contents(self._on)
+        self.occupants = Occupants()
+        self.off: set[str] = set()  #: nodes in standby, or on their way there or back
+        self.contents = Contents(self.occupants.on)
         self._living: dict[str, str] = {}  #: attempt of a job
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
@@ -165,6 +165,7 @@ class Followed(Listed):
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
             self._site_changed()
+        (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)
@@ -174,7 +175,7 @@ class Followed(Listed):
             if new.spec.kind is GroupKind.NODE:
                 self._switch(group_id, asleep=_is_asleep(new))
         if not is_known:
-            for attempt in list(self._on.get(group_id, {}).values()):
+            for attempt in list(self.on(group_id)):
                 self._remade(attempt)
 
     def _site_changed(self) -> None:
@@ -207,7 +208,9 @@ class Followed(Listed):
         self._asleep.discard(group_id)
         self.contents.drop(group_id)
         if group is None:
+            self.occupants.dismiss(group_id)
             return
+        self.occupants.admit(group_id)
         if group.spec.kind is GroupKind.MINERS:
             bounds = {**self._miner_bounds, group_id: self._bounds(group)}
             self._miner_bounds = dict(sorted(bounds.items()))  # sums come out the same whoever came first
@@ -295,7 +298,7 @@ class Followed(Listed):
             for placement in attempt.placements:
                 by_node[placement.node_id].append(attempt)
         for node_id, here in by_node.items():
-            self._on[node_id].update([(a.id, a) for a in here])
+            self.occupants.put(node_id, here)
         self.touched |= by_node.keys()
         self.contents.shuffle(by_node)
         self.roster.put_all(attempts)
@@ -313,7 +316,7 @@ class Followed(Listed):
         """Note it on its nodes, and whether their orders have to be put together anew."""
         for placement in attempt.placements:
             node_id = placement.node_id
-            self._on.setdefault(node_id, {})[attempt.id] = attempt
+            self.occupants.put(node_id, (attempt,))
             if is_news:
                 self.touched.add(node_id)
                 self.contents.shuffle([node_id])
@@ -327,13 +330,13 @@ class Followed(Listed):
         self._tally.take(attempt)
         self.roster.take(attempt.id)
         for placement in attempt.placements:
-            self._on.get(placement.node_id, {}).pop(attempt.id, None)
+            self.occupants.take(placement.node_id, attempt.id)
             self.touched.add(placement.node_id)
             self.contents.shuffle([placement.node_id])
 
     def on(self, group_id: str) -> Collection[Attempt]:
         """Attempts with a member on this group."""
-        return self._on.get(group_id, {}).values()
+        return self.occupants.on.get(group_id, {}).values()
 
     def of(self, job_id: str) -> Attempt | None:
         """The living attempt of a job."""

@@ -5,23 +5,24 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scheduler.core.altered import altered, altering
 from scheduler.core.domains import Zones, zones_of
-from scheduler.core.envelope import Limit, lowest_within
+from scheduler.core.envelope import Envelope, Limit, lowest_within
 from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
 )
 from scheduler.core.node_tally import Depth
-from scheduler.core.orders import FallbackStep, NodePower
+from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.roster import Where
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
@@ -95,7 +96,7 @@ class Plan(Followed):
 
     def away(self) -> list[str]:
         """Nodes with attempts that are not part of the site."""
-        return [gid for gid, members in self._on.items() if members and gid not in self.groups]
+        return self.occupants.away()
 
     def model(self, attempt: Attempt) -> GpuModel:
         """The GPU model it runs on; one without watts where its nodes are not part of the site any more."""
@@ -121,7 +122,7 @@ class Plan(Followed):
 
     def is_off(self, group_id: str) -> bool:
         """Whether a node is in standby, or on its way there or back."""
-        return group_id in self._asleep or self.groups[group_id].power is not NodePower.ON
+        return group_id in self._asleep or group_id in self.off
 
     def asleep(self) -> AbstractSet[str]:
         """Nodes that are to be in standby."""
@@ -302,10 +303,12 @@ def _falling(first_w: float, after_s: float, last_w: float) -> tuple[FallbackSte
 
 def limit_now(snapshot: Snapshot) -> Limit:
     """The lowest limit known from now to the lead: drops that are known apply early."""
-    site = snapshot.site
-    return lowest_within(
-        snapshot.envelopes, snapshot.at, lead_s=site.lead_s, now=snapshot.at, firm_w=site.firm_w
-    )
+    return limit_under(snapshot.envelopes, snapshot.site, snapshot.at)
+
+
+def limit_under(envelopes: Sequence[Envelope], site: SitePolicy, at: datetime) -> Limit:
+    """The same, of what is told at that moment."""
+    return lowest_within(envelopes, at, lead_s=site.lead_s, now=at, firm_w=site.firm_w)
 
 
 def usable_w(snapshot: Snapshot, limit: Limit) -> float:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scheduler.core.jobs import Job
-from scheduler.core.orders import NodePower
 from scheduler.core.placement import roomy, usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
@@ -58,11 +57,14 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
     Their bases do more in higher caps: 1.6 kW lift others by what three GPUs do, and a newcomer waits minutes at most.
     """
-    empty = [
-        gid for gid in room.free if _is_empty(plan, room, gid) and plan.groups[gid].spec.standby is not None
-    ]
+    empty = [gid for gid in room.free if _is_empty(plan, room, gid) and _can_rest(plan, gid)]
     for gid in sorted(empty)[_SPARE_NODES:]:
         plan.switch(gid, asleep=True)
+
+
+def _can_rest(plan: Plan, gid: str) -> bool:
+    """Whether a group can be put to standby."""
+    return plan.groups[gid].spec.standby is not None
 
 
 def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
@@ -95,20 +97,14 @@ class _Yard:
 
     def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
         self._plan, self._room = plan, room
-        self._empty: list[str] = []  #: on, with nothing on them
-        coming: list[str] = []
-        asleep = plan.asleep()
-        for gid, group in plan.groups.items():
-            if gid in asleep or group.spec.standby is None:
-                continue
-            if group.power is not NodePower.ON:
-                coming.append(gid)
-            elif _is_empty(plan, room, gid):
-                self._empty.append(gid)
+        asleep, off, bare = plan.asleep(), plan.off, plan.occupants.bare
+        coming = [gid for gid in sorted(off - asleep) if _can_rest(plan, gid)]
+        empty = (gid for gid in sorted(bare - asleep - off) if _can_rest(plan, gid))
+        self._empty = [gid for gid in empty if _is_empty(plan, room, gid)]  #: on, with nothing on them
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
-        self._asleep = sorted(workable(plan, (gid for gid in asleep if not plan.groups[gid].cordoned)))
+        self._asleep = [gid for gid in workable(plan, sorted(asleep)) if not plan.groups[gid].cordoned]
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(

@@ -6,7 +6,7 @@ nothing is raised before the books have room for it. A site without limited doma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from scheduler.core.domains import Zone
@@ -235,11 +235,9 @@ def wake(plan: Plan, group_id: str) -> bool:
     return False
 
 
-def workable(plan: Plan, group_ids: Iterable[str]) -> Iterator[str]:
+def workable(plan: Plan, group_ids: Iterable[str]) -> Iterable[str]:
     """Those of some nodes in standby whose domains have room for them at work."""
-    if not plan.zones.limited:
-        return (gid for gid in group_ids if plan.model_of(gid) is not None)
-    return (gid for gid in group_ids if _could_work(plan, gid))
+    return [gid for gid in group_ids if _could_work(plan, gid)] if plan.zones.limited else group_ids
 
 
 def _could_work(plan: Plan, group_id: str) -> bool:
