@@ -278,17 +278,25 @@ class View:
         """What sources tell, without what does not bind and was refused."""
         return tuple(self.dispatch.counted(tuple(self.envelopes.values())))
 
+    @property
+    def limiting(self) -> tuple[Envelope, ...]:
+        """All that limits the site: a stop, what sources tell, and what people said."""
+        firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
+        first = self._stops_in_order()[:1]
+        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in first]
+        return (*stopped, *self.counted, *self.manual)
+
+    def _stops_in_order(self) -> tuple[EmergencyStop, ...]:
+        return tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
+
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
-        stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
-        firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
-        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=(*stopped, *self.counted, *self.manual),
+            envelopes=self.limiting,
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
             groups=self.groups.shot(),
@@ -300,7 +308,7 @@ class View:
             last_cut_at=self.last_cut_at,
             owed=self.owed,
             raises_allowed=self.store_up and self.leads(at),
-            stops=stops,
+            stops=self._stops_in_order(),
             released_stops=self._released_but_held(),
             used=self.usage.used,
             record=self.record,
@@ -317,18 +325,17 @@ class View:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
         if (at - self.led_since_at).total_seconds() > self.site.lease_s + self.site.fall_s:
             return True
-        return self.following.all_follow(self.epoch)
+        return self.following(self.groups.shot()).all_follow(self.epoch)
 
-    @property
-    def following(self) -> Following:
-        """Whom the groups follow."""
-        self._following.follow(self.groups.shot())
+    def following(self, groups: Mapping[str, Group]) -> Following:
+        """Whom the groups of a snapshot follow."""
+        self._following.follow(groups)
         return self._following
 
     def give_up_silent(self, at: datetime) -> None:
         """Once any earlier order must have fallen, a group that was never heard of counts at rest."""
         if self.leads(at):
-            for gid in sorted(self.following.unknown):
+            for gid in sorted(self.following(self.groups.shot()).unknown):
                 group = self.groups[gid]
                 self.groups[gid] = replace(group, account=replace(group.account, known=True))
 
