@@ -35,7 +35,7 @@ $(STAMP): pyproject.toml constraints.txt
 		echo "'$(PYTHON)' cannot make virtual environments. On Debian 12: apt-get install python3-venv make git" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) torch==2.13.0 numpy
-	$(PIP) -e '.[site,simulate,train,dev]'
+	$(PIP) -e '.[site,forecast,simulate,train,dev]'
 	@touch $@
 
 demo: $(STAMP)

@@ -22,6 +22,7 @@ from api.outlooks import Outlooks
 from api.plain_query import plain_query
 from api.roles import Authorization
 from api.routes import (
+    ahead,
     arrays,
     dispatch,
     events,
@@ -32,7 +33,10 @@ from api.routes import (
     people,
     plans,
     power,
+    power_events,
     projects,
+    reports,
+    shadow,
     signals,
     summary,
     uploads,
@@ -63,7 +67,7 @@ def create_app(state: Path | Settings) -> FastAPI:
     settings = state if isinstance(state, Settings) else Settings.of_state(state)
     engine = open_database(settings.database)
     migrate(engine)
-    desk = Desk(engine, site=settings.site)
+    desk = Desk(engine, site=settings.job_prefix, is_shadow=settings.is_shadow)
     ensure_site_token(desk, settings.token_file)
 
     @asynccontextmanager
@@ -98,6 +102,7 @@ def create_app(state: Path | Settings) -> FastAPI:
 def _add_routes(app: FastAPI) -> None:
     v1 = APIRouter(responses=errors(*ANYWHERE, 401, 403, 422, 503), dependencies=[Depends(plain_query)])
     for part in (
+        ahead,
         jobs,
         arrays,
         plans,
@@ -106,8 +111,11 @@ def _add_routes(app: FastAPI) -> None:
         people,
         power,
         dispatch,
+        power_events,
         projects,
+        reports,
         events,
+        shadow,
         signals,
         summary,
         uploads,

@@ -49,6 +49,17 @@ def _slot(gpu: JoiningGpu) -> GpuSlot:
     return GpuSlot(gpu_id=gpu.gpu_id, model=gpu.model, limits=limits)
 
 
+def check_acts(settings: Settings) -> None:
+    """Raises `Refused` for a site in shadow mode: it acts on no machine."""
+    if settings.is_shadow:
+        raise Refused(
+            409,
+            "shadow",
+            "the site is in shadow mode, and acts on no machine",
+            remedy="describe the node in the site file (simulated: true); it joins once the site is live",
+        )
+
+
 def checks(
     spec: GroupSpec, site: Site, state: Path, shown: list[NodeView], fallback_w: float | None
 ) -> Callable[[tuple[Member, ...]], None]:

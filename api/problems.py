@@ -46,6 +46,7 @@ _STORE_STATUSES: Final = {
     "refused_final": 409,
     "token_name_taken": 409,
     "token_not_found": 404,
+    "power_event_not_found": 404,
 }
 log = logging.getLogger(__name__)
 

@@ -22,6 +22,8 @@ class Settings:
     jobs_dir: Path | None = None  #: below which jobs have their directories; None = in the state directory
     upload_limit_bytes: int = DEFAULT_LIMIT_BYTES  #: of one working directory
 
+    is_shadow: bool = False  #: nothing is acted: jobs never run, only a twin of them does
+
     pushed: Mapping[str, PushOptions] = field(default_factory=dict)
     """Sources of the limit whose givers push it here, by name."""
 
@@ -34,11 +36,17 @@ class Settings:
         return cls(
             site=site.name,
             state_dir=directory,
-            database=directory / "barq.db",
+            database=site.database(directory),
+            is_shadow=site.is_shadow,
             jobs_dir=jobs_dir,
             upload_limit_bytes=site.upload_limit_bytes,
             pushed=_pushed(site),
         )
+
+    @property
+    def job_prefix(self) -> str:
+        """What job ids begin with: those of a shadow cannot be taken for others."""
+        return f"{self.site}-shadow" if self.is_shadow else self.site
 
     @property
     def jobs_home(self) -> Path:

@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from barq import calls, talks
+from barq.async_power_verbs import AsyncPowerVerbs
 from barq.calls import PAGE_SIZE, Call
 from barq.errors import BarqError
 from barq.location import find_site
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
-    from barq.dispatch_views import InstructionPage, InstructionView
-    from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
+    from barq.forecast_views import ForecastView
+    from barq.site_views import ProjectsView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
     from barq.views import (
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncPowerVerbs):
     """One site: `async with AsyncClient.from_environment() as site: job = await site.submit("train.yaml")`.
 
     Use it as an asynchronous context manager, or await `close`. For the tasks of one event loop.
@@ -250,6 +251,10 @@ class AsyncClient:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return await self._do(calls.nodes())
 
+    async def forecast(self, *, step_s: int = 900) -> ForecastView:
+        """Return the limit of the next 48 hours, a row for each quarter, half or whole hour, and how good it was."""
+        return await self._do(calls.forecast(step_s=step_s))
+
     async def projects(self) -> ProjectsView:
         """Return the projects: quotas, what they use, whose turn it is."""
         return await self._do(calls.projects())
@@ -265,53 +270,6 @@ class AsyncClient:
     async def forget_node(self, name: str) -> None:
         """Count a node that joined no more. Raises NotFound, Refused while it may still follow an order."""
         await self._do(calls.forget_node(name))
-
-    async def power(self) -> PowerView:
-        """Return the site's power now: limit, draw, who uses it, what changes next."""
-        return await self._do(calls.power())
-
-    async def limits(self) -> list[LimitView]:
-        """Return the manual limits that stand."""
-        return await self._do(calls.limits())
-
-    async def limit(self, limit_w: float, *, reason: str, for_s: float | None = None) -> LimitView:
-        """Limit the site to `limit_w`, until released or for `for_s` seconds."""
-        return await self._do(calls.limit(limit_w, reason=reason, for_s=for_s))
-
-    async def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
-        """Release all manual limits; return them."""
-        return await self._do(calls.release_limits(reason=reason))
-
-    async def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
-        """Stop the site: everything to its fallback at once, until a person releases it."""
-        return await self._do(calls.estop(reason=reason, stop_id=stop_id))
-
-    async def release_estop(self, *, reason: str) -> list[StopView]:
-        """Release every emergency stop that stands; return them."""
-        return await self._do(calls.release_estop(reason=reason))
-
-    async def instructions(
-        self,
-        *,
-        state: str | None = None,
-        source: str | None = None,
-        limit: int = PAGE_SIZE,
-        after: str | None = None,
-    ) -> InstructionPage:
-        """Return a page of dispatch instructions, active ones first; `after` is the `next` of the page before."""
-        return await self._do(calls.instructions(state=state, source=source, limit=limit, after=after))
-
-    async def instruction(self, instruction_id: str) -> InstructionView:
-        """Return one dispatch instruction with its evidence."""
-        return await self._do(calls.instruction(instruction_id))
-
-    async def acknowledge(self, instruction_id: str, *, note: str | None = None) -> InstructionView:
-        """Say that a dispatch instruction was seen. Raises Refused if it is over."""
-        return await self._do(calls.acknowledge(instruction_id, note=note))
-
-    async def refuse(self, instruction_id: str, *, reason: str) -> InstructionView:
-        """Refuse a dispatch instruction, for the record; one that binds holds all the same. Raises Refused."""
-        return await self._do(calls.refuse(instruction_id, reason=reason))
 
     async def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

@@ -15,7 +15,11 @@ from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
+    from barq.event_views import PowerEventDetail, PowerEventPage
+    from barq.forecast_views import ForecastView
+    from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
+    from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
         ArrayView,
@@ -169,6 +173,11 @@ def nodes() -> Call[list[NodeView]]:
     return _get("/nodes", key="nodes")
 
 
+def forecast(*, step_s: int = 900) -> Call[ForecastView]:
+    """The limit of the next 48 hours."""
+    return _get("/forecast", params={"step_s": step_s})
+
+
 def projects() -> Call[ProjectsView]:
     """The projects."""
     return _get("/projects")
@@ -192,6 +201,18 @@ def forget_node(name: str) -> Call[None]:
 def power() -> Call[PowerView]:
     """The site's power now."""
     return _get("/power")
+
+
+def power_events(
+    *, since: str | None, until: str | None, limit: int, after: str | None
+) -> Call[PowerEventPage]:
+    """One page of falls of the limit."""
+    return _get("/power/events", {"since": since, "until": until, "limit": limit, "after": after})
+
+
+def power_event(event_id: str) -> Call[PowerEventDetail]:
+    """One fall of the limit."""
+    return _get(f"/power/events/{quote(event_id, safe='', errors='replace')}")
 
 
 def limits() -> Call[list[LimitView]]:
@@ -242,9 +263,27 @@ def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
     return _post(_instruction_path(instruction_id, "refuse"), {"reason": reason})
 
 
+def shadow_days(*, day: str | None, limit: int) -> Call[ShadowDays]:
+    """The days of shadow mode."""
+    return _get("/shadow/days", {"day": day, "limit": limit})
+
+
 def summary() -> Call[SummaryView]:
     """The site's counters."""
     return _get("/summary")
+
+
+def compliance_report(month: str, *, tz: str) -> Call[ComplianceView]:
+    """A month of energy by class."""
+    return _get("/reports/compliance", {"month": month, "tz": tz})
+
+
+def correct_quarter(
+    quarter_at: str, *, firm_wh: float, granted_wh: float, breach_wh: float, reason: str
+) -> Call[CorrectionView]:
+    """Add to the energy of a quarter of an hour."""
+    change = {"firm_wh": firm_wh, "granted_wh": granted_wh, "breach_wh": breach_wh}
+    return _post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
 
 
 def me() -> Call[MeView]:

@@ -21,6 +21,7 @@ from barq import calls, talks
 from barq.calls import PAGE_SIZE, Call
 from barq.errors import BarqError
 from barq.location import find_site
+from barq.power_verbs import PowerVerbs
 from barq.talks import FINAL_STATES, Item, Pause, Turns
 from barq.transport import Transport
 from barq.uploading import as_package, folder_to_send, upload, without_folder
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
     import httpx
 
     from barq.calls import Job, Jobs
-    from barq.dispatch_views import InstructionPage, InstructionView
-    from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
+    from barq.forecast_views import ForecastView
+    from barq.site_views import ProjectsView, SummaryView
     from barq.talks import Talk
     from barq.uploading import Progress
     from barq.views import (
@@ -58,7 +59,7 @@ __all__ = ["FINAL_STATES", "PAGE_SIZE", "Client"]
 T = TypeVar("T")
 
 
-class Client:
+class Client(PowerVerbs):
     """One site: `with Client.from_environment() as site: job = site.submit("train.yaml")`.
 
     Use it as a context manager, or call `close`. Not for several threads at once.
@@ -254,6 +255,10 @@ class Client:
         """Return the nodes and groups of miners, with what each draws and may draw."""
         return self._do(calls.nodes())
 
+    def forecast(self, *, step_s: int = 900) -> ForecastView:
+        """Return the limit of the next 48 hours, a row for each quarter, half or whole hour, and how good it was."""
+        return self._do(calls.forecast(step_s=step_s))
+
     def projects(self) -> ProjectsView:
         """Return the projects: quotas, what they use, whose turn it is."""
         return self._do(calls.projects())
@@ -269,53 +274,6 @@ class Client:
     def forget_node(self, name: str) -> None:
         """Count a node that joined no more. Raises NotFound, Refused while it may still follow an order."""
         self._do(calls.forget_node(name))
-
-    def power(self) -> PowerView:
-        """Return the site's power now: limit, draw, who uses it, what changes next."""
-        return self._do(calls.power())
-
-    def limits(self) -> list[LimitView]:
-        """Return the manual limits that stand."""
-        return self._do(calls.limits())
-
-    def limit(self, limit_w: float, *, reason: str, for_s: float | None = None) -> LimitView:
-        """Limit the site to `limit_w`, until released or for `for_s` seconds."""
-        return self._do(calls.limit(limit_w, reason=reason, for_s=for_s))
-
-    def release_limits(self, *, reason: str | None = None) -> list[LimitView]:
-        """Release all manual limits; return them."""
-        return self._do(calls.release_limits(reason=reason))
-
-    def estop(self, *, reason: str, stop_id: str | None = None) -> StopView:
-        """Stop the site: everything to its fallback at once, until a person releases it."""
-        return self._do(calls.estop(reason=reason, stop_id=stop_id))
-
-    def release_estop(self, *, reason: str) -> list[StopView]:
-        """Release every emergency stop that stands; return them."""
-        return self._do(calls.release_estop(reason=reason))
-
-    def instructions(
-        self,
-        *,
-        state: str | None = None,
-        source: str | None = None,
-        limit: int = PAGE_SIZE,
-        after: str | None = None,
-    ) -> InstructionPage:
-        """Return a page of dispatch instructions, active ones first; `after` is the `next` of the page before."""
-        return self._do(calls.instructions(state=state, source=source, limit=limit, after=after))
-
-    def instruction(self, instruction_id: str) -> InstructionView:
-        """Return one dispatch instruction with its evidence."""
-        return self._do(calls.instruction(instruction_id))
-
-    def acknowledge(self, instruction_id: str, *, note: str | None = None) -> InstructionView:
-        """Say that a dispatch instruction was seen. Raises Refused if it is over."""
-        return self._do(calls.acknowledge(instruction_id, note=note))
-
-    def refuse(self, instruction_id: str, *, reason: str) -> InstructionView:
-        """Refuse a dispatch instruction, for the record; one that binds holds all the same. Raises Refused."""
-        return self._do(calls.refuse(instruction_id, reason=reason))
 
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NotRequired, TypedDict
 
+from barq.shadow_views import ShadowNow
+
 
 class StopView(TypedDict):
     """An emergency stop, until a person releases it."""
@@ -21,8 +23,13 @@ class SourceView(TypedDict):
     name: str
     limit_w: float | None
     provenance: str | None
+    document: NotRequired[str]
+    feeder: NotRequired[str]
+    since_at: NotRequired[str | None]
+    until_at: NotRequired[str | None]
     age_s: float | None
     stale: bool
+    stale_in_s: NotRequired[float | None]
     valid_until: str | None
 
 
@@ -106,11 +113,17 @@ class PowerView(TypedDict):
     limit_w: float
     limit_source: str
     limit_provenance: str | None
+    limit_document: NotRequired[str]
+    limit_feeder: NotRequired[str]
+    limit_since_at: NotRequired[str | None]
+    limit_until_at: NotRequired[str | None]
     firm_w: float
     draw_w: float
     draw_measured_at: str | None
     draw_quality: NotRequired[str | None]
     draw_source: NotRequired[str | None]
+    trim_w: NotRequired[float | None]
+    trim_why: NotRequired[str | None]
     committed_w: float
     ai_w: float
     rest_w: NotRequired[float | None]
@@ -126,6 +139,7 @@ class PowerView(TypedDict):
     partners_w: NotRequired[dict[str, float]]
     flex: NotRequired[FlexView | None]
     domains: NotRequired[list[DomainView]]
+    shadow: NotRequired[ShadowNow | None]
     over_limit_s: float
     sentence: str
 

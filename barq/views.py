@@ -66,6 +66,7 @@ class JobView(TypedDict):
     deadline_at: NotRequired[str | None]
     lost_steps: int
     energy_wh: float | None
+    shadow: NotRequired[bool]  #: it never runs, only a twin of it does
     spec: dict[str, Any]
 
 
@@ -233,6 +234,7 @@ class NodeView(TypedDict):
 
     id: str
     kind: str
+    shadow: NotRequired[bool]  #: it is the twin of what nothing is acted on
     reachable: bool
     in_fallback: bool
     address: NotRequired[str]

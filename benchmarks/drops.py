@@ -57,6 +57,7 @@ MINER_W: Final = 1000.0
 MINER_REST_W: Final = 20.0
 SAY_AGAIN_S: Final = 5.0
 LOOK_S: Final = 0.2
+STEADY_S: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,13 +225,19 @@ class Drops:
             time.sleep(LOOK_S)
 
     def _rise(self) -> float:
-        """Give all back, and wait until it is used again or some time has passed; the highest second, of the limit."""
+        """Give all back, and wait until the draw grows no more; the highest second of it, of the limit."""
         stamp_s = self.giver.give(self.full_w)
-        deadline_s = time.time() + RISE_S
-        while time.time() < deadline_s and self.meter.newest_w() < 0.9 * self.full_w * (1 - MARGIN):
+        while time.time() < stamp_s + RISE_S and not self._has_risen(stamp_s):
             time.sleep(LOOK_S)
-        time.sleep(1.0)
         return max((s.draw_w for s in self.meter.since(stamp_s)), default=0.0) / self.full_w
+
+    def _has_risen(self, stamp_s: float) -> bool:
+        """Whether three seconds in a row were no higher than the one before them, and something runs."""
+        seconds = [s.draw_w for s in self.meter.since(stamp_s)]
+        if len(seconds) <= STEADY_S:
+            return False
+        before_w, *newest = seconds[-1 - STEADY_S :]
+        return max(newest) <= before_w and min(newest) > firm_w(self.size)
 
 
 def judged(seconds: Sequence[Second], *, kind: str, limit_w: float, stamp_s: float) -> Drop:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from scheduler.core.decide import Decision
 from scheduler.core.domains import Zone, Zones, zones_of
@@ -14,16 +14,24 @@ from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
 from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
 from scheduler.core.foresight import next_foreseen, word
+from scheduler.core.grants import Grant, grant_of
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.ledger import exposure_w, fallback_exposure_w
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GroupKind, MinerReading
 from scheduler.core.power import site_w
-from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.snapshot import Group, Quality, Snapshot
 from scheduler.records import PowerSample
 
+_HEARD = 2 / 3  #: of the time that a source may be silent, what has to be left for nobody to be told of it
 
-def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> PowerSample:
+OLD_S: Final = 10.0
+"""A reading that is older is not of now."""
+
+
+def sample(
+    snapshot: Snapshot, decision: Decision, *, over_limit: bool, allowed: Grant | None = None
+) -> PowerSample:
     """One second of the site, split by use as far as the sensors of nodes and miners attribute it."""
     site, limit = snapshot.site, in_force(snapshot)
     on = _by_node(snapshot)
@@ -40,7 +48,19 @@ def sample(snapshot: Snapshot, decision: Decision, *, over_limit: bool) -> Power
         miners_w=miners_w,
         committed_w=decision.exposed_w,
         over_limit=over_limit,
+        firm_w=site.firm_w,
+        quality=_quality(snapshot),
+        allowed=allowed,
     )
+
+
+def _quality(snapshot: Snapshot) -> Quality | None:
+    """What the reading is worth: one that is no longer renewed is stale, whoever gave it."""
+    meter = snapshot.meter
+    if meter is None:
+        return None
+    is_old = (snapshot.at - meter.measured_at).total_seconds() > OLD_S
+    return Quality.STALE if is_old and meter.quality is Quality.GOOD else meter.quality
 
 
 def in_force(snapshot: Snapshot) -> Limit:
@@ -84,12 +104,15 @@ def power_document(
         "limit_source": limit.source,
         "limit_provenance": limit.provenance,
         "limit_stale": limit.stale,
+        **{f"limit_{key}": value for key, value in _origin(limit, snapshot).items()},
         "firm_w": snapshot.site.firm_w,
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
         "draw_quality": snapshot.meter.quality if snapshot.meter else None,
         "draw_source": snapshot.meter.source if snapshot.meter else None,
+        "trim_w": snapshot.trim.w if snapshot.trim else None,
+        "trim_why": snapshot.trim.why if snapshot.trim else None,
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
         "fallback_w": _fallback_w(snapshot),
@@ -100,7 +123,7 @@ def power_document(
         "over_limit": latest.over_limit,
         "raises_allowed": snapshot.raises_allowed,
         "next_change": _next_change(snapshot, coming),
-        "forecast": [told for e in snapshot.envelopes for told in _foreseen(e, snapshot)],
+        "forecast": [told for e in _foreseeing(snapshot.envelopes) for told in _foreseen(e, snapshot)],
         "sources": [_source(e, snapshot) for e in snapshot.envelopes],
         "mode": snapshot.site.mode.name,
         "partners_w": dict(decision.partners_w),
@@ -182,18 +205,58 @@ def _source(envelope: Envelope, snapshot: Snapshot) -> dict[str, Any]:
         "name": envelope.source,
         "limit_w": limit.limit_w if limit else None,
         "provenance": limit.provenance if limit else "",
+        **(_origin(limit, snapshot) if limit else {}),
         "age_s": (snapshot.at - envelope.read_at).total_seconds(),
         "stale": is_stale(envelope, snapshot.at),
+        "stale_in_s": _stale_in_s(envelope, snapshot.at),
         "reaction_s": envelope.reaction_s,
         "valid_until": envelope.valid_until.isoformat() if envelope.valid_until else None,
     }
+
+
+def _stale_in_s(envelope: Envelope, at: datetime) -> float | None:
+    """In how many seconds a source counts as silent, unless it is heard before; None where it never does, or does."""
+    if envelope.stale_after_s is None or is_stale(envelope, at):
+        return None
+    return envelope.stale_after_s - (at - envelope.read_at).total_seconds()
+
+
+def _silences(snapshot: Snapshot) -> str:
+    """What happens next, and when, where a source has been silent for a good part of what it may."""
+    found = []
+    for envelope in snapshot.envelopes:
+        left_s = _stale_in_s(envelope, snapshot.at)
+        if left_s is None or left_s > (envelope.stale_after_s or 0.0) * _HEARD:
+            continue
+        then_at = snapshot.at + timedelta(seconds=left_s + 1.0)
+        told = limit_of(envelope, then_at, now=then_at, firm_w=snapshot.site.firm_w)
+        then = f"at most {told.limit_w / 1000:.1f} kW count" if told else "it counts as silent"
+        age_s = (snapshot.at - envelope.read_at).total_seconds()
+        found.append(f" Source {envelope.source} is silent for {age_s:.0f} s; in {left_s:.0f} s {then}.")
+    return "".join(found)
+
+
+def _origin(limit: Limit, snapshot: Snapshot) -> dict[str, Any]:
+    """Which document gives a limit, for which feeder, and in which interval it holds."""
+    grant = grant_of(limit, snapshot.envelopes, snapshot.at)
+    return {
+        "document": grant.document,
+        "feeder": grant.feeder,
+        "since_at": grant.starts_at.isoformat() if grant.starts_at else None,
+        "until_at": grant.ends_at.isoformat() if grant.ends_at else None,
+    }
+
+
+def _foreseeing(envelopes: Iterable[Envelope]) -> Iterable[Envelope]:
+    """One for each who foresees: what was made from history fills in for several sources alike."""
+    return {e.forecast_by or e.source: e for e in envelopes if e.forecast}.values()
 
 
 def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
     """What a source foresees for now and for the next time, and by which names its quantiles go."""
     return [
         {
-            "source": envelope.source,
+            "source": envelope.forecast_by or envelope.source,
             "at": step.starts_at.isoformat(),
             "quantiles": [
                 {"share": q.share, "name": word(q.share), "limit_w": q.limit_w} for q in step.quantiles
@@ -206,6 +269,7 @@ def _foreseen(envelope: Envelope, snapshot: Snapshot) -> list[dict[str, Any]]:
 def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: list[datetime]) -> str:
     stopped = f"{stop_sentence(snapshot.stop)}. " if snapshot.stop else ""
     until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
+    until += _silences(snapshot)
     return (
         f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, "
         f"mining {latest.miners_w / 1000:.1f}, site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from scheduler.connections.bmc_options import BmcSettings
 from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.steady import SteadyRule
+from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -22,6 +26,7 @@ PLACE = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$"  #: name of a rack
 MAX_LEVELS = 8
 _PLACE = re.compile(PLACE, re.ASCII)
 DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
+TRIM_MAX = 0.02  #: share of the limit that a meter gives back where the site file says nothing
 
 
 class _Strict(BaseModel):
@@ -155,14 +160,20 @@ class SumOfReports(_Strict):
 
     type: Literal["simulated"] = "simulated"
 
+    def trim(self, margin: float) -> TrimRule | None:
+        """None: what is reckoned by the model cannot correct it."""
+        del margin
+        return None
 
-class ModbusMeterSettings(ModbusOptions):
-    """The site's meter, read over Modbus TCP; docs/metering.md says what counts when it cannot be."""
 
-    type: Literal["modbus"]
+class _Watched(_Strict):
+    """How a meter is read; docs/metering.md says what counts when it cannot be."""
+
     name: Name = "meter"
     poll_s: Annotated[float, Field(ge=0.1, le=60)] = 1.0
-    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 5.0  #: then the sum of reports counts
+    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = (
+        5.0  #: then the next meter counts, or the sum of reports
+    )
     tolerance: Annotated[float, Field(ge=0, le=1)] = 0.1  #: share that meter and reports may differ by,
     tolerance_w: Watts = 1000.0  #: or so many W, whichever is more
     disagree_after_s: Annotated[float, Field(ge=0, le=3600)] = 15.0  #: for so long before it is an alarm
@@ -187,7 +198,64 @@ class ModbusMeterSettings(ModbusOptions):
         )
 
 
-MeterSettings = Annotated[SumOfReports | ModbusMeterSettings, Field(discriminator="type")]
+class SteadySettings(_Strict):
+    """How rises of a source are held back; `scheduler.core.steady` says what each means."""
+
+    rise_w_per_s: Ramp | None = None
+    settle_s: Annotated[float, Field(ge=0, le=86_400)] = 0.0
+    turns: Annotated[int, Field(ge=1, le=1000)] | None = 10
+    within_s: Annotated[float, Field(ge=1, le=86_400)] = 600.0
+    hold_s: Annotated[float, Field(ge=0, le=86_400)] = 60.0
+
+    def rule(self) -> SteadyRule:
+        """As the core knows it."""
+        return SteadyRule(**self.model_dump())
+
+
+class ModbusMeterSettings(ModbusOptions, _Watched):
+    """The site's meter, read over Modbus TCP."""
+
+    type: Literal["modbus"]
+    trim_max: Annotated[float, Field(ge=0, le=0.2)] | None = None
+    """Share of the limit that is given back at most where the model says too much; None = 0.02, within the margin."""
+    trim_s: Annotated[float, Field(ge=60, le=86_400)] = 300.0  #: time constant of giving it back
+
+    def trim(self, margin: float) -> TrimRule:
+        """How far it corrects the model of a site that keeps `margin` of its limit free."""
+        most = min(TRIM_MAX, margin) if self.trim_max is None else self.trim_max
+        return TrimRule(most=most, give_s=self.trim_s, tolerance=self.tolerance, tolerance_w=self.tolerance_w)
+
+
+class RedfishMeterSettings(_Watched):
+    """The sum of what the nodes' own controllers read, see `bmcs`."""
+
+    type: Literal["redfish"]
+    name: Name = "bmcs"
+    poll_s: Annotated[float, Field(ge=0.1, le=60)] = 2.0  #: controllers are slow
+    stale_after_s: Annotated[float, Field(gt=0, le=3600)] = 10.0
+
+    def trim(self, margin: float) -> TrimRule | None:
+        """None: controllers do not see the hall, of whose model there is something to learn."""
+        del margin
+        return None
+
+
+WatchedMeter = Annotated[ModbusMeterSettings | RedfishMeterSettings, Field(discriminator="type")]
+MeterSettings = Annotated[
+    SumOfReports | ModbusMeterSettings | RedfishMeterSettings, Field(discriminator="type")
+]
+
+
+def check_meters(meter: MeterSettings, behind: Sequence[WatchedMeter], bmcs: Sequence[BmcSettings]) -> None:
+    """Whether these go together. Raises ValueError."""
+    if behind and isinstance(meter, SumOfReports):
+        raise ValueError("meters_behind: there is no meter before them; make the first of them meter")
+    watched = [m for m in (meter, *behind) if not isinstance(m, SumOfReports)]
+    names = [m.name for m in watched]
+    if len(set(names)) < len(names):
+        raise ValueError(f"meters_behind.name: two meters are called alike, {names}; give each its own name")
+    if any(isinstance(m, RedfishMeterSettings) for m in watched) and not bmcs:
+        raise ValueError("meter.type: redfish reads the controllers of nodes, and there are none; add bmcs")
 
 
 def node_spec(nodes: Nodes, group_id: str) -> GroupSpec:

@@ -4,6 +4,8 @@ BarqError
 ├── SignalError        a source of the limit cannot be read
 ├── MeterError         the meter cannot be read
 │   └── MeterRefused   the meter answers what cannot be
+├── HostError          a machine cannot be asked about its power, or told
+│   └── HostRefused    its controller answers what cannot be, or declines
 ├── StoreError         the store cannot be read or written
 │   └── StaleEpoch     another leader took over
 ├── SettingsError      a site file does not make sense
@@ -27,6 +29,14 @@ class MeterError(BarqError):
 
 class MeterRefused(MeterError):
     """The meter answers, and what it says cannot be, or it says that it has no reading."""
+
+
+class HostError(BarqError):
+    """A machine's own controller cannot be asked, or told."""
+
+
+class HostRefused(HostError):
+    """The controller answers, and what it says cannot be, or it declines what it is told."""
 
 
 class StoreError(BarqError):

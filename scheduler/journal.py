@@ -17,9 +17,10 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, CheckpointNote, PowerSample, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, CheckpointNote, PowerSample, TickRecord
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
+from scheduler.witness import told
 
 SAMPLE_S = 1.0
 SNAPSHOT_S = 60.0
@@ -41,6 +42,7 @@ class Journal:
         self._limit: tuple[float, str] | None = None
         self._record: LimitRecord | None = None  #: that was written last
         self._told: tuple[object, ...] = ()  #: by sources, as written last
+        self._charge_w = 0.0  #: by which the trim lowers the room, as written last
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
@@ -55,19 +57,22 @@ class Journal:
         alarms: Mapping[str, tuple[str, ...]],
     ) -> TickRecord:
         """The record of one tick."""
-        notes = self._new_checkpoints(snapshot)
+        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        if due:
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
+            watched.measure(snapshot, self._sample)
+            self._offer = self._new_offer()
+        notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
             *self._limit_event(snapshot),
+            *(told(plan) for plan in plans),
             *self._watchman.events,
             *_checkpoint_events(notes),
             *decision.events,
         )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
         self._stops |= {s.id for s in stops}
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
-        if due:
-            self._sample = sample(snapshot, decision, over_limit=self._watchman.over_limit)
-            self._offer = self._new_offer()
         full = bool(decision.events) or self._is_full_due(snapshot)
         return TickRecord(
             at=snapshot.at,
@@ -78,7 +83,8 @@ class Journal:
             events=events,
             orders=orders,
             checkpoints=tuple(notes),
-            withdrawals=self._watchman.withdrawals,
+            counterfactuals=plans,
+            power_events=self._watchman.power_events,
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
             owed=decision.owed,
@@ -108,7 +114,15 @@ class Journal:
         if snapshot.record is not self._record:
             self._record = snapshot.record
             documents[LIMIT_RECORD] = dumps(snapshot.record).decode()
-        return documents
+        return documents | self._learned(snapshot)
+
+    def _learned(self, snapshot: Snapshot) -> dict[str, str]:
+        """What the model was found to leave out, when that changed: who leads next begins with it."""
+        charge_w = max(0.0, snapshot.trim.w) if snapshot.trim is not None else 0.0
+        if charge_w == self._charge_w:
+            return {}
+        self._charge_w = charge_w
+        return {TRIM: dumps(snapshot.trim).decode()}
 
     def _limits_told(self, snapshot: Snapshot) -> dict[str, str]:
         """What sources tell, at once when it changes: who leads next holds to it while they are silent."""
@@ -116,7 +130,7 @@ class Journal:
         if told == self._told:
             return {}
         self._told = told
-        bare = tuple(replace(e, forecast=()) for e in snapshot.envelopes)
+        bare = tuple(replace(e, forecast=(), forecast_by="") for e in snapshot.envelopes)
         return {LIMITS_TOLD: dumps(bare).decode()}
 
     def _projects(self, snapshot: Snapshot) -> dict[str, str]:
@@ -162,7 +176,13 @@ class Journal:
                 at=snapshot.at,
                 kind="limit.changed",
                 text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
-                data={"limit_w": limit.limit_w, "source": limit.source, "stale": limit.stale},
+                data={
+                    "limit_w": limit.limit_w,
+                    "source": limit.source,
+                    "stale": limit.stale,
+                    "document": limit.document,
+                    "feeder": limit.feeder,
+                },
             ),
         )
 

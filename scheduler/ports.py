@@ -6,9 +6,12 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
+from scheduler.connections.redfish_documents import HostState
 from scheduler.core.envelope import Envelope
 from scheduler.core.orders import GuardReport, Order
+from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
+from scheduler.predictions import Made, Quarter, Told as Forecast
 from scheduler.records import Delivery, Intents, Stored, TickRecord, Told
 
 
@@ -60,11 +63,66 @@ class PushedSource(ListeningSource, Protocol):
         ...
 
 
+@runtime_checkable
+class ToldSource(LimitSource, Protocol):
+    """A source whose giver wants to know how the site does. Telling it has no part in what binds, nor in reading it."""
+
+    tell_every_s: float | None
+    """How often it is told at least; None = this one's giver is told nothing."""
+
+    async def tell(self, state: SiteState) -> None:
+        """Tell the giver what is due by now. Only the newest state is ever told. Raises `SignalError`.
+
+        It may be cancelled, and is called anew then with a newer state; readings go on meanwhile.
+        """
+        ...
+
+
 class Meter(Protocol):
     """The judge of the site's draw."""
 
     async def read(self) -> MeterReading:
         """The newest reading. Raises `MeterError` when there is none."""
+        ...
+
+    async def close(self) -> None:
+        """End what was opened for it."""
+        ...
+
+
+class HostPower(Protocol):
+    """The power of one machine, by its own controller: it answers while the machine hangs, or is off.
+
+    Every method raises `HostError`. What was accepted is not done yet: read it back.
+    """
+
+    @property
+    def name(self) -> str:
+        """Of its node."""
+        ...
+
+    async def read_w(self) -> float:
+        """What it draws now."""
+        ...
+
+    async def state(self) -> HostState:
+        """Whether it is on."""
+        ...
+
+    async def limit_w(self) -> float | None:
+        """The limit of its draw that stands, None where none does."""
+        ...
+
+    async def set_limit_w(self, limit_w: float | None) -> None:
+        """Limit its draw, None = no more; returns once it is read back."""
+        ...
+
+    async def turn_on(self) -> None:
+        """Have it switched on."""
+        ...
+
+    async def turn_off(self, *, force: bool = False) -> None:
+        """Have its system shut down, or its power cut."""
         ...
 
     async def close(self) -> None:
@@ -124,4 +182,28 @@ class Outbox(Protocol):
 
     def close(self) -> None:
         """Finish what is being read or written; nothing is asked of it afterwards."""
+        ...
+
+
+class Forecasts(Protocol):
+    """What forecasts of the limit learn from and are kept in. Synchronous; every method raises `StoreError`."""
+
+    def days(self) -> float:
+        """How many days of the limit are on record, whoever set it."""
+        ...
+
+    def history(self, *, since: datetime, until: datetime) -> Sequence[Quarter]:
+        """What the grid gave in [since, until), by the quarter of an hour; what nobody knows is left out."""
+        ...
+
+    def kept(self, *, since: datetime) -> Sequence[Made]:
+        """The forecasts that were made from `since` on, oldest first."""
+        ...
+
+    def newest(self) -> Forecast | None:
+        """What was told last."""
+        ...
+
+    def keep(self, told: Forecast) -> None:
+        """Write down what is told now, and the forecast if it is a new one."""
         ...

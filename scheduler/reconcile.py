@@ -14,7 +14,7 @@ from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import Draft, GuardReport, Order
+from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
@@ -62,6 +62,8 @@ class Reconciler:
         self.policy: Policy = policy or PowerAware()
         self.view, self.store, self.cluster, self.clock = view, store, cluster, clock
         self._holder = holder
+        self.standby_takes = False
+        """Nodes may stay on for long after they were ordered to standby: they count at rest until they are off."""
         self.watchman = Watchman()
         self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)
@@ -69,9 +71,10 @@ class Reconciler:
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
-        return Journal(epoch=epoch, watchman=self.watchman, offer=self._offer)
+        return Journal(epoch=epoch, watchman=self.watchman, offer=self.offer)
 
-    def _offer(self) -> FlexOffer | None:
+    def offer(self) -> FlexOffer | None:
+        """What could be changed at short notice, right after a tick; None = that is not known."""
         return self.policy.offer() if isinstance(self.policy, Offering) else None
 
     async def tick(self) -> Decision:
@@ -179,10 +182,11 @@ class Reconciler:
         """Give drafts their numbers; from now on they count as open."""
         numbered = {}
         for gid, draft in drafts.items():
+            rests_w = self.view.groups[gid].account.idle_w if draft.standby and self.standby_takes else 0.0
             order = OpenOrder(
                 fence=self.view.next_fence(gid),
-                entitlement_w=draft.entitlement_w,
-                fallback=draft.fallback,
+                entitlement_w=max(draft.entitlement_w, rests_w),
+                fallback=_at_least(draft.fallback, rests_w),
                 expires_at=draft.expires_at,
             )
             self.view.opened(gid, order)
@@ -221,7 +225,8 @@ class Reconciler:
 
     def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
-        limit = limit_under(self.view.limiting, self.view.site, self.clock.now())
+        told = (*self.view.counted, *self.view.manual)  # a stop that stood already limits no less by now
+        limit = limit_under(told, self.view.site, self.clock.now())
         stopped = bool(self.view.stops) and snapshot.stop is None
         if stopped or limit.limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
@@ -249,8 +254,8 @@ class Reconciler:
             boot_id=link.boot_id,
             fence=order.fence,
             expires_boottime_s=link.boottime_s + since_s + left_s,
-            entitlement_w=draft.entitlement_w,
-            fallback=draft.fallback,
+            entitlement_w=order.entitlement_w,
+            fallback=order.fallback,
             attempts=draft.attempts,
             miners_target_w=draft.miners_target_w,
             stop=draft.stop,
@@ -271,6 +276,13 @@ class Reconciler:
         if up != self.view.store_up:
             log.warning("the store is %s%s", "back" if up else "down: ", why or "")
         self.view.store_up = up
+
+
+def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[FallbackStep, ...]:
+    """The fallback of a node that draws so much whatever it is told."""
+    if all(step.limit_w >= rests_w for step in fallback):
+        return fallback
+    return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:

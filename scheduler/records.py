@@ -6,19 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from scheduler.core.compliance import Withdrawal
+from scheduler.core.counterfactual import Counterfactual
 from scheduler.core.credit import Owed
 from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.grants import Grant
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupSpec
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.snapshot import Quality
+from scheduler.core.trim import Trimmed
 
-__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord", "Withdrawal"]
+__all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +37,9 @@ LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
 LIMITS_TOLD = "limits-told"
 """Key of the document that holds what each source of the limit told last."""
+
+TRIM = "trim"
+"""Key of the document that holds what the meter taught of the model's error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +62,8 @@ class Stored:
     told: tuple[Envelope, ...] = ()  #: what each source of the limit told last
     instructions: tuple[Instruction, ...] = ()  #: that are not over
     last_instruction: int = 0  #: the highest number that any has
+    trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
+    power_events: tuple[PowerEvent, ...] = ()  #: that are not final
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,6 +122,9 @@ class PowerSample:
     miners_w: float
     committed_w: float  #: sum of exposures: what could be drawn at most
     over_limit: bool  #: over the limit outside the reaction time
+    firm_w: float = 0.0
+    quality: Quality | None = None  #: of the reading, None = there was none
+    allowed: Grant | None = None  #: what the draw was judged by, None = that was not noted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,8 +151,11 @@ class TickRecord:
     events: tuple[Event, ...] = ()
     orders: Mapping[str, OpenOrder] = field(default_factory=dict)  #: about to be sent, by group
     checkpoints: tuple[CheckpointNote, ...] = ()
-    withdrawals: tuple[Withdrawal, ...] = ()  #: begun or complied; keyed by began_at
     instructions: tuple[Instruction, ...] = ()  #: new or changed
+    counterfactuals: tuple[
+        Counterfactual, ...
+    ] = ()  #: of falls of the limit, each told in the log with its hash
+    power_events: tuple[PowerEvent, ...] = ()  #: that changed; keyed by began_at
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
     owed: Owed | None = None  #: between mining partners, None = as before
@@ -151,4 +166,4 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API, `LIMIT_RECORD` and `LIMITS_TOLD` for who leads next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` for who is next."""

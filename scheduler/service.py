@@ -14,6 +14,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from scheduler.core.envelope import at_feeder
 from scheduler.core.given import Refusal
 from scheduler.core.orders import GuardReport
 from scheduler.errors import MeterError, SignalError, StaleEpoch
@@ -63,7 +64,7 @@ class Service:
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
-        work.append(self.parts.notifier.run())
+        work += [run() for run in self.parts.beside]
         tasks = [asyncio.ensure_future(w) for w in work]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -88,6 +89,7 @@ class Service:
             if isinstance(error, BaseException):
                 log.warning("source %s: cannot be closed: %s", source.name, error)
         await self.parts.meter.close()
+        await self.parts.hosts.close()
 
     async def _tick_until_stopped(self) -> None:
         while not self._stopped.is_set():
@@ -95,6 +97,7 @@ class Service:
             self._urged.clear()
             with uncollected():
                 decision = await self.parts.reconciler.tick()
+            self.parts.telling.decided(decision)
             self._sweep()
             await self._rest(decision.wake_at)
 
@@ -161,10 +164,12 @@ class Service:
 
     async def _read(self, source: LimitSource) -> None:
         view = self.parts.view
-        envelope = await source.read(self.parts.clock.now())
+        told = await source.read(self.parts.clock.now())
+        told = at_feeder(told, self.parts.feeders.get(source.name, ""))
         self._hearing.heard(source, self.parts.clock.now())
         known = view.envelopes.get(source.name)
-        view.hear(envelope, self.parts.clock.now())
+        envelope = self.parts.steadying.taken(told, self.parts.clock.now(), known=known)
+        view.hear(told, self.parts.clock.now(), counts=envelope)
         if known is None or (known.segments, known.valid_until) != (envelope.segments, envelope.valid_until):
             self.wake(at_once=True)
 
@@ -177,7 +182,9 @@ class Service:
             await self.parts.clock.sleep_s(METER_S)
 
     async def _read_meter(self) -> None:
-        self.parts.reconciler.on_meter(await self.parts.meter.read())
+        reading = await self.parts.meter.read()
+        self.parts.reconciler.on_meter(reading)
+        self.parts.telling.measured(reading)
 
     async def _hear_wakes(self) -> None:
         """Datagrams from the API: only that something was written, never what."""
@@ -208,7 +215,9 @@ def main() -> int:
     """Entry point of the process."""
     parser = argparse.ArgumentParser(description="Barq's scheduler service")
     parser.add_argument("--state", type=Path, required=True, help="state directory of the site")
-    parser.add_argument("--ray-address", required=True, help="HOST:PORT of the site's own Ray")
+    parser.add_argument(
+        "--ray-address", default="", help="HOST:PORT of the site's own Ray; a shadow has none"
+    )
     args = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     return asyncio.run(serve(args.state, args.ray_address))

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
+from scheduler.connections.bmc_options import BmcSettings
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
@@ -32,12 +33,16 @@ from scheduler.equipment import (
     Name,
     Nodes,
     Ramp,
+    SteadySettings,
     SumOfReports,
+    WatchedMeter,
     Watts,
+    check_meters,
     miners_spec,
     node_spec,
 )
 from scheduler.errors import SettingsError
+from scheduler.forecast_settings import ForecastSettings
 from scheduler.plain_yaml import read_yaml
 from scheduler.sharing import (
     AiFirstSettings,
@@ -45,6 +50,7 @@ from scheduler.sharing import (
     ModeSettings,
     PartnerSettings,
     Projects,
+    ShadowSettings,
     partners_of,
     shared,
 )
@@ -95,7 +101,7 @@ class Notify(_Strict):
 
 
 class SignalSettings(BaseModel):
-    """One source of the limit. Everything but these four is read by the source's own file."""
+    """One source of the limit. Everything but these is read by the source's own file."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
@@ -103,6 +109,8 @@ class SignalSettings(BaseModel):
     name: str = ""
     poll_s: Seconds = 0.5
     binding: bool = True  #: False = what it tells may be refused by an operator, and does not count then
+    steady: SteadySettings | None = None  #: None = as sources of this type are
+    feeder: Annotated[str, Field(max_length=100)] = ""  #: that the limit is one of: shown wherever it is
 
     def options(self) -> dict[str, Any]:
         """The keys that belong to the source itself."""
@@ -132,6 +140,9 @@ class Site(_Strict):
     fair_share: FairShareSettings = FairShareSettings()
     signals: tuple[SignalSettings, ...] = ()
     meter: MeterSettings = SumOfReports()
+    meters_behind: tuple[WatchedMeter, ...] = ()  #: which count while those before them cannot be read
+    bmcs: tuple[BmcSettings, ...] = ()  #: of the nodes
+    forecast: ForecastSettings = ForecastSettings()
     listen: IPv4Address | None = None  #: for Ray and the API; None = this machine only
     storage: Storage = Storage()
     notify: Notify = Notify()
@@ -148,8 +159,22 @@ class Site(_Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         return self
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether nothing is acted: no guard runs, and what is decided is done by a twin of the site."""
+        return isinstance(self.mode, ShadowSettings)
+
+    def database(self, state: Path) -> Path:
+        """Its store. That of a shadow is another one: nothing of it becomes real, and nothing real becomes its own."""
+        return state / ("shadow.db" if self.is_shadow else "barq.db")
+
+    def specs_dir(self, state: Path) -> Path:
+        """Below which it is kept what groups have. Guards look into `groups`: for a shadow there is nothing there."""
+        return state / ("shadow" if self.is_shadow else "groups")
 
     def power_domains(self) -> tuple[Domain, ...]:
         """What is limited below the site's meter."""
@@ -183,6 +208,7 @@ class Site(_Strict):
             partners=self.mining_partners(),
             domains=self.power_domains(),
             topology=self.topology,
+            trim=self.meter.trim(self.power.margin),
             **self.sharing(),
         )
 
@@ -209,7 +235,7 @@ class Site(_Strict):
 
     def found_before(self, state: Path) -> dict[str, GroupSpec]:
         """What the guards of real nodes were last told that these have. Raises SettingsError."""
-        paths = {gid: state / "groups" / gid / "group.json" for gid in self.real_nodes()}
+        paths = {gid: self.specs_dir(state) / gid / "group.json" for gid in self.real_nodes()}
         return {gid: _read_spec(path) for gid, path in paths.items() if path.exists()}
 
     def check(self, found: Mapping[str, GroupSpec]) -> None:
@@ -224,9 +250,9 @@ class Site(_Strict):
         *,
         address: str = "127.0.0.1",
     ) -> None:
-        """Leave each guard its configuration, `groups/<id>/group.json` in the state directory."""
+        """Leave each guard its configuration: `<id>/group.json`, `specs_dir` says below what."""
         for group_id, spec in self.groups(found).items():
-            directory = state / "groups" / group_id
+            directory = self.specs_dir(state) / group_id
             directory.mkdir(parents=True, exist_ok=True)
             config = self.guard_config(state) | {
                 "spec": replace(spec, address=address),

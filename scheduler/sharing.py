@@ -195,8 +195,27 @@ class ThresholdSettings(_Strict):
         return Threshold(from_w=self.from_w, reserve_w=self.reserve_w)
 
 
+_Acting = AiFirstSettings | SharesSettings | RevenueSettings | ThresholdSettings
+
+
+class ShadowSettings(_Strict):
+    """Nothing is acted: the site is watched, and a twin of it does what would be done, shared as `of` says."""
+
+    type: Literal["shadow"]
+    of: Annotated[_Acting, Field(discriminator="type")] = AiFirstSettings()
+
+    def mode(self) -> Mode:
+        """As the core knows it: it decides as if all were real."""
+        return self.of.mode()
+
+
+def _spelled_out(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    """`mode: shadow` is short for `mode: {type: shadow}`."""
+    return {"type": "shadow"} if value == "shadow" else value
+
+
 ModeSettings = Annotated[
-    AiFirstSettings | SharesSettings | RevenueSettings | ThresholdSettings, Field(discriminator="type")
+    Annotated[_Acting | ShadowSettings, Field(discriminator="type")], BeforeValidator(_spelled_out)
 ]
 
 

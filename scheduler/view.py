@@ -11,19 +11,20 @@ from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
-from scheduler.core.envelope import Envelope, is_stale, unheard, unheard_since
+from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
-from scheduler.core.given import PEOPLE
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
 from scheduler.core.lifecycle import is_final
-from scheduler.core.metering import Excess, excess_w, remembered, standing_w
+from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
 from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
+from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
+from scheduler.hindsight import Hindsight
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -62,6 +63,7 @@ class View:
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s) for name in sources
         }
+        self.hindsight = Hindsight()
         self.manual: tuple[Envelope, ...] = ()
         self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
         self.stops: dict[str, EmergencyStop] = {}
@@ -69,6 +71,7 @@ class View:
         self.meter: MeterReading | None = None
         self.usage = UsageBook(site, at)
         self.excess: tuple[Excess, ...] = ()
+        self.trim = Trim(at=at)
         self.last_cut_at: datetime | None = None
         self.owed: Owed | None = None
         self.store_up = True
@@ -119,10 +122,11 @@ class View:
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
+        self.trim = resumed_trim(stored.trim, self.led_since_at)
         self.envelopes |= {e.source: unheard_since(e) for e in stored.told if e.source in self.envelopes}
         self._take_members(stored.members)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
-        self.dispatch.give_up_unknown([*self.envelopes, PEOPLE], self.led_since_at)
+        self.dispatch.give_up_unknown([*self.envelopes, OPERATOR], self.led_since_at)
         for gid, orders in stored.open_orders.items():
             if gid in self.groups:
                 account = self.groups[gid].account
@@ -212,6 +216,9 @@ class View:
         self.dispatch.measure(reading.draw_w, reading.measured_at)
         newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
         self.excess = remembered(self.excess, newest, self.site)
+        if (rule := self.site.trim) is not None:
+            beside = shown(self.groups.values(), self.site, rule, reading)
+            self.trim = learned(self.trim, beside, rule, window_s=self.site.fall_s + SETTLE_S)
 
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
@@ -257,14 +264,14 @@ class View:
         account = unsent(self.groups[group_id].account, order.fence)
         self.groups[group_id] = replace(self.groups[group_id], account=account)
 
-    def hear(self, envelope: Envelope, at: datetime) -> None:
-        """Take in what a source tells."""
-        self.envelopes[envelope.source] = envelope
-        self.dispatch.hear(envelope.source, (envelope,), at)
+    def hear(self, told: Envelope, at: datetime, *, counts: Envelope | None = None) -> None:
+        """Take in what a source tells, and what of it counts; None = all of it."""
+        self.envelopes[told.source] = counts or told
+        self.dispatch.hear(told.source, (told,), at)
 
     def note_given(self, at: datetime) -> None:
         """Keep up the book of what givers tell: people among them, and what ends by itself."""
-        self.dispatch.hear(PEOPLE, self.manual, at)
+        self.dispatch.hear(OPERATOR, self.manual, at)
         self.dispatch.pass_to(at)
 
     def note_limit(self, at: datetime) -> None:
@@ -278,27 +285,20 @@ class View:
         """What sources tell, without what does not bind and was refused."""
         return tuple(self.dispatch.counted(tuple(self.envelopes.values())))
 
-    @property
-    def limiting(self) -> tuple[Envelope, ...]:
-        """All that limits the site: a stop, what sources tell, and what people said."""
-        firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
-        first = self._stops_in_order()[:1]
-        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in first]
-        return (*stopped, *self.counted, *self.manual)
-
-    def _stops_in_order(self) -> tuple[EmergencyStop, ...]:
-        return tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
-
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
+        stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
+        firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
+        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
         return Snapshot(
             at=at,
             site=self.site,
-            envelopes=self.limiting,
+            envelopes=(*stopped, *self.hindsight.over(self.counted, at), *self.manual),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
+            trim=self._trimmed(at),
             groups=self.groups.shot(),
             jobs=self.jobs.shot(),
             attempts=self.attempts.shot(),
@@ -308,11 +308,18 @@ class View:
             last_cut_at=self.last_cut_at,
             owed=self.owed,
             raises_allowed=self.store_up and self.leads(at),
-            stops=self._stops_in_order(),
+            stops=stops,
             released_stops=self._released_but_held(),
             used=self.usage.used,
             record=self.record,
         )
+
+    def _trimmed(self, at: datetime) -> Trimmed | None:
+        """What the meter taught of the model's error, under the limit that is in force."""
+        if (rule := self.site.trim) is None:
+            return None
+        limit = lowest((*self.envelopes.values(), *self.manual), at, now=at, firm_w=self.site.firm_w)
+        return trimmed(self.trim, rule, at=at, limit_w=limit.limit_w)
 
     def _released_but_held(self) -> tuple[str, ...]:
         """Stops that were released and that some guard still holds."""

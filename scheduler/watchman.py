@@ -1,15 +1,19 @@
-"""Watches the meter for the record: withdrawals, seconds to comply, seconds over the limit; and what sources tell."""
+"""Watches the meter for the record: falls of the limit, seconds over the limit; and what sources tell."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from scheduler.core.compliance import Judgement, Watch, Withdrawal, judge_draw, note_limit
+from scheduler.core.compliance import Judgement, Watch, judge_draw, note_limit
+from scheduler.core.counterfactual import Counterfactual
 from scheduler.core.envelope import Limit
+from scheduler.core.grants import Grant, Grants, grant_of, judged_by, note_grant
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
-from scheduler.records import TickRecord
+from scheduler.records import PowerSample, TickRecord
+from scheduler.witness import Witness
 
 
 class Watchman:
@@ -18,16 +22,24 @@ class Watchman:
     def __init__(self) -> None:
         self._watch = Watch()
         self._judged_at: datetime | None = None
-        self._changed: dict[datetime, Withdrawal] = {}
+        self._grants: Grants = ()  #: of the same time as the limits that are watched
+        self._allowed: Grant | None = None  #: what the last reading was judged by
+        self._witness = Witness()
         self._broken_at: datetime | None = None  #: since when the limit is broken, None while it is kept
         self._over_at: datetime | None = None  #: the last breach that is not on record
         self._events: tuple[Event, ...] = ()
+
+    def restore(self, events: tuple[PowerEvent, ...]) -> None:
+        """Go on with the power events that an earlier leader left open."""
+        self._witness.restore(events)
+        self._watch = Watch(falls=tuple(e.fall for e in events if e.fall.complied_at is None))
 
     def note(self, snapshot: Snapshot) -> None:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""
         limit = in_force(snapshot)
         reaction_s = _reaction_s(limit, snapshot)
-        self._watch = note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s)
+        self._follow(note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s))
+        self._note_grant(limit, snapshot, at=snapshot.at)
 
     def look(self, snapshot: Snapshot) -> None:
         """Judge the meter's reading in `snapshot` against the limit in force, unless it was judged before."""
@@ -35,17 +47,25 @@ class Watchman:
         if meter is None or meter.measured_at == self._judged_at:
             return
         limit = in_force(snapshot)
+        self._note_grant(limit, snapshot, at=meter.measured_at)
+        self._allowed = judged_by(self._grants)
         found = judge_draw(
             self._watch,
             at=meter.measured_at,
             limit_w=limit.limit_w,
             draw_w=meter.draw_w,
             reaction_s=_reaction_s(limit, snapshot),
+            entitled_w=self._witness.entitled_w,
         )
         self._judged_at = meter.measured_at
-        self._watch = found.watch
-        self._changed.update({w.began_at: w for w in found.changed})
+        self._follow(found.watch)
+        for fall in found.changed:
+            self._witness.judged(fall, limit, at=snapshot.at)
         self._tell(found, at=meter.measured_at, draw_w=meter.draw_w)
+
+    def measure(self, snapshot: Snapshot, sample: PowerSample) -> None:
+        """Take in the sample of a second, which goes on record with this tick."""
+        self._witness.measure(snapshot, sample)
 
     @property
     def over_limit(self) -> bool:
@@ -53,9 +73,19 @@ class Watchman:
         return self._over_at is not None
 
     @property
-    def withdrawals(self) -> tuple[Withdrawal, ...]:
-        """Withdrawals that began or were complied with, and are not on record like that yet."""
-        return tuple(self._changed.values())
+    def allowed(self) -> Grant | None:
+        """What the last reading was judged by, None before there was one."""
+        return self._allowed
+
+    @property
+    def power_events(self) -> tuple[PowerEvent, ...]:
+        """Power events of which something is to be told, and not on record yet."""
+        return self._witness.events
+
+    @property
+    def counterfactuals(self) -> tuple[Counterfactual, ...]:
+        """What would have been drawn without them, as far as it is not on record yet."""
+        return self._witness.plans
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -68,10 +98,20 @@ class Watchman:
 
     def recorded(self, record: TickRecord) -> None:
         """This is on record now. Readings that came in meanwhile are not."""
-        self._changed = {k: w for k, w in self._changed.items() if w not in record.withdrawals}
+        self._witness.recorded(record)
         self._events = tuple(e for e in self._events if e not in record.events)
         if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
             self._over_at = None
+
+    def _note_grant(self, limit: Limit, snapshot: Snapshot, *, at: datetime) -> None:
+        grant = grant_of(limit, snapshot.envelopes, snapshot.at)
+        self._grants = note_grant(self._grants, grant, at=at, reaction_s=_reaction_s(limit, snapshot))
+
+    def _follow(self, watch: Watch) -> None:
+        """Go on with what is remembered now; have it witnessed if the limit is a lower one than before."""
+        before, self._watch = self._watch.limits[-1:], watch
+        if before and watch.limits[-1][1] < before[0][1]:
+            self._witness.limit_fell(watch.limits[-1][0])
 
     def _tell(self, found: Judgement, *, at: datetime, draw_w: float) -> None:
         """Note when a breach begins and when it is over."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
-from scheduler.core.ledger import exposure_w
-from scheduler.core.orders import GroupKind
-from scheduler.core.power import site_w
-from scheduler.core.reasons import Event
-from scheduler.core.snapshot import Group
-from scheduler.equipment import SumOfReports
+from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.errors import SettingsError
+from scheduler.forecasting.forecaster import Forecaster
+from scheduler.hosts import Hosts, devices
+from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import SignalSettings, Site, load_site
-from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.stage import set_stage
+from scheduler.standby import StandbyCluster, Yard
+from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
+from scheduler.store.desk import Desk
+from scheduler.store.forecasts import SqlForecasts
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
+from scheduler.telling import Telling
 from scheduler.view import View
 
 #: type in the site file -> module with `open_source(name, options, *, base, reaction_s) -> LimitSource`
@@ -47,6 +51,7 @@ SOURCES: Mapping[str, str] = {
 }
 FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
+UNWATCHED = PLAYED | {"constant", "surplus"}  #: that never jump about, do on purpose, or climb by themselves
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,39 +64,134 @@ class Parts:
     cluster: Cluster
     store: SqlStore
     meter: Meter
+    hosts: Hosts
     clock: Clock
-    notifier: Notifier
+    telling: Telling
     sources: tuple[tuple[LimitSource, float], ...]  #: with their poll periods, s
+    steadying: Steadying  #: holds their rises back
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]  #: what else runs as long as the service does
+    feeders: Mapping[str, str] = field(default_factory=dict)  #: that the site file names, by source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acting:
+    """What is another one in shadow mode, where nothing is acted."""
+
+    loop: Reconciler
+    meter: Meter
+    beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    told: tuple[LimitSource, ...]  #: sources that are told what the site does: never what a twin does
 
 
 async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     """Open the store, become leader, restore the view, connect to the guards."""
     site = load_site(state / "site.yaml")
     clock = SystemClock()
-    engine = open_database(state / "barq.db")
+    engine = open_database(site.database(state))
     store = SqlStore(engine)
     epoch = await store.claim(holder, at=clock.now())
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
-    names = [source.name for source, _ in sources]
-    groups = site.groups(site.found_before(state))
     view = View(
-        site.policy(), groups, epoch=epoch, at=clock.now(), sources=names, voluntary=site.voluntary_sources()
+        site.policy(),
+        site.groups(site.found_before(state)),
+        epoch=epoch,
+        at=clock.now(),
+        sources=[source.name for source, _ in sources],
+        voluntary=site.voluntary_sources(),
     )
     stored = await store.load()
     view.restore(stored)
-    cluster = await RayCluster.open(ray_address)
-    reconciler = Reconciler(view=view, store=store, cluster=cluster, clock=clock, holder=holder)
+    hosts = Hosts(site.bmcs, state)
+    lead = partial(Reconciler, view=view, clock=clock, holder=holder)
+    if site.is_shadow:
+        stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
+        loop = lead(store=stage.store, cluster=stage.twin)
+        acts = Acting(loop=loop, meter=stage.meter, beside=stage.beside, told=())
+    else:
+        ray = await _connect(ray_address)
+        standby = _standby(ray, hosts, site, view, clock, state)
+        loop = lead(store=store, cluster=standby or ray)
+        loop.standby_takes = standby is not None
+        notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
+        acts = Acting(
+            loop=loop,
+            meter=_meter(site, loop, hosts),
+            beside=(notifier.run, *(() if standby is None else (standby.run,))),
+            told=tuple(source for source, _ in sources),
+        )
+    loop.watchman.restore(stored.power_events)
+    forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
+    return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+def _meter(site: Site, loop: Reconciler, hosts: Hosts) -> Meter:
+    view, clock = loop.view, loop.clock
+    reports = sum_of_reports(view, site, clock)
+    return open_meter(site, reports, devices=lambda: devices(view, hosts, clock), tell=loop.watchman.tell)
+
+
+def _parts(
+    acts: Acting,
+    forecaster: Forecaster,
+    *,
+    state: Path,
+    site: Site,
+    store: SqlStore,
+    hosts: Hosts,
+    sources: tuple[tuple[LimitSource, float], ...],
+) -> Parts:
+    """All together: the loop, what it reads, and what runs beside it."""
+    loop = acts.loop
+    view, clock, tell = loop.view, loop.clock, loop.watchman.tell
+    telling = Telling(
+        acts.told, clock, snapshot=lambda: view.snapshot(clock.now()), offer=loop.offer, tell=tell
+    )
+    rules = {s.name or s.type: steady_rule(s) for s in site.signals}
     return Parts(
         state=state,
         view=view,
-        reconciler=reconciler,
-        cluster=cluster,
+        reconciler=loop,
+        cluster=loop.cluster,
         store=store,
-        meter=open_meter(site, _sum_of_reports(view, site, clock), tell=reconciler.watchman.tell),
+        meter=acts.meter,
+        hosts=hosts,
         clock=clock,
-        notifier=Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private),
         sources=sources,
+        steadying=Steadying(rules, tell, firm_w=site.power.firm_w),
+        telling=telling,
+        beside=(*acts.beside, telling.run, forecaster.run),
+        feeders={s.name or s.type: s.feeder for s in site.signals},
     )
+
+
+async def _connect(ray_address: str) -> RayCluster:
+    if not ray_address:
+        raise SettingsError("--ray-address: is missing; only a site in shadow mode does without")
+    return await RayCluster.open(ray_address)
+
+
+def steady_rule(settings: SignalSettings) -> SteadyRule:
+    """How rises of a source are held back: as the site file says, or if it turns too often."""
+    if settings.steady is not None:
+        return settings.steady.rule()
+    return AT_ONCE if settings.type in UNWATCHED else SteadyRule()
+
+
+def _standby(
+    cluster: Cluster, hosts: Hosts, site: Site, view: View, clock: Clock, state: Path
+) -> StandbyCluster | None:
+    """Nodes of the site file are this machine, and so is what has its address: neither is ever switched off."""
+    if not any(b.standby for b in site.bmcs):
+        return None
+    own = site.groups()
+    here = frozenset({"127.0.0.1", "::1", "localhost", str(site.listen)})
+
+    def is_member(gid: str) -> bool:
+        """Of those that are leaving none is switched: somebody is at them."""
+        return gid not in own and gid in view.roll.agreed and not view.groups[gid].cordoned
+
+    yard = Yard(bmcs=site.bmcs, here=here, is_member=is_member)
+    return StandbyCluster(cluster, hosts, yard, clock=clock, folder=state)
 
 
 def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
@@ -114,39 +214,6 @@ def _first_opened(base: Path, name: str) -> datetime:
     if not path.exists():
         path.write_text(json.dumps(datetime.now(UTC).isoformat()), encoding="utf-8")
     return datetime.fromisoformat(json.loads(path.read_text(encoding="utf-8")))
-
-
-def open_meter(site: Site, reports: Callable[[], float], *, tell: Callable[[Event], None]) -> Meter:
-    """The meter that the site file describes; `reports` are the watts that devices report, as far as it has none."""
-    meter = site.meter
-    if isinstance(meter, SumOfReports):
-        return SimulatedMeter(reports)
-    # Only a site that has one imports the client. The driver reads of the options what the device needs.
-    driver = import_module("scheduler.signals.meter_modbus")
-    metered: Meter = driver.ModbusMeter(meter.name, meter)
-    reported = SimulatedMeter(reports, source="reports")
-    return TrustedMeter(metered, reported, meter.trust(), name=meter.name, poll_s=meter.poll_s, tell=tell)
-
-
-def _sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
-    """What the devices draw, with the hall's overhead."""
-
-    def draw_w() -> float:
-        groups, at = view.groups.values(), clock.now()
-        it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
-        miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
-        power = site.power
-        return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
-
-    return draw_w
-
-
-def _drawn_w(group: Group, at: datetime, view: View) -> float:
-    """As last told; a group that fell silent draws no more than what is left of its orders."""
-    silent_s = (at - group.reported_at).total_seconds() if group.reported_at else 0.0
-    if silent_s <= view.site.unreachable_after_s:
-        return group.draw_w
-    return min(group.draw_w, exposure_w(group.account, at, fall_s=view.site.fall_s))
 
 
 def wake_socket(state: Path) -> socket.socket:

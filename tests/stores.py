@@ -14,9 +14,11 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
+from scheduler.core.compliance import Fall
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobSpec, JobState, Launch, Placement
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import FallbackStep, Fence
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
 from scheduler.records import PowerSample, TickRecord
 from scheduler.store.database import migrate, open_database, writing
@@ -156,6 +158,22 @@ def sample(at_s: float, **changes: Any) -> PowerSample:
         over_limit=False,
     )
     return replace(plain, **changes)
+
+
+def power_event(
+    at_s: float, *, draw_w: float = 9000.0, complied_at: datetime | None = None, **facts: Any
+) -> PowerEvent:
+    """A fall of the limit from 10 to 5 kW while the site drew 9."""
+    fall = Fall(
+        began_at=after(at_s),
+        before_w=10_000.0,
+        limit_w=5000.0,
+        draw_w=draw_w,
+        entitled_w=9000.0,
+        reaction_s=30.0,
+        complied_at=complied_at,
+    )
+    return PowerEvent(fall=fall, **{"source": "grid", "provenance": "feeder 7", **facts})
 
 
 def tick(at_s: float, epoch: int, **changes: Any) -> TickRecord:

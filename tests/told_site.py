@@ -9,6 +9,7 @@ from scheduler.core.forecast import LimitRecord, noted
 from scheduler.core.ledger import reported
 from scheduler.core.orders import Draft, NodePower
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.trim import Trimmed, Why
 from tests.builders import SiteBuilder, obey
 
 
@@ -16,16 +17,23 @@ class ToldSite(SiteBuilder):
     """Remembers what was ordered last, as the loop does. Nodes that can go to standby do as they are told."""
 
     record: LimitRecord | None = None
+    unmetered_w: float = 0.0
+    trim: Trimmed | None = None
 
     def snapshot(self) -> Snapshot:
         """All of it, as now known, and what the limit was."""
         self.record = noted(self.record, self.envelopes, at=self.at, firm_w=self.site.firm_w)
-        return replace(super().snapshot(), record=self.record)
+        return replace(super().snapshot(), record=self.record, unmetered_w=self.unmetered_w, trim=self.trim)
 
     def send(self, gid: str, draft: Draft) -> None:
         """An order goes out."""
         super().send(gid, draft)
         self.groups[gid] = replace(self.groups[gid], ordered=draft, ordered_at=self.at)
+
+    def corrected(self, trim_w: float, *, unmetered_w: float = 0.0) -> ToldSite:
+        """By its meter: what it teaches of the model's error, and what it sees beyond the books."""
+        self.trim, self.unmetered_w = Trimmed(w=trim_w, why=Why.STEADY), unmetered_w
+        return self
 
     def sleeping(self, *names: str) -> ToldSite:
         """Nodes that are in standby, by their own account."""

@@ -3,7 +3,7 @@
     with served() as vtn:
         vtn.publish(event("surplus", [9500, 4000]))
 
-Programs and events in pages, OAuth client credentials, the Date header of its own clock.
+Programs, events, reports, VENs and resources in pages, OAuth client credentials, the Date header of its own clock.
 """
 
 from __future__ import annotations
@@ -24,6 +24,11 @@ from urllib.parse import parse_qs, urlsplit
 
 CLIENT_ID, SECRET = "barq-site-1", "quite-secret-7fd3"
 LIMIT = "IMPORT_CAPACITY_LIMIT"
+KINDS = {
+    "reports": ("write_reports", ("eventID", "clientName", "reportName")),
+    "vens": ("write_vens", ("venName",)),
+    "resources": ("write_vens", ("venID", "resourceName")),
+}  #: what can be written: the scope that it takes, and what makes its name
 PROGRAM = {"id": "44", "programName": "surplus", "objectType": "PROGRAM"}
 
 
@@ -45,6 +50,18 @@ class Vtn:
     tokens: set[str] = field(default_factory=set)
     tokens_given: int = 0
     asked: list[str] = field(default_factory=list)
+    objects: dict[str, dict[str, dict[str, Any]]] = field(
+        default_factory=lambda: {"reports": {}, "vens": {}, "resources": {}}
+    )  #: what was written, by kind and id
+    written: list[tuple[str, str]] = field(default_factory=list)  #: method and path of each write
+    held: int = 0  #: requests that it let hang
+    writes_hang: bool = False  #: it never answers who writes; reading goes on
+    scopes: dict[str, str] = field(default_factory=dict)  #: of each token
+
+    @property
+    def reports(self) -> list[dict[str, Any]]:
+        """As they were put last."""
+        return list(self.objects["reports"].values())
 
     def publish(self, *events: dict[str, Any], at: datetime | None = None) -> None:
         """Create them, or change those with the same id."""
@@ -97,20 +114,31 @@ class _Handler(BaseHTTPRequestHandler):
         self._handle(None)
 
     def do_POST(self) -> None:
-        self._handle(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self.headers.get("Content-Type", "").startswith("application/json"):
+            self._handle(None, json.loads(body))
+        else:
+            self._handle(parse_qs(body))
 
-    def _handle(self, form: dict[str, list[str]] | None) -> None:
+    def do_PUT(self) -> None:
+        self._handle(None, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _handle(self, form: dict[str, list[str]] | None, document: Any = None) -> None:
         vtn, parts = self.vtn, urlsplit(self.path)
-        path = parts.path.rpartition("/")[2]
+        path = next((w for w in parts.path.split("/") if w in KINDS), parts.path.rpartition("/")[2])
         vtn.asked.append(self.path)
-        if vtn.hangs:
+        if vtn.hangs or (vtn.writes_hang and document is not None):
+            vtn.held += 1
             vtn.release.wait(60)
             return
         if waiting := vtn.faults.get(path):
             self._answer(*waiting.pop(0))
             return
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
-        status, answer = self._of(path, query, form)
+        if document is not None:
+            status, answer = self._write(path, parts.path.rpartition("/")[2], document)
+        else:
+            status, answer = self._of(path, query, form)
         self._answer(status, {}, json.dumps(answer).encode())
 
     def _of(self, path: str, query: dict[str, str], form: dict[str, list[str]] | None) -> tuple[int, Any]:
@@ -128,7 +156,32 @@ class _Handler(BaseHTTPRequestHandler):
                 vtn.before_page.pop(0)()
             program = query.get("programID")
             return 200, self._page([e for e in vtn.events if program in {None, e["programID"]}], query)
+        if path in KINDS:
+            wanted = {k: v for k, v in query.items() if k not in {"skip", "limit"}}
+            return 200, self._page(
+                [o for o in vtn.objects[path].values() if wanted.items() <= o.items()], query
+            )
         return 404, {"title": "Not Found", "status": 404}
+
+    def _write(self, kind: str, last: str, document: dict[str, Any]) -> tuple[int, Any]:
+        """Create an object, or put another in its place. Names are unique, and rights are those of the token."""
+        vtn, token = self.vtn, self.headers.get("Authorization", "")[7:]
+        vtn.written.append((self.command, urlsplit(self.path).path))
+        if not vtn.is_open and token not in vtn.tokens:
+            return 401, {"title": "Unauthorized", "status": 401}
+        if not vtn.is_open and KINDS[kind][0] not in vtn.scopes[token].split():
+            return 403, {"title": "Forbidden", "status": 403}
+        objects, names = vtn.objects[kind], KINDS[kind][1]
+        if self.command == "PUT":
+            if last not in objects:
+                return 404, {"title": "Not Found", "status": 404}
+            objects[last] = {"id": last, **document}
+            return 200, objects[last]
+        if any(all(o.get(n) == document.get(n) for n in names) for o in objects.values()):
+            return 409, {"title": "Conflict", "status": 409}
+        made = f"{kind}-{len(vtn.written)}"
+        objects[made] = {"id": made, **document}
+        return 201, objects[made]
 
     def _token(self, form: dict[str, list[str]]) -> tuple[int, Any]:
         if (form["client_id"], form["client_secret"]) != ([CLIENT_ID], [SECRET]):
@@ -136,6 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.vtn.tokens_given += 1
         token = f"token-{self.vtn.tokens_given}"
         self.vtn.tokens.add(token)
+        self.vtn.scopes[token] = form.get("scope", [""])[0]
         return 200, {"access_token": token, "token_type": "Bearer", "expires_in": self.vtn.expires_in}
 
     def _page(self, objects: list[Any], query: dict[str, str]) -> list[Any]:

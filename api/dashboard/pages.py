@@ -62,6 +62,7 @@ def install(app: FastAPI) -> None:
     templates = assets.make_templates()
     looker = Looker(desk=context.desk, templates=templates)
     feed = Feed(looker.look, is_stopping=context.stopping.is_set)
+    templates.globals["shadow"] = context.settings.is_shadow
     app.state.dashboard = Dashboard(templates=templates, feed=feed)
     app.include_router(router)
     app.mount("/static/barq", StaticFiles(directory=assets.STATIC_DIR))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from api.wire.site import MinerView, PowerView
+from api.wire.site import MinerView, PowerView, SourceView
 
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A scheduler that told nothing for this long is not at work."""
@@ -146,9 +146,22 @@ def _why(power: PowerView) -> str:
     parts.append(f"firm level {kw(power.firm_w)} kW")
     if power.flex and (could := [f"{kw(s.down_w)} kW in {s.within_s:.0f} s" for s in power.flex.steps]):
         parts.append(f"could go: {', '.join(could)}")
+    parts += [_soon_silent(s) for s in power.sources if _is_falling_silent(s)]
     if not power.raises_allowed:
         parts.append("nothing is raised until all guards follow and the records can be written")
     return " · ".join(parts)
+
+
+def _is_falling_silent(source: SourceView) -> bool:
+    """Whether a good part of the time that it may be silent has passed."""
+    return (
+        source.stale_in_s is not None and source.age_s is not None and source.age_s * 2 >= source.stale_in_s
+    )
+
+
+def _soon_silent(source: SourceView) -> str:
+    left_s = f"in {source.stale_in_s:.0f} s"
+    return f"{source.name} is silent for {source.age_s:.0f} s, {left_s} at most the firm level counts"
 
 
 def _silent(power: PowerView) -> str:

@@ -158,7 +158,7 @@ def _new_jobs(request: SubmittedJob, here: Context, owner: str, at: datetime) ->
     for before, index in enumerate(elements.indices if elements else (None,)):
         yield NewJob(
             request=asked,
-            notify=notify_target(request),
+            notify=None if here.settings.is_shadow else notify_target(request),
             build=partial(built, index),
             owner=owner,
             index=index,

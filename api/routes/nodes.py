@@ -27,12 +27,16 @@ NodeName = Annotated[str, InPath(pattern=NAME)]
 @router.get("/nodes")
 def list_nodes(here: Here) -> Nodes:
     """Show the nodes and groups of miners, with what each draws and may draw. None before the scheduler ran."""
-    return Nodes(nodes=known_nodes(here.desk))
+    nodes = known_nodes(here.desk)
+    if here.settings.is_shadow:
+        nodes = [node.model_copy(update={"shadow": True}) for node in nodes]
+    return Nodes(nodes=nodes)
 
 
 @router.post("/nodes/join", responses=errors(409))
 def join_node(request: Join, here: Here, person: Person) -> Joined:
     """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
+    joining.check_acts(here.settings)
     spec, site = joining.spec_of(request), joining.site_of(here.settings)
     answer = Joined.model_validate(joining.answer(here.settings, site))
     check = joining.checks(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
@@ -17,16 +17,15 @@ from api.wire.site import (
     Limits,
     LimitView,
     NewLimit,
-    NewStop,
     PowerView,
     Release,
     Released,
-    StopRelease,
-    StopReleased,
-    StopView,
 )
+from api.wire.stops import NewStop, StopRelease, StopReleased, StopView
+from scheduler.shadow import SHADOW
 from scheduler.store import wishes
 from scheduler.store.desk import Desk
+from scheduler.store.views import Document
 
 router = APIRouter(prefix="/power", tags=["power"])
 
@@ -49,11 +48,19 @@ def known_power(desk: Desk, *, over_limit_s: float) -> PowerView | None:
     stops = desk.standing_stops()
     facts = {
         **json.loads(document.text),
+        **(_of_shadow(desk, document) if desk.is_shadow else {}),
         "limits": [from_store.limit(view) for view in desk.limits()],
         "estop": from_store.stop(stops[0]) if stops else None,
         "over_limit_s": over_limit_s,
     }
     return PowerView.model_validate(facts)
+
+
+def _of_shadow(desk: Desk, power: Document) -> dict[str, Any]:
+    """All that is shown is the twin's; what the real site draws meanwhile stands beside it."""
+    seen = desk.current(SHADOW)
+    sentence = f"SHADOW: nothing is acted. {json.loads(power.text)['sentence']}"
+    return {"shadow": json.loads(seen.text) if seen else None, "sentence": sentence}
 
 
 @router.get("/history")

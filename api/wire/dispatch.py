@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from pydantic import AfterValidator, ConfigDict, Field
 
 from api.wire.parts import Sent, Shown, example
-from api.wire.site import MAX_REASON, Why
+from api.wire.why import MAX_REASON, Why
 from barq.request import Text
 
 MAX_PAGE: Final = 1000

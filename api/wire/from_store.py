@@ -7,10 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.roles import Caller
-from api.wire import jobs as wire, notifications, site
+from api.wire import jobs as wire, notifications, site, stops
 from api.wire.history import PowerHistory
+from api.wire.power_events import PowerEventView
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import CommitRef, JobState, Placement
+from scheduler.core.power_events import figures_of
 from scheduler.core.reasons import Code, Reason
 from scheduler.store import views
 
@@ -60,6 +62,7 @@ def job(view: views.JobView, caller: Caller | None = None) -> wire.JobView:
         deadline_at=spec.deadline_at,
         lost_steps=view.lost_steps,
         energy_wh=view.energy_wh,
+        shadow=view.is_shadow,
         spec=_request(view, caller),
     )
 
@@ -80,6 +83,7 @@ def why(
     return wire.WhyView(
         job_id=view.id,
         state=view.state.value,
+        shadow=view.is_shadow,
         reason=reason_shown(reason),
         expected=wire.Expected(at=expected_at) if expected_at else None,
         history=[event.text for event in events[-HISTORY:]],
@@ -91,6 +95,49 @@ def why(
 def event(view: views.EventView) -> wire.EventView:
     """Something that happened."""
     return wire.EventView(seq=view.seq, at=view.at, kind=view.kind, text=view.text, data=dict(view.data))
+
+
+def power_event(view: views.PowerEventView) -> PowerEventView:
+    """One fall of the limit and what it came to."""
+    event, fall, figures = view.event, view.event.fall, figures_of(view.event)
+    return PowerEventView(
+        id=str(view.number),
+        began_at=event.began_at,
+        ended_at=event.ended_at,
+        is_final=event.is_final,
+        source=event.source,
+        provenance=event.provenance,
+        reaction_s=fall.reaction_s,
+        limit_before_w=fall.before_w,
+        limit_w=fall.limit_w,
+        draw_at_fall_w=fall.draw_w,
+        entitled_w=fall.entitled_w,
+        baseline_w=event.baseline_w,
+        baseline_since_at=event.baseline_since_at,
+        baseline_covered_s=event.baseline_s,
+        commanded_w=figures.commanded_w,
+        measured_mean_w=figures.measured_w,
+        measured_min_w=event.least_w,
+        measured_max_w=event.most_w,
+        complied_at=fall.complied_at,
+        time_to_comply_s=figures.time_to_comply_s,
+        held_mean_w=figures.held_w,
+        depth_w=figures.depth_w,
+        depth_share=figures.depth_share,
+        duration_s=figures.duration_s,
+        covered_s=event.during.covered_s,
+        unmetered_s=event.unmetered_s,
+        drawn_wh=event.during.draw_wh,
+        not_drawn_wh=figures.not_drawn_wh,
+        over_curtailment_w=figures.over_curtailment_w,
+        over_curtailment_share=figures.over_curtailment_share,
+        over_limit_s=event.over_limit_s,
+        after_covered_s=event.after_s,
+        after_peak_w=event.after_peak_w,
+        rebound_ratio=figures.rebound_ratio,
+        plan_sha256=event.plan_sha256 or None,
+        plan_seq=view.plan_seq,
+    )
 
 
 def attempt(view: views.AttemptView) -> wire.AttemptView:
@@ -151,9 +198,9 @@ def limit(view: views.LimitView) -> site.LimitView:
     )
 
 
-def stop(view: EmergencyStop, *, engaged: bool = True) -> site.StopView:
+def stop(view: EmergencyStop, *, engaged: bool = True) -> stops.StopView:
     """An emergency stop."""
-    return site.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
+    return stops.StopView(engaged=engaged, id=view.id, reason=view.reason, by=view.by, at=view.at)
 
 
 def summary(view: views.Summary) -> site.SummaryView:

@@ -56,7 +56,8 @@ class HistoryQuery(Sent):
 class PowerHistory(Shown):
     """Mean watts over time, as columns of equal length: the i-th of each belong together.
 
-    A stretch in which nothing was sampled is left out. Beyond the last hour there are only minutes.
+    A stretch in which nothing was sampled is left out. Beyond the last hour there are only minutes, beyond
+    90 days only quarters of an hour.
     """
 
     model_config = ConfigDict(

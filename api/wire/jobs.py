@@ -52,10 +52,12 @@ JOB: Final[dict[str, Any]] = {
     "deadline_at": None,
     "lost_steps": 0,
     "energy_wh": 1240.5,
+    "shadow": False,
     "spec": {"name": "char-transformer", "entrypoint": "python train.py", "resources": {"gpus": 2}},
 }
 
 
+TWIN_ONLY: Final = "The site acts nothing: its command is never started, only a twin of it runs"
 EVENT: Final[dict[str, Any]] = {
     "seq": 41,
     "at": "2026-03-01T13:20:05Z",
@@ -229,6 +231,7 @@ class JobView(Shown):
     deadline_at: datetime | None = Field(description="To be done by then")
     lost_steps: int
     energy_wh: float | None
+    shadow: bool = Field(default=False, description=TWIN_ONLY)
     spec: dict[str, Any] = Field(
         description="The job file as submitted; of others' jobs only what says nothing of what they run"
     )
@@ -349,6 +352,7 @@ class WhyView(Shown):
             expected_start=EXPECTED_START,
             deadline=DEADLINE,
             judged_on=None,
+            shadow=False,
             history=["demo-12 paused: the limit fell to 4.0 kW"],
             checkpoint={"step": 340, "path": "/srv/step-000000340", "interval_s": 300.0},
         )
@@ -369,5 +373,6 @@ class WhyView(Shown):
     )
     deadline: DeadlineView | None = Field(None, description="Null = it has none, or has ended")
     judged_on: str | None = Field(None, description="Quantiles of a forecast; null = nothing is foreseen")
+    shadow: bool = Field(default=False, description=TWIN_ONLY)
     history: list[str] = Field(description="The latest events, oldest first")
     checkpoint: Resumes | None

@@ -72,7 +72,8 @@ class PushedLimit(Sent):
             document=self.document,
         )
         steps = (
-            Segment(starts_at=s.starts_at, limit_w=s.limit_w, provenance=push.provenance) for s in self.steps
+            Segment(starts_at=s.starts_at, limit_w=s.limit_w, provenance=push.provenance, document=push.named)
+            for s in self.steps
         )
         return replace(push, steps=tuple(steps))
 

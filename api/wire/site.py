@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from pydantic import AfterValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from api.wire.domains import DomainView
 from api.wire.flexibility import FLEX, FlexView
 from api.wire.forecast import FORESEEN, ForeseenView
 from api.wire.parts import Sent, Shown, example
-from barq.request import Text
+from api.wire.shadow import ShadowNow
+from api.wire.stops import StopView
+from api.wire.why import Why
 
 MAX_LIMIT_W: Final = 1e12
 MAX_LIMIT_S: Final = 366 * 86_400.0
-MAX_REASON: Final = 500
 
 LIMIT: Final[dict[str, Any]] = {
     "id": "3",
@@ -27,13 +28,6 @@ LIMIT: Final[dict[str, Any]] = {
 }
 
 
-STOP: Final[dict[str, Any]] = {
-    "engaged": True,
-    "id": "0b6f3c1e5d8a4f0c9a7e2b1d4c6f8e90",
-    "reason": "smoke in hall 2",
-    "by": "ada",
-    "at": "2026-03-01T13:20:00Z",
-}
 NODE: Final[dict[str, Any]] = {
     "id": "node-1",
     "kind": "node",
@@ -56,27 +50,6 @@ NODE: Final[dict[str, Any]] = {
     "last_report_at": "2026-03-01T13:20:05Z",
     "alarms": [],
 }
-
-
-class StopView(Shown):
-    """An emergency stop: everything is at its fallback until a person releases it."""
-
-    model_config = ConfigDict(json_schema_extra=example(**STOP))
-
-    engaged: bool = True
-    id: str
-    reason: str
-    by: str
-    at: datetime
-
-
-class StopReleased(Shown):
-    """The emergency stops that were released by this request; none stands now."""
-
-    model_config = ConfigDict(json_schema_extra=example(engaged=False, released=[STOP | {"engaged": False}]))
-
-    engaged: bool = False
-    released: list[StopView]
 
 
 class GpuView(Shown):
@@ -115,6 +88,7 @@ class NodeView(Shown):
     id: str
     kind: str
     simulated: bool = False
+    shadow: bool = Field(default=False, description="The site acts nothing: this is its twin")
     reachable: bool
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
@@ -155,8 +129,13 @@ class SourceView(Shown):
     name: str
     limit_w: float | None
     provenance: str | None
+    document: str = Field("", description="The document that says so; empty where none is named")
+    feeder: str = ""
+    since_at: datetime | None = Field(None, description="The limit holds from here on,")
+    until_at: datetime | None = Field(None, description="to here; null = until further notice")
     age_s: float | None
     stale: bool
+    stale_in_s: float | None = Field(None, description="Seconds until it is, if it is not heard again")
     reaction_s: float | None = None
     valid_until: datetime | None
 
@@ -200,12 +179,18 @@ class PowerView(Shown):
             limit_w=12_000.0,
             limit_source="surplus",
             limit_provenance="surplus.csv line 81",
+            limit_document="surplus.csv (SHA-256 5d41402abc4b2a76)",
+            limit_feeder="feeder-12",
+            limit_since_at="2026-03-01T13:00:00Z",
+            limit_until_at="2026-03-01T14:00:00Z",
             limit_stale=False,
             firm_w=8000.0,
             draw_w=11_400.0,
             draw_measured_at="2026-03-01T13:20:04Z",
             draw_quality="good",
             draw_source="main-incomer",
+            trim_w=-150.0,
+            trim_why="follows the meter",
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -223,14 +208,20 @@ class PowerView(Shown):
                     "name": "surplus",
                     "limit_w": 12_000.0,
                     "provenance": "surplus.csv line 81",
+                    "document": "surplus.csv (SHA-256 5d41402abc4b2a76)",
+                    "feeder": "feeder-12",
+                    "since_at": "2026-03-01T13:00:00Z",
+                    "until_at": "2026-03-01T14:00:00Z",
                     "age_s": 0.4,
                     "stale": False,
+                    "stale_in_s": 29.6,
                     "reaction_s": 30.0,
                     "valid_until": None,
                 }
             ],
             limits=[LIMIT],
             estop=None,
+            shadow=None,
             lease_s=15.0,
             mode="shares",
             partners_w={"north": 1500.0, "south": 500.0},
@@ -245,6 +236,10 @@ class PowerView(Shown):
     limit_w: float
     limit_source: str
     limit_provenance: str | None
+    limit_document: str = Field("", description="The document that says so; empty where none is named")
+    limit_feeder: str = ""
+    limit_since_at: datetime | None = Field(None, description="The limit holds from here on,")
+    limit_until_at: datetime | None = Field(None, description="to here; null = until further notice")
     limit_stale: bool = False
     firm_w: float
     draw_w: float
@@ -253,6 +248,10 @@ class PowerView(Shown):
         None, description="good; stale or bad: the meter's last; estimated: the sum of what devices report"
     )
     draw_source: str | None = Field(None, description="Who measured it")
+    trim_w: float | None = Field(
+        None, description="Correction of the model by the meter: above 0 taken off, below given back"
+    )
+    trim_why: str | None = Field(None, description="Why it changes as it does, or stands still")
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")
@@ -268,6 +267,7 @@ class PowerView(Shown):
     sources: list[SourceView]
     limits: list[LimitView]
     estop: StopView | None = Field(None, description="The emergency stop that stands, null if none does")
+    shadow: ShadowNow | None = Field(None, description="What nothing is acted beside; null = the site acts")
     lease_s: float | None = Field(
         None, description="After this long without orders guards fall by themselves"
     )
@@ -278,15 +278,6 @@ class PowerView(Shown):
         [], description="Limited feeders, halls and racks, the outer ones first"
     )
     sentence: str
-
-
-def _says_something(text: str) -> str:
-    if not text.strip():
-        raise ValueError("say why in a few words")
-    return text.strip()
-
-
-Why = Annotated[Text, Field(max_length=MAX_REASON), AfterValidator(_says_something)]
 
 
 class NewLimit(Sent):
@@ -304,25 +295,6 @@ class NewLimit(Sent):
     limit_w: float = Field(ge=0, le=MAX_LIMIT_W, description="W at the site meter")
     reason: Why = Field(description="Shown wherever the limit is")
     for_s: float | None = Field(None, gt=0, le=MAX_LIMIT_S, description="Seconds; absent = until released")
-
-
-class NewStop(Sent):
-    """Stops the site. Everything goes to its fallback at once, and stays there until a person releases it."""
-
-    model_config = ConfigDict(json_schema_extra=example(reason="smoke in hall 2"))
-
-    reason: Why = Field(description="Shown wherever the stop is")
-    id: str | None = Field(
-        None, pattern=r"^[0-9a-f]{32}$", description="Of a stop that guards were told of already; else absent"
-    )
-
-
-class StopRelease(Sent):
-    """Releases the emergency stop."""
-
-    model_config = ConfigDict(json_schema_extra=example(reason="false alarm, hall 2 was inspected"))
-
-    reason: Why = Field(description="Why it is safe; kept with the record")
 
 
 class Release(Sent):

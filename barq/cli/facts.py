@@ -33,6 +33,11 @@ def moment(at: str | None) -> str:
     return f"{_parse(at).astimezone():%Y-%m-%d %H:%M} ({ago(at)})"
 
 
+def clock_time(at: str) -> str:
+    """Return an ISO 8601 time as local time, `2026-03-01 13:40`."""
+    return f"{_parse(at).astimezone():%Y-%m-%d %H:%M}"
+
+
 def stop_line(stop: StopView) -> str:
     """Return who stopped the site, since when and why."""
     return f"EMERGENCY STOP by {stop['by']} since {moment(stop['at'])}: {stop['reason']}"

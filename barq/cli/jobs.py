@@ -11,6 +11,7 @@ from barq.cli.connect import connect
 from barq.cli.job_text import jobs_table
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
+from barq.cli.shadow_text import notice
 
 _VIRTUAL_STATES = frozenset({"waiting", "active", "finished"})
 
@@ -47,7 +48,12 @@ def jobs(
         )
         listed = list(found if every else islice(found, limit + 1))
     shown = listed if every else listed[:limit]
-    emit(form, value=shown, ids=(job["id"] for job in shown), blocks=lambda: [jobs_table(shown)])
+    emit(
+        form,
+        value=shown,
+        ids=(job["id"] for job in shown),
+        blocks=lambda: [*notice(shown), jobs_table(shown)],
+    )
     if form is Format.TABLE and not shown:
         say("no jobs")
     if len(shown) < len(listed):

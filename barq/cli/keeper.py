@@ -18,7 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from barq.site.crews import Crew, HeadCrew, MemberCrew
+from barq.site.crews import Crew, HeadCrew, MemberCrew, ShadowCrew
 from barq.site.files import AlreadyHeld, SiteFiles, exclusive, read_json, write_json
 from barq.site.membership import read_membership
 from barq.site.parts import (
@@ -227,10 +227,12 @@ class Keeper:
 
 
 def _crew(files: SiteFiles, *, api_port: int) -> Crew:
-    """Whom to keep: what a member of a site elsewhere needs, or a whole site."""
+    """Whom to keep: what a member of a site elsewhere needs, or a whole site, or one that acts nothing."""
     membership = read_membership(files)
     if membership is not None:
         return MemberCrew(files, membership, environment=os.environ)
+    if files.is_shadow:
+        return ShadowCrew(files, api_port=api_port, environment=os.environ)
     return HeadCrew(files, api_port=api_port, environment=os.environ)
 
 

@@ -152,6 +152,11 @@ def make_ticket(files: SiteFiles, *, lasts_s: float) -> tuple[Ticket, datetime]:
             f"the site listens on {LOOPBACK}, which no other machine can reach",
             remedy="`barq down`, then `barq up --listen ADDRESS`",
         )
+    if files.is_shadow:
+        raise Refused(
+            "the site is in shadow mode, and acts on no machine",
+            remedy="describe its nodes in the site file (simulated: true); invite machines once it is live",
+        )
     engine = open_database(files.database)
     expires_at = datetime.now(UTC) + timedelta(seconds=lasts_s)
     desk = Desk(engine, site=load_site(files.site_file).name)

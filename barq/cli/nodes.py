@@ -8,6 +8,7 @@ from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, Table, chosen_format, emit, say
+from barq.cli.shadow_text import notice
 from barq.units import format_power
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         found = site.nodes()
-    emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: [_table(found)])
+    emit(
+        form, value=found, ids=(node["id"] for node in found), blocks=lambda: [*notice(found), _table(found)]
+    )
     if form is Format.TABLE and not found:
         say("no nodes")
 

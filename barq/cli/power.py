@@ -1,16 +1,18 @@
-"""`barq power`, `barq power limit`, `barq power release`."""
+"""`barq power`, `barq power limit`, `barq power release`; `barq power events` is in a file of its own."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from barq.cli import power_events
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment, stop_line
 from barq.cli.job_text import text_of
 from barq.cli.options import JsonOption, QuietOption, positive_duration_s
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
+from barq.cli.shadow_text import real_facts
 from barq.units import format_duration, format_power, parse_power_w
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from barq.site_views import DomainView, FlexView, ForeseenView, LimitView, PowerView, SourceView
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+app.command()(power_events.events)
+app.command()(power_events.event)
 
 
 @app.callback()
@@ -100,7 +104,9 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
     given_by = ", ".join(part for part in (now["limit_source"], now["limit_provenance"]) if part)
     facts = [
         ("limit", f"{format_power(now['limit_w'])} ({given_by})"),
+        *_origin(now),
         ("draw", _draw(now)),
+        *real_facts(now.get("shadow")),
         ("AI work", format_power(now["ai_w"])),
         ("nodes, overhead", format_power(now.get("rest_w") or 0.0)),
         ("miners", format_power(now["miners_w"])),
@@ -109,9 +115,27 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
         ("firm", format_power(now["firm_w"])),
         ("over the limit", f"{format_duration(now['over_limit_s'])} so far"),
     ]
+    if (trim_w := now.get("trim_w")) is not None:
+        facts.insert(2, ("correction", _trim(trim_w, now.get("trim_why"))))
     if change is not None:
         facts.append(("next", f"{format_power(change['limit_w'])} at {moment(change['at'])}"))
     return facts + [("foreseen", _foreseen(told)) for told in now.get("forecast") or []]
+
+
+_EVER: Final = "1970-"
+"""The year in which a limit begins that has no beginning."""
+
+
+def _origin(now: PowerView) -> list[tuple[str, str]]:
+    """Document, feeder and interval of the limit in force, where they are known."""
+    named = [("document", now.get("limit_document")), ("feeder", now.get("limit_feeder"))]
+    told = now["limit_provenance"] or ""
+    found = [(fact, text) for fact, text in named if text and text not in told]
+    since = now.get("limit_since_at")
+    if since and not since.startswith(_EVER):
+        until = now.get("limit_until_at")
+        found.append(("interval", f"{moment(since)} to {moment(until) if until else 'further notice'}"))
+    return found
 
 
 def _draw(now: PowerView) -> str:
@@ -119,13 +143,37 @@ def _draw(now: PowerView) -> str:
     draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
     match now.get("draw_quality"):
         case "estimated":
-            return f"{draw}, ESTIMATED {since} from what devices report: the meter cannot be read"
+            return f"{draw}, ESTIMATED {since} {_estimate(now.get('draw_source'))}"
         case "stale":
             return f"{draw}, measured {since}: the meter does not answer"
         case "bad":
             return f"{draw}, measured {since}: what the meter answers now is refused"
         case _:
             return f"{draw}, measured {since}"
+
+
+def _trim(trim_w: float, why: str | None) -> str:
+    """What the meter makes of the model, and why it makes no more of it."""
+    word = "taken off" if trim_w > 0 else "given back"
+    what = f"{format_power(abs(trim_w))} {word}" if trim_w else "none"
+    return f"{what}: {why}" if why else what
+
+
+def _state(source: SourceView) -> str:
+    """With a countdown once a third of the time has passed that it may be silent."""
+    left_s, age_s = source.get("stale_in_s"), source["age_s"]
+    if source["stale"]:
+        return "stale"
+    if left_s is None or age_s is None or 2 * age_s < left_s:
+        return "fresh"
+    return f"stale in {format_duration(left_s)}"
+
+
+def _estimate(source: str | None) -> str:
+    """What an estimate is made of, and why it is one."""
+    if source in (None, "reports"):
+        return "from what devices report: the meter cannot be read"
+    return f"by {source}: another meter cannot be read, or some controllers of nodes do not answer"
 
 
 def _foreseen(told: ForeseenView) -> str:
@@ -139,16 +187,23 @@ def _sources_table(sources: Sequence[SourceView]) -> Table:
         (
             source["name"],
             NOTHING if source["limit_w"] is None else format_power(source["limit_w"]),
-            "stale" if source["stale"] else "fresh",
+            _state(source),
             NOTHING if source["age_s"] is None else format_duration(source["age_s"]),
             moment(source["valid_until"]),
-            text_of(source["provenance"]),
+            _from(source),
         )
         for source in sources
     ]
     headers = ("SOURCE", "LIMIT", "STATE", "AGE", "VALID UNTIL", "FROM")
-    styles = {"fresh": "green", "stale": "bold red"}
+    styles = {_state(source): "yellow" for source in sources} | {"fresh": "green", "stale": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT", "AGE"}), styles=styles)
+
+
+def _from(source: SourceView) -> str:
+    """Who says so, by which document and for which feeder, as far as these add something."""
+    told = source["provenance"] or ""
+    more = (source.get("document") or "", source.get("feeder") or "")
+    return text_of(", ".join(part for part in (told, *more) if part and (part is told or part not in told)))
 
 
 def _flex_table(flex: FlexView) -> Table:

@@ -9,6 +9,7 @@ from barq.cli.facts import NOTHING, ago, moment
 from barq.cli.job_text import STATE_STYLES, gpus_text, node_names, text_of
 from barq.cli.options import JobArgument, JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit
+from barq.cli.shadow_text import job_notice
 from barq.units import format_energy
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _blocks(site: Client, job: JobView) -> list[Block]:
     facts = _facts(job)
     if job["spec"].get("notify"):
         facts.append(("notify", _told(job["spec"]["notify"], site.notifications(job["id"]))))
-    blocks: list[Block] = [Table(rows=facts, styles=STATE_STYLES)]
+    blocks: list[Block] = [*job_notice(job), Table(rows=facts, styles=STATE_STYLES)]
     if attempts:
         blocks += ["", _attempts_table(attempts)]
     if checkpoints:

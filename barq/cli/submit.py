@@ -22,6 +22,7 @@ from barq.cli.job_text import lines_of, names_of
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
 from barq.cli.sending import packed
+from barq.cli.shadow_text import say_shadow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -160,9 +161,11 @@ def _submit(site: Client, jobs: Sequence[Mapping[str, Any]]) -> list[JobView]:
 def _report(site: Client, jobs: Sequence[JobView], form: Format, *, wait: bool) -> None:
     if not wait:
         emit(form, value=jobs, ids=names_of(jobs), blocks=lambda: lines_of(jobs))
+        say_shadow(jobs)
         return
     from barq.cli.wait import await_jobs
 
+    say_shadow(jobs)
     if form is Format.TABLE:
         say(f"waiting for {', '.join(names_of(jobs))}; Ctrl-C leaves the work alone")
     await_jobs(site, [job["id"] for job in jobs], form)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from barq.cli.down import GRACE_S, StateOption, end_site, stop_site
 from barq.cli.local_site import find_gpus, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
+from barq.cli.shadow_text import SHADOW_LINE
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, read_json
@@ -84,6 +86,7 @@ def up(
     if not running.is_new:
         say("the site is up already")
     blocks = [
+        *([SHADOW_LINE] if SiteFiles(directory).is_shadow else []),
         f"API:       {running.api_url}",
         f"Dashboard: {running.api_url}/",
         f"Token:     {running.token_file}",
@@ -137,17 +140,26 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
         _check_same(files, text, listen)
     found = find_gpus(site, files.state, look, is_running=is_running)
     files.site_file.write_text(text, encoding="utf-8")
-    for group_id in set(files.group_ids()) - set(site.groups()):
-        (files.groups / group_id / "group.json").unlink()
+    _clear_groups(files, site)
     network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)
     site.write_groups(files.state, found, address=network.host)
-    _mark_storage(site.jobs_dir(files.state))
-    engine = open_database(files.database)
+    if not site.is_shadow:
+        _mark_storage(site.jobs_dir(files.state))
+    engine = open_database(site.database(files.state))
     migrate(engine)
     desk = Desk(engine, site=site.name)
     _check_members(site, found, [member.spec for member in desk.members()])
     ensure_site_token(desk, files.token)
     engine.dispose()
+
+
+def _clear_groups(files: SiteFiles, site: Site) -> None:
+    """Leave no guard a configuration that it is not to have; none is to have one while nothing is acted."""
+    wanted = set() if site.is_shadow else set(site.groups())
+    for group_id in set(files.group_ids()) - wanted:
+        (files.groups / group_id / "group.json").unlink()
+    if files.is_shadow:
+        shutil.rmtree(files.shadow)
 
 
 def _check_same(files: SiteFiles, text: str, listen: str | None) -> None:

@@ -59,9 +59,24 @@ VERBS: Final = (
         help="Show the site's power; limit it, or release its limits.",
     ),
     Verb(
+        name="forecast",
+        target="barq.cli.forecast:forecast",
+        help="Show the limit of the hours to come, and how good forecasts are.",
+    ),
+    Verb(
         name="dispatch",
         target="barq.cli.dispatch:app",
         help="List what givers of the limit told; acknowledge or refuse it.",
+    ),
+    Verb(
+        name="report",
+        target="barq.cli.report:app",
+        help="Report a month: energy by class, and who allowed it.",
+    ),
+    Verb(
+        name="shadow",
+        target="barq.cli.shadow:shadow",
+        help="Compare the site with its twin by day, in shadow mode.",
     ),
     Verb(
         name="estop",

@@ -9,6 +9,7 @@ from barq.cli.facts import ago, lines_of
 from barq.cli.options import JobArgument, JsonOption, QuietOption
 from barq.cli.outlook import change_line, outlook_lines
 from barq.cli.output import Block, Table, chosen_format, emit
+from barq.cli.shadow_text import job_notice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,6 +30,7 @@ def why(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption 
 def _blocks(job: JobView, answer: WhyView) -> list[Block]:
     reason = answer["reason"]
     blocks: list[Block] = [f"{job['id']} {answer['state']}, since {ago(job['since_at'])}"]
+    blocks += job_notice(job)
     if reason is not None:
         blocks += [f"{reason['text']} [{reason['code']}]", *_indented(reason.get("numbers") or {})]
     if change := change_line(answer):

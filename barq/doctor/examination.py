@@ -7,7 +7,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from barq.doctor import capacity, clocks, control_groups, disk, gpus, meter, network, python, ray_here, rights
+from barq.doctor import (
+    bmcs,
+    capacity,
+    clocks,
+    control_groups,
+    disk,
+    forecasting,
+    gpus,
+    meter,
+    network,
+    python,
+    ray_here,
+    rights,
+)
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
 
@@ -25,6 +38,7 @@ CHECKS: Final[dict[str, Check]] = {
     "ray": ray_here.ray,
     "ray-variables": ray_here.ray_variables,
     "other-ray": ray_here.other_ray,
+    "forecast": forecasting.forecasts,
     "clock-boottime": clocks.boottime,
     "clock-sync": clocks.synchronized,
     "clock-drift": clocks.drift,
@@ -35,6 +49,7 @@ CHECKS: Final[dict[str, Check]] = {
     "ports": network.ports,
     "api-port": network.api_port,
     "meter": meter.meter,
+    "bmc": bmcs.bmcs,
     "disk-space": disk.space,
     "disk-sync": disk.sync,
     "disk-kind": disk.file_system,

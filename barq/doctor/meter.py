@@ -18,6 +18,8 @@ MODBUS_PORT: Final = 502
 def meter(place: Place) -> Finding:
     """Whether the meter accepts a connection. What it then says, `barq power` shows."""
     found = _described(place)
+    if found.get("type") == "redfish":
+        return ok("meter", "the sum of what the nodes' own controllers read: see bmc")
     if found.get("type") != "modbus":
         return ok("meter", "the site has none of its own; its draw is what devices report")
     host, port = str(found.get("host", "")), found.get("port", MODBUS_PORT)

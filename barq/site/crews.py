@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from barq.site.files import SiteFiles, read_json
 from barq.site.membership import Membership
 from barq.site.network import read_network
-from barq.site.parts import ENROL, RAY_GONE, Part, member_parts, site_parts
+from barq.site.parts import ENROL, RAY_GONE, Part, member_parts, shadow_parts, site_parts
 from barq.site.ray_head import GCS_OFFSET, RayHead, free_port, new_temp_dir
 from barq.site.ray_member import RayMember
 
@@ -118,6 +118,45 @@ class HeadCrew:
         if network.is_local:
             return RayHead.new(token), api_port or free_port()
         return RayHead.new(token, host=network.host, port=network.port + GCS_OFFSET), network.port
+
+
+class ShadowCrew:
+    """A site that acts nothing: no Ray and no guards, only who decides and who shows it."""
+
+    def __init__(self, files: SiteFiles, *, api_port: int, environment: Mapping[str, str]) -> None:
+        self._files = files
+        self._environment = environment
+        self._network = read_network(files)
+        recorded = str(read_json(files.address).get("api_url") or "").rpartition(":")[2]
+        own = api_port if self._network.is_local else self._network.port
+        self._api_port = int(recorded) if recorded.isdecimal() else own or free_port()
+
+    @property
+    def ray(self) -> RayNode:
+        """There is none, and no part that would ask for it."""
+        raise LookupError("a site in shadow mode has no Ray")
+
+    def parts(self) -> list[Part]:
+        """Scheduler and API."""
+        network, port = self._network, self._api_port
+        return shadow_parts(self._files, host=network.host, api_port=port, inherited=self._environment)
+
+    def address(self) -> dict[str, Any]:
+        """Where the API is."""
+        return {"api_url": f"http://{self._network.host}:{self._api_port}"}
+
+    def may_start_ray(self) -> bool:
+        """Never."""
+        return False
+
+    def moves_ray(self) -> bool:
+        """Never."""
+        return False
+
+    def loses_ray(self, name: str, code: int | None) -> bool:
+        """Never."""
+        del name, code
+        return False
 
 
 class MemberCrew:

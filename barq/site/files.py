@@ -27,6 +27,9 @@ class SiteFiles:
         self.run = state / "run"
         self.logs = state / "logs"
         self.groups = state / "groups"
+        self.shadow = (
+            state / "shadow"
+        )  #: what groups have, of a site that acts nothing; there are no others then
         self.site_file = state / "site.yaml"
         self.token = state / "token"
         self.jobs = state / "jobs"
@@ -41,6 +44,11 @@ class SiteFiles:
         self.stop_request = self.run / "stop.json"
         self.keeper_lock = self.run / "keeper.lock"
         self.command_lock = self.run / "command.lock"
+
+    @property
+    def is_shadow(self) -> bool:
+        """Whether the site here acts nothing, so that it has neither Ray nor guards: as `barq up` left it."""
+        return self.shadow.is_dir()
 
     def create(self) -> None:
         """Make the directories, for this user only."""

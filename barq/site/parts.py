@@ -83,6 +83,16 @@ def site_parts(files: SiteFiles, head: RayHead, *, api_port: int, inherited: Map
     ]
 
 
+def shadow_parts(files: SiteFiles, *, host: str, api_port: int, inherited: Mapping[str, str]) -> list[Part]:
+    """All parts of a site that acts nothing: who decides, and who shows it."""
+    plain, state = _plain(inherited), ["--state", str(files.state)]
+    where = ["--host", host, "--port", str(api_port)]
+    return [
+        Part(name=SCHEDULER, command=_module("scheduler.service", *state), environment=plain),
+        Part(name=API, command=_module("api", *state, *where), environment=plain),
+    ]
+
+
 def member_parts(files: SiteFiles, ray: RayMember, *, inherited: Mapping[str, str]) -> list[Part]:
     """The parts of a machine that belongs to a site elsewhere, in order of start. The guard waits for nobody."""
     plain = _plain(inherited)

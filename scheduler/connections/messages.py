@@ -15,7 +15,7 @@ from typing import Any, Final
 WATTS: Final = {"W": 1.0, "kW": 1e3, "MW": 1e6}
 MOST_BYTES: Final = 65_536
 _SHOWN: Final = 60
-_LONGEST_NAME: Final = 200
+_MOST_NAME: Final = 200
 _ISO = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d")
 _YEARS = range(2000, 2200)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -101,11 +101,10 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
-def name_of(value: object) -> str:
-    """What a giver calls its document: printable, and cut; empty where it gives no name."""
-    if value is None or isinstance(value, dict | list | bool):
-        return ""
-    return "".join(c if c.isprintable() else "?" for c in str(value)[:_LONGEST_NAME])
+def named(value: object) -> str:
+    """What a giver calls something, on one line, and cut: text as it is, anything else as JSON would have it."""
+    text = value if isinstance(value, str) else shown(value)
+    return "".join(c if c.isprintable() else "?" for c in text[:_MOST_NAME])
 
 
 def _iso(text: str, what: str) -> datetime:

@@ -1,7 +1,7 @@
 """A connection to an MQTT broker that listens to topics, and is made again whenever it is lost.
 
-MQTT 3.1.1 at QoS 1. It asks the broker again and again, so that one that died without a word is noticed: `contact_at`
-is the last time at which the broker did answer.
+MQTT 3.1.1; it listens at QoS 1. It asks the broker again and again, so that one that died without a word is noticed:
+`contact_at` is the last time at which the broker did answer.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ LONGEST_PAUSE_S: Final = 5.0  #: between tries; each pause is twice the one befo
 STEADY_S: Final = 30.0  #: a connection that lasted this long was a good one: the pauses begin anew
 KEEPALIVE_S: Final = 5
 ANSWER_S: Final = 5.0  #: for which an answer of the broker is awaited
+UP_S = 2.0  #: for which what is published waits for the link, as at the start
 QOS: Final = 1
 _REFUSED: Final = 128  #: codes from here on refuse a subscription
 
@@ -92,6 +93,8 @@ class Link:
         self._topics, self._probe_s, self._lasting = topics, probe_s, lasting
         self._on_message, self._on_begin, self._on_trouble = on_message, on_begin, on_trouble
         self._task: asyncio.Task[None] | None = None
+        self._client: _Client | None = None  #: while it listens
+        self._up = asyncio.Event()  #: as long as there is one
 
     def start(self) -> bool:
         """Begin, and True; or see that it goes on: raises what ended it, if that was a fault of ours."""
@@ -129,11 +132,29 @@ class Link:
         try:
             for topic in self._topics:
                 await self._subscribe(client, topic)
-            self.trouble = None
+            self.trouble, self._client = None, client
+            self._up.set()
             self._on_begin(client.resumed)
             await self._listen(client)
         finally:
+            self._client = None
+            self._up.clear()
             await client.leave()
+
+    async def publish(self, topic: str, payload: bytes, *, qos: int) -> None:
+        """Return once the broker has it. Raises `SignalError`, also where the link stays down: nothing is kept.
+
+        It waits for nothing but the link and the broker's word on this message; what is heard meanwhile is heard.
+        """
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._up.wait(), timeout=UP_S)
+        client = self._client
+        if client is None:
+            raise SignalError(self.trouble or f"{self.address}: not connected")
+        try:
+            await client.publish(topic, payload, qos=qos)
+        except (aiomqtt.MqttError, ValueError) as error:
+            raise SignalError(f"{self.address}: {topic}: {_remedied(str(error))}") from error
 
     def _arguments(self) -> dict[str, Any]:
         """For the client, with the credentials as they are now. Reads files."""

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+OPERATOR = "operator"
+"""Who limits are by that people set."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
@@ -13,7 +16,8 @@ class Segment:
 
     starts_at: datetime
     limit_w: float
-    provenance: str = ""  #: document, feeder, operator's reason
+    provenance: str = ""  #: in words: document, row, operator's reason
+    document: str = ""  #: what its giver calls the document that says so, where there is one
     giver_id: str | None = None
     """What its giver calls it, empty = it gave no name; None = nobody told it: the source worked it out by itself."""
 
@@ -51,8 +55,11 @@ class Envelope:
     stale_after_s: float | None = (
         None  #: silent for longer = stale; None = never (a person's limit); < 0 = always
     )
+    feeder: str = ""  #: that it is a limit of, where that is known
     forecast: tuple[Foreseen, ...] = ()
     """Rising in time. It binds nobody and frees nobody: only `scheduler.core.foresight` looks at it."""
+    forecast_by: str = ""
+    """Who made the forecast, if not the source itself."""
 
     def limit_at(self, at: datetime) -> Segment | None:
         """The segment in force at `at`, None before the first one or after the end."""
@@ -71,6 +78,8 @@ class Limit:
     provenance: str
     reaction_s: float
     stale: bool = False
+    document: str = ""
+    feeder: str = ""
 
 
 def spans(envelope: Envelope) -> Iterator[tuple[Segment, datetime | None]]:
@@ -92,6 +101,11 @@ def unheard(source: str, *, at: datetime, reaction_s: float) -> Envelope:
 def unheard_since(told: Envelope) -> Envelope:
     """What a source told an earlier leader: until it is heard again it is silent, and its rises are not trusted."""
     return replace(told, stale_after_s=-1.0)
+
+
+def at_feeder(envelope: Envelope, feeder: str) -> Envelope:
+    """The envelope as one of this feeder, if the site file names it; what the source itself names stands otherwise."""
+    return replace(envelope, feeder=feeder) if feeder else envelope
 
 
 def is_stale(envelope: Envelope, at: datetime) -> bool:
@@ -117,6 +131,7 @@ def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) 
                 provenance="silent",
                 reaction_s=envelope.reaction_s,
                 stale=True,
+                feeder=envelope.feeder,
             )
             if stale
             else None
@@ -127,6 +142,8 @@ def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) 
         provenance=segment.provenance,
         reaction_s=envelope.reaction_s,
         stale=stale,
+        document=segment.document,
+        feeder=envelope.feeder,
     )
 
 

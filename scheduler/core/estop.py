@@ -28,7 +28,12 @@ class EmergencyStop:
 
 def envelope_of(stop: EmergencyStop, *, firm_w: float, reaction_s: float) -> Envelope:
     """The stop as a limit: the firm level, never stale, until it is released."""
-    segment = Segment(starts_at=stop.at, limit_w=firm_w, provenance=f"{stop.reason} ({stop.by})")
+    segment = Segment(
+        starts_at=stop.at,
+        limit_w=firm_w,
+        provenance=f"{stop.reason} ({stop.by})",
+        document=f"emergency stop {stop.id}",
+    )
     return Envelope(
         source=SOURCE, issued_at=stop.at, read_at=stop.at, reaction_s=reaction_s, segments=(segment,)
     )

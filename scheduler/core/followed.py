@@ -93,7 +93,7 @@ class Followed(Listed):
 
     def follow(self, snapshot: Snapshot) -> None:
         """Make this the plan of what the snapshot says is being done."""
-        self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.unmetered_w
+        self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.correction_w
         self.events, self.ended, self.owed = Events(), {}, snapshot.owed
         self.tenants.follow(snapshot.site, snapshot.used)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])

@@ -53,7 +53,7 @@ def word(share: float) -> str:
 
 def basis(envelopes: Sequence[Envelope], tier: int) -> str | None:
     """On which quantiles a start of a tier is judged, None where nothing is foreseen."""
-    sources = ", ".join(e.source for e in envelopes if e.forecast)
+    sources = ", ".join(dict.fromkeys(e.forecast_by or e.source for e in envelopes if e.forecast))
     if not sources:
         return None
     if tier > KEPT_TIER:
@@ -69,9 +69,10 @@ def turns(envelopes: Iterable[Envelope], *, after: datetime, until: datetime) ->
 
 
 def next_foreseen(envelope: Envelope, at: datetime) -> tuple[Foreseen, ...]:
-    """What a source foresees for `at`, and next."""
+    """What a source foresees for `at`, and next. What others made of the past says nothing of the present."""
     begun = _begun(envelope, at)
-    return tuple(f for f in envelope.forecast[max(0, begun - 1) : begun + 1] if f.quantiles)
+    first = begun if envelope.forecast_by else max(0, begun - 1)
+    return tuple(f for f in envelope.forecast[first : begun + 1] if f.quantiles)
 
 
 def _begun(envelope: Envelope, at: datetime) -> int:
@@ -97,9 +98,12 @@ def _of(
 ) -> tuple[Limit, float | None] | None:
     """One source's part in it: the lower of what it publishes and foresees.
 
-    What it publishes until further notice counts no longer from where on it foresees something.
+    What it publishes until further notice counts no longer from where on it foresees something. What others made of
+    the past says nothing of the present.
     """
     limit = limit_of(envelope, at, now=now, firm_w=firm_w)
+    if envelope.forecast_by and at <= now:
+        return None if limit is None else (limit, None)
     begun = _begun(envelope, at)
     foreseen = envelope.forecast[begun - 1] if begun else None
     if foreseen is None or not foreseen.quantiles:
@@ -111,7 +115,10 @@ def _of(
         return limit, None
     text = f"{word(chosen.share)} of its forecast"
     told = Limit(
-        limit_w=chosen.limit_w, source=envelope.source, provenance=text, reaction_s=envelope.reaction_s
+        limit_w=chosen.limit_w,
+        source=envelope.forecast_by or envelope.source,
+        provenance=text,
+        reaction_s=envelope.reaction_s,
     )
     return told, chosen.share
 

@@ -17,8 +17,6 @@ from scheduler.core.envelope import Envelope, spans
 
 HORIZON_S: Final = 3600.0
 MOST_OPEN: Final = 20
-PEOPLE: Final = "operator"
-"""The source of limits that people set by hand."""
 _SIGHT: Final = timedelta(seconds=HORIZON_S)
 
 

@@ -1,4 +1,7 @@
-"""The meter is the judge: what it sees beyond all that could be drawn by the books counts against the limit."""
+"""The meter is the judge: what it sees beyond all that could be drawn by the books counts against the limit.
+
+And what it shows beside the model of what devices report, from which `scheduler.core.trim` learns.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,12 @@ from datetime import datetime, timedelta
 from scheduler.core.ledger import exposure_w
 from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
-from scheduler.core.snapshot import Group, MeterReading, SitePolicy
+from scheduler.core.snapshot import Group, MeterReading, Quality, SitePolicy
+from scheduler.core.trim import Shown, TrimRule, Why
 
 Excess = tuple[datetime, float]  #: when it was read, W beyond the books then
 
-_SETTLE_S = 1.0  #: a meter's own lag, on top of the fall
+SETTLE_S = 1.0  #: a meter's own lag, on top of the fall
 
 
 def excess_w(groups: Iterable[Group], site: SitePolicy, reading: MeterReading) -> float:
@@ -30,13 +34,52 @@ def excess_w(groups: Iterable[Group], site: SitePolicy, reading: MeterReading) -
 
 def remembered(seen: tuple[Excess, ...], newest: Excess, site: SitePolicy) -> tuple[Excess, ...]:
     """The readings that `standing_w` needs: of the last fall, and one from before it."""
-    horizon = newest[0] - timedelta(seconds=site.fall_s + _SETTLE_S)
+    horizon = newest[0] - timedelta(seconds=site.fall_s + SETTLE_S)
     older = [e for e in seen if e[0] <= horizon][-1:]
     return (*older, *(e for e in seen if e[0] > horizon), newest)
 
 
 def standing_w(seen: tuple[Excess, ...], site: SitePolicy) -> float:
     """The excess that stood through a whole fall: a reading that merely lags behind an order is none."""
-    if not seen or (seen[-1][0] - seen[0][0]).total_seconds() < site.fall_s + _SETTLE_S:
+    if not seen or (seen[-1][0] - seen[0][0]).total_seconds() < site.fall_s + SETTLE_S:
         return 0.0
     return min(w for _, w in seen)
+
+
+def shown(groups: Iterable[Group], site: SitePolicy, rule: TrimRule, reading: MeterReading) -> Shown:
+    """A reading of the meter beside what the model says of the draws that groups reported last."""
+    nodes_w = allowed_w = miners_w = 0.0
+    silent = False
+    for group in groups:
+        silent = silent or _is_silent(group, site, reading.measured_at)
+        if group.spec.kind is GroupKind.MINERS:
+            miners_w += group.draw_w
+        else:
+            nodes_w += group.draw_w
+            allowed_w += exposure_w(group.account, reading.measured_at, fall_s=site.fall_s)
+    overhead = site.overhead
+    modelled_w = site_w(it_w=nodes_w, miners_w=miners_w, overhead=overhead, auxiliary_w=site.auxiliary_w)
+    return Shown(
+        at=reading.measured_at,
+        measured_w=reading.draw_w,
+        modelled_w=modelled_w,
+        nodes_w=overhead * nodes_w,
+        allowed_nodes_w=overhead * max(allowed_w, nodes_w),
+        doubt=_doubt(reading, modelled_w, rule, silent=silent),
+    )
+
+
+def _is_silent(group: Group, site: SitePolicy, at: datetime) -> bool:
+    """Whether nobody knows what it draws, or it goes its own way."""
+    last = group.reported_at
+    silent = last is None or (at - last).total_seconds() > site.unreachable_after_s
+    return silent or group.in_fallback
+
+
+def _doubt(reading: MeterReading, modelled_w: float, rule: TrimRule, *, silent: bool) -> Why | None:
+    if reading.quality is not Quality.GOOD:
+        return Why.NOT_GOOD
+    if silent:
+        return Why.SILENT
+    allowed_w = max(rule.tolerance_w, rule.tolerance * max(reading.draw_w, modelled_w))
+    return Why.DISAGREES if abs(reading.draw_w - modelled_w) > allowed_w else None

@@ -18,6 +18,7 @@ from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
 from scheduler.core.partners import Partner
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
+from scheduler.core.trim import Trimmed, TrimRule
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,7 @@ class SitePolicy:
     mining_ramp_down_w_per_s: float | None = None  #: of reductions that no limit demands
     projects: tuple[Project, ...] = ()  #: that share the site; none = all jobs are alike
     fair_share: FairShare = FAIR_SHARE  #: how what projects use is remembered
+    trim: TrimRule | None = None  #: how far its meter corrects the model; None = it has none of its own
 
     @property
     def lead_s(self) -> float:
@@ -120,6 +122,9 @@ class Snapshot:
     envelopes: tuple[Envelope, ...] = ()
     meter: MeterReading | None = None
     unmetered_w: float = 0.0  #: site watts that the meter keeps seeing beyond the books
+    trim: Trimmed | None = (
+        None  #: what the meter taught of the model's error; None = the site has no such meter
+    )
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
@@ -134,6 +139,15 @@ class Snapshot:
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
     used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom
     record: LimitRecord | None = None  #: what was seen of the limit so far
+
+    @property
+    def correction_w(self) -> float:
+        """Site watts by which the model is corrected: taken off the room where above 0, given back where below.
+
+        What stands beyond the books is excess whatever the trim makes of it, and ends every credit.
+        """
+        trim_w = self.trim.w if self.trim is not None else 0.0
+        return max(self.unmetered_w, trim_w) if self.unmetered_w > 0 else trim_w
 
     @property
     def stop(self) -> EmergencyStop | None:

@@ -1,10 +1,11 @@
-"""Whose figure of the site's draw counts: the meter's while it can be read, then the sum of what devices report.
+"""Whose figure of the site's draw counts: the first meter's that can be read, then the sum of what devices report.
 
-The meter judges even where the reports disagree, for it sees what nobody reports. That they disagree is an alarm.
+A meter judges even where those behind it disagree, for it sees what nobody reports. That they disagree is an alarm.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -30,19 +31,44 @@ class Doubt:
     alarmed: bool = False  #: for so long that somebody has to look
 
 
-def judged(
-    metered: MeterReading | None, reported: MeterReading | None, at: datetime, trust: Trust, *, refused: bool
-) -> MeterReading | None:
-    """The reading that counts at `at`, with its quality; `refused` = the meter answers, but nothing that can be.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What one meter last had to say."""
 
-    None where there is none: the meter is not to be had, and neither is the sum of reports.
+    reading: MeterReading | None  #: the newest sound one, None = there was none yet
+    trust: Trust
+    refused: bool = False  #: it answers now, but nothing that can be
+
+    def counts(self, at: datetime) -> bool:
+        """Whether its reading is not too old to count."""
+        return self.reading is not None and _age_s(self.reading, at) <= self.trust.stale_after_s
+
+
+def judged(looks: Sequence[Look], reported: MeterReading | None, at: datetime) -> MeterReading | None:
+    """The reading that counts at `at`, with its quality: of the first of these meters that has one, else the reports.
+
+    Whatever stands in for the first meter is an estimate. None where there is none: no meter is to be had, and neither
+    is the sum of reports.
     """
-    age_s = float("inf") if metered is None else (at - metered.measured_at).total_seconds()
-    if metered is None or age_s > trust.stale_after_s:
-        return None if reported is None else replace(reported, quality=Quality.ESTIMATED)
-    if refused:
-        return replace(metered, quality=Quality.BAD)
-    return replace(metered, quality=Quality.GOOD if age_s <= trust.fresh_s else Quality.STALE)
+    for nth, look in enumerate(looks):
+        if look.reading is not None and look.counts(at):
+            return _stands_in(look.reading) if nth else _of_now(look.reading, look, at)
+    return None if reported is None else _stands_in(reported)
+
+
+def _of_now(reading: MeterReading, look: Look, at: datetime) -> MeterReading:
+    if look.refused:
+        return replace(reading, quality=Quality.BAD)
+    is_fresh = _age_s(reading, at) <= look.trust.fresh_s
+    return reading if is_fresh else replace(reading, quality=Quality.STALE)
+
+
+def _stands_in(reading: MeterReading) -> MeterReading:
+    return replace(reading, quality=Quality.ESTIMATED)
+
+
+def _age_s(reading: MeterReading, at: datetime) -> float:
+    return (at - reading.measured_at).total_seconds()
 
 
 def disagrees(metered_w: float, reported_w: float, trust: Trust) -> bool:

@@ -1,4 +1,4 @@
-"""A client of a VTN, as far as reading goes: token, programs, events, and what time the VTN thinks it is.
+"""A client of a VTN: token, pages of what it shows, objects of ours, and what time it thinks it is.
 
 The PyPI library `openadr3` 0.5.0 was looked at first: it blocks, knows no deadline and no paging, fetches one token
 and never another. What is left is thin over httpx.
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
+from urllib.parse import quote
 
 import httpx
 
@@ -26,7 +27,8 @@ MOST_BYTES: Final = 4_000_000  #: of one page
 LONGEST_WAIT_S: Final = 300.0  #: a VTN that asks for more patience is asked again after this
 LONGEST_LIFE_S: Final = 86_400.0  #: of a token
 EARLY_S: Final = 30.0  #: a token is renewed this long before it ends, or at half of a shorter life
-_OK, _UNAUTHORIZED = 200, 401
+_DONE: Final = frozenset({200, 201})
+_UNAUTHORIZED, _NOT_FOUND, _CONFLICT = 401, 404, 409
 _BUSY: Final = frozenset({429, 503})
 _ATTEMPTS: Final = 3
 
@@ -37,6 +39,14 @@ class Busy(SignalError):
     def __init__(self, text: str, retry_s: float) -> None:
         super().__init__(text)
         self.retry_s = retry_s
+
+
+class Missing(SignalError):
+    """The VTN knows no such object."""
+
+
+class Conflict(SignalError):
+    """The VTN has an object of that name."""
 
 
 class _Changed(Exception):
@@ -74,6 +84,25 @@ class Vtn:
         """All events that it shows us, of one program or of all, past ones included."""
         return await self._all("events", {"programID": program_id} if program_id else {})
 
+    async def found(self, what: str, query: Mapping[str, str]) -> list[Any]:
+        """All objects of a kind (reports, vens, resources) that it shows us and that the query lets through."""
+        return await self._all(what, query)
+
+    async def create(self, what: str, document: Mapping[str, Any]) -> str:
+        """A new object; its id. Raises `Conflict` where there is one of its name."""
+        return self._id_of(await self._ask("POST", what, {}, document), f"POST /{what}")
+
+    async def replace(self, what: str, object_id: str, document: Mapping[str, Any]) -> None:
+        """Put another version in the object's place. Raises `Missing` where it is gone."""
+        await self._ask("PUT", f"{what}/{quote(object_id, safe='')}", {}, document)
+
+    @staticmethod
+    def _id_of(answer: object, where: str) -> str:
+        object_id = answer.get("id") if isinstance(answer, dict) else None
+        if not isinstance(object_id, str) or not object_id:
+            raise SignalError(f"the VTN answered {where} with no id; is vtn_url the base of OpenADR 3?")
+        return object_id
+
     # -- pages -----------------------------------------------------------------------------------------------------
 
     async def _all(self, what: str, query: Mapping[str, str]) -> list[Any]:
@@ -106,28 +135,33 @@ class Vtn:
         return found
 
     async def _page(self, what: str, query: Mapping[str, str], *, skip: int) -> list[Any]:
-        answer = await self._get(what, {**query, "skip": str(skip), "limit": str(PAGE)})
+        answer = await self._ask("GET", what, {**query, "skip": str(skip), "limit": str(PAGE)})
         if not isinstance(answer, list):
             raise SignalError(f"the VTN answered GET /{what} with no list; is vtn_url the base of OpenADR 3?")
         return answer
 
     # -- one request -----------------------------------------------------------------------------------------------
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> Any:  # noqa: ANN401 - JSON is anything
+    async def _ask(self, method: str, path: str, query: Mapping[str, str], body: object = None) -> Any:  # noqa: ANN401 - JSON is anything
         """Refused for its token, once with a new one."""
-        response = await self._authorized(path, query)
+        response = await self._authorized(method, path, query, body)
         if response.status_code == _UNAUTHORIZED and self._access.client_id is not None:
             self._token = None
-            response = await self._authorized(path, query)
-        _check(response, f"GET /{path}")
-        return _parsed(response, f"GET /{path}")
+            response = await self._authorized(method, path, query, body)
+        _check(response, f"{method} /{path}")
+        return _parsed(response, f"{method} /{path}")
 
-    async def _authorized(self, path: str, query: Mapping[str, str]) -> httpx.Response:
+    async def _authorized(
+        self, method: str, path: str, query: Mapping[str, str], body: object
+    ) -> httpx.Response:
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         if self._access.client_id is not None:
             headers["Authorization"] = f"Bearer {await self._valid_token(self._access.client_id)}"
         url = f"{self._access.url.rstrip('/')}/{path}"
-        return await self._send(self._http.build_request("GET", url, params=dict(query), headers=headers))
+        sent: dict[str, Any] = {} if body is None else {"json": body}
+        return await self._send(
+            self._http.build_request(method, url, params=dict(query), headers=headers, **sent)
+        )
 
     async def _send(self, request: httpx.Request) -> httpx.Response:
         """The whole answer, unless it is too long. Notes the VTN's clock."""
@@ -202,8 +236,12 @@ def _plain(headers: httpx.Headers) -> dict[str, str]:
 
 def _check(response: httpx.Response, where: str, *, denied: str = "check its rights at the VTN") -> None:
     status = response.status_code
-    if status == _OK:
+    if status in _DONE:
         return
+    if status == _CONFLICT:
+        raise Conflict(f"the VTN answered {where} with 409: it has one of that name that it does not show us")
+    if status == _NOT_FOUND and not where.startswith("GET"):
+        raise Missing(f"the VTN answered {where} with 404; is vtn_url the base of OpenADR 3?")
     if status in _BUSY:
         wait_s = _retry_s(response.headers.get("Retry-After", ""))
         raise Busy(f"the VTN is busy: {where}: {status}; asked again when it said, or within minutes", wait_s)

@@ -94,6 +94,7 @@ class Event:
 
     id: str
     label: str
+    document: str  #: the event and its program, as they are called
     priority: float  #: the lowest counts; none given = infinite
     starts_at: datetime | None
     changed_at: datetime | None
@@ -117,9 +118,10 @@ def read_event(
     label = label_of(document)
     if not _is_ours(document, rules):
         return None
-    units = _units(programs.get(_text(document.get("programID")))) | _units(document)
+    program = programs.get(_text(document.get("programID")))
+    units = _units(program) | _units(document)
     try:
-        return _event(document, event_id, label, _Reader(label, units, rules, refusals))
+        return _event(document, event_id, _program_name(program), _Reader(label, units, rules, refusals))
     except Untrue as error:
         raise Refused(f"event {label}: {error}") from error
 
@@ -135,6 +137,11 @@ def label_of(document: Mapping[str, Any]) -> str:
     return printable(f"{name} ({event_id})" if name else event_id)
 
 
+def _program_name(program: object) -> str:
+    """How a program is called; empty where the VTN shows none."""
+    return printable(_text(program.get("programName"))) if isinstance(program, dict) else ""
+
+
 def printable(text: str) -> str:
     """What a peer wrote, short and on one line."""
     return "".join(c if c.isprintable() else "?" for c in text[:_MOST_NAME])
@@ -144,11 +151,11 @@ def _is_ours(document: Mapping[str, Any], rules: Rules) -> bool:
     targets = document.get("targets")
     if not rules.targets or not isinstance(targets, list) or not targets:
         return True
-    return bool(rules.targets & set(_target_names(targets)))
+    return bool(rules.targets & set(target_names(targets)))
 
 
-def _target_names(targets: Iterable[Any]) -> Iterator[str]:
-    """Plain words in 3.1; maps of values in 3.0."""
+def target_names(targets: Iterable[Any]) -> Iterator[str]:
+    """The names among targets: plain words in 3.1; maps of values in 3.0."""
     for target in targets:
         if isinstance(target, str):
             yield target
@@ -213,14 +220,15 @@ class _Reader:
         return float(value) * unit_w
 
 
-def _event(document: Mapping[str, Any], event_id: str, label: str, reader: _Reader) -> Event:
+def _event(document: Mapping[str, Any], event_id: str, program: str, reader: _Reader) -> Event:
     period = _period(document, "intervalPeriod")
     intervals = _list(document.get("intervals") or [], "intervals", MOST_INTERVALS)
     duration = document.get("duration")
     start = period.get("start")
     return Event(
         id=event_id,
-        label=label,
+        label=reader.label,
+        document=f"event {reader.label} of program {program}" if program else f"event {reader.label}",
         priority=_priority(document.get("priority")),
         starts_at=None if start is None or is_now(start) else instant(start),
         changed_at=_stamp(document),

@@ -57,6 +57,7 @@ class Window:
     value_w: float
     priority: float
     why: str
+    document: str
     shift: timedelta
     event_id: str = ""
 
@@ -68,6 +69,7 @@ class _Piece:
     limit_w: float
     why: str
     event_id: str | None  #: that tells it; None = the site file does
+    document: str
     shift: timedelta  #: of its start
 
 
@@ -197,6 +199,7 @@ def _of(
             value_w=value.value_w,
             priority=event.priority,
             why=f"{value.told} of event {event.label}, interval {interval.id}",
+            document=event.document,
             shift=shift,
             event_id=event.id,
         )
@@ -219,23 +222,32 @@ def _pieces(windows: Sequence[Window], rules: Rules) -> Iterator[_Piece]:
     for starts_at, ends_at, holding in _sweep(windows):
         if len(holding) > MOST_AT_ONCE:
             raise Refused(f"more than {MOST_AT_ONCE} payloads hold at once; end some events at the VTN")
-        limit_w, why, event_id = _limit(holding, rules)
+        limit_w, why, document, event_id = _limit(holding, rules)
         shift = shifts.get(starts_at, _NOTHING)
         yield _Piece(
-            starts_at=starts_at, ends_at=ends_at, limit_w=limit_w, why=why, event_id=event_id, shift=shift
+            starts_at=starts_at,
+            ends_at=ends_at,
+            limit_w=limit_w,
+            why=why,
+            document=document,
+            event_id=event_id,
+            shift=shift,
         )
 
 
-def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str, str | None]:
+def _limit(holding: Sequence[Window], rules: Rules) -> tuple[float, str, str, str | None]:
+    """W, why in words, by which document, by which event."""
     counted = {kind: _first(holding, kind) for kind in Kind}
     limit = counted[Kind.LIMIT]
-    limit_w, why, event_id = (
-        (limit.value_w, limit.why, limit.event_id) if limit else _without_limit(counted, rules)
+    limit_w, why, document, event_id = (
+        (limit.value_w, limit.why, limit.document, limit.event_id)
+        if limit
+        else _without_limit(counted, rules)
     )
     alert = counted[Kind.ALERT]
     if alert is not None and rules.emergency_w is not None and rules.emergency_w < limit_w:
-        return rules.emergency_w, alert.why, alert.event_id
-    return min(limit_w, rules.most_w), why, event_id
+        return rules.emergency_w, alert.why, alert.document, alert.event_id
+    return min(limit_w, rules.most_w), why, document, event_id
 
 
 def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
@@ -244,7 +256,7 @@ def _first(holding: Sequence[Window], kind: Kind) -> Window | None:
     return min(same, key=lambda w: (w.priority, w.value_w, w.why), default=None)
 
 
-def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str, str | None]:
+def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple[float, str, str, str | None]:
     subscription = counted[Kind.SUBSCRIPTION]
     base_w, base = (
         (subscription.value_w, subscription.why)
@@ -253,9 +265,10 @@ def _without_limit(counted: Mapping[Kind, Window | None], rules: Rules) -> tuple
     )
     also = [counted[Kind.RESERVATION], counted[Kind.AVAILABLE] if rules.count_available else None]
     more = [w for w in also if w is not None]
-    names = [w.event_id for w in (subscription, *more) if w is not None]
-    why = " + ".join([base, *(w.why for w in more)])
-    return base_w + sum(w.value_w for w in more), why, "+".join(names) or None
+    told = [w for w in (subscription, *more) if w is not None]
+    total_w, why = base_w + sum(w.value_w for w in more), " + ".join([base, *(w.why for w in more)])
+    documents = " + ".join(dict.fromkeys(w.document for w in told))
+    return total_w, why, documents, "+".join(w.event_id for w in told) or None
 
 
 def _sweep(spans: Sequence[S]) -> Iterator[tuple[datetime, datetime, list[S]]]:
@@ -301,6 +314,7 @@ def _segments(pieces: Iterable[_Piece], now: datetime) -> Iterator[Segment]:
                 limit_w=piece.limit_w,
                 provenance=piece.why,
                 giver_id=piece.event_id,
+                document=piece.document,
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import hashlib
 import re
 import zlib
 from collections.abc import Callable, Container, Iterator
@@ -19,6 +20,7 @@ MAX_ROWS = 1_200_000
 MAX_COLUMNS = 500
 MAX_CELLS = 40_000_000
 _GZIP = b"\x1f\x8b"
+_CHUNK_BYTES = 1 << 20
 _PARQUET = b"PAR1"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 
@@ -43,6 +45,12 @@ class CsvTable:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
+    digest: str  #: SHA-256 of the file as it lies there, packed or not, in hexadecimal
+
+    @property
+    def named(self) -> str:
+        """Which file, and which version of it: `sha256sum` begins with the same digits."""
+        return f"{self.path.name} (SHA-256 {self.digest[:16]})"
 
     def column(self, name: str) -> list[str]:
         """The texts of one column, stripped. Raises `SignalError` that lists the columns there are."""
@@ -58,14 +66,16 @@ def read_table(path: Path, *, keep: Keep | None = None, sizes: Sizes | None = No
     Raises `SignalError` that names file, line, value and remedy.
     """
     sizes = sizes or Sizes(most_bytes=MAX_BYTES, most_rows=MAX_ROWS)
-    text = _text(path, sizes)
+    text, digest = _text(path, sizes)
     try:
-        return _table(path, text, keep, sizes)
+        return _table(path, text, digest, keep, sizes)
     except csv.Error as error:
         raise SignalError(f"{path}: not a CSV file: {error}; save it as comma-separated text") from error
 
 
-def _text(path: Path, sizes: Sizes) -> str:
+def _text(path: Path, sizes: Sizes) -> tuple[str, str]:
+    """What the file holds, unpacked, and the digest of what lies there."""
+    digest = hashlib.sha256()
     try:
         if not path.is_file():  # a pipe would be waited for, perhaps for ever
             raise OSError("it is not there, or not a plain file")
@@ -74,6 +84,9 @@ def _text(path: Path, sizes: Sizes) -> str:
             file.seek(0)
             packed = begins.startswith(_GZIP)
             raw = (gzip.GzipFile(fileobj=file) if packed else file).read(sizes.most_bytes + 1)
+            file.seek(0)
+            while len(raw) <= sizes.most_bytes and (chunk := file.read(_CHUNK_BYTES)):
+                digest.update(chunk)
     except (OSError, EOFError, zlib.error) as error:
         raise SignalError(f"{path}: cannot be read: {error}; check the path, or unpack the file") from error
     if begins == _PARQUET:
@@ -83,12 +96,12 @@ def _text(path: Path, sizes: Sizes) -> str:
     if len(raw) > sizes.most_bytes:
         raise SignalError(f"{path}: more than {sizes.most_bytes >> 20} MiB; cut out the days that are needed")
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig"), digest.hexdigest()
     except UnicodeDecodeError as error:
         raise SignalError(f"{path}: byte {error.start} is not UTF-8 text; save the file as UTF-8") from error
 
 
-def _table(path: Path, text: str, keep: Keep | None, sizes: Sizes) -> CsvTable:
+def _table(path: Path, text: str, digest: str, keep: Keep | None, sizes: Sizes) -> CsvTable:
     reader = csv.reader(_text_lines(text), delimiter=_delimiter(text), strict=True)
     header = _header(path, next(reader, None))
     kept = tuple(range(len(header)))
@@ -109,7 +122,8 @@ def _table(path: Path, text: str, keep: Keep | None, sizes: Sizes) -> CsvTable:
         whole = row if len(row) == len(header) else [*row, *("" for _ in header[len(row) :])]
         rows.append(tuple(whole) if keep is None else tuple([whole[i] for i in kept]))
         lines.append(reader.line_num)
-    return CsvTable(path=path, columns=tuple(header[i] for i in kept), rows=tuple(rows), lines=tuple(lines))
+    columns = tuple(header[i] for i in kept)
+    return CsvTable(path=path, columns=columns, rows=tuple(rows), lines=tuple(lines), digest=digest)
 
 
 def _header(path: Path, header: list[str] | None) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ class ConstantOptions(Options):
     """What the site file says."""
 
     limit_w: float = Field(ge=0)
-    provenance: str = "standing limit"
+    provenance: str = ""  #: the document that says so
 
 
 class Constant:
@@ -49,7 +49,14 @@ class Constant:
             issued_at=ALWAYS,
             read_at=at,
             reaction_s=self._reaction_s,
-            segments=(Segment(starts_at=ALWAYS, limit_w=options.limit_w, provenance=options.provenance),),
+            segments=(
+                Segment(
+                    starts_at=ALWAYS,
+                    limit_w=options.limit_w,
+                    provenance=options.provenance or "standing limit",
+                    document=options.provenance,
+                ),
+            ),
         )
 
 

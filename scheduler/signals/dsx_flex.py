@@ -24,11 +24,13 @@ unless it `repeats` its targets within `stale_after_s`. The broker keeps, for `c
 down. Where it has not (and after each start of the scheduler) targets may have been missed: what no target since then
 covers is unknown, and holds min(the last value, the firm level). A target, or null, without an end ends that.
 
-The agent's other half, powerstate and powerbreach, is not published.
+With `agent` the site is a DSX Flex agent, too: it publishes its power state and breaches under that id, signed with its
+own key. `docs/signals.md` says what it tells.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,15 +38,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 from pydantic import Field
 
-from scheduler.connections.messages import Refused, at_field, instant, power_w, read_json, shown
+from scheduler.connections.messages import Refused, at_field, instant, named, power_w, read_json, shown
 from scheduler.connections.mqtt import Arrived, BrokerOptions
 from scheduler.connections.mqtt_listener import MqttListener
 from scheduler.connections.signed import signed_payload
 from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.given import Refusal
+from scheduler.core.site_state import SiteState, Standing
+from scheduler.dsx.cloud_event import Sender
+from scheduler.dsx.powerstate import Breach, Feed, Ramp, breach_told, feed_state, happened, target_told
 from scheduler.errors import SettingsError, SignalError
 from scheduler.signals import Options, read_options
 
@@ -54,6 +60,7 @@ VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX
 MOST_TARGETS: Final = 200
 _LONGEST_ID: Final = 200
 _KEPT: Final = 200  #: ids of events, and refusals to be told
+_AT_LEAST_ONCE, _EXACTLY_ONCE = 1, 2
 
 
 class DsxOptions(Options, BrokerOptions):
@@ -71,6 +78,12 @@ class DsxOptions(Options, BrokerOptions):
     repeats: bool = False  #: True = the ISV is silent, too, when it sent nothing for `stale_after_s`
     reaction_s: float | None = Field(default=None, gt=0)  #: what this giver grants, if not as the site
     stale_after_s: float = Field(default=15.0, gt=0)
+    agent: str | None = Field(default=None, pattern=r"^[^/#+\x00]+$", max_length=200)
+    """As which the site tells its power state; None = it tells nothing."""
+    signing_key_file: Path | None = None  #: a private key on P-256, with which the site signs what it tells
+    tell_every_s: float = Field(default=10.0, ge=1, le=3600)  #: at the latest; and when something changed
+    powerstate_type: str = Field(default="grid.powerstate.status.v1", min_length=1)  #: of its CloudEvents
+    powerbreach_type: str = Field(default="grid.powerbreach.v1", min_length=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +96,7 @@ class Target:
     provenance: str
     event_id: str = ""
     order: int = 0
+    document: str = ""  #: the event that says so
 
     def covers(self, at: datetime) -> bool:
         """Whether it holds at `at`, unless a later one takes its place."""
@@ -114,10 +128,13 @@ def read_event(
     requests = at_field(data, "targets")
     if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
         raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
-    named = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
-    provenance = f"DSX Flex, ISV {options.isv}, target {shown(named)}"
+    called = event.get("correlationid", event_id) if isinstance(event, dict) else event_id
+    provenance = f"DSX Flex, ISV {options.isv}, target {shown(called)}"
     read = [_target(r, options, min(at, sent_at), provenance) for r in requests]
-    targets = tuple(replace(t, event_id=event_id, order=order) for t in read if t is not None)
+    named_by = f"event {named(event_id)}"
+    targets = tuple(
+        replace(t, event_id=event_id, order=order, document=named_by) for t in read if t is not None
+    )
     return Command(event_id=event_id, sent_at=sent_at, targets=targets)
 
 
@@ -192,7 +209,13 @@ def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
     """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
     instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
     steps = [
-        Segment(starts_at=at, limit_w=target.limit_w, provenance=target.provenance, giver_id=target.event_id)
+        Segment(
+            starts_at=at,
+            limit_w=target.limit_w,
+            provenance=target.provenance,
+            document=target.document,
+            giver_id=target.event_id,
+        )
         for at in instants
         if (target := in_force(told, at)) is not None
     ]
@@ -219,6 +242,10 @@ class DsxFlex(MqttListener):
             raise SettingsError(
                 f"signals: {name}: keys_file or unsigned: true; say which keys sign the ISV's data, or that none do"
             )
+        if (options.agent is None or options.unsigned) != (options.signing_key_file is None):
+            raise SettingsError(
+                f"signals: {name}: signing_key_file goes with agent, unless unsigned is true; give both, or none"
+            )
         super().__init__(
             name,
             options,
@@ -236,6 +263,10 @@ class DsxFlex(MqttListener):
         self._sent_at: datetime | None = None  #: and was sent
         self._order = self._sure_from = 0  #: messages, and the first since which none was missed
         self._ids: deque[str] = deque(maxlen=_KEPT)
+        self.tell_every_s = None if options.agent is None else options.tell_every_s
+        self._signing_key_file = None if options.signing_key_file is None else base / options.signing_key_file
+        self._ramp = Ramp()  #: as it was told
+        self._breach: Breach | None = None
 
     async def read(self, at: datetime) -> Envelope:
         """The targets in force and to come. Raises `SignalError` while there is nothing to be heard."""
@@ -253,7 +284,52 @@ class DsxFlex(MqttListener):
             read_at=read_at,
             reaction_s=self._reaction_s,
             segments=(*begun[-1:], *coming),
+            feeder=self._options.feed,
             stale_after_s=self._options.stale_after_s,
+        )
+
+    async def tell(self, state: SiteState) -> None:
+        """Publish what happened, and how it stands. What could not be published counts as not told."""
+        options, own = self._options, state.standings.get(self.name, Standing(limit_w=None))
+        if options.agent is None:
+            return
+        sender = Sender(agent=options.agent, key_file=self._signing_key_file)
+        breach, alert = breach_told(self._breach, state, own, str(uuid4()))
+        known = breach or self._breach
+        if alert is not None and known is not None:
+            await self._publish(
+                sender, "powerbreach", options.powerbreach_type, alert, state.at, about=known.id
+            )
+            self._breach = breach
+        feed, (ramp, news) = self._feed(state.at), happened(self._ramp, state, own, self._order)
+        for happening in news:
+            told = feed_state(state, own, feed, happening, in_flight=ramp.in_flight)
+            await self._publish(sender, "powerstate/status", options.powerstate_type, told, state.at)
+        self._ramp = ramp
+
+    async def _publish(
+        self,
+        sender: Sender,
+        what: str,
+        kind: str,
+        data: Mapping[str, Any],
+        at: datetime,
+        *,
+        about: str | None = None,
+    ) -> None:
+        """A breach exactly once, a state at least once: as the contract has it."""
+        subject = what.partition("/")[0]
+        payload = await asyncio.to_thread(sender.event, kind, subject, data, at, about=about)
+        await self._link.publish(sender.topic(what), payload, qos=_EXACTLY_ONCE if about else _AT_LEAST_ONCE)
+
+    def _feed(self, at: datetime) -> Feed:
+        """The feed with the targets that stand or come."""
+        standing = [t for t in self._told if t.ends_at is None or t.ends_at > at]
+        name = self._options.feed
+        return Feed(
+            name=name,
+            default_w=self._options.default_w,
+            targets=tuple(target_told(t.starts_at, t.ends_at, t.limit_w, name) for t in standing),
         )
 
     def _last_heard_at(self, at: datetime, command_at: datetime) -> datetime:

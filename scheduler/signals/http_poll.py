@@ -48,7 +48,7 @@ from scheduler.connections.messages import (
     Refused,
     at_field,
     instant,
-    name_of,
+    named,
     power_w,
     read_json,
     shown,
@@ -89,7 +89,7 @@ class Told:
     limit_w: float | None  #: from now on; None = only the steps say something
     steps: tuple[Segment, ...]  #: rising in time
     provenance: str
-    name: str = ""  #: what the giver calls it
+    document: str = ""  #: as the giver calls it
     stamp_at: datetime | None = None
     valid_until: datetime | None = None
 
@@ -106,15 +106,16 @@ class Known:
 def read_document(payload: bytes, options: PollOptions) -> Told:
     """What a document says. Raises `Refused`."""
     document = read_json(payload, most_bytes=MOST_BYTES)
-    named = None if options.provenance_field is None else at_field(document, options.provenance_field)
-    provenance = options.url_shown() + ("" if named is None else f": {shown(named)}")
+    called = None if options.provenance_field is None else at_field(document, options.provenance_field)
+    provenance = options.url_shown() + ("" if called is None else f": {shown(called)}")
+    name = "" if called is None else named(called)
     stamp, until = options.timestamp_field, options.valid_until_field
     end = None if until is None else at_field(document, until)
     return Told(
         limit_w=None if options.field is None else _watts(document, options.field, options),
-        steps=_steps(document, options, provenance),
+        steps=_steps(document, options, provenance, name),
         provenance=provenance,
-        name=name_of(named),
+        document=name,
         stamp_at=None if stamp is None else instant(at_field(document, stamp), stamp),
         valid_until=None if until is None or end is None else instant(end, until),
     )
@@ -130,7 +131,7 @@ def _watts(document: object, field: str, options: PollOptions) -> float:
     )
 
 
-def _steps(document: object, options: PollOptions, provenance: str) -> tuple[Segment, ...]:
+def _steps(document: object, options: PollOptions, provenance: str, name: str) -> tuple[Segment, ...]:
     if options.steps_field is None:
         return ()
     listed = at_field(document, options.steps_field)
@@ -143,6 +144,7 @@ def _steps(document: object, options: PollOptions, provenance: str) -> tuple[Seg
             starts_at=instant(at_field(step, options.step_time_field), options.step_time_field),
             limit_w=_watts(step, options.step_limit_field, options),
             provenance=provenance,
+            document=name,
         )
         for step in listed
     )
@@ -189,10 +191,12 @@ def segments_of(known: Known) -> tuple[Segment, ...]:
     """The limit, and the steps after it."""
     told, since_at = known.told, known.since_at
     if told.limit_w is None:
-        return tuple(replace(s, giver_id=told.name) for s in told.steps)
-    first = Segment(starts_at=since_at, limit_w=told.limit_w, provenance=told.provenance)
+        return tuple(replace(s, giver_id=told.document) for s in told.steps)
+    first = Segment(
+        starts_at=since_at, limit_w=told.limit_w, provenance=told.provenance, document=told.document
+    )
     later = (s for s in told.steps if s.starts_at > since_at)
-    return tuple(replace(s, giver_id=told.name) for s in (first, *later))
+    return tuple(replace(s, giver_id=told.document) for s in (first, *later))
 
 
 class HttpPoll:

@@ -84,7 +84,12 @@ class Push:
     @property
     def provenance(self) -> str:
         """Shown to whoever asks why."""
-        return f"pushed: {self.document}" if self.document else f"pushed: delivery {self.delivery}"
+        return f"pushed: {self.named}"
+
+    @property
+    def named(self) -> str:
+        """The document: as the giver calls it, or else by its delivery."""
+        return self.document or f"delivery {self.delivery}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +248,9 @@ class HttpPush:
             raise SignalError(f"nothing was pushed yet; have it posted to /api/v1/signals/{self.name}")
         push = record.taken.push
         since_at = record.taken.since_at
-        first = Segment(starts_at=since_at, limit_w=push.limit_w, provenance=push.provenance)
+        first = Segment(
+            starts_at=since_at, limit_w=push.limit_w, provenance=push.provenance, document=push.named
+        )
         told = (first, *push.steps)
         return Envelope(
             source=self.name,

@@ -43,7 +43,7 @@ from scheduler.connections.messages import (
     Refused,
     at_field,
     instant,
-    name_of,
+    named,
     number,
     power_w,
     read_json,
@@ -84,7 +84,7 @@ class Said:
 
     limit_w: float
     provenance: str
-    name: str = ""  #: what the giver calls it
+    document: str = ""  #: as the giver calls it
     stamp_at: datetime | None = None
     sequence: int | float | None = None  #: as it came: a count of nanoseconds is no float
 
@@ -116,7 +116,7 @@ def read_message(payload: bytes, options: MqttOptions) -> Said:
             max_w=options.max_w,
         ),
         provenance=f"topic {options.topic}" + ("" if provenance is None else f": {shown(provenance)}"),
-        name=name_of(provenance),
+        document="" if provenance is None else named(provenance),
         stamp_at=None if options.timestamp_field is None else instant(stamp, options.timestamp_field),
         sequence=None if options.sequence_field is None else _sequence(sequence, options.sequence_field),
     )
@@ -235,7 +235,8 @@ class Mqtt(MqttListener):
                     starts_at=known.since_at,
                     limit_w=known.said.limit_w,
                     provenance=known.said.provenance,
-                    giver_id=known.said.name,
+                    document=known.said.document,
+                    giver_id=known.said.document,
                 ),
             ),
             stale_after_s=options.stale_after_s,

@@ -18,6 +18,8 @@ options. In short: IMPORT_CAPACITY_LIMIT is the limit; where no event gives one,
 hold; in doubt a drop comes early and a rise late. A VTN that cannot be reached leaves its last schedule standing until
 `stale_after_s`; after that it counts no more than the firm level. An event that makes no sense is refused, told, and
 its last good version stands.
+
+With a block `reports` the site is registered at the VTN, and tells it what its events and `reports.payloads` ask for.
 """
 
 from __future__ import annotations
@@ -37,9 +39,12 @@ from pydantic import Field
 
 from scheduler.connections.http import is_safe
 from scheduler.core.envelope import Envelope
+from scheduler.core.site_state import SiteState
 from scheduler.errors import SettingsError, SignalError
+from scheduler.openadr.asked import Manner
 from scheduler.openadr.client import Access, Busy, Vtn
 from scheduler.openadr.events import Event, Refused, Rules, printable
+from scheduler.openadr.reporter import Reporter, ReportOptions
 from scheduler.openadr.schedule import Schedule, Skew, compile_schedule
 from scheduler.signals import Options, read_options
 
@@ -78,6 +83,7 @@ class OpenAdrOptions(Options):
     reaction_s: float | None = Field(default=None, gt=0)
     ca_file: Path | None = None  #: the authority that signed the VTN's certificate, if no public one did
     allow_http: bool = False  #: also beyond this machine
+    reports: ReportOptions | None = None  #: None = the VTN is told nothing
 
     def complaint(self) -> str | None:
         """What does not go together. Says no value of an address: people put passwords there."""
@@ -89,7 +95,11 @@ class OpenAdrOptions(Options):
             return "client_id goes with either client_secret_file or client_secret_env; give both or neither"
         if self.stale_after_s < self.every_s + self.timeout_s:
             return f"stale_after_s = {self.stale_after_s:g} is shorter than every_s + timeout_s; raise it"
-        return None
+        return None if self.reports is None else self.reports.complaint(self.manner(self.reports))
+
+    def manner(self, reports: ReportOptions) -> Manner:
+        """How reports are made."""
+        return reports.manner(self.ven_name, self.targets, self.unit)
 
     def rules(self) -> Rules:
         """How events are read."""
@@ -124,6 +134,17 @@ class OpenAdr:
         self._skew = Skew()
         self._refused: list[str] = []
         self._told: frozenset[str] = frozenset()
+        reports = options.reports
+        self.tell_every_s = None if reports is None else reports.look_every_s
+        self._reporter = (
+            None if reports is None else Reporter(reports, options.manner(reports), options.ven_name)
+        )
+        self._shown: tuple[Sequence[Any], Mapping[str, Event]] = ((), {})  #: all events, and those that count
+        self._unreported: list[str] = []  #: what the VTN asks for and is not told
+        self._told_http: httpx.AsyncClient | None = (
+            None  #: what is told goes its own way, with a token of its own,
+        )
+        self._told_vtn: Vtn | None = None  #: so that it holds up no reading
 
     async def read(self, at: datetime) -> Envelope:
         """What the VTN last said, asked again if it is time. Raises `SignalError` while it cannot be asked."""
@@ -134,16 +155,27 @@ class OpenAdr:
             raise SignalError(f"{self.name}: {self._failure or 'the VTN has not answered yet'}")
         return self._envelope
 
+    async def tell(self, state: SiteState) -> None:
+        """Register the site, and bring the VTN's reports up to date. Raises `SignalError`."""
+        if self._reporter is None or self._options.reports is None:
+            return
+        self._unreported = await asyncio.to_thread(self._reporter.take, *self._shown)
+        if self._told_vtn is None:
+            self._told_http, self._told_vtn = self._opened(self._options.reports.scope)
+        await self._reporter.tell(self._told_vtn, state, self._skew)
+
     def refused(self) -> Sequence[str]:
         """Events and payloads that do not count, each told when it begins, and clocks that differ."""
         refused, self._refused = self._refused, []
         return refused
 
     async def close(self) -> None:
-        """End the connection."""
-        http, self._http, self._vtn = self._http, None, None
-        if http is not None:
-            await http.aclose()
+        """End the connections."""
+        opened = (self._http, self._told_http)
+        self._http = self._vtn = self._told_http = self._told_vtn = None
+        for http in opened:
+            if http is not None:
+                await http.aclose()
 
     def _is_due(self, at: datetime) -> bool:
         """Also when the clock was set back."""
@@ -166,11 +198,13 @@ class OpenAdr:
             self._take(schedule, at)
 
     async def _schedule(self, at: datetime) -> Schedule:
-        vtn = self._opened()
+        if self._vtn is None:
+            self._http, self._vtn = self._opened(self._options.scope)
+        vtn = self._vtn
         programs = _by_id(await vtn.programs())
         events = await self._chosen(vtn, programs)
         self._skew = skew_of(vtn.offset_s, self._skew)
-        return await asyncio.to_thread(
+        schedule = await asyncio.to_thread(
             compile_schedule,
             events,
             programs,
@@ -179,6 +213,8 @@ class OpenAdr:
             known=self._events,
             skew=self._skew,
         )
+        self._shown = (events, schedule.events)
+        return schedule
 
     async def _chosen(self, vtn: Vtn, programs: Mapping[str, Mapping[str, Any]]) -> list[Any]:
         """The events of the programs that the site file names."""
@@ -201,7 +237,7 @@ class OpenAdr:
             segments=schedule.segments,
             stale_after_s=self._options.stale_after_s,
         )
-        texts = [*schedule.refusals, *self._clock_news()]
+        texts = [*schedule.refusals, *self._unreported, *self._clock_news()]
         self._refused += [text for text in dict.fromkeys(texts) if text not in self._told]
         self._told = frozenset(texts)
 
@@ -214,23 +250,21 @@ class OpenAdr:
             if long.total_seconds() > TOLD_S
         ]
 
-    def _opened(self) -> Vtn:
-        """The client, made with the first reading. Raises `SignalError`."""
-        if self._vtn is None:
-            options = self._options
-            self._http = httpx.AsyncClient(
-                verify=self._authorities(), timeout=options.timeout_s, trust_env=False, follow_redirects=False
-            )
-            access = Access(
-                url=options.vtn_url,
-                token_url=options.token_url,
-                client_id=options.client_id,
-                scope=options.scope,
-                secret=self._secret,
-                allow_http=options.allow_http,
-            )
-            self._vtn = Vtn(access, self._http)
-        return self._vtn
+    def _opened(self, scope: str) -> tuple[httpx.AsyncClient, Vtn]:
+        """A client, made when it is first needed. Raises `SignalError`."""
+        options = self._options
+        http = httpx.AsyncClient(
+            verify=self._authorities(), timeout=options.timeout_s, trust_env=False, follow_redirects=False
+        )
+        access = Access(
+            url=options.vtn_url,
+            token_url=options.token_url,
+            client_id=options.client_id,
+            scope=scope,
+            secret=self._secret,
+            allow_http=options.allow_http,
+        )
+        return http, Vtn(access, http)
 
     def _authorities(self) -> ssl.SSLContext | bool:
         if self._options.ca_file is None:

@@ -120,6 +120,7 @@ class Series:
 
     prices: tuple[Priced, ...]  #: rising in time, at least one
     ends_at: datetime  #: of the last one
+    document: str  #: the file and its version, or where it was asked for
 
 
 def switched(series: Series, options: PriceOptions, *, on_since: datetime | None) -> tuple[Segment, ...]:
@@ -143,7 +144,7 @@ def switched(series: Series, options: PriceOptions, *, on_since: datetime | None
             on_since = None
         else:
             _add(found, _off(priced.starts_at, priced.price, options))
-    return tuple(found)
+    return tuple(replace(segment, document=series.document) for segment in found)
 
 
 def _spans(series: Series) -> Iterator[tuple[Priced, datetime]]:
@@ -189,6 +190,7 @@ def read_csv(table: CsvTable, options: PriceOptions) -> Series:
     return Series(
         prices=tuple(Priced(starts_at=at, price=price) for at, price in zip(times, prices, strict=True)),
         ends_at=times[-1] + timedelta(seconds=options.last_row_s or usual_last_s(table, times)),
+        document=table.named,
     )
 
 
@@ -220,7 +222,8 @@ def read_document(payload: bytes, options: PriceOptions) -> Series:
             raise Refused(
                 f"{then.starts_at.isoformat()} comes after {before.starts_at.isoformat()}; send times that rise"
             )
-    return Series(prices=prices, ends_at=prices[-1].starts_at + _last(prices, options))
+    ends_at = prices[-1].starts_at + _last(prices, options)
+    return Series(prices=prices, ends_at=ends_at, document=options.url_shown())
 
 
 def _last(prices: Sequence[Priced], options: PriceOptions) -> timedelta:

@@ -201,6 +201,7 @@ def _segments(
             starts_at=at,
             limit_w=_watts(table, line, text, options.unit),
             provenance=provenance,
+            document=table.named,
             giver_id=name,
         )
         for at, line, text, provenance, name in zip(

@@ -35,6 +35,7 @@ from scheduler.connections.messages import Refused
 from scheduler.connections.modbus import Line, Silent
 from scheduler.connections.registers import ModbusOptions
 from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.steady import risen_w
 from scheduler.errors import SignalError
 from scheduler.signals import Options, read_options
 
@@ -69,8 +70,8 @@ def climbed(
     gap_s = math.inf if before is None else (at - before.at).total_seconds()
     if before is None or gap_s > options.stale_after_s:
         return Climb(at=at, limit_w=min(surplus_w, max(own_w, options.floor_w)))
-    top_w = max(before.limit_w, options.floor_w) + options.rise_w_per_s * max(0.0, gap_s)
-    return Climb(at=at, limit_w=min(surplus_w, top_w))
+    foot_w = max(before.limit_w, options.floor_w)
+    return Climb(at=at, limit_w=risen_w(foot_w, gap_s, surplus_w, options.rise_w_per_s))
 
 
 class Surplus:
@@ -130,8 +131,13 @@ class Surplus:
         options, told = self._options, self._told
         rounded_w = max(options.floor_w, math.floor(limit_w / options.step_w) * options.step_w)
         if told is None or told.limit_w != rounded_w or told.starts_at > at:
-            provenance = f"export by {self._grid.address} + own draw by {self._site.address}"
-            told = self._told = Segment(starts_at=at, limit_w=rounded_w, provenance=provenance)
+            grid, own = self._grid.address, self._site.address
+            told = self._told = Segment(
+                starts_at=at,
+                limit_w=rounded_w,
+                provenance=f"export by {grid} + own draw by {own}",
+                document=f"readings of the meters {grid} and {own}",
+            )
         return told
 
 

@@ -32,6 +32,7 @@ class Power:
     trace: PowerTrace
     window_s: float
     notes: tuple[str, ...]
+    begins_at: datetime | None = None  #: by the times of the file, where it comes from one
 
 
 def read_power(path: Path, asked: PowerMap, *, start: Start, days: float | None, name: str) -> Power:
@@ -52,7 +53,10 @@ def read_power(path: Path, asked: PowerMap, *, start: Start, days: float | None,
     ]
     window_s = (part.end_at - part.times[0]).total_seconds() if days is None else days * DAY_S
     return Power(
-        trace=PowerTrace(name=name, steps=merged(steps)), window_s=window_s, notes=_notes(part, asked)
+        trace=PowerTrace(name=name, steps=merged(steps)),
+        window_s=window_s,
+        notes=_notes(part, asked),
+        begins_at=part.times[0],
     )
 
 

@@ -19,6 +19,7 @@ from sqlmodel import col
 
 from scheduler.core.reasons import Event
 from scheduler.store.tables import EventRow, LeaderRow
+from scheduler.store.views import LogLine
 from scheduler.wire import dumps
 
 Row = dict[str, Any]
@@ -51,22 +52,33 @@ def head(session: Session) -> Head:
     return Head(seq=row.seq, hash=row.hash) if row else Head(seq=0, hash=GENESIS)
 
 
-def append(session: Session, events: Iterable[Event]) -> None:
-    """Chain events to the log. The caller holds the leader's row, so nobody else appends meanwhile."""
-    last = head(session)
-    rows = []
+def append(session: Session, events: Iterable[Event]) -> dict[int, Event]:
+    """Chain events to the log; returns them by number. The caller holds the leader's row, so nobody else appends."""
+    last, rows, logged = head(session), [], {}
     for event in events:
         row = _row(event, last.seq + 1)
         last = Head(seq=last.seq + 1, hash=_link(last.hash, row))
         rows.append(row | {"hash": last.hash})
+        logged[last.seq] = event
     if rows:
         session.execute(insert(EventRow), rows)
+    return logged
 
 
 def note(session: Session, *events: Event) -> None:
     """Chain what a person did. Holds the leader's row until the commit, as each tick does."""
     session.scalars(select(LeaderRow).with_for_update()).one()
     append(session, events)
+
+
+def line(session: Session, seq: int) -> LogLine | None:
+    """A line with all that its hash was made of, so that anybody can make it again; None if it is not there."""
+    row = session.get(EventRow, seq)
+    if row is None:
+        return None
+    before = session.get(EventRow, seq - 1)
+    content = row.model_dump() | {"at": _instant(row.at)}
+    return LogLine(**content, hash_before=before.hash if before else GENESIS)
 
 
 def link(before: str, row: EventRow) -> str:

@@ -6,16 +6,19 @@ Raises `StoreError` when the database fails and `Refused` for what cannot be had
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, date, datetime
 from uuid import uuid4
 
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.accounting import Quarter
 from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
+from scheduler.core.shadow import ShadowDay
 from scheduler.records import Member, PowerSample
 from scheduler.store import (
     arrays,
@@ -24,16 +27,21 @@ from scheduler.store import (
     job_queries,
     members,
     outbox,
+    power_events,
+    shadow_days,
     site_queries,
     stops,
     tokens,
     wishes,
 )
+from scheduler.store.corrections import Correction, correct
 from scheduler.store.database import reading, writing
 from scheduler.store.history import power_history
 from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
 from scheduler.store.members import Check
+from scheduler.store.power_events import EventFilter
+from scheduler.store.quarters import quarters_between
 from scheduler.store.refusals import TokenNotFound
 from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
@@ -51,6 +59,9 @@ from scheduler.store.views import (
     LimitView,
     NewJob,
     NotificationView,
+    PlanProof,
+    PowerEventPage,
+    PowerEventView,
     PowerPoint,
     Summary,
     TokenView,
@@ -59,6 +70,7 @@ from scheduler.store.wishes import NewLimit
 
 ANY_JOB = JobFilter()
 ANY_INSTRUCTION = InstructionFilter()
+EVERY_EVENT = EventFilter()
 
 
 def utc_now() -> datetime:
@@ -67,12 +79,18 @@ def utc_now() -> datetime:
 
 
 class Desk:
-    """Where people submit, ask and look. May be used by several threads and processes at once."""
+    """Where people submit, ask and look. May be used by several threads and processes at once.
 
-    def __init__(self, engine: Engine, *, site: str, now: Callable[[], datetime] = utc_now) -> None:
+    `is_shadow`: the store is that of a site in shadow mode, whose jobs never run, and every job is shown as such.
+    """
+
+    def __init__(
+        self, engine: Engine, *, site: str, now: Callable[[], datetime] = utc_now, is_shadow: bool = False
+    ) -> None:
         self._engine = engine
         self._site = site
         self._now = now
+        self.is_shadow = is_shadow
         self._submissions = Submissions(
             engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
         )
@@ -81,17 +99,18 @@ class Desk:
 
     def submit(self, jobs: Sequence[NewJob]) -> tuple[JobView, ...]:
         """Add all of the jobs or none; ids are "<site>-<n>". Raises `InvalidField`, and what a `build` raises."""
-        return self._submissions.submit(jobs)
+        return tuple(map(self._marked, self._submissions.submit(jobs)))
 
     def get(self, job_id: str) -> JobView:
         """One job. Raises `JobNotFound`."""
         with reading(self._engine) as session:
-            return job_queries.get_job(session, job_id)
+            return self._marked(job_queries.get_job(session, job_id))
 
     def list(self, which: JobFilter = ANY_JOB, *, limit: int = 100, after: str | None = None) -> JobPage:
         """A page of jobs, newest first. `after` is the `next` of the page before. Raises `InvalidField`."""
         with reading(self._engine) as session:
-            return job_queries.list_jobs(session, which, limit=limit, after=after)
+            page = job_queries.list_jobs(session, which, limit=limit, after=after)
+        return replace(page, jobs=tuple(map(self._marked, page.jobs))) if self.is_shadow else page
 
     def job_counts(self) -> Mapping[JobState, int]:
         """How many jobs there are in each state that any is in."""
@@ -103,7 +122,7 @@ class Desk:
         with writing(self._engine) as session:
             wishes.set_desired(session, self._site, job_id, desired, at=self._now(), by=by)
             session.flush()
-            return job_queries.get_job(session, job_id)
+            return self._marked(job_queries.get_job(session, job_id))
 
     def array(self, array_id: str) -> ArrayView:
         """One array. Raises `ArrayNotFound`."""
@@ -227,7 +246,29 @@ class Desk:
         with reading(self._engine) as session:
             return power_history(session, since=since, until=until, resolution_s=resolution_s)
 
+    def power_events(
+        self, which: EventFilter = EVERY_EVENT, *, limit: int = 100, after: str | None = None
+    ) -> PowerEventPage:
+        """A page of falls of the limit, newest first. `after` as in `list`. Raises `InvalidField`."""
+        with reading(self._engine) as session:
+            return power_events.list_events(session, which, limit=limit, after=after)
+
+    def power_event(self, number: int) -> tuple[PowerEventView, PlanProof | None]:
+        """One fall of the limit, and what would have been drawn without it. Raises `PowerEventNotFound`."""
+        with reading(self._engine) as session:
+            return power_events.get_event(session, number)
+
     # -- the site ------------------------------------------------------------------------------------------------
+
+    def quarters(self, since: datetime, until: datetime) -> tuple[Quarter, ...]:
+        """Quarters of an hour that begin in [since, until), each before its corrections, oldest first."""
+        with reading(self._engine) as session:
+            return quarters_between(session, since, until)
+
+    def correct_quarter(self, correction: Correction) -> Quarter:
+        """Add to a quarter that is over; what was measured stays as it is. Raises `InvalidField`."""
+        with writing(self._engine) as session:
+            return correct(session, correction, at=self._now())
 
     def current(self, key: str) -> Document | None:
         """A document that the leader keeps: "power", "nodes". None before it wrote one."""
@@ -243,6 +284,11 @@ class Desk:
         """How the site did since its store was made."""
         with reading(self._engine) as session:
             return site_queries.summary(session)
+
+    def shadow_days(self, *, limit: int, day: date | None = None) -> tuple[ShadowDay, ...]:
+        """The books of shadow mode, the newest first; one day's, if `day` is given."""
+        with reading(self._engine) as session:
+            return shadow_days.shadow_days(session, limit=limit, day=day)
 
     # -- nodes of other machines -----------------------------------------------------------------------------------
 
@@ -305,3 +351,6 @@ class Desk:
             except TokenNotFound:
                 return False
             return True
+
+    def _marked(self, job: JobView) -> JobView:
+        return replace(job, is_shadow=True) if self.is_shadow else job

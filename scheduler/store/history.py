@@ -1,4 +1,4 @@
-"""Reading power back as a series: single seconds while they are kept, whole minutes from before."""
+"""Reading power back as a series: seconds and minutes while they are kept, quarters of an hour from before."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
+from scheduler.core.accounting import QUARTER, quarter_of
+from scheduler.store.quarters import SampleQuarterRow
 from scheduler.store.tables import SampleMinuteRow, SampleRow
 from scheduler.store.views import PowerPoint
 
 MINUTE = timedelta(minutes=1)
+QUARTER_S = int(QUARTER.total_seconds())
 USES = ("limit_w", "draw_w", "ai_w", "rest_w", "miners_w")
 """What a point tells, in this order in the rows below."""
 Row = tuple[datetime, float, Sequence[float]]
@@ -26,13 +29,26 @@ def power_history(
 ) -> tuple[PowerPoint, ...]:
     """Mean watts in steps of `resolution_s` over [since, until), oldest first. Steps that nobody sampled are left out.
 
-    Seconds are kept for an hour; what is older comes by the minute, however fine a resolution is asked for.
+    Seconds are kept for an hour and minutes for 90 days; what is older comes by the minute, and by the quarter of an
+    hour, however fine a resolution is asked for.
     """
     seconds = _seconds(session, since, until) if resolution_s < MINUTE.total_seconds() else []
     whole_until = seconds[0][0].replace(second=0, microsecond=0) if seconds else until
-    minutes = _minutes(session, since, whole_until)
+    minutes = _energies(session, SampleMinuteRow, since, whole_until)
     coarse_s = max(resolution_s, int(MINUTE.total_seconds()))
-    return (*_points(minutes, coarse_s), *_points(seconds, resolution_s))
+    quarters = _energies(session, SampleQuarterRow, since, _quarters_until(minutes, whole_until))
+    if coarse_s >= QUARTER_S:
+        return tuple(_points([*quarters, *minutes], coarse_s))
+    return (
+        *_points(quarters, QUARTER_S),
+        *_points(minutes, coarse_s),
+        *_points(seconds, resolution_s),
+    )
+
+
+def _quarters_until(minutes: Sequence[Row], until: datetime) -> datetime:
+    """Up to the quarter in which minutes begin; where there are none, they are all gone."""
+    return quarter_of(minutes[0][0]) if minutes else until
 
 
 def _seconds(session: Session, since: datetime, until: datetime) -> list[Row]:
@@ -42,12 +58,15 @@ def _seconds(session: Session, since: datetime, until: datetime) -> list[Row]:
     return [(row[0], 1.0, row[1:]) for row in rows]
 
 
-def _minutes(session: Session, since: datetime, until: datetime) -> list[Row]:
-    """Minutes that begin within the bounds."""
-    at = col(SampleMinuteRow.minute_at)
-    energies = (col(getattr(SampleMinuteRow, f"{name}h")) for name in USES)
-    wanted = select(at, col(SampleMinuteRow.covered_s), *energies)
-    rows = session.execute(wanted.where(at >= since, at < until).order_by(at))
+def _energies(
+    session: Session, table: type[SampleMinuteRow | SampleQuarterRow], since: datetime, until: datetime
+) -> list[Row]:
+    """Minutes, or quarters as they were measured, that begin within the bounds."""
+    is_quarters = table is SampleQuarterRow
+    at = col(SampleQuarterRow.quarter_at) if is_quarters else col(SampleMinuteRow.minute_at)
+    energies = (col(getattr(table, f"{name}h")) for name in USES)
+    wanted = select(at, col(table.covered_s), *energies).where(at >= since, at < until).order_by(at)
+    rows = session.execute(wanted.where(col(SampleQuarterRow.number) == 0) if is_quarters else wanted)
     return [(row[0], row[1], [wh * 3600.0 / row[1] for wh in row[2:]]) for row in rows if row[1] > 0]
 
 

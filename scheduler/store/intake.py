@@ -15,8 +15,9 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Stored
-from scheduler.store import instructions, stops
+from scheduler.core.trim import Trimmed
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Stored
+from scheduler.store import instructions, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
@@ -52,6 +53,8 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         told=_limits_told(session),
         instructions=instructions.standing(session),
         last_instruction=instructions.last_number(session),
+        trim=_trim(session),
+        power_events=power_events.open_events(session),
     )
 
 
@@ -72,6 +75,16 @@ def _limit_record(session: Session) -> LimitRecord | None:
         return None if document is None else loads(LimitRecord, document.text)
     except WireError as error:
         log.warning("the record of the limit cannot be read and begins anew: %s", error)
+        return None
+
+
+def _trim(session: Session) -> Trimmed | None:
+    """What the meter taught of the model's error; of another version of Barq it is of no use, and is learned anew."""
+    document = current_document(session, TRIM)
+    try:
+        return None if document is None else loads(Trimmed, document.text)
+    except WireError as error:
+        log.warning("what the meter taught before is not counted: %s", error)
         return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from sqlmodel import col
 
 from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, AttemptState, Desired, JobSpec, JobState
 from scheduler.core.reasons import Reason
+from scheduler.store.cursors import cursor_of, number_of
 from scheduler.store.refusals import InvalidField, JobNotFound
 from scheduler.store.rows import attempt_of, commit_of, legible, nodes_by_attempt, placements_of
 from scheduler.store.tables import AttemptNodeRow, AttemptRow, CheckpointRow, EventRow, JobRow
@@ -29,7 +28,6 @@ VIRTUAL_STATES: Mapping[str, frozenset[JobState]] = {
     "finished": FINAL_STATES,
 }
 """Names for several states at once; every state is in one of them."""
-_NUMBERS = range(2**63)
 """What a database can compare with."""
 
 
@@ -63,11 +61,11 @@ def list_jobs(session: Session, which: JobFilter, *, limit: int, after: str | No
     size = max(1, min(limit, MAX_PAGE))
     query = _filtered(which).order_by(col(JobRow.number).desc()).limit(size + 1)
     if after is not None:
-        query = query.where(col(JobRow.number) < _number_of(after))
+        query = query.where(col(JobRow.number) < number_of(after))
     rows = list(session.scalars(query))
     more = len(rows) > size
     shown = rows[:size]
-    return JobPage(jobs=tuple(_views(session, shown)), next=_cursor(shown[-1].number) if more else None)
+    return JobPage(jobs=tuple(_views(session, shown)), next=cursor_of(shown[-1].number) if more else None)
 
 
 def job_attempts(session: Session, job_id: str) -> tuple[AttemptView, ...]:
@@ -196,19 +194,3 @@ def _event(row: EventRow) -> EventView:
         attempt_id=row.attempt_id,
         data=json.loads(row.data),
     )
-
-
-def _cursor(number: int) -> str:
-    """Opaque on purpose: what pages are cut by may change."""
-    return base64.urlsafe_b64encode(f"number:{number}".encode()).decode().rstrip("=")
-
-
-def _number_of(cursor: str) -> int:
-    try:
-        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
-        number = int(text.removeprefix("number:"))
-        if number not in _NUMBERS:
-            raise ValueError(number)
-        return number
-    except (binascii.Error, ValueError) as error:
-        raise InvalidField("after", cursor, "give the `next` of the page before, as it was") from error

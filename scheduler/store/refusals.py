@@ -9,6 +9,7 @@
         ├── InstructionNotFound  no dispatch instruction has that id
         ├── InstructionIsOver    nobody can answer what has ended, was superseded or refused
         ├── LimitNotFound    no manual limit has that number
+        ├── PowerEventNotFound  no power event has that number
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
         ├── TokenNameTaken   two tokens of one name could not be told apart
@@ -104,6 +105,16 @@ class InstructionIsOver(Refused):
             f"instruction {instruction_id} is {state} and takes no answer any more; see `barq dispatch list` for "
             "what holds now"
         )
+
+
+class PowerEventNotFound(Refused):
+    """No power event has that number."""
+
+    code = "power_event_not_found"
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"there is no power event {number}; `barq power events` lists them")
+        self.number = number
 
 
 class TokenNotFound(Refused):

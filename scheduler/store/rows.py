@@ -11,8 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from scheduler.core.envelope import Envelope, Segment
-from scheduler.core.given import PEOPLE
+from scheduler.core.envelope import OPERATOR, Envelope, Segment
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -191,10 +190,11 @@ def limit_envelope(row: ManualLimitRow, *, reaction_s: float) -> Envelope:
         starts_at=row.created_at,
         limit_w=row.limit_w,
         provenance=f"{row.reason} ({row.by})",
+        document=f"manual limit {row.id}",
         giver_id=str(row.id),
     )
     return Envelope(
-        source=PEOPLE,
+        source=OPERATOR,
         issued_at=row.created_at,
         read_at=row.created_at,
         reaction_s=reaction_s,

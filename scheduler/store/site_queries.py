@@ -12,7 +12,8 @@ from sqlmodel import col
 
 from scheduler.core.jobs import JobState
 from scheduler.records import PowerSample
-from scheduler.store.energy import total_energy
+from scheduler.store.energy import sample_of, total_energy
+from scheduler.store.event_tables import PowerEventRow
 from scheduler.store.tables import (
     CheckpointRow,
     CurrentRow,
@@ -21,7 +22,6 @@ from scheduler.store.tables import (
     LeaderRow,
     ManualLimitRow,
     SampleRow,
-    WithdrawalRow,
 )
 from scheduler.store.upsert import sql_table
 from scheduler.store.views import DecisionView, Document, LeaderView, LimitView, Summary
@@ -51,7 +51,7 @@ def current_leader(session: Session) -> LeaderView:
 def samples_since(session: Session, since: datetime) -> tuple[PowerSample, ...]:
     """Power samples from `since` on, oldest first. Seconds are kept for an hour."""
     later = select(SampleRow).where(col(SampleRow.at) >= since).order_by(col(SampleRow.at))
-    return tuple(PowerSample(**row.model_dump()) for row in session.scalars(later))
+    return tuple(sample_of(row) for row in session.scalars(later))
 
 
 def decisions_around(session: Session, at: datetime, *, before: int, after: int) -> tuple[DecisionView, ...]:
@@ -75,8 +75,9 @@ def newest_decision(session: Session, *, since: int) -> tuple[int, DecisionView]
 
 def summary(session: Session) -> Summary:
     """How the site did since its store was made."""
-    falls = session.scalars(select(WithdrawalRow)).all()
-    seconds = sorted((w.complied_at - w.began_at).total_seconds() for w in falls if w.complied_at is not None)
+    times = select(col(PowerEventRow.began_at), col(PowerEventRow.complied_at))
+    falls = session.execute(times.where(col(PowerEventRow.draw_w) > col(PowerEventRow.limit_w))).all()
+    seconds = sorted((done - began).total_seconds() for began, done in falls if done is not None)
     energy = total_energy(session)
     damaged = session.scalar(select(func.count(col(CheckpointRow.damaged_at)))) or 0
     return Summary(

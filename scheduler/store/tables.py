@@ -144,7 +144,10 @@ class EventRow(Table, table=True):
     """What happened. Append-only; `hash` covers this row and the hash of the row before it."""
 
     __tablename__ = "events"
-    __table_args__ = (Index("ix_events_job_id_seq", "job_id", "seq"),)
+    __table_args__ = (
+        Index("ix_events_job_id_seq", "job_id", "seq"),
+        Index("ix_events_kind_at", "kind", "at"),
+    )
     seq: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
     at: datetime = Field(sa_type=UtcDateTime)
     kind: str
@@ -314,10 +317,16 @@ class SampleRow(Table, table=True):
     miners_w: float
     committed_w: float
     over_limit: bool
+    firm_w: float = 0.0
+    quality: str | None = None  #: of the reading, None = there was none
+    allowed: str | None = Field(default=None, sa_type=Text)  #: JSON: the grant that the draw was judged by
 
 
 class SampleMinuteRow(Table, table=True):
-    """The energy of one minute over the seconds that samples cover. Mean watts = Wh x 3600 / covered_s."""
+    """The energy of one minute over the seconds that samples cover. Mean watts = Wh x 3600 / covered_s.
+
+    Kept for 90 days; quarters (`scheduler.store.quarters`) are kept for ever.
+    """
 
     __tablename__ = "sample_minutes"
     minute_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
@@ -332,17 +341,6 @@ class SampleMinuteRow(Table, table=True):
     over_limit_s: float
 
 
-class WithdrawalRow(Table, table=True):
-    """One fall of the limit below the draw."""
-
-    __tablename__ = "withdrawals"
-    began_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
-    limit_w: float
-    draw_w: float
-    reaction_s: float
-    complied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-
-
 class CurrentRow(Table, table=True):
     """A JSON document that the leader keeps up to date for the API."""
 
@@ -350,6 +348,14 @@ class CurrentRow(Table, table=True):
     key: str = Field(primary_key=True)
     document: str = Field(sa_type=Text)
     updated_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class ForecastRow(Table, table=True):
+    """A forecast that was made from the history of the limit, kept until it was held against what came."""
+
+    __tablename__ = "forecasts"
+    made_at: datetime = Field(primary_key=True, sa_type=UtcDateTime)
+    document: str = Field(sa_type=Text)  #: JSON: `Made`
 
 
 class TokenRow(Table, table=True):

@@ -15,10 +15,12 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.lifecycle import is_final
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.trim import Trimmed
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, Intents, Member, Stored, TickRecord
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Member, Stored, TickRecord
 from scheduler.store.open_orders import still_open
 from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
 from scheduler.wire import loads
@@ -45,6 +47,8 @@ class InMemoryStore:
         self.limit_record: LimitRecord | None = None
         self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
+        self.trim: Trimmed | None = None
+        self.power_events: dict[datetime, PowerEvent] = {}
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.instructions: dict[str, Instruction] = {}
@@ -130,6 +134,8 @@ class InMemoryStore:
             told=self.told,
             instructions=self._standing(),
             last_instruction=max((i.number for i in self.instructions.values()), default=0),
+            trim=self.trim,
+            power_events=tuple(e for _, e in sorted(self.power_events.items()) if not e.is_final),
         )
 
     async def intents(self, after: int) -> Intents:
@@ -170,12 +176,15 @@ class InMemoryStore:
             said = instruction.answer if known is None else known.answer
             self.instructions[instruction.id] = replace(instruction, answer=said)
         self.events.extend(tick.events)
+        self.power_events.update({e.began_at: e for e in tick.power_events})
         self.last_cut_at = tick.last_cut_at or self.last_cut_at
         self.used = tick.used or self.used
         if (document := tick.current.get(LIMIT_RECORD)) is not None:
             self.limit_record = loads(LimitRecord, document)
         if (document := tick.current.get(LIMITS_TOLD)) is not None:
             self.told = loads(tuple[Envelope, ...], document)
+        if (document := tick.current.get(TRIM)) is not None:
+            self.trim = loads(Trimmed, document)
         self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)

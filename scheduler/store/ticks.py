@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, Attempt, AttemptState, JobState
 from scheduler.errors import StaleEpoch
 from scheduler.records import TickRecord
-from scheduler.store import chain, instructions, outbox, stops
+from scheduler.store import chain, instructions, outbox, power_events, stops
 from scheduler.store.checkpoints import record_checkpoints
 from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
@@ -30,7 +30,6 @@ from scheduler.store.tables import (
     JobRow,
     LeaderRow,
     ManualLimitRow,
-    WithdrawalRow,
 )
 from scheduler.store.upsert import sql_table, upsert
 from scheduler.wire import dumps
@@ -94,7 +93,9 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     settle_losses(session, _unsettled(tick, seen))
     stops.learn(session, tick.stops)
     instructions.record(session, tick.instructions)
-    chain.append(session, tick.events)
+    logged = chain.append(session, tick.events)
+    power_events.record_plans(session, tick.counterfactuals, logged)
+    power_events.record_events(session, tick.power_events)
     record_checkpoints(session, tick.checkpoints)
     record_orders(session, tick.orders, at=tick.at)
     _write_site(session, packed)
@@ -183,7 +184,6 @@ def _may_lose(attempt: Attempt, seen: Seen) -> bool:
 
 def _write_site(session: Session, packed: Packed) -> None:
     tick = packed.tick
-    upsert(session, WithdrawalRow, [asdict(w) for w in tick.withdrawals])
     current = dict(tick.current)
     if tick.used is not None:
         current[USED] = dumps(tick.used).decode()

@@ -16,6 +16,7 @@ from scheduler.core.jobs import (
     JobState,
     Placement,
 )
+from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Reason
 from scheduler.store.tables import SITE_USER
 
@@ -82,6 +83,7 @@ class JobView:
     ended_at: datetime | None
     spec: JobSpec
     request: Mapping[str, Any]  #: the job file as submitted
+    is_shadow: bool = False  #: it never runs, only a twin of it does
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,6 +216,48 @@ class PowerPoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PowerEventView:
+    """One fall of the limit and what it came to."""
+
+    number: int
+    event: PowerEvent
+    plan_seq: int | None  #: of the line in the log that holds the hash of its plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerEventPage:
+    """Some power events, newest first. `next` is where to go on, None at the end."""
+
+    events: tuple[PowerEventView, ...]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """A line of the log with all that its hash was made of. Texts are as they are stored, to the byte."""
+
+    seq: int
+    at: str
+    kind: str
+    text: str
+    job_id: str | None
+    attempt_id: str | None
+    data: str
+    hash: str
+    hash_before: str  #: of the line before it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanProof:
+    """What the site would have drawn without a fall of the limit, and the line of the log with its hash."""
+
+    text: str
+    made_at: datetime
+    falls_at: datetime
+    line: LogLine | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Energy:
     """Energy over the time that samples cover, Wh at the site meter."""
 
@@ -231,7 +275,7 @@ class Energy:
 class Summary:
     """How the site did since its store was made."""
 
-    withdrawals: int
+    withdrawals: int  #: power events that found the draw above the new limit
     withdrawals_open: int  #: not complied with yet
     comply_p50_s: float | None  #: None = there was none
     comply_max_s: float | None

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
-from scheduler.core.orders import Fence, GuardReport
+from scheduler.core.orders import Fence, GpuSlot, GroupKind, GroupSpec, GuardReport
 from scheduler.ports import Cluster
+from scheduler.settings import site_of
 from scheduler.testing import DirectCluster
+from scheduler.twin import Twin, Work
 from tests.our_ray import ray_environment, shared_ray
 from tests.stub_guard import Mood, StubGuard, order_for
 from tests.waiting import wait_until
 
 NAMES = ("node-1", "node-2")
 AWAIT_S = 60.0
+GPUS = (GpuSlot(gpu_id="0", model="a100-sxm-400w"),)
 
 
 class Site:
@@ -65,6 +70,59 @@ async def site(
         made = Site(cluster, guards)
         await made.heard_from_all()
         yield made
+
+
+class TwinSite:
+    """The twin of two nodes, for what holds of every cluster: it never misbehaves."""
+
+    def __init__(self) -> None:
+        specs = {n: GroupSpec(group_id=n, kind=GroupKind.NODE, base_w=600.0, gpus=GPUS) for n in NAMES}
+        site = site_of({"name": "t", "mode": "shadow", "power": {"firm_w": 6000}, "nodes": []}, Path("t"))
+        self.cluster = Twin(specs, site, works=lambda _: Work(gpus=1), clock=SystemClock())
+        self.reports: list[GuardReport] = []
+        self.cluster.listen(self.reports.append)
+
+    async def deliver(self, *names: str, seq: int = 1) -> dict[str, GuardReport | str]:
+        """Send each an order."""
+        orders = [replace(order_for(n, seq=seq), boot_id=f"{n}-boot-1") for n in names]
+        return await self.cluster.deliver(orders, timeout_s=AWAIT_S)
+
+    def heard(self, name: str) -> list[int]:
+        """Versions of the reports that came unasked."""
+        return [report.version for report in self.reports if report.spec.group_id == name]
+
+
+@pytest.fixture
+async def twin() -> AsyncIterator[TwinSite]:
+    """It runs until the end of the test."""
+    made = TwinSite()
+    running = asyncio.create_task(made.cluster.run())
+    yield made
+    await made.cluster.close()
+    await running
+
+
+async def test_the_twin_takes_orders_as_guards_do(twin: TwinSite) -> None:
+    """Its reports show the new fence, the standing one for an order that is too old, a reason for a stranger."""
+    answers = await twin.deliver(*NAMES, "nowhere", seq=7)
+    late = (await twin.deliver("node-1", seq=3))["node-1"]
+    accepted = [
+        a.accepted for a in (answers["node-1"], answers["node-2"], late) if isinstance(a, GuardReport)
+    ]
+
+    assert accepted == [Fence(epoch=1, seq=7)] * 3
+    assert "nowhere" in str(answers["nowhere"])
+
+
+async def test_the_twin_is_heard_until_it_is_closed(twin: TwinSite) -> None:
+    """Reports keep coming without any change; once it is closed none comes, and an order gets a reason."""
+    await wait_until(lambda: all(len(twin.heard(n)) >= 2 for n in NAMES), timeout_s=AWAIT_S)
+    await twin.cluster.close()
+    await twin.cluster.close()
+    count = len(twin.reports)
+
+    assert isinstance((await twin.deliver("node-1"))["node-1"], str)
+    assert len(twin.reports) == count
 
 
 def _group(tmp_path: Path, name: str) -> Path:

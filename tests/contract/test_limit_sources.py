@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.envelope import Envelope, Segment
+from scheduler.core.envelope import Envelope, Segment, limit_of
+from scheduler.core.steady import NOTHING, SteadyRule, steadied
 from scheduler.errors import SettingsError
 from scheduler.ports import LimitSource, ListeningSource
 from scheduler.signals.http_poll import open_source as open_poll
@@ -253,6 +254,22 @@ async def test_what_it_told_ahead_comes_true(make: Callable[[], LimitSource]) ->
                 in_force = then.limit_at(segment.starts_at)
                 assert in_force is not None
                 assert (in_force.limit_w, in_force.provenance) == (segment.limit_w, segment.provenance)
+
+
+async def test_its_rises_can_be_held_back(make: Callable[[], LimitSource]) -> None:
+    """Never above what it says, now or later; and the first that it says is not held back by itself."""
+    source, past = make(), NOTHING
+    counts: Envelope | None = None
+    rule = SteadyRule(rise_w_per_s=0.01, settle_s=60.0, turns=1)
+    for at_s in READINGS_S[:5]:
+        told = await source.read(after(at_s))
+        counted = None if counts is None else limit_of(counts, after(at_s), now=after(at_s), firm_w=math.inf)
+        past, counts = steadied(past, told, after(at_s), rule, counted=counted)
+        for at in (after(at_s), *(s.starts_at for e in (told, counts) for s in e.segments)):
+            says, holds = told.limit_at(at), counts.limit_at(at)
+            if at >= after(at_s) and says is not None:
+                assert holds is not None
+                assert holds.limit_w <= says.limit_w
 
 
 async def test_its_envelopes_survive_the_wire(make: Callable[[], LimitSource]) -> None:

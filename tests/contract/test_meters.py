@@ -6,20 +6,28 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
 import pytest
 
+from scheduler.connections.bmc_options import BmcOptions
+from scheduler.connections.redfish_host import RedfishHost
 from scheduler.connections.registers import ModbusOptions
-from scheduler.core.snapshot import MeterReading
+from scheduler.core.orders import GroupKind
+from scheduler.core.snapshot import MeterReading, SitePolicy
 from scheduler.core.trust import Trust
 from scheduler.errors import MeterError
+from scheduler.hosts import Device
 from scheduler.ports import Meter
 from scheduler.signals.meter_modbus import ModbusMeter
+from scheduler.signals.meter_redfish import RedfishMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.signals.meter_trusted import Link, TrustedMeter
 from scheduler.wire import dumps, loads
 from tests.modbus_peer import Peer, peer, words
+from tests.redfish_peer import Controller, controller
 
 
 class Bench(Protocol):
@@ -84,21 +92,44 @@ class TrustedBench:
         self.draw_w = 0.0
         trust = Trust(fresh_s=2, stale_after_s=5, tolerance=0.1, tolerance_w=10, disagree_after_s=5)
         both = (SimulatedMeter(lambda: self.draw_w), SimulatedMeter(lambda: self.draw_w, source="reports"))
-        self.meter: Meter = TrustedMeter(*both, trust, name="main", poll_s=0.1, tell=lambda _: None)
+        links = [Link(name=name, meter=both[0], trust=trust, poll_s=0.1) for name in ("main", "second")]
+        self.meter: Meter = TrustedMeter(links, both[1], tell=lambda _: None)
 
     def draws(self, draw_w: float) -> None:
         self.draw_w = draw_w
 
 
 async def trusted(_: AsyncExitStack) -> Bench:
-    """A meter, and reports that take over; here the reports, for nothing is measured at the first reading."""
+    """Two meters, and reports that take over; here the reports, for nothing is measured at the first reading."""
     return TrustedBench()
+
+
+class RedfishBench:
+    def __init__(self, device: Controller, folder: Path) -> None:
+        self.device = device
+        host = RedfishHost("node-1", BmcOptions.model_validate(device.options(folder)), base=folder)
+        node = Device(group_id="node-1", kind=GroupKind.NODE, host=host, reported_w=0.0, at_most_w=0.0)
+        site = SitePolicy(name="t", firm_w=1.0, overhead=1.0)
+        self.host = host
+        self.meter: Meter = RedfishMeter("bmcs", lambda: [node], site, tell=lambda _: None)
+
+    def draws(self, draw_w: float) -> None:
+        self.device.draw_w = None if math.isnan(draw_w) else draw_w
+
+
+async def redfish(stack: AsyncExitStack) -> Bench:
+    """The controller of the only node."""
+    folder = Path(stack.enter_context(TemporaryDirectory()))
+    made = RedfishBench(stack.enter_context(controller()), folder)
+    stack.push_async_callback(made.host.close)
+    return made
 
 
 METERS = {
     "simulated": simulated,
     "modbus, SunSpec": sunspec,
     "modbus, register": registers,
+    "redfish": redfish,
     "trusted": trusted,
 }
 

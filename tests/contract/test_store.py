@@ -10,11 +10,12 @@ from scheduler.core.envelope import Segment, unheard
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.power_events import Span
 from scheduler.errors import StaleEpoch
 from scheduler.records import LIMITS_TOLD, Member
 from scheduler.wire import dumps
 from tests.store_sides import Side
-from tests.stores import T0, after, attempt, event, job, order, tick
+from tests.stores import T0, after, attempt, event, job, order, power_event, tick
 
 
 async def test_a_new_store_is_empty(side: Side) -> None:
@@ -282,3 +283,18 @@ async def test_what_sources_told_last_is_there_for_who_leads_next(side: Side) ->
         await side.store.record(tick(at_s, epoch, current={LIMITS_TOLD: dumps(told).decode()}))
     await side.store.record(tick(3, epoch))
     assert (await side.store.load()).told == last
+
+
+async def test_power_events_that_are_not_final_are_loaded(side: Side) -> None:
+    """As they were written last, oldest first: a new leader goes on with their sums."""
+    epoch = await side.store.claim("a", at=T0)
+    span = Span(covered_s=12.5, draw_wh=20.0, limit_wh=21.0, commanded_wh=22.0, unused_wh=1.5)
+    later, earlier = power_event(20), power_event(10, plan_sha256="5f" * 32, baseline_w=8000.0)
+    await side.store.record(
+        tick(30, epoch, power_events=(later, earlier, power_event(5, complied_at=after(6))))
+    )
+    grown = replace(earlier, during=span, held=replace(span, covered_s=3.0), least_w=4.0, ended_at=after(31))
+    over = power_event(5, complied_at=after(6), is_final=True)
+    await side.store.record(tick(31, epoch, power_events=(grown, over)))
+
+    assert (await side.store.load()).power_events == (grown, later)

@@ -7,7 +7,8 @@ from dataclasses import replace
 from scheduler.core.credit import Owed
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.projects import Usage, Used
-from scheduler.records import LIMIT_RECORD
+from scheduler.core.trim import Trimmed, Why
+from scheduler.records import LIMIT_RECORD, TRIM
 from scheduler.wire import dumps
 from tests.store_sides import Side
 from tests.stores import T0, after, tick
@@ -41,6 +42,17 @@ async def test_what_was_seen_of_the_limit_is_handed_on(side: Side) -> None:
     await side.store.record(tick(2, epoch))
 
     assert (await side.store.load()).record == seen
+
+
+async def test_what_the_meter_taught_is_handed_on(side: Side) -> None:
+    """Until it taught another thing."""
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).trim is None
+    learned = Trimmed(w=120.5, why=Why.STEADY, flat_w=120.5, share=0.01)
+    await side.store.record(tick(1, epoch, current={TRIM: dumps(learned).decode()}))
+    await side.store.record(tick(2, epoch))
+
+    assert (await side.store.load()).trim == learned
 
 
 async def test_what_partners_are_owed_stays_until_it_is_another(side: Side) -> None:

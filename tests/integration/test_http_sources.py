@@ -7,34 +7,22 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from scheduler.clock import SystemClock
 from scheduler.core.envelope import limit_of
 from scheduler.ports import ListeningSource
-from scheduler.service import Service
 from scheduler.signals.http_poll import open_source as open_poll
 from scheduler.signals.http_push import Inbox, Push, open_source as open_push, read_push_options
-from scheduler.watchman import Watchman
 from tests.json_served import served
+from tests.reading_service import FIRM_W, ReadingService
 from tests.waiting import wait_until
 
 PATIENCE_S = 60.0
-FIRM_W = 6000.0
 
 
-class Listening:
+class Listening(ReadingService):
     """The part of the service that reads one source, and what it knows and tells."""
-
-    def __init__(self) -> None:
-        self.view = SimpleNamespace(envelopes={})
-        self.watchman = Watchman()
-        reconciler = SimpleNamespace(watchman=self.watchman)
-        parts = SimpleNamespace(clock=SystemClock(), view=self.view, reconciler=reconciler)
-        self.service = Service(cast("Any", parts))
 
     def limit_w(self, *, later_s: float = 0.0) -> float | None:
         """What the source contributes then, if nothing more is heard of it."""

@@ -11,19 +11,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import aiomqtt
 import pytest
 
-from scheduler.clock import SystemClock
 from scheduler.connections import mqtt_listener
 from scheduler.core.envelope import Envelope, limit_of
-from scheduler.service import Service
-from scheduler.watchman import Watchman
 from tests.mqtt_broker import PATIENCE_S, Broker, broker
 from tests.mqtt_listening import FIRM_W, answer_of, heard, listening, now, refused, trouble, until, watts
+from tests.reading_service import ReadingService
 from tests.waiting import wait_until
 
 TOPIC = "feeder/12/limit"
@@ -62,9 +58,8 @@ async def test_a_limit_is_heard_when_it_is_published(there: Broker, tmp_path: Pa
 
 async def test_the_service_has_the_limit_when_it_is_published(there: Broker, tmp_path: Path) -> None:
     """Though its next reading by the clock is an hour away; and its next tick waits for nothing."""
-    view = SimpleNamespace(envelopes={})
-    parts = SimpleNamespace(clock=SystemClock(), view=view, reconciler=SimpleNamespace(watchman=Watchman()))
-    service = Service(cast("Any", parts))
+    reading = ReadingService()
+    service, view = reading.service, reading.view
     there.publish(TOPIC, "9000", retain=True)
     async with listening(there.port, tmp_path, topic=TOPIC) as source:
         polls = asyncio.ensure_future(service._poll(source, 3600.0))

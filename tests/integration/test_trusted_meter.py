@@ -15,7 +15,7 @@ from scheduler.core.trust import Trust
 from scheduler.errors import MeterError
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.signals.meter_trusted import Link, TrustedMeter
 from tests.builders import T0
 from tests.modbus_peer import Peer, peer
 
@@ -32,9 +32,13 @@ class Bench:
         self.line = metered._line
         self.line._monotonic_s = self.now_s
         reported = SimulatedMeter(lambda: self.reported_w, now=self.now, source="reports")
-        self.meter = TrustedMeter(
-            metered, reported, TRUST, name="main", poll_s=1, tell=self.told.append, now=self.now
-        )
+        link = Link(name="main", meter=metered, trust=TRUST, poll_s=1)
+        self.meter = TrustedMeter([link], reported, tell=self.told.append, now=self.now)
+
+    @property
+    def asked(self) -> asyncio.Task[MeterReading] | None:
+        """The question in flight."""
+        return self.meter._watched[0].asked
 
     def now(self) -> datetime:
         """The time of the test."""
@@ -65,8 +69,8 @@ class Bench:
         """The reading after so many seconds, with whatever the device answered to the question of then."""
         self.at += timedelta(seconds=seconds)
         await self.meter.read()
-        if self.meter._asked is not None:
-            await asyncio.wait((self.meter._asked,))
+        if self.asked is not None:
+            await asyncio.wait((self.asked,))
         return await self.meter.read()
 
     @property
@@ -144,7 +148,12 @@ async def test_a_meter_at_odds_with_the_reports_is_an_alarm_with_both_figures(be
     reading = [await bench.later() for _ in range(6)][-1]
     assert (reading.draw_w, reading.quality) == (10_000.0, Quality.GOOD)
     assert bench.kinds == ["meter.disagrees"]
-    assert bench.told[0].data == {"meter": "main", "draw_w": 10_000.0, "reported_w": 1000.0}
+    assert bench.told[0].data == {
+        "meter": "main",
+        "draw_w": 10_000.0,
+        "other": "reports",
+        "reported_w": 1000.0,
+    }
     assert "shows 10.00 kW, reports 1.00 kW" in bench.told[0].text
     bench.device.shows(1000.0)
     await bench.later()
@@ -172,8 +181,8 @@ async def test_with_neither_figure_the_error_says_why_of_both(bench: Bench) -> N
     bench.reported_w = float("nan")
     with pytest.raises(MeterError, match="main: no answer yet; the reports meter shows nan"):
         await bench.meter.read()
-    assert bench.meter._asked is not None
-    await asyncio.wait((bench.meter._asked,))
+    assert bench.asked is not None
+    await asyncio.wait((bench.asked,))
     with pytest.raises(MeterError, match=r"there is no connection.*; the reports meter shows nan"):
         await bench.meter.read()
 
@@ -183,4 +192,4 @@ async def test_a_question_in_flight_ends_with_the_meter(bench: Bench) -> None:
     bench.device.hangs()
     await bench.meter.read()
     await bench.meter.close()
-    assert bench.meter._asked is None
+    assert bench.asked is None

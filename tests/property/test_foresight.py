@@ -9,6 +9,7 @@ from hypothesis import given, settings, strategies as st
 
 from scheduler.core.decide import Decision, decide, shed
 from scheduler.core.envelope import Foreseen, Quantile, lowest
+from scheduler.core.hindsight import filled
 from scheduler.core.jobs import Phase
 from scheduler.core.plan import limit_now, usable_w
 from scheduler.core.snapshot import Snapshot
@@ -107,6 +108,27 @@ def test_a_forecast_of_plenty_changes_nothing(snapshot: Snapshot, quantiles: lis
     plain, wise = decide(snapshot), decide(with_(snapshot, forecast=plenty))
 
     assert replace(wise, wake_at=None) == replace(plain, wake_at=None)
+
+
+@given(snapshot=worlds(), told=FORECASTS)
+@settings(max_examples=100, deadline=None)
+def test_what_history_tells_frees_no_watt(snapshot: Snapshot, told: Forecast) -> None:
+    """The limit in force, every reduction, who is placed: as without it. What starts fits under what is published."""
+    knowing = replace(snapshot, envelopes=filled(snapshot.envelopes, foreseen(told)))
+    firm_w = snapshot.site.firm_w
+    for seconds in (0, 10, 3600):
+        at = snapshot.at + timedelta(seconds=seconds)
+        limits = [lowest(s.envelopes, at, now=s.at, firm_w=firm_w) for s in (snapshot, knowing)]
+        assert limits[0] == limits[1]
+    reductions = [shed(s) for s in (snapshot, knowing)]
+    asked = [None if r is None else replace(r, wake_at=None) for r in reductions]
+    assert asked[0] == asked[1]
+    plain, wise = decide(snapshot), decide(knowing)
+
+    assert stays(wise, snapshot) == stays(plain, snapshot)
+    assert (wise.limit, wise.cut_work) == (plain.limit, plain.cut_work)
+    started = wise.attempts.keys() - snapshot.attempts.keys()
+    assert not started or wise.planned_w <= usable_w(snapshot, limit_now(snapshot)) + 1e-6
 
 
 @given(snapshot=worlds())

@@ -187,6 +187,11 @@ class AnythingGoes(RuleBasedStateMachine):
         """Until somebody gives another limit."""
         self.site.foresees((in_s, {0.1: min(low_w, mid_w), 0.5: mid_w}), (in_s + lasts_s, {}))
 
+    @rule(trim_w=st.sampled_from([-400.0, -31.7, 0.0, 250.0]), unmetered_w=st.sampled_from([0.0, 0.0, 300.0]))
+    def the_meter_teaches(self, trim_w: float, unmetered_w: float) -> None:
+        """That the model says too much, or too little."""
+        self.site.corrected(trim_w, unmetered_w=unmetered_w)
+
     @rule(most=st.sampled_from([None, 1, 2]))
     def saves_take_turns(self, most: int | None) -> None:
         """Or do not any more."""

@@ -37,8 +37,9 @@ def client_of(site: StubSite) -> AsyncClient:
 
 
 def verbs(kind: type) -> dict[str, Any]:
-    """The public attributes of a client, by name."""
-    return {name: value for name, value in vars(kind).items() if not name.startswith("_")}
+    """The public attributes of a client, its own and those of what it is made of, by name."""
+    own = (pair for part in kind.__mro__ if part is not object for pair in vars(part).items())
+    return {name: value for name, value in own if not name.startswith("_")}
 
 
 def test_both_clients_have_the_same_verbs() -> None:

@@ -220,6 +220,34 @@ def test_projects_are_a_table_in_their_order() -> None:
     ]
 
 
+def test_the_hours_to_come_are_a_table_with_their_score() -> None:
+    """Whose word each row is; then what forecasts from history are worth, beside persistence."""
+    watts = {"p10_w": 160_000.0, "p50_w": 420_000.0, "p90_w": 610_000.0}
+    lead = {"until_h": 1, "quarters": 9, "pinball_w": [1000.0, 3000.0, 2000.0], "covered": 0.81}
+    empty = {"until_h": 6, "quarters": 0, "pinball_w": None, "covered": None}
+    told = {
+        "state": "made",
+        "why": "learned from history: good",
+        "made_at": None,
+        "is_used": False,
+        "scores": [
+            {"method": "learned", "loss_w": 2000.0, "by_lead": [lead, empty]},
+            {"method": "last", "loss_w": None, "by_lead": [empty, empty]},
+        ],
+        "rows": [{"at": "2026-03-01T13:00:00Z", **watts, "by": "history", "source": "history"}] * 3,
+    }
+    shown = barq(busy_site().on("GET", "/forecast", told), "forecast", "--hours", "1").stdout.splitlines()
+
+    assert [line.split()[2:] for line in shown[1:3]] == [
+        ["160", "kW", "420", "kW", "610", "kW", "history", "history"]
+    ] * 2
+    assert shown[4] == "Learned from history: good."
+    assert [line.split() for line in shown[6:]] == [
+        ["PINBALL", "LOSS,", "COVERED", "<", "1", "h", "<", "6", "h", "MEAN"],
+        ["learned", "from", "history", "2", "kW,", "81%", "-", "2", "kW"],
+    ]
+
+
 def test_no_projects_is_talk() -> None:
     """An empty list leaves stdout empty."""
     result = barq(busy_site().on("GET", "/projects", {"projects": []}), "project", "list")
@@ -264,3 +292,22 @@ def test_power_shows_what_could_be_changed_at_short_notice() -> None:
         "  30 s  5.36 kW  1.32 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
         " 5 min  5.36 kW     2 kW  8.24 kW  miners 4 kW, caps 1.2 kW, release 160 W",
     ]
+
+
+def test_power_names_document_feeder_and_interval_of_the_limit() -> None:
+    """As far as they are known; a limit without beginning has no interval to name."""
+    named = {
+        "limit_document": "day.csv (SHA-256 5d41402abc4b2a76)",
+        "limit_feeder": "feeder-12",
+        "limit_since_at": "2026-03-01T11:00:00Z",
+        "limit_until_at": "2026-03-01T14:00:00Z",
+    }
+    ever = {"limit_since_at": "1970-01-01T00:00:00Z", "limit_until_at": None}
+
+    told = barq(busy_site().on("GET", "/power", POWER | named), "power").stdout.splitlines()
+    lines = [line.split(maxsplit=1) for line in told]
+
+    assert ["document", "day.csv (SHA-256 5d41402abc4b2a76)"] in lines
+    assert ["feeder", "feeder-12"] in lines
+    assert ["interval", "2026-03-01 11:00 (1 h ago) to 2026-03-01 14:00 (in 2 h)"] in lines
+    assert "interval" not in barq(busy_site().on("GET", "/power", POWER | ever), "power").stdout

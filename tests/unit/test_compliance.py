@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from scheduler.core.compliance import Watch, Withdrawal, judge_draw, note_limit
+from scheduler.core.compliance import Fall, Watch, judge_draw, note_limit
 from tests.builders import T0
 
 REACTION_S = 30.0
@@ -22,7 +22,7 @@ class Watcher:
 
     watch: Watch = field(default_factory=Watch)
     breaches_s: list[float] = field(default_factory=list)
-    noted: dict[datetime, Withdrawal] = field(default_factory=dict)
+    noted: dict[datetime, Fall] = field(default_factory=dict)
 
     def reads(self, after_s: float, *, draw_w: float, limit_w: float) -> Watcher:
         """One reading of the meter while a limit is in force."""

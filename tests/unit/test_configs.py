@@ -90,3 +90,21 @@ def test_commented_meters_are_right_once_they_are_not_comments(tmp_path: Path, n
 
     assert len(blocks) == 2
     assert load_site(path).meter.type == "modbus"
+
+
+@pytest.mark.parametrize("nth, types", [(0, ["redfish"]), (1, ["modbus", "redfish"])])
+def test_commented_controllers_are_right_once_they_are_not_comments(
+    tmp_path: Path, nth: int, types: list[str]
+) -> None:
+    """With each of the chains of meters in `redfish.yaml`."""
+    text = (CONFIGS / "sites" / "redfish.yaml").read_text(encoding="utf-8")
+    (bmcs,) = re.findall(r"^# bmcs:\n(?:#   .*\n)+", text, flags=re.MULTILINE)
+    meters = re.findall(r"^# meter:\n(?:# .*\n)+", text, flags=re.MULTILINE)
+    path = tmp_path / "redfish.yaml"
+    path.write_text(text + re.sub(r"^# ", "", bmcs + meters[nth], flags=re.MULTILINE), encoding="utf-8")
+    site = load_site(path)
+
+    assert [m.type for m in (site.meter, *site.meters_behind)] == types
+    assert site.bmcs[0].of("gpu-7").url == "https://gpu-7-bmc.example.net"
+    assert site.bmcs[0].of("gpu-7").system == "1"
+    assert site.bmcs[0].standby is not None

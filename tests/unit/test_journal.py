@@ -12,8 +12,9 @@ from scheduler.core.decide import Policy, PowerAware, decide
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.trim import Trimmed, Why
 from scheduler.journal import SNAPSHOT_S, Journal
-from scheduler.records import TickRecord
+from scheduler.records import TRIM, TickRecord
 from scheduler.sim.baselines.fcfs_kill import FcfsKill
 from scheduler.watchman import Watchman
 from tests.builders import T0, site
@@ -85,3 +86,17 @@ async def test_the_loop_tells_what_its_policy_offers(
 
     assert (told["flex"] is not None) is is_told
     assert not is_told or told["flex"]["planned_w"] == told["planned_w"]
+
+
+def test_what_the_model_leaves_out_is_written_when_it_changed() -> None:
+    """For the next leader, who begins with it. A credit is none of its business."""
+    watchman = Watchman()
+    journal = Journal(epoch=1, watchman=watchman)
+    quiet = site().node(gpus=4).limit_w(5000).snapshot()
+    written = []
+    for after_s, trim_w in enumerate((0.0, -50.0, 70.0, 70.0, -9.0)):
+        at, trim = quiet.at + timedelta(seconds=after_s), Trimmed(w=trim_w, why=Why.STEADY)
+        now = replace(quiet, at=at, trim=trim)
+        written.append(TRIM in journal.write(now, decide(now), {}, {}).current)
+
+    assert written == [False, False, True, False, True]

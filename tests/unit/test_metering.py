@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
 from scheduler.core.decide import decide, shed
 from scheduler.core.jobs import Phase
-from scheduler.core.metering import Excess, excess_w, remembered, standing_w
-from scheduler.core.snapshot import MeterReading, SitePolicy
+from scheduler.core.metering import Excess, excess_w, remembered, shown, standing_w
+from scheduler.core.snapshot import MeterReading, Quality, SitePolicy
+from scheduler.core.trim import Trimmed, TrimRule, Why
 from tests.builders import T0, SiteBuilder, site
 
 SITE = SitePolicy(name="s", firm_w=5000.0, fall_s=3.0)
+RULE = TrimRule(most=0.02)
 
 
 def at(after_s: float) -> datetime:
@@ -111,3 +114,59 @@ def test_unmetered_draw_is_taken_off_miners_first() -> None:
     decision = decide(replace(built.snapshot(), unmetered_w=300.0))
     assert decision.drafts["m"].miners_target_w == 500.0
     assert decision.attempts == {}
+
+
+def test_the_model_is_held_against_what_devices_report() -> None:
+    """Nodes with the overhead, miners without; what orders allow is known beside it."""
+    built = site(overhead=1.25, auxiliary_w=100.0).node("a").miners("m", max_w=500)
+    built.groups["a"] = replace(built.groups["a"], draw_w=700.0, reported_at=T0)
+    built.groups["m"] = replace(built.groups["m"], draw_w=30.0, reported_at=T0)
+    beside = shown(built.groups.values(), built.site, RULE, MeterReading(draw_w=1000.0, measured_at=T0))
+
+    assert (beside.modelled_w, beside.nodes_w, beside.allowed_nodes_w) == (1005.0, 875.0, 1025.0)
+    assert (beside.error_w, beside.doubt) == (-5.0, None)
+
+
+@pytest.mark.parametrize(
+    "changes, reading, why",
+    [
+        ({}, {"quality": Quality.STALE}, Why.NOT_GOOD),
+        ({}, {"quality": Quality.ESTIMATED}, Why.NOT_GOOD),
+        ({"reported_at": None}, {}, Why.SILENT),
+        ({"reported_at": at(-5.1)}, {}, Why.SILENT),
+        ({"in_fallback": True}, {}, Why.SILENT),
+        ({"draw_w": 1801.0}, {}, Why.DISAGREES),
+    ],
+)
+def test_what_cannot_be_judged_teaches_nothing(
+    changes: dict[str, Any], reading: dict[str, Any], why: Why
+) -> None:
+    """A reading that is not good, a group that nobody knows of, figures that are too far apart."""
+    built = site().node("a")
+    group: dict[str, Any] = {"draw_w": 800.0, "reported_at": T0} | changes
+    read: dict[str, Any] = {"draw_w": 800.0, "measured_at": T0} | reading
+    built.groups["a"], seen = replace(built.groups["a"], **group), MeterReading(**read)
+
+    assert shown(built.groups.values(), built.site, RULE, seen).doubt is why
+
+
+def test_what_the_meter_gives_back_is_room_for_work() -> None:
+    """By as much as the model says too much, and no more than that."""
+    built = site().node("a").limit_w(2200).running("j", on="a")
+    assert decide(built.snapshot()).planned_w == 600 + 4 * 400
+    over = replace(built.snapshot(), trim=Trimmed(w=100.0, why=Why.STEADY))
+    assert decide(over).planned_w == pytest.approx(2200)
+    built.limit_w(2100)
+    under = replace(built.snapshot(), trim=Trimmed(w=-100.0, why=Why.STEADY))
+    assert shed(under) is None
+    assert shed(replace(under, unmetered_w=1.0)) is not None  # what is beyond the books ends every credit
+    assert shed(replace(under, trim=None)) is not None
+
+
+def test_fallbacks_know_of_no_credit() -> None:
+    """What a guard may draw by itself is reckoned by the site file alone."""
+    built = site().node("a").limit_w(2200).job("j", gpus=4)
+    plain = decide(built.snapshot()).drafts["a"]
+    credited = decide(replace(built.snapshot(), trim=Trimmed(w=-400.0, why=Why.STEADY))).drafts["a"]
+
+    assert credited.fallback == plain.fallback

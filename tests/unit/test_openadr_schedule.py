@@ -56,6 +56,15 @@ def test_intervals_follow_each_other_and_the_subscription_follows_them() -> None
         "IMPORT_CAPACITY_LIMIT of event the plan (plan), interval 1",
         "subscription in the site file",
     ]
+    assert [s.document for s in schedule.segments] == ["event the plan (plan)", "event the plan (plan)", ""]
+
+
+def test_the_document_is_the_event_with_its_program() -> None:
+    """Where several are added up, all of them are named."""
+    programs = {"44": {"id": "44", "programName": "surplus"}}
+    events = [one(SUBSCRIPTION, 30, "s"), one(RESERVATION, 12, "r")]
+    (segment,) = compiled(*events, programs=programs).segments
+    assert segment.document == "event the s (s) of program surplus + event the r (r) of program surplus"
 
 
 def test_an_interval_s_own_period_comes_before_the_event_s() -> None:

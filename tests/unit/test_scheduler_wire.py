@@ -62,8 +62,8 @@ def test_infinity_survives() -> None:
 
 def test_an_unknown_key_is_refused_by_name() -> None:
     """What a newer version added is not dropped in silence."""
-    data = dumps(ENVELOPE).replace(b'"provenance"', b'"feeder":1,"provenance"')
-    with pytest.raises(WireError, match=r"segments\.0\.feeder: Unexpected keyword argument, got 1"):
+    data = dumps(ENVELOPE).replace(b'"provenance"', b'"line":1,"provenance"')
+    with pytest.raises(WireError, match=r"segments\.0\.line: Unexpected keyword argument, got 1"):
         loads(Envelope, data)
 
 

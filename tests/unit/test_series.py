@@ -29,7 +29,7 @@ def table(*rows: str) -> CsvTable:
     """A table from its lines, the first of which names the columns."""
     cells = [tuple(row.split(",")) for row in rows]
     lines = tuple(range(2, len(rows) + 1))
-    return CsvTable(path=Path("day.csv"), columns=cells[0], rows=tuple(cells[1:]), lines=lines)
+    return CsvTable(path=Path("day.csv"), columns=cells[0], rows=tuple(cells[1:]), lines=lines, digest="")
 
 
 # -- cleaning --------------------------------------------------------------------------------------------------------

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
 from scheduler import service as module
-from scheduler.clock import SystemClock
 from scheduler.errors import SignalError
 from scheduler.service import Service
-from scheduler.watchman import Watchman
+from tests.reading_service import ReadingService
 
 FOREVER_S = 1e6
 
@@ -21,8 +19,7 @@ FOREVER_S = 1e6
 @pytest.fixture
 def service() -> Service:
     """A service of which only the pace is looked at."""
-    reconciler = SimpleNamespace(watchman=Watchman())
-    return Service(cast("Any", SimpleNamespace(clock=SystemClock(), reconciler=reconciler)))
+    return ReadingService().service
 
 
 async def test_what_is_urgent_waits_for_nothing(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:

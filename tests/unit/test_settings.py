@@ -12,7 +12,7 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import PowerLimits
 from scheduler.core.snapshot import SitePolicy
 from scheduler.errors import SettingsError
-from scheduler.settings import Site, load_site
+from scheduler.settings import SignalSettings, Site, load_site
 from workers.group_config import GroupConfig, load
 from workers.miners.simulated import MinerModel
 
@@ -352,3 +352,9 @@ def test_jobs_may_be_kept_on_storage_that_is_shared(tmp_path: Path) -> None:
     assert site.jobs_dir(tmp_path) == Path("/shared/barq/jobs")
     assert site.guard_config(tmp_path)["jobs_dir"] == "/shared/barq/jobs"
     assert "storage.jobs_dir" in refusal(written(tmp_path, storage={"jobs_dir": "jobs"}))
+
+
+def test_the_feeder_of_a_source_is_the_site_file_s_affair() -> None:
+    """Every kind of source has the key, and none has to read it."""
+    settings = SignalSettings.model_validate({"type": "constant", "feeder": "feeder-12", "limit_w": 5.0})
+    assert (settings.feeder, settings.options()) == ("feeder-12", {"limit_w": 5.0})

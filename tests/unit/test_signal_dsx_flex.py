@@ -80,6 +80,7 @@ def test_each_request_for_the_feed_is_a_target() -> None:
         {"interval": {"start_time": "2026-06-01T02:00:00Z"}, "feed_tags": [], "load_constraint": None},
     ]
     named = "DSX Flex, ISV acme, target '8d5a1c7e-0d0c-4f6e-8a55-0f7a2a6d1c02'"
+    event = "event 6a3a0e3f-6f5e-4b43-93a8-3a0d3a9b7f01"
 
     found = read({"targets": requests})
     assert [(t.starts_at, t.ends_at, t.limit_w, t.provenance) for t in found] == [
@@ -87,7 +88,7 @@ def test_each_request_for_the_feed_is_a_target() -> None:
         (T0, after(2), 700_500.0, named),
         (after(2), None, 5e6, f"{named} lifted"),
     ]
-    assert {(t.order, t.event_id) for t in found} == {(7, EVENT["id"])}
+    assert {(t.order, t.event_id, t.document) for t in found} == {(7, EVENT["id"], event)}
 
 
 def with_request(**changed: Any) -> dict[str, Any]:

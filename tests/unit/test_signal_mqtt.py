@@ -59,7 +59,7 @@ def test_fields_are_where_the_site_file_says() -> None:
     assert read_message(payload.encode(), there) == Said(
         limit_w=1.5e6,
         provenance="topic feeder/12/limit: 'notice 118'",
-        name="notice 118",
+        document="notice 118",
         stamp_at=after(30),
         sequence=9.0,
     )

@@ -46,7 +46,7 @@ def options(**more: Any) -> PriceOptions:
 def series(*prices: float, first_h: float = 0) -> Series:
     """A price for each hour."""
     rows = tuple(Priced(starts_at=hours(first_h + n), price=price) for n, price in enumerate(prices))
-    return Series(prices=rows, ends_at=hours(first_h + len(prices)))
+    return Series(prices=rows, ends_at=hours(first_h + len(prices)), document="")
 
 
 def switches(known: Series, there: PriceOptions, on_since: datetime | None = None) -> list[tuple[float, str]]:
@@ -210,6 +210,7 @@ async def test_known_prices_are_known_steps(opened: Any, tmp_path: Path) -> None
         (hours(2), OFF_W),
     ]
     assert envelope.segments[1].provenance == "price 12 PKR/kWh: on, until it is above 50"
+    assert all(s.document.startswith("p.csv (SHA-256 ") for s in envelope.segments)
     assert limit_w(await source.read(hours(-1)), hours(-1)) == OFF_W
 
 

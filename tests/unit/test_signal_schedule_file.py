@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -135,6 +136,16 @@ async def test_columns_are_an_option_and_the_file_may_be_packed(tmp_path: Path) 
 async def test_without_a_word_on_why_the_line_is_the_provenance(tmp_path: Path) -> None:
     """Who wonders can look it up."""
     assert (await source(tmp_path).read(at(7))).segments[0].provenance == "day.csv, line 2"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_the_document_is_the_file_and_its_digest(tmp_path: Path, packed: bool) -> None:
+    """As sha256sum shows it, of the file as it lies there."""
+    content = b"time,limit\n2026-06-01T06:00Z,1\n2026-06-01T18:00Z,2\n"
+    written = gzip.compress(content) if packed else content
+    envelope = await source(tmp_path, written).read(at(7))
+    digest = hashlib.sha256(written).hexdigest()[:16]
+    assert {s.document for s in envelope.segments} == {f"day.csv (SHA-256 {digest})"}
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from scheduler.core.reasons import Event
 from scheduler.core.snapshot import MeterReading, Quality
 from scheduler.documents import power_document, sample
 from scheduler.errors import SettingsError
+from scheduler.meters import open_meter
 from scheduler.settings import Site, load_site
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import TrustedMeter
 from scheduler.wire import dumps, loads
-from scheduler.wiring import open_meter
 from tests.builders import T0, site
 
 SITE = "name: t\npower: {firm_w: 20000}\nnodes: [{count: 1, gpus: 4, simulated: true}]\n"
@@ -53,9 +53,10 @@ async def test_a_site_with_a_meter_reads_it_and_has_its_reports_behind(tmp_path:
     text = MODBUS % ", name: main, port: 5020, stale_after_s: 9, poll_s: 2"
     meter = open_meter(a_site(tmp_path, text), lambda: 7.0, tell=told)
     assert isinstance(meter, TrustedMeter)
-    assert isinstance(meter._metered, ModbusMeter)
-    assert meter._metered._line.address == "10.0.0.7:5020 unit 1"
-    assert (meter._trust.stale_after_s, meter._trust.fresh_s, meter._poll_s) == (9, 4, 2)
+    (link,) = [w.link for w in meter._watched]
+    assert isinstance(link.meter, ModbusMeter)
+    assert link.meter._line.address == "10.0.0.7:5020 unit 1"
+    assert (link.trust.stale_after_s, link.trust.fresh_s, link.poll_s) == (9, 4, 2)
     reading = await meter._reported.read()
     assert (reading.draw_w, reading.source) == (7.0, "reports")
     await meter.close()
@@ -114,6 +115,12 @@ def test_barq_power_says_it_where_the_draw_is_not_measured(quality: str | None, 
     """Never silently."""
     view: Any = {"draw_w": 9.0, "draw_measured_at": None, "draw_quality": quality}
     assert _draw(view) == words
+
+
+def test_barq_power_names_what_stands_in_for_the_meter() -> None:
+    """The controllers of the nodes, for one."""
+    view: Any = {"draw_w": 9.0, "draw_measured_at": None, "draw_quality": "estimated", "draw_source": "bmcs"}
+    assert _draw(view).startswith("9 W, ESTIMATED - by bmcs: another meter cannot be read, or some")
 
 
 def test_the_doctor_knocks_at_the_meter(tmp_path: Path) -> None:

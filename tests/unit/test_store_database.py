@@ -17,7 +17,8 @@ from sqlmodel import col
 
 from scheduler.errors import StoreError
 from scheduler.store.database import downgrade, migrate, open_database, reading, writing
-from scheduler.store.tables import LeaderRow, SiteRow, Table, WithdrawalRow
+from scheduler.store.event_tables import CounterfactualRow
+from scheduler.store.tables import LeaderRow, SiteRow, Table
 from tests.stores import KINDS, POSTGRES, T0, database
 
 MIGRATE = "import sys; from scheduler.store.database import *; migrate(open_database(sys.argv[1]))"
@@ -172,16 +173,16 @@ def test_times_come_back_as_aware_utc(engine: Engine) -> None:
     """To the microsecond, whatever zone they were given in."""
     at = T0.replace(microsecond=123456)
     with writing(engine) as session:
-        session.add(WithdrawalRow(began_at=at, limit_w=1.0, draw_w=2.0, reaction_s=30.0))
+        session.add(CounterfactualRow(sha256="a", made_at=at, falls_at=at, plan=b""))
     with reading(engine) as session:
-        row = session.scalars(select(WithdrawalRow)).one()
-        assert (row.began_at, row.began_at.utcoffset(), row.complied_at) == (at, T0.utcoffset(), None)
+        row = session.scalars(select(CounterfactualRow)).one()
+        assert (row.made_at, row.made_at.utcoffset(), row.seq) == (at, T0.utcoffset(), None)
 
 
 def test_a_naive_time_is_refused(engine: Engine) -> None:
     """A time without a zone is no instant; nothing guesses one."""
     naive = datetime(2026, 1, 1)  # noqa: DTZ001 - the mistake under test
-    row = WithdrawalRow(began_at=naive, limit_w=1.0, draw_w=2.0, reaction_s=30.0)
+    row = CounterfactualRow(sha256="a", made_at=naive, falls_at=T0, plan=b"")
     with pytest.raises(StoreError, match="2026-01-01T00:00:00 has no time zone"), writing(engine) as session:
         session.add(row)
 

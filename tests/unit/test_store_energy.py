@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlmodel import col
 
+from scheduler.core.accounting import LONGEST_S
 from scheduler.records import PowerSample
 from scheduler.store.database import reading, writing
 from scheduler.store.desk import Desk
-from scheduler.store.energy import LONGEST_S, forget_old_samples, record_sample, total_energy
+from scheduler.store.energy import forget_old_samples, record_sample, total_energy
 from scheduler.store.tables import SampleMinuteRow, SampleRow
 from scheduler.store.views import Energy
 from tests.stores import KINDS, SITE, after, database, sample

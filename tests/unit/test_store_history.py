@@ -69,8 +69,9 @@ def test_what_is_older_than_the_seconds_comes_by_the_minute(engine: Engine) -> N
 
     points = series(engine, 3730, resolution_s=1)
 
-    assert [(p.at, round(p.draw_w)) for p in points[:3]] == [(after(60 * m), 1200) for m in range(3)]
-    assert [(p.at, round(p.draw_w)) for p in points[3:]] == [(after(s), 2400) for s in range(3720, 3730)]
+    # the last of the old ones speaks for ten seconds, five of them in the fourth minute
+    assert [(p.at, round(p.draw_w)) for p in points[:4]] == [(after(60 * m), 1200) for m in range(4)]
+    assert [(p.at, round(p.draw_w)) for p in points[4:]] == [(after(s), 2400) for s in range(3720, 3730)]
 
 
 def test_coarse_steps_come_from_minutes_alone(engine: Engine) -> None:
@@ -81,3 +82,25 @@ def test_coarse_steps_come_from_minutes_alone(engine: Engine) -> None:
 
     assert point.at == after(0)
     assert point.draw_w == pytest.approx(1750.0)
+
+
+def test_what_is_older_than_the_minutes_comes_by_the_quarter(engine: Engine) -> None:
+    """After 90 days minutes are forgotten; no time is told twice, and no mean is lost."""
+    record(engine, *(sample(s, draw_w=1200.0 if s < 900 else 2400.0) for s in range(0, 1800, 10)))
+    with writing(engine) as session:
+        forget_old_samples(session, at=after(90 * 86_400 + 900))
+
+    points = series(engine, 2000, resolution_s=60)
+
+    assert (points[0].at, round(points[0].draw_w), round(points[0].limit_w)) == (after(0), 1200, 10_000)
+    assert [(p.at, round(p.draw_w)) for p in points[1:]] == [(after(900 + 60 * m), 2400) for m in range(15)]
+
+    (hour,) = series(engine, 2000, resolution_s=3600)
+    assert (hour.at, round(hour.draw_w, -1)) == (after(0), 1800)
+
+    with writing(engine) as session:
+        forget_old_samples(session, at=after(91 * 86_400))
+    assert [(p.at, round(p.draw_w)) for p in series(engine, 2000, resolution_s=60)] == [
+        (after(0), 1200),
+        (after(900), 2400),
+    ]

@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import Engine, func, select
 from sqlmodel import col
 
-from scheduler.core.compliance import Withdrawal
 from scheduler.core.jobs import AttemptState, CommitRef, Job, JobState, Outcome
 from scheduler.errors import StoreError
 from scheduler.records import CheckpointNote, TickRecord
@@ -20,7 +19,7 @@ from scheduler.store.recorder import SqlStore
 from scheduler.store.tables import AttemptNodeRow, DecisionRow, IntentRow, ManualLimitRow
 from scheduler.store.views import CheckpointState
 from scheduler.store.wishes import NewLimit
-from tests.stores import KINDS, SITE, T0, after, attempt, database, new_job, order, tick
+from tests.stores import KINDS, SITE, T0, after, attempt, database, new_job, order, power_event, tick
 
 
 class Site:
@@ -213,17 +212,15 @@ async def test_decisions_are_found_around_a_time(site: Site) -> None:
 
 
 async def test_withdrawals_are_counted_and_timed(site: Site) -> None:
-    """Half of those complied with took no longer than p50; one that goes on is counted as open."""
-    falls = [
-        Withdrawal(began_at=after(i), limit_w=5000.0, draw_w=9000.0, reaction_s=30.0)
-        for i in (10, 20, 30, 40)
-    ]
-    await site.tick(41, withdrawals=tuple(falls))
+    """Half of those complied with took no longer than p50; one that goes on is open. One that asks nothing is none."""
+    falls = [power_event(i) for i in (10, 20, 30, 40)]
+    asking_nothing = power_event(15, complied_at=after(15), draw_w=4000.0)
+    await site.tick(41, power_events=(*falls, asking_nothing))
     complied = [
-        replace(f, complied_at=after(f.began_at.second + took_s))
+        replace(f, fall=replace(f.fall, complied_at=after(f.began_at.second + took_s)))
         for f, took_s in zip(falls, (2, 4, 9), strict=False)
     ]
-    await site.tick(50, withdrawals=tuple(complied))
+    await site.tick(50, power_events=tuple(complied))
     summary = site.desk.summary()
     assert (summary.withdrawals, summary.withdrawals_open) == (4, 1)
     assert (summary.comply_p50_s, summary.comply_max_s) == (4.0, 9.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given, strategies as st
 
 from scheduler.core.snapshot import MeterReading, Quality
-from scheduler.core.trust import Doubt, Trust, disagrees, doubted, judged
+from scheduler.core.trust import Doubt, Look, Trust, disagrees, doubted, judged
 from tests.builders import T0
 
 TRUST = Trust(fresh_s=2, stale_after_s=5, tolerance=0.1, tolerance_w=500, disagree_after_s=15)
@@ -33,7 +34,8 @@ def of(draw_w: float, *, age_s: float = 0.0, source: str = "main") -> MeterReadi
 )
 def test_the_meter_counts_until_it_is_stale(age_s: float, refused: bool, quality: Quality) -> None:
     """Whatever the reports say; then the reports do."""
-    found = judged(of(9000, age_s=age_s), of(100, source="reports"), T0, TRUST, refused=refused)
+    look = Look(reading=of(9000, age_s=age_s), trust=TRUST, refused=refused)
+    found = judged([look], of(100, source="reports"), T0)
     assert found is not None
     assert found.quality is quality
     expected = (100, "reports") if quality is Quality.ESTIMATED else (9000, "main")
@@ -42,9 +44,38 @@ def test_the_meter_counts_until_it_is_stale(age_s: float, refused: bool, quality
 
 def test_without_any_figure_there_is_none() -> None:
     """An old reading is no stand-in for one."""
-    assert judged(None, None, T0, TRUST, refused=False) is None
-    assert judged(of(1, age_s=6), None, T0, TRUST, refused=True) is None
-    assert judged(of(1, age_s=4), None, T0, TRUST, refused=False) is not None
+    assert judged([], None, T0) is None
+    assert judged([Look(reading=None, trust=TRUST)], None, T0) is None
+    assert judged([Look(reading=of(1, age_s=6), trust=TRUST, refused=True)], None, T0) is None
+    assert judged([Look(reading=of(1, age_s=4), trust=TRUST)], None, T0) is not None
+
+
+def test_meters_count_in_their_order() -> None:
+    """The first that is not too old, however fresh those behind it are; all but the very first are estimates."""
+    ages = {"main": 5.0, "feeder": 1.0, "bmcs": 0.0}
+    counted = []
+    for lost in ([], ["main"], ["main", "feeder"], ["feeder"], list(ages)):
+        looks = [
+            Look(reading=of(9, age_s=6 if name in lost else age_s, source=name), trust=TRUST)
+            for name, age_s in ages.items()
+        ]
+        found = judged(looks, of(1, source="reports"), T0)
+        assert found is not None
+        counted.append((found.source, found.quality))
+    estimated = Quality.ESTIMATED
+    assert counted == [
+        ("main", Quality.STALE),
+        ("feeder", estimated),
+        ("bmcs", estimated),
+        ("main", Quality.STALE),
+        ("reports", estimated),
+    ]
+
+
+def test_a_fresh_reading_is_worth_what_its_meter_says() -> None:
+    """One that had to estimate a part says so."""
+    partly = replace(of(9), quality=Quality.ESTIMATED)
+    assert judged([Look(reading=partly, trust=TRUST)], None, T0) == partly
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from scheduler.core.snapshot import Quality
 from tests.builders import site
 from tests.fakes import T0
 from tests.obedient_site import ObedientSite
@@ -69,3 +70,37 @@ async def test_a_limit_that_was_in_force_between_two_readings_was_in_force() -> 
     sample = there.store.records[-1].sample
     assert sample is not None
     assert not sample.over_limit
+
+
+async def test_a_sample_says_what_the_draw_was_judged_by() -> None:
+    """The document that granted more is named while its reaction time lasts, and the one in force after that."""
+    there = await a_node(limit_w=3000)
+    there.measured(2900)
+    await there.orders_after(1)
+    there.limit_w(1000)
+    found, firm_w = [], set()
+    for _ in range(40):
+        there.measured(900)
+        await there.orders_after(1)
+        sample = there.store.records[-1].sample
+        assert sample is not None
+        assert sample.allowed is not None
+        firm_w.add(sample.firm_w)
+        found.append((sample.allowed.limit_w, sample.allowed.provenance, sample.quality))
+    assert set(found[:30]) == {(3000, "test", Quality.GOOD)}
+    assert set(found[32:]) == {(1000, "test", Quality.GOOD)}
+    assert firm_w == {there.view.site.firm_w}
+
+
+async def test_a_reading_that_is_no_longer_renewed_is_stale() -> None:
+    """And before the first one there is none."""
+    there = await a_node(limit_w=3000)
+    await there.orders_after(1)
+    before = there.store.records[-1].sample
+    there.measured(2900)
+    await there.orders_after(15)
+    sample = there.store.records[-1].sample
+    assert before is not None
+    assert sample is not None
+    assert (before.quality, before.allowed) == (None, None)
+    assert sample.quality is Quality.STALE

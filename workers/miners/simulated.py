@@ -1,6 +1,7 @@
 """Simulated miners: each follows its target along a straight ramp, fast down and slow up.
 
-Targets and draws are those above rest, from 0 to nameplate less rest. What was last set is kept in a file with its
+`SimulatedMiners` is a group as the guard sees it; `SimulatedMiner` is one of them as a machine of its own. Targets and
+draws of the group are those above rest, from 0 to nameplate less rest. What was last set is kept in a file with its
 time, so that a restarted guard finds the miners where they would be: they do not stop because nobody watches.
 """
 
@@ -13,6 +14,7 @@ from pathlib import Path
 from barq.contract import write_atomically
 from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
+from workers.miners import port
 from workers.wire import WireError, decode, encode
 
 
@@ -95,6 +97,79 @@ class SimulatedMiners:
         if state.target_w >= state.draw_w:
             return min(state.target_w, state.draw_w + model.rise_w_per_s * since_s)
         return max(state.target_w, state.draw_w - model.fall_w_per_s * since_s)
+
+
+class SimulatedMiner:
+    """One miner of a simulated group behind the port of a machine: its watts are those at its plug, rest included."""
+
+    def __init__(self, group: SimulatedMiners, model: MinerModel) -> None:
+        self._group = group
+        self._model = model
+        self._awake_w = model.max_w  #: above rest, to which it wakes
+
+    @property
+    def address(self) -> str:
+        """Its name: it has no address."""
+        return f"simulated:{self._model.miner_id}"
+
+    async def identify(self) -> port.Identity:
+        """What its model says."""
+        model = self._model
+        targets = port.WattTargets(min_w=model.idle_w + 1.0, max_w=model.nameplate_w)
+        trim = port.PercentTrim(min_pct=targets.min_w / targets.max_w * 100)
+        return port.Identity(
+            make="simulated",
+            model="simulated",
+            firmware="simulated",
+            firmware_version="1",
+            serial=model.miner_id,
+            capabilities=port.Capabilities(pause=True, watts=targets, percent=trim),
+        )
+
+    async def read(self) -> port.MachineReading:
+        """What it does now."""
+        told = next(r for r in self._group.readings() if r.miner_id == self._model.miner_id)
+        draw_w = told.draw_w + self._model.idle_w
+        per_th = told.joule_per_th
+        return port.MachineReading(
+            state=_state(told),
+            draw_w=draw_w,
+            target_w=told.target_w + self._model.idle_w,
+            hashrate_th=draw_w / per_th if per_th and told.draw_w else 0.0,
+        )
+
+    async def sleep(self) -> None:
+        """Rest."""
+        self._set(0.0)
+
+    async def wake(self) -> None:
+        """Draw its last target again."""
+        self._set(self._awake_w)
+
+    async def set_target_w(self, target_w: float) -> float:
+        """Draw this at its plug. At its rest and below it is Refused."""
+        if target_w < self._model.idle_w + 1.0:
+            raise port.Refused(f"{self.address}: target {target_w:.0f} W: is its rest; let it sleep instead")
+        self._awake_w = self._set(target_w - self._model.idle_w)
+        return self._awake_w + self._model.idle_w
+
+    async def set_percent(self, percent: float) -> float:
+        """Draw this share of its nameplate."""
+        return (
+            await self.set_target_w(self._model.nameplate_w * percent / 100) / self._model.nameplate_w * 100
+        )
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+    def _set(self, target_w: float) -> float:
+        return self._group.set_target(self._model.miner_id, target_w)
+
+
+def _state(told: MinerReading) -> port.MinerState:
+    if told.target_w <= 0:
+        return port.MinerState.ASLEEP
+    return port.MinerState.RUNNING if told.draw_w == told.target_w else port.MinerState.RAMPING
 
 
 def _read_states(path: Path) -> dict[str, MinerState]:

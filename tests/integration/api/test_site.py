@@ -9,9 +9,9 @@ import pytest
 
 from barq import __version__
 from scheduler.core.projects import Project, Usage, Used
-from scheduler.records import Withdrawal
 from tests.api_site import ApiSite, refused, two_nodes
 from tests.builders import T0, site as site_of
+from tests.stores import after as after_s, power_event
 
 
 async def test_nodes_and_power_are_shown_as_the_scheduler_told(site: ApiSite) -> None:
@@ -133,17 +133,8 @@ async def test_a_limit_that_makes_no_sense_is_refused(
 async def test_the_summary_counts(site: ApiSite) -> None:
     """Withdrawals with their times to comply; null before the first."""
     before = await site.get("/summary")
-    falls = [
-        Withdrawal(
-            began_at=T0 + timedelta(minutes=i),
-            limit_w=1000.0,
-            draw_w=2000.0,
-            reaction_s=30.0,
-            complied_at=T0 + timedelta(minutes=i, seconds=i + 1),
-        )
-        for i in range(3)
-    ]
-    await site.record(withdrawals=tuple(falls))
+    falls = [power_event(60 * i, complied_at=after_s(61 * i + 1)) for i in range(3)]
+    await site.record(power_events=tuple(falls))
 
     after = await site.get("/summary")
 
