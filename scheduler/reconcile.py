@@ -15,7 +15,7 @@ from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
-from scheduler.core.plan import EPSILON_W, limit_now
+from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
@@ -105,7 +105,7 @@ class Reconciler:
         self.view.dispatch.recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
-        if (epoch := _acknowledged_epoch(snapshot)) > self.view.epoch:
+        if (epoch := self.view.following(snapshot.groups).newest) > self.view.epoch:
             await self._outrank(epoch)
         elif self._still_fits(snapshot, decision):
             self._act(numbered)
@@ -225,9 +225,10 @@ class Reconciler:
 
     def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
-        now = self.view.snapshot(self.clock.now())
-        stopped = now.stop is not None and snapshot.stop is None
-        if stopped or limit_now(now).limit_w < decision.limit.limit_w:
+        told = (*self.view.counted, *self.view.manual)  # a stop that stood already limits no less by now
+        limit = limit_under(told, self.view.site, self.clock.now())
+        stopped = bool(self.view.stops) and snapshot.stop is None
+        if stopped or limit.limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
             return False
         return True
@@ -282,11 +283,6 @@ def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[Fallb
     if all(step.limit_w >= rests_w for step in fallback):
         return fallback
     return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
-
-
-def _acknowledged_epoch(snapshot: Snapshot) -> int:
-    """The highest epoch that any guard follows."""
-    return max([g.account.acked.epoch for g in snapshot.groups.values()], default=0)
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:

@@ -24,6 +24,7 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
+from scheduler.following import Following
 from scheduler.hindsight import Hindsight
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
@@ -81,7 +82,7 @@ class View:
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
-        self._led: tuple[Mapping[str, Group], int, bool] | None = None  #: whether these all follow this epoch
+        self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
 
@@ -240,7 +241,7 @@ class View:
                 self.attempts[attempt.id] = attempt
         for gid, target_w in decision.miners_w.items():
             if self.groups[gid].miners_target_w != target_w:
-                self.groups[gid] = replace(self.groups[gid], miners_target_w=target_w)
+                self.groups[gid] = altered(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:
             self.last_cut_at = at
         self.owed = decision.owed or self.owed
@@ -338,17 +339,19 @@ class View:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
         if (at - self.led_since_at).total_seconds() > self.site.lease_s + self.site.fall_s:
             return True
-        groups, epoch = self.groups.shot(), self.epoch
-        if self._led is None or self._led[0] is not groups or self._led[1] != epoch:
-            self._led = (groups, epoch, {g.account.acked.epoch for g in groups.values()} <= {epoch})
-        return self._led[2]
+        return self.following(self.groups.shot()).all_follow(self.epoch)
+
+    def following(self, groups: Mapping[str, Group]) -> Following:
+        """Whom the groups of a snapshot follow."""
+        self._following.follow(groups)
+        return self._following
 
     def give_up_silent(self, at: datetime) -> None:
         """Once any earlier order must have fallen, a group that was never heard of counts at rest."""
         if self.leads(at):
-            for gid, group in self.groups.items():
-                if not group.account.known:
-                    self.groups[gid] = replace(group, account=replace(group.account, known=True))
+            for gid in sorted(self.following(self.groups.shot()).unknown):
+                group = self.groups[gid]
+                self.groups[gid] = replace(group, account=replace(group.account, known=True))
 
     def next_fence(self, group_id: str) -> Fence:
         """The number of the next order to a group."""

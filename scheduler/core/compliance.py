@@ -51,7 +51,7 @@ def note_limit(watch: Watch, *, at: datetime, limit_w: float, reaction_s: float)
         grown = (*grown, (at, limit_w))
     horizon = at - timedelta(seconds=reaction_s)
     first = max((i for i, (since, _) in enumerate(grown) if since <= horizon), default=0)  # in force then
-    return replace(watch, limits=grown[first:])
+    return watch if grown is watch.limits and not first else replace(watch, limits=grown[first:])
 
 
 def judge_draw(

@@ -83,7 +83,8 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
     contents, doublings = plan.contents, plan.tempo(snapshot).doublings
     to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops, doublings)
-    for gid in to_compose.keys() | plan.miners_w.keys():
+    fed = {gid for gid, target_w in plan.miners_w.items() if _is_fed_otherwise(contents.of(gid), target_w)}
+    for gid in to_compose.keys() | fed:
         if gid in snapshot.groups:
             members = to_compose.get(gid) or contents.members(gid)
             contents.compose(gid, _compose(plan, snapshot, gid, members), members)
@@ -94,6 +95,11 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
             contents.judge(gid, is_news=is_news)
             plan.unsettled.update([gid] if is_news else [])
     return contents.news
+
+
+def _is_fed_otherwise(known: Draft | None, target_w: float) -> bool:
+    """Whether miners are to have another target than in what is known to be desired of them: all else is noted."""
+    return known is None or known.miners_target_w != target_w
 
 
 def _undated(draft: Draft | None) -> Draft | None:

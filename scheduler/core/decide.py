@@ -112,7 +112,7 @@ class PowerAware:
             return None
         cut_work = _cut(plan, usable) or halted
         plan.is_tried = True  # the decision that follows takes the same step from the present
-        return _decision(plan, snapshot, limit, usable, cut_work=cut_work)
+        return _decision(plan, snapshot, limit, usable, cut_work=cut_work, wake_at=_wake_at(snapshot))
 
     def decide(self, snapshot: Snapshot) -> Decision:
         """Everything: facts, wishes, reductions, raises, miners, reasons."""
@@ -259,8 +259,8 @@ def _decision(
     usable_w: float,
     *,
     cut_work: bool,
+    wake_at: datetime | None,
     reasons: Mapping[str, Reason] | None = None,
-    wake_at: datetime | None = None,
 ) -> Decision:
     held = withheld(plan, usable_w)
     return Decision(
@@ -276,14 +276,16 @@ def _decision(
         planned_w=plan.site_w(),
         exposed_w=plan.exposed_w(),
         lease_end=lease_end(plan, snapshot),
-        wake_at=wake_at or _wake_at(snapshot),
+        wake_at=wake_at,
     )
 
 
 def _next_release_at(plan: Plan) -> datetime | None:
     """When the first of the suspended has been so for long, of those that do not wait for a turn already."""
     waits = {a.id for line in plan.save_lines.values() for a in line}
-    since_at = min((a.since_at for a in plan.in_phase(Phase.SUSPEND) if a.id not in waits), default=None)
+    since_at = min(
+        (a.since_at for a in plan.roster.each_in(Phase.SUSPEND) if a.id not in waits), default=None
+    )
     return None if since_at is None else since_at + timedelta(seconds=plan.site.suspend_max_s)
 
 

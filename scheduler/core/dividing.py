@@ -7,15 +7,20 @@ never cut for the division: it only is not raised into what is kept. In `shed`, 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
 
-from scheduler.core.modes import AiBlock, AiFirst, Division, Revenue, Surplus, Threshold, divide
+from scheduler.core.modes import AiBlock, AiFirst, Division, Mode, Revenue, Surplus, Threshold, divide
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
 from scheduler.core.snapshot import Group
 from scheduler.core.split import Pool, by_group, claims_of, cut, shed_order, split, whole_w
 from scheduler.core.worth import ai_w, blocks, firm_w
+
+_AT_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 def owners(plan: Plan) -> tuple[Partner, ...]:
@@ -51,29 +56,50 @@ def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
 
 def division(plan: Plan, limit_w: float, waiting_w: float) -> Division:
     """Who gets what of the surplus, once AI has what it has. `waiting_w` = what AI would use on top."""
-    mode, used_w = plan.site.mode, ai_w(plan)
+    has_w = math.ceil(ai_w(plan))
+    room_w, takes_w = limit_w - plan.nodes_w() + has_w, available_w(plan)
+    at = plan.at if isinstance(plan.site.mode, Revenue) else _AT_ANY_TIME  # only prices grow old
+    return _division(plan.site.mode, room_w, has_w, waiting_w, owners(plan), tuple(takes_w.items()), at)
+
+
+@lru_cache(maxsize=1024)  # most rounds leave the surplus as it is, or as it was before
+def _division(
+    mode: Mode,
+    room_w: float,
+    has_w: int,
+    waiting_w: float,
+    partners: tuple[Partner, ...],
+    takes_w: tuple[tuple[str, float], ...],
+    at: datetime,
+) -> Division:
     value = None if isinstance(mode, Revenue) and mode.gpu_h_micro is None else 0
-    has_w = math.ceil(used_w)
     surplus = Surplus(
-        room_w=limit_w - plan.nodes_w() + has_w,
+        room_w=room_w,
         ai=(AiBlock(watts=has_w, micro_per_mwh=value),),
         ai_firm_w=has_w,
         ai_waiting_w=waiting_w,
-        partners=owners(plan),
-        available_w=available_w(plan),
-        at=plan.at,
+        partners=partners,
+        available_w=dict(takes_w),
+        at=at,
     )
     return divide(mode, surplus)
 
 
 def wanted_by_group(plan: Plan, made: Division) -> dict[str, float]:
     """The watts that a division gives each miner group."""
-    pools = [
-        Pool(group_id=gid, max_w=whole_w(w), joule_per_th=_thrift(plan.groups[gid]))
-        for gid, w in available_w(plan).items()
-    ]
-    given = by_group(owners(plan), made.partners_w, pools)
+    takes_w = ((gid, w, _thrift(plan.groups[gid])) for gid, w in available_w(plan).items())
+    given = _by_group(owners(plan), tuple(made.partners_w.items()), tuple(takes_w))
     return {gid: float(given.get(gid, 0)) for gid in plan.miners_w}
+
+
+@lru_cache(maxsize=1024)
+def _by_group(
+    partners: tuple[Partner, ...],
+    grants_w: tuple[tuple[str, int], ...],
+    takes_w: tuple[tuple[str, float, float], ...],
+) -> Mapping[str, int]:
+    pools = [Pool(group_id=gid, max_w=whole_w(w), joule_per_th=thrift) for gid, w, thrift in takes_w]
+    return by_group(partners, dict(grants_w), pools)
 
 
 def without(plan: Plan, over_w: float) -> dict[str, float]:

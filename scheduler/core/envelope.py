@@ -131,9 +131,10 @@ def limit_of(envelope: Envelope, at: datetime, *, now: datetime, firm_w: float) 
 
     A stale one gives min(its last value, firm), or less where it had announced less: its rises are not trusted.
     """
-    stale = is_stale(envelope, now)
-    known = (envelope.limit_at(t) for t in ((envelope.read_at, at) if stale else (at,)))
-    segment = min((s for s in known if s is not None), key=lambda s: s.limit_w, default=None)
+    segment, stale = envelope.limit_at(at), is_stale(envelope, now)
+    if stale:
+        known = [s for s in (envelope.limit_at(envelope.read_at), segment) if s is not None]
+        segment = min(known, key=lambda s: s.limit_w, default=None)
     if segment is None:
         return (
             Limit(
@@ -178,8 +179,9 @@ def lowest_within(
 ) -> Limit:
     """The lowest limit known for [at, at + lead_s]: a drop that is known applies early by the lead."""
     end = at + timedelta(seconds=lead_s)
-    instants = [at, *changes(envelopes, after=at, until=end)]
-    return min((lowest(envelopes, t, now=now, firm_w=firm_w) for t in instants), key=lambda x: x.limit_w)
+    limits = [lowest(envelopes, at, now=now, firm_w=firm_w)]
+    limits += [lowest(envelopes, t, now=now, firm_w=firm_w) for t in changes(envelopes, after=at, until=end)]
+    return min(limits, key=lambda x: x.limit_w)
 
 
 def window_s(

@@ -20,10 +20,12 @@ from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next
 from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
+from scheduler.core.occupants import Occupants
 from scheduler.core.orders import GroupKind, GroupSpec, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
 from scheduler.core.roster import Kind, Roster
+from scheduler.core.silence import Silence
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
@@ -49,12 +51,11 @@ class Followed(Listed):
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
-        self.is_clearing = (
-            False  #: nodes are cleared by saves that take turns, for the watts that others are to have
-        )
+        self.is_clearing = False  #: saves that take turns clear nodes, for the watts that others are to have
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.roster = Roster(snapshot.site.overhead)
+        self.silence = Silence()
         self.since = News()
         self.is_tried = (
             False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
@@ -64,17 +65,18 @@ class Followed(Listed):
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
         self.usable_nodes: dict[
             tuple[object, ...], AbstractSet[str]
-        ] = {}  #: what `placement.usable` found out
+        ] = {}  #: what `placement.usable` and `roomy` found out
         self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
-        self._on: dict[str, dict[str, Attempt]] = {}
-        self.contents = Contents(self._on)
+        self.occupants = Occupants()
+        self.off: set[str] = set()  #: nodes in standby, or on their way there or back
+        self.contents = Contents(self.occupants.on)
         self._living: dict[str, str] = {}  #: attempt of a job
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
-        self._sorts: tuple[str, ...] | None = None  #: one node for each sort of nodes
+        self._rises_w: dict[tuple[object, ...], float] = {}  #: what `start_w` found out
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
@@ -165,15 +167,17 @@ class Followed(Listed):
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
             self._site_changed()
+        (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)
         if new is not None:
             self._rebook(new)
+            self.silence.note(new)
             if new.spec.kind is GroupKind.NODE:
                 self._switch(group_id, asleep=_is_asleep(new))
         if not is_known:
-            for attempt in list(self._on.get(group_id, {}).values()):
+            for attempt in list(self.on(group_id)):
                 self._remade(attempt)
 
     def _site_changed(self) -> None:
@@ -202,11 +206,13 @@ class Followed(Listed):
         for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
-        self._sorts = None
+        self._rises_w.clear()
         self._asleep.discard(group_id)
         self.contents.drop(group_id)
         if group is None:
+            self.occupants.dismiss(group_id)
             return
+        self.occupants.admit(group_id)
         if group.spec.kind is GroupKind.MINERS:
             bounds = {**self._miner_bounds, group_id: self._bounds(group)}
             self._miner_bounds = dict(sorted(bounds.items()))  # sums come out the same whoever came first
@@ -294,7 +300,7 @@ class Followed(Listed):
             for placement in attempt.placements:
                 by_node[placement.node_id].append(attempt)
         for node_id, here in by_node.items():
-            self._on[node_id].update([(a.id, a) for a in here])
+            self.occupants.put(node_id, here)
         self.touched |= by_node.keys()
         self.contents.shuffle(by_node)
         self.roster.put_all(attempts)
@@ -312,7 +318,7 @@ class Followed(Listed):
         """Note it on its nodes, and whether their orders have to be put together anew."""
         for placement in attempt.placements:
             node_id = placement.node_id
-            self._on.setdefault(node_id, {})[attempt.id] = attempt
+            self.occupants.put(node_id, (attempt,))
             if is_news:
                 self.touched.add(node_id)
                 self.contents.shuffle([node_id])
@@ -326,13 +332,13 @@ class Followed(Listed):
         self._tally.take(attempt)
         self.roster.take(attempt.id)
         for placement in attempt.placements:
-            self._on.get(placement.node_id, {}).pop(attempt.id, None)
+            self.occupants.take(placement.node_id, attempt.id)
             self.touched.add(placement.node_id)
             self.contents.shuffle([placement.node_id])
 
     def on(self, group_id: str) -> Collection[Attempt]:
         """Attempts with a member on this group."""
-        return self._on.get(group_id, {}).values()
+        return self.occupants.on.get(group_id, {}).values()
 
     def of(self, job_id: str) -> Attempt | None:
         """The living attempt of a job."""

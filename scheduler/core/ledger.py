@@ -117,12 +117,16 @@ def resting_w(account: Account, at: datetime, *, fall_s: float) -> float:
 
 def next_change_at(account: Account, at: datetime, *, fall_s: float) -> datetime | None:
     """The next instant after `at` at which time alone changes what the account allows, None if none does."""
-    coming = (
-        _ends_at(o, after_s, fall_s)
-        for o in account.open
-        for after_s in (0.0, *(s.after_s for s in o.fallback))
-    )
-    return min((t for t in coming if t > at), default=None)
+    coming = [t for o in account.open if (t := _next_end_at(o, at, fall_s)) is not None]
+    return min(coming, default=None)
+
+
+def _next_end_at(order: OpenOrder, at: datetime, fall_s: float) -> datetime | None:
+    """When the next step of an order has ended: first of all the order itself."""
+    if at < (ends_at := _ends_at(order, 0.0, fall_s)):
+        return ends_at
+    steps = (_ends_at(order, s.after_s, fall_s) for s in order.fallback)
+    return min((t for t in steps if t > at), default=None)
 
 
 def _ends_at(order: OpenOrder, after_s: float, fall_s: float) -> datetime:

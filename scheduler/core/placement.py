@@ -115,6 +115,17 @@ def usable(job: Job, plan: Plan) -> AbstractSet[str]:
     return known
 
 
+def roomy(job: Job, plan: Plan) -> AbstractSet[str]:
+    """Those of them that, empty, have GPUs enough for a member of the job."""
+    least = 1 if job.spec.scatter else job.spec.gpus
+    key = job.spec.gpu_type, job.storage, job.pinned_to, least
+    known = plan.usable_nodes.get(key)
+    if known is None:
+        nodes = (n for n in usable(job, plan) if len(plan.groups[n].spec.gpus) >= least)
+        known = plan.usable_nodes[key] = frozenset(nodes)
+    return known
+
+
 def may_use(job: Job, node_id: str, plan: Plan) -> bool:
     """Whether the node is one that the job asks for, and can read its checkpoints."""
     return has_type(job, node_id, plan) and may_read(job, node_id, plan)

@@ -5,23 +5,24 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scheduler.core.altered import altered, altering
 from scheduler.core.domains import Zones, zones_of
-from scheduler.core.envelope import Limit, lowest_within
+from scheduler.core.envelope import Envelope, Limit, lowest_within
 from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import (
     confirmed_w,
 )
 from scheduler.core.node_tally import Depth
-from scheduler.core.orders import FallbackStep, NodePower
+from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.roster import Where
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
@@ -95,7 +96,7 @@ class Plan(Followed):
 
     def away(self) -> list[str]:
         """Nodes with attempts that are not part of the site."""
-        return [gid for gid, members in self._on.items() if members and gid not in self.groups]
+        return self.occupants.away()
 
     def model(self, attempt: Attempt) -> GpuModel:
         """The GPU model it runs on; one without watts where its nodes are not part of the site any more."""
@@ -121,7 +122,7 @@ class Plan(Followed):
 
     def is_off(self, group_id: str) -> bool:
         """Whether a node is in standby, or on its way there or back."""
-        return group_id in self._asleep or self.groups[group_id].power is not NodePower.ON
+        return group_id in self._asleep or group_id in self.off
 
     def asleep(self) -> AbstractSet[str]:
         """Nodes that are to be in standby."""
@@ -138,16 +139,24 @@ class Plan(Followed):
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
-        if self._sorts is None:
-            models = self._models.items()
-            self._sorts = tuple({(model, self._spared_w[gid]): gid for gid, model in models}.values())
-        kinds = (self.kind_on(job, gid) for gid in self._sorts)
+        spec = job.spec
+        key = spec.gpu_type, spec.flex, spec.min_cap_w, spec.cap_ok
+        rise_w = self._rises_w.get(key)
+        if rise_w is None:
+            rise_w = self._rises_w[key] = self._rise_w(job)
+        return self.site.overhead * spec.total_gpus * rise_w
+
+    def _rise_w(self, job: Job) -> float:
+        """The same of one GPU, without the site's overhead."""
+        models = self._models.items()
+        sorts = {(model, self._spared_w[gid]): gid for gid, model in models}.values()  # one node of each sort
+        kinds = (self.kind_on(job, gid) for gid in sorts)
         rises_w = (
             k.model.charge_w(k.knee_w) - k.model.idle_w
             for k in kinds
             if job.spec.gpu_type in (None, k.model.name)
         )
-        return self.site.overhead * job.spec.total_gpus * max(rises_w, default=0.0)
+        return max(rises_w, default=0.0)
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""
@@ -300,10 +309,12 @@ def _falling(first_w: float, after_s: float, last_w: float) -> tuple[FallbackSte
 
 def limit_now(snapshot: Snapshot) -> Limit:
     """The lowest limit known from now to the lead: drops that are known apply early."""
-    site = snapshot.site
-    return lowest_within(
-        snapshot.envelopes, snapshot.at, lead_s=site.lead_s, now=snapshot.at, firm_w=site.firm_w
-    )
+    return limit_under(snapshot.envelopes, snapshot.site, snapshot.at)
+
+
+def limit_under(envelopes: Sequence[Envelope], site: SitePolicy, at: datetime) -> Limit:
+    """The same, of what is told at that moment."""
+    return lowest_within(envelopes, at, lead_s=site.lead_s, now=at, firm_w=site.firm_w)
 
 
 def usable_w(snapshot: Snapshot, limit: Limit) -> float:

@@ -45,8 +45,11 @@ def _news(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
     """Attempts of which something may be known that was not before, by id: all others are as they were."""
     since = plan.since
     cutoff = snapshot.at - timedelta(seconds=snapshot.site.lost_after_s)
-    silent = [gid for gid, g in snapshot.groups.items() if g.reported_at is None or g.reported_at < cutoff]
-    found = {*since.attempts, *(a.id for a in plan.in_phase(*LEAVING))}  # an acknowledgement may end these
+    silent = plan.silence.since(snapshot.groups, cutoff)
+    found = {
+        *since.attempts,
+        *(a.id for a in plan.roster.each_in(*LEAVING)),
+    }  # an acknowledgement may end these
     for gid in (*since.groups, *silent, *plan.away()):
         found.update(a.id for a in plan.on(gid))
     found.update(a.id for job_id in since.jobs if (a := plan.of(job_id)) is not None)

@@ -179,9 +179,14 @@ class Heads:
         *_, kind, index = heappop(self._heap)
         return Left(self._ready[kind], index, self._end(kind))
 
+    @property
+    def is_ended(self) -> bool:
+        """Whether nobody of a smaller priority than some job's is looked at any more."""
+        return self._last_rank is not None
+
     def end_with(self, entry: Entry) -> Iterator[Left]:
         """Look at nobody of a smaller priority any more: those who are left out."""
-        if self._last_rank is not None:
+        if self.is_ended:
             return
         heads, self._heap = self._heap, []
         ends = {kind: self._end(kind) for *_, kind, _ in heads}

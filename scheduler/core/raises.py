@@ -37,5 +37,5 @@ class Raises:
 
     def expect(self, reason: Reason) -> None:
         """Note when a reason may be over."""
-        found = [t for t in (self.expected_at, reason.expected_at) if t is not None]
-        self.expected_at = min(found, default=None)
+        if reason.expected_at is not None:
+            self.expected_at = min(self.expected_at or reason.expected_at, reason.expected_at)

@@ -78,7 +78,7 @@ class ByService:
 
 def is_reclaiming(plan: Plan) -> bool:
     """Whether somebody is on the way out for another job."""
-    return any(a.pause_cause is PauseCause.FAIR_SHARE_RECLAIM for a in plan.in_phase(*LEAVING))
+    return any(a.pause_cause is PauseCause.FAIR_SHARE_RECLAIM for a in plan.roster.each_in(*LEAVING))
 
 
 def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> bool:

@@ -29,7 +29,7 @@ class Room:
     def refresh(self, plan: Plan) -> None:
         """Count the nodes anew on which something changed, and those that fell silent or spoke again."""
         cutoff = plan.at - timedelta(seconds=plan.site.unreachable_after_s)
-        silent = {gid for gid, g in plan.groups.items() if g.reported_at is None or g.reported_at < cutoff}
+        silent = plan.silence.since(plan.groups, cutoff)
         for gid in plan.touched | (silent ^ self._silent):
             self._set(gid, self._count(plan, gid, is_silent=gid in silent))
         self._silent = silent
@@ -86,7 +86,7 @@ class Room:
     @staticmethod
     def leaving(plan: Plan) -> int:
         """GPUs of attempts that were told to leave."""
-        return sum(a.gpu_count for a in plan.in_phase(*LEAVING))
+        return sum(a.gpu_count for a in plan.roster.each_in(*LEAVING))
 
 
 def takes_work(group: Group) -> bool:

@@ -75,11 +75,15 @@ def startable(
             raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
         if not _has_waited_long(plan, job):
             continue
-        is_carried = plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
-        if may_reclaim and tried.code in _LACKS_GPUS and is_carried:
+        if may_reclaim and tried.code in _LACKS_GPUS and _is_carried(plan, job, limit_w):
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
         _hold_back(heads, entry, job, raises)
     return wanted
+
+
+def _is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
+    """Whether there would be the watts for it."""
+    return plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
 
 
 def _has_waited_long(plan: Plan, job: Job) -> bool:
@@ -90,7 +94,7 @@ def _has_waited_long(plan: Plan, job: Job) -> bool:
 
 def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
     """Let nobody less important pass a job that has waited long. The first such holds back all that the next would."""
-    if held_back := list(heads.end_with(entry)):
+    if not heads.is_ended and (held_back := list(heads.end_with(entry))):
         raises.refuse_all(held_back, behind(job))
 
 

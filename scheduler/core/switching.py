@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scheduler.core.jobs import Job
-from scheduler.core.orders import NodePower
-from scheduler.core.placement import usable
+from scheduler.core.placement import roomy, usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
 from scheduler.core.topology import required_level, within
-from scheduler.core.zoning import could_work, wake
+from scheduler.core.zoning import wake, workable
 
 _SPARE_NODES = 2  #: that are kept on for newcomers while nobody waits
 
@@ -58,11 +57,14 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
     Their bases do more in higher caps: 1.6 kW lift others by what three GPUs do, and a newcomer waits minutes at most.
     """
-    empty = [
-        gid for gid in room.free if _is_empty(plan, room, gid) and plan.groups[gid].spec.standby is not None
-    ]
+    empty = [gid for gid in room.free if _is_empty(plan, room, gid) and _can_rest(plan, gid)]
     for gid in sorted(empty)[_SPARE_NODES:]:
         plan.switch(gid, asleep=True)
+
+
+def _can_rest(plan: Plan, gid: str) -> bool:
+    """Whether a group can be put to standby."""
+    return plan.groups[gid].spec.standby is not None
 
 
 def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
@@ -95,21 +97,14 @@ class _Yard:
 
     def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
         self._plan, self._room = plan, room
-        self._empty: list[str] = []  #: on, with nothing on them
-        coming: list[str] = []
-        for gid, group in plan.groups.items():
-            if group.spec.standby is None or plan.is_standby(gid):
-                continue
-            if group.power is not NodePower.ON:
-                coming.append(gid)
-            elif _is_empty(plan, room, gid):
-                self._empty.append(gid)
+        asleep, off, bare = plan.asleep(), plan.off, plan.occupants.bare
+        coming = [gid for gid in sorted(off - asleep) if _can_rest(plan, gid)]
+        empty = (gid for gid in sorted(bare - asleep - off) if _can_rest(plan, gid))
+        self._empty = [gid for gid in empty if _is_empty(plan, room, gid)]  #: on, with nothing on them
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)
         self._ready = [*(gid for gid in coming if not plan.groups[gid].cordoned), *houses]
-        self._asleep = sorted(
-            gid for gid in plan.asleep() if not plan.groups[gid].cordoned and could_work(plan, gid)
-        )
+        self._asleep = [gid for gid in workable(plan, sorted(asleep)) if not plan.groups[gid].cordoned]
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(
@@ -129,10 +124,9 @@ class _Yard:
         if self._plan.start_w(refused.job) > self._free_w:  # wherever it is
             self._take_loose(refused.job)
             return
-        nodes = usable(refused.job, self._plan) - self._used
+        nodes, used = roomy(refused.job, self._plan), self._used
         ready, asleep = (
-            [g for g in gids if g in nodes and self._is_large_enough(refused.job, g)]
-            for gids in (self._ready, self._asleep)
+            [g for g in gids if g in nodes and g not in used] for gids in (self._ready, self._asleep)
         )
         racks = self._racks(refused.job, ready, asleep)
         for _ in range(refused.jobs):
@@ -154,11 +148,6 @@ class _Yard:
             )
             for nodes in within(job, [*ready, *asleep, *sorted(others)], self._plan)
         ]
-
-    def _is_large_enough(self, job: Job, gid: str) -> bool:
-        """Whether a node has GPUs enough for a member of the job."""
-        least = 1 if job.spec.scatter else job.spec.gpus
-        return len(self._plan.groups[gid].spec.gpus) >= least
 
     def _take(self, job: Job, rack: _Rack) -> bool:
         used, woken, missing = self._chosen(job, rack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from scheduler.core.foresight import KEPT_TIER, MEDIAN, Shortfall, word
 from scheduler.core.jobs import Job, JobState
@@ -217,25 +218,31 @@ def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> R
 
     `off` nodes are in standby, or on their way from it.
     """
-    spec, total = job.spec, free
-    if not nodes and off:
-        text = f"no node that takes work is on; {off} are in standby or on their way"
-        return Reason(code=Code.NODE_BOOTING, text=text, numbers={"off_nodes": off}, remedy="barq nodes")
+    spec = job.spec
     if not nodes:
-        return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
-    if total >= spec.total_gpus:
+        return _no_node(off)
+    if free >= spec.total_gpus:
         return Reason(
             code=Code.TOPOLOGY_FRAGMENTED,
-            text=f"{total} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
-            numbers={"free_gpus": total, "gpus": spec.gpus, "nodes": spec.nodes},
+            text=f"{free} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
+            numbers={"free_gpus": free, "gpus": spec.gpus, "nodes": spec.nodes},
         )
-    code = (
-        Code.WAITING_FOR_PREEMPTED_JOBS if total + leaving >= spec.total_gpus else Code.WAITING_FOR_RESOURCES
-    )
+    return _too_few_gpus(spec.total_gpus, free, leaving)
+
+
+def _no_node(off: int) -> Reason:
+    if off:
+        text = f"no node that takes work is on; {off} are in standby or on their way"
+        return Reason(code=Code.NODE_BOOTING, text=text, numbers={"off_nodes": off}, remedy="barq nodes")
+    return Reason(code=Code.NODE_BOOTING, text="no node has reported in yet", remedy="barq nodes")
+
+
+@lru_cache(maxsize=1024)  # of the few sizes that wait, the same is said round after round
+def _too_few_gpus(needed: int, free: int, leaving: int) -> Reason:
     return Reason(
-        code=code,
-        text=f"needs {spec.total_gpus} GPUs; {total} are free, {leaving} being released",
-        numbers={"needed_gpus": spec.total_gpus, "free_gpus": total, "leaving_gpus": leaving},
+        code=Code.WAITING_FOR_PREEMPTED_JOBS if free + leaving >= needed else Code.WAITING_FOR_RESOURCES,
+        text=f"needs {needed} GPUs; {free} are free, {leaving} being released",
+        numbers={"needed_gpus": needed, "free_gpus": free, "leaving_gpus": leaving},
     )
 
 

@@ -258,7 +258,12 @@ def wake(plan: Plan, group_id: str) -> bool:
     return False
 
 
-def could_work(plan: Plan, group_id: str) -> bool:
+def workable(plan: Plan, group_ids: Iterable[str]) -> Iterable[str]:
+    """Those of some nodes in standby whose domains have room for them at work."""
+    return [gid for gid in group_ids if _could_work(plan, gid)] if plan.zones.limited else group_ids
+
+
+def _could_work(plan: Plan, group_id: str) -> bool:
     """Whether the domains of a node in standby have room for it at work, all peers and itself at their knees."""
     zones, model = plan.zones.above(group_id), plan.model_of(group_id)
     if not zones or model is None:
