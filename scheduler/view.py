@@ -11,20 +11,20 @@ from scheduler.core.altered import altered
 from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
-from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_domain, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
-from scheduler.core.ledger import Account, OpenOrder, pruned, reported, sent, unsent
+from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
-from scheduler.core.orders import NO_FENCE, Draft, Fence, GroupSpec, GuardReport, NodePower
+from scheduler.core.orders import Draft, Fence, GroupSpec, GuardReport
 from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
+from scheduler.heard import as_heard, unheard_of
 from scheduler.hindsight import Hindsight
 from scheduler.records import Intents, Member, Stored
 from scheduler.roll import Roll
@@ -81,7 +81,7 @@ class View:
         self.record: LimitRecord | None = None
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
-        self._groups: Tracked[Group] = Tracked({gid: _unheard(spec) for gid, spec in specs.items()})
+        self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
@@ -176,7 +176,7 @@ class View:
             self.links.pop(gid, None)
             self.alarms.pop(gid, None)
         for gid, spec in self.roll.agreed.items():
-            group = self.groups.get(gid) or _unheard(spec)
+            group = self.groups.get(gid) or unheard_of(spec)
             self.groups[gid] = replace(group, cordoned=self.roll.is_barred(group.spec))
 
     def _wish(self, job_id: str, wish: Desired) -> None:
@@ -193,8 +193,8 @@ class View:
         self.links[gid] = Link(
             boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
         )
-        group = self.groups.get(gid) or _unheard(report.spec)
-        self.groups[gid] = _heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
+        group = self.groups.get(gid) or unheard_of(report.spec)
+        self.groups[gid] = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
         if report.stop is not None:
             self._take_stops((report.stop,), frozenset())
@@ -357,46 +357,3 @@ class View:
         """The number of the next order to a group."""
         last = self.groups[group_id].account.sent
         return Fence(epoch=self.epoch, seq=last.seq + 1 if last.epoch == self.epoch else 1)
-
-
-def _unheard(spec: GroupSpec) -> Group:
-    account = Account(group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec))
-    return Group(spec=spec, account=account)
-
-
-def _heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -> Group:
-    spec = group.spec if report.spec == group.spec else report.spec
-    rests_w = rest_w(spec, report.power)
-    is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
-    charged = rests_w if is_off else charged_w(spec, report.gpus, report.miners)
-    account = group.account
-    if rests_w != account.idle_w or spec is not group.spec:
-        account = altered(account, idle_w=rests_w, nameplate_w=nameplate_w(spec))
-    if report.accepted != NO_FENCE and all(o.fence != report.accepted for o in account.open):
-        account = sent(account, _as_accepted(report, at))
-    return altered(
-        group,
-        spec=spec,
-        account=reported(account, fence=report.accepted, charged_w=charged, at=at),
-        reported_at=at,
-        reported_boottime_s=report.boottime_s,
-        draw_w=report.draw_w,
-        gpus=report.gpus,
-        miners=report.miners,
-        facts=report.attempts,
-        in_fallback=report.in_fallback,
-        storage=report.storage,
-        stop=report.stop,
-        power=report.power,
-        cordoned=cordoned,
-    )
-
-
-def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:
-    """The order a guard says it follows, for a leader whose store does not know it."""
-    return OpenOrder(
-        fence=report.accepted,
-        entitlement_w=report.entitlement_w,
-        fallback=report.fallback,
-        expires_at=at + timedelta(seconds=max(0.0, report.expires_boottime_s - report.boottime_s)),
-    )

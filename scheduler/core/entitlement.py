@@ -88,3 +88,10 @@ def _held(spec: GroupSpec, attempts: Iterable[Attempt]) -> Iterable[tuple[Attemp
 
 def _model(spec: GroupSpec, gpu_id: str) -> GpuModel:
     return next(g.power for g in spec.gpus if g.gpu_id == gpu_id)
+
+
+def spared_w(spec: GroupSpec) -> float:
+    """What each GPU of a node spares on top of its own idle draw once the node is in standby; 0 if it cannot be."""
+    if spec.standby is None:
+        return 0.0
+    return max(0.0, idle_w(spec) - spec.standby.draw_w) / len(spec.gpus)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Zones
-from scheduler.core.entitlement import idle_w
+from scheduler.core.entitlement import idle_w, spared_w
 from scheduler.core.exits import Exits
 from scheduler.core.feeding import limits_now
 from scheduler.core.jobs import Attempt, Job
@@ -21,7 +21,7 @@ from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.occupants import Occupants
-from scheduler.core.orders import GroupKind, GroupSpec, NodePower
+from scheduler.core.orders import GroupKind, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
 from scheduler.core.roster import Kind, Roster
@@ -223,7 +223,7 @@ class Followed(Listed):
         self._rests_w[group_id] = on_w, on_w if standby is None else standby.draw_w
         if group.spec.gpus:
             self._models[group_id] = group.spec.gpus[0].power
-            self._spared_w[group_id] = _spared_w(group.spec)
+            self._spared_w[group_id] = spared_w(group.spec)
 
     def _rebook(self, group: Group) -> None:
         """Take in what the books say of a group now, and until when they say so."""
@@ -392,10 +392,3 @@ def _is_asleep(group: Group) -> bool:
     if group.ordered is not None:
         return group.ordered.standby
     return group.power is NodePower.STANDBY
-
-
-def _spared_w(spec: GroupSpec) -> float:
-    """What each GPU of a node spares on top of its own idle draw once the node is in standby; 0 if it cannot be."""
-    if spec.standby is None:
-        return 0.0
-    return max(0.0, idle_w(spec) - spec.standby.draw_w) / len(spec.gpus)

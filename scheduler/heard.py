@@ -1,0 +1,56 @@
+"""What is known of a group of devices by the word of its guard."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from scheduler.core.altered import altered
+from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
+from scheduler.core.ledger import Account, OpenOrder, reported, sent
+from scheduler.core.orders import NO_FENCE, GroupSpec, GuardReport, NodePower
+from scheduler.core.snapshot import Group
+
+
+def unheard_of(spec: GroupSpec) -> Group:
+    """A group of which nothing is known but what it is."""
+    account = Account(group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec))
+    return Group(spec=spec, account=account)
+
+
+def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -> Group:
+    """The group as its guard reports it."""
+    spec = group.spec if report.spec == group.spec else report.spec
+    rests_w = rest_w(spec, report.power)
+    is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
+    charged = rests_w if is_off else charged_w(spec, report.gpus, report.miners)
+    account = group.account
+    if rests_w != account.idle_w or spec is not group.spec:
+        account = altered(account, idle_w=rests_w, nameplate_w=nameplate_w(spec))
+    if report.accepted != NO_FENCE and all(o.fence != report.accepted for o in account.open):
+        account = sent(account, _as_accepted(report, at))
+    return altered(
+        group,
+        spec=spec,
+        account=reported(account, fence=report.accepted, charged_w=charged, at=at),
+        reported_at=at,
+        reported_boottime_s=report.boottime_s,
+        draw_w=report.draw_w,
+        gpus=report.gpus,
+        miners=report.miners,
+        facts=report.attempts,
+        in_fallback=report.in_fallback,
+        storage=report.storage,
+        stop=report.stop,
+        power=report.power,
+        cordoned=cordoned,
+    )
+
+
+def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:
+    """The order a guard says it follows, for a leader whose store does not know it."""
+    return OpenOrder(
+        fence=report.accepted,
+        entitlement_w=report.entitlement_w,
+        fallback=report.fallback,
+        expires_at=at + timedelta(seconds=max(0.0, report.expires_boottime_s - report.boottime_s)),
+    )
