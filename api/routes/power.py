@@ -86,7 +86,7 @@ def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
     return from_store.limit(view)
 
 
-@router.post("/release")
+@router.post("/release", responses=errors(404))
 def release_limits(here: Here, person: Person, body: Release | None = None) -> Released:
     """Release one manual limit, or all that stand, and say which they were."""
     body = body or Release()

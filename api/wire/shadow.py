@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any, Final, Self
+import re
+from typing import Annotated, Any, Final, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from api.wire.parts import Sent, Shown, example
 from scheduler.core.shadow import Figures, ShadowDay
 
 MOST_DAYS: Final = 366
+_WRITTEN: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 NOW: Final[dict[str, Any]] = {
     "at": "2026-03-01T13:20:05Z",
     "limit_w": 12_000.0,
@@ -166,10 +168,20 @@ class ShadowDays(Shown):
     days: list[ShadowDayView]
 
 
+def _written_out(day: object) -> object:
+    """A bare number would be taken for seconds since 1970."""
+    if isinstance(day, str) and not _WRITTEN.fullmatch(day):
+        raise ValueError("write a day as 2026-03-01")
+    return day
+
+
+Day = Annotated[dt.date, BeforeValidator(_written_out)]
+
+
 class DaysQuery(Sent):
     """Which days to give."""
 
     model_config = ConfigDict(strict=False)  # a query is text
 
-    day: dt.date | None = Field(None, description="This UTC day only, as 2026-03-01")
+    day: Day | None = Field(None, description="This UTC day only, as 2026-03-01")
     limit: int = Field(31, ge=1, le=MOST_DAYS, description="At most so many, the newest")

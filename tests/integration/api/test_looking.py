@@ -128,6 +128,7 @@ async def test_why_a_job_waits(site: ApiSite) -> None:
         "expected_start": None,
         "deadline": None,
         "judged_on": None,
+        "shadow": False,
     }
 
 
