@@ -46,6 +46,7 @@ class CsvTable:
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
     digest: str  #: SHA-256 of the file as it lies there, packed or not, in hexadecimal
+    is_ended: bool = True  #: its last line has an end: without one it may be half a line of half a file
 
     @property
     def named(self) -> str:
@@ -123,7 +124,14 @@ def _table(path: Path, text: str, digest: str, keep: Keep | None, sizes: Sizes) 
         rows.append(tuple(whole) if keep is None else tuple([whole[i] for i in kept]))
         lines.append(reader.line_num)
     columns = tuple(header[i] for i in kept)
-    return CsvTable(path=path, columns=columns, rows=tuple(rows), lines=tuple(lines), digest=digest)
+    return CsvTable(
+        path=path,
+        columns=columns,
+        rows=tuple(rows),
+        lines=tuple(lines),
+        digest=digest,
+        is_ended=text.endswith(("\n", "\r")),
+    )
 
 
 def _header(path: Path, header: list[str] | None) -> tuple[str, ...]:

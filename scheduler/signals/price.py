@@ -58,6 +58,7 @@ SIZES: Final = Sizes(most_bytes=MOST_BYTES, most_rows=MOST_PRICES)
 MAX_SECONDS: Final = 10 * 366 * 86_400.0
 NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 EVER: Final = datetime.max.replace(tzinfo=UTC)
+SETTLED_S: Final = 10.0  #: after a file without an end was written, it is taken as whole
 SOON_S: Final = 15.0  #: after a failure it is asked for again, or after `every_s` if that is less
 
 
@@ -285,6 +286,7 @@ class Price:
         if self._known is None or stamp != self._stamp:
             table = await asyncio.to_thread(read_table, path, sizes=SIZES)
             written_at = datetime.fromtimestamp(stamp[0] / 1e9, UTC)
+            _check_whole(table, written_at, at)
             self._take(await asyncio.to_thread(read_csv, table, self._options), issued_at=written_at, at=at)
             self._stamp = stamp
         else:
@@ -347,6 +349,15 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     except OSError as error:
         raise SignalError(f"{path}: {error.strerror}; put the prices there") from error
     return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+def _check_whole(table: CsvTable, written_at: datetime, at: datetime) -> None:
+    """Of half a file the last price may be cut short, and then it is a lower one. Raises `SignalError`."""
+    if not table.is_ended and 0 <= (at - written_at).total_seconds() < SETTLED_S:
+        raise SignalError(
+            f"{table.path}: its last line is not ended, as of a file that is being copied; it counts {SETTLED_S:g} s "
+            "after it was written, or at once with an end of line"
+        )
 
 
 def open_source(name: str, options: Mapping[str, Any], *, base: Path, reaction_s: float) -> Price:

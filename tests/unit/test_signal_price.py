@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -229,6 +230,19 @@ async def test_a_file_that_makes_no_sense_ages(opened: Any, tmp_path: Path) -> N
     file.write_text("time,price\n2026-06-01T00:00Z,60\n2026-06-01T01:00Z,60\n", encoding="utf-8")
 
     assert limit_w(await source.read(hours(1)), hours(1)) == OFF_W
+
+
+async def test_half_a_file_is_waited_for(opened: Any, tmp_path: Path) -> None:
+    """Its last price may be cut short: 5 of 55. Once it has lain there for a while it is taken as it is."""
+    file = tmp_path / "p.csv"
+    file.write_text("time,price\n2026-06-01T00:00Z,5", encoding="utf-8")
+    os.utime(file, (T0.timestamp(), T0.timestamp()))
+    source = opened(path="p.csv")
+    with pytest.raises(SignalError, match="its last line is not ended"):
+        await source.read(T0 + timedelta(seconds=9))
+
+    late = T0 + timedelta(seconds=10)
+    assert limit_w(await source.read(late), late) == ON_W
 
 
 # -- over a socket -----------------------------------------------------------------------------------------------------
