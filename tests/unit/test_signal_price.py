@@ -235,7 +235,7 @@ async def test_a_file_that_makes_no_sense_ages(opened: Any, tmp_path: Path) -> N
 async def test_half_a_file_is_waited_for(opened: Any, tmp_path: Path) -> None:
     """Its last price may be cut short: 5 of 55. Once it has lain there for a while it is taken as it is."""
     file = tmp_path / "p.csv"
-    file.write_text("time,price\n2026-06-01T00:00Z,5", encoding="utf-8")
+    file.write_text("time,price\n2026-05-31T23:00Z,60\n2026-06-01T00:00Z,5", encoding="utf-8")
     os.utime(file, (T0.timestamp(), T0.timestamp()))
     source = opened(path="p.csv")
     with pytest.raises(SignalError, match="its last line is not ended"):
