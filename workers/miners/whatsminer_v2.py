@@ -29,12 +29,11 @@ from workers.miners.port import (
     MinerError,
     MinerState,
     NotUnderstood,
-    PercentTrim,
     Pool,
     Refused,
-    WattTargets,
     Wrong,
 )
+from workers.miners.whatsminer_power import PowerSetting, awake_state, limit_w
 from workers.whatsminer.sealed import Loan, Seal, Write, seal_of
 
 _OK: Final = 131
@@ -46,9 +45,6 @@ _SPREAD_S: Final = (
     5 * 60
 )  #: later, each machine by its own time: a fleet must not renew all of its tokens at once
 _POOLS_S: Final = 60.0  #: they are read this often
-_HASHLESS_S: Final = 15 * 60.0  #: one that hashes nothing for longer after its start is faulted
-_LEAST_SHARE: Final = 0.5  #: a lower trim may make the machine start anew; no vendor says where that begins
-_NO_LIMIT_W: Final = 20_000.0  #: 2147483647 and the like: none is set
 _REMEDIES: Final = {
     14: "its firmware does not know the command; update it",
     23: "the password is not its own; give the admin password that its owner set in WhatsMinerTool",
@@ -75,13 +71,8 @@ class WhatsminerV2:
         self._port = port
         self._deadline_s = deadline_s
         self._password = credentials.password
-        self._nameplate_w = (
-            nameplate_w  #: what it may be set to at most; else the limit that it was found with
-        )
         self._clock = clock
-        self._found_limit_w: float | None = None
-        self._percent = 100.0
-        self._elapsed_s = 0.0  #: since its mining program started, as it last said
+        self._power = PowerSetting(self.address, nameplate_w=nameplate_w)
         self._seal: Seal | None = None
         self._sealed_at_s = -math.inf
         self._key: tuple[str, str] | None = None
@@ -119,12 +110,12 @@ class WhatsminerV2:
             summary = await self._summary(or_nothing=_is_off(status))
             await self._look_at_pools()
             await self._fetch_token_ahead()
-        self._notice_restart(summary)
+        self._power.has_run(line.number(summary, "Elapsed"))
         state, fault = _state(status, summary)
         return MachineReading(
             state=state,
             draw_w=_watts(summary),
-            target_w=self._target_w(summary),
+            target_w=self._power.target_w(_limit_w(summary)),
             hashrate_th=_hashrate_th(summary),
             temperatures_c=_temperatures(summary),
             pools=self._pools,
@@ -135,7 +126,7 @@ class WhatsminerV2:
     async def sleep(self) -> None:
         """Stop hashing; the answer comes before the power goes."""
         await self._order(Write.POWER_OFF, respbefore="true")
-        self._percent = 100.0
+        self._power.starts_anew()
 
     async def wake(self) -> None:
         """Hash again, at the limit in watts that was last set."""
@@ -144,27 +135,18 @@ class WhatsminerV2:
     async def set_target_w(self, target_w: float) -> float:
         """Set its limit, by a restart unless it has it already."""
         async with line.within(self._deadline_s, self.address):
-            limit_w = _limit_w(await self._summary())
-            targets = self._watt_targets()
-            taken_w = None if targets is None else targets.nearest_below_w(target_w)
-            if taken_w is None:
-                raise Refused(f"{self.address}: target_w={target_w:g}: {_range(targets)}; or let it sleep")
-            if limit_w != taken_w:
+            known_w = _limit_w(await self._summary())
+            taken_w = self._power.limit_for(target_w)
+            if known_w != taken_w:
                 await self._order(Write.POWER_LIMIT, power_limit=f"{taken_w:.0f}")
-                self._percent = 100.0
+                self._power.starts_anew()
         return taken_w
 
     async def set_percent(self, percent: float) -> float:
         """Trim it, in whole percent of its limit."""
-        taken = min(math.floor(percent), 100)
-        if taken < _LEAST_SHARE * 100:
-            raise Refused(
-                f"{self.address}: percent={percent:g}: give {_LEAST_SHARE:.0%} or more, or let it sleep: "
-                "trimmed lower it may start anew"
-            )
+        taken = self._power.trim_for(percent)
         await self._order(Write.POWER_PERCENT, percent=str(taken))
-        self._percent = float(taken)
-        return self._percent
+        return self._power.trimmed(taken)
 
     async def close(self) -> None:
         """Nothing is held but a token, which ends by itself."""
@@ -195,8 +177,7 @@ class WhatsminerV2:
         found = line.rows(answer, "SUMMARY", self.address)
         if not found:
             raise NotUnderstood(f"{self.address}: its summary is empty; is its mining program running?")
-        if self._found_limit_w is None:
-            self._found_limit_w = _limit_w(found[0])
+        self._power.found(_limit_w(found[0]))
         return found[0]
 
     async def _look_at_pools(self) -> None:
@@ -214,30 +195,7 @@ class WhatsminerV2:
         """Without a password, and with API 1, it is read only."""
         if not self._password or api.rpartition("v")[2].startswith("1."):
             return Capabilities()
-        return Capabilities(
-            pause=True, watts=self._watt_targets(), percent=PercentTrim(min_pct=_LEAST_SHARE * 100)
-        )
-
-    def _notice_restart(self, summary: Mapping[str, Any]) -> None:
-        """Whoever started it anew: a percentage does not outlive that."""
-        elapsed_s = line.number(summary, "Elapsed")
-        if elapsed_s is None:
-            return
-        if elapsed_s < self._elapsed_s:
-            self._percent = 100.0
-        self._elapsed_s = elapsed_s
-
-    def _watt_targets(self) -> WattTargets | None:
-        most_w = self._nameplate_w or self._found_limit_w
-        if most_w is None:
-            return None
-        return WattTargets(
-            min_w=math.ceil(most_w * _LEAST_SHARE), max_w=float(math.floor(most_w)), restarts=True
-        )
-
-    def _target_w(self, summary: Mapping[str, Any]) -> float | None:
-        limit_w = _limit_w(summary)
-        return None if limit_w is None else limit_w * self._percent / 100
+        return self._power.capabilities()
 
     # -- orders --------------------------------------------------------------------------------------------------
 
@@ -317,15 +275,15 @@ def _state(status: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[Miner
     """What it does, and its fault if it has one."""
     if _is_off(status):
         return MinerState.ASLEEP, ""
-    if _hashrate_th(summary):
-        is_steady = line.number(summary, "Upfreq Complete") != 0
-        return (MinerState.RUNNING if is_steady else MinerState.RAMPING), ""
-    if (line.number(summary, "Elapsed") or 0.0) < _HASHLESS_S:
-        return MinerState.RAMPING, ""
     codes = [
         str(value) for name, value in summary.items() if name.startswith("Error Code ") and name[-1].isdigit()
     ]
-    return MinerState.FAULTED, f"hashes nothing; error codes: {', '.join(codes) or 'none'}"
+    return awake_state(
+        hashrate_th=_hashrate_th(summary),
+        is_steady=line.number(summary, "Upfreq Complete") != 0,
+        elapsed_s=line.number(summary, "Elapsed"),
+        error_codes=", ".join(codes),
+    )
 
 
 def _hashrate_th(summary: Mapping[str, Any]) -> float | None:
@@ -343,8 +301,7 @@ def _watts(summary: Mapping[str, Any]) -> float | None:
 
 
 def _limit_w(summary: Mapping[str, Any]) -> float | None:
-    told = line.number(summary, "Power Limit")
-    return None if told is None or not 0 < told < _NO_LIMIT_W else told
+    return limit_w(line.number(summary, "Power Limit"))
 
 
 def _temperatures(summary: Mapping[str, Any]) -> tuple[float, ...]:
@@ -358,9 +315,3 @@ def _pool(row: Mapping[str, Any]) -> Pool:
         user=str(row.get("User", "")),
         is_active=str(row.get("Stratum Active", "")).lower() == "true",
     )
-
-
-def _range(targets: WattTargets | None) -> str:
-    if targets is None:
-        return "it tells no limit to go by; give its nameplate"
-    return f"it takes {targets.min_w:g} to {targets.max_w:g} W; give more"

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -29,20 +28,16 @@ from workers.miners.port import (
     MachineReading,
     MinerState,
     NotUnderstood,
-    PercentTrim,
     Pool,
     Refused,
     Unreachable,
-    WattTargets,
     Wrong,
 )
+from workers.miners.whatsminer_power import PowerSetting, awake_state, limit_w
 from workers.whatsminer import framed
 from workers.whatsminer.framed import Account, Write
 
 PORT: Final = 4433
-_HASHLESS_S: Final = 15 * 60.0  #: one that hashes nothing for longer after its start is faulted
-_LEAST_SHARE: Final = 0.5  #: a lower trim may make the machine start anew; no vendor says where that begins
-_NO_LIMIT_W: Final = 20_000.0  #: 2147483647 and the like: none is set
 _NO_PERMISSION: Final = -4
 _REMEDIES: Final = {
     -1: "look at the machine, or give another value",
@@ -68,13 +63,8 @@ class WhatsminerV3:
         self._port = port
         self._deadline_s = deadline_s
         self._account = Account(name=credentials.user or "super", password=credentials.password)
-        self._nameplate_w = (
-            nameplate_w  #: what it may be set to at most; else the limit that it was found with
-        )
         self._now_s = now_s  #: orders carry the time
-        self._found_limit_w: float | None = None
-        self._percent = 100.0
-        self._elapsed_s = 0.0  #: since its mining program started, as it last said
+        self._power = PowerSetting(self.address, nameplate_w=nameplate_w)
         self._salt = ""
 
     @property
@@ -104,13 +94,12 @@ class WhatsminerV3:
             info = await self._device_info()
             status = await self._told("get.miner.status", "summary+pools")
         summary = self._summary(status)
-        self._notice_restart(summary)
+        self._power.has_run(line.number(summary, "elapsed"))
         state, fault = _state(info, summary)
-        limit_w = _limit_w(summary)
         return MachineReading(
             state=state,
             draw_w=_watts(summary),
-            target_w=None if limit_w is None else limit_w * self._percent / 100,
+            target_w=self._power.target_w(_limit_w(summary)),
             hashrate_th=_hashrate_th(summary),
             temperatures_c=_temperatures(summary),
             pools=_pools(status),
@@ -121,7 +110,7 @@ class WhatsminerV3:
     async def sleep(self) -> None:
         """Stop hashing."""
         await self._order(Write.SERVICE, "stop")
-        self._percent = 100.0
+        self._power.starts_anew()
 
     async def wake(self) -> None:
         """Hash again, at the limit in watts that was last set."""
@@ -130,28 +119,19 @@ class WhatsminerV3:
     async def set_target_w(self, target_w: float) -> float:
         """Set its limit, by a restart unless it has it already."""
         async with line.within(self._deadline_s, self.address):
-            limit_w = _limit_w(self._summary(await self._told("get.miner.status", "summary")))
-            targets = self._watt_targets()
-            taken_w = None if targets is None else targets.nearest_below_w(target_w)
-            if taken_w is None:
-                raise Refused(f"{self.address}: target_w={target_w:g}: {_range(targets)}; or let it sleep")
-            if limit_w != taken_w:
+            known_w = _limit_w(self._summary(await self._told("get.miner.status", "summary")))
+            taken_w = self._power.limit_for(target_w)
+            if known_w != taken_w:
                 await self._order(Write.POWER_LIMIT, int(taken_w))
-                self._percent = 100.0
+                self._power.starts_anew()
         return taken_w
 
     async def set_percent(self, percent: float) -> float:
         """Trim it, in whole percent of its limit."""
-        taken = min(math.floor(percent), 100)
-        if taken < _LEAST_SHARE * 100:
-            raise Refused(
-                f"{self.address}: percent={percent:g}: give {_LEAST_SHARE:.0%} or more, or let it sleep: "
-                "trimmed lower it may start anew"
-            )
+        taken = self._power.trim_for(percent)
         # Text, although the manual says number: as a number the firmware does not find it.
         await self._order(Write.POWER_PERCENT, {"percent": str(taken), "mode": "fast"})
-        self._percent = float(taken)
-        return self._percent
+        return self._power.trimmed(taken)
 
     async def close(self) -> None:
         """Nothing is held."""
@@ -240,32 +220,12 @@ class WhatsminerV3:
     def _capabilities(self, *, is_open: bool) -> Capabilities:
         if not is_open or not self._account.password:
             return Capabilities()
-        return Capabilities(
-            pause=True, watts=self._watt_targets(), percent=PercentTrim(min_pct=_LEAST_SHARE * 100)
-        )
+        return self._power.capabilities()
 
     def _summary(self, status: Mapping[str, Any]) -> Mapping[str, Any]:
         summary = _part(status, "summary")
-        if self._found_limit_w is None:
-            self._found_limit_w = _limit_w(summary)
+        self._power.found(_limit_w(summary))
         return summary
-
-    def _notice_restart(self, summary: Mapping[str, Any]) -> None:
-        """Whoever started it anew: a percentage does not outlive that."""
-        elapsed_s = line.number(summary, "elapsed")
-        if elapsed_s is None:
-            return
-        if elapsed_s < self._elapsed_s:
-            self._percent = 100.0
-        self._elapsed_s = elapsed_s
-
-    def _watt_targets(self) -> WattTargets | None:
-        most_w = self._nameplate_w or self._found_limit_w
-        if most_w is None:
-            return None
-        return WattTargets(
-            min_w=math.ceil(most_w * _LEAST_SHARE), max_w=float(math.floor(most_w)), restarts=True
-        )
 
 
 def _parsed(data: bytes, address: str) -> Mapping[str, Any]:
@@ -288,12 +248,12 @@ def _state(info: Mapping[str, Any], summary: Mapping[str, Any]) -> tuple[MinerSt
     """What it does, and its fault if it has one."""
     if str(_part(info, "miner").get("working", "true")).lower() == "false":
         return MinerState.ASLEEP, ""
-    if _hashrate_th(summary):
-        is_steady = line.number(summary, "up-freq-finish") != 0
-        return (MinerState.RUNNING if is_steady else MinerState.RAMPING), ""
-    if (line.number(summary, "elapsed") or 0.0) < _HASHLESS_S:
-        return MinerState.RAMPING, ""
-    return MinerState.FAULTED, f"hashes nothing; error codes: {_error_codes(info) or 'none'}"
+    return awake_state(
+        hashrate_th=_hashrate_th(summary),
+        is_steady=line.number(summary, "up-freq-finish") != 0,
+        elapsed_s=line.number(summary, "elapsed"),
+        error_codes=_error_codes(info),
+    )
 
 
 def _error_codes(info: Mapping[str, Any]) -> str:
@@ -316,8 +276,7 @@ def _watts(summary: Mapping[str, Any]) -> float | None:
 
 
 def _limit_w(summary: Mapping[str, Any]) -> float | None:
-    told = line.number(summary, "power-limit")
-    return None if told is None or not 0 < told < _NO_LIMIT_W else told
+    return limit_w(line.number(summary, "power-limit"))
 
 
 def _temperatures(summary: Mapping[str, Any]) -> tuple[float, ...]:
@@ -338,9 +297,3 @@ def _pools(status: Mapping[str, Any]) -> tuple[Pool, ...]:
         for row in rows
         if isinstance(row, Mapping)
     )
-
-
-def _range(targets: WattTargets | None) -> str:
-    if targets is None:
-        return "it tells no limit to go by; give its nameplate"
-    return f"it takes {targets.min_w:g} to {targets.max_w:g} W; give more"
