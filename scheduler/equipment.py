@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from scheduler.connections.bmc_options import BmcSettings
 from scheduler.connections.registers import ModbusOptions
@@ -17,6 +17,7 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.steady import SteadyRule
 from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
+from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 Watts = Annotated[float, Field(ge=0, le=1e10, allow_inf_nan=False)]
@@ -29,11 +30,7 @@ DEFAULT_MODEL = "a100-sxm-400w"  #: of simulated GPUs
 TRIM_MAX = 0.02  #: share of the limit that a meter gives back where the site file says nothing
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DomainSettings(_Strict):
+class DomainSettings(Strict):
     """One power domain below the site's meter; `scheduler.core.domains` says what each field means."""
 
     name: Name
@@ -49,7 +46,7 @@ class DomainSettings(_Strict):
         return Domain(**self.model_dump())
 
 
-class MachineSettings(_Strict):
+class MachineSettings(Strict):
     """How finely, and how often, the miners of a group can be told what to draw, where not any watt will do."""
 
     least_w: WholeWatts | None = (
@@ -77,7 +74,7 @@ class MachineSettings(_Strict):
         )
 
 
-class Per(_Strict):
+class Per(Strict):
     """So many nodes share one, in the order of their numbers."""
 
     per: Annotated[int, Field(ge=1, le=1000)]
@@ -93,7 +90,7 @@ def _placed(value: object) -> object:
         raise ValueError("write a name, such as r4, or {per: 4} for four nodes each") from error
 
 
-class Nodes(_Strict):
+class Nodes(Strict):
     """A number of like simulated nodes; or, not simulated, this machine with the GPUs that are found in it."""
 
     prefix: Name = "node"
@@ -101,7 +98,8 @@ class Nodes(_Strict):
     gpus: Annotated[int, Field(ge=1, le=64)] | None = None  #: of each
     gpu_model: str | None = None
     base_w: Watts = 1200.0
-    topology: dict[Name, Annotated[str | Per, BeforeValidator(_placed)]] = {}  #: by level: in which they are
+    topology: dict[Name, Annotated[str | Per, BeforeValidator(_placed)]] = Field(default_factory=dict)
+    """By level: in which they are."""
     simulated: bool
 
     @model_validator(mode="after")
@@ -129,7 +127,7 @@ class Nodes(_Strict):
         )
 
 
-class Miners(_Strict):
+class Miners(Strict):
     """A group of co-located miners that follow a watt target. Only simulated ones so far."""
 
     name: Name = "miners"
@@ -156,7 +154,7 @@ class Miners(_Strict):
         return self.machines.kind(max_w=self.max_w, rest_w=self.rest_w) if self.machines else None
 
 
-class SumOfReports(_Strict):
+class SumOfReports(Strict):
     """No meter of its own: the draw is what nodes and miners report, with the overhead of the hall."""
 
     type: Literal["simulated"] = "simulated"
@@ -167,7 +165,7 @@ class SumOfReports(_Strict):
         return None
 
 
-class _Watched(_Strict):
+class _Watched(Strict):
     """How a meter is read; docs/metering.md says what counts when it cannot be."""
 
     name: Name = "meter"
@@ -199,7 +197,7 @@ class _Watched(_Strict):
         )
 
 
-class SteadySettings(_Strict):
+class SteadySettings(Strict):
     """How rises of a source are held back; `scheduler.core.steady` says what each means."""
 
     rise_w_per_s: Ramp | None = None

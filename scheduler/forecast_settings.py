@@ -6,7 +6,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from scheduler.strict import Strict
 
 
 class Use(StrEnum):
@@ -17,19 +19,15 @@ class Use(StrEnum):
     NOTHING = "nothing"  #: none is made
 
 
-class History(BaseModel):
+class History(Strict):
     """What the limit was before the site kept a record of it: a file, read as `barq simulate --power` reads one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path  #: relative to the site's state directory
     map: Annotated[str, Field(min_length=1)]  #: which column is what, in which unit and zone: as --power-map
 
 
-class ForecastSettings(BaseModel):
+class ForecastSettings(Strict):
     """Whether forecasts are made from the history of the limit, from what, and what for."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     use: Use = Use.SHOW
     history: History | None = None

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from scheduler.equipment import Ramp, Watts
 from scheduler.signal_settings import Seconds
+from scheduler.strict import Strict
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Power(_Strict):
+class Power(Strict):
     """The site's contract with the grid."""
 
     firm_w: Watts
@@ -26,7 +23,7 @@ class Power(_Strict):
     mining_ramp_down_w_per_s: Ramp | None = None  #: of reductions that no limit demands
 
 
-class Timing(_Strict):
+class Timing(Strict):
     """The site's pace; `SitePolicy` says what each means."""
 
     lease_s: Seconds = 15.0

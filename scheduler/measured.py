@@ -27,6 +27,7 @@ from pydantic import (
 from scheduler.equipment import Miners, Nodes
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
+from scheduler.strict import Strict
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,90}\.ya?ml", re.ASCII)
 _TAKEN: Final = ("site.yaml", "found-site.yaml")
@@ -42,10 +43,8 @@ def _beside(name: str) -> str:
     return name
 
 
-class MeasuredSettings(BaseModel):
+class MeasuredSettings(Strict):
     """The site file's word on it: the file beside it, and which lower figures count."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Annotated[str, AfterValidator(_beside)]  #: in the directory of the site file
     accept: tuple[Figure, ...] = ()
@@ -65,10 +64,8 @@ class Figures(BaseModel):
     restart_s: _Seconds | None = None
 
 
-class Devices(BaseModel):
+class Devices(Strict):
     """For what devices it was measured, as the site file described them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     nodes: Mapping[str, Mapping[str, Any]] = {}
     miners: Mapping[str, Mapping[str, Any]] = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.connections.bmc_options import BmcSettings
@@ -55,29 +55,26 @@ from scheduler.sharing import (
     shared,
 )
 from scheduler.signal_settings import SignalSettings
+from scheduler.strict import Strict
 from scheduler.wire import WireError, dumps, loads
 
 SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Notify(_Strict):
+class Notify(Strict):
     """Where webhooks of jobs may be."""
 
     allow_private: bool = False  #: on this network and this machine too, and over plain HTTP
 
 
-class Storage(_Strict):
+class Storage(Strict):
     """Where jobs keep checkpoints, outputs and logs."""
 
     jobs_dir: Annotated[str, Field(pattern=r"^/[^\x00]*$")] | None = None
     """Absolute; on several machines, a file system that all of them mount there. None = in the state directory."""
 
 
-class Site(_Strict):
+class Site(Strict):
     """A whole site."""
 
     name: Name

@@ -10,9 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     AfterValidator,
     AwareDatetime,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
@@ -20,6 +18,7 @@ from pydantic import (
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 from scheduler.core.projects import OTHERS, FairShare, Project
+from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
@@ -27,11 +26,7 @@ Money = Annotated[Decimal, Field(ge=-(10**6), le=10**6, decimal_places=6, allow_
 """Per MWh, in the site's currency, to the micro-unit."""
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PartnerSettings(_Strict):
+class PartnerSettings(Strict):
     """One owner of miners and its part of the surplus; `scheduler.core.partners` says what each field means."""
 
     name: Name
@@ -94,7 +89,7 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(ge=60, le=3.2e8, al
 Gpus = Annotated[int, Field(ge=0, le=10_000_000)]
 
 
-class ProjectSettings(_Strict):
+class ProjectSettings(Strict):
     """One project; `scheduler.core.projects` says what each field means."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
@@ -138,7 +133,7 @@ def _each_once(projects: tuple[ProjectSettings, ...]) -> tuple[ProjectSettings, 
 Projects = Annotated[tuple[ProjectSettings, ...], AfterValidator(_each_once)]
 
 
-class FairShareSettings(_Strict):
+class FairShareSettings(Strict):
     """How what projects use is remembered."""
 
     half_life: Duration = 7 * 86_400.0
@@ -149,7 +144,7 @@ class FairShareSettings(_Strict):
         return FairShare(half_life_s=self.half_life, energy_weight=self.energy_weight)
 
 
-class AiFirstSettings(_Strict):
+class AiFirstSettings(Strict):
     """AI takes what it can use, miners the rest."""
 
     type: Literal["ai-first"] = "ai-first"
@@ -159,7 +154,7 @@ class AiFirstSettings(_Strict):
         return AiFirst()
 
 
-class SharesSettings(_Strict):
+class SharesSettings(Strict):
     """Mining is due a part of the surplus."""
 
     type: Literal["shares"]
@@ -170,7 +165,7 @@ class SharesSettings(_Strict):
         return Shares(mining=self.mining)
 
 
-class RevenueSettings(_Strict):
+class RevenueSettings(Strict):
     """The best MWh first."""
 
     type: Literal["revenue"]
@@ -183,7 +178,7 @@ class RevenueSettings(_Strict):
         return Revenue(gpu_h_micro=_micro(self.ai_per_gpu_h))
 
 
-class ThresholdSettings(_Strict):
+class ThresholdSettings(Strict):
     """Below a surplus of `from_w` all is AI's."""
 
     type: Literal["threshold"]
@@ -198,7 +193,7 @@ class ThresholdSettings(_Strict):
 _Acting = AiFirstSettings | SharesSettings | RevenueSettings | ThresholdSettings
 
 
-class ShadowSettings(_Strict):
+class ShadowSettings(Strict):
     """Nothing is acted: the site is watched, and a twin of it does what would be done, shared as `of` says."""
 
     type: Literal["shadow"]

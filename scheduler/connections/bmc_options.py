@@ -12,19 +12,18 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from scheduler.core.orders import Standby
+from scheduler.strict import Strict
 
 NODE: Final = "{node}"  #: stands for the id of a node in url, ids and file names
 _PER_NODE: Final = ("url", "system", "chassis", "sensor", "username_file", "password_file", "pinned_file")
 ResourceId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~{}-]{0,64}$")]
 
 
-class BmcOptions(BaseModel):
+class BmcOptions(Strict):
     """One controller, or many alike that differ by `{node}`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str  #: https://HOST[:PORT]
     username_file: Path | None = None
@@ -69,10 +68,8 @@ class BmcOptions(BaseModel):
         return BmcOptions.model_validate(plain | named)
 
 
-class StandbySettings(BaseModel):
+class StandbySettings(Strict):
     """That machines may be switched off while they are not needed, and what that takes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     draw_w: float = Field(ge=0, le=1e6, allow_inf_nan=False)  #: of one, off: its controller and its fans
     down_s: float = Field(

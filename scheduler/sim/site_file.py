@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from scheduler.core.jobs import TopologyRequest
 from scheduler.core.orders import Standby
@@ -21,16 +21,13 @@ from scheduler.plain_yaml import read_yaml
 from scheduler.settings import SIMULATION, Site, complaint, site_of
 from scheduler.signal_settings import Seconds
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
+from scheduler.strict import Strict
 
 Delay = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
 _PACE = Pace()
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StandbySettings(_Strict):
+class StandbySettings(Strict):
     """What a node draws in standby, and how long it takes to go there and back."""
 
     draw_w: Watts
@@ -38,7 +35,7 @@ class StandbySettings(_Strict):
     boot_s: Delay
 
 
-class PaceSettings(_Strict):
+class PaceSettings(Strict):
     """How long things take; `Pace` says what each means."""
 
     start_s: Delay = _PACE.start_s
@@ -51,7 +48,7 @@ class PaceSettings(_Strict):
     grace_s: Seconds = _PACE.grace_s
 
 
-class TopologySettings(_Strict):
+class TopologySettings(Strict):
     """What all jobs of a simulation ask of the topology: a level within one part of which each is, or is if it can."""
 
     required: Name | None = None
@@ -69,7 +66,7 @@ class TopologySettings(_Strict):
         return TopologyRequest(level=level, is_required=self.required is not None)
 
 
-class Simulation(_Strict):
+class Simulation(Strict):
     """What only a simulation needs to know."""
 
     notice_s: Delay = 0.0
