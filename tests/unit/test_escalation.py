@@ -58,18 +58,22 @@ class Story:
 
 
 def sleeps(at_s: float) -> dict[str, Any]:
+    """It says that it sleeps."""
     return {"said": Said(at_s=at_s, obeys=True, draw_w=15.0)}
 
 
 def draws(at_s: float, draw_w: float = 3000.0) -> dict[str, Any]:
+    """It says that it goes on drawing."""
     return {"said": Said(at_s=at_s, obeys=False, draw_w=draw_w)}
 
 
 def off(at_s: float, draw_w: float | None = 0.0) -> dict[str, Any]:
+    """Its outlet says that it is off."""
     return {"outlet": OutletSaid(at_s=at_s, is_on=False, draw_w=draw_w)}
 
 
 def on(at_s: float, draw_w: float | None = 3000.0) -> dict[str, Any]:
+    """Its outlet says that it is on."""
     return {"outlet": OutletSaid(at_s=at_s, is_on=True, draw_w=draw_w)}
 
 
