@@ -21,7 +21,7 @@ a restart of the process or of the host, a kept record goes on as `record.resume
 machine from a time when nobody looked. `Sight`, `Rules` and `Record` are in `scheduler.core.obedience`.
 
 The ladder for one spell of doubt, s after the order (`Rules`): 3 tell it again; 8 switch its outlet off, where it has
-one; 5 later, or at 8 where it has none, the alarm; then both again every 30 until it is seen to obey. One that had
+one; 5 later, or at 8 where it has none, the alarm; then both again every 10 until it is seen to obey. One that had
 obeyed and falls silent, or starts by itself after a blip, is told again at once; while it is only silent, its outlet is
 left alone for 60, for it may be just its network, and it counts at its nameplate anyway.
 

@@ -16,7 +16,7 @@ class Rules:
     cut_after_s: float = 8.0
     confirm_s: float = 5.0  #: a PDU has so long to switch and to show it; then it is an alarm
     lost_cut_after_s: float = 60.0  #: instead of `cut_after_s`, for one that obeyed and fell silent
-    repeat_s: float = 30.0  #: after the alarm, all is tried again so often
+    repeat_s: float = 10.0  #: after the alarm, all is tried again so often
     fresh_s: float = 10.0  #: a machine's word counts for so long
     outlet_fresh_s: float = 30.0  #: and that of an outlet
     settle_s: float = 5.0  #: a machine may go on answering for so long after its outlet is off
@@ -99,7 +99,7 @@ def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     A meter goes before the machine's word. What was read before the order says nothing of what came of it.
     """
     outlet, said = fresh_outlet(sight, rules), fresh_word(sight, rules)
-    if outlet is not None and not is_misplaced(record, sight, rules):
+    if outlet is not None and outlet.at_s > _last_on_s(record) and not is_misplaced(record, sight, rules):
         if outlet.draw_w is not None and (not outlet.is_on or outlet.at_s >= sight.told_at_s):
             return outlet.draw_w
         if not outlet.is_on and outlet.draw_w is None:
@@ -109,6 +109,11 @@ def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     if said.draw_w is not None:
         return said.draw_w if said.obeys or said.draw_w > sight.allowed_w else sight.nameplate_w
     return sight.allowed_w if said.obeys else sight.nameplate_w
+
+
+def _last_on_s(record: Record) -> float:
+    """When its outlet was last told to switch on: what it said before that is over."""
+    return max((*record.on_at_s[-1:], record.on_told_at_s or -1.0), default=-1.0)
 
 
 def _last_draw_w(sight: Sight) -> float:

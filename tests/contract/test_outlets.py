@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.outlets.benches import KINDS, REAL, WRONG, bench, patient
+from tests.outlets.benches import KINDS, WRONG, bench, patient
 from tests.outlets.strip import Fault
-from workers.outlets.port import OutletError, OutletReading
+from workers.outlets.port import Outlet, OutletError, OutletReading
 
 DIFFERENT = ("apc", "snmp3", "redfish")  #: the other makes differ from the first by their tables alone
 
@@ -32,7 +33,7 @@ async def test_it_is_read_switched_and_read_again(kind: str, tmp_path: Path) -> 
         assert made.strip.told == [("3", False), ("3", True)]
 
 
-@pytest.mark.parametrize("kind", ("simulated", *DIFFERENT))
+@pytest.mark.parametrize("kind", ["simulated", *DIFFERENT])
 async def test_it_may_be_told_twice(kind: str, tmp_path: Path) -> None:
     """What is off already stays off, without an error."""
     async with bench(kind, tmp_path) as made:
@@ -41,7 +42,7 @@ async def test_it_may_be_told_twice(kind: str, tmp_path: Path) -> None:
         assert not (await made.outlet.read()).is_on
 
 
-@pytest.mark.parametrize("kind", ("simulated", *DIFFERENT))
+@pytest.mark.parametrize("kind", ["simulated", *DIFFERENT])
 async def test_closed_it_says_so_and_stays_as_it_is(kind: str, tmp_path: Path) -> None:
     """Closing twice is no error, and switches nothing."""
     async with bench(kind, tmp_path) as made:
@@ -73,7 +74,7 @@ async def test_one_that_is_slow_is_read_until_it_is_off(kind: str, tmp_path: Pat
         assert not (await made.outlet.read()).is_on
 
 
-@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("kind", DIFFERENT)
 async def test_one_that_does_not_measure_says_so(kind: str, tmp_path: Path) -> None:
     """Its state is read all the same."""
     async with bench(kind, tmp_path) as made:
@@ -100,7 +101,7 @@ async def test_a_state_that_is_neither_on_nor_off_is_refused(kind: str, tmp_path
             await made.outlet.read()
 
 
-@pytest.mark.parametrize("kind", REAL)
+@pytest.mark.parametrize("kind", DIFFERENT)
 async def test_an_outlet_that_is_not_there_is_named(kind: str, tmp_path: Path) -> None:
     """Reading and switching both say that there is none, and that `outlet` is to be corrected."""
     async with bench(kind, tmp_path, outlet="77") as made:
@@ -128,7 +129,7 @@ async def test_silence_ends_in_time_and_passes(kind: str, tmp_path: Path) -> Non
         with pytest.raises(OutletError, match="outlet 3: no answer within 2 s"):
             await made.outlet.read()
         made.strip.faults = set()
-        assert (await made.outlet.read()).is_on
+        assert (await _answer(made.outlet)).is_on
 
 
 async def test_a_wrong_community_is_met_with_silence(tmp_path: Path) -> None:
@@ -139,3 +140,13 @@ async def test_a_wrong_community_is_met_with_silence(tmp_path: Path) -> None:
         ) as caught:
             await made.outlet.read()
         assert WRONG not in str(caught.value)
+
+
+async def _answer(outlet: Outlet) -> OutletReading:
+    """What it says, however loaded this machine is."""
+    until_s = time.monotonic() + 60
+    while True:
+        try:
+            return await outlet.read()
+        except OutletError:
+            assert time.monotonic() < until_s

@@ -107,24 +107,24 @@ def test_one_that_says_ok_and_goes_on_is_told_again_cut_and_confirmed() -> None:
 
 
 def test_without_an_outlet_it_is_an_alarm_with_the_watts() -> None:
-    """Where nothing can be switched, people are told after 8 s, once, and the machine again every 30 s."""
+    """Where nothing can be switched, people are told after 8 s, once, and the machine again every 10 s."""
     story = Story(outlet_address="")
-    assert story.steps(170, draws) == {103: Step.RETRY, 108: Step.ALARM, 133: Step.RETRY, 163: Step.RETRY}
+    assert story.steps(130, draws) == {103: Step.RETRY, 108: Step.ALARM, 113: Step.RETRY, 123: Step.RETRY}
     assert "may draw 20 W and perhaps draws 3000 W (it says so itself); it has no outlet" in story.now.trouble
     assert not story.now.read_outlet
 
 
 def test_an_outlet_that_says_ok_and_stays_on_is_an_alarm() -> None:
-    """A PDU that does nothing is found by its own meter; both are tried again every 30 s."""
+    """A PDU that does nothing is found by its own meter; both are tried again every 10 s."""
     story = Story()
     seen = lambda at_s: draws(at_s) | on(at_s, 3050.0)  # noqa: E731
-    steps = story.steps(140, seen)
+    steps = story.steps(122, seen)
     assert steps == {
         103: Step.RETRY,
         108: Step.SWITCH_OFF,
         113: Step.ALARM,
-        133: Step.RETRY,
-        138: Step.SWITCH_OFF,
+        114: Step.RETRY,
+        118: Step.SWITCH_OFF,
     }
     assert story.now.in_doubt_w == 3050.0 - REST_W
     assert "measures that" in story.now.trouble
@@ -259,7 +259,13 @@ def test_a_person_who_switches_it_on_again_ends_the_hold() -> None:
     """Then it is a machine like any other, told what it is to do, and cut again if it does not."""
     story = cut_story()
     steps = story.steps(140, lambda at_s: draws(at_s) | on(at_s), since_s=120)
-    assert steps == {120: Step.RETRY, 128: Step.SWITCH_OFF, 133: Step.ALARM}
+    assert steps == {
+        120: Step.RETRY,
+        128: Step.SWITCH_OFF,
+        133: Step.ALARM,
+        134: Step.RETRY,
+        138: Step.SWITCH_OFF,
+    }
 
 
 def test_a_restart_holds_nothing_against_a_machine() -> None:
