@@ -21,6 +21,7 @@ from workers.outlets.snmp import SnmpAccess, SnmpLine, SnmpOutlet
 Opener = Callable[[Feed], Outlet]
 _HTTPS_PORT = 443
 _HTTP_PORT = 80
+_LEAST_KEY = 8  #: RFC 3414, section 11.2
 
 
 def open_outlets(outlets: Outlets) -> dict[str, Outlet]:
@@ -52,7 +53,7 @@ def _address(feed: Feed, host: str) -> str:
 
 
 def _snmp_access(pdu: SnmpPdu) -> SnmpAccess:
-    return SnmpAccess(
+    access = SnmpAccess(
         host=pdu.host,
         port=pdu.port,
         community=_secret(pdu.name, "community", pdu.community),
@@ -62,6 +63,12 @@ def _snmp_access(pdu: SnmpPdu) -> SnmpAccess:
         priv_protocol=pdu.priv_protocol,
         priv_key=_secret(pdu.name, "priv_key", pdu.priv_key),
     )
+    for what, key in (("auth_key", access.auth_key), ("priv_key", access.priv_key)):
+        if not access.community and len(key) < _LEAST_KEY:
+            raise OutletError(
+                f"{pdu.name}: {what} has {len(key)} characters; SNMP version 3 asks for {_LEAST_KEY}"
+            )
+    return access
 
 
 def _redfish_access(pdu: RedfishPdu) -> RedfishAccess:

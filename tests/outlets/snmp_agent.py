@@ -26,6 +26,7 @@ COMMUNITY, READ_COMMUNITY = "let-barq-switch", "let-barq-look"
 USER, AUTH_KEY, PRIV_KEY = "barq", "a key to sign with", "a key to seal with"
 DIGITS = 1
 _ALL = (1, 3, 6)
+_ELSEWHERE = (1, 3, 6, 1, 2, 1)  #: who may write nowhere at all may write everywhere, by a slip of pysnmp
 
 
 class Agent:
@@ -58,23 +59,23 @@ class Agent:
             self._engine, USER, config.USM_AUTH_HMAC192_SHA256, AUTH_KEY, config.USM_PRIV_CFB128_AES, PRIV_KEY
         )
         config.add_vacm_user(self._engine, 2, "writer", "noAuthNoPriv", _ALL, _ALL)
-        config.add_vacm_user(self._engine, 2, "reader", "noAuthNoPriv", _ALL)
+        config.add_vacm_user(self._engine, 2, "reader", "noAuthNoPriv", _ALL, _ELSEWHERE)
         config.add_vacm_user(self._engine, 3, USER, "authPriv", _ALL, _ALL)
 
 
-class _Get(cmdrsp.GetCommandResponder):
+class _Get(cmdrsp.GetCommandResponder):  # type: ignore[misc]
     def handle_management_operation(self, *asked: Any) -> None:
         if Fault.SILENT not in self.cbCtx.faults:
             super().handle_management_operation(*asked)
 
 
-class _Set(cmdrsp.SetCommandResponder):
+class _Set(cmdrsp.SetCommandResponder):  # type: ignore[misc]
     def handle_management_operation(self, *asked: Any) -> None:
         if Fault.SILENT not in self.cbCtx.faults:
             super().handle_management_operation(*asked)
 
 
-class _Outlets(AbstractMibInstrumController):
+class _Outlets(AbstractMibInstrumController):  # type: ignore[misc]
     """The objects of the table, for the outlets of the strip."""
 
     def __init__(self, table: OutletTable, strip: Strip) -> None:

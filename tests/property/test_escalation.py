@@ -69,6 +69,10 @@ class World:
                 self.is_on = verdict.step is Step.SWITCH_ON
             self.now_s += 1.0
 
+    def is_dark(self) -> bool:
+        """Whether its outlet is off."""
+        return not self.is_on
+
     def _draw(self, now: Behaviour, second: int) -> None:
         if not self.is_on:
             self.draw_w = 0.0
@@ -133,7 +137,8 @@ def test_what_counts_is_never_less_than_what_may_flow(
 @given(story=STORIES, is_metered=st.booleans())
 def test_no_outlet_is_cycled_faster_than_it_may(story: list[Behaviour], is_metered: bool) -> None:
     """Each return comes long enough after it was last switched off, and there are only so many."""
-    off_s, on_s = None, []
+    off_s: float | None = None
+    on_s: list[float] = []
     for now_s, _, verdict in lived(story, is_metered=is_metered).looks:
         if verdict.step is Step.SWITCH_OFF:
             off_s = now_s
@@ -178,7 +183,7 @@ def test_a_liar_with_an_outlet_is_off_within_ten_seconds(
         return
     lie = Behaviour(11, allowed_w, None, answers, pdu_answers=True, pdu_switches=True)
     world.live(lie)
-    assert not world.is_on
+    assert world.is_dark()
     assert world.looks[-1][2].in_doubt_w == 0.0
 
 
