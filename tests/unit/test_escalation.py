@@ -18,6 +18,7 @@ class Story:
 
     told_at_s: float = 100.0
     allowed_w: float = REST_W
+    takes_s: float = 0.0
     outlet_address: str = "10.0.0.9:161/7"
     record: Record = field(default_factory=Record)
     verdict: Verdict | None = None
@@ -32,6 +33,7 @@ class Story:
             told_at_s=self.told_at_s,
             allowed_w=self.allowed_w,
             nameplate_w=NAMEPLATE_W,
+            takes_s=self.takes_s,
             said=said,
             outlet_address=self.outlet_address,
             outlet=outlet,
@@ -181,6 +183,22 @@ def test_one_that_falls_silent_counts_in_full_and_is_given_a_minute() -> None:
     steps = story.steps(230, lambda _: last, since_s=150)
     assert list(steps.items())[:3] == [(160, Step.RETRY), (220, Step.SWITCH_OFF), (225, Step.ALARM)]
     assert story.now.counts_w == NAMEPLATE_W
+
+
+def test_one_that_is_silent_while_it_starts_is_given_a_minute() -> None:
+    """A machine that was told to draw more may not answer until it is up; below its nameplate it is in doubt."""
+    story = Story()
+    story.steps(150, sleeps)
+    story.tell(150.0, 2500.0)
+    steps = story.steps(215, since_s=150)
+    assert steps == {153: Step.RETRY, 210: Step.SWITCH_OFF}
+    assert story.now.in_doubt_w == NAMEPLATE_W - 2500.0
+
+
+def test_an_order_that_takes_long_is_waited_for() -> None:
+    """A machine that starts anew for a limit is in doubt and left alone for that time."""
+    story = Story(allowed_w=2000.0, takes_s=90.0)
+    assert story.steps(199) == {193: Step.RETRY, 198: Step.SWITCH_OFF}
 
 
 def test_one_that_starts_by_itself_is_told_again_at_once() -> None:
