@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from scheduler.core.pdu_tables import TABLES
-from scheduler.core.pdus import Feed, Outlets, SecretPlace, SimulatedPdu, SnmpPdu
+from scheduler.core.pdus import Feed, Outlets, Pdu, SecretPlace, SimulatedPdu, SnmpPdu
 from tests.outlets.benches import opened, patient, place, redfish_of, snmp_of
-from tests.outlets.redfish_pdu import OUTLETS, RedfishPdu, redfish_pdu
+from tests.outlets.redfish_pdu import OUTLETS, PASSWORD, RedfishPdu, redfish_pdu
 from tests.outlets.strip import Strip
 from workers.outlet_opening import open_outlets
 from workers.outlets.port import OutletError, OutletReading
@@ -55,39 +55,49 @@ async def test_a_played_pdu_opens_too() -> None:
     assert not (await outlet.read()).is_on
 
 
-def test_a_secret_comes_from_the_environment_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is not there is named by its place, with what to do."""
-    described = replace(snmp_of(1, "apc", tmp_path), community=SecretPlace(env="PDU_COMMUNITY"))
-    outlets = Outlets(pdus=(described,))
-    with pytest.raises(
-        OutletError, match="pdu-a: community_env: PDU_COMMUNITY is empty; set it where the guard runs"
-    ):
-        open_outlets(outlets)
-    monkeypatch.setenv("PDU_COMMUNITY", "secret")
-    assert open_outlets(outlets) == {}
+async def said(pdu: Pdu) -> str:
+    """What the first call to an outlet of it says."""
+    async with opened(pdu, "3") as outlet:
+        with pytest.raises(OutletError) as caught:
+            await outlet.read()
+    return str(caught.value)
 
 
-def test_a_secret_that_cannot_be_read_is_named_by_its_place(tmp_path: Path) -> None:
+async def test_a_secret_is_looked_for_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is missing is named by its place, stops no other PDU, and needs no restart."""
+    with redfish_pdu(Strip()) as one, redfish_pdu(Strip()) as two:
+        lacking = replace(
+            redfish_of(one.url, tmp_path), name="pdu-b", password=SecretPlace(env="PDU_PASSWORD")
+        )
+        feeds = (Feed(machine="a", pdu="pdu-a", outlet="3"), Feed(machine="b", pdu="pdu-b", outlet="4"))
+        outlets = open_outlets(Outlets(pdus=(redfish_of(two.url, tmp_path), lacking), feeds=feeds))
+
+        assert (await outlets["a"].read()).is_on
+        with pytest.raises(OutletError, match=r"outlet 4: password_env: PDU_PASSWORD is empty; set it where"):
+            await outlets["b"].read()
+        monkeypatch.setenv("PDU_PASSWORD", PASSWORD)
+        assert (await outlets["b"].read()).is_on
+        for outlet in outlets.values():
+            await outlet.close()
+
+
+async def test_a_secret_that_cannot_be_read_is_named_by_its_place(tmp_path: Path) -> None:
     """A file that is missing, or empty, or no text."""
     missing = replace(snmp_of(1, "apc", tmp_path), community=SecretPlace(file=str(tmp_path / "none")))
-    with pytest.raises(
-        OutletError, match=r"community_file: .*none: No such file or directory; put the community"
-    ):
-        open_outlets(Outlets(pdus=(missing,)))
+    assert "none: No such file or directory; put the community there" in await said(missing)
     empty = replace(missing, community=place(tmp_path, "empty", ""))
-    with pytest.raises(OutletError, match="is empty; write it there"):
-        open_outlets(Outlets(pdus=(empty,)))
+    assert "is empty; write it there" in await said(empty)
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     binary = replace(missing, community=SecretPlace(file=str(tmp_path / "binary")))
-    with pytest.raises(OutletError, match="is no text in UTF-8"):
-        open_outlets(Outlets(pdus=(binary,)))
+    assert "is no text in UTF-8" in await said(binary)
 
 
-def test_a_key_that_is_too_short_is_refused(tmp_path: Path) -> None:
+async def test_a_key_that_is_too_short_is_refused(tmp_path: Path) -> None:
     """SNMP version 3 asks for eight characters, and agents refuse less without a word."""
     short = replace(snmp_of(1, "snmp3", tmp_path), priv_key=place(tmp_path, "short", "seven77"))
-    with pytest.raises(OutletError, match="priv_key has 7 characters; SNMP version 3 asks for 8"):
-        open_outlets(Outlets(pdus=(short,)))
+    assert "priv_key has 7 characters; SNMP version 3 asks for 8" in await said(short)
 
 
 @pytest.mark.parametrize(
@@ -163,10 +173,8 @@ async def test_only_the_pinned_certificate_counts(tmp_path: Path) -> None:
                 OutletError, match="certificate is not vouched for; check ca_file or pinned_file"
             ):
                 await outlet.read()
-    with pytest.raises(
-        OutletError, match=r"none\.pem: No such file or directory; put a certificate in PEM there"
-    ):
-        open_outlets(Outlets(pdus=(redfish_of(pdu.url, tmp_path, pinned_file=str(tmp_path / "none.pem")),)))
+    lost = redfish_of(pdu.url, tmp_path, pinned_file=str(tmp_path / "none.pem"))
+    assert "none.pem: No such file or directory; put a certificate in PEM there" in await said(lost)
 
 
 async def test_a_pdu_that_is_not_there_is_said(tmp_path: Path) -> None:
