@@ -40,6 +40,7 @@ _Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:-]{1,253}$")]
 _Oid = Annotated[str, Field(pattern=r"^\.?\d+(\.(\d+|\{outlet\}))+$", max_length=256)]
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 _FEED: Final = r"^[a-z0-9][a-z0-9-]{0,31}/[A-Za-z0-9._~-]{1,64}$"
+_OIDS: Final = ("state_oid", "switch_oid", "draw_oid")
 _AUTH = Literal["md5", "sha", "sha224", "sha256", "sha384", "sha512"]
 _PRIV = Literal["des", "aes128", "aes192", "aes256"]
 
@@ -58,7 +59,7 @@ class TableSettings(Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        for what in ("state_oid", "switch_oid", "draw_oid"):
+        for what in _OIDS:
             oid = getattr(self, what)
             if oid is not None and oid.count(OUTLET) != 1:
                 raise ValueError(
@@ -73,8 +74,8 @@ class TableSettings(Strict):
 
     def table(self) -> OutletTable:
         """As the driver knows it."""
-        said = self.model_dump()
-        return OutletTable(**(said | {"draw_oid": self.draw_oid or ""}))
+        oids = {what: (getattr(self, what) or "").removeprefix(".") for what in _OIDS}
+        return OutletTable(**(self.model_dump() | oids))
 
 
 class _Secrets(Strict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def test_what_a_guard_is_told_goes_through_its_file() -> None:
     """group.json brings back what was written."""
     told = plain(**yaml.safe_load(SITE))
     assert decode(Outlets, encode(told)) == told
+
+
+def test_what_the_page_shows_can_be_written() -> None:
+    """Both examples of docs/outlets.md are a site file's."""
+    page = (Path(__file__).parents[2] / "docs" / "outlets.md").read_text(encoding="utf-8")
+    site, table = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL))
+    assert [pdu.name for pdu in plain(**site["outlets"]).pdus] == ["pdu-a", "pdu-b"]
+    assert plain(**site["outlets"]).rules == Rules()
+    (pdu,) = plain(pdus=[SNMP | table | {"make": None}]).pdus
+    assert isinstance(pdu, SnmpPdu)
+    assert pdu.table.draw_w_per_unit == 0.1
 
 
 def test_nothing_said_is_no_outlet() -> None:

@@ -11,6 +11,8 @@ from typing import Final, Protocol
 
 #: A call answers or fails within this, s, however many exchanges it takes.
 DEADLINE_S: Final = 2.0
+#: What is beyond this cannot be meant: no outlet carries it, W.
+MOST_W: Final = 100_000.0
 
 
 class OutletError(OSError):

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
 from workers.miners.http import HttpLine, Reply
-from workers.outlets.port import DEADLINE_S, OutletError, OutletReading
+from workers.outlets.port import DEADLINE_S, MOST_W, OutletError, OutletReading
 
 T = TypeVar("T")
 _AT_ONCE: Final = 2  #: a PDU's own web server has room for few
@@ -182,10 +182,10 @@ def _target(document: Mapping[str, Any], state: str) -> str:
 
 
 def _draw_w(document: Mapping[str, Any]) -> float | None:
-    """None where it does not measure this outlet."""
+    """None where it does not measure this outlet, or says what cannot be."""
     watts = document.get("PowerWatts")
     reading = watts.get("Reading") if isinstance(watts, dict) else None
-    if isinstance(reading, bool) or not isinstance(reading, int | float) or not 0 <= reading < float("inf"):
+    if isinstance(reading, bool) or not isinstance(reading, int | float) or not 0 <= reading <= MOST_W:
         return None
     return float(reading)
 

@@ -10,15 +10,16 @@ at each once before it matters.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from scheduler.core.pdus import OUTLET, OutletTable
-from workers.outlets.port import DEADLINE_S, OutletError, OutletReading
+from workers.outlets.port import DEADLINE_S, MOST_W, OutletError, OutletReading
 
 _RESEND_S: Final = 0.6  #: a datagram may be lost
 _RESENDS: Final = 2
+_MOST_DIGITS: Final = 6
 _AT_ONCE: Final = 4  #: a PDU's own controller is slow
 _AUTH: Final = {
     "md5": "USM_AUTH_HMAC96_MD5",
@@ -85,19 +86,17 @@ class SnmpLine:
         from pysnmp.hlapi.v3arch import asyncio as snmp
         from pysnmp.proto.rfc1905 import NoSuchInstance, NoSuchObject
 
-        asked = [snmp.ObjectType(snmp.ObjectIdentity(oid)) for oid in oids]
-        found = await self._ask(snmp.get_cmd, asked)
+        found = await self._ask(
+            snmp.get_cmd, {oid: snmp.ObjectType(snmp.ObjectIdentity(oid)) for oid in oids}
+        )
         absent = (NoSuchInstance, NoSuchObject)
-        return [
-            None if isinstance(value, absent) else _whole(oid, value)
-            for oid, value in zip(oids, found, strict=True)
-        ]
+        return [None if isinstance(found[oid], absent) else _whole(oid, found[oid]) for oid in oids]
 
     async def set(self, oid: str, value: int) -> None:
         """Set it."""
         from pysnmp.hlapi.v3arch import asyncio as snmp
 
-        await self._ask(snmp.set_cmd, [(snmp.ObjectIdentity(oid), snmp.Integer32(value))])
+        await self._ask(snmp.set_cmd, {oid: (snmp.ObjectIdentity(oid), snmp.Integer32(value))})
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -105,7 +104,8 @@ class SnmpLine:
         if engine is not None:
             engine.close_dispatcher()
 
-    async def _ask(self, command: Any, asked: Sequence[Any]) -> list[Any]:
+    async def _ask(self, command: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The values by their OIDs: no more and no less than was asked."""
         from pysnmp.error import PySnmpError
         from pysnmp.hlapi.v3arch import asyncio as snmp
 
@@ -113,7 +113,7 @@ class SnmpLine:
             try:
                 peer = await self._opened()
                 error, status, index, found = await command(
-                    self._engine, self._who(), peer, snmp.ContextData(), *asked, lookupMib=False
+                    self._engine, self._who(), peer, snmp.ContextData(), *asked.values(), lookupMib=False
                 )
             except (PySnmpError, OSError) as problem:
                 raise OutletError(
@@ -125,7 +125,12 @@ class SnmpLine:
             said = status.prettyPrint()
             remedy = _REMEDIES.get(said, "look at the PDU's own log")
             raise OutletError(f"said {said} to object {int(index)}; {remedy}")
-        return [value for _, value in found]
+        by_oid = {str(name): value for name, value in found}
+        if by_oid.keys() != asked.keys():
+            raise OutletError(
+                f"answers for {', '.join(by_oid) or 'nothing'}, which was not asked; is this an SNMP agent?"
+            )
+        return by_oid
 
     async def _opened(self) -> Any:
         from pysnmp.hlapi.v3arch import asyncio as snmp
@@ -218,9 +223,14 @@ class SnmpOutlet:
         """None where it does not measure this outlet: several say -1 then."""
         if value is None or value < 0:
             return None
-        if self._table.draw_digits_oid and digits is None:
+        if self._table.draw_digits_oid and (digits is None or not 0 <= digits <= _MOST_DIGITS):
             return None
-        return value * self._table.draw_w_per_unit / 10.0 ** (digits or 0)
+        draw_w = value * self._table.draw_w_per_unit / 10.0 ** (digits or 0)
+        if draw_w > MOST_W:
+            raise OutletError(
+                f"{self._address}: says {draw_w:.0f} W, which no outlet draws; correct draw_w_per_unit"
+            )
+        return draw_w
 
 
 def _whole(oid: str, value: Any) -> int:
