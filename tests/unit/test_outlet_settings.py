@@ -52,7 +52,7 @@ TABLE: dict[str, Any] = {
     "state_oid": "1.3.6.1.4.1.9.{outlet}",
     "on_states": [1],
     "off_states": [0],
-    "switch_oid": "1.3.6.1.4.1.9.2.{outlet}",
+    "switch_oid": ".1.3.6.1.4.1.9.2.{outlet}",
     "on_value": 1,
     "off_value": 0,
 }
@@ -123,7 +123,7 @@ def test_another_make_is_given_by_its_oids() -> None:
     (pdu,) = plain(pdus=[SNMP | {"make": None, "table": TABLE | {"draw_w_per_unit": 0.1}}]).pdus
     assert isinstance(pdu, SnmpPdu)
     assert (pdu.table.switch_oid, pdu.table.draw_oid, pdu.table.draw_w_per_unit) == (
-        TABLE["switch_oid"],
+        "1.3.6.1.4.1.9.2.{outlet}",
         "",
         0.1,
     )
