@@ -106,7 +106,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls may take a minute, for this test."""
     for module in (snmp_driver, redfish_driver):
         monkeypatch.setattr(module, "DEADLINE_S", 60.0)
-    monkeypatch.setattr(snmp_driver, "_RESENDS", 100)
+    monkeypatch.setattr(snmp_driver, "_RESEND_S", 30.0)
+
+
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls end soon: for PDUs that do not answer."""
+    for module in (snmp_driver, redfish_driver):
+        monkeypatch.setattr(module, "DEADLINE_S", 0.3)
+    monkeypatch.setattr(snmp_driver, "_RESEND_S", 0.1)
 
 
 def net_snmp(program: str) -> str:

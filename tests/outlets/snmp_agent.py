@@ -32,13 +32,13 @@ _ELSEWHERE = (1, 3, 6, 1, 2, 1)  #: who may write nowhere at all may write every
 class Agent:
     """Where it listens, and what it switches."""
 
-    def __init__(self, table: OutletTable, strip: Strip) -> None:
+    def __init__(self, table: OutletTable, strip: Strip, port: int) -> None:
         self.table, self.strip = table, strip
-        self.host, self.port = "127.0.0.1", 0
+        self.host, self.port = "127.0.0.1", port
         self._engine = engine.SnmpEngine()
 
     async def start(self) -> None:
-        transport = udp.UdpAsyncioTransport().open_server_mode((self.host, 0))
+        transport = udp.UdpAsyncioTransport().open_server_mode((self.host, self.port))
         config.add_transport(self._engine, udp.DOMAIN_NAME, transport)
         endpoint, _ = await transport._lport
         self.port = endpoint.get_extra_info("sockname")[1]
@@ -122,9 +122,9 @@ class _Outlets(AbstractMibInstrumController):  # type: ignore[misc]
 
 
 @asynccontextmanager
-async def snmp_agent(table: OutletTable, strip: Strip) -> AsyncIterator[Agent]:
-    """An agent that listens, until the block ends."""
-    agent = Agent(table, strip)
+async def snmp_agent(table: OutletTable, strip: Strip, *, port: int = 0) -> AsyncIterator[Agent]:
+    """An agent that listens, until the block ends. Port 0 = any free one."""
+    agent = Agent(table, strip, port)
     await agent.start()
     try:
         yield agent

@@ -12,7 +12,11 @@ import pytest
 from pyasn1.codec.ber import decoder, encoder
 from pysnmp.proto import api
 
+from scheduler.core.pdu_tables import TABLES
 from tests.outlets.benches import opened, patient, snmp_of
+from tests.outlets.snmp_agent import snmp_agent
+from tests.outlets.strip import Strip
+from workers.outlets import snmp as snmp_driver
 from workers.outlets.port import OutletError, OutletReading
 
 V2C = api.PROTOCOL_MODULES[api.SNMP_VERSION_2C]
@@ -80,3 +84,22 @@ async def test_what_was_asked_is_taken(tmp_path: Path, monkeypatch: pytest.Monke
     patient(monkeypatch)
     async with liar(lambda good: good) as port, opened(snmp_of(port, "apc", tmp_path), "3") as outlet:
         assert await outlet.read() == OutletReading(is_on=True, draw_w=2.0)
+
+
+@pytest.mark.parametrize("kind", ["apc", "snmp3"])
+async def test_a_pdu_that_was_started_anew_is_met_as_a_stranger(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By version 3 its clock and its keys are others than before: the next call succeeds all the same."""
+    patient(monkeypatch)
+    monkeypatch.setattr(snmp_driver, "_RESEND_S", 1.0)
+    strip = Strip()
+    async with snmp_agent(TABLES["apc"], strip) as agent:
+        port = agent.port
+        line = opened(snmp_of(port, kind, tmp_path), "3")
+        outlet = await line.__aenter__()
+        assert (await outlet.read()).is_on
+    async with snmp_agent(TABLES["apc"], strip, port=port):
+        await outlet.switch(is_on=False)
+        assert not (await outlet.read()).is_on
+    await line.__aexit__(None, None, None)

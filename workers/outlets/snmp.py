@@ -17,8 +17,7 @@ from typing import Any, Final
 from scheduler.core.pdus import OUTLET, OutletTable
 from workers.outlets.port import DEADLINE_S, MOST_W, OutletError, OutletReading
 
-_RESEND_S: Final = 0.6  #: a datagram may be lost
-_RESENDS: Final = 2
+_RESEND_S: Final = 0.9  #: a datagram may be lost, or its agent started anew: it is sent once more
 _MOST_DIGITS: Final = 6
 _AT_ONCE: Final = 4  #: a PDU's own controller is slow
 _AUTH: Final = {
@@ -71,6 +70,10 @@ class SnmpAccess:
     priv_key: str = field(default="", repr=False)
 
 
+class _Silent(OutletError):
+    """Nothing came back."""
+
+
 class SnmpLine:
     """Questions to one PDU, for all its outlets. Belongs to one event loop. Raises OutletError, without an address."""
 
@@ -105,31 +108,45 @@ class SnmpLine:
             engine.close_dispatcher()
 
     async def _ask(self, command: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The values by their OIDs: no more and no less than was asked."""
+        """The values by their OIDs: no more and no less than was asked.
+
+        By version 3 each datagram says since when its agent runs. One that was started anew, or replaced, is met as a
+        stranger: pysnmp 7.1 would go on with what it knew, and hear nothing for ever.
+        """
+        async with self._gate:
+            try:
+                return await self._once(command, asked)
+            except _Silent:
+                if self._access.community:
+                    raise
+                return await self._once(command, asked)
+
+    async def _once(self, command: Any, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         from pysnmp.error import PySnmpError
         from pysnmp.hlapi.v3arch import asyncio as snmp
 
-        async with self._gate:
-            try:
-                peer = await self._opened()
-                error, status, index, found = await command(
-                    self._engine, self._who(), peer, snmp.ContextData(), *asked.values(), lookupMib=False
-                )
-            except (PySnmpError, OSError) as problem:
-                raise OutletError(
-                    f"cannot be asked ({_first_line(problem)}); check host and its keys"
-                ) from problem
+        try:
+            peer = await self._opened()
+            engine = self._engine
+            error, status, index, found = await command(
+                engine, self._who(), peer, snmp.ContextData(), *asked.values(), lookupMib=False
+            )
+        except (PySnmpError, OSError) as problem:
+            raise OutletError(
+                f"cannot be asked ({_first_line(problem)}); check host and its keys"
+            ) from problem
         if error is not None:
-            raise OutletError(_of_indication(error, is_v2c=bool(self._access.community)))
+            if engine is self._engine and not self._access.community:
+                self.close()
+            raise _of_indication(error, is_v2c=bool(self._access.community))
         if status:
             said = status.prettyPrint()
             remedy = _REMEDIES.get(said, "look at the PDU's own log")
             raise OutletError(f"said {said} to object {int(index)}; {remedy}")
         by_oid = {str(name): value for name, value in found}
         if by_oid.keys() != asked.keys():
-            raise OutletError(
-                f"answers for {', '.join(by_oid) or 'nothing'}, which was not asked; is this an SNMP agent?"
-            )
+            shown = ", ".join(by_oid) or "nothing"
+            raise OutletError(f"answers for {shown}, which was not asked; is this an SNMP agent?")
         return by_oid
 
     async def _opened(self) -> Any:
@@ -137,8 +154,8 @@ class SnmpLine:
 
         if self._peer is None:
             kind = snmp.Udp6TransportTarget if ":" in self._access.host else snmp.UdpTransportTarget
-            where = (self._access.host, self._access.port)
-            peer = await kind.create(where, timeout=_RESEND_S, retries=_RESENDS)
+            where, resends = (self._access.host, self._access.port), 1 if self._access.community else 0
+            peer = await kind.create(where, timeout=_RESEND_S, retries=resends)
             self._engine = self._engine or snmp.SnmpEngine()
             self._peer = peer
         return self._peer
@@ -242,15 +259,15 @@ def _whole(oid: str, value: Any) -> int:
         ) from None
 
 
-def _of_indication(error: Any, *, is_v2c: bool) -> str:
+def _of_indication(error: Any, *, is_v2c: bool) -> OutletError:
     kind = type(error).__name__
     if kind == "RequestTimedOut":
-        return _silence(is_v2c=is_v2c)
+        return _Silent(_silence(is_v2c=is_v2c))
     if kind in _USER_ERRORS:
-        return (
+        return OutletError(
             f"refused our user ({error}); check user, its keys and their protocols, and its rights in the PDU"
         )
-    return f"cannot be understood ({kind}: {_first_line(error)}); is this an SNMP agent?"
+    return OutletError(f"cannot be understood ({kind}: {_first_line(error)}); is this an SNMP agent?")
 
 
 def _silence(*, is_v2c: bool | None) -> str:
