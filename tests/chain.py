@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.orders import MinerReading
+from scheduler.errors import StoreError
 from tests.builders import T0, SiteBuilder
 
 
@@ -24,6 +25,11 @@ def figures(*, as_of_at: datetime = T0, **changes: Any) -> ChainFigures:
     return ChainFigures(**(told | changes))
 
 
+def height_at(at: datetime) -> int:
+    """About the height of the chain then: a block in ten minutes."""
+    return round((at - datetime(2009, 1, 3, tzinfo=UTC)).total_seconds() / 600)
+
+
 def mines(built: SiteBuilder, group: str, *joules_per_th: float) -> SiteBuilder:
     """The machines of a group tell these."""
     readings = tuple(
@@ -32,3 +38,23 @@ def mines(built: SiteBuilder, group: str, *joules_per_th: float) -> SiteBuilder:
     )
     built.groups[group] = replace(built.groups[group], miners=readings)
     return built
+
+
+class KeptFigures:
+    """The `FiguresBook` port in memory."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[ChainFigures, str]] = []
+        self.is_down = False
+
+    def newest(self) -> ChainFigures | None:
+        return self.figures_at(datetime.max.replace(tzinfo=UTC))
+
+    def figures_at(self, at: datetime) -> ChainFigures | None:
+        if self.is_down:
+            raise StoreError("the disk is full; make room")
+        known = [(f.as_of_at, i) for i, (f, _) in enumerate(self.told) if f.as_of_at <= at]
+        return self.told[max(known)[1]][0] if known else None
+
+    def add(self, told: ChainFigures, *, origin: str, at: datetime) -> None:
+        self.told.append((told, origin))
