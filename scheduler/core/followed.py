@@ -59,9 +59,7 @@ class Followed(Listed):
         self.roster = Roster(snapshot.site.overhead)
         self.silence = Silence()
         self.since = News()
-        self.is_tried = (
-            False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
-        )
+        self.is_tried = False  #: what was changed since the last snapshot was only tried: nothing came of it
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
         self.generation = 0  #: rises when nodes come, go, or read other checkpoints
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
