@@ -72,13 +72,13 @@ class HashpriceSettings(Strict):
 
     type: Literal["hashprice"]
     share: Annotated[Part, Field(gt=0)] = Decimal(1)  #: the site's, of what is left after the pool's fee
-    at_least_per_mwh: Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6)] | None = None
+    floor_per_mwh: Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6)] | None = None
 
     def follows(self) -> HashpriceShare:
         """As the core knows it."""
-        least = self.at_least_per_mwh
+        least = self.floor_per_mwh
         return HashpriceShare(
-            share_ppm=_ppm(self.share), least_micro_per_mwh=None if least is None else micro(least)
+            share_ppm=_ppm(self.share), floor_micro_per_mwh=None if least is None else micro(least)
         )
 
 

@@ -48,7 +48,7 @@ class HashpriceShare:
     """A price that follows what hashing brings. Raises ValueError for numbers that make no sense."""
 
     share_ppm: int = _PPM  #: the site's part of what a MWh brings after the pool's fee
-    least_micro_per_mwh: int | None = None  #: that the partner pays at least; None = whatever it brings
+    floor_micro_per_mwh: int | None = None  #: that the partner pays at least; None = whatever it brings
 
     def __post_init__(self) -> None:
         if not 0 < self.share_ppm <= _PPM:
@@ -59,7 +59,7 @@ class HashpriceShare:
     def of_revenue(self, micro_per_mwh: int) -> int:
         """The site's part of a revenue, rounded down."""
         part = micro_per_mwh * self.share_ppm // _PPM
-        return part if self.least_micro_per_mwh is None else max(part, self.least_micro_per_mwh)
+        return part if self.floor_micro_per_mwh is None else max(part, self.floor_micro_per_mwh)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

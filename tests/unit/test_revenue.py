@@ -104,7 +104,7 @@ def test_a_partner_pays_its_part_and_no_less_than_agreed() -> None:
     """Half of 79.2 per MWh at 20 J/TH, or the least that was agreed on."""
     groups = mines(site().miners("a"), "a", 20.0).groups
     half = replace(FOLLOWS, follows=HashpriceShare(share_ppm=500_000))
-    least = replace(FOLLOWS, follows=HashpriceShare(share_ppm=1, least_micro_per_mwh=45_000_000))
+    least = replace(FOLLOWS, follows=HashpriceShare(share_ppm=1, floor_micro_per_mwh=45_000_000))
 
     [first, second] = priced((half, least), groups, figures())
     assert first.price is not None
