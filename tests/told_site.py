@@ -25,8 +25,13 @@ class ToldSite(SiteBuilder):
     def snapshot(self) -> Snapshot:
         """All of it, as now known, and what the limit was."""
         self.record = noted(self.record, self.envelopes, at=self.at, firm_w=self.site.firm_w)
-        learned = {"unmetered_w": self.unmetered_w, "trim": self.trim, "chain": self.chain}
-        return replace(super().snapshot(), record=self.record, **learned)
+        return replace(
+            super().snapshot(),
+            record=self.record,
+            unmetered_w=self.unmetered_w,
+            trim=self.trim,
+            chain=self.chain,
+        )
 
     def send(self, gid: str, draft: Draft) -> None:
         """An order goes out."""
