@@ -121,10 +121,13 @@ def test_what_is_no_number_is_refused_before_anybody_is_asked(wrong: str) -> Non
 
 def test_the_series_is_a_table() -> None:
     """What was told last first, a correction as one."""
-    page = {"figures": [FIGURES | {"corrects": True, "height": 9, "source": "d"}], "next": None}
+    page = {
+        "figures": [FIGURES | {"corrects": True, "height": 9, "source": "d", "difficulty": 5}],
+        "next": None,
+    }
     result = barq(StubSite().on("GET", "/hashprice/history", page), "hashprice", "history")
 
     assert result.stdout.splitlines() == [
-        "NO  AS OF                       HASHPRICE    BITCOIN           DIFFICULTY  HEIGHT  FEES  BY    SOURCE",
-        "12  2026-03-01 11:00 (1 h ago)      38.00  91,000.00  152,000,000,000,000       9  0.03  dana  d (a correction)",
+        "NO  AS OF                       HASHPRICE    BITCOIN  DIFFICULTY  HEIGHT  FEES  BY    SOURCE",
+        "12  2026-03-01 11:00 (1 h ago)      38.00  91,000.00           5       9  0.03  dana  d (a correction)",
     ]
