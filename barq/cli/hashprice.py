@@ -10,7 +10,7 @@ import typer
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment
 from barq.cli.job_text import text_of
-from barq.cli.options import JsonOption, QuietOption
+from barq.cli.options import JsonOption, QuietOption, past_instant
 from barq.cli.output import Block, Table, chosen_format, emit
 from barq.errors import InvalidInput
 from barq.units import format_duration, format_power
@@ -58,7 +58,7 @@ def tell(
     source: Annotated[str, typer.Option(metavar="TEXT", help="Where these are from; kept with them.")],
     as_of: Annotated[
         str | None,
-        typer.Option("--as-of", metavar="TIME", help="Their date, ISO 8601 with its zone; now if left out."),
+        typer.Option("--as-of", metavar="TIME", help="Their date, or 2h for two hours ago; now if left out."),
     ] = None,
     correct: Annotated[
         bool,
@@ -75,7 +75,9 @@ def tell(
         "fees_sat": _whole(fees, "--fees", _SATOSHI),
     }
     with connect() as site:
-        made = site.tell_figures(**told, height=height, source=source, as_of_at=as_of, corrects=correct)
+        made = site.tell_figures(
+            **told, height=height, source=source, as_of_at=past_instant(as_of, "--as-of"), corrects=correct
+        )
     line = f"{_money(made['hashprice_micro'])} per PH/s and day, as of {moment(made['as_of_at'])}"
     emit(form, value=made, ids=_hashprice(made), blocks=lambda: [f"hashprice is {line}"])
 
@@ -92,7 +94,9 @@ def history(
     """List the figures that were taken in, what was told last first."""
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
-        page = site.figures_told(limit=limit, since=since, until=until)
+        page = site.figures_told(
+            limit=limit, since=past_instant(since, "--since"), until=past_instant(until, "--until")
+        )
     ids = (str(one["number"]) for one in page["figures"])
     emit(form, value=page, ids=ids, blocks=lambda: [_history_table(page["figures"])])
 
@@ -154,8 +158,9 @@ def _fleets(now: HashpriceView) -> list[Block]:
         return []
     headers = ("PARTNER", "MINERS", "DRAW", "J/TH", "MEASURED", "PER MWH", "POOL", "WHY NOT")
     rows = [row for partner in now["partners"] for row in _partner_rows(partner)]
+    read = f"Machines as read {ago(now['read_at'])}."
     right = frozenset({"DRAW", "J/TH", "MEASURED", "PER MWH"})
-    return ["", Table(headers=headers, rows=rows, right=right)]
+    return ["", Table(headers=headers, rows=rows, right=right), "", read]
 
 
 def _partner_rows(partner: PartnerEarnsView) -> Iterable[Sequence[str]]:

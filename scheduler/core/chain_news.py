@@ -93,8 +93,9 @@ def _jump_of_price(told: ChainFigures, known: ChainFigures) -> str | None:
     if is_near or known.is_stale(told.as_of_at):
         return None
     return (
-        f"btc_micro = {told.btc_micro}: a bitcoin was at {known.btc_micro} {_time(known.as_of_at)} ({known.source}), "
-        f"and a change by more than a factor of {factor} is not believed; check the price and its currency"
+        f"btc_micro = {told.btc_micro} ({told.btc_micro / 1e6:,.2f}): a bitcoin was at {known.btc_micro / 1e6:,.2f} "
+        f"({known.source}, {_time(known.as_of_at)}), and a change by more than a factor of {factor} is not believed; "
+        "check the price and its currency"
     )
 
 

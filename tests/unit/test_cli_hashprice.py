@@ -58,6 +58,8 @@ def test_what_mining_brings_is_a_table_with_provenance_and_age() -> None:
         "PARTNER  MINERS   DRAW  J/TH  MEASURED  PER MWH  POOL        WHY NOT",
         "north    m1      14 kW  17.6       75%    88.16  2.00% fpps  -",
         "           a-2     0 W     -        0%        -              its J/TH is not known: it was not measured yet",
+        "",
+        "Machines as read now.",
     ]
     assert dict(site.requests[0].url.params) == {"machines": "true"}
 
@@ -94,7 +96,7 @@ SET = ("hashprice", "set", "--btc", "91,000.25", "--difficulty", "152.27e12", "-
 def test_figures_are_told_in_the_units_that_people_know() -> None:
     """They travel as micro-units and satoshi."""
     site = StubSite().on("POST", "/hashprice", FIGURES)
-    result = barq(site, *SET, "--as-of", "2026-03-01T11:00:00Z", "--correct")
+    result = barq(site, *SET, "--as-of", "1h", "--correct")
 
     assert json.loads(site.requests[0].content) == {
         "btc_micro": 91_000_250_000,
@@ -102,7 +104,7 @@ def test_figures_are_told_in_the_units_that_people_know() -> None:
         "height": 925_000,
         "fees_sat": 3_000_000,
         "source": "desk",
-        "as_of_at": "2026-03-01T11:00:00Z",
+        "as_of_at": "2026-03-01T11:00:00+00:00",
         "corrects": True,
     }
     assert result.stdout == "hashprice is 38.00 per PH/s and day, as of 2026-03-01 11:00 (1 h ago)\n"
