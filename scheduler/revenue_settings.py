@@ -32,6 +32,8 @@ from scheduler.errors import SettingsError
 from scheduler.strict import Strict
 
 MICRO: Final = 1_000_000
+TAKEN_NAMES: Final = frozenset({"operator", "site-file"})
+"""Origins of figures that are no sources."""
 STALE_AFTER_S: Final = 86_400.0
 Part = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, allow_inf_nan=False)]
 """A part of something, to a millionth."""
@@ -150,6 +152,10 @@ def _each_once(sources: tuple[SourceSettings, ...]) -> tuple[SourceSettings, ...
     names = [s.name for s in sources]
     if twice := next((n for n in names if names.count(n) > 1), None):
         raise ValueError(f"two sources are called {twice!r}; give each a name of its own")
+    if taken := next((n for n in names if n in TAKEN_NAMES), None):
+        raise ValueError(
+            f"a source is called {taken!r}, as what people or this file tell is; use another name"
+        )
     return sources
 
 

@@ -94,7 +94,10 @@ class FiguresKeeping:
 
     def _taken(self, name: str, told: ChainFigures, at: datetime) -> bool:
         """Whether they were written down. Raises `Refused`, `StoreError`."""
-        if complaint := absurd(told, at) or implausible(told, self._last.get(name)):
+        last = self._last.get(name)
+        if told == last:  # whoever told something else since told it knowing this, or later
+            return False
+        if complaint := absurd(told, at) or implausible(told, last):
             raise Refused(complaint)
         known = self._book.newest()
         if known is not None and told.as_of_at < known.as_of_at:  # another source, or a person, knows better

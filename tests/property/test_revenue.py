@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 from hypothesis import given, strategies as st
 
+from scheduler.connections.messages import Refused
+from scheduler.core.chain_news import absurd
 from scheduler.core.hashprice import revenue_micro_per_mwh
 from scheduler.core.modes import AiBlock, AiFirst, DivisionCode, Revenue, Surplus, divide
 from scheduler.core.partners import HashpriceShare, Partner
 from scheduler.core.revenue import earning, efficiency, priced
+from scheduler.figures.keeping import FiguresKeeping
+from scheduler.figures.reading import figures_of, look_into
+from scheduler.revenue_settings import FileSource
 from tests.builders import T0, site
-from tests.chain import figures, mines
+from tests.chain import KeptFigures, figures, mines
+from tests.fakes import FakeClock
 
 JOULES = st.floats(5.0, 200.0)
 PRICES = st.integers(1, 10**13)
@@ -69,3 +79,71 @@ def test_stale_figures_rank_nobody(
     assert (earning(joules, chain, T0).micro_per_mwh is None) == chain.is_stale(T0)
     if chain.is_stale(T0):
         assert (made.ai_w, made.partners_w) == (plain.ai_w, plain.partners_w)
+
+
+JUNK = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.floats()
+    | st.integers()
+    | st.text(max_size=8)
+    | st.sampled_from(["1e9", "-0", "٣"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = ("btc", "difficulty", "height", "fees_btc", "as_of_at")
+GOOD = {
+    "btc": 91000,
+    "difficulty": 152e12,
+    "height": 925_000,
+    "fees_btc": 0.03,
+    "as_of_at": "2026-01-10T12:00:00Z",
+}
+DESK = FileSource(type="file", name="desk", path=Path("f.json"))
+
+
+@given(st.dictionaries(st.sampled_from(FIELDS), JUNK, max_size=3))
+def test_whatever_a_document_holds_is_read_or_refused(junk: dict[str, Any]) -> None:
+    """And nothing else happens: no device or desk can break the asking."""
+    with suppress(Refused):
+        told = figures_of(look_into(GOOD | junk), DESK, by="desk", at=T0, stale_after_s=60.0)
+        assert told.btc_micro > 0
+        assert absurd(told, T0) != ""
+
+
+STEPS = st.tuples(
+    st.integers(-3600, 7200),
+    st.integers(-300, 3000),
+    st.floats(0.01, 100.0),
+    st.floats(0.05, 20.0),
+    st.booleans(),
+)
+
+
+@given(st.lists(STEPS, max_size=12))
+def test_a_series_only_goes_forward_whatever_is_told(
+    steps: list[tuple[int, int, float, float, bool]],
+) -> None:
+    """In date and height; the difficulty never jumps by more than the protocol allows."""
+    book, clock = KeptFigures(), FakeClock()
+    keeping = FiguresKeeping((), book, clock, take=lambda _: None, tell=lambda _: None)
+    for after_s, blocks, price, difficulty, by_node in steps:
+        known = book.newest() or figures()
+        clock.now_ms += 3_600_000
+        told = figures(
+            as_of_at=known.as_of_at + timedelta(seconds=after_s),
+            height=known.height + blocks,
+            btc_micro=round(known.btc_micro * price),
+            difficulty=round(known.difficulty * difficulty),
+        )
+        with suppress(Refused):
+            keeping._taken("node" if by_node else "desk", told, clock.now())
+
+    kept = [f for f, _ in book.told]
+    for before, then in pairwise(kept):
+        assert before.as_of_at <= then.as_of_at
+        assert before.height <= then.height
+        retargets = max(1, then.height // 2016 - before.height // 2016)
+        assert max(before.difficulty, then.difficulty) <= 4**retargets * min(
+            before.difficulty, then.difficulty
+        )

@@ -131,6 +131,19 @@ async def test_of_several_sources_the_newest_word_counts() -> None:
     assert kept.events == []
 
 
+async def test_what_a_person_corrects_is_not_undone_by_the_same_word_again() -> None:
+    """Only by a newer one."""
+    source = Source()
+    kept = Kept(source)
+    await kept.keeping.ask(source)
+    corrected = figures(btc_micro=92_000_000_000)
+    kept.book.add(corrected, origin="operator", at=T0)
+    await kept.keeping.ask(source)
+    await kept.keeping.look()
+
+    assert kept.taken == corrected
+
+
 async def test_the_same_figures_of_a_later_date_are_written_down_now_and_then() -> None:
     """So that they do not grow stale while they are confirmed, and a year of them is no burden."""
     source = Source()

@@ -88,6 +88,7 @@ URL = {"type": "url", "name": "node", "url": "https://x.example"}
         ({"revenue": {"figures": FIGURES | {"as_of_at": "2026-11-20T12:00:00"}}}, "timezone"),
         ({"revenue": {"figures": FIGURES | {"difficulty": "NaN"}}}, "difficulty"),
         ({"revenue": {"sources": [FILE, FILE]}}, "two sources are called 'desk'"),
+        ({"revenue": {"sources": [FILE | {"name": "operator"}]}}, "use another name"),
         ({"revenue": {"sources": [URL | {"url": "http://x.example"}]}}, r"revenue\.sources: node: url is not https"),
         ({"revenue": {"sources": [URL | {"token_file": "a", "token_env": "B"}]}}, "both given"),
         ({"revenue": {"sources": [URL | {"feild": 1}]}}, "remove the key or correct"),
