@@ -129,17 +129,30 @@ class FileSource(Mapped):
     poll_s: Annotated[float, Field(ge=1, le=86_400)] = 10.0
 
 
+class AlsoUrl(HttpOptions):
+    """Another document, that tells some of the figures: those of which it is said where they stand."""
+
+    btc_field: Text | None = None
+    difficulty_field: Text | None = None
+    height_field: Text | None = None
+    fees_field: Text | None = None
+    timestamp_field: Text | None = None
+
+
 class UrlSource(Mapped, HttpOptions):
-    """A JSON document behind a URL, over HTTPS."""
+    """A JSON document behind a URL, over HTTPS, and others that tell what it does not."""
 
     type: Literal["url"]
     name: SourceName
     poll_s: Annotated[float, Field(ge=10, le=86_400)] = 300.0
+    also: Annotated[tuple[AlsoUrl, ...], Field(max_length=5)] = ()
 
     @model_validator(mode="after")
     def _goes_together(self) -> Self:
+        documents: tuple[HttpOptions, ...] = (self, *self.also)
         try:
-            check_http(self.name, self, part="revenue.sources")
+            for document in documents:
+                check_http(self.name, document, part="revenue.sources")
         except SettingsError as error:
             raise ValueError(str(error)) from error
         return self

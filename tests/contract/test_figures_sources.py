@@ -217,6 +217,25 @@ async def test_a_document_is_read_as_the_site_file_maps_it(tmp_path: Path) -> No
     assert found == figures(source="127.0.0.1: x", stale_after_s=3600.0)
 
 
+async def test_figures_of_several_documents_are_as_old_as_the_oldest(tmp_path: Path) -> None:
+    """A price from a market, the rest from a node; each names its own fields, and what lacks is named."""
+    with served() as node, served() as market:
+        node.say(TOLD | {"btc": 1, "as_of_at": "2026-01-10T11:59:00Z"})
+        market.say({"bitcoin": {"usd": 91000, "at": "2026-01-10T11:30:00Z"}})
+        also = {"url": market.url, "btc_field": "/bitcoin/usd", "timestamp_field": "/bitcoin/at"}
+        source = _source(tmp_path, sources=[{"type": "url", "name": "both", "url": node.url, "also": [also]}])
+        found = await source.read(T0)
+        market.say({"bitcoin": {"eur": 80000, "at": "2026-01-10T11:30:00Z"}})
+        with pytest.raises(Refused, match="/bitcoin/usd"):
+            await source.read(T0)
+        market.status = 500
+        with pytest.raises(SignalError, match="answered 500"):
+            await source.read(T0)
+        await source.close()
+
+    assert found == figures(source="127.0.0.1", as_of_at=datetime.fromisoformat("2026-01-10T11:30:00Z"))
+
+
 async def test_a_secret_is_sent_and_in_no_error(tmp_path: Path) -> None:
     """It comes from a file, at each asking anew."""
     (tmp_path / "token").write_text("s3cret\n", encoding="utf-8")
