@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -98,7 +99,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 def _restore_nulls(schemas: dict[str, Any]) -> None:
     """FastAPI drops nulls from examples; in an answer they are there."""
-    for model in Shown.__subclasses__():
+    for model in _below(Shown):
         schema = schemas.get(model.__name__, {})
         if "examples" in schema:
             schema["examples"] = model.model_json_schema()["examples"]
+
+
+def _below(model: type[Shown]) -> Iterator[type[Shown]]:
+    for kind in model.__subclasses__():
+        yield kind
+        yield from _below(kind)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from barq.package import DEFAULT_LIMIT_BYTES
+from scheduler.revenue_settings import STALE_AFTER_S
 from scheduler.settings import Site, load_site
 from scheduler.signals.http_push import TYPE as PUSHED, PushOptions, read_push_options
 
@@ -21,6 +22,10 @@ class Settings:
     database: str | Path
     jobs_dir: Path | None = None  #: below which jobs have their directories; None = in the state directory
     upload_limit_bytes: int = DEFAULT_LIMIT_BYTES  #: of one working directory
+
+    figures_stale_after_s: float = (
+        STALE_AFTER_S  #: how long figures of the chain that people tell are trusted
+    )
 
     is_shadow: bool = False  #: nothing is acted: jobs never run, only a twin of them does
 
@@ -41,6 +46,7 @@ class Settings:
             jobs_dir=jobs_dir,
             upload_limit_bytes=site.upload_limit_bytes,
             pushed=_pushed(site),
+            figures_stale_after_s=site.revenue.stale_after_s,
         )
 
     @property

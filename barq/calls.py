@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from barq.forecast_views import ForecastView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
+    from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
     from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -240,6 +241,21 @@ def estop(*, reason: str, stop_id: str | None) -> Call[StopView]:
 def release_estop(*, reason: str) -> Call[list[StopView]]:
     """Release every stop that stands."""
     return _post("/power/estop/release", {"reason": reason}, key="released")
+
+
+def hashprice(*, machines: bool) -> Call[HashpriceView]:
+    """What mining brings."""
+    return _get("/hashprice", {"machines": "true" if machines else None})
+
+
+def tell_figures(body: Mapping[str, Any]) -> Call[FiguresView]:
+    """Tell figures of the chain."""
+    return _post("/hashprice", {k: v for k, v in body.items() if v is not None})
+
+
+def figures_told(*, since: str | None, until: str | None, limit: int, after: str | None) -> Call[FiguresPage]:
+    """One page of the figures that were taken in."""
+    return _get("/hashprice/history", {"since": since, "until": until, "limit": limit, "after": after})
 
 
 def instructions(

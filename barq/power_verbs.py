@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.reporting.views import ComplianceView, CorrectionView
+    from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
     from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, StopView
 
@@ -62,6 +63,38 @@ class PowerVerbs:
     def release_estop(self, *, reason: str) -> list[StopView]:
         """Release every emergency stop that stands; return them."""
         return self._do(calls.release_estop(reason=reason))
+
+    def hashprice(self, *, machines: bool = False) -> HashpriceView:
+        """Return what mining brings: hashprice, by the MWh, per partner and fleet, with provenance and age."""
+        return self._do(calls.hashprice(machines=machines))
+
+    def tell_figures(
+        self,
+        *,
+        btc_micro: int,
+        difficulty: int,
+        height: int,
+        fees_sat: int,
+        source: str,
+        as_of_at: str | None = None,
+        corrects: bool = False,
+    ) -> FiguresView:
+        """Tell price of bitcoin, difficulty, height and fees of a block. Raises InvalidInput for what cannot be."""
+        body = {"btc_micro": btc_micro, "difficulty": difficulty, "height": height, "fees_sat": fees_sat}
+        return self._do(
+            calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
+        )
+
+    def figures_told(
+        self,
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int = 100,
+        after: str | None = None,
+    ) -> FiguresPage:
+        """Return a page of the figures that were taken in, what was told last first."""
+        return self._do(calls.figures_told(since=since, until=until, limit=limit, after=after))
 
     def instructions(
         self,

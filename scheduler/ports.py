@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from scheduler.connections.redfish_documents import HostState
 from scheduler.core.envelope import Envelope
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
@@ -75,6 +76,42 @@ class ToldSource(LimitSource, Protocol):
 
         It may be cancelled, and is called anew then with a newer state; readings go on meanwhile.
         """
+        ...
+
+
+class FiguresSource(Protocol):
+    """One place that figures of the chain come from."""
+
+    @property
+    def name(self) -> str:
+        """As the site file calls it."""
+        ...
+
+    async def read(self, at: datetime) -> ChainFigures:
+        """The newest that it tells, dated as its giver dates them.
+
+        Raises `SignalError` where it cannot be had, and `Refused` where what it tells cannot be.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End what was opened for it."""
+        ...
+
+
+class FiguresBook(Protocol):
+    """The series of figures that were taken in: it is only ever added to. Synchronous; raises `StoreError`."""
+
+    def newest(self) -> ChainFigures | None:
+        """Those of the latest date; of one date, those that were told last."""
+        ...
+
+    def figures_at(self, at: datetime) -> ChainFigures | None:
+        """What was in force at `at`: the newest of no later date. Whether they were stale then, they say themselves."""
+        ...
+
+    def add(self, told: ChainFigures, *, origin: str, at: datetime) -> None:
+        """Write down what a source told."""
         ...
 
 

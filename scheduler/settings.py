@@ -44,6 +44,7 @@ from scheduler.forecast_settings import ForecastSettings
 from scheduler.grid_settings import Power, Timing
 from scheduler.measured import MeasuredKey, Told, as_measured, told
 from scheduler.plain_yaml import read_yaml
+from scheduler.revenue_settings import MiningRevenue
 from scheduler.sharing import (
     AiFirstSettings,
     FairShareSettings,
@@ -52,6 +53,7 @@ from scheduler.sharing import (
     Projects,
     ShadowSettings,
     partners_of,
+    ranked_with_house,
     shared,
 )
 from scheduler.signal_settings import SignalSettings
@@ -84,6 +86,7 @@ class Site(Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
+    revenue: MiningRevenue = MiningRevenue()
     domains: tuple[DomainSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
     projects: Projects = ()
@@ -147,7 +150,17 @@ class Site(Strict):
 
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""
-        return partners_of(self.partners, [m.name for m in self.miners])
+        is_ranked = isinstance(self.mode.mode(), Revenue)
+        return ranked_with_house(
+            partners_of(self.partners, [m.name for m in self.miners]),
+            [m.name for m in self.miners],
+            self.revenue.house if is_ranked else None,
+        )
+
+    @property
+    def reckons_revenue(self) -> bool:
+        """Whether anybody tells here what hashing brings, or anything follows from it."""
+        return self.revenue != MiningRevenue() or any(p.follows for p in self.mining_partners())
 
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
@@ -167,6 +180,7 @@ class Site(Strict):
             **power,
             **timing,
             partners=self.mining_partners(),
+            house_pool=self.revenue.house_pool(),
             domains=self.power_domains(),
             topology=self.topology,
             trim=self.meter.trim(self.power.margin),
@@ -291,12 +305,12 @@ class Site(Strict):
         if rest := sorted({m.name for m in self.miners} - owned):
             raise ValueError(
                 f"mode.type: revenue ranks all mining by its price, and nobody owns {', '.join(rest)}; list it among "
-                "the groups of a partner, the site itself if need be"
+                "the groups of a partner, or give revenue.house"
             )
-        if unpriced := next((p.partner_id for p in partners if p.price is None), None):
+        if unpriced := next((p.partner_id for p in partners if p.price is None and p.follows is None), None):
             raise ValueError(
                 f"mode.type: revenue ranks all mining by its price, and partner {unpriced!r} has none; give it a "
-                "price_per_mwh"
+                "price_per_mwh, or price: {type: hashprice}"
             )
 
     def _check_pace(self) -> None:

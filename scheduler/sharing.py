@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
 
@@ -16,8 +17,17 @@ from pydantic import (
 )
 
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
-from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
+from scheduler.core.partners import (
+    HOUSE,
+    TIERS,
+    HashpriceShare,
+    Partner,
+    Price,
+    check_partners,
+    with_house,
+)
 from scheduler.core.projects import OTHERS, FairShare, Project
+from scheduler.revenue_settings import HashpriceSettings, PoolSettings
 from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -26,7 +36,7 @@ Money = Annotated[Decimal, Field(ge=-(10**6), le=10**6, decimal_places=6, allow_
 """Per MWh, in the site's currency, to the micro-unit."""
 
 
-class PartnerSettings(Strict):
+class PartnerSettings(PoolSettings):
     """One owner of miners and its part of the surplus; `scheduler.core.partners` says what each field means."""
 
     name: Name
@@ -38,6 +48,9 @@ class PartnerSettings(Strict):
     price_per_mwh: Money | None = None
     price_as_of_at: AwareDatetime | None = None  #: None = fixed by contract: it does not age
     price_stale_after_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 86_400.0
+    price: HashpriceSettings | None = (
+        None  #: one that follows what hashing brings, in place of `price_per_mwh`
+    )
     credit_per_mwh: Annotated[Money, Field(ge=0)] = Decimal(0)
 
     @model_validator(mode="after")
@@ -46,6 +59,8 @@ class PartnerSettings(Strict):
             raise ValueError(
                 "price_as_of_at: is the date of no price; give price_per_mwh too, or leave it out"
             )
+        if self.price is not None and self.price_per_mwh is not None:
+            raise ValueError("price: follows hashprice, and price_per_mwh is a contract's; keep one of them")
         return self
 
     def partner(self) -> Partner:
@@ -58,6 +73,8 @@ class PartnerSettings(Strict):
             tier=self.tier,
             groups=self.groups,
             price=self._price(),
+            follows=None if self.price is None else self.price.follows(),
+            pool=self.pool(),
             credit_micro_per_mwh=_micro(self.credit_per_mwh),
         )
 
@@ -223,6 +240,18 @@ def partners_of(settings: Sequence[PartnerSettings], miner_groups: Collection[st
         )
     check_partners(partners, miner_groups)
     return partners
+
+
+def ranked_with_house(
+    partners: tuple[Partner, ...], miner_groups: Collection[str], house: PoolSettings | None
+) -> tuple[Partner, ...]:
+    """The partners, and the site itself as one whose price is what hashing brings, for miners that nobody owns."""
+    if house is None:
+        return partners
+    every = with_house(partners, miner_groups)
+    return tuple(
+        replace(p, follows=HashpriceShare(), pool=house.pool()) if p.partner_id == HOUSE else p for p in every
+    )
 
 
 def shared(

@@ -14,6 +14,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_domain, unheard, unheard_since
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -79,6 +80,7 @@ class View:
         self.owed: Owed | None = None
         self.store_up = True
         self.record: LimitRecord | None = None
+        self.chain: ChainFigures | None = None
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
@@ -318,6 +320,7 @@ class View:
             released_stops=self._released_but_held(),
             used=self.usage.used,
             record=self.record,
+            chain=self.chain,
         )
 
     def _trimmed(self, at: datetime) -> Trimmed | None:

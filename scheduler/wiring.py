@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from importlib import import_module
@@ -15,13 +15,16 @@ from typing import Any
 
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.errors import SettingsError
+from scheduler.figures import open_sources
+from scheduler.figures.keeping import FiguresKeeping
 from scheduler.forecasting.forecaster import Forecaster
 from scheduler.hosts import Hosts, devices
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
-from scheduler.ports import Clock, Cluster, LimitSource, Meter
+from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
 from scheduler.reconcile import Reconciler
 from scheduler.settings import Site, load_site
 from scheduler.signal_settings import SignalSettings
@@ -30,6 +33,7 @@ from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
+from scheduler.store.figures import SqlFigures
 from scheduler.store.forecasts import SqlForecasts
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
@@ -123,7 +127,19 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         )
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
+    if site.reckons_revenue:
+        keeping = _figures(site, SqlFigures(engine), loop, state)
+        await keeping.look()  # so that the first decision has them
+        acts = replace(acts, beside=(*acts.beside, keeping.run))
     return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+def _figures(site: Site, book: FiguresBook, loop: Reconciler, state: Path) -> FiguresKeeping:
+    def take(figures: ChainFigures | None) -> None:
+        loop.view.chain = figures
+
+    sources = open_sources(site.revenue, base=state)
+    return FiguresKeeping(sources, book, loop.clock, take=take, tell=loop.watchman.tell)
 
 
 def _meter(site: Site, loop: Reconciler, hosts: Hosts) -> Meter:

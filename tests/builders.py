@@ -303,7 +303,9 @@ def obey(world: SiteBuilder, gid: str) -> None:
     gpus = tuple(_reading(g.gpu_id, holder.get(g.gpu_id)) for g in group.spec.gpus)
     miners: tuple[MinerReading, ...] = ()
     if group.spec.kind is GroupKind.MINERS:
-        miners = (MinerReading(miner_id="m", target_w=group.miners_target_w, draw_w=group.miners_target_w),)
+        thrift = group.miners[0].joule_per_th if group.miners else 0.0
+        target_w = group.miners_target_w
+        miners = (MinerReading(miner_id="m", target_w=target_w, draw_w=target_w, joule_per_th=thrift),)
     account = _with_order(world, group, members)
     world.groups[gid] = replace(
         group,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 import typer
 
+from barq.cli.facts import utc_now
 from barq.errors import InvalidInput
 from barq.quantities import parse_duration_s
 
@@ -42,3 +44,22 @@ def positive_duration_s(text: str | None, option: str) -> float | None:
     if seconds <= 0:
         raise InvalidInput(f"{option}: {text!r} is no time at all", field=option, value=text, remedy=_REMEDY)
     return seconds
+
+
+def past_instant(text: str | None, option: str) -> str | None:
+    """Return a time as the API takes it: without a zone it is local; a duration is so long ago. Raises InvalidInput."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        try:
+            at = utc_now() - timedelta(seconds=parse_duration_s(text))
+        except (ValueError, OverflowError) as error:
+            raise InvalidInput(
+                f"{option}: {text!r} is no time",
+                field=option,
+                value=text,
+                remedy="write 2026-03-01, 2026-03-01T13:00, 2026-03-01T13:00Z, or 24h for a day ago",
+            ) from error
+    return at.astimezone(UTC).isoformat()

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import csv
 import sys
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from barq.cli import facts
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, lines_of, moment
-from barq.cli.options import JsonOption, QuietOption
+from barq.cli.options import JsonOption, QuietOption, past_instant
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.errors import InvalidInput
-from barq.quantities import parse_duration_s
 from barq.units import format_duration, format_power
 
 if TYPE_CHECKING:
@@ -72,7 +69,9 @@ def events(
     form = chosen_format(as_json=as_json, quiet=quiet)
     most = None if every or csv_file is not None else limit
     with connect() as site:
-        found = _found(site, since=_instant(since, "--since"), until=_instant(until, "--until"), most=most)
+        found = _found(
+            site, since=past_instant(since, "--since"), until=past_instant(until, "--until"), most=most
+        )
     if csv_file is not None:
         _export(csv_file, found)
         return
@@ -116,25 +115,6 @@ def _found(site: Client, *, since: str | None, until: str | None, most: int | No
         if after is None:
             break
     return found
-
-
-def _instant(text: str | None, option: str) -> str | None:
-    """A time as the API takes it: without a zone it is local; a duration is so long ago."""
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        try:
-            at = facts.utc_now() - timedelta(seconds=parse_duration_s(text))
-        except (ValueError, OverflowError) as error:
-            raise InvalidInput(
-                f"{option}: {text!r} is no time",
-                field=option,
-                value=text,
-                remedy="write 2026-03-01, 2026-03-01T13:00, 2026-03-01T13:00Z, or 24h for a day ago",
-            ) from error
-    return at.astimezone(UTC).isoformat()
 
 
 def _table(found: Sequence[PowerEventView]) -> Table:

@@ -64,6 +64,11 @@ VERBS: Final = (
         help="Show the limit of the hours to come, and how good forecasts are.",
     ),
     Verb(
+        name="hashprice",
+        target="barq.cli.hashprice:app",
+        help="Show what mining brings by the MWh; tell price, difficulty and fees.",
+    ),
+    Verb(
         name="dispatch",
         target="barq.cli.dispatch:app",
         help="List what givers of the limit told; acknowledge or refuse it.",

@@ -8,11 +8,13 @@ from pathlib import Path
 from scheduler.errors import SettingsError, SignalError
 
 
-def check_one_place(name: str, what: str, *, file: Path | None, env: str | None) -> None:
-    """Raises `SettingsError` where the source `name` has both."""
+def check_one_place(
+    name: str, what: str, *, file: Path | None, env: str | None, part: str = "signals"
+) -> None:
+    """Raises `SettingsError` where the source `name`, in that part of the site file, has both."""
     if file is not None and env is not None:
         raise SettingsError(
-            f"signals: {name}: {what}_file and {what}_env are both given; keep the one that holds it"
+            f"{part}: {name}: {what}_file and {what}_env are both given; keep the one that holds it"
         )
 
 

@@ -69,25 +69,25 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def check_http(name: str, options: HttpOptions) -> None:
+def check_http(name: str, options: HttpOptions, *, part: str = "signals") -> None:
     """Raises `SettingsError` where keys of the source `name` do not go together. Shows no address."""
     if not is_safe(options.url, allow_http=options.allow_http):
         raise SettingsError(
-            f"signals: {name}: url is not https without a user in it; http goes to this machine only, "
+            f"{part}: {name}: url is not https without a user in it; http goes to this machine only, "
             "or with allow_http"
         )
-    check_one_place(name, "token", file=options.token_file, env=options.token_env)
-    check_one_place(name, "username", file=options.username_file, env=options.username_env)
-    check_one_place(name, "password", file=options.password_file, env=options.password_env)
+    check_one_place(name, "token", file=options.token_file, env=options.token_env, part=part)
+    check_one_place(name, "username", file=options.username_file, env=options.username_env, part=part)
+    check_one_place(name, "password", file=options.password_file, env=options.password_env, part=part)
     has_token = (options.token_file or options.token_env) is not None
     has_username = (options.username_file or options.username_env) is not None
     has_password = (options.password_file or options.password_env) is not None
     if has_username != has_password:
-        raise SettingsError(f"signals: {name}: a username goes with a password; give both or neither")
+        raise SettingsError(f"{part}: {name}: a username goes with a password; give both or neither")
     if has_token and has_username:
-        raise SettingsError(f"signals: {name}: give a token, or a username and a password, not both")
+        raise SettingsError(f"{part}: {name}: give a token, or a username and a password, not both")
     if options.ca_file is not None and not options.url.lower().startswith("https:"):
-        raise SettingsError(f"signals: {name}: ca_file is for https, and url is http; remove one of them")
+        raise SettingsError(f"{part}: {name}: ca_file is for https, and url is http; remove one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

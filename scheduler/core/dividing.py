@@ -16,6 +16,7 @@ from scheduler.core.modes import AiBlock, AiFirst, Division, Mode, Revenue, Surp
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
+from scheduler.core.revenue import priced
 from scheduler.core.snapshot import Group
 from scheduler.core.split import Pool, by_group, claims_of, cut, shed_order, split, whole_w
 from scheduler.core.worth import ai_w, blocks, firm_w
@@ -26,6 +27,14 @@ _AT_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 def owners(plan: Plan) -> tuple[Partner, ...]:
     """The partners, and the site itself for miners that nobody else owns."""
     return with_house(plan.site.partners, plan.miners_w)
+
+
+def _ranked(plan: Plan) -> tuple[Partner, ...]:
+    """The same, with the prices of now where they are ranked by price."""
+    partners = owners(plan)
+    if not isinstance(plan.site.mode, Revenue) or all(p.follows is None for p in partners):
+        return partners
+    return priced(partners, plan.groups, plan.chain)
 
 
 def available_w(plan: Plan) -> dict[str, float]:
@@ -47,7 +56,7 @@ def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
         room_w=room_w,
         ai=demand,
         ai_firm_w=firm_w(plan, queue),
-        partners=owners(plan),
+        partners=_ranked(plan),
         available_w=available_w(plan),
         at=plan.at,
     )
@@ -59,7 +68,7 @@ def division(plan: Plan, limit_w: float, waiting_w: float) -> Division:
     has_w = math.ceil(ai_w(plan))
     room_w, takes_w = limit_w - plan.nodes_w() + has_w, available_w(plan)
     at = plan.at if isinstance(plan.site.mode, Revenue) else _AT_ANY_TIME  # only prices grow old
-    return _division(plan.site.mode, room_w, has_w, waiting_w, owners(plan), tuple(takes_w.items()), at)
+    return _division(plan.site.mode, room_w, has_w, waiting_w, _ranked(plan), tuple(takes_w.items()), at)
 
 
 @lru_cache(maxsize=1024)  # most rounds leave the surplus as it is, or as it was before

@@ -15,6 +15,7 @@ from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w, spared_w
 from scheduler.core.exits import Exits
 from scheduler.core.feeding import limits_now
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
@@ -48,6 +49,7 @@ class Followed(Listed):
         self.events = Events()
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
+        self.chain: ChainFigures | None = None  #: what hashing brings is reckoned from
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
@@ -57,9 +59,7 @@ class Followed(Listed):
         self.roster = Roster(snapshot.site.overhead)
         self.silence = Silence()
         self.since = News()
-        self.is_tried = (
-            False  #: what was changed since the last snapshot was changed to see, and nothing else came of it
-        )
+        self.is_tried = False  #: what was changed since the last snapshot was only tried: nothing came of it
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
         self.generation = 0  #: rises when nodes come, go, or read other checkpoints
         self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
@@ -96,6 +96,7 @@ class Followed(Listed):
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.correction_w
         self.events, self.ended, self.owed = Events(), {}, snapshot.owed
+        self.chain = snapshot.chain
         self.tenants.follow(snapshot.site, snapshot.used)
         self.below = limits_now(snapshot)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])

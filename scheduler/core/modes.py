@@ -267,6 +267,11 @@ def _not_ranked(surplus: Surplus) -> Reason | None:
     """Why nothing can be ranked: a price or value is missing or stale. Who can take nothing now needs none."""
     takers = {c.name for c in surplus.claims() if c.cap_w}
     for partner in (p for p in surplus.partners if p.partner_id in takers):
+        if partner.unpriced is not None:
+            return _unranked(
+                f"the price of partner {partner.partner_id} follows hashprice, and {partner.unpriced.why}",
+                partner.unpriced.remedy,
+            )
         if partner.price is None:
             return _unranked(f"partner {partner.partner_id} has no price", "give it a price")
         if partner.price.is_stale(surplus.at):
@@ -274,7 +279,7 @@ def _not_ranked(surplus: Surplus) -> Reason | None:
             return _unranked(
                 f"the price of partner {partner.partner_id} ({partner.price.source}) is {age_s / 3600:.1f} h old, "
                 f"and trusted for {most_s / 3600:.1f} h",
-                "bring a new price",
+                partner.price.remedy,
                 {"age_s": age_s, "stale_after_s": most_s},
             )
     if any(b.micro_per_mwh is None and b.watts for b in surplus.ai):

@@ -9,10 +9,65 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 TIERS = range(5)  #: as of jobs: the larger, the sooner it is shed
 HOUSE = "house"  #: the partner of all miners that nobody else owns
 _SKEW_S = 60.0  #: how far a price may seem to come from the future: clocks differ
+_PPM = 1_000_000
+
+
+class PoolScheme(StrEnum):
+    """How the pool pays. On the record only: intermittent hashing costs nothing under the first three."""
+
+    PPS = "pps"
+    PPS_PLUS = "pps+"
+    FPPS = "fpps"
+    PPLNS = "pplns"
+    SOLO = "solo"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolTerms:
+    """What a partner's pool keeps. Raises ValueError for a fee outside 0..1."""
+
+    fee_ppm: int = 0  #: of what is mined
+    scheme: PoolScheme | None = None  #: None = nobody said
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.fee_ppm <= _PPM:
+            raise ValueError(f"pool.fee_ppm = {self.fee_ppm}: give a part of what is mined, 0 to {_PPM}")
+
+
+NO_POOL = PoolTerms()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HashpriceShare:
+    """A price that follows what hashing brings. Raises ValueError for numbers that make no sense."""
+
+    share_ppm: int = _PPM  #: the site's part of what a MWh brings after the pool's fee
+    floor_micro_per_mwh: int | None = None  #: that the partner pays at least; None = whatever it brings
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share_ppm <= _PPM:
+            raise ValueError(
+                f"price.share_ppm = {self.share_ppm}: give a part of the revenue, above 0, to {_PPM}"
+            )
+
+    def of_revenue(self, micro_per_mwh: int) -> int:
+        """The site's part of a revenue, rounded down."""
+        part = micro_per_mwh * self.share_ppm // _PPM
+        return part if self.floor_micro_per_mwh is None else max(part, self.floor_micro_per_mwh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpriced:
+    """Why a partner has no price at present, and what to do about it."""
+
+    why: str
+    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +81,7 @@ class Price:
     source: str
     as_of_at: datetime | None = None
     stale_after_s: float = 86_400.0
+    remedy: str = "bring a new price"  #: once it is stale
 
     def __post_init__(self) -> None:
         if self.as_of_at is not None and self.as_of_at.tzinfo is None:
@@ -60,6 +116,11 @@ class Partner:
     tier: int = TIERS[-1]
     groups: tuple[str, ...] = ()  #: its miner groups; a group has one owner
     price: Price | None = None
+    follows: HashpriceShare | None = (
+        None  #: the price is that part of what hashing brings; None = as `price` says
+    )
+    unpriced: Unpriced | None = None  #: why a price that follows hashprice is not there
+    pool: PoolTerms = NO_POOL
     credit_micro_per_mwh: int = 0  #: what the site owes it for a MWh that it could not use
 
     def __post_init__(self) -> None:
@@ -80,6 +141,8 @@ class Partner:
             return f"cap_w = {self.cap_w} W is below floor_w = {self.floor_w} W; raise the cap or lower the floor"
         if self.tier not in TIERS:
             return f"tier = {self.tier}: use {TIERS[0]} (shed last) to {TIERS[-1]} (shed first)"
+        if self.follows is not None and self.price is not None and self.price.as_of_at is None:
+            return "price: it is fixed by contract and follows hashprice; give one of them"
         if self.credit_micro_per_mwh < 0:
             return f"credit_micro_per_mwh = {self.credit_micro_per_mwh} is below 0; 0 means that none is owed"
         return None

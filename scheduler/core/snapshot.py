@@ -12,11 +12,12 @@ from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
 from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
-from scheduler.core.partners import Partner
+from scheduler.core.partners import NO_POOL, Partner, PoolTerms
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
 from scheduler.core.trim import Trimmed, TrimRule
 
@@ -54,6 +55,7 @@ class SitePolicy:
     )
     """No bound for what has to leave for the limit, under an emergency stop, or because a person says so."""
     partners: tuple[Partner, ...] = ()  #: owners of miners; what none of them owns is the site's own
+    house_pool: PoolTerms = NO_POOL  #: where the site's own miners hash
     domains: tuple[Domain, ...] = ()  #: below the site's meter: feeders, halls, racks
     topology: tuple[str, ...] = ()  #: levels of the network in which nodes are, the outermost first
     mode: Mode = AI_FIRST  #: how AI and mining share the surplus
@@ -140,6 +142,9 @@ class Snapshot:
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
     used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom
     record: LimitRecord | None = None  #: what was seen of the limit so far
+    chain: ChainFigures | None = (
+        None  #: what hashing brings is reckoned from; None = nobody told, or nobody asks
+    )
 
     @property
     def correction_w(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -36,6 +36,7 @@ from scheduler.view import View
 
 GATHER_US = us(0.05)  #: events that come within this long share a tick, as in the service
 ANSWERED_US = us(1.0)  #: what an answer to an order tells waits for the service's period
+FOR_EVER_S = 1e12  #: figures of the chain do not age in a run
 SOURCE = "grid"
 
 
@@ -127,6 +128,8 @@ class Engine:
         epoch, stored = await self.store.claim("simulated", at=now), await self.store.load()
         self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=self._sources())
         self.view.restore(stored)
+        if (chain := case.site.chain) is not None:
+            self.view.chain = replace(chain, as_of_at=now, stale_after_s=FOR_EVER_S)
         self.loop = Reconciler(
             view=self.view,
             store=self.store,

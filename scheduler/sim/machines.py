@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,7 +30,7 @@ class SimMachines(Leased):
         super().__init__(*args, **kwargs)
         self._machines = machines
         names = [f"{self.spec.group_id}-{i + 1}" for i in range(machines.count)]
-        self._readings = {n: MinerReading(miner_id=n, target_w=0.0, draw_w=0.0) for n in names}
+        self._readings = self._at_rest(names)
         self._drawn_w = dict.fromkeys(names, 0.0)  #: by a true meter
         self._stubborn = False  #: says OK to a lower target, tells it as its draw, and goes on as before
         self._due_us: dict[str, int] = {}  #: who has a new target that is not drawn yet
@@ -58,9 +59,14 @@ class SimMachines(Leased):
     def go_dark(self) -> None:
         """No power: nothing is drawn, and nothing heard."""
         self.is_dark, self._due_us = True, {}
-        at_rest = {n: MinerReading(miner_id=n, target_w=0.0, draw_w=0.0) for n in self._readings}
+        at_rest = self._at_rest(self._readings)
         self._readings, self._drawn_w = at_rest, dict.fromkeys(at_rest, 0.0)
         self._touched(self)
+
+    def _at_rest(self, names: Iterable[str]) -> dict[str, MinerReading]:
+        """Machines that tell as measured what the site file has of their kind."""
+        joules = self._machines.kind.joule_per_th
+        return {n: MinerReading(miner_id=n, target_w=0.0, draw_w=0.0, joule_per_th=joules) for n in names}
 
     def wake(self) -> None:
         """Power is back."""

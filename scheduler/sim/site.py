@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import TopologyRequest
 from scheduler.core.machines import MachineKind
 from scheduler.core.modes import AI_FIRST, Mode
@@ -93,6 +94,9 @@ class SimSite:
     )
     """Of the miners. Who owns none that are there gets nothing."""
     mode: Mode = AI_FIRST
+    chain: ChainFigures | None = (
+        None  #: what hashing brings all the time, whatever their date; None = nobody knows
+    )
     projects: tuple[Project, ...] = ()
     fair_share: FairShare = FAIR_SHARE
     mining_ramp_up_w_per_s: float | None = None

@@ -109,6 +109,7 @@ def _simulated(site: Site, simulation: Simulation, path: Path) -> SimSite:
         places=tuple(n.place_of(gid) for n in site.nodes for gid in n.ids()) if site.topology else (),
         partners=tuple(_partner(m) for m in site.miners),
         owners=site.mining_partners(),
+        chain=site.revenue.told(),
         **site.sharing(),
         **site.power.model_dump(),
         notice_s=simulation.notice_s,

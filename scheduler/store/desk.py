@@ -16,6 +16,7 @@ from sqlmodel import col
 from scheduler.core.accounting import Quarter
 from scheduler.core.dispatch import Answer, Instruction, Verdict
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
 from scheduler.core.shadow import ShadowDay
@@ -23,6 +24,7 @@ from scheduler.records import Member, PowerSample
 from scheduler.store import (
     arrays,
     chain,
+    figures,
     instructions,
     job_queries,
     members,
@@ -36,6 +38,7 @@ from scheduler.store import (
 )
 from scheduler.store.corrections import Correction, correct
 from scheduler.store.database import reading, writing
+from scheduler.store.figures import EVER, FiguresPage, FiguresSpan, KeptFigures
 from scheduler.store.history import power_history
 from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
@@ -289,6 +292,23 @@ class Desk:
         """The books of shadow mode, the newest first; one day's, if `day` is given."""
         with reading(self._engine) as session:
             return shadow_days.shadow_days(session, limit=limit, day=day)
+
+    def tell_figures(self, told: ChainFigures, *, by: str, corrects: bool = False) -> KeptFigures:
+        """Take in what a person says of price, difficulty, height and fees. Raises `FiguresRefused`."""
+        with writing(self._engine) as session:
+            return figures.tell(session, self._site, told, by=by, at=self._now(), corrects=corrects)
+
+    def figures(self) -> KeptFigures | None:
+        """The newest figures that revenue is reckoned from, None before anybody told any."""
+        with reading(self._engine) as session:
+            return figures.newest(session)
+
+    def figures_told(
+        self, span: FiguresSpan = EVER, *, limit: int = 100, after: str | None = None
+    ) -> FiguresPage:
+        """A page of the series, what was told last first. Raises `InvalidField`."""
+        with reading(self._engine) as session:
+            return figures.page(session, span, limit=limit, after=after)
 
     # -- nodes of other machines -----------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
         ├── TokenNameTaken   two tokens of one name could not be told apart
+        ├── FiguresRefused   figures of the chain that cannot be, or cannot follow those that are known
         └── InvalidField     a value that makes no sense
 
 `code` is stable: the API shows it, programs may branch on it.
@@ -147,6 +148,12 @@ class TokenNameTaken(Refused):
     def __init__(self, name: str) -> None:
         super().__init__(f"there is a token named {name!r}; revoke it first, or choose another name")
         self.name = name
+
+
+class FiguresRefused(Refused):
+    """Figures of the chain that cannot be, or cannot follow those that are known."""
+
+    code = "figures_refused"
 
 
 class InvalidField(Refused):

@@ -15,11 +15,14 @@ from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from scheduler.core.jobs import ArrayPlace, Desired
+from scheduler.core.modes import AI_FIRST, Revenue
 from scheduler.core.orders import NodePower, Observed
+from scheduler.core.partners import HashpriceShare, Partner
 from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
 from scheduler.sim.trial import trial
 from tests.builders import launch
+from tests.chain import figures, mines
 from tests.property.test_domains import LossySiteOfDomains, LossySiteOfFedDomains
 from tests.property.test_invariant import LossySite
 from tests.simulated import SITE, busy_day, simulated
@@ -195,6 +198,27 @@ class AnythingGoes(RuleBasedStateMachine):
     def the_meter_teaches(self, trim_w: float, unmetered_w: float) -> None:
         """That the model says too much, or too little."""
         self.site.corrected(trim_w, unmetered_w=unmetered_w)
+
+    @rule(ai=st.sampled_from([None, 1_000, 20_000]), share_ppm=st.sampled_from([1_000_000, 300_000]))
+    def all_are_ranked_by_revenue(self, ai: int | None, share_ppm: int) -> None:
+        """Or not any more."""
+        partners = tuple(
+            Partner(partner_id=gid, groups=(gid,), follows=HashpriceShare(share_ppm=share_ppm))
+            for gid in ("m1", "m2")
+        )
+        mode = AI_FIRST if ai is None else Revenue(gpu_h_micro=ai)
+        self.site.site = replace(self.site.site, mode=mode, partners=() if ai is None else partners)
+
+    @rule(
+        age_s=st.sampled_from([None, 0.0, 3000.0, 9000.0]),
+        j=st.sampled_from([0.0, 17.5, 60.0]),
+        gid=st.sampled_from(["m1", "m2"]),
+    )
+    def figures_are_told(self, age_s: float | None, j: float, gid: str) -> None:
+        """And machines tell how thrifty they are."""
+        told = None if age_s is None else self.site.at - timedelta(seconds=age_s)
+        self.site.chain = None if told is None else figures(as_of_at=told, stale_after_s=3600.0)
+        mines(self.site, gid, j)
 
     @rule(most=st.sampled_from([None, 1, 2]))
     def saves_take_turns(self, most: int | None) -> None:

@@ -109,3 +109,12 @@ def test_commented_controllers_are_right_once_they_are_not_comments(
     assert site.bmcs[0].of("gpu-7").url == "https://gpu-7-bmc.example.net"
     assert site.bmcs[0].of("gpu-7").system == "1"
     assert site.bmcs[0].standby is not None
+
+
+def test_the_commented_source_of_figures_is_right_once_it_is_no_comment(tmp_path: Path) -> None:
+    """No key of it is unknown, and none is missing."""
+    text = (CONFIGS / "sites" / "revenue.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "revenue.yaml"
+    path.write_text(re.sub(r"^    # ", "    ", text, flags=re.MULTILINE), encoding="utf-8")
+
+    assert [s.name for s in load_site(path).revenue.sources] == ["desk", "node"]

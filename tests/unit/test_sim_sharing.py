@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
-from scheduler.core.partners import Partner as Owner, Price
+from scheduler.core.partners import HashpriceShare, Partner as Owner, Price
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site_file import load_sim_site
 from tests.simulated import SITE, busy_day, energy_wh, job, power, simulated
 
 PARTNERS = Path(__file__).parents[2] / "configs" / "sites" / "partners.yaml"
+REVENUE = PARTNERS.with_name("revenue.yaml")
 HOURS = 3.0
 PRICE = Price(micro_per_mwh=50_000_000, source="contract")
 OWNERS = (
@@ -100,3 +101,16 @@ def test_a_site_file_brings_its_partners_and_mode() -> None:
     assert policy.mining_ramp_up_w_per_s == 2000.0
     done = simulated([job("a", gpus=4)], power((0.0, 60_000.0)), hours=0.5, site=load_sim_site(PARTNERS))
     assert done.jobs[0].finished_s is not None
+
+
+def test_a_site_file_brings_its_figures_for_all_the_time() -> None:
+    """Hashing at 90 per MWh goes before AI at 68, and behind it where nobody knows what hashing brings."""
+    site = replace(load_sim_site(REVENUE), mode=Revenue(gpu_h_micro=30_000))
+    site = replace(site, owners=tuple(replace(o, follows=HashpriceShare()) for o in site.owners))
+    told, untold = (
+        simulated([job("a", gpus=4)], power((0.0, 30_000.0)), hours=0.5, site=replace(site, chain=chain))
+        for chain in (site.chain, None)
+    )
+
+    assert told.jobs[0].finished_s is None
+    assert untold.jobs[0].finished_s is not None
