@@ -1,0 +1,282 @@
+"""Which machines there are and whose they are: what changed between two looks, for a record that is only added to.
+
+What a machine does not tell now ("" or no pools) is no change: it is as it was told last. Of pools only which there are
+is compared, not which of them is used: that changes with each sleep. What pools are called is its owner's and the
+regulator's business: the log holds their digest, the record of changes the words.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from scheduler.core.inventory import (
+    Ability,
+    Condition,
+    Inventory,
+    MachineDetail,
+    MachineIdentity,
+    ObservedPool,
+)
+from scheduler.core.reasons import Event
+
+SEEN_EVERY: Final = timedelta(minutes=5)
+"""How much later a machine has to be seen than is on record, for that alone to be written down."""
+
+
+class Trait(StrEnum):
+    """What of a machine changed."""
+
+    APPEARED = "appeared"
+    IDENTIFIED = "identified"  #: it was known by nothing but its name and address until now
+    RETURNED = "returned"
+    VANISHED = "vanished"
+    OWNER = "owner"  #: its group, or the partner whose that is
+    ADDRESS = "address"
+    SERIAL = "serial"
+    MAC = "mac"
+    MODEL = "model"
+    FIRMWARE = "firmware"
+    POOLS = "pools"
+
+
+_CALLED: Final = {
+    Trait.OWNER: "owner",
+    Trait.ADDRESS: "address",
+    Trait.SERIAL: "serial number",
+    Trait.MAC: "MAC address",
+    Trait.MODEL: "model",
+    Trait.FIRMWARE: "firmware",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMachine:
+    """One machine as it is on record."""
+
+    miner_id: str
+    group_id: str
+    partner: str  #: whose it is
+    address: str
+    identity: MachineIdentity
+    first_seen_at: datetime
+    last_seen_at: datetime | None = None  #: when it last answered; None = never
+    vanished_at: datetime | None = None  #: since when its group has it no more
+
+    @property
+    def owner(self) -> str:
+        """Its partner and group in one word."""
+        return f"{self.partner}/{self.group_id}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityChange:
+    """One change of who a machine is, or whose. `before` and `after` are as told; of pools JSON."""
+
+    miner_id: str
+    group_id: str
+    partner: str
+    at: datetime
+    what: Trait
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look at a group brought: the machines whose record is another now, and what changed."""
+
+    machines: tuple[KnownMachine, ...] = ()
+    changes: tuple[IdentityChange, ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Notes:
+    machines: dict[str, KnownMachine] = field(default_factory=dict)
+    changes: list[IdentityChange] = field(default_factory=list)
+
+    def looked(self) -> Looked:
+        return Looked(machines=tuple(self.machines.values()), changes=tuple(self.changes))
+
+
+def looked(known: Mapping[str, KnownMachine], inventory: Inventory, partner: str, at: datetime) -> Looked:
+    """Compare a group's inventory, as it was `at`, with the records of its machines, and of those with their ids."""
+    notes = _Notes()
+    here = {m.miner_id for m in inventory.machines}
+    gone = [k for k in known.values() if k.group_id == inventory.group_id and k.miner_id not in here]
+    was_at = {k.address: k.miner_id for k in gone if k.address}
+    for machine in inventory.machines:
+        before = known.get(machine.miner_id)
+        now = _now(before, machine, inventory, partner, at)
+        changes = list(_changes(before, now, at, was_at.get(machine.address, "")))
+        notes.changes += changes
+        if before is None or changes or _is_seen_later(before, now):
+            notes.machines[now.miner_id] = now
+    _vanish(notes, gone, at)
+    return notes.looked()
+
+
+def let_go(known: Iterable[KnownMachine], at: datetime) -> Looked:
+    """These machines are of no group of the site any more."""
+    notes = _Notes()
+    _vanish(notes, known, at)
+    return notes.looked()
+
+
+def _vanish(notes: _Notes, gone: Iterable[KnownMachine], at: datetime) -> None:
+    for machine in gone:
+        if machine.vanished_at is None:
+            notes.machines[machine.miner_id] = replace(machine, vanished_at=at)
+            notes.changes.append(_change(machine, Trait.VANISHED, at, before=machine.address))
+
+
+def _now(
+    before: KnownMachine | None, machine: MachineDetail, inventory: Inventory, partner: str, at: datetime
+) -> KnownMachine:
+    """The machine as it is to be on record."""
+    told, was = machine.identity, before.identity if before else MachineIdentity()
+    seen_s = machine.seen_boottime_s
+    seen_at = None if seen_s is None else at - timedelta(seconds=max(0.0, inventory.boottime_s - seen_s))
+    return KnownMachine(
+        miner_id=machine.miner_id,
+        group_id=inventory.group_id,
+        partner=partner,
+        address=machine.address or (before.address if before else ""),
+        identity=MachineIdentity(
+            serial=told.serial or was.serial,
+            mac=told.mac or was.mac,
+            make=told.make or was.make,
+            model=told.model or was.model,
+            firmware=told.firmware or was.firmware,
+            firmware_version=told.firmware_version or was.firmware_version,
+            pools=tuple(map(_without_password, told.pools)) or was.pools,
+        ),
+        first_seen_at=before.first_seen_at if before else at,
+        last_seen_at=seen_at or (before.last_seen_at if before else None),
+    )
+
+
+def _without_password(pool: ObservedPool) -> ObservedPool:
+    """Whatever stands before an @ in its address is a secret of its owner's, and is not kept."""
+    scheme, slashes, rest = pool.url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return replace(pool, url=f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}")
+
+
+def _is_seen_later(before: KnownMachine, now: KnownMachine) -> bool:
+    if before.last_seen_at is None or now.last_seen_at is None:
+        return before.last_seen_at is not now.last_seen_at
+    return now.last_seen_at - before.last_seen_at >= SEEN_EVERY
+
+
+def _changes(
+    before: KnownMachine | None, now: KnownMachine, at: datetime, was_there: str
+) -> Iterator[IdentityChange]:
+    if before is None or before.vanished_at is not None:
+        what = Trait.APPEARED if before is None else Trait.RETURNED
+        yield _change(
+            now, what, at, before=was_there, after=", ".join(filter(None, [now.address, _words(now)]))
+        )
+    if before is None:
+        if now.identity.pools:
+            yield _change(now, Trait.POOLS, at, after=pools_text(now.identity.pools))
+        return
+    told_before, told_now = _traits(before), _traits(now)
+    if not _words(before) and (words := _words(now)):
+        yield _change(now, Trait.IDENTIFIED, at, after=words)
+        told_before |= {
+            what: told_now[what] for what in (Trait.SERIAL, Trait.MAC, Trait.MODEL, Trait.FIRMWARE)
+        }
+    for what, word in told_now.items():
+        if word != told_before[what]:
+            yield _change(now, what, at, before=told_before[what], after=word)
+
+
+def _traits(machine: KnownMachine) -> dict[Trait, str]:
+    """What is compared, in words."""
+    told = machine.identity
+    return {
+        Trait.OWNER: machine.owner,
+        Trait.ADDRESS: machine.address,
+        Trait.SERIAL: told.serial,
+        Trait.MAC: told.mac,
+        Trait.MODEL: f"{told.make} {told.model}".strip(),
+        Trait.FIRMWARE: f"{told.firmware} {told.firmware_version}".strip(),
+        Trait.POOLS: pools_text(told.pools),
+    }
+
+
+def _words(machine: KnownMachine) -> str:
+    """What it tells of itself, its pools left out; "" = nothing yet."""
+    traits = _traits(machine)
+    named = [traits[Trait.MODEL], traits[Trait.FIRMWARE]]
+    numbered = [f"{_CALLED[what]} {traits[what]}" for what in (Trait.SERIAL, Trait.MAC) if traits[what]]
+    return ", ".join(filter(None, [*named, *numbered]))
+
+
+def pools_text(pools: Iterable[ObservedPool]) -> str:
+    """Which pools there are, in one spelling, as JSON; "" for none."""
+    found = sorted({(pool.url, pool.user) for pool in pools})
+    return json.dumps([{"url": url, "user": user} for url, user in found]) if found else ""
+
+
+def _change(
+    machine: KnownMachine, what: Trait, at: datetime, *, before: str = "", after: str = ""
+) -> IdentityChange:
+    return IdentityChange(
+        miner_id=machine.miner_id,
+        group_id=machine.group_id,
+        partner=machine.partner,
+        at=at,
+        what=what,
+        before=before,
+        after=after,
+    )
+
+
+def sentence(change: IdentityChange) -> str:
+    """A change in words, without the names of pools."""
+    who, owner = change.miner_id, f"{change.partner}/{change.group_id}"
+    match change.what:
+        case Trait.APPEARED | Trait.RETURNED:
+            told = f": {change.after}" if change.after else ""
+            instead = f", in the place of {change.before}" if change.before else ""
+            return f"{who} {change.what} in {owner}{instead}{told}"
+        case Trait.IDENTIFIED:
+            return f"{who} of {owner} is {change.after}"
+        case Trait.VANISHED:
+            return f"{who} is not among the machines of {owner} any more"
+        case Trait.POOLS:
+            return f"{who} of {owner} {'has other pools' if change.before else 'tells its pools'}"
+        case _:
+            called = _CALLED[change.what]
+            was = f", was {change.before}" if change.before else ""
+            return f"{who} of {owner}: its {called} is {change.after or 'not told any more'}{was}"
+
+
+def event_of(change: IdentityChange) -> Event:
+    """A change as an event of the log; pools by the SHA-256 of what is in the record of changes."""
+    data: dict[str, str] = {"machine": change.miner_id, "group": change.group_id, "partner": change.partner}
+    if change.what is Trait.POOLS:
+        data |= {"before_sha256": _digest(change.before), "after_sha256": _digest(change.after)}
+    else:
+        data |= {"before": change.before, "after": change.after}
+    return Event(at=change.at, kind=f"machine.{change.what}", text=sentence(change), data=data)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest() if text else ""
+
+
+def cannot_sleep(machine: MachineDetail) -> str:
+    """Why a machine cannot be put to sleep, "" if it can."""
+    if machine.condition is Condition.UNUSABLE:
+        return machine.trouble or "it cannot be told anything"
+    if not {Ability.SLEEP, Ability.OUTLET} & set(machine.abilities):
+        return "it can only be read: its firmware has no way to sleep, and no outlet of it is known"
+    return ""
