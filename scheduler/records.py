@@ -13,10 +13,10 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.grants import Grant
-from scheduler.core.inventory import Inventory, Wish
+from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
-from scheduler.core.orders import GroupSpec
+from scheduler.core.orders import GroupSpec, MinerWishes
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
@@ -34,8 +34,8 @@ class Member:
     leaving: bool = False  #: no new work goes there
 
 
-MinerWishes = Mapping[str, tuple[tuple[str, Wish], ...]]
-"""What people want of machines, by group: of each its id and the wish, by id."""
+GroupWishes = Mapping[str, MinerWishes]
+"""What people want of machines, by group."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +80,7 @@ class Stored:
     last_instruction: int = 0  #: the highest number that any has
     trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
     power_events: tuple[PowerEvent, ...] = ()  #: that are not final
-    miner_wishes: MinerWishes = field(default_factory=dict)  #: of people, of machines that mine
+    miner_wishes: GroupWishes = field(default_factory=dict)  #: of people, of machines that mine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class Intents:
     )  #: ids of all that were ever released, where `stops` is given
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """What people said to dispatch instructions that are not over, by id; of all, where any is new."""
-    miner_wishes: MinerWishes | None = None  #: all that stand; None = unchanged
+    miner_wishes: GroupWishes | None = None  #: all that stand; None = unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from sqlmodel import col
 from scheduler.core.identities import cannot_sleep
 from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.reasons import Event
-from scheduler.records import MinerWishes
+from scheduler.records import GroupWishes
 from scheduler.store import chain
 from scheduler.store.machine_tables import MachineWishRow
 from scheduler.store.machines import get_machine, inventories
@@ -98,7 +98,7 @@ def standing(session: Session) -> tuple[MachineWish, ...]:
     return tuple(sorted(wanted, key=lambda one: (one.group_id, one.miner_id)))
 
 
-def by_group(session: Session) -> MinerWishes:
+def by_group(session: Session) -> GroupWishes:
     """The same as guards are told it."""
     groups = groupby(standing(session), key=lambda one: one.group_id)
     return {group_id: tuple((one.miner_id, one.wish) for one in here) for group_id, here in groups}

@@ -111,7 +111,8 @@ def _write(session: Session, found: Looked) -> None:
 
 def _known(session: Session, ids: Collection[str], group_id: str) -> Iterable[KnownMachine]:
     """The machines of a group, and those of these ids."""
-    named, rows = sorted(ids), {}
+    named = sorted(ids)
+    rows: dict[str, MachineRow] = {}
     for start in range(0, len(named) or 1, _KEYS):
         some = named[start : start + _KEYS]
         wanted = or_(col(MachineRow.group_id) == group_id, col(MachineRow.miner_id).in_(some))
@@ -172,7 +173,7 @@ def _is_inventory() -> Any:  # noqa: ANN401 - a condition of SQL
 
 def _values(machine: KnownMachine) -> dict[str, Any]:
     values = asdict(machine)
-    told = values.pop("identity")
+    told: dict[str, Any] = values.pop("identity")
     return values | told | {"pools": dumps(machine.identity.pools).decode()}
 
 
