@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from scheduler.core.identities import without_secrets
 from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GroupKind
 from scheduler.core.partners import with_house
@@ -100,7 +101,7 @@ class Inventories:
         """Take it in. Why it could not be, "" if it was."""
         if inventory.group_id != group_id:
             return f"its guard tells of {inventory.group_id!r}"
-        self._view.inventories[group_id] = inventory
+        inventory = self._view.inventories[group_id] = without_secrets(inventory)
         kept = KeptInventory(at=self._clock.now(), partner=self._owner_of(group_id), inventory=inventory)
         try:
             await asyncio.to_thread(self._book.keep, kept, epoch=self._view.epoch)

@@ -154,15 +154,25 @@ def _now(
             model=told.model or was.model,
             firmware=told.firmware or was.firmware,
             firmware_version=told.firmware_version or was.firmware_version,
-            pools=tuple(map(_without_password, told.pools)) or was.pools,
+            pools=told.pools or was.pools,
         ),
         first_seen_at=before.first_seen_at if before else at,
         last_seen_at=seen_at or (before.last_seen_at if before else None),
     )
 
 
+def without_secrets(inventory: Inventory) -> Inventory:
+    """The inventory without what stands before an @ in the address of a pool: that is a secret of its owner's."""
+    if not any("@" in pool.url for m in inventory.machines for pool in m.identity.pools):
+        return inventory
+    machines = tuple(
+        replace(m, identity=replace(m.identity, pools=tuple(map(_without_password, m.identity.pools))))
+        for m in inventory.machines
+    )
+    return replace(inventory, machines=machines)
+
+
 def _without_password(pool: ObservedPool) -> ObservedPool:
-    """Whatever stands before an @ in its address is a secret of its owner's, and is not kept."""
     scheme, slashes, rest = pool.url.rpartition("://")
     host, slash, path = rest.partition("/")
     return replace(pool, url=f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}")

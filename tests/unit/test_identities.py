@@ -17,6 +17,7 @@ from scheduler.core.identities import (
     let_go,
     looked,
     sentence,
+    without_secrets,
 )
 from scheduler.core.inventory import (
     Ability,
@@ -151,8 +152,13 @@ def test_the_log_holds_a_digest_of_pools_and_no_name() -> None:
 def test_secrets_in_the_address_of_a_pool_are_not_kept() -> None:
     """Its host and path are."""
     told = ObservedPool(url="stratum+tcp://bob:hunter2@pool.example:3333/path@x", user="u")
-    record = known(machine(1, identity=identity(1, pools=(told,))))["acme-1"]
-    assert record.identity.pools[0].url == "stratum+tcp://pool.example:3333/path@x"
+    bare = without_secrets(inventory(machine(1, identity=identity(1, pools=(told, POOL))), machine(2)))
+    assert [p.url for m in bare.machines for p in m.identity.pools] == [
+        "stratum+tcp://pool.example:3333/path@x",
+        POOL.url,
+        POOL.url,
+    ]
+    assert without_secrets(inventory(machine(1))) == inventory(machine(1))
 
 
 def test_why_a_machine_cannot_sleep() -> None:
