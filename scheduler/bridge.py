@@ -88,7 +88,7 @@ class Bridge:
     async def _answer(self, request: dict[str, Any]) -> None:
         try:
             answer = await self._ask(request)
-        except (RayError, TimeoutError, LookupError) as error:
+        except (RayError, TimeoutError, LookupError, AttributeError) as error:  # an agent of an older Barq
             self._emit({"id": request["id"], "ok": False, "error": _why(error, request)})
         else:
             self._emit({"id": request["id"], "ok": True, "answer": answer.decode()})

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from scheduler.core.identities import without_secrets
@@ -26,9 +26,10 @@ LOOK_S: Final = 0.5
 LEAST_GAP_S: Final = 2.0
 """Between two fetches of a group; of a large one `GAP_PER_MACHINE_S` for each machine, if that is longer."""
 GAP_PER_MACHINE_S: Final = 0.005
+MOST_NAMED: Final = 3
 FETCH_S: Final = 5.0
-RENEW_S: Final = 300.0
-"""Fetched anew without any news, to know when each machine last answered."""
+RENEW_S: Final = 30.0
+"""Fetched anew without any news: figures drift, and people want to know when each machine last answered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,13 +102,30 @@ class Inventories:
         """Take it in. Why it could not be, "" if it was."""
         if inventory.group_id != group_id:
             return f"its guard tells of {inventory.group_id!r}"
-        inventory = self._view.inventories[group_id] = without_secrets(inventory)
-        kept = KeptInventory(at=self._clock.now(), partner=self._owner_of(group_id), inventory=inventory)
+        bare, twice = self._of_one_group(without_secrets(inventory))
+        self._view.inventories[group_id] = bare
+        kept = KeptInventory(at=self._clock.now(), partner=self._owner_of(group_id), inventory=bare)
         try:
             await asyncio.to_thread(self._book.keep, kept, epoch=self._view.epoch)
         except (StoreError, StaleEpoch) as error:
             return str(error)
-        return ""
+        return twice
+
+    def _of_one_group(self, inventory: Inventory) -> tuple[Inventory, str]:
+        """The inventory without machines that another group has already, and which those are, with the remedy."""
+        others = {
+            machine.miner_id: gid
+            for gid, known in self._view.inventories.items()
+            if gid != inventory.group_id
+            for machine in known.machines
+        }
+        twice = [m.miner_id for m in inventory.machines if m.miner_id in others]
+        if not twice:
+            return inventory, ""
+        own = tuple(m for m in inventory.machines if m.miner_id not in others)
+        named = ", ".join(twice[:MOST_NAMED])
+        why = f"{named}: {len(twice)} in all, of {others[twice[0]]} already; a machine is of one group"
+        return replace(inventory, machines=own), f"{why}: correct the site file"
 
     def _owner_of(self, group_id: str) -> str:
         partners = with_house(self._view.site.partners, self._miner_groups())

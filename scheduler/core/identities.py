@@ -215,10 +215,15 @@ def _traits(machine: KnownMachine) -> dict[Trait, str]:
         Trait.ADDRESS: machine.address,
         Trait.SERIAL: told.serial,
         Trait.MAC: told.mac,
-        Trait.MODEL: f"{told.make} {told.model}".strip(),
-        Trait.FIRMWARE: f"{told.firmware} {told.firmware_version}".strip(),
+        Trait.MODEL: _joined(told.make, told.model),
+        Trait.FIRMWARE: _joined(told.firmware, told.firmware_version),
         Trait.POOLS: pools_text(told.pools),
     }
+
+
+def _joined(first: str, second: str) -> str:
+    """Both words, once where they are the same."""
+    return " ".join(dict.fromkeys(filter(None, (first, second))))
 
 
 def _words(machine: KnownMachine) -> str:
@@ -288,5 +293,5 @@ def cannot_sleep(machine: MachineDetail) -> str:
     if machine.condition is Condition.UNUSABLE:
         return machine.trouble or "it cannot be told anything"
     if not {Ability.SLEEP, Ability.OUTLET} & set(machine.abilities):
-        return "it can only be read: its firmware has no way to sleep, and no outlet of it is known"
+        return machine.trouble or "it can only be read: it has no way to sleep, and no outlet of it is known"
     return ""
