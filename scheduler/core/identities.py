@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -88,51 +88,53 @@ class IdentityChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Looked:
-    """What a look at a group brought: the machines whose record is another now, and what changed."""
+class MachineNews:
+    """A machine whose record is another now, and what of it changed; () = only when it was seen."""
 
-    machines: tuple[KnownMachine, ...] = ()
+    machine: KnownMachine
     changes: tuple[IdentityChange, ...] = ()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Notes:
-    machines: dict[str, KnownMachine] = field(default_factory=dict)
-    changes: list[IdentityChange] = field(default_factory=list)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What a look at a group brought, machine by machine."""
 
-    def looked(self) -> Looked:
-        return Looked(machines=tuple(self.machines.values()), changes=tuple(self.changes))
+    news: tuple[MachineNews, ...] = ()
+
+    @property
+    def machines(self) -> tuple[KnownMachine, ...]:
+        """Those whose record is another now."""
+        return tuple(one.machine for one in self.news)
+
+    @property
+    def changes(self) -> tuple[IdentityChange, ...]:
+        """All that changed."""
+        return tuple(change for one in self.news for change in one.changes)
 
 
 def looked(known: Mapping[str, KnownMachine], inventory: Inventory, partner: str, at: datetime) -> Looked:
     """Compare a group's inventory, as it was `at`, with the records of its machines, and of those with their ids."""
-    notes = _Notes()
+    news = []
     here = {m.miner_id for m in inventory.machines}
     gone = [k for k in known.values() if k.group_id == inventory.group_id and k.miner_id not in here]
     was_at = {k.address: k.miner_id for k in gone if k.address}
     for machine in inventory.machines:
         before = known.get(machine.miner_id)
         now = _now(before, machine, inventory, partner, at)
-        changes = list(_changes(before, now, at, was_at.get(machine.address, "")))
-        notes.changes += changes
+        changes = tuple(_changes(before, now, at, was_at.get(machine.address, "")))
         if before is None or changes or _is_seen_later(before, now):
-            notes.machines[now.miner_id] = now
-    _vanish(notes, gone, at)
-    return notes.looked()
+            news.append(MachineNews(machine=now, changes=changes))
+    return Looked(news=(*news, *let_go(gone, at).news))
 
 
 def let_go(known: Iterable[KnownMachine], at: datetime) -> Looked:
-    """These machines are of no group of the site any more."""
-    notes = _Notes()
-    _vanish(notes, known, at)
-    return notes.looked()
+    """These machines are not where they were, and nowhere else on the site."""
+    return Looked(news=tuple(_vanished(machine, at) for machine in known if machine.vanished_at is None))
 
 
-def _vanish(notes: _Notes, gone: Iterable[KnownMachine], at: datetime) -> None:
-    for machine in gone:
-        if machine.vanished_at is None:
-            notes.machines[machine.miner_id] = replace(machine, vanished_at=at)
-            notes.changes.append(_change(machine, Trait.VANISHED, at, before=machine.address))
+def _vanished(machine: KnownMachine, at: datetime) -> MachineNews:
+    change = _change(machine, Trait.VANISHED, at, before=machine.address)
+    return MachineNews(machine=replace(machine, vanished_at=at), changes=(change,))
 
 
 def _now(

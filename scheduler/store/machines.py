@@ -17,6 +17,7 @@ from scheduler.core.identities import (
     IdentityChange,
     KnownMachine,
     Looked,
+    MachineNews,
     Trait,
     event_of,
     let_go,
@@ -27,7 +28,7 @@ from scheduler.errors import StaleEpoch
 from scheduler.records import INVENTORY, KeptInventory
 from scheduler.store import chain
 from scheduler.store.cursors import cursor_of, number_of
-from scheduler.store.database import writing
+from scheduler.store.database import reading, writing
 from scheduler.store.machine_tables import MachineChangeRow, MachineRow
 from scheduler.store.refusals import MachineNotFound
 from scheduler.store.rows import legible
@@ -38,6 +39,8 @@ from scheduler.wire import WireError, dumps, loads
 log = logging.getLogger(__name__)
 
 MAX_PAGE: Final = 1000
+AT_ONCE: Final = 100
+"""Machines that are written in one transaction."""
 _KEYS: Final = 500  #: ids in one question: databases take no more than so many
 
 
@@ -58,37 +61,44 @@ class ChangePage:
 
 
 class SqlMachineBook:
-    """The port `MachineBook` on the database. Each method is one transaction, and raises `StoreError`."""
+    """The port `MachineBook` on the database. Every method raises `StoreError`. One writer: the leader."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def keep(self, kept: KeptInventory, *, epoch: int) -> None:
         """Make this the newest inventory of its group, and log what changed. Raises `StaleEpoch`."""
-        ids = {m.miner_id for m in kept.inventory.machines}
+        told = kept.inventory
+        ids = {m.miner_id for m in told.machines}
+        with reading(self._engine) as session:
+            known = {k.miner_id: k for k in _known(session, ids, told.group_id)}
+        self._write(looked(known, told, kept.partner, kept.at), epoch)
+        document = {"key": INVENTORY + told.group_id, "document": dumps(kept).decode(), "updated_at": kept.at}
         with writing(self._engine) as session:
             _lead(session, epoch)
-            known = {k.miner_id: k for k in _known(session, ids, kept.inventory.group_id)}
-            _write(session, looked(known, kept.inventory, kept.partner, kept.at))
-            key = INVENTORY + kept.inventory.group_id
-            upsert(
-                session,
-                CurrentRow,
-                [{"key": key, "document": dumps(kept).decode(), "updated_at": kept.at}],
-            )
+            upsert(session, CurrentRow, [document])
 
     def let_go(self, groups: Collection[str], *, at: datetime, epoch: int) -> None:
         """Note that the site has no other miner groups than these. Raises `StaleEpoch`."""
         gone = select(MachineRow).where(
             col(MachineRow.vanished_at).is_(None), col(MachineRow.group_id).not_in(groups)
         )
+        with reading(self._engine) as session:
+            found = let_go(map(_machine, session.scalars(gone)), at)
+        self._write(found, epoch)
         with writing(self._engine) as session:
             _lead(session, epoch)
-            rows = list(session.scalars(gone))
-            _write(session, let_go(map(_machine, rows), at))
             for document in session.scalars(select(CurrentRow).where(_is_inventory())):
                 if document.key.removeprefix(INVENTORY) not in groups:
                     session.delete(document)
+
+    def _write(self, found: Looked, epoch: int) -> None:
+        """Machine by machine, a few at a time: no tick waits until a whole fleet is written."""
+        for first in range(0, len(found.news), AT_ONCE):
+            some = found.news[first : first + AT_ONCE]
+            with writing(self._engine) as session:
+                _lead(session, epoch)
+                _write(session, some)
 
 
 def _lead(session: Session, epoch: int) -> None:
@@ -98,12 +108,13 @@ def _lead(session: Session, epoch: int) -> None:
         raise StaleEpoch(f"epoch {epoch} is over: {leader.holder!r} leads with epoch {leader.epoch}")
 
 
-def _write(session: Session, found: Looked) -> None:
-    upsert(session, MachineRow, [_values(machine) for machine in found.machines])
-    logged = chain.append(session, map(event_of, found.changes))
+def _write(session: Session, news: Sequence[MachineNews]) -> None:
+    changes = [change for one in news for change in one.changes]
+    upsert(session, MachineRow, [_values(one.machine) for one in news])
+    logged = chain.append(session, map(event_of, changes))
     rows = [
         {"seq": seq, **asdict(change), "what": change.what.value}
-        for seq, change in zip(logged, found.changes, strict=True)
+        for seq, change in zip(logged, changes, strict=True)
     ]
     if rows:
         session.execute(insert(MachineChangeRow), rows)
