@@ -202,8 +202,8 @@ def _row(one: MachineView) -> list[str]:
 
 
 def _joined(first: str, second: str) -> str:
-    """Return both words, once where they are the same."""
-    return " ".join(dict.fromkeys(filter(None, (first, second)))) or NOTHING
+    """Return both; the second alone where it begins with the first."""
+    return (second if second.startswith(first) else f"{first} {second}".strip()) or NOTHING
 
 
 def _trouble(one: MachineView) -> str:

@@ -191,9 +191,8 @@ def _changes(
 ) -> Iterator[IdentityChange]:
     if before is None or before.vanished_at is not None:
         what = Trait.APPEARED if before is None else Trait.RETURNED
-        yield _change(
-            now, what, at, before=was_there, after=", ".join(filter(None, [now.address, _words(now)]))
-        )
+        address = "" if now.address == now.miner_id else now.address
+        yield _change(now, what, at, before=was_there, after=", ".join(filter(None, [address, _words(now)])))
     if before is None:
         if now.identity.pools:
             yield _change(now, Trait.POOLS, at, after=pools_text(now.identity.pools))
@@ -224,8 +223,8 @@ def _traits(machine: KnownMachine) -> dict[Trait, str]:
 
 
 def _joined(first: str, second: str) -> str:
-    """Both words, once where they are the same."""
-    return " ".join(dict.fromkeys(filter(None, (first, second))))
+    """Both; the second alone where it begins with the first."""
+    return second if second.startswith(first) else f"{first} {second}".strip()
 
 
 def _words(machine: KnownMachine) -> str:

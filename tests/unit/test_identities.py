@@ -59,6 +59,16 @@ def test_a_machine_appears_with_all_that_it_tells() -> None:
     assert traits(known(machine(1)), inventory(machine(1))) == []
 
 
+def test_a_machine_that_is_called_by_its_address_is_named_once() -> None:
+    """So is a make that its model begins with; one that tells nothing is named all the same."""
+    told = identity(1, model="Antminer S21", serial="", mac="")
+    lan = machine(1, miner_id="10.0.0.1", identity=told)
+    mute = machine(2, miner_id="10.0.0.2", identity=MachineIdentity())
+    first, _, second = looked({}, inventory(lan, mute), "acme-ltd", T0).changes
+    assert sentence(first) == "10.0.0.1 appeared in acme-ltd/acme: Antminer S21, Braiins OS 25.07"
+    assert sentence(second) == "10.0.0.2 appeared in acme-ltd/acme"
+
+
 @pytest.mark.parametrize(
     "changes,what,said",
     [
