@@ -40,6 +40,7 @@ class Leased(ABC):
         self.timeline = timeline
         self.version = 1
         self.told_version = 0  #: of the last report
+        self.risen = 0  #: how often a draw came up to its target, which is no news but in an inventory
         self.is_dark = False  #: without power: it neither hears nor speaks
         self._boots = 1
         self._save_after_s = save_after_s
@@ -151,5 +152,5 @@ class Leased(ABC):
             attempts=attempts,
             stop=memory.stop,
             power=power,
-            inventory_version=self.version if self.spec.kind is GroupKind.MINERS else 0,
+            inventory_version=self.version + self.risen if self.spec.kind is GroupKind.MINERS else 0,
         )

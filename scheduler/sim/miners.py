@@ -78,4 +78,5 @@ class SimMiners(Leased):
         if fell:  # watts are free; a rise was counted with its target
             self.changed()
         else:
+            self.risen += 1
             self._touched(self)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from scheduler.core.inventory import Inventory, Wish
 from scheduler.core.orders import NO_FENCE, GroupKind, GroupSpec, GuardReport
@@ -16,6 +17,7 @@ from scheduler.inventories import LEAST_GAP_S, RENEW_S, Inventories
 from scheduler.records import Intents
 from scheduler.store.desk import Desk
 from scheduler.store.machines import SqlMachineBook, read_inventory
+from scheduler.store.recorder import SqlStore
 from scheduler.view import View
 from tests.fakes import FakeClock
 from tests.machines import inventory, machine
@@ -41,7 +43,8 @@ class Source:
 class World:
     """A view with one miner group, a guard's word by hand, and a database."""
 
-    def __init__(self, desk: Desk, book: SqlMachineBook) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self.engine, desk, book = engine, Desk(engine, site=SITE), SqlMachineBook(engine)
         self.clock, self.source, self.desk, self.book = FakeClock(), Source(), desk, book
         policy = SitePolicy(name="t", firm_w=1000.0, partners=PARTNERS)
         self.view = View(policy, {"acme": SPEC}, epoch=0, at=self.clock.now())
@@ -77,7 +80,7 @@ class World:
 def world(tmp_path: Path) -> Iterator[World]:
     """Nothing was heard yet."""
     with database("sqlite", tmp_path) as engine:
-        yield World(Desk(engine, site=SITE), SqlMachineBook(engine))
+        yield World(engine)
 
 
 async def test_news_is_fetched_once_and_kept(world: World) -> None:
@@ -164,3 +167,15 @@ def test_wishes_lie_with_their_groups_in_the_view(world: World) -> None:
     assert world.view.groups["acme"] is before
     world.view.take_intents(Intents(seq=3, miner_wishes={}))
     assert world.view.groups["acme"] == replace(before, miner_wishes=())
+
+
+async def test_wishes_outlive_the_scheduler(world: World) -> None:
+    """Whoever leads next carries them on."""
+    world.hear(7)
+    await world.asked_after(0)
+    world.desk.machines.wish(["acme-1"], Wish.PROTECTED, by="ada", reason="heats the office")
+    successor = View(world.view.site, {"acme": SPEC}, epoch=0, at=world.clock.now())
+    store = SqlStore(world.engine)
+    successor.restore(await store.load())
+    store.close()
+    assert successor.groups["acme"].miner_wishes == (("acme-1", Wish.PROTECTED),)
