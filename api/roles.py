@@ -20,6 +20,7 @@ from barq.roles import Role
 JOB: Final = "/api/v1/jobs/{job_id}"
 ARRAY: Final = "/api/v1/arrays/{array_id}"
 INSTRUCTION: Final = "/api/v1/dispatch/{instruction_id}"
+MINER: Final = "/api/v1/miners/{miner_id}"
 LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/openapi.json"): Role.VIEWER,
     ("GET", "/api/v1/me"): Role.VIEWER,
@@ -30,6 +31,11 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", INSTRUCTION): Role.VIEWER,
     ("POST", f"{INSTRUCTION}/acknowledge"): Role.OPERATOR,
     ("POST", f"{INSTRUCTION}/refuse"): Role.OPERATOR,
+    ("GET", "/api/v1/miners"): Role.VIEWER,
+    ("GET", MINER): Role.VIEWER,  # pools for operators only, and so in the next
+    ("GET", f"{MINER}/history"): Role.VIEWER,
+    ("POST", f"{MINER}/wish"): Role.OPERATOR,
+    ("POST", "/api/v1/miners:wish"): Role.OPERATOR,
     ("GET", "/api/v1/projects"): Role.VIEWER,
     ("GET", "/api/v1/forecast"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,

@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from barq import calls, talks
+from barq.async_miner_verbs import AsyncMinerVerbs
 from barq.async_power_verbs import AsyncPowerVerbs
 from barq.calls import PAGE_SIZE, Call
 from barq.errors import BarqError
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncPowerVerbs):
+class AsyncClient(AsyncPowerVerbs, AsyncMinerVerbs):
     """One site: `async with AsyncClient.from_environment() as site: job = await site.submit("train.yaml")`.
 
     Use it as an asynchronous context manager, or await `close`. For the tasks of one event loop.

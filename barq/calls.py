@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.forecast_views import ForecastView
+    from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
     from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
@@ -172,6 +173,32 @@ def control_array(array_id: str, verb: str) -> Call[ArrayView]:
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
     return _get("/nodes", key="nodes")
+
+
+def miners(
+    *, group: str | None, partner: str | None, condition: str | None, limit: int, after: str | None
+) -> Call[MinerPage]:
+    """One page of the machines of miner groups."""
+    params = {"group": group, "partner": partner, "condition": condition}
+    return _get("/miners", {**params, "limit": limit, "after": after})
+
+
+def miner(miner_id: str) -> Call[MachineRecord]:
+    """One miner."""
+    return _get(_miner_path(miner_id))
+
+
+def miner_history(miner_id: str, *, limit: int, after: str | None) -> Call[MachineHistory]:
+    """What changed of a miner."""
+    return _get(_miner_path(miner_id, "history"), {"limit": limit, "after": after})
+
+
+def wish_of_miners(
+    wish: str, *, miners: Sequence[str] | None, group: str | None, reason: str
+) -> Call[MachinesWished]:
+    """Pause, protect or let miners be."""
+    which = {"group": group} if miners is None else {"miners": list(miners)}
+    return _post("/miners:wish", {"wish": wish, "reason": reason, **which})
 
 
 def forecast(*, step_s: int = 900) -> Call[ForecastView]:
@@ -341,6 +368,10 @@ def _job_path(job_id: str, verb: str = "") -> str:
 
 def _array_path(array_id: str, verb: str = "") -> str:
     return f"/arrays/{quote(array_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
+
+
+def _miner_path(miner_id: str, verb: str = "") -> str:
+    return f"/miners/{quote(miner_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _instruction_path(instruction_id: str, verb: str = "") -> str:

@@ -21,6 +21,7 @@ from barq import calls, talks
 from barq.calls import PAGE_SIZE, Call
 from barq.errors import BarqError
 from barq.location import find_site
+from barq.miner_verbs import MinerVerbs
 from barq.power_verbs import PowerVerbs
 from barq.talks import FINAL_STATES, Item, Pause, Turns
 from barq.transport import Transport
@@ -59,7 +60,7 @@ __all__ = ["FINAL_STATES", "PAGE_SIZE", "Client"]
 T = TypeVar("T")
 
 
-class Client(PowerVerbs):
+class Client(PowerVerbs, MinerVerbs):
     """One site: `with Client.from_environment() as site: job = site.submit("train.yaml")`.
 
     Use it as a context manager, or call `close`. Not for several threads at once.

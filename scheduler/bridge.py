@@ -4,6 +4,7 @@ It carries lines between the scheduler service (stdin, stdout) and the agents (R
 understands neither orders nor reports. One JSON object per line:
 
     in   {"id", "op": "deliver", "group_id", "order", "timeout_s"}       `order` is JSON in a string
+    in   {"id", "op": "inventory", "group_id", "timeout_s"}              a miner group's machines are asked for
     out  {"id", "ok": true, "answer"} | {"id", "ok": false, "error"}     `answer` is the guard's line in a string
     out  {"event": "report", "group_id", "answer"}                       whenever a long poll brings one
     out  {"event": "groups", "groups": [...]}                            groups whose agents are known, on change
@@ -86,19 +87,20 @@ class Bridge:
 
     async def _answer(self, request: dict[str, Any]) -> None:
         try:
-            answer = await self._deliver(request)
-        except (RayError, TimeoutError, LookupError) as error:
+            answer = await self._ask(request)
+        except (RayError, TimeoutError, LookupError, AttributeError) as error:  # an agent of an older Barq
             self._emit({"id": request["id"], "ok": False, "error": _why(error, request)})
         else:
             self._emit({"id": request["id"], "ok": True, "answer": answer.decode()})
 
-    async def _deliver(self, request: dict[str, Any]) -> bytes:
+    async def _ask(self, request: dict[str, Any]) -> bytes:
         agent = self._agents.get(request["group_id"])
         if agent is None:
             raise LookupError(
                 f"Ray knows no {NAME_PREFIX}{request['group_id']}; is `workers.enrol` up there?"
             )
-        call = agent.deliver.remote(request["order"].encode())
+        is_order = request["op"] == "deliver"
+        call = agent.deliver.remote(request["order"].encode()) if is_order else agent.inventory.remote()
         answer: bytes = await asyncio.wait_for(call, request["timeout_s"])
         return answer
 
@@ -162,8 +164,13 @@ def read_request(line: bytes) -> dict[str, Any]:
     match request:
         case {"id": int(), "op": "deliver", "group_id": str(), "order": str(), "timeout_s": float() | int()}:
             return dict(request)
+        case {"id": int(), "op": "inventory", "group_id": str(), "timeout_s": float() | int()}:
+            return dict(request)
         case _:
-            raise ValueError(f"{line[:_SHOWN_BYTES]!r} is no delivery with id, group_id, order and timeout_s")
+            raise ValueError(
+                f"{line[:_SHOWN_BYTES]!r} is no delivery with id, group_id, order and timeout_s, nor asks for an "
+                "inventory"
+            )
 
 
 async def _next_report(agent: Any, after: int) -> tuple[bytes, int]:  # noqa: ANN401 - as above

@@ -12,11 +12,12 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
+from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GuardReport, Order
 from scheduler.ports import ReportListener
 from scheduler.wire import WireError, dumps, loads
@@ -53,8 +54,33 @@ def read_answer(line: bytes | str) -> GuardReport | str:
     return answer.error or answer.refusal or "the guard's answer holds neither a report nor an error"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What came back: a guard's line, or why there is none."""
+
+    text: str
+    by_guard: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InventoryAnswer:
+    """One line from a guard that was asked for its machines."""
+
+    inventory: Inventory | None = None
+    error: str | None = None
+
+
+def read_inventory(line: bytes | str) -> Inventory | str:
+    """The inventory in a guard's answer, or why there is none."""
+    try:
+        answer = loads(InventoryAnswer, line)
+    except WireError as error:
+        return str(error)
+    return answer.inventory or answer.error or "the guard's answer holds neither an inventory nor an error"
+
+
 class RayCluster:
-    """Implements the port `Cluster` over the Ray head at one address."""
+    """Implements the ports `Cluster` and `InventorySource` over the Ray head at one address."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -63,7 +89,7 @@ class RayCluster:
         self._bridge: asyncio.subprocess.Process | None = None
         self._missing = "the bridge to Ray is starting"  #: why there is none, while there is none
         self._ready = False
-        self._pending: dict[int, asyncio.Future[GuardReport | str]] = {}
+        self._pending: dict[int, asyncio.Future[Said]] = {}
         self._ids = itertools.count(1)
         self._keeping: asyncio.Task[None] | None = None
 
@@ -93,24 +119,34 @@ class RayCluster:
 
     # -- deliveries ------------------------------------------------------------------------------------------------
 
+    async def inventory(self, group_id: str, *, timeout_s: float) -> Inventory | str:
+        """The machines of a miner group, or why they are not known, within the deadline. Read beside the loop."""
+        said = await self._ask({"op": "inventory", "group_id": group_id}, timeout_s)
+        return await asyncio.to_thread(read_inventory, said.text) if said.by_guard else said.text
+
     async def _deliver(self, order: Order, timeout_s: float) -> GuardReport | str:
+        request = {"op": "deliver", "group_id": order.group_id, "order": dumps(order).decode()}
+        said = await self._ask(request, timeout_s)
+        return read_answer(said.text) if said.by_guard else said.text
+
+    async def _ask(self, request: Mapping[str, object], timeout_s: float) -> Said:
         if not self._ready or self._bridge is None or self._bridge.stdin is None:
-            return self._missing
+            return Said(text=self._missing)
         number = next(self._ids)
         answer = self._pending[number] = asyncio.get_running_loop().create_future()
-        request = {"id": number, "op": "deliver", "group_id": order.group_id, "timeout_s": timeout_s}
-        self._bridge.stdin.write(json.dumps(request | {"order": dumps(order).decode()}).encode() + b"\n")
+        whole = {"id": number, "timeout_s": timeout_s, **request}
+        self._bridge.stdin.write(json.dumps(whole).encode() + b"\n")
         try:
             return await asyncio.wait_for(answer, timeout_s + DEADLINE_MARGIN_S)
         except TimeoutError:
-            return f"the bridge to Ray did not answer within {timeout_s:g} s"
+            return Said(text=f"the bridge to Ray did not answer within {timeout_s:g} s")
         finally:
             self._pending.pop(number, None)
 
     def _fail_pending(self, why: str) -> None:
         for answer in self._pending.values():
             if not answer.done():
-                answer.set_result(why)
+                answer.set_result(Said(text=why))
 
     # -- the bridge ------------------------------------------------------------------------------------------------
 
@@ -157,9 +193,9 @@ class RayCluster:
             case {"event": "ray", "up": bool(up)}:
                 self._ready = up
             case {"id": int(number), "ok": True, "answer": str(answer)}:
-                self._settle(number, read_answer(answer))
+                self._settle(number, Said(text=answer, by_guard=True))
             case {"id": int(number), "ok": False, "error": str(error)}:
-                self._settle(number, error)
+                self._settle(number, Said(text=error))
             case _:
                 raise LookupError("no such message")
 
@@ -169,7 +205,7 @@ class RayCluster:
         else:
             log.warning("report of %s dropped: %s", group_id, report)
 
-    def _settle(self, number: int, answer: GuardReport | str) -> None:
+    def _settle(self, number: int, answer: Said) -> None:
         waiting = self._pending.get(number)
         if waiting is not None and not waiting.done():
             waiting.set_result(answer)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from scheduler.connections.redfish_documents import HostState
 from scheduler.core.envelope import Envelope
 from scheduler.core.hashprice import ChainFigures
+from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GuardReport, Order
 from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
 from scheduler.predictions import Made, Quarter, Told as Forecast
-from scheduler.records import Delivery, Intents, Stored, TickRecord, Told
+from scheduler.records import Delivery, Intents, KeptInventory, Stored, TickRecord, Told
 
 
 class Clock(Protocol):
@@ -183,6 +184,26 @@ class Cluster(Protocol):
 
     async def close(self) -> None:
         """End the connection; guards go on by their leases."""
+        ...
+
+
+class InventorySource(Protocol):
+    """Who can be asked for the machines of a miner group. Never part of the safety path."""
+
+    async def inventory(self, group_id: str, *, timeout_s: float) -> Inventory | str:
+        """The machines, or why they are not known."""
+        ...
+
+
+class MachineBook(Protocol):
+    """The record of machines. Synchronous; every method raises `StoreError`, and `StaleEpoch` for an earlier leader."""
+
+    def keep(self, kept: KeptInventory, *, epoch: int) -> None:
+        """Make this the newest inventory of its group, and log what changed of machines."""
+        ...
+
+    def let_go(self, groups: Collection[str], *, at: datetime, epoch: int) -> None:
+        """Note that the site has no other miner groups than these."""
         ...
 
 

@@ -261,6 +261,7 @@ class Reconciler:
             stop=draft.stop,
             released_stop=draft.released_stop,
             standby=draft.standby,
+            miner_wishes=draft.miner_wishes,
         )
 
     async def _deliver(self, orders: list[Order]) -> None:

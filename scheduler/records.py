@@ -13,9 +13,10 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.grants import Grant
+from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
-from scheduler.core.orders import GroupSpec
+from scheduler.core.orders import GroupSpec, MinerWishes
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
@@ -33,6 +34,21 @@ class Member:
     leaving: bool = False  #: no new work goes there
 
 
+GroupWishes = Mapping[str, MinerWishes]
+"""What people want of machines, by group."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptInventory:
+    """The newest inventory of a miner group: whose it is, and when it was so."""
+
+    at: datetime
+    partner: str
+    inventory: Inventory
+
+
+INVENTORY = "inventory:"
+"""Before the name of a miner group: key of the document that holds its newest inventory."""
 LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
 LIMITS_TOLD = "limits-told"
@@ -64,6 +80,7 @@ class Stored:
     last_instruction: int = 0  #: the highest number that any has
     trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
     power_events: tuple[PowerEvent, ...] = ()  #: that are not final
+    miner_wishes: GroupWishes = field(default_factory=dict)  #: of people, of machines that mine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +99,7 @@ class Intents:
     )  #: ids of all that were ever released, where `stops` is given
     answers: Mapping[str, Answer] = field(default_factory=dict)
     """What people said to dispatch instructions that are not over, by id; of all, where any is new."""
+    miner_wishes: GroupWishes | None = None  #: all that stand; None = unchanged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,22 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from scheduler.cluster import LINE_LIMIT_BYTES, read_answer
+from scheduler.cluster import LINE_LIMIT_BYTES, read_answer, read_inventory
+from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GuardReport, Order
 from scheduler.ports import ReportListener
 from scheduler.wire import dumps
 
 POLL_S = 1.0
 RETRY_S = 0.2
+_HUNG_UP = "the guard closed the connection before it answered"
 
 
 class DirectCluster:
-    """Implements the port `Cluster` for guards on this machine. `groups` says where: group id to its directory."""
+    """Implements the ports `Cluster` and `InventorySource` for guards on this machine.
+
+    `groups` says where: group id to its directory.
+    """
 
     def __init__(self, groups: Mapping[str, Path]) -> None:
         self._groups = dict(groups)
@@ -43,26 +48,37 @@ class DirectCluster:
                 await poll
         self._polls.clear()
 
+    async def inventory(self, group_id: str, *, timeout_s: float) -> Inventory | str:
+        """The machines of a miner group, or why they are not known, within the deadline."""
+        said = await self._said(group_id, b'{"op":"inventory"}', timeout_s)
+        return said if isinstance(said, str) else read_inventory(said)
+
     async def _deliver(self, order: Order, timeout_s: float) -> GuardReport | str:
-        group_dir = self._groups.get(order.group_id)
+        said = await self._said(order.group_id, b'{"op":"deliver","order":' + dumps(order) + b"}", timeout_s)
+        return said if isinstance(said, str) else read_answer(said)
+
+    async def _said(self, group_id: str, request: bytes, timeout_s: float) -> bytes | str:
+        """A guard's line, or why there is none."""
+        group_dir = self._groups.get(group_id)
         if group_dir is None:
-            return f"there is no group {order.group_id}"
+            return f"there is no group {group_id}"
         try:
             async with asyncio.timeout(timeout_s):
-                return await _ask(group_dir, b'{"op":"deliver","order":' + dumps(order) + b"}")
+                return await _ask(group_dir, request) or _HUNG_UP
         except TimeoutError:
-            return f"the guard of {order.group_id} did not answer within {timeout_s:g} s"
+            return f"the guard of {group_id} did not answer within {timeout_s:g} s"
         except OSError as error:
-            return f"the guard of {order.group_id} cannot be reached: {error}"
+            return f"the guard of {group_id} cannot be reached: {error}"
 
 
 async def _poll(group_dir: Path, on_report: ReportListener) -> None:
     after = -1
     while True:
         try:
-            answer = await _ask(group_dir, _report_request(after))
+            line = await _ask(group_dir, _report_request(after))
         except OSError:
-            answer = "unreachable"
+            line = b""
+        answer = read_answer(line)
         if isinstance(answer, GuardReport):
             after = answer.version
             on_report(answer)
@@ -76,8 +92,11 @@ def _report_request(after: int) -> bytes:
     return json.dumps({"op": "report"} | longer).encode()
 
 
-async def _ask(group_dir: Path, request: bytes) -> GuardReport | str:
-    """One request, one answer. A path may be longer than the kernel takes: the directory goes by descriptor."""
+async def _ask(group_dir: Path, request: bytes) -> bytes:
+    """One request, one answer; empty if the guard hung up.
+
+    A path may be longer than the kernel takes: the directory goes by descriptor.
+    """
     directory = os.open(group_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         name = f"/proc/self/fd/{directory}/guard.sock"
@@ -86,7 +105,6 @@ async def _ask(group_dir: Path, request: bytes) -> GuardReport | str:
         os.close(directory)
     try:
         writer.write(request + b"\n")
-        answer = await reader.readline()
+        return await reader.readline()
     finally:
         writer.close()
-    return read_answer(answer) if answer else "the guard closed the connection before it answered"

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import JobSpec
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.core.power import site_w
@@ -21,6 +22,7 @@ from scheduler.core.shadow import Draw
 from scheduler.ports import Clock, ReportListener
 from scheduler.settings import Site
 from scheduler.sim.clock import NEVER_US, US, Timeline, us
+from scheduler.sim.details import inventory_of
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
 from scheduler.sim.machines import Machines, SimMachines
@@ -100,7 +102,7 @@ class RealTime(Timeline):
 
 
 class Twin:
-    """Implements the port `Cluster`. It moves while `run` runs, and with each order."""
+    """Implements the ports `Cluster` and `InventorySource`. It moves while `run` runs, and with each order."""
 
     def __init__(self, specs: Mapping[str, GroupSpec], site: Site, *, works: Works, clock: Clock) -> None:
         self._site, self._works, self._clock = site, works, clock
@@ -125,6 +127,16 @@ class Twin:
         answers = {o.group_id: self._answer(o) for o in orders}
         self._moved.set()
         return answers
+
+    async def inventory(self, group_id: str, *, timeout_s: float) -> Inventory | str:
+        """The machines of a group of miners as they are in the twin."""
+        del timeout_s
+        group = self._groups.get(group_id)
+        miners = next((m for m in self._site.miners if m.name == group_id), None)
+        if group is None or miners is None:
+            return f"the twin has no miners {group_id}"
+        self._time.catch_up()
+        return inventory_of(group.report(), miners)
 
     def listen(self, on_report: ReportListener) -> None:
         """Have unasked reports handed over as they arise, while `run` runs."""

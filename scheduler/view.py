@@ -15,6 +15,7 @@ from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_dom
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.hashprice import ChainFigures
+from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
@@ -27,7 +28,7 @@ from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
 from scheduler.heard import as_heard, unheard_of
 from scheduler.hindsight import Hindsight
-from scheduler.records import Intents, Member, Stored
+from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
 
@@ -40,6 +41,7 @@ class Link:
     boottime_s: float
     version: int
     heard_s: float  #: monotonic
+    inventory_version: int = 0  #: of a miner group's machines; 0 = there are none
 
 
 class View:
@@ -87,6 +89,7 @@ class View:
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
         self.roll = Roll(specs)
+        self.inventories: dict[str, Inventory] = {}  #: the newest of each miner group, as fetched
 
     @property
     def jobs(self) -> Tracked[Job]:
@@ -131,6 +134,7 @@ class View:
         told = (of_domain(e, self.bound.get(e.source)) for e in stored.told if e.source in self.envelopes)
         self.envelopes |= {e.source: unheard_since(e) for e in told}
         self._take_members(stored.members)
+        self._take_wishes(stored.miner_wishes)
         self.dispatch.restore(stored.instructions, last_number=stored.last_instruction, at=self.led_since_at)
         self.dispatch.give_up_unknown([*self.envelopes.keys() - self.bound, OPERATOR], self.led_since_at)
         for gid, orders in stored.open_orders.items():
@@ -161,8 +165,10 @@ class View:
             self._take_members(intents.members)
         if intents.stops is not None:
             self._take_stops(intents.stops, intents.released_stops)
+        if intents.miner_wishes is not None:
+            self._take_wishes(intents.miner_wishes)
         self.dispatch.answer(intents.answers)
-        news = (intents.limits, intents.members, intents.stops)
+        news = (intents.limits, intents.members, intents.stops, intents.miner_wishes)
         return bool(intents.jobs or intents.desired or any(n is not None for n in news))
 
     def _take_stops(self, standing: Iterable[EmergencyStop], released: frozenset[str]) -> None:
@@ -181,6 +187,12 @@ class View:
             group = self.groups.get(gid) or unheard_of(spec)
             self.groups[gid] = replace(group, cordoned=self.roll.is_barred(group.spec))
 
+    def _take_wishes(self, wishes: GroupWishes) -> None:
+        """From now on people want this of machines, and nothing else."""
+        for gid, group in list(self.groups.items()):
+            if group.miner_wishes != (wanted := wishes.get(gid, ())):
+                self.groups[gid] = altered(group, miner_wishes=wanted)
+
     def _wish(self, job_id: str, wish: Desired) -> None:
         job = self.jobs.get(job_id)
         if job is not None and job.desired is not Desired.CANCEL:  # nobody calls back what is on its way out
@@ -193,7 +205,11 @@ class View:
         if known is not None and self._is_late(report, known):
             return False
         self.links[gid] = Link(
-            boot_id=report.boot_id, boottime_s=report.boottime_s, version=report.version, heard_s=heard_s
+            boot_id=report.boot_id,
+            boottime_s=report.boottime_s,
+            version=report.version,
+            heard_s=heard_s,
+            inventory_version=report.inventory_version,
         )
         group = self.groups.get(gid) or unheard_of(report.spec)
         self.groups[gid] = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))

@@ -22,6 +22,7 @@ from scheduler.figures import open_sources
 from scheduler.figures.keeping import FiguresKeeping
 from scheduler.forecasting.forecaster import Forecaster
 from scheduler.hosts import Hosts, devices
+from scheduler.inventories import Inventories
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
@@ -35,6 +36,7 @@ from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
 from scheduler.store.figures import SqlFigures
 from scheduler.store.forecasts import SqlForecasts
+from scheduler.store.machines import SqlMachineBook
 from scheduler.store.outbox import SqlOutbox
 from scheduler.store.recorder import SqlStore
 from scheduler.telling import Telling
@@ -84,6 +86,7 @@ class Acting:
 
     loop: Reconciler
     meter: Meter
+    machines: Inventories
     beside: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
     told: tuple[LimitSource, ...]  #: sources that are told what the site does: never what a twin does
 
@@ -108,11 +111,14 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     stored = await store.load()
     view.restore(stored)
     hosts = Hosts(site.bmcs, state)
+    machines = partial(Inventories, book=SqlMachineBook(engine), view=view, clock=clock)
     lead = partial(Reconciler, view=view, clock=clock, holder=holder)
     if site.is_shadow:
         stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
         loop = lead(store=stage.store, cluster=stage.twin)
-        acts = Acting(loop=loop, meter=stage.meter, beside=stage.beside, told=())
+        acts = Acting(
+            loop=loop, meter=stage.meter, machines=machines(stage.twin), beside=stage.beside, told=()
+        )
     else:
         ray = await _connect(ray_address)
         standby = _standby(ray, hosts, site, view, clock, state)
@@ -122,6 +128,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         acts = Acting(
             loop=loop,
             meter=_meter(site, loop, hosts),
+            machines=machines(ray),
             beside=(notifier.run, *(() if standby is None else (standby.run,))),
             told=tuple(source for source, _ in sources),
         )
@@ -177,7 +184,7 @@ def _parts(
         sources=sources,
         steadying=Steadying(rules, tell, firm_w=site.power.firm_w, firms_w=site.firm_of_bound_w()),
         telling=telling,
-        beside=(*acts.beside, telling.run, forecaster.run),
+        beside=(*acts.beside, telling.run, forecaster.run, acts.machines.run),
         feeders={s.name or s.type: s.feeder for s in site.signals},
     )
 

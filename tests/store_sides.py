@@ -9,13 +9,16 @@ from sqlalchemy import Engine
 
 from scheduler.core.dispatch import Answer
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Wish
 from scheduler.core.jobs import Desired
 from scheduler.ports import Store
-from scheduler.records import Member
+from scheduler.records import KeptInventory, Member
 from scheduler.store.desk import Desk
+from scheduler.store.machines import SqlMachineBook
 from scheduler.store.recorder import SqlStore
 from scheduler.store.testing import InMemoryStore
 from scheduler.store.wishes import NewLimit
+from tests.machines import inventory, machine
 from tests.stores import SITE, T0, job, new_job, spec
 
 
@@ -38,6 +41,8 @@ class Side(Protocol):
 
     def answer(self, instruction_id: str, answer: Answer) -> None: ...
 
+    def want(self, *miner_ids: str) -> None: ...
+
     def events(self) -> Sequence[str]: ...
 
 
@@ -45,6 +50,7 @@ class Sql:
     def __init__(self, engine: Engine) -> None:
         self.store = SqlStore(engine, reaction_s=30.0)
         self._desk = Desk(engine, site=SITE, now=lambda: T0)
+        self._book = SqlMachineBook(engine)
 
     def submit(self, *dependencies: str) -> str:
         return self._desk.submit([new_job(dependencies=dependencies)])[0].id
@@ -73,6 +79,16 @@ class Sql:
 
     def answer(self, instruction_id: str, answer: Answer) -> None:
         self._desk.answer(instruction_id, answer.verdict, by=answer.by, note=answer.note)
+
+    def want(self, *miner_ids: str) -> None:
+        told = inventory(*(machine(n, miner_id=f"acme-{n}") for n in (1, 2)))
+        self._book.keep(KeptInventory(at=T0, partner="house", inventory=told), epoch=self._epoch())
+        standing = [wish.miner_id for wish in self._desk.machines.now().wishes]
+        for ids, wish in ((standing, Wish.INHERIT), (miner_ids, Wish.PAUSED)):
+            self._desk.machines.wish(ids, wish, by="ada", reason="heat")
+
+    def _epoch(self) -> int:
+        return self._desk.leader().epoch
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self._desk.events()]
@@ -108,6 +124,9 @@ class Memory:
 
     def answer(self, instruction_id: str, answer: Answer) -> None:
         self.store.answer(instruction_id, answer)
+
+    def want(self, *miner_ids: str) -> None:
+        self.store.want({"acme": tuple((i, Wish.PAUSED) for i in miner_ids)} if miner_ids else {})
 
     def events(self) -> Sequence[str]:
         return [e.text for e in self.store.events]

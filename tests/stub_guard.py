@@ -9,6 +9,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Self
 
+from scheduler.core.inventory import Inventory
 from scheduler.core.orders import NO_FENCE, Fence, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.wire import dumps, loads
 from workers.sockets import listen
@@ -34,6 +35,7 @@ class StubGuard:
         self.version = version
         self.fence = NO_FENCE
         self.orders: list[Order] = []
+        self.inventory = Inventory(group_id=self.group_id, version=3, boottime_s=1.0)
         self._path = group_dir / "guard.sock"
         self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
@@ -101,6 +103,8 @@ class StubGuard:
                 return b'{"report": {"version": 1, "spec": "none"}}'
             case Mood.WELL:
                 pass
+        if request["op"] == "inventory":
+            return b'{"inventory":' + dumps(self.inventory) + b"}"
         if request["op"] == "deliver":
             return await self._accept(loads(Order, json.dumps(request["order"])))
         await self._wait_for_news(request)

@@ -42,6 +42,10 @@ class Agent:
             request |= {"after_version": after_version, "timeout_s": timeout_s}
         return await self._ask(json.dumps(request).encode(), timeout_s=timeout_s + POLL_MARGIN_S)
 
+    async def inventory(self) -> bytes:
+        """`{"inventory"}`: the machines of a miner group, one by one."""
+        return await self._ask(b'{"op":"inventory"}', timeout_s=DELIVERY_TIMEOUT_S)
+
     async def ping(self) -> str:
         """The id of the Ray node that this agent runs on: it answers at all, and is where it should be."""
         return str(ray.get_runtime_context().get_node_id())

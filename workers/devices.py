@@ -6,10 +6,12 @@ import logging
 import math
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from scheduler.core.fleets import next_targets_w
+from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
-from scheduler.core.orders import GpuReading, MinerReading
+from scheduler.core.orders import GpuReading, GroupSpec, MinerReading, MinerWishes
 from workers.clock import boottime_s
 from workers.gpu.port import GpuDriver
 from workers.miners.port import MinerDriver
@@ -30,14 +32,43 @@ class Devices:
         self._machine = machine  #: None = miners take any watt
         self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
+        self._wishes: dict[str, Wish] = {}
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
         """Each GPU that answers."""
         return self._gpus.readings()
 
     def miner_readings(self) -> tuple[MinerReading, ...]:
-        """Each miner."""
-        return self._miners.readings()
+        """Each miner that can be told something, with what is wished of it."""
+        readings = self._miners.readings()
+        if not self._wishes:
+            return readings
+        wishes = self._wishes
+        return tuple(replace(m, wish=wishes[m.miner_id]) if m.miner_id in wishes else m for m in readings)
+
+    def wish(self, wishes: MinerWishes) -> None:
+        """From now on this is what people want of single miners."""
+        self._wishes = dict(wishes)
+
+    def spec_now(self, spec: GroupSpec) -> GroupSpec:
+        """The group as its machines are now: those that obey nobody count in its base, at their worst."""
+        watts = self._miners.watts()
+        if watts is None:
+            return spec
+        return replace(spec, base_w=watts.base_w, miners_max_w=watts.miners_max_w)
+
+    def machine_details(self) -> tuple[MachineDetail, ...]:
+        """Every machine of a miner group."""
+        details = self._miners.details()
+        return tuple(replace(d, wish=self._wishes.get(d.miner_id, Wish.INHERIT)) for d in details)
+
+    def alarms(self) -> tuple[str, ...]:
+        """What a person should know of the machines."""
+        return self._miners.alarms()
+
+    def close(self) -> None:
+        """Let go of the machines; they go on as they are."""
+        self._miners.close()
 
     def cap_floors_w(self) -> dict[str, float]:
         """GPUs that lately enforced more than they were told to, W."""
@@ -57,18 +88,20 @@ class Devices:
 
     def set_miners(self, target_w: float) -> bool:
         """Share a target among the miners, in whole machines where that is what they are; True if any got a new one."""
-        readings = self._miners.readings()
+        readings = self.miner_readings()
         targets_w = {m.miner_id: m.target_w for m in readings}
         if self._machine is None:
-            shares_w = share(target_w, targets_w, self._miners.max_w())
+            max_w = self._miners.max_w()
+            paused = {m.miner_id for m in readings if m.wish is Wish.PAUSED}
+            shares_w = share(target_w, targets_w, {m: 0.0 if m in paused else w for m, w in max_w.items()})
         else:
             shares_w = next_targets_w(self._machine, readings, target_w, boottime_s=boottime_s())
         wrong = {m: w for m, w in shares_w.items() if abs(w - targets_w.get(m, 0.0)) > SAME_W}
-        for miner_id, share_w in wrong.items():
+        if wrong:
             try:
-                self._miners.set_target(miner_id, share_w)
+                self._miners.set_targets(wrong)
             except OSError as error:
-                log.warning("miner %s did not take a target of %.0f W: %s", miner_id, share_w, error)
+                log.warning("%d miners got new targets, which cannot be remembered: %s", len(wrong), error)
         return bool(wrong)
 
     def _stands(self, gpu_id: str, cap_w: float, now_w: float | None) -> bool:

@@ -26,6 +26,7 @@ from barq.contract import write_atomically
 from scheduler.core.enforce import Commands, enforce
 from scheduler.core.entitlement import idle_w
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Phase
 from scheduler.core.lease import GuardMemory, Refusal, Standing, standing
 from scheduler.core.orders import AttemptOrder, GpuReading, GuardReport, Order
@@ -38,6 +39,7 @@ from workers.drivers import open_gpus, open_miners
 from workers.forkserver import ForkServer
 from workers.group_config import ConfigError, GroupConfig, load
 from workers.guard_socket import serve
+from workers.inventories import InventoryKeeper
 from workers.job_storage import storage_of
 from workers.memory import DurableMemory
 from workers.processes import identify
@@ -61,6 +63,7 @@ class Guard:
         self._memory = DurableMemory(directory / "memory.json", fresh)
         gpus = open_gpus(config, directory)
         self._devices = Devices(gpus, open_miners(config, directory), machine=spec.machine)
+        self._inventories = InventoryKeeper(spec.group_id, self._devices.machine_details)
         self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
         self._attempts = Attempts(
             Surroundings(
@@ -85,6 +88,11 @@ class Guard:
     def report(self) -> GuardReport:
         """What is observed, as of the last step."""
         return self._reporter.report
+
+    @property
+    def inventory(self) -> Inventory:
+        """The machines of a miner group, one by one."""
+        return self._inventories.inventory
 
     async def report_after(self, version: int, *, timeout_s: float) -> GuardReport:
         """The report as soon as it is newer than `version`, or after `timeout_s`."""
@@ -119,6 +127,10 @@ class Guard:
         while self._attempts.present:
             await self.report_after(self.report.version, timeout_s=1.0)
 
+    def close(self) -> None:
+        """Let go of devices; caps, miners and attempts go on as they are."""
+        self._devices.close()
+
     def _keep_storage(self) -> None:
         """Adopted attempts stay with the directories that they were started with."""
         if self._storage is not None:
@@ -134,6 +146,8 @@ class Guard:
     def step(self) -> None:
         """Look, decide, act, look again if that changed a device, and tell."""
         self._attempts.look()
+        order = self._memory.now.order
+        self._devices.wish(order.miner_wishes if order is not None else ())
         stands = self._standing()
         seen = self._seen()
         commands = self._commands(stands, seen)
@@ -166,7 +180,7 @@ class Guard:
         present = tuple(a.present for a in self._attempts.present)
         spec, gpus = without_lost(self._config.spec, self._read, present)
         return Seen(
-            spec=spec,
+            spec=self._devices.spec_now(spec),
             gpus=gpus,
             miners=self._devices.miner_readings(),
             attempts=present,
@@ -205,6 +219,7 @@ class Guard:
             + gpu_alarms(self._config.spec, self._read)
             + group_alarms(seen, over_w)
             + self._miner_watch.look(seen.miners, time.monotonic())
+            + [*self._devices.alarms()]
         )
         return GuardReport(
             spec=seen.spec,
@@ -223,6 +238,7 @@ class Guard:
             alarms=(*alarms, *attempt_alarms(self._attempts)),
             storage="" if self._storage is None else self._storage.storage,
             stop=memory.stop,
+            inventory_version=self._inventories.version,
         )
 
 
@@ -297,7 +313,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def _main(config: GroupConfig, directory: Path, fork_server: ForkServer) -> None:
     guard = Guard(config, directory, fork_server)
-    await run(guard, directory, config.poll_s)
+    try:
+        await run(guard, directory, config.poll_s)
+    finally:
+        guard.close()
 
 
 if __name__ == "__main__":

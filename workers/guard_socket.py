@@ -3,6 +3,7 @@
     {"op": "deliver", "order": {...}}                            {"refusal": null | why, "report": {...}}
     {"op": "report"}                                             {"report": {...}}
     {"op": "report", "after_version": n, "timeout_s": t}         the same, once newer than n, or after t
+    {"op": "inventory"}                                          {"inventory": {...}}: its machines, of a miner group
     {"op": "estop", "stop": {"id", "reason", "by", "at"}}        {"report": {...}}: it is latched, fallen or falling
     {"op": "stop", "grace_s": g}                                 {"ok": true} when nothing runs any more
 
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Literal, Protocol, assert_never, cast
 from pydantic import Field
 
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Inventory
 from scheduler.core.lease import Refusal
 from scheduler.core.orders import GuardReport, Order
 from workers.sockets import listen
@@ -51,6 +53,11 @@ class Served(Protocol):
         """A report newer than `version`."""
         ...
 
+    @property
+    def inventory(self) -> Inventory:
+        """The group's machines, one by one."""
+        ...
+
     def engage(self, stop: EmergencyStop) -> None:
         """Latch an emergency stop."""
         ...
@@ -78,6 +85,13 @@ class Report:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskInventory:
+    """Tell what the group consists of, machine by machine."""
+
+    op: Literal["inventory"] = "inventory"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Estop:
     """Fall back at once and stay so."""
 
@@ -93,7 +107,8 @@ class Stop:
     grace_s: Annotated[float, Field(ge=0, le=LONGEST_WAIT_S, allow_inf_nan=False)]
 
 
-Request = Annotated[Deliver | Report | Estop | Stop, Field(discriminator="op")]
+AnyRequest = Deliver | Report | AskInventory | Estop | Stop
+Request = Annotated[AnyRequest, Field(discriminator="op")]
 _REQUEST = cast("type[Any]", Request)
 
 
@@ -140,12 +155,12 @@ async def _answer(guard: Served, line: bytes) -> bytes:
         return encode({"error": str(error)})
 
 
-def _read(line: bytes) -> Deliver | Report | Estop | Stop:
-    request: Deliver | Report | Estop | Stop = decode(_REQUEST, line)
+def _read(line: bytes) -> AnyRequest:
+    request: AnyRequest = decode(_REQUEST, line)
     return request
 
 
-async def _obey(guard: Served, request: Deliver | Report | Estop | Stop) -> bytes:
+async def _obey(guard: Served, request: AnyRequest) -> bytes:
     match request:
         case Deliver():
             refusal = guard.deliver(request.order)
@@ -155,6 +170,8 @@ async def _obey(guard: Served, request: Deliver | Report | Estop | Stop) -> byte
                 return encode({"report": guard.report})
             newer = await guard.report_after(request.after_version, timeout_s=request.timeout_s)
             return encode({"report": newer})
+        case AskInventory():
+            return encode({"inventory": guard.inventory})
         case Estop():
             guard.engage(request.stop)
             return encode({"report": guard.report})

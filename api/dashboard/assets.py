@@ -12,7 +12,7 @@ from typing import Final
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from api.dashboard.words import INSTRUCTION_WORDS, JOB_WORDS, kw, machines_text
+from api.dashboard.words import INSTRUCTION_WORDS, JOB_WORDS, kw
 from api.wire.site import NodeView
 from barq.units import format_duration, format_energy, format_power
 from scheduler.core.power import GPU_MODELS
@@ -34,7 +34,6 @@ def make_templates() -> Environment:
     )
     templates.filters.update(
         kw=kw,
-        machines=machines_text,
         power=format_power,
         energy=format_energy,
         duration=format_duration,

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from jinja2 import Environment
 
+from api.dashboard.fleets import Tile, tiles
 from api.dashboard.picture import Picture
 from api.dashboard.words import headline
 from api.routes.nodes import known_nodes
@@ -31,7 +32,7 @@ SAMPLES: Final = timedelta(seconds=15)
 SUMMARY_EVERY: Final = timedelta(seconds=15)
 """Sums over all of the site's life are made no more often than this."""
 
-Member = NodeView | JobView | EventView | Instruction
+Member = Tile | JobView | EventView | Instruction
 """What the page has lists of."""
 
 
@@ -49,7 +50,8 @@ class Looker:
         now = datetime.now(UTC)
         summary = self._sums(now)
         power = known_power(self.desk, over_limit_s=summary.over_limit_s)
-        jobs, nodes = self._jobs(), known_nodes(self.desk)
+        jobs, nodes = self._jobs(), _nodes_first(known_nodes(self.desk))
+        shown = tiles(nodes, self.desk.machines.now().inventories)
         events = self.desk.recent_events(limit=SHOWN_EVENTS)[::-1]
         told = self.desk.instructions(InstructionFilter(state=ACTIVE), limit=SHOWN_INSTRUCTIONS).instructions
         fresh: dict[str, str] = {
@@ -60,7 +62,7 @@ class Looker:
             "counts": self._part("counts", "counts", self._counts(jobs)),
         }
         lists = {
-            "nodes": self._list("node", ((node.id, node) for node in _nodes_first(nodes)), fresh),
+            "nodes": self._list("node", ((tile.node.id, tile) for tile in shown), fresh),
             "jobs": self._list("job", ((job.id, job) for job in jobs), fresh),
             "events": self._list("event", ((str(event.seq), event) for event in events), fresh),
             "instructions": self._list(

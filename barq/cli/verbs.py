@@ -46,6 +46,11 @@ VERBS: Final = (
         help="List nodes and miners: what each draws and may draw.",
     ),
     Verb(
+        name="miners",
+        target="barq.cli.miners:app",
+        help="List miners one by one; pause, protect or resume them.",
+    ),
+    Verb(
         name="node", target="barq.cli.node:app", help="Add this machine to a site elsewhere, or take it out."
     ),
     Verb(

@@ -83,7 +83,11 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     """The groups of which something else is desired than was last ordered."""
     contents, doublings = plan.contents, plan.tempo(snapshot).doublings
     to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops, doublings)
-    fed = {gid for gid, target_w in plan.miners_w.items() if _is_fed_otherwise(contents.of(gid), target_w)}
+    fed = {
+        gid
+        for gid, target_w in plan.miners_w.items()
+        if _is_fed_otherwise(contents.of(gid), target_w, snapshot.groups.get(gid))
+    }
     for gid in to_compose.keys() | fed:
         if gid in snapshot.groups:
             members = to_compose.get(gid) or contents.members(gid)
@@ -97,9 +101,11 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     return contents.news
 
 
-def _is_fed_otherwise(known: Draft | None, target_w: float) -> bool:
-    """Whether miners are to have another target than in what is known to be desired of them: all else is noted."""
-    return known is None or known.miners_target_w != target_w
+def _is_fed_otherwise(known: Draft | None, target_w: float, group: Group | None) -> bool:
+    """Whether miners are to have another target, or people other wishes, than is known: all else is noted."""
+    if known is None or known.miners_target_w != target_w:
+        return True
+    return group is not None and known.miner_wishes != group.miner_wishes
 
 
 def _undated(draft: Draft | None) -> Draft | None:
@@ -144,6 +150,7 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[At
         stop=snapshot.stop,
         released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",
         standby=plan.is_standby(group_id),
+        miner_wishes=snapshot.groups[group_id].miner_wishes,
     )
 
 

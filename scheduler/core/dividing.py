@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from scheduler.core.fleets import most_taken_w, paused_w
 from scheduler.core.modes import AiBlock, AiFirst, Division, Mode, Revenue, Surplus, Threshold, divide
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import Plan
@@ -142,7 +143,9 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
 def _takes_w(group: Group) -> float:
     """All its machines that are there, where they run whole."""
     kind = group.spec.machine
-    return group.spec.miners_max_w if kind is None else float(kind.max_w * len(group.miners))
+    if kind is None:
+        return group.spec.miners_max_w - paused_w(group.spec, group.miners)
+    return float(most_taken_w(kind, group.miners))
 
 
 def _thrift(group: Group) -> float:

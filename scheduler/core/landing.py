@@ -97,7 +97,7 @@ def _machines(plan: Plan, group_id: str) -> tuple[Machine, ...]:
 
 
 def _claim(partner: Partner, fleet: Iterable[Machine]) -> Claim:
-    takes_w = sum(m.nameplate_w for m in fleet)
+    takes_w = sum(m.nameplate_w for m in fleet if m.may_work)
     cap_w = takes_w if partner.cap_w is None else min(takes_w, partner.cap_w)
     return Claim(name=partner.partner_id, weight=partner.weight, cap_w=cap_w)
 

@@ -6,6 +6,8 @@
 - A machine that just woke runs for `min_on_s`; only an emergency cuts that short. One that just fell asleep sleeps for
   `min_off_s`, whatever happens. An emergency wakes nobody.
 - Who does not obey (faulted) or is not heard of (stale) is told to sleep and counts as metered, else at its nameplate.
+- Who was switched as often as it may be today is switched by an emergency alone.
+- Who is wished to pause sleeps; who is wished to be protected is the last to sleep, and the first to wake.
 - What no whole machine fits into is given to one trimmed machine, as close to it as that machine can.
 """
 
@@ -15,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from scheduler.core.inventory import Wish
 
 _KEEP = 0.95  #: a machine that runs counts as this much thriftier: figures of efficiency are noisy
 
@@ -52,6 +56,8 @@ class Machine:
     state: MachineState = MachineState.ASLEEP
     changed_at: datetime | None = None  #: when it was last told to run or to sleep; None = long ago
     metered_w: int | None = None  #: by a meter that is not its own; None = there is none
+    is_worn: bool = False  #: switched as often as it may be today
+    wish: Wish = Wish.INHERIT
 
     def __post_init__(self) -> None:
         if complaint := self._complaint():
@@ -68,12 +74,19 @@ class Machine:
         return self.state in (MachineState.RUNNING, MachineState.RAMPING)
 
     @property
+    def may_work(self) -> bool:
+        """Whether it can be given watts at all."""
+        return self.obeys and self.wish is not Wish.PAUSED
+
+    @property
     def extra_w(self) -> int:
         """What it draws at work beyond its rest."""
         return self.nameplate_w - self.rest_w
 
     def bound(self, at: datetime) -> bool:
-        """Whether its minimum time on or off is not over yet."""
+        """Whether its minimum time on or off is not over yet, or it is not to be switched today."""
+        if self.is_worn:
+            return True
         if self.changed_at is None:
             return False
         least_s = self.min_on_s if self.runs else self.min_off_s
@@ -175,13 +188,13 @@ class Landing:
 
 def least_w(fleet: Sequence[Machine], at: datetime, *, emergency: bool = False) -> int:
     """What the fleet draws if all sleep that may: a grant below it cannot be kept."""
-    held = () if emergency else tuple(m for m in fleet if m.obeys and m.runs and m.bound(at))
+    held = () if emergency else tuple(m for m in fleet if m.may_work and m.runs and m.bound(at))
     return _base_w(fleet) + sum(m.extra_w for m in held)
 
 
 def most_w(fleet: Sequence[Machine], at: datetime) -> int:
     """What the fleet can draw at most: all that may run do."""
-    return _base_w(fleet) + sum(m.extra_w for m in fleet if m.obeys and (m.runs or not m.bound(at)))
+    return _base_w(fleet) + sum(m.extra_w for m in fleet if m.may_work and (m.runs or not m.bound(at)))
 
 
 def quantise(fleet: Sequence[Machine], granted_w: int, at: datetime, *, emergency: bool = False) -> Landing:
@@ -189,10 +202,9 @@ def quantise(fleet: Sequence[Machine], granted_w: int, at: datetime, *, emergenc
 
     Nobody who may still be woken fits into what is left unmet. Deterministic; O(n log n).
     """
-    held = frozenset(() if emergency else (m.machine_id for m in fleet if m.obeys and m.runs and m.bound(at)))
-    may_run = [
-        m for m in fleet if m.obeys and (m.runs if emergency else m.machine_id in held or not m.bound(at))
-    ]
+    workers = [m for m in fleet if m.may_work]
+    held = frozenset(() if emergency else (m.machine_id for m in workers if m.runs and m.bound(at)))
+    may_run = [m for m in workers if (m.runs if emergency else m.machine_id in held or not m.bound(at))]
     chosen = _Choice(sorted(may_run, key=lambda m: _rank(m, held)), held)
     chosen.fill(granted_w - _base_w(fleet))
     landed_w = _base_w(fleet) + chosen.extra_w
@@ -232,10 +244,14 @@ def _worst_w(machine: Machine) -> int:
     return machine.nameplate_w if machine.metered_w is None else machine.metered_w
 
 
-def _rank(machine: Machine, held: frozenset[str]) -> tuple[float, bool, str]:
-    """The most efficient first. Who must run anyway needs no favour, so that its rank is what it was when it woke."""
+def _rank(machine: Machine, held: frozenset[str]) -> tuple[bool, float, bool, str]:
+    """The protected first, then the most efficient.
+
+    Who must run anyway needs no favour, so that its rank is what it was when it woke.
+    """
     kept = machine.runs and machine.machine_id not in held
-    return machine.joule_per_th * (_KEEP if kept else 1.0), not kept, machine.machine_id
+    thrift = machine.joule_per_th * (_KEEP if kept else 1.0)
+    return machine.wish is not Wish.PROTECTED, thrift, not kept, machine.machine_id
 
 
 class _Choice:

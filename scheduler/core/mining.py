@@ -10,13 +10,14 @@ from datetime import datetime, timedelta
 from scheduler.core.altered import altered
 from scheduler.core.credit import Owed
 from scheduler.core.dividing import division, wanted_by_group
+from scheduler.core.fleets import paused_w
 from scheduler.core.landing import on_machines
 from scheduler.core.modes import AiFirst
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.raises import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.zoning import Kept, hold_miners
 
 _STEP_S = 1.0  #: a ramp that was not looked at for longer goes on from here: no order makes up for lost time
@@ -68,9 +69,13 @@ def _waiting_w(plan: Plan, raises: Raises) -> float:
 
 def _by_size(plan: Plan, limit_w: float) -> dict[str, float]:
     room_w = max(0.0, limit_w - plan.nodes_w())
-    sizes = {gid: plan.groups[gid].spec.miners_max_w for gid in plan.miners_w}
+    sizes = {gid: _size_w(plan.groups[gid]) for gid in plan.miners_w}
     total_w = sum(sizes.values())
     return {gid: min(size_w, room_w * size_w / total_w) if total_w else 0.0 for gid, size_w in sizes.items()}
+
+
+def _size_w(group: Group) -> float:
+    return group.spec.miners_max_w - paused_w(group.spec, group.miners)
 
 
 def _paced(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:

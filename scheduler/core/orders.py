@@ -12,8 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Wish
 from scheduler.core.jobs import Launch, Phase
-from scheduler.core.machines import MachineKind
+from scheduler.core.machines import MachineKind, Trim
 from scheduler.core.power import GpuModel, PowerLimits, gpu_model
 
 PROTOCOL = 1
@@ -54,6 +55,9 @@ class Fence:
 
 
 NO_FENCE = Fence(epoch=0, seq=0)
+
+MinerWishes = tuple[tuple[str, Wish], ...]
+"""What people want of single machines of a miner group, by miner id, sorted; who is not named inherits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,7 @@ class Order:
     stop: EmergencyStop | None = None  #: to be latched by a guard that is not latched yet
     released_stop: str = ""  #: id of the guard's own latch, once a person released it
     standby: bool = False  #: go to standby once nothing is left on it, or stay there; False = be on
+    miner_wishes: MinerWishes = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +129,7 @@ class Draft:
     stop: EmergencyStop | None = None
     released_stop: str = ""
     standby: bool = False
+    miner_wishes: MinerWishes = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,13 +158,22 @@ class GpuReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MinerReading:
-    """One miner as read back."""
+    """One miner as read back; watts are those above its rest.
+
+    Machines of a mixed group tell their own limits; None = as the kind of their group says.
+    """
 
     miner_id: str
     target_w: float
     draw_w: float
     switched_boottime_s: float | None = None  #: when it was last told to run or to sleep; None = not known
     joule_per_th: float = 0.0  #: as measured; 0 = not known
+    max_w: int | None = None  #: at full work
+    least_w: int | None = None  #: the lowest that it can be trimmed to; None = it cannot, or as its kind
+    trim: Trim | None = None  #: how finely; None = as its kind
+    obeys: bool = True  #: it may be counted on to do what it is told; else it is told to sleep
+    is_worn: bool = False  #: it was cycled as often as it may be today: only an emergency switches it
+    wish: Wish = Wish.INHERIT  #: as ordered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,3 +261,4 @@ class GuardReport:
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched: the guard lives by its fallback, whatever is ordered
     power: NodePower = NodePower.ON
+    inventory_version: int = 0  #: of the miner group's inventory, to be fetched where it is new; 0 = has none

@@ -16,7 +16,15 @@ from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.ledger import Account
 from scheduler.core.modes import AI_FIRST, Mode
-from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
+from scheduler.core.orders import (
+    AttemptFacts,
+    Draft,
+    GpuReading,
+    GroupSpec,
+    MinerReading,
+    MinerWishes,
+    NodePower,
+)
 from scheduler.core.partners import NO_POOL, Partner, PoolTerms
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
 from scheduler.core.trim import Trimmed, TrimRule
@@ -110,6 +118,7 @@ class Group:
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
     power: NodePower = NodePower.ON
+    miner_wishes: MinerWishes = ()  #: what people want of its machines
     stirred_at: datetime | None = (
         None  #: when an attempt last began or ended on it; None = not under this leader
     )

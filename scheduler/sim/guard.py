@@ -11,9 +11,11 @@ from scheduler.core.orders import (
     NO_FENCE,
     AttemptFacts,
     GpuReading,
+    GroupKind,
     GroupSpec,
     GuardReport,
     MinerReading,
+    MinerWishes,
     NodePower,
     Order,
 )
@@ -38,6 +40,7 @@ class Leased(ABC):
         self.timeline = timeline
         self.version = 1
         self.told_version = 0  #: of the last report
+        self.risen = 0  #: how often a draw came up to its target, which is no news but in an inventory
         self.is_dark = False  #: without power: it neither hears nor speaks
         self._boots = 1
         self._save_after_s = save_after_s
@@ -60,6 +63,11 @@ class Leased(ABC):
         return standing(
             self._memory, now_boottime_s=self.timeline.monotonic_s(), save_after_s=self._save_after_s
         )
+
+    def wishes(self) -> MinerWishes:
+        """What people want of single machines, by the newest order."""
+        order = self._memory.order
+        return () if order is None else order.miner_wishes
 
     def entitled_w(self) -> float:
         """What the group may draw now: a lease that lapses at this very instant still stands."""
@@ -144,4 +152,5 @@ class Leased(ABC):
             attempts=attempts,
             stop=memory.stop,
             power=power,
+            inventory_version=self.version + self.risen if self.spec.kind is GroupKind.MINERS else 0,
         )

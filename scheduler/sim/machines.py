@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from scheduler.core.fleets import AWAKE_W, fleet_of, next_targets_w
+from scheduler.core.inventory import Wish
 from scheduler.core.machines import MachineKind, free_at
-from scheduler.core.orders import GuardReport, MinerReading
+from scheduler.core.orders import GuardReport, MinerReading, MinerWishes
 from scheduler.sim.clock import us
 from scheduler.sim.guard import Leased
 
@@ -35,11 +36,13 @@ class SimMachines(Leased):
         self._stubborn = False  #: says OK to a lower target, tells it as its draw, and goes on as before
         self._due_us: dict[str, int] = {}  #: who has a new target that is not drawn yet
         self._look_us = -1
+        self._wished: MinerWishes = ()  #: as the readings tell it
 
     def follow(self) -> None:
         """Go for the target that stands, in machines."""
         stands = self.standing()
         self._fell(stands)
+        self._take_wishes()
         total_w = min(stands.miners_target_w, self.spec.miners_max_w)
         now_s = self.timeline.monotonic_s()
         readings = tuple(self._readings.values())
@@ -60,7 +63,7 @@ class SimMachines(Leased):
         """No power: nothing is drawn, and nothing heard."""
         self.is_dark, self._due_us = True, {}
         at_rest = self._at_rest(self._readings)
-        self._readings, self._drawn_w = at_rest, dict.fromkeys(at_rest, 0.0)
+        self._readings, self._drawn_w, self._wished = at_rest, dict.fromkeys(at_rest, 0.0), ()
         self._touched(self)
 
     def _at_rest(self, names: Iterable[str]) -> dict[str, MinerReading]:
@@ -84,6 +87,13 @@ class SimMachines(Leased):
         if not stubborn:
             self._drawn_w = {m.miner_id: m.draw_w for m in self._readings.values()}
         self._touched(self)
+
+    def _take_wishes(self) -> None:
+        if (wished := self.wishes()) != self._wished:
+            self._wished, wanted = wished, dict(wished)
+            inherit = Wish.INHERIT
+            self._readings = {n: replace(m, wish=wanted.get(n, inherit)) for n, m in self._readings.items()}
+            self.changed()
 
     def _tell(self, miner: MinerReading, target_w: float, now_s: float) -> None:
         switches = (target_w > AWAKE_W) is not (miner.target_w > AWAKE_W)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from scheduler.core.inventory import Wish
 from scheduler.core.orders import GuardReport, MinerReading
 from scheduler.sim.clock import us
 from scheduler.sim.guard import Leased
@@ -19,12 +20,17 @@ class SimMiners(Leased):
         self._down_s, self._up_s = down_s, up_s
         self.is_stubborn = False  #: says OK to a lower target and goes on as before
         self._due_us = -1
+        self._wish = Wish.INHERIT  #: they are told of as one, under the name of their group
 
     def follow(self) -> None:
         """Go for the target that stands."""
         stands = self.standing()
         self._fell(stands)
-        target_w = min(stands.miners_target_w, self.spec.miners_max_w)
+        wish = dict(self.wishes()).get(self.spec.group_id, Wish.INHERIT)
+        if wish is not self._wish:
+            self._wish = wish
+            self.changed()
+        target_w = 0.0 if wish is Wish.PAUSED else min(stands.miners_target_w, self.spec.miners_max_w)
         if target_w == self.target_w:
             return
         self.target_w = target_w
@@ -53,7 +59,9 @@ class SimMiners(Leased):
     def report(self) -> GuardReport:
         """Everything, truthfully."""
         told_w = self.target_w if self.is_stubborn else self.mined_w
-        reading = MinerReading(miner_id=self.spec.group_id, target_w=self.target_w, draw_w=told_w)
+        reading = MinerReading(
+            miner_id=self.spec.group_id, target_w=self.target_w, draw_w=told_w, wish=self._wish
+        )
         return self._report(draw_w=self.spec.base_w + told_w, miners=(reading,))
 
     def behave(self, *, stubborn: bool) -> None:
@@ -70,4 +78,5 @@ class SimMiners(Leased):
         if fell:  # watts are free; a rise was counted with its target
             self.changed()
         else:
+            self.risen += 1
             self._touched(self)

@@ -42,6 +42,7 @@ from scheduler.store.figures import EVER, FiguresPage, FiguresSpan, KeptFigures
 from scheduler.store.history import power_history
 from scheduler.store.instructions import InstructionFilter, InstructionPage
 from scheduler.store.job_queries import JobFilter
+from scheduler.store.machine_desk import MachineDesk
 from scheduler.store.members import Check
 from scheduler.store.power_events import EventFilter
 from scheduler.store.quarters import quarters_between
@@ -94,6 +95,7 @@ class Desk:
         self._site = site
         self._now = now
         self.is_shadow = is_shadow
+        self.machines = MachineDesk(engine, site=site, now=now)
         self._submissions = Submissions(
             engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
         )

@@ -17,14 +17,14 @@ from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Jo
 from scheduler.core.projects import Used
 from scheduler.core.trim import Trimmed
 from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Stored
-from scheduler.store import instructions, power_events, stops
+from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
 from scheduler.store.site_queries import current_document
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.ticks import USED
-from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MACHINES, MEMBERS, STOPS, WISH
 from scheduler.wire import WireError, loads
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         last_instruction=instructions.last_number(session),
         trim=_trim(session),
         power_events=power_events.open_events(session),
+        miner_wishes=machine_wishes.by_group(session),
     )
 
 
@@ -116,6 +117,7 @@ def read_intents(session: Session, after: int, *, reaction_s: float) -> Intents:
         stops=stops.standing(session) if stopped else None,
         released_stops=stops.released_ids(session) if stopped else frozenset(),
         answers=instructions.answers(session) if any(row.kind == ANSWERS for row in news) else {},
+        miner_wishes=machine_wishes.by_group(session) if any(row.kind == MACHINES for row in news) else None,
     )
 
 

@@ -12,6 +12,9 @@
         ├── PowerEventNotFound  no power event has that number
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
+        ├── MachineNotFound  no machine of a miner group has that id
+        ├── GroupNotFound    no group of miners has that name, or nothing is known of its machines yet
+        ├── MachineCannot    a machine cannot do what is wanted of it
         ├── TokenNameTaken   two tokens of one name could not be told apart
         ├── FiguresRefused   figures of the chain that cannot be, or cannot follow those that are known
         └── InvalidField     a value that makes no sense
@@ -138,6 +141,39 @@ class NodeNotFound(Refused):
             f"no node named {name!r} joined this site; `barq nodes` lists all, the site file has the rest"
         )
         self.name = name
+
+
+class MachineNotFound(Refused):
+    """No machine of a miner group has that id."""
+
+    code = "miner_not_found"
+
+    def __init__(self, miner_id: str) -> None:
+        super().__init__(f"there is no miner {miner_id[:63]!r}; `barq miners` lists them")
+        self.miner_id = miner_id
+
+
+class GroupNotFound(Refused):
+    """No group of miners has that name, or nothing is known of its machines yet."""
+
+    code = "group_not_found"
+
+    def __init__(self, group_id: str) -> None:
+        super().__init__(f"no miners of a group {group_id[:63]!r} are known; `barq miners` lists them")
+        self.group_id = group_id
+
+
+class MachineCannot(Refused):
+    """A machine cannot do what is wanted of it."""
+
+    code = "miner_cannot"
+
+    def __init__(self, miner_id: str, wish: str, why: str) -> None:
+        detail, _, remedy = why.partition("; ")
+        super().__init__(
+            f"miner {miner_id} cannot be {wish}: {detail}; {remedy or f'`barq miners show {miner_id}` says more'}"
+        )
+        self.miner_id = miner_id
 
 
 class TokenNameTaken(Refused):

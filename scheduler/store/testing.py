@@ -20,9 +20,18 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.trim import Trimmed
 from scheduler.errors import StaleEpoch, StoreError
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Member, Stored, TickRecord
+from scheduler.records import (
+    LIMIT_RECORD,
+    LIMITS_TOLD,
+    TRIM,
+    GroupWishes,
+    Intents,
+    Member,
+    Stored,
+    TickRecord,
+)
 from scheduler.store.open_orders import still_open
-from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MEMBERS, STOPS, WISH
+from scheduler.store.wishes import ANSWERS, JOB, LIMITS, MACHINES, MEMBERS, STOPS, WISH
 from scheduler.wire import loads
 
 
@@ -52,6 +61,7 @@ class InMemoryStore:
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
         self.instructions: dict[str, Instruction] = {}
+        self.miner_wishes: GroupWishes = {}
         self.events: list[Event] = []
         self.records: list[TickRecord] = []
         self.on_record: Callable[[TickRecord], None] = lambda _: None
@@ -97,6 +107,11 @@ class InMemoryStore:
         self.instructions[instruction_id] = replace(self.instructions[instruction_id], answer=answer)
         self._news.append((ANSWERS, ""))
 
+    def want(self, wishes: GroupWishes) -> None:
+        """Say all that people want of machines that mine."""
+        self.miner_wishes = wishes
+        self._news.append((MACHINES, ""))
+
     def _standing(self) -> tuple[Instruction, ...]:
         return tuple(i for i in self.instructions.values() if i.over_at is None)
 
@@ -136,6 +151,7 @@ class InMemoryStore:
             last_instruction=max((i.number for i in self.instructions.values()), default=0),
             trim=self.trim,
             power_events=tuple(e for _, e in sorted(self.power_events.items()) if not e.is_final),
+            miner_wishes=self.miner_wishes,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -155,6 +171,7 @@ class InMemoryStore:
             stops=tuple(self.stops.values()) if stopped else None,
             released_stops=self.released_stops if stopped else frozenset(),
             answers={i.id: i.answer for i in self._standing() if i.answer} if (ANSWERS, "") in news else {},
+            miner_wishes=self.miner_wishes if (MACHINES, "") in news else None,
         )
 
     async def record(self, tick: TickRecord) -> None:

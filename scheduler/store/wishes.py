@@ -23,8 +23,9 @@ from scheduler.store.views import JobView, NewJob
 from scheduler.wire import dumps
 
 JOB, WISH, LIMITS, MEMBERS, STOPS, ANSWERS = "job", "wish", "limits", "members", "stops", "answers"
+MACHINES = "machines"
 """Kinds of intents: a job was submitted; somebody wants something of a job; limits, or stops, were set or released;
-nodes joined or left; somebody answered a dispatch instruction.
+nodes joined or left; somebody answered a dispatch instruction; somebody wants something of machines that mine.
 """
 
 _MAX_LIMIT_W = 1e12

@@ -13,10 +13,10 @@ import pytest
 from scheduler.clock import SystemClock
 from scheduler.cluster import RayCluster
 from scheduler.core.orders import Fence, GpuSlot, GroupKind, GroupSpec, GuardReport
-from scheduler.ports import Cluster
 from scheduler.settings import site_of
 from scheduler.testing import DirectCluster
 from scheduler.twin import Twin, Work
+from tests.machines import machine
 from tests.our_ray import ray_environment, shared_ray
 from tests.stub_guard import Mood, StubGuard, order_for
 from tests.waiting import wait_until
@@ -29,7 +29,7 @@ GPUS = (GpuSlot(gpu_id="0", model="a100-sxm-400w"),)
 class Site:
     """Two guards, and the cluster under test."""
 
-    def __init__(self, cluster: Cluster, guards: list[StubGuard]) -> None:
+    def __init__(self, cluster: RayCluster | DirectCluster, guards: list[StubGuard]) -> None:
         self.cluster = cluster
         self.guards = {guard.group_id: guard for guard in guards}
         self.reports: list[GuardReport] = []
@@ -61,7 +61,7 @@ async def site(
             ray = shared_ray(request.config)
             ray_environment(ray, monkeypatch)
             directories = [ray.group(name) for name in NAMES]
-            cluster: Cluster = await RayCluster.open(ray.head.address)
+            cluster: RayCluster | DirectCluster = await RayCluster.open(ray.head.address)
         else:
             directories = [_group(tmp_path, name) for name in NAMES]
             cluster = DirectCluster(dict(zip(NAMES, directories, strict=True)))
@@ -184,6 +184,30 @@ async def test_an_unknown_group_is_told_by_a_reason(site: Site) -> None:
     """Nobody waits for a group that is not there."""
     answers = await site.deliver("nowhere")
     assert "nowhere" in str(answers["nowhere"])
+
+
+async def test_machines_come_as_their_guard_tells_them(site: Site) -> None:
+    """One by one, all of them."""
+    guard = site.guards["node-1"]
+    guard.inventory = replace(guard.inventory, machines=(machine(1), machine(2)))
+    assert await site.cluster.inventory("node-1", timeout_s=AWAIT_S) == guard.inventory
+
+
+@pytest.mark.parametrize("mood", [Mood.CLOSES, Mood.RAVES])
+async def test_machines_that_cannot_be_had_are_a_reason(site: Site, mood: Mood) -> None:
+    """Never an exception; nor is a group that is not there."""
+    site.guards["node-1"].mood = mood
+    for name in ("node-1", "nowhere"):
+        said = await site.cluster.inventory(name, timeout_s=AWAIT_S)
+        assert isinstance(said, str)
+        assert said
+
+
+async def test_the_machines_of_a_guard_that_hangs_are_given_up_at_the_deadline(site: Site) -> None:
+    """As an order is."""
+    site.guards["node-1"].mood = Mood.HANGS
+    async with asyncio.timeout(AWAIT_S):
+        assert "did not answer" in str(await site.cluster.inventory("node-1", timeout_s=0.2))
 
 
 async def test_a_change_is_reported_unasked(site: Site) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from scheduler.core.envelope import Segment, unheard
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Wish
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobState, Placement
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power_events import Span
@@ -298,3 +299,18 @@ async def test_power_events_that_are_not_final_are_loaded(side: Side) -> None:
     await side.store.record(tick(31, epoch, power_events=(grown, over)))
 
     assert (await side.store.load()).power_events == (grown, later)
+
+
+async def test_what_people_want_of_machines_comes_once_and_stays(side: Side) -> None:
+    """All that stands, by group, whenever any of it is new; the next leader finds it too."""
+    await side.store.claim("a", at=T0)
+    before = (await side.store.load()).seq
+    side.want("acme-1", "acme-2")
+    wanted = {"acme": (("acme-1", Wish.PAUSED), ("acme-2", Wish.PAUSED))}
+    news = await side.store.intents(before)
+    assert news.miner_wishes == wanted
+    assert (await side.store.intents(news.seq)).miner_wishes is None
+    assert (await side.store.load()).miner_wishes == wanted
+
+    side.want()
+    assert (await side.store.intents(news.seq)).miner_wishes == {}

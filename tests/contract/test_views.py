@@ -8,8 +8,8 @@ from typing import Any, get_args, get_type_hints
 import pytest
 from pydantic import BaseModel
 
-from api.wire import domains, flexibility, forecast, jobs, people, plans, site
-from barq import site_views, views
+from api.wire import domains, flexibility, forecast, jobs, miners, people, plans, site
+from barq import machine_views, site_views, views
 
 PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (views.ReasonView, jobs.Reason),
@@ -36,6 +36,16 @@ PAIRS: list[tuple[Any, type[BaseModel]]] = [
     (site_views.ForeseenView, forecast.ForeseenView),
     (site_views.PowerView, site.PowerView),
     (site_views.SummaryView, site.SummaryView),
+    (machine_views.MachineWishView, miners.MachineWishView),
+    (machine_views.MachineView, miners.MachineView),
+    (machine_views.MinerTotals, miners.MinerTotals),
+    (machine_views.MinerPage, miners.Miners),
+    (machine_views.PoolView, miners.PoolView),
+    (machine_views.MachineRecord, miners.MachineRecord),
+    (machine_views.IdentityChangeView, miners.IdentityChangeView),
+    (machine_views.MachineHistory, miners.MachineHistory),
+    (machine_views.CannotView, miners.CannotView),
+    (machine_views.MachinesWished, miners.MachinesWished),
     (views.TokenView, people.TokenView),
     (views.MadeTokenView, people.MadeToken),
     (views.MeView, people.Me),

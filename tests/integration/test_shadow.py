@@ -15,7 +15,9 @@ import pytest
 import yaml
 
 from api.admission import job_spec
+from api.machines import standing
 from barq.request import JobRequest
+from scheduler.core.inventory import Condition, Wish
 from scheduler.core.jobs import JobState
 from scheduler.errors import SettingsError
 from scheduler.service import Service
@@ -156,6 +158,23 @@ async def test_books_and_jobs_go_on_after_a_restart(shadow: Shadow) -> None:
         (kept,) = shadow.desk.shadow_days(limit=1)
 
     assert kept.twin.covered_s >= written.twin.covered_s
+
+
+async def test_a_person_pauses_the_miners_of_the_twin(shadow: Shadow) -> None:
+    """The service fetches machines from it, and carries the wish there and back."""
+
+    def condition() -> str:
+        return next((m.detail.condition for m in standing(shadow.desk.machines.now())), "")
+
+    async with shadow.served():
+        await wait_until(lambda: condition() == Condition.RUNNING, timeout_s=PATIENCE_S)
+        shadow.desk.machines.wish(["miners"], Wish.PAUSED, by="ada", reason="heat")
+        await wait_until(lambda: condition() == Condition.ASLEEP, timeout_s=PATIENCE_S)
+        shadow.desk.machines.wish(["miners"], Wish.INHERIT, by="ada", reason="cool again")
+        await wait_until(lambda: condition() == Condition.RUNNING, timeout_s=PATIENCE_S)
+
+    assert [w.wish for w in shadow.desk.machines.wishes("miners")] == [Wish.INHERIT, Wish.PAUSED]
+    assert shadow.desk.verify_events() is None
 
 
 async def test_only_a_shadow_does_without_a_cluster(shadow: Shadow) -> None:

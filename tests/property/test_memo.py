@@ -14,6 +14,7 @@ import pytest
 from hypothesis import settings, strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from scheduler.core.inventory import Wish
 from scheduler.core.jobs import ArrayPlace, Desired
 from scheduler.core.modes import AI_FIRST, Revenue
 from scheduler.core.orders import NodePower, Observed
@@ -310,6 +311,14 @@ class AnythingGoes(RuleBasedStateMachine):
     def a_node_goes(self, name: str) -> None:
         """Whatever is on it."""
         self.site.groups.pop(name, None)
+
+    @rule(name=st.sampled_from(["m1", "m2"]), wish=st.sampled_from(Wish), seen=st.booleans())
+    def people_wish_something_of_machines(self, name: str, wish: Wish, seen: bool) -> None:
+        """And their guard has taken it in, or not yet."""
+        group = self.site.groups[name]
+        wishes = () if wish is Wish.INHERIT else ((name, wish),)
+        miners = tuple(replace(m, wish=wish) for m in group.miners) if seen else group.miners
+        self.site.groups[name] = replace(group, miner_wishes=wishes, miners=miners)
 
     @rule(name=NODES, cordoned=st.booleans(), storage=st.sampled_from(["", "x", "y"]))
     def a_node_changes(self, name: str, cordoned: bool, storage: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.decide import decide
+from scheduler.core.inventory import Wish
 from scheduler.core.jobs import PauseCause, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, FallbackStep, Rank
 from scheduler.core.plan import Plan, limit_now, usable_w
@@ -96,6 +97,15 @@ def test_miners_are_told_their_target() -> None:
     draft = drafted(built)["m"]
 
     assert (draft.entitlement_w, draft.miners_target_w, draft.attempts) == (700.0, 700.0, ())
+
+
+def test_wishes_for_single_machines_travel_with_the_order() -> None:
+    """As people left them with the group."""
+    built = a_site().miners("m", max_w=3000)
+    wishes = (("m-1", Wish.PAUSED), ("m-2", Wish.PROTECTED))
+    built.groups["m"] = replace(built.groups["m"], miner_wishes=wishes)
+
+    assert drafted(built)["m"].miner_wishes == wishes
 
 
 def test_members_of_a_gang_find_each_other() -> None:

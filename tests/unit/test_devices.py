@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from hypothesis import given, strategies as st
 
+from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.orders import GpuReading, GpuSlot, MinerReading
 from workers.devices import RETRY_S, Devices, share
 
@@ -40,7 +43,6 @@ class FakeMiners:
 
     def __init__(self) -> None:
         self.targets_w = {"a": 0.0, "b": 0.0}
-        self.told: list[tuple[str, float]] = []
 
     def max_w(self) -> dict[str, float]:
         return {"a": 3000.0, "b": 3000.0}
@@ -48,12 +50,21 @@ class FakeMiners:
     def readings(self) -> tuple[MinerReading, ...]:
         return tuple(MinerReading(miner_id=m, target_w=w, draw_w=0.0) for m, w in self.targets_w.items())
 
-    def set_target(self, miner_id: str, target_w: float) -> float:
-        self.told.append((miner_id, target_w))
-        if miner_id == "b":
-            raise OSError(110, "no answer")
-        self.targets_w[miner_id] = target_w
-        return target_w
+    def watts(self) -> None:
+        return None
+
+    def set_targets(self, targets_w: Mapping[str, float]) -> None:
+        self.targets_w |= {m: w for m, w in targets_w.items() if m != "b"}
+        if "b" in targets_w:
+            raise OSError(28, "no space left")
+
+    def details(self) -> tuple[MachineDetail, ...]:
+        return ()
+
+    def alarms(self) -> tuple[str, ...]:
+        return ()
+
+    def close(self) -> None: ...
 
 
 def test_a_cap_that_stands_is_not_set_again() -> None:
@@ -114,6 +125,17 @@ def test_a_miner_that_does_not_answer_does_not_stop_the_others() -> None:
     assert miners.targets_w == {"a": 1000.0, "b": 0.0}
     assert devices.set_miners(2000.0)
     assert miners.targets_w["a"] == pytest.approx(1000.0 + 1000.0 * 2000 / 5000)
+
+
+def test_a_paused_miner_gets_nothing() -> None:
+    """Its share goes to the others, and its reading tells the wish."""
+    miners = FakeMiners()
+    devices = Devices(FakeGpus(), miners)
+    devices.wish((("b", Wish.PAUSED),))
+    devices.set_miners(2000.0)
+
+    assert miners.targets_w == {"a": 2000.0, "b": 0.0}
+    assert [m.wish for m in devices.miner_readings()] == [Wish.INHERIT, Wish.PAUSED]
 
 
 watts = st.floats(0.0, 5000.0)

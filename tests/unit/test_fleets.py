@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from scheduler.core.fleets import next_targets_w, state_word
-from scheduler.core.machines import MachineKind
+from scheduler.core.fleets import WakePace, next_targets_w, state_word
+from scheduler.core.inventory import Wish
+from scheduler.core.machines import MachineKind, Trim
 from scheduler.core.orders import MinerReading
 
 KIND = MachineKind(max_w=3500, least_w=2200, min_on_s=600.0, min_off_s=300.0)
 NOW_S = 10_000.0
 
 
-def miner(name: str, target_w: float, *, ago_s: float | None = None, **more: float) -> MinerReading:
+def miner(name: str, target_w: float, *, ago_s: float | None = None, **more: object) -> MinerReading:
     """A miner that draws its target, told to run or to sleep so long ago."""
     switched_s = None if ago_s is None else NOW_S - ago_s
     plain = {"target_w": target_w, "draw_w": target_w, "switched_boottime_s": switched_s}
@@ -74,6 +75,56 @@ def test_nobody_wakes_before_the_others_gave_their_watts_back() -> None:
 
     assert told(3500, miner("a", 0, ago_s=1, draw_w=2000), wakes) == [0, 0]
     assert told(3500, miner("a", 0, ago_s=1), wakes) == [0, 3500]
+
+
+def test_machines_of_a_mixed_fleet_have_their_own_limits() -> None:
+    """Each runs whole or sleeps by what it takes itself; the one that can be trimmed lands on what is left."""
+    small = miner("a", 0, max_w=2000, joule_per_th=15.0)
+    large = miner("b", 0, max_w=5000, joule_per_th=16.0)
+    soft = miner("c", 0, max_w=3000, least_w=1000, trim=Trim.WATTS, joule_per_th=17.0)
+
+    assert told(8500, small, large, soft) == [2000, 5000, 1500]
+    assert told(7500, small, large, soft) == [2000, 5000, 0]
+
+
+def test_who_is_paused_sleeps_and_who_is_protected_is_the_last_to() -> None:
+    """Whatever they would be worth; a limit goes before protection."""
+    thrifty = miner("a", 3500, joule_per_th=15.0, wish=Wish.PAUSED)
+    plain = miner("b", 3500, joule_per_th=20.0)
+    wasteful = miner("c", 3500, joule_per_th=30.0, wish=Wish.PROTECTED)
+
+    assert told(10_500, thrifty, plain, wasteful) == [0, 3500, 3500]
+    assert told(3500, thrifty, plain, wasteful) == [0, 0, 3500]
+    assert told(100, thrifty, plain, wasteful) == [0, 0, 0]
+
+
+def test_what_does_not_obey_is_told_to_sleep_and_counts_as_it_draws() -> None:
+    """Its watts are taken from the others."""
+    assert told(7000, miner("a", 0, draw_w=3400, obeys=False), miner("b", 3500)) == [0, 3500]
+    assert told(6000, miner("a", 0, draw_w=3400, obeys=False), miner("b", 3500)) == [0, 2600]
+
+
+def test_a_worn_machine_is_switched_by_an_emergency_alone() -> None:
+    """It runs on, or sleeps on, until midnight."""
+    worn = miner("a", 3500, joule_per_th=30.0, is_worn=True)
+    assert told(3500, worn, miner("b", 3500, joule_per_th=15.0)) == [3500, 0]
+    assert told(2000, worn) == [0]
+    assert told(3500, miner("a", 0, is_worn=True)) == [0]
+
+
+def test_a_big_fleet_wakes_a_few_at_a_time() -> None:
+    """A twentieth of its watts in ten seconds, the most efficient first; one at least."""
+    fleet = [miner(f"m{i:02}", 0, joule_per_th=30.0 - i / 10) for i in range(40)]
+    pace = WakePace(share=0.05, every_s=10.0)
+
+    first = next_targets_w(KIND, fleet, 1e6, boottime_s=NOW_S, pace=pace)
+    assert sorted(n for n, w in first.items() if w) == ["m38", "m39"]
+    woken = [miner(n, w, ago_s=5.0 if w else None) for n, w in first.items()]
+    assert next_targets_w(KIND, woken, 1e6, boottime_s=NOW_S, pace=pace) == first
+    later = next_targets_w(KIND, woken, 1e6, boottime_s=NOW_S + 5.0, pace=pace)
+    assert sum(w > 0 for w in later.values()) == 4
+    alone = next_targets_w(KIND, fleet[:2], 1e6, boottime_s=NOW_S, pace=pace)
+    assert sum(w > 0 for w in alone.values()) == 1
 
 
 def test_a_reboot_is_no_reason_to_wait() -> None:

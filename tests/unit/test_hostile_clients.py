@@ -14,6 +14,7 @@ import pytest
 
 from scheduler.bridge import GuardSilent, _next_report, read_request
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.inventory import Inventory
 from scheduler.core.lease import Refusal
 from scheduler.core.orders import GuardReport, Order
 from tests.stub_guard import StubGuard
@@ -28,6 +29,7 @@ class Untouched:
     """A guard that reports, and is never told anything."""
 
     report = StubGuard(Path("node-1")).report()
+    inventory = Inventory(group_id="node-1", version=0, boottime_s=0.0)
 
     def deliver(self, order: Order) -> Refusal | None:
         raise AssertionError("an order came through")

@@ -18,6 +18,7 @@ from sqlmodel import col
 from scheduler.errors import StoreError
 from scheduler.store.database import downgrade, migrate, open_database, reading, writing
 from scheduler.store.event_tables import CounterfactualRow
+from scheduler.store.machine_tables import MachineRow  # noqa: F401 - so that its tables are known
 from scheduler.store.tables import LeaderRow, SiteRow, Table
 from tests.stores import KINDS, POSTGRES, T0, database
 

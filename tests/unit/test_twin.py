@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from scheduler.core.inventory import Condition, Inventory, MachineDetail, Wish
 from scheduler.core.jobs import JobSpec, Phase
 from scheduler.core.orders import AttemptOrder, FallbackStep, Fence, GuardReport, Observed, Order
 from scheduler.settings import site_of
@@ -154,3 +155,48 @@ def test_how_long_a_job_is_taken_to_need() -> None:
     assert needed_s(_spec(estimate_s=50.0, time_limit_s=100.0)) == 50.0
     assert needed_s(_spec(time_limit_s=100.0)) == 100.0 * OF_TIME_LIMIT
     assert needed_s(_spec()) > 365 * 86_400
+
+
+async def machines(stage: Stage, group_id: str) -> list[MachineDetail]:
+    """The machines of a group, as the twin tells them."""
+    told = await stage.twin.inventory(group_id, timeout_s=1.0)
+    assert isinstance(told, Inventory), told
+    return list(told.machines)
+
+
+async def test_its_miners_are_told_of_one_by_one() -> None:
+    """At their plugs; those that take any watt as one. A node has none."""
+    stage = Stage()
+    report = await stage.tell("whole", miners_target_w=1000.0)
+    stage.later(10)
+    running, asleep = await machines(stage, "whole")
+    [all_of_them] = await machines(stage, "loose")
+
+    assert (running.condition, running.draw_w, running.rest_w, running.nameplate_w) == (
+        Condition.RUNNING,
+        1020.0,
+        20.0,
+        1020.0,
+    )
+    assert (asleep.condition, asleep.draw_w) == (Condition.ASLEEP, 20.0)
+    assert (all_of_them.miner_id, all_of_them.nameplate_w, all_of_them.draw_w) == ("loose", 2040.0, 40.0)
+    assert report.inventory_version > 0
+    assert (await stage.run()).inventory_version == 0
+    assert "no miners" in str(await stage.twin.inventory("node-1", timeout_s=1.0))
+
+
+@pytest.mark.parametrize("group_id,miner_id", [("whole", "whole-1"), ("loose", "loose")])
+async def test_who_is_paused_in_the_twin_sleeps(group_id: str, miner_id: str) -> None:
+    """However much there is, and until a person says otherwise."""
+    stage = Stage()
+    await stage.tell(group_id, miners_target_w=2000.0, miner_wishes=((miner_id, Wish.PAUSED),))
+    stage.later(10)
+    paused = (await machines(stage, group_id))[0]
+    others_w = [m.draw_w for m in (await machines(stage, group_id))[1:]]
+    await stage.tell(group_id, miners_target_w=2000.0)
+    stage.later(10)
+    resumed = (await machines(stage, group_id))[0]
+
+    assert (paused.wish, paused.condition) == (Wish.PAUSED, Condition.ASLEEP)
+    assert others_w == [1020.0] * len(others_w)
+    assert (resumed.wish, resumed.condition) == (Wish.INHERIT, Condition.RUNNING)

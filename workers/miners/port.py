@@ -23,32 +23,55 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
 
+from scheduler.core.inventory import MachineDetail
 from scheduler.core.orders import MinerReading
 
 #: A call of a driver answers or fails within this, s, however many exchanges it takes.
 DEADLINE_S: Final = 2.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetWatts:
+    """What a group of machines comes to as they are now, W at its plug."""
+
+    base_w: float  #: it draws this whatever it is told: rests, and machines that obey nobody at their worst
+    miners_max_w: float  #: and its other machines take at most this on top
+
+
 class MinerDriver(Protocol):
-    """The miners of one group. They go on at their last targets whatever becomes of the guard."""
+    """The miners of one group. They go on at their last targets whatever becomes of the guard. No call ever waits."""
 
     def max_w(self) -> Mapping[str, float]:
-        """The miners that there are, each with its nameplate."""
+        """The miners that can be told something, each with the most that it draws above its rest."""
+        ...
+
+    def watts(self) -> FleetWatts | None:
+        """What the group comes to now; None = as its site file says, for all of them obey."""
         ...
 
     def readings(self) -> tuple[MinerReading, ...]:
-        """Target and draw of each miner now, and when it was last told to run or to sleep, over restarts too.
+        """Target and draw of each of them now, and when it was last told to run or to sleep, over restarts too."""
+        ...
 
-        One that does not answer counts at its nameplate.
+    def set_targets(self, targets_w: Mapping[str, float]) -> None:
+        """Give miners new targets, W, all at once; who is not named keeps its own. It is not waited for any of them.
+
+        What lies outside of a miner's range becomes the nearest that it takes: its reading tells that at once, and
+        its draw follows at the miner's own pace. Raises KeyError for an unknown miner, and OSError if what was told
+        cannot be remembered; it is told all the same.
         """
         ...
 
-    def set_target(self, miner_id: str, target_w: float) -> float:
-        """Give a miner a target and return what it took, as read back, W.
+    def details(self) -> tuple[MachineDetail, ...]:
+        """Every machine, also those that cannot be told anything."""
+        ...
 
-        What lies outside of its range becomes the nearest that it takes; the draw follows at the miner's own pace.
-        Raises KeyError for an unknown miner, OSError if it does not obey.
-        """
+    def alarms(self) -> tuple[str, ...]:
+        """What a person should know, each in one sentence that changes only when the fact does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the machines go on as they are."""
         ...
 
 

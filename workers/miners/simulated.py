@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from barq.contract import write_atomically
+from scheduler.core.inventory import Ability, Condition, MachineDetail, MachineIdentity
 from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.miners import port
@@ -60,12 +61,36 @@ class SimulatedMiners:
         """The miners that there are, each with what it draws at most above its rest."""
         return {miner_id: model.max_w for miner_id, model in self._models.items()}
 
+    def watts(self) -> None:
+        """As the site file says: all obey."""
+
     def readings(self) -> tuple[MinerReading, ...]:
         """Target and draw of each miner now."""
         return tuple(self._reading(miner_id) for miner_id in self._models)
 
+    def set_targets(self, targets_w: Mapping[str, float]) -> None:
+        """Give miners new targets. Raises KeyError, OSError."""
+        for miner_id, target_w in targets_w.items():
+            self._set(miner_id, target_w)
+        write_atomically(self._state_path, encode(self._states), durable=False)
+
     def set_target(self, miner_id: str, target_w: float) -> float:
-        """Give a miner a target and return what it took. Raises KeyError, OSError."""
+        """Give one miner a target and return what it took. Raises KeyError, OSError."""
+        self.set_targets({miner_id: target_w})
+        return self._state(miner_id).target_w
+
+    def details(self) -> tuple[MachineDetail, ...]:
+        """Each miner."""
+        return tuple(self._detail(reading) for reading in self.readings())
+
+    def alarms(self) -> tuple[str, ...]:
+        """None: simulated miners obey."""
+        return ()
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def _set(self, miner_id: str, target_w: float) -> None:
         taken_w = min(max(target_w, 0.0), self._models[miner_id].max_w)
         now_s, known = self._clock(), self._state(miner_id)
         switches = (taken_w > 0) is not (known.target_w > 0)
@@ -75,8 +100,24 @@ class SimulatedMiners:
             at_s=now_s,
             switched_s=now_s if switches else known.switched_s,
         )
-        write_atomically(self._state_path, encode(self._states), durable=False)
-        return taken_w
+
+    def _detail(self, told: MinerReading) -> MachineDetail:
+        model, draw_w = self._models[told.miner_id], told.draw_w
+        per_th = model.joule_per_th
+        return MachineDetail(
+            miner_id=told.miner_id,
+            address=f"simulated:{told.miner_id}",
+            condition=Condition(_state(told)),
+            identity=MachineIdentity(serial=told.miner_id, make="simulated", model="simulated"),
+            abilities=(Ability.READ, Ability.SLEEP, Ability.WATTS),
+            nameplate_w=model.nameplate_w,
+            rest_w=model.idle_w,
+            target_w=told.target_w + model.idle_w,
+            draw_w=draw_w + model.idle_w,
+            hashrate_th=(draw_w + model.idle_w) / per_th if per_th and draw_w else 0.0,
+            joule_per_th=per_th or None,
+            seen_boottime_s=self._clock(),
+        )
 
     def _reading(self, miner_id: str) -> MinerReading:
         state = self._state(miner_id)

@@ -18,10 +18,14 @@ from api.dashboard import assets
 from api.dashboard.feed import Feed
 from api.dashboard.picture import Picture
 from api.session import cookie_name
+from scheduler.core.inventory import Condition
 from scheduler.core.reasons import Event, Reason
+from scheduler.records import KeptInventory
+from scheduler.store.machines import SqlMachineBook
 from tests.api_server import Process
 from tests.api_site import ApiSite
 from tests.builders import SiteBuilder, site as site_of
+from tests.machines import inventory, machine
 from tests.stores import T0
 
 OURS = {"Origin": "http://site.test"}
@@ -162,6 +166,23 @@ async def test_the_page_tells_the_site(site: ApiSite, browser: httpx.AsyncClient
     assert "needs &lt;3 kW&gt; &amp; has 1" in page
     assert "&lt;script&gt;" in page
     assert "<script>alert" not in page
+
+
+async def test_miners_are_counted_by_what_they_do_and_troubles_named(
+    site: ApiSite, browser: httpx.AsyncClient
+) -> None:
+    """The first few; the rest is a number. All of it escaped."""
+    await site.show(site_now())
+    bad = {"condition": Condition.UNUSABLE, "trouble": "<b>locked</b>"}
+    fleet = [machine(1), machine(2, condition=Condition.ASLEEP), *(machine(n, **bad) for n in range(3, 8))]
+    kept = KeptInventory(at=T0, partner="house", inventory=inventory(*fleet, group_id="miners"))
+    SqlMachineBook(site.context.desk._engine).keep(kept, epoch=site.epoch)
+
+    page = _text((await browser.get("/")).text)
+
+    assert "1 running, 1 asleep, 5 unusable" in page
+    assert page.count("is unusable: &lt;b&gt;locked") == 3
+    assert "2 more in trouble" in page
 
 
 async def test_the_stop_is_offered_where_the_site_has_one(site: ApiSite) -> None:

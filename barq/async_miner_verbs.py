@@ -1,0 +1,74 @@
+"""What `barq.AsyncClient` asks and tells of the machines of miner groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from barq import calls
+from barq.calls import PAGE_SIZE
+from barq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from barq.calls import Call
+    from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
+
+T = TypeVar("T")
+
+
+class AsyncMinerVerbs:
+    """The verbs; whoever has them says how a call is made."""
+
+    async def _do(self, call: Call[T]) -> T:
+        raise NotImplementedError
+
+    async def miners(
+        self,
+        *,
+        group: str | None = None,
+        partner: str | None = None,
+        condition: str | None = None,
+        limit: int = PAGE_SIZE,
+        after: str | None = None,
+    ) -> MinerPage:
+        """Return a page of miners, with totals of all that match; `after` is the `next` of the page before."""
+        call = calls.miners(group=group, partner=partner, condition=condition, limit=limit, after=after)
+        return await self._do(call)
+
+    async def miner(self, miner_id: str) -> MachineRecord:
+        """Return one miner with its record, also one that is no more. Raises NotFound."""
+        return await self._do(calls.miner(miner_id))
+
+    async def miner_history(
+        self, miner_id: str, *, limit: int = PAGE_SIZE, after: str | None = None
+    ) -> MachineHistory:
+        """Return what changed of who a miner is and whose, newest first, and what people wanted of it."""
+        return await self._do(calls.miner_history(miner_id, limit=limit, after=after))
+
+    async def pause_miners(
+        self, miners: Sequence[str] | None = None, *, group: str | None = None, reason: str
+    ) -> MachinesWished:
+        """Have these miners asleep until `resume_miners`; or all of a group that can. Raises NotFound, Refused."""
+        return await self._wish("paused", miners, group, reason)
+
+    async def protect_miners(
+        self, miners: Sequence[str] | None = None, *, group: str | None = None, reason: str
+    ) -> MachinesWished:
+        """Have these miners be the last of their fleet to sleep; or all of a group. Raises NotFound, Refused."""
+        return await self._wish("protected", miners, group, reason)
+
+    async def resume_miners(
+        self, miners: Sequence[str] | None = None, *, group: str | None = None, reason: str
+    ) -> MachinesWished:
+        """Have these miners do as their fleet again; or all of a group. Raises NotFound."""
+        return await self._wish("inherit", miners, group, reason)
+
+    async def _wish(
+        self, wish: str, miners: Sequence[str] | None, group: str | None, reason: str
+    ) -> MachinesWished:
+        if (miners is None) is (group is None):
+            raise InvalidInput(
+                "name either miners or a group", field="miners", value=group, remedy="leave one of them out"
+            )
+        return await self._do(calls.wish_of_miners(wish, miners=miners, group=group, reason=reason))
