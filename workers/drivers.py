@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workers.fleet.lan import LanMiners
 from workers.gpu.nvml import NvmlGpus
 from workers.gpu.port import GpuDriver
 from workers.gpu.simulated import SimulatedGpus
@@ -21,5 +22,7 @@ def open_gpus(config: GroupConfig, directory: Path) -> GpuDriver:
 
 
 def open_miners(config: GroupConfig, directory: Path) -> MinerDriver:
-    """The miners of a group. Only simulated ones so far."""
+    """The miners of a group: real ones where it has a LAN. Looks for them at once, and waits for none."""
+    if config.lan is not None:
+        return LanMiners(config.lan, directory / "lan")
     return SimulatedMiners(config.miners, directory / "miners.json")
