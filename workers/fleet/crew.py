@@ -18,7 +18,7 @@ from workers.fleet.outlets import Outlets
 from workers.fleet.roster import Roster
 from workers.fleet.telling import tell
 from workers.fleet.unit import Unit
-from workers.miners.port import MinerError, Refused, Wrong
+from workers.miners.port import MinerError, Refused, Unreachable, Wrong
 
 LOOK_S: Final = 1.0  #: all are judged this often; those in doubt at each tick
 HOT_S: Final = 0.3  #: and read this often,
@@ -26,6 +26,7 @@ SILENT_HOT_S: Final = 1.0  #: or this, where they do not answer
 READS: Final = 24  #: at once
 SILENT: Final = 64  #: reads of those that did not answer lately, at once
 WAKES: Final = 16
+_MISSES: Final = 3  #: answers that make no sense, before it is taken for another machine
 
 log = logging.getLogger("barq.fleet")
 
@@ -147,12 +148,13 @@ class Crew:
             unit.complaint = str(error)
             if error.retry_after_s is None:
                 unit.trouble = str(error)
+                self.suspects.add(unit.miner_id)
             self._roster.changed()
 
     def _missed(self, unit: Unit, error: MinerError) -> None:
         with self._roster.lock:
             unit.misses(str(error))
-        if isinstance(error, Wrong):
+        if isinstance(error, Wrong) or (unit.missed > _MISSES and not isinstance(error, Unreachable)):
             self.suspects.add(unit.miner_id)
 
     def _look(self, unit: Unit) -> None:

@@ -71,7 +71,7 @@ async def recognise(place: Place, config: LanConfig) -> Found | Unusable | None:
         if isinstance(found, Found) or found.is_final:
             return found
         refused.append(found)
-    return next((r for r in refused if r.is_miner), refused[0]) if refused else None
+    return next((r for r in refused if r.is_miner), refused[-1]) if refused else None
 
 
 async def _try(firmware: Firmware, place: Place, config: LanConfig) -> Found | Unusable:

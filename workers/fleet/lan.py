@@ -126,7 +126,8 @@ class LanMiners:
                 self._roster.units[name] = unit
                 self._roster.strangers.pop(name, None)
             else:
-                log.warning("miner %s is another machine now: %s", name, known.identity)
+                if known.identity != unit.identity:
+                    log.warning("miner %s is another machine now: %s", name, known.identity)
                 unit.found_again(found, known)
             if reading is not None:
                 unit.hears(reading, now_s)

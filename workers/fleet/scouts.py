@@ -39,13 +39,16 @@ class Scouts:
         self._gate = asyncio.Semaphore(AT_ONCE)
         now_s = time.monotonic()
         self._due_s = {n: now_s + (config.recheck_s if n in roster.units else 0.0) for n in self._places}
+        self._visited_at_s: dict[str, float] = {}
         self._busy: dict[str, asyncio.Task[None]] = {}
 
     def tick(self, suspects: set[str]) -> None:
         """Visit whoever is due; at once whoever may be another than it was."""
         now_s = time.monotonic()
         for name in suspects:
-            self._due_s[name] = min(self._due_s.get(name, now_s), now_s)
+            visited_at_s = self._visited_at_s.get(name)
+            soon_s = now_s if visited_at_s is None else visited_at_s + self._config.retry_s
+            self._due_s[name] = min(self._due_s.get(name, soon_s), soon_s)
         suspects.clear()
         for name, due_s in self._due_s.items():
             if due_s <= now_s and name not in self._busy:
@@ -65,6 +68,7 @@ class Scouts:
             log.error("address %s: %r", name, error, exc_info=error)
 
     async def _visit(self, name: str) -> None:
+        self._visited_at_s[name] = time.monotonic()
         self._due_s[name] = time.monotonic() + self._config.rescan_s
         unit = self._roster.units.get(name)
         async with self._gate:

@@ -259,8 +259,13 @@ class Unit:
         self._spoilt_until_s = now_s + SPOILT_S
 
     def found_again(self, found: Found, known: Known) -> None:
-        """It was recognised anew: perhaps it is another machine now."""
-        self.miner, self.known, self.trouble = found.miner, known, ""
+        """It was recognised anew: perhaps it is another machine now.
+
+        If it is not, its trouble ends when it takes an order.
+        """
+        if found.identity != self.identity:
+            self.trouble, self.reading = "", None
+        self.miner, self.known = found.miner, known
 
     # -- inside --------------------------------------------------------------------------------------------------
 
@@ -270,6 +275,8 @@ class Unit:
         if self.outlet_said is not None and self.outlet_said.draw_w is not None:
             return self.outlet_said.draw_w
         reading = self.reading
+        if self.is_cut and self.verdict is not None and self.verdict.counts_w <= self.rest_w:
+            return self.rest_w
         if reading is not None and reading.draw_w is not None:
             return reading.draw_w
         if self.told.said is not None and self.told.said.draw_w is not None:
@@ -327,7 +334,7 @@ class Unit:
             address=self.miner.address,
             now_s=now_s,
             told_at_s=told.told_at_s,
-            allowed_w=self.nameplate_w if self.is_to_work else self.rest_w,
+            allowed_w=self.nameplate_w if self.is_to_work or self.is_read_only else self.rest_w,
             nameplate_w=self.nameplate_w,
             said=told.said,
             outlet_address="" if self.outlet is None else self.outlet.address,
@@ -338,7 +345,7 @@ class Unit:
         said, record = self.told.said, self.told.record
         return Evidence(
             is_usable=not self.trouble,
-            is_to_work=self.is_to_work,
+            is_to_work=self.is_to_work or self.is_read_only,
             told_s=now_s - self.told.told_at_s,
             word=None if self.told.state is None else Word(self.told.state),
             silent_s=0.0 if said is None else now_s - said.at_s,
