@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -18,6 +19,7 @@ from scheduler.core.steady import SteadyRule
 from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
 from scheduler.lan_settings import LanSettings
+from scheduler.outlet_settings import OutletSettings
 from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -139,6 +141,7 @@ class Miners(Strict):
     ramp_up_w_per_s: Ramp = 500.0
     machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
     lan: LanSettings | None = None  #: where real ones are
+    outlets: OutletSettings = Field(default_factory=OutletSettings)  #: that feed them, of switched PDUs
     simulated: bool
 
     @model_validator(mode="before")
@@ -176,11 +179,12 @@ class Miners(Strict):
         machines = self.machines or (MachineSettings() if self.lan is not None else None)
         return machines.kind(max_w=self.max_w, rest_w=self.rest_w) if machines is not None else None
 
-    def lan_config(self) -> Mapping[str, object] | None:
-        """What the guard of real ones is told of their LAN."""
+    def lan_config(self, base: Path) -> Mapping[str, object] | None:
+        """What the guard of real ones is told of their LAN. Relative files of PDUs start at `base`."""
         if self.lan is None:
             return None
-        return self.lan.config(count=self.count, max_w=self.max_w, rest_w=self.rest_w)
+        outlets = self.outlets.plain(base)
+        return self.lan.config(outlets, count=self.count, max_w=self.max_w, rest_w=self.rest_w)
 
 
 class SumOfReports(Strict):

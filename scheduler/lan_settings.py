@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from scheduler.core.lan import is_single, places
+from scheduler.core.pdus import Outlets
 from scheduler.strict import Strict
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+_POLLS = 3
 Firmware = Literal["braiins", "luxos", "whatsminer-v2", "whatsminer-v3", "cgminer"]
 
 
@@ -55,9 +58,11 @@ class LanSettings(Strict):
         """How many machines these addresses promise, None if they are a range or a network."""
         return len(self.addresses) if all(map(is_single, self.addresses)) else None
 
-    def config(self, *, count: int, max_w: float, rest_w: float) -> Mapping[str, object]:
-        """As the group's guard is told."""
+    def config(self, outlets: Outlets, *, count: int, max_w: float, rest_w: float) -> Mapping[str, object]:
+        """As the group's guard is told. A machine that missed three polls is lost."""
+        rules = replace(outlets.rules, fresh_s=max(outlets.rules.fresh_s, _POLLS * self.poll_s))
         return {
+            "outlets": replace(outlets, rules=rules),
             "addresses": self.addresses,
             "firmware": None if self.firmware == "auto" else self.firmware,
             "credentials": {f: c.model_dump(mode="json") for f, c in self.credentials.items()},

@@ -225,7 +225,7 @@ class Site(Strict):
                 "spec": replace(spec, address=address),
                 "own_jobs_dir": str(state / "jobs"),
                 "miners": self._miner_models(group_id),
-                "lan": next((m.lan_config() for m in self.miners if m.name == group_id), None),
+                "lan": next((m.lan_config(state) for m in self.miners if m.name == group_id), None),
             }
             (directory / "group.json").write_bytes(dumps(config))
 

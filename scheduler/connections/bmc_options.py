@@ -41,7 +41,7 @@ class BmcOptions(Strict):
 
     @model_validator(mode="after")
     def _makes_sense(self) -> Self:
-        if not _is_safe(self.url.replace(NODE, "node"), allow_http=self.allow_http):
+        if not is_safe(self.url.replace(NODE, "node"), allow_http=self.allow_http):
             raise ValueError(
                 "url: give https://HOST[:PORT] without a user or a path in it; http goes to this machine only, or "
                 "with allow_http"
@@ -111,7 +111,7 @@ def bmc_of(bmcs: Sequence[BmcSettings], node: str) -> BmcSettings | None:
     return next((b for b in bmcs if b.is_of(node)), None)
 
 
-def _is_safe(url: str, *, allow_http: bool) -> bool:
+def is_safe(url: str, *, allow_http: bool) -> bool:
     """Whether this is the plain address of a server, and what is said to it can be read by nobody between."""
     try:
         parts = urlsplit(url)

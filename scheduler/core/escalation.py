@@ -21,9 +21,11 @@ a restart of the process or of the host, a kept record goes on as `record.resume
 machine from a time when nobody looked. `Sight`, `Rules` and `Record` are in `scheduler.core.obedience`.
 
 The ladder for one spell of doubt, s after the order (`Rules`): 3 tell it again; 8 switch its outlet off, where it has
-one; 5 later, or at 8 where it has none, the alarm; then both again every 30 until it is seen to obey. One that had
+one; 5 later, or at 8 where it has none, the alarm; then both again every 10 until it is seen to obey. One that had
 obeyed and falls silent, or starts by itself after a blip, is told again at once; while it is only silent, its outlet is
-left alone for 60, for it may be just its network, and it counts at its nameplate anyway.
+left alone for 60, for it may be just its network, and it counts at its nameplate anyway. So it is with one that is
+silent after it was told to draw more, for it may be starting. An order that takes a machine long by its nature, such as
+a power limit for which it starts anew, is given with its `takes_s`, by which all of this moves.
 
 An outlet is switched off whenever the ladder says so: the limit goes first. It is switched on only if the ladder had
 switched it off, after `min_off_s`, at most `most_on_per_day` times in 24 h, and where the machine may draw its
@@ -89,7 +91,7 @@ class Verdict:
 
 def look(record: Record, sight: Sight, rules: Rules) -> Verdict:
     """What is due for a machine as it is seen now. Pure: the same arguments, the same verdict."""
-    record = _switched(_of_today(record, sight.now_s), sight, rules)
+    record = _switched(_told(_of_today(record, sight.now_s), sight), sight, rules)
     flow_w = may_flow_w(record, sight, rules)
     if is_within(flow_w, sight.allowed_w, rules):
         record = _calm(record, sight)
@@ -117,6 +119,14 @@ def _of_today(record: Record, now_s: float) -> Record:
     if recent == record.on_at_s and record.first_look_s is not None:
         return record
     return replace(record, on_at_s=recent, first_look_s=record.first_look_s or now_s)
+
+
+def _told(record: Record, sight: Sight) -> Record:
+    if record.allowed_w == sight.allowed_w:
+        return record
+    is_raise = record.allowed_w is not None and sight.allowed_w > record.allowed_w
+    raised_s = sight.told_at_s if is_raise else record.raised_told_at_s
+    return replace(record, allowed_w=sight.allowed_w, raised_told_at_s=raised_s)
 
 
 def _switched(record: Record, sight: Sight, rules: Rules) -> Record:
@@ -198,7 +208,7 @@ def _doubted(record: Record, sight: Sight, flow_w: float, rules: Rules) -> Recor
 
 def _climb(record: Record, sight: Sight, rules: Rules) -> tuple[Step, Record]:
     """The next rung, where it is due."""
-    now_s, age_s = sight.now_s, sight.now_s - (record.doubt_at_s or 0.0)
+    now_s, age_s = sight.now_s, sight.now_s - (record.doubt_at_s or 0.0) - sight.takes_s
     has_obeyed = record.obeyed_told_at_s == sight.told_at_s
     if record.retried_at_s is None and (has_obeyed or age_s >= rules.retry_after_s):
         return Step.RETRY, replace(record, retried_at_s=now_s)
@@ -229,7 +239,7 @@ def _is_alarm(record: Record, sight: Sight, age_s: float, rules: Rules) -> bool:
 
 def _patience_s(record: Record, sight: Sight, rules: Rules) -> float:
     is_only_silent = (
-        record.obeyed_told_at_s == sight.told_at_s
+        sight.told_at_s in (record.obeyed_told_at_s, record.raised_told_at_s)
         and fresh_word(sight, rules) is None
         and fresh_outlet(sight, rules) is None
     )

@@ -15,8 +15,10 @@ class Rules:
     retry_after_s: float = 3.0
     cut_after_s: float = 8.0
     confirm_s: float = 5.0  #: a PDU has so long to switch and to show it; then it is an alarm
-    lost_cut_after_s: float = 60.0  #: instead of `cut_after_s`, for one that obeyed and fell silent
-    repeat_s: float = 30.0  #: after the alarm, all is tried again so often
+    lost_cut_after_s: float = (
+        60.0  #: instead, for one that is only silent: that had obeyed, or was told to draw more
+    )
+    repeat_s: float = 10.0  #: after the alarm, all is tried again so often
     fresh_s: float = 10.0  #: a machine's word counts for so long
     outlet_fresh_s: float = 30.0  #: and that of an outlet
     settle_s: float = 5.0  #: a machine may go on answering for so long after its outlet is off
@@ -28,10 +30,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
-    """What a machine said when it last answered."""
+    """What a machine said when it last answered. One on its way up to what it may draw obeys."""
 
     at_s: float  #: when it was asked
-    obeys: bool  #: it says that it does what it was told, state and watts
+    obeys: bool  #: it sleeps where it is to sleep; else it neither draws nor aims at more than it may
     draw_w: float | None = None  #: at the plug; None = it does not say
 
 
@@ -54,6 +56,9 @@ class Sight:
     told_at_s: float  #: when it was first told what it is told now; telling it again changes nothing here
     allowed_w: float  #: what it may draw at the plug by that; its rest where it is to sleep
     nameplate_w: float
+    takes_s: float = (
+        0.0  #: what it is told takes it so long, e.g. a restart: in doubt meanwhile, and left alone
+    )
     said: Said | None = None  #: None = never heard
     outlet_address: str = ""  #: as `Outlet.address`; "" = it has none
     outlet: OutletSaid | None = None  #: None = never heard
@@ -64,6 +69,8 @@ class Record:
     """What is to be remembered of one machine from look to look. Plain values: keep it over restarts."""
 
     first_look_s: float | None = None  #: nothing is held against it from before
+    allowed_w: float | None = None  #: by its newest order
+    raised_told_at_s: float | None = None  #: the newest order that allowed it more than the one before
     doubt_at_s: float | None = None  #: since when it is in doubt without a pause
     doubt_allowed_w: float = 0.0  #: what it was allowed when that began
     retried_at_s: float | None = None  #: last, in this spell
@@ -99,7 +106,7 @@ def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     A meter goes before the machine's word. What was read before the order says nothing of what came of it.
     """
     outlet, said = fresh_outlet(sight, rules), fresh_word(sight, rules)
-    if outlet is not None and not is_misplaced(record, sight, rules):
+    if outlet is not None and outlet.at_s > _last_on_s(record) and not is_misplaced(record, sight, rules):
         if outlet.draw_w is not None and (not outlet.is_on or outlet.at_s >= sight.told_at_s):
             return outlet.draw_w
         if not outlet.is_on and outlet.draw_w is None:
@@ -109,6 +116,11 @@ def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     if said.draw_w is not None:
         return said.draw_w if said.obeys or said.draw_w > sight.allowed_w else sight.nameplate_w
     return sight.allowed_w if said.obeys else sight.nameplate_w
+
+
+def _last_on_s(record: Record) -> float:
+    """When its outlet was last told to switch on: what it said before that is over."""
+    return max((*record.on_at_s[-1:], record.on_told_at_s or -1.0), default=-1.0)
 
 
 def _last_draw_w(sight: Sight) -> float:

@@ -11,6 +11,7 @@ import pytest
 
 from scheduler.core.inventory import Ability, Condition
 from scheduler.core.obedience import Rules
+from scheduler.core.pdus import Outlets
 from tests.json_served import served
 from tests.miners.braiins import BraiinsEmulator
 from tests.miners.cgminer import CgminerEmulator
@@ -156,7 +157,7 @@ def test_a_machine_that_wakes_by_itself_is_put_to_sleep_again(net: Lan, tmp_path
 def test_a_machine_that_is_lost_counts_at_its_nameplate(net: Lan, tmp_path: Path) -> None:
     """Asleep or not when it was last heard of; the others go on, and it is named."""
     lost, other = net.add(LuxosEmulator), net.add(LuxosEmulator)
-    with Site(net, tmp_path, rules=Rules(fresh_s=1.5)) as site:
+    with Site(net, tmp_path, pdus=Outlets(rules=Rules(fresh_s=1.5))) as site:
         site.wait_for_sleep()
         place = net.remove(lost)
         detail = site.wait_for(f"{place[0]}:{place[1]}", Condition.LOST)
@@ -176,7 +177,7 @@ def test_a_machine_that_lies_loses_its_outlet(net: Lan, tmp_path: Path) -> None:
     liar, other = net.add(LuxosEmulator), net.add(LuxosEmulator)
     outlet = FakeOutlet(liar)
     liar.breaks(Fault.DEAF)
-    with Site(net, tmp_path, rules=HASTY, outlets={address(liar): outlet}) as site:
+    with Site(net, tmp_path, pdus=Outlets(rules=HASTY), outlets={address(liar): outlet}) as site:
         wait_for(lambda: outlet.told == [False], timeout_s=60, what="its outlet is switched off")
         site.wait_for_sleep()
         detail = site.wait_for(address(liar), Condition.FAULTED)
@@ -191,7 +192,7 @@ def test_a_machine_that_lies_and_has_no_outlet_is_an_alarm(net: Lan, tmp_path: P
     """It names the machine and the watts that may flow, and they count in the base."""
     liar = net.add(LuxosEmulator)
     liar.breaks(Fault.DEAF)
-    with Site(net, tmp_path, rules=HASTY) as site:
+    with Site(net, tmp_path, pdus=Outlets(rules=HASTY)) as site:
         wait_for(lambda: "obeys" in "".join(site.miners.alarms()), timeout_s=60, what="an alarm")
 
         (alarm,) = site.miners.alarms()

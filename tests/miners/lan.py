@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from scheduler.core.inventory import Condition, MachineDetail
+from scheduler.core.pdus import Outlets
 from tests.miners.braiins import PASSWORD as BRAIINS_PASSWORD, BraiinsEmulator
 from tests.miners.emulator import Emulator
 from tests.miners.luxos import LuxosEmulator
@@ -77,8 +78,9 @@ class Site:
     """The LAN as a site file has it, and the driver of its guard."""
 
     def __init__(self, net: Lan, directory: Path, **changes: Any) -> None:
-        """`changes` are to the site file; `outlets` by machine."""
+        """`changes` are to the site file, its `outlets` as `pdus`; `outlets` are opened ones, by machine."""
         outlets = changes.pop("outlets", {})
+        changes["outlets"] = changes.pop("pdus", Outlets())
         secrets = {}
         for name, password in PASSWORDS.items():
             path = directory / f"{name}.password"

@@ -18,6 +18,7 @@ class Story:
 
     told_at_s: float = 100.0
     allowed_w: float = REST_W
+    takes_s: float = 0.0
     outlet_address: str = "10.0.0.9:161/7"
     record: Record = field(default_factory=Record)
     verdict: Verdict | None = None
@@ -32,6 +33,7 @@ class Story:
             told_at_s=self.told_at_s,
             allowed_w=self.allowed_w,
             nameplate_w=NAMEPLATE_W,
+            takes_s=self.takes_s,
             said=said,
             outlet_address=self.outlet_address,
             outlet=outlet,
@@ -58,18 +60,22 @@ class Story:
 
 
 def sleeps(at_s: float) -> dict[str, Any]:
+    """It says that it sleeps."""
     return {"said": Said(at_s=at_s, obeys=True, draw_w=15.0)}
 
 
 def draws(at_s: float, draw_w: float = 3000.0) -> dict[str, Any]:
+    """It says that it goes on drawing."""
     return {"said": Said(at_s=at_s, obeys=False, draw_w=draw_w)}
 
 
 def off(at_s: float, draw_w: float | None = 0.0) -> dict[str, Any]:
+    """Its outlet says that it is off."""
     return {"outlet": OutletSaid(at_s=at_s, is_on=False, draw_w=draw_w)}
 
 
 def on(at_s: float, draw_w: float | None = 3000.0) -> dict[str, Any]:
+    """Its outlet says that it is on."""
     return {"outlet": OutletSaid(at_s=at_s, is_on=True, draw_w=draw_w)}
 
 
@@ -103,24 +109,24 @@ def test_one_that_says_ok_and_goes_on_is_told_again_cut_and_confirmed() -> None:
 
 
 def test_without_an_outlet_it_is_an_alarm_with_the_watts() -> None:
-    """Where nothing can be switched, people are told after 8 s, once, and the machine again every 30 s."""
+    """Where nothing can be switched, people are told after 8 s, once, and the machine again every 10 s."""
     story = Story(outlet_address="")
-    assert story.steps(170, draws) == {103: Step.RETRY, 108: Step.ALARM, 133: Step.RETRY, 163: Step.RETRY}
+    assert story.steps(130, draws) == {103: Step.RETRY, 108: Step.ALARM, 113: Step.RETRY, 123: Step.RETRY}
     assert "may draw 20 W and perhaps draws 3000 W (it says so itself); it has no outlet" in story.now.trouble
     assert not story.now.read_outlet
 
 
 def test_an_outlet_that_says_ok_and_stays_on_is_an_alarm() -> None:
-    """A PDU that does nothing is found by its own meter; both are tried again every 30 s."""
+    """A PDU that does nothing is found by its own meter; both are tried again every 10 s."""
     story = Story()
     seen = lambda at_s: draws(at_s) | on(at_s, 3050.0)  # noqa: E731
-    steps = story.steps(140, seen)
+    steps = story.steps(122, seen)
     assert steps == {
         103: Step.RETRY,
         108: Step.SWITCH_OFF,
         113: Step.ALARM,
-        133: Step.RETRY,
-        138: Step.SWITCH_OFF,
+        114: Step.RETRY,
+        118: Step.SWITCH_OFF,
     }
     assert story.now.in_doubt_w == 3050.0 - REST_W
     assert "measures that" in story.now.trouble
@@ -177,6 +183,22 @@ def test_one_that_falls_silent_counts_in_full_and_is_given_a_minute() -> None:
     steps = story.steps(230, lambda _: last, since_s=150)
     assert list(steps.items())[:3] == [(160, Step.RETRY), (220, Step.SWITCH_OFF), (225, Step.ALARM)]
     assert story.now.counts_w == NAMEPLATE_W
+
+
+def test_one_that_is_silent_while_it_starts_is_given_a_minute() -> None:
+    """A machine that was told to draw more may not answer until it is up; below its nameplate it is in doubt."""
+    story = Story()
+    story.steps(150, sleeps)
+    story.tell(150.0, 2500.0)
+    steps = story.steps(215, since_s=150)
+    assert steps == {153: Step.RETRY, 210: Step.SWITCH_OFF}
+    assert story.now.in_doubt_w == NAMEPLATE_W - 2500.0
+
+
+def test_an_order_that_takes_long_is_waited_for() -> None:
+    """A machine that starts anew for a limit is in doubt and left alone for that time."""
+    story = Story(allowed_w=2000.0, takes_s=90.0)
+    assert story.steps(199) == {193: Step.RETRY, 198: Step.SWITCH_OFF}
 
 
 def test_one_that_starts_by_itself_is_told_again_at_once() -> None:
@@ -255,7 +277,13 @@ def test_a_person_who_switches_it_on_again_ends_the_hold() -> None:
     """Then it is a machine like any other, told what it is to do, and cut again if it does not."""
     story = cut_story()
     steps = story.steps(140, lambda at_s: draws(at_s) | on(at_s), since_s=120)
-    assert steps == {120: Step.RETRY, 128: Step.SWITCH_OFF, 133: Step.ALARM}
+    assert steps == {
+        120: Step.RETRY,
+        128: Step.SWITCH_OFF,
+        133: Step.ALARM,
+        134: Step.RETRY,
+        138: Step.SWITCH_OFF,
+    }
 
 
 def test_a_restart_holds_nothing_against_a_machine() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from scheduler.core.fleets import WakePace
 from scheduler.core.obedience import Rules
+from scheduler.core.pdus import Outlets
 from workers.miners.port import Credentials, Refused
 
 
@@ -68,7 +69,12 @@ class LanConfig:
     rescan_s: float = 300.0  #: addresses where nobody answered, too
     recheck_s: float = 3600.0  #: whether it is still the same machine is looked at so often
     at_once: int = 96  #: calls at once while sleep is told
-    rules: Rules = field(default_factory=Rules)
+    outlets: Outlets = field(default_factory=Outlets)  #: that feed them
+
+    @property
+    def rules(self) -> Rules:
+        """How patient the ladder is."""
+        return self.outlets.rules
 
     @property
     def pace(self) -> WakePace:

@@ -1,12 +1,14 @@
 """HTTP to a machine on the LAN, as thin as it can be: JSON there, JSON back, connections kept while the machine does.
 
-No redirects, proxies, cookies or TLS: a machine has none of them, and a thousand machines share two cores.
+No redirects, proxies or cookies: a machine has none of them, and a thousand machines share two cores. TLS only where a
+context for it is given.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -51,8 +53,9 @@ class Reply:
 class HttpLine:
     """Requests to one machine. Those at the same time go over connections of their own: none waits for another."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> None:
         self._host = host
+        self._tls = tls
         self._port = port
         self._address = f"{host}:{port}"
         self._idle: list[_Connection] = []
@@ -72,7 +75,7 @@ class HttpLine:
                 return await self._over(kept, *request)
             except (OSError, Unreachable):
                 continue
-        reader, writer = await asyncio.open_connection(self._host, self._port)
+        reader, writer = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         return await self._over(_Connection(reader, writer, self._address), *request)
 
     async def close(self) -> None:
