@@ -59,6 +59,7 @@ class Unit:
         self.condition = Condition.LOST
         self.asked_at_s = 0.0  #: when an order last went out
         self._spoilt_until_s = 0.0  #: it does not take trims
+        self._counted: MinerReading | None = None
         self._config = config
         self._rules = replace(config.rules, slack_w=max(config.rules.slack_w, REST_W - config.rest_w))
 
@@ -119,6 +120,7 @@ class Unit:
             told = replace(told, day=_today(), cycles=self.cycles_today + 1)
         self.told = told
         self.verdict = None if self.verdict is None else self.judged(now_s)
+        self._counted = None
         return True
 
     @property
@@ -146,6 +148,7 @@ class Unit:
     def judge(self, now_s: float) -> Step:
         """What is due for it now."""
         verdict = self.verdict = self.judged(now_s)
+        self._counted = None
         if verdict.record is not self.told.record:
             self.told = replace(self.told, record=verdict.record)
         self.condition = condition_of(
@@ -227,7 +230,12 @@ class Unit:
 
     @property
     def miner_reading(self) -> MinerReading:
-        """As the core counts it: above its rest."""
+        """As the core counts it: above its rest. Made anew when it may be another."""
+        if self._counted is None:
+            self._counted = self._count()
+        return self._counted
+
+    def _count(self) -> MinerReading:
         least_w = self._least_w()
         return MinerReading(
             miner_id=self.miner_id,
