@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -17,6 +18,8 @@ from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.steady import SteadyRule
 from scheduler.core.trim import TrimRule
 from scheduler.core.trust import Trust
+from scheduler.lan_settings import LanSettings
+from scheduler.outlet_settings import OutletSettings
 from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
@@ -128,7 +131,7 @@ class Nodes(Strict):
 
 
 class Miners(Strict):
-    """A group of co-located miners that follow a watt target. Only simulated ones so far."""
+    """A group of co-located miners that follow a watt target: simulated, or the machines of a LAN."""
 
     name: Name = "miners"
     count: Annotated[int, Field(ge=1, le=10_000)]
@@ -137,7 +140,29 @@ class Miners(Strict):
     ramp_down_w_per_s: Ramp = 2000.0  #: of one
     ramp_up_w_per_s: Ramp = 500.0
     machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
-    simulated: Literal[True]
+    lan: LanSettings | None = None  #: where real ones are
+    outlets: OutletSettings = Field(default_factory=OutletSettings)  #: that feed them, of switched PDUs
+    simulated: bool
+
+    @model_validator(mode="before")
+    @classmethod
+    def _counts_what_is_written(cls, said: object) -> object:
+        """Where each machine has its address, so many are expected."""
+        if isinstance(said, dict) and "count" not in said and isinstance(said.get("lan"), dict):
+            expected = LanSettings.model_validate(said["lan"]).expected
+            if expected is not None:
+                return said | {"count": expected}
+        return said
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.simulated and self.lan is not None:
+            raise ValueError("lan: simulated miners are on none; remove it, or say simulated: false")
+        if not self.simulated and self.lan is None:
+            raise ValueError(
+                "lan: is missing; say at which addresses the miners are, as in configs/sites/lan.yaml"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rests_below_its_nameplate(self) -> Self:
@@ -151,7 +176,15 @@ class Miners(Strict):
 
     def kind(self) -> MachineKind | None:
         """What each is like above its rest, None where it takes any watt. Raises ValueError."""
-        return self.machines.kind(max_w=self.max_w, rest_w=self.rest_w) if self.machines else None
+        machines = self.machines or (MachineSettings() if self.lan is not None else None)
+        return machines.kind(max_w=self.max_w, rest_w=self.rest_w) if machines is not None else None
+
+    def lan_config(self, base: Path) -> Mapping[str, object] | None:
+        """What the guard of real ones is told of their LAN. Relative files of PDUs start at `base`."""
+        if self.lan is None:
+            return None
+        outlets = self.outlets.plain(base)
+        return self.lan.config(outlets, count=self.count, max_w=self.max_w, rest_w=self.rest_w)
 
 
 class SumOfReports(Strict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from scheduler.core.entitlement import idle_w
-from scheduler.core.orders import GroupSpec
+from scheduler.core.orders import GroupKind, GroupSpec
 from scheduler.records import Member
 
 ROUNDING_W = 1.0
@@ -52,6 +52,8 @@ class Roll:
         if agreed is None:
             wrong = f"never joined this site: its {rests_w:.0f} W at rest are counted"
             remedy = "end it, or let it `barq node join`"
+        elif spec.kind is GroupKind.MINERS:
+            return ()  # those that obey nobody count in their base: that is what their guard raises alarms about
         elif rests_w > idle_w(agreed) + ROUNDING_W:
             wrong = f"rests at {rests_w:.0f} W, and {idle_w(agreed):.0f} W were agreed on"
             remedy = "correct it, or let it join again"

@@ -239,6 +239,7 @@ class Site(Strict):
                 "spec": replace(spec, address=address),
                 "own_jobs_dir": str(state / "jobs"),
                 "miners": self._miner_models(group_id),
+                "lan": next((m.lan_config(state) for m in self.miners if m.name == group_id), None),
             }
             (directory / "group.json").write_bytes(dumps(config))
 
@@ -262,7 +263,7 @@ class Site(Strict):
                 "rise_w_per_s": m.ramp_up_w_per_s,
             }
             for m in self.miners
-            if m.name == group_id
+            if m.name == group_id and m.simulated
             for i in range(m.count)
         ]
 

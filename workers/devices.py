@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from scheduler.core.fleets import next_targets_w
+from scheduler.core.fleets import WakePace, next_targets_w
 from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GroupSpec, MinerReading, MinerWishes
@@ -26,10 +26,18 @@ RETRY_S = 10.0
 class Devices:
     """The GPUs and miners of one group; most groups have only the ones or the others."""
 
-    def __init__(self, gpus: GpuDriver, miners: MinerDriver, *, machine: MachineKind | None = None) -> None:
+    def __init__(
+        self,
+        gpus: GpuDriver,
+        miners: MinerDriver,
+        *,
+        machine: MachineKind | None = None,
+        pace: WakePace | None = None,
+    ) -> None:
         self._gpus = gpus
         self._miners = miners
         self._machine = machine  #: None = miners take any watt
+        self._pace = pace  #: None = all wake at once
         self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
         self._wishes: dict[str, Wish] = {}
@@ -95,7 +103,9 @@ class Devices:
             paused = {m.miner_id for m in readings if m.wish is Wish.PAUSED}
             shares_w = share(target_w, targets_w, {m: 0.0 if m in paused else w for m, w in max_w.items()})
         else:
-            shares_w = next_targets_w(self._machine, readings, target_w, boottime_s=boottime_s())
+            shares_w = next_targets_w(
+                self._machine, readings, target_w, boottime_s=boottime_s(), pace=self._pace
+            )
         wrong = {m: w for m, w in shares_w.items() if abs(w - targets_w.get(m, 0.0)) > SAME_W}
         if wrong:
             try:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scheduler.core.orders import GpuSlot, GroupSpec
 from scheduler.core.power import GPU_MODELS
+from workers.fleet.config import LanConfig
 from workers.gpu.simulated import GpuPhysics
 from workers.miners.simulated import MinerModel
 from workers.wire import WireError, decode
@@ -30,6 +31,7 @@ class GroupConfig:
     job_nice: int = 0  #: added to the niceness of jobs, so that simulated GPUs leave a small host some air
     physics: GpuPhysics = field(default_factory=GpuPhysics)
     miners: tuple[MinerModel, ...] = ()
+    lan: LanConfig | None = None  #: of real miners
     jobs_dir: str = (
         ""  #: below which the site keeps its jobs' directories; empty = wherever their launch says
     )
@@ -47,6 +49,11 @@ class GroupConfig:
     def _check_miners(self) -> None:
         rest_w = sum(miner.idle_w for miner in self.miners)
         max_w = sum(miner.max_w for miner in self.miners)
+        if self.lan is not None:
+            rest_w, max_w = (
+                self.lan.count * self.lan.rest_w,
+                self.lan.count * (self.lan.max_w - self.lan.rest_w),
+            )
         if self.spec.base_w < rest_w - _ROUNDING_W:
             raise ConfigError(
                 f"spec.base_w={self.spec.base_w:g}: the group's miners alone rest at {rest_w:g} W; give at least that"

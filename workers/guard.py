@@ -62,7 +62,12 @@ class Guard:
         fresh = GuardMemory(group_id=spec.group_id, boot_id=boot_id(), idle_w=idle_w(spec))
         self._memory = DurableMemory(directory / "memory.json", fresh)
         gpus = open_gpus(config, directory)
-        self._devices = Devices(gpus, open_miners(config, directory), machine=spec.machine)
+        self._devices = Devices(
+            gpus,
+            open_miners(config, directory),
+            machine=spec.machine,
+            pace=config.lan.pace if config.lan else None,
+        )
         self._inventories = InventoryKeeper(spec.group_id, self._devices.machine_details)
         self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
         self._attempts = Attempts(

@@ -8,7 +8,7 @@ from scheduler.core.inventory import Condition
 from tests.waiting import wait_for
 from workers.miners.port import MinerDriver
 
-RAMP_S = 20.0
+RAMP_S = 60.0
 
 
 class MinerDriverContract:
@@ -22,15 +22,15 @@ class MinerDriverContract:
         assert all(r.target_w == 0 and r.draw_w == 0 for r in readings)
 
     def test_a_target_is_taken_and_followed(self, driver: MinerDriver) -> None:
-        """The draw moves to the target and stays there; down again it rests."""
+        """The draw moves to the target, or as near below it as the miner can; down again it rests."""
         miner_id, max_w = next(iter(driver.max_w().items()))
 
-        for target_w in (max_w / 2, 0.0):
+        for target_w in (max_w * 0.75, 0.0):
             driver.set_targets({miner_id: target_w})
             taken_w = driver.readings()[0].target_w
             assert taken_w == pytest.approx(target_w, abs=1.0)
             wait_for(
-                lambda taken_w=taken_w: driver.readings()[0].draw_w == pytest.approx(taken_w, abs=1.0),  # type: ignore[misc]
+                lambda taken_w=taken_w: 0.8 * taken_w <= driver.readings()[0].draw_w <= taken_w + 1.0,  # type: ignore[misc]
                 timeout_s=RAMP_S,
                 what="the miner draws its target",
             )
@@ -73,7 +73,7 @@ class MinerDriverContract:
         miner_id, max_w = next(iter(driver.max_w().items()))
         driver.set_targets({miner_id: max_w})
         woken_s = driver.readings()[0].switched_boottime_s
-        driver.set_targets({miner_id: max_w / 2})
+        driver.set_targets({miner_id: max_w * 0.75})
         assert woken_s is not None
         assert driver.readings()[0].switched_boottime_s == woken_s
 

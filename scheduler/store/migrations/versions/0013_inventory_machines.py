@@ -1,6 +1,6 @@
 """The machines of miner groups, the changes of who they are and whose, and what people want of them.
 
-Revision: 0012, after 0011.
+Revision: 0013, after 0012.
 """
 
 from __future__ import annotations

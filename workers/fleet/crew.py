@@ -1,0 +1,169 @@
+"""Those who talk to the machines of a LAN: asyncio tasks of a loop that is theirs alone.
+
+Who is to sleep is told first: nothing else waits in that line, and whoever reads or wakes makes way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Coroutine, Iterable
+from typing import Any, Final
+
+from scheduler.core.escalation import Step
+from workers.clock import boottime_s
+from workers.fleet.config import LanConfig
+from workers.fleet.outlets import Outlets
+from workers.fleet.roster import Roster
+from workers.fleet.telling import tell
+from workers.fleet.unit import Unit
+from workers.miners.port import MinerError, Refused, Unreachable, Wrong
+
+LOOK_S: Final = 1.0  #: all are judged this often; those in doubt at each tick
+HOT_S: Final = 0.3  #: and read this often,
+SILENT_HOT_S: Final = 1.0  #: or this, where they do not answer
+READS: Final = 24  #: at once
+SILENT: Final = 64  #: reads of those that did not answer lately, at once
+WAKES: Final = 16
+_MISSES: Final = 3  #: answers that make no sense, before it is taken for another machine
+
+log = logging.getLogger("barq.fleet")
+
+
+class Crew:
+    """Tells, reads and judges the machines of one roster."""
+
+    def __init__(self, config: LanConfig, roster: Roster) -> None:
+        """In the loop of those who talk."""
+        self._config = config
+        self._roster = roster
+        self._outlets = Outlets(roster)
+        self._sheds = asyncio.Semaphore(config.at_once)
+        self._wakes = asyncio.Semaphore(WAKES)
+        self._reads = asyncio.Semaphore(READS)
+        self._silent = asyncio.Semaphore(SILENT)
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._retries: set[str] = set()
+        self._next_read_s: dict[str, float] = {}
+        self._untold = 0  #: who is to sleep and was not told yet
+        self._looked_at_s = 0.0
+        self.suspects: set[str] = set()  #: who may be another machine than it was
+
+    def go(self, names: Iterable[str]) -> None:
+        """Tell machines what they were just given, whatever is done with them now."""
+        for name in names:
+            unit = self._roster.units[name]
+            self._start(unit, self._tell(unit), urgent=True)
+
+    def tick(self) -> None:
+        """Whatever is due now."""
+        now_s = time.monotonic()
+        is_sweep = now_s - self._looked_at_s >= LOOK_S
+        if is_sweep:
+            self._looked_at_s = now_s
+        for unit in self._roster.each():
+            is_busy = unit.miner_id in self._busy
+            if is_sweep or (unit.is_open and not is_busy):
+                self._look(unit)
+            if not is_busy:
+                self._next(unit, now_s)
+
+    async def close(self) -> None:
+        """End what is going on; the machines go on as they are."""
+        tasks = [*self._busy.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._outlets.close()
+        for unit in self._roster.each():
+            await unit.miner.close()
+
+    # -- inside --------------------------------------------------------------------------------------------------
+
+    def _next(self, unit: Unit, now_s: float) -> None:
+        name = unit.miner_id
+        if not unit.is_read_only and (name in self._retries or self._is_due_again(unit)):
+            self._retries.discard(name)
+            self._start(unit, self._tell(unit))
+        elif now_s >= self._next_read_s.get(name, 0.0) and (unit.is_open or not self._untold):
+            self._start(unit, self._read(unit, self._silent if unit.missed else self._reads))
+
+    def _is_due_again(self, unit: Unit) -> bool:
+        again_s = unit.again_s
+        return again_s is not None and boottime_s() - unit.asked_at_s >= again_s
+
+    def _start(self, unit: Unit, work: Coroutine[Any, Any, None], *, urgent: bool = False) -> None:
+        name, known = unit.miner_id, self._busy.get(unit.miner_id)
+        if known is not None and not urgent:
+            work.close()
+            return
+        if known is not None:
+            known.cancel()
+        task = self._busy[name] = asyncio.get_running_loop().create_task(work)
+        task.add_done_callback(lambda done: self._ended(name, done))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if self._busy.get(name) is task:
+            del self._busy[name]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("miner %s: %r", name, error, exc_info=error)
+
+    async def _tell(self, unit: Unit) -> None:
+        is_shed = not unit.is_to_work
+        gate = self._sheds if is_shed else self._wakes
+        unit.asked_at_s = boottime_s()
+        self._untold += is_shed
+        try:
+            async with gate:
+                await tell(unit)
+        except Refused as error:
+            self._refused(unit, error)
+        except MinerError as error:
+            self._missed(unit, error)
+        else:
+            unit.trouble = ""
+        finally:
+            self._untold -= is_shed
+        await self._read(unit, gate)
+
+    async def _read(self, unit: Unit, gate: asyncio.Semaphore) -> None:
+        try:
+            async with gate:
+                asked_at_s = boottime_s()
+                reading = await unit.miner.read()
+        except MinerError as error:
+            self._missed(unit, error)
+        else:
+            with self._roster.lock:
+                unit.hears(reading, asked_at_s)
+        self._look(unit)
+        hot_s = SILENT_HOT_S if unit.missed else HOT_S
+        self._next_read_s[unit.miner_id] = time.monotonic() + (hot_s if unit.is_open else self._config.poll_s)
+
+    def _refused(self, unit: Unit, error: Refused) -> None:
+        """For good, unless it passes by itself. It is told again as often as the ladder says."""
+        log.warning("miner %s refuses: %s", unit.miner_id, error)
+        with self._roster.lock:
+            unit.complaint = str(error)
+            if error.retry_after_s is None:
+                unit.trouble = str(error)
+                self.suspects.add(unit.miner_id)
+            self._roster.changed()
+
+    def _missed(self, unit: Unit, error: MinerError) -> None:
+        with self._roster.lock:
+            unit.misses(str(error))
+        if isinstance(error, Wrong) or (unit.missed > _MISSES and not isinstance(error, Unreachable)):
+            self.suspects.add(unit.miner_id)
+
+    def _look(self, unit: Unit) -> None:
+        with self._roster.lock:
+            before = unit.is_ruled, unit.is_open
+            step = unit.judge(boottime_s())
+            self._roster.changed(at_once=before != (unit.is_ruled, unit.is_open))
+        if step is Step.RETRY:
+            self._retries.add(unit.miner_id)
+        elif step is Step.ALARM and unit.verdict is not None:
+            log.warning("%s", unit.verdict.trouble)
+        self._outlets.do(unit, step)
