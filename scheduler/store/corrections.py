@@ -54,7 +54,7 @@ def correct(session: Session, correction: Correction, *, at: datetime) -> Quarte
     )
     session.add(row)
     session.flush()
-    chain.append(session, [_told(correction, at)])
+    chain.note(session, _told(correction, at))
     return quarter_from(row)
 
 
