@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.connections.bmc_options import BmcSettings
+from scheduler.core.contracts import Terms
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
@@ -148,6 +149,10 @@ class Site(Strict):
     def mining_partners(self) -> tuple[Partner, ...]:
         """Who owns miners. What none of them owns is the site's own."""
         return partners_of(self.partners, [m.name for m in self.miners])
+
+    def contracts(self) -> dict[str, Terms]:
+        """What its partners are settled by."""
+        return {p.name: p.terms() for p in self.partners}
 
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()

@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from scheduler.contract_settings import ContractSettings
+from scheduler.core.contracts import Terms
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import HOUSE, TIERS, Partner, Price, check_partners
 from scheduler.core.projects import OTHERS, FairShare, Project
@@ -39,6 +41,7 @@ class PartnerSettings(Strict):
     price_as_of_at: AwareDatetime | None = None  #: None = fixed by contract: it does not age
     price_stale_after_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 86_400.0
     credit_per_mwh: Annotated[Money, Field(ge=0)] = Decimal(0)
+    contract: ContractSettings = ContractSettings()
 
     @model_validator(mode="after")
     def _dates_only_a_price(self) -> Self:
@@ -60,6 +63,10 @@ class PartnerSettings(Strict):
             price=self._price(),
             credit_micro_per_mwh=_micro(self.credit_per_mwh),
         )
+
+    def terms(self) -> Terms:
+        """What it is settled by."""
+        return self.contract.terms(self.partner())
 
     def _price(self) -> Price | None:
         if self.price_per_mwh is None:
