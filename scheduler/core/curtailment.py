@@ -10,7 +10,7 @@ The shortfall of a group is explained in this order, each time as far as it goes
      under an emergency stop or a limit by a person                 maintenance
      what mining would lack without any AI, too                     grid
      what AI holds of the room                                      ai_preempt
-     the rest: steps of whole machines, minimum times, ramps        as lately, else maintenance
+     the rest: steps of whole machines, minimum times, ramps        as the larger of the two, as lately, maintenance
 4. what it was given and did not draw                               as lately (it ramps up again), else fault
 
 "Lately" is the cause for which it was last not given all, for `RAMP_S`: machines need minutes to come back.
@@ -174,10 +174,15 @@ def _explained(scene: Scene, side: Side, grid_w: int, ai_w: int) -> dict[Cause, 
     else:
         found[Cause.GRID] += grid_w
         found[Cause.AI_PREEMPT] += ai_w
-        main = Cause.GRID if grid_w else Cause.AI_PREEMPT if ai_w else lately or Cause.MAINTENANCE
-        found[main] += side.withheld_w - grid_w - ai_w
+        found[_main(grid_w, ai_w) or lately or Cause.MAINTENANCE] += side.withheld_w - grid_w - ai_w
     found[lately or Cause.FAULT] += side.shortfall_w - found[Cause.PARTNER_REQUEST] - side.withheld_w
     return _positive(found)
+
+
+def _main(grid_w: int, ai_w: int) -> Cause | None:
+    if not grid_w and not ai_w:
+        return None
+    return Cause.GRID if grid_w >= ai_w else Cause.AI_PREEMPT
 
 
 def _positive(found: Mapping[Cause, int]) -> dict[Cause, int]:

@@ -174,7 +174,7 @@ def _write(
     if session.scalar(there) is not None:
         return None
     last = session.scalars(select(SettlementRow).where(mine).order_by(col(SettlementRow.link).desc())).first()
-    body, before = _canonical(row), last.hash if last is not None else GENESIS
+    body, before = canonical(row), last.hash if last is not None else GENESIS
     new = SettlementRow(
         party=party,
         link=1 + (last.link if last is not None else 0),
@@ -194,7 +194,8 @@ def _link(row: SettlementRow) -> Link:
     return Link(link=row.link, number=row.number, body=row.body, hash_before=row.hash_before, hash=row.hash)
 
 
-def _canonical(row: object) -> str:
+def canonical(row: object) -> str:
+    """The one spelling of a row: what its hash is made of."""
     return json.dumps(json.loads(dumps(row)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
