@@ -196,7 +196,7 @@ def table_of(statement: StatementView) -> str:
 
 
 def _line(link: LinkView, values: dict[str, Any]) -> dict[str, Any]:
-    chained = {name: link[name] for name in ("number", "link", "hash_before", "hash")}  # type: ignore[literal-required]
+    chained = {name: link[name] for name in ("number", "link", "hash_before", "hash")}
     return {name: "" if value is None else value for name, value in {**values, **chained}.items()}
 
 

@@ -98,10 +98,13 @@ STEPS = st.lists(
 
 def played(steps: list[tuple[float, int, int, int, int, dict[Cause, int]]]) -> list[Over]:
     """What intervals come of such a series of seconds, watts of partner, AI, overhead and site, and causes."""
-    running, over, at = begun(AT), [], AT
+    over: list[Over] = []
+    running, at = begun(AT), AT
     for seconds, metered_w, ai_w, overhead_w, lost_w, causes in steps:
         at += timedelta(seconds=seconds)
-        flow = Flow(watts={METERED: metered_w, BASELINE: metered_w + sum(causes.values()), **causes})
+        lacking_w = {str(cause): watts for cause, watts in causes.items()}
+        baseline_w = metered_w + sum(causes.values())
+        flow = Flow(watts={METERED: metered_w, BASELINE: baseline_w, **lacking_w})
         drawn_w = metered_w + ai_w + overhead_w + lost_w
         site = {SITE: drawn_w, AI: ai_w, OVERHEAD: overhead_w}
         running, closed_now = advanced(running, Moment(at=at, site=site, flows={"north": flow}))
@@ -239,5 +242,13 @@ def test_half_a_micro_unit_is_rounded_away_from_zero() -> None:
 
 def test_a_balance_shows_losses_of_either_sign() -> None:
     """Where partners' meters see more than the site's, the losses are below 0."""
-    told = {"covered_ms": 1, "metered_ms": 1, "partners_ws": {"a": 60, "b": 50}, "ai_ws": 0, "overhead_ws": 0}
-    assert Balance(starts_at=AT, site_ws=100, **told).losses_ws == -10
+    balance = Balance(
+        starts_at=AT,
+        covered_ms=1,
+        metered_ms=1,
+        site_ws=100,
+        partners_ws={"a": 60, "b": 50},
+        ai_ws=0,
+        overhead_ws=0,
+    )
+    assert balance.losses_ws == -10

@@ -16,7 +16,8 @@ from barq.reporting.settlement import complaints
 from scheduler.core.contracts import LostHashprice, Quotes
 from scheduler.core.curtailment import Cause
 from scheduler.core.settlement import Change, adjusted, changes_of, settled, totals_of
-from scheduler.store.settlement import GENESIS, canonical, link_hash
+from scheduler.store.chain import GENESIS
+from scheduler.store.settlement import canonical, link_hash
 from tests.busy_site import barq
 from tests.settled import AT, MWH, S21, draft, energy, figures, terms
 from tests.stub_site import StubSite

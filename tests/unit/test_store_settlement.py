@@ -14,10 +14,11 @@ from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
 from scheduler.core.settlement import Change, Closed, Quality, totals_of
 from scheduler.store import chain
+from scheduler.store.chain import GENESIS
 from scheduler.store.database import reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.refusals import InvalidField, NothingSettled
-from scheduler.store.settlement import GENESIS, Account, link_hash, record_intervals
+from scheduler.store.settlement import Account, link_hash, record_intervals
 from tests.settled import AT, MWH, S21, draft, energy, interval, terms
 from tests.stores import KINDS, SITE, database
 
