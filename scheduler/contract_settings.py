@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Annotated, Literal
 
@@ -189,6 +190,30 @@ class ContractSettings(Strict):
             notice_s=self.notice_s,
             metering=self.metering,
         )
+
+
+class PriceSeriesSettings(Strict):
+    """A named series of prices per MWh: a CSV file in which each row holds from its time to the next."""
+
+    name: SeriesName
+    path: Annotated[str, Field(min_length=1, max_length=500)]
+    time_column: str = "time"
+    value_column: str = "price_per_mwh"
+    zone: str | None = None  #: of times that name none
+    stale_after_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 3600.0
+
+
+def check_series(contracts: Iterable[Terms], series: Sequence[PriceSeriesSettings]) -> None:
+    """That names are unique, and each series that a contract names is there. Raises ValueError."""
+    names = [s.name for s in series]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ValueError(f"price_series: two are called {twice!r}; give each a name of its own")
+    for terms in contracts:
+        if unknown := sorted(terms.series - set(names)):
+            known = f"use one of {', '.join(names)}" if names else "add it to price_series"
+            raise ValueError(
+                f"partner {terms.partner_id!r}: contract.series: {unknown[0]!r} is not there; {known}"
+            )
 
 
 def _short_price(partner: Partner) -> PriceModel:

@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.connections.bmc_options import BmcSettings
+from scheduler.contract_settings import PriceSeriesSettings, check_series
 from scheduler.core.contracts import Terms
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
@@ -85,6 +86,7 @@ class Site(Strict):
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
+    price_series: tuple[PriceSeriesSettings, ...] = ()  #: that contracts of partners name
     domains: tuple[DomainSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
     projects: Projects = ()
@@ -111,6 +113,7 @@ class Site(Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_series(self.contracts().values(), self.price_series)
         check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         check_bound(self.power_domains(), self.signals)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from types import MappingProxyType
 
 from scheduler.core.contracts import Quotes, Terms
@@ -13,7 +12,6 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import rest_w
 from scheduler.core.envelope import OPERATOR
 from scheduler.core.estop import SOURCE as STOPPED
-from scheduler.core.hashprice import ChainFigures
 from scheduler.core.interval import (
     AI,
     BASELINE,
@@ -30,7 +28,7 @@ from scheduler.core.interval import (
     begun,
 )
 from scheduler.core.orders import GroupKind
-from scheduler.core.partners import Partner, Price, with_house
+from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import limit_now, usable_w
 from scheduler.core.power import site_w
 from scheduler.core.settlement import Closed, closed
@@ -39,20 +37,6 @@ from scheduler.ports import Prices
 from scheduler.records import PowerSample, TickRecord
 
 _NOBODY: Mapping[str, Terms] = MappingProxyType({})
-
-
-class UnknownPrices:
-    """Nobody tells figures of the chain or series of prices: what is settled by them stays unpriced."""
-
-    def figures_at(self, at: datetime) -> ChainFigures | None:
-        """Nothing."""
-        del at
-        return None
-
-    def price_at(self, series: str, at: datetime) -> Price | None:
-        """Nothing."""
-        del series, at
-        return None
 
 
 class Settling:

@@ -22,9 +22,9 @@ from scheduler.hosts import Hosts, devices
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, LimitSource, Meter
+from scheduler.price_files import SitePrices
 from scheduler.reconcile import Reconciler
 from scheduler.settings import Site, load_site
-from scheduler.settling import UnknownPrices
 from scheduler.signal_settings import SignalSettings
 from scheduler.stage import set_stage
 from scheduler.standby import StandbyCluster, Yard
@@ -122,7 +122,8 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             beside=(notifier.run, *(() if standby is None else (standby.run,))),
             told=tuple(source for source, _ in sources),
         )
-        loop.settling.open(site.contracts(), UnknownPrices(), running=stored.settling)
+        prices = SitePrices(site.price_series, state)
+        loop.settling.open(site.contracts(), prices, running=stored.settling)
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from scheduler.core.contracts import HashpriceIndex, Terms
@@ -16,8 +17,9 @@ from scheduler.core.plan import limit_now
 from scheduler.core.settlement import Closed, settled
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.documents import sample
+from scheduler.price_files import SitePrices
 from scheduler.records import TickRecord
-from scheduler.settling import Settling, UnknownPrices
+from scheduler.settling import Settling
 from scheduler.wire import dumps, loads
 from tests.builders import T0, SiteBuilder, site
 from tests.settled import S21, figures, terms
@@ -173,7 +175,7 @@ def test_prices_are_those_of_the_interval_s_beginning() -> None:
     assert draft.price.micro_per_mwh == S21.micro_per_mwh(figures())
     assert {i.as_of_at for i in draft.price.inputs if i.as_of_at} == {T0}
     story = Story(contract)
-    story.books.open({"north": contract}, UnknownPrices())
+    story.books.open({"north": contract}, SitePrices((), Path("/nowhere")))
     unpriced = next(d for d in story.then(910).closed().drafts if d.partner_id == "north")
     assert settled(unpriced, 0).charge_micro is None
 
