@@ -34,7 +34,7 @@ class _Read:
 
 
 class SitePrices:
-    """The port `Prices`. A file is read anew when it changes. One that cannot be read gives no price; the log says why."""
+    """The port `Prices`. A file is read anew when it changes; one that cannot be read gives no price and a warning."""
 
     def __init__(
         self,
