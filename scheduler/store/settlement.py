@@ -173,7 +173,8 @@ def _write(
     )
     if session.scalar(there) is not None:
         return None
-    last = session.scalars(select(SettlementRow).where(mine).order_by(col(SettlementRow.link).desc())).first()
+    newest = select(SettlementRow).where(mine).order_by(col(SettlementRow.link).desc()).limit(1)
+    last = session.scalars(newest).first()
     body, before = canonical(row), last.hash if last is not None else GENESIS
     new = SettlementRow(
         party=party,

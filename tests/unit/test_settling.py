@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.core.contracts import HashpriceIndex, Terms
 from scheduler.core.curtailment import Cause
-from scheduler.core.decide import Decision
+from scheduler.core.decide import Decision, decide
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.interval import Running
 from scheduler.core.partners import HOUSE, Partner, Price
@@ -17,12 +17,19 @@ from scheduler.core.plan import limit_now
 from scheduler.core.settlement import Closed, settled
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.documents import sample
+from scheduler.journal import Journal
 from scheduler.price_files import SitePrices
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
+from scheduler.store import chain
+from scheduler.store.database import reading
+from scheduler.store.desk import Desk
+from scheduler.store.recorder import SqlStore
+from scheduler.watchman import Watchman
 from scheduler.wire import dumps, loads
 from tests.builders import T0, SiteBuilder, site
 from tests.settled import S21, figures, terms
+from tests.stores import SITE, database
 
 STEP_S = 10.0
 
@@ -186,3 +193,25 @@ def test_a_site_without_partners_settles_with_nobody() -> None:
     story.books = Settling()
     story.then(910)
     assert (story.books.closed, story.books.running) == ((), None)
+
+
+async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on(tmp_path: Path) -> None:
+    """In one transaction: the rows of the interval, its line in the log, and the running interval."""
+    with database("sqlite", tmp_path) as engine:
+        store, story = SqlStore(engine), Story().then(900)
+        epoch = await store.claim("a", at=T0)
+        journal = Journal(epoch=epoch, watchman=Watchman(), settling=story.books)
+        snapshot = replace(story.builder.snapshot(), at=story.at)
+        tick = journal.write(snapshot, decide(snapshot), {}, {})
+        await store.record(tick)
+        story.books.recorded(tick)
+        assert story.books.closed == ()
+        assert (await store.load()).settling == story.books.running
+        (row,) = Desk(engine, site=SITE).settled("north", T0, T0 + timedelta(hours=1)).rows
+        assert row.draft.energy.metered_ws == 4000 * 900
+        with reading(engine) as session:
+            head = chain.head(session)
+            line = chain.line(session, head.seq)
+        assert line is not None
+        assert line.kind == "settlement.written"
+        store.close()
