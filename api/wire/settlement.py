@@ -15,7 +15,8 @@ from barq.request import Text
 from scheduler.core.curtailment import Cause
 from scheduler.core.settlement import Change
 
-MOST: Final = 10**18
+MOST: Final = 10**15
+"""Of one change: a thousand million units of money, or 278 GWh. Sums of many still fit 64 bits."""
 _CAUSES: Final = frozenset(Cause)
 
 INTERVAL: Final[dict[str, Any]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
@@ -45,7 +46,8 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
         ("charge", money(total_of(statement, "charge_micro"))),
         ("credit", _credit(statement)),
         ("due", money(total_of(statement, "due_micro"))),
-        ("intervals", f"{len(rows.intervals)}, {format_duration(measured['heard_ms'] / 1000)} read"),
+        ("intervals", f"{len(rows.intervals)} of {_passed(statement)} that are over"),
+        ("read", format_duration(measured["heard_ms"] / 1000)),
         ("curtailed for", _curtailed_for(statement, [i for _, i in rows.intervals])),
     ]
     if measured["unpriced"]:
@@ -53,6 +55,15 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
             ("without a price", f"{measured['unpriced']} intervals, of which nothing is in the sums")
         )
     return facts
+
+
+def _passed(statement: StatementView) -> int:
+    """Quarters of an hour of the month that are over; of some nothing may be on record."""
+    since, until, now = (
+        datetime.fromisoformat(at)
+        for at in (statement["since_at"], statement["until_at"], statement["made_at"])
+    )
+    return max(0, int((min(until, now) - since).total_seconds() // _INTERVAL_S))
 
 
 def _credit(statement: StatementView) -> str:

@@ -18,7 +18,9 @@ from scheduler.core.accounting import QUARTER
 from scheduler.core.contracts import Metering, Quotes, Rate, Terms, amount_micro, credit_rate, price_rate
 from scheduler.core.curtailment import Cause
 from scheduler.core.interval import Over, PartEnergy
+from scheduler.core.partners import HOUSE
 
+_GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
 WHOLE: Final = 0.99
 """An interval of which less was read is estimated."""
 
@@ -119,7 +121,7 @@ class CannotAdjust(ValueError):
 
 
 def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
-    """An interval that is over, with its rates. Who has no contract is not charged."""
+    """An interval that is over, with its rates. The site's own miners cost nothing."""
     return Closed(
         balance=Balance(
             starts_at=over.starts_at,
@@ -131,26 +133,28 @@ def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
             overhead_ws=over.overhead_ws,
         ),
         drafts=tuple(
-            _draft(over, name, part, terms.get(name, Terms(partner_id=name)), quotes)
+            _draft(over, name, part, terms.get(name), quotes)
             for name, part in sorted(over.parts.items())
             if part.covered_ms
         ),
     )
 
 
-def _draft(over: Over, name: str, part: PartEnergy, terms: Terms, quotes: Quotes) -> Draft:
+def _draft(over: Over, name: str, part: PartEnergy, terms: Terms | None, quotes: Quotes) -> Draft:
+    plain = terms or Terms(partner_id=name)
+    is_unknown = terms is None and name != HOUSE
     return Draft(
         partner_id=name,
         starts_at=over.starts_at,
         covered_ms=part.covered_ms,
         energy=part,
-        price=price_rate(terms.price, quotes),
-        credit=credit_rate(terms.credit, quotes),
-        excused=tuple(sorted(terms.excused)),
-        credit_cap_micro=terms.credit_cap_micro,
-        metering=terms.metering,
-        max_curtailed_s=terms.max_curtailed_s,
-        notice_s=terms.notice_s,
+        price=_GONE if is_unknown else price_rate(plain.price, quotes),
+        credit=_GONE if is_unknown else credit_rate(plain.credit, quotes),
+        excused=tuple(sorted(plain.excused)),
+        credit_cap_micro=plain.credit_cap_micro,
+        metering=plain.metering,
+        max_curtailed_s=plain.max_curtailed_s,
+        notice_s=plain.notice_s,
     )
 
 

@@ -86,6 +86,7 @@ def test_the_month_is_told_to_the_micro_unit() -> None:
         "1 no figures of the chain are known for then",
         "asma 2026-10-01T00:00:00Z <b>log</b>",
         "0 s of 1 h by contract",
+        "intervals 2 of 2976 that are over",
         "it adds up",
     ):
         assert told in out

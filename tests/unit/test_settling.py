@@ -14,7 +14,7 @@ from scheduler.core.hashprice import ChainFigures
 from scheduler.core.interval import Running
 from scheduler.core.partners import HOUSE, Partner, Price
 from scheduler.core.plan import limit_now
-from scheduler.core.settlement import Closed, settled
+from scheduler.core.settlement import Closed, Quality, settled
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.documents import sample
 from scheduler.journal import Journal
@@ -215,3 +215,17 @@ async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on
         assert line is not None
         assert line.kind == "settlement.written"
         store.close()
+
+
+def test_who_left_the_site_file_in_an_interval_is_not_charged_by_a_guess() -> None:
+    """What was metered until then is on record, without a price."""
+    story = Story().then(300)
+    running = story.books.running
+    story.books = Settling()
+    story.books.open({"south": terms("south")}, Known(), running=running)
+    story.builder.site = replace(story.builder.site, partners=())
+    story.then(610)
+    rows = {d.partner_id: settled(d, 0) for d in story.closed().drafts}
+    assert rows["north"].draft.energy.metered_ws == 4000 * 300
+    assert (rows["north"].quality, rows["north"].charge_micro) == (Quality.UNPRICED, None)
+    assert (rows[HOUSE].charge_micro, rows[HOUSE].draft.energy.metered_ws) == (0, 4000 * 600)
