@@ -8,7 +8,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.context import Here, Person
+from api.context import Here, Person, is_job_id
+from api.openapi import errors
 from api.wire.settlement import (
     AdjustmentView,
     Balances,
@@ -21,15 +22,17 @@ from api.wire.settlement import (
 )
 from scheduler.core.compliance_report import month_of
 from scheduler.core.settlement import changes_of, totals_of
-from scheduler.store.refusals import InvalidField
+from scheduler.store.refusals import InvalidField, NothingSettled
 from scheduler.store.settlement import Link
 
 router = APIRouter(prefix="/settlement", tags=["settlement"])
 
 
-@router.get("/statements/{partner}")
+@router.get("/statements/{partner}", responses=errors(404))
 def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -> Statement:
     """Show a partner's month: each interval and adjustment as written down, and what they come to."""
+    if not is_job_id(partner):
+        raise NothingSettled(partner[:63], ())
     since, until = _month(query.month)
     account = here.desk.settled(partner, since, until)
     return Statement(
@@ -70,7 +73,7 @@ def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
     )
 
 
-@router.post("/adjustments", status_code=201)
+@router.post("/adjustments", status_code=201, responses=errors(404))
 def adjust(body: NewAdjustment, here: Here, person: Person) -> AdjustmentView:
     """Add to an interval that is over. It stays listed, with who did it and why; the interval is not edited."""
     change = body.change()

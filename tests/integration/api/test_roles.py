@@ -60,7 +60,14 @@ async def test_each_role_gets_what_the_table_says_and_no_more(
         for role, client in clients.items():
             response = await client.request(
                 method,
-                path.format(job_id="t-99", array_id="t-99", instruction_id="d9", event_id=99, name="nobody"),
+                path.format(
+                    job_id="t-99",
+                    array_id="t-99",
+                    instruction_id="d9",
+                    event_id=99,
+                    name="nobody",
+                    partner="nobody",
+                ),
             )
             may = role.includes(least)
             assert (response.status_code == 403) == (not may), (method, path, role, response.text)
