@@ -22,7 +22,7 @@ from api.wire.settlement import (
 )
 from scheduler.core.compliance_report import month_of
 from scheduler.core.settlement import changes_of, totals_of
-from scheduler.store.refusals import InvalidField, NothingSettled
+from scheduler.store.refusals import InvalidField
 from scheduler.store.settlement import Link
 
 router = APIRouter(prefix="/settlement", tags=["settlement"])
@@ -31,10 +31,8 @@ router = APIRouter(prefix="/settlement", tags=["settlement"])
 @router.get("/statements/{partner}", responses=errors(404))
 def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -> Statement:
     """Show a partner's month: each interval and adjustment as written down, and what they come to."""
-    if not is_job_id(partner):
-        raise NothingSettled(partner[:63], ())
     since, until = _month(query.month)
-    account = here.desk.settled(partner, since, until)
+    account = here.desk.settled(partner if is_job_id(partner) else "", since, until)
     return Statement(
         site=here.settings.site,
         partner=partner,
