@@ -51,9 +51,8 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
         ("curtailed for", _curtailed_for(statement, [i for _, i in rows.intervals])),
     ]
     if measured["unpriced"]:
-        facts.append(
-            ("without a price", f"{measured['unpriced']} intervals, of which nothing is in the sums")
-        )
+        which = f"{measured['unpriced']} of {len(rows.intervals)} intervals"
+        facts.append(("without a price", f"{which}: what is not known of them is in no sum"))
     return facts
 
 

@@ -87,11 +87,16 @@ class Side:
 
         Before it was confirmed, what its guard says that it takes, less what it was given and does not draw.
         """
-        confirmed_w = self.presence.confirmed_w
-        if confirmed_w is not None:
-            return min(confirmed_w, self.most_w)
+        if self.presence.confirmed_w is not None:
+            return self._could_w
         undrawn_w = max(0, min(self.granted_w, self.most_w) - self.metered_w) if self.is_heard else 0
         return self.most_w - undrawn_w
+
+    @property
+    def _could_w(self) -> int:
+        """The same with all of what is not confirmed."""
+        confirmed_w = self.presence.confirmed_w
+        return self.most_w if confirmed_w is None else min(confirmed_w, self.most_w)
 
     @property
     def is_free(self) -> bool:
@@ -109,7 +114,7 @@ class Side:
         if not self.is_heard:
             return 0
         left_w = self.shortfall_w - min(self.paused_w, self.shortfall_w)
-        return min(left_w, max(0, self.baseline_w - self.granted_w))
+        return min(left_w, max(0, self._could_w - self.granted_w))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

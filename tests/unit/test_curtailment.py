@@ -106,6 +106,8 @@ def test_before_anything_was_confirmed_a_fleet_is_believed_but_for_what_it_leave
     assert (new.baseline_w, causes(new)) == (7_000, {})
     held = replace(new, granted_w=4_000, metered_w=4_000)
     assert causes(held, room_w=4_000) == {Cause.GRID: 6_000}
+    ramping = replace(held, metered_w=3_500)
+    assert causes(ramping, room_w=4_000) == {Cause.GRID: 6_000}
     waiting = confirmed(new, AT)
     assert waiting.confirmed_w is None
     assert confirmed(replace(new, presence=waiting), AT + timedelta(seconds=RAMP_S)).confirmed_w == 7_000
