@@ -26,7 +26,7 @@ _CODES: Final = {
     400: ("bad_request", "The request is not HTTP, says something of itself in two ways, or breaks off"),
     401: ("unauthorized", "No bearer token, or one that is unknown, expired or revoked"),
     403: ("forbidden", "The token's role does not include this, or it is somebody else's job"),
-    404: ("not_found", "There is no such job, token, node, miner, power event, blob or package"),
+    404: ("not_found", "There is no such job, token, node, miner, power event, partner, blob or package"),
     409: (
         "refused_final",
         "As things stand it cannot be: a job has ended, a name is taken, a node has no room, blobs lack",

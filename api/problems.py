@@ -50,6 +50,7 @@ _STORE_STATUSES: Final = {
     "token_name_taken": 409,
     "token_not_found": 404,
     "power_event_not_found": 404,
+    "nothing_settled": 404,
 }
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,12 @@ from barq import calls
 from barq.calls import PAGE_SIZE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from barq.calls import Call
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
+    from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
     from barq.shadow_views import ShadowDays
@@ -139,6 +142,37 @@ class AsyncPowerVerbs:
             quarter_at, firm_wh=firm_wh, granted_wh=granted_wh, breach_wh=breach_wh, reason=reason
         )
         return await self._do(call)
+
+    async def settlement(self, partner: str, month: str) -> StatementView:
+        """Return what was settled with a mining partner in a month such as "2026-10", UTC."""
+        return await self._do(calls.settlement(partner, month))
+
+    async def balances(self, month: str) -> BalancesView:
+        """Return where the energy at the site's meter went, by the quarter of an hour."""
+        return await self._do(calls.balances(month))
+
+    async def adjust_settlement(
+        self,
+        partner: str,
+        starts_at: str,
+        *,
+        metered_ws: int = 0,
+        curtailed_ws: Mapping[str, int] | None = None,
+        charge_micro: int | None = None,
+        credit_micro: int | None = None,
+        reason: str,
+    ) -> AdjustmentView:
+        """Add to the interval that begins at `starts_at`; money that is left out is reckoned by its rates."""
+        change = {
+            "partner": partner,
+            "starts_at": starts_at,
+            "metered_ws": metered_ws,
+            "curtailed_ws": dict(curtailed_ws or {}),
+            "charge_micro": charge_micro,
+            "credit_micro": credit_micro,
+            "reason": reason,
+        }
+        return await self._do(calls.adjust_settlement(change))
 
     async def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
         """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.forecast_views import ForecastView
     from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
+    from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
     from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
@@ -328,6 +329,21 @@ def correct_quarter(
     """Add to the energy of a quarter of an hour."""
     change = {"firm_wh": firm_wh, "granted_wh": granted_wh, "breach_wh": breach_wh}
     return _post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
+
+
+def settlement(partner: str, month: str) -> Call[StatementView]:
+    """A partner's month."""
+    return _get(f"/settlement/statements/{quote(partner, safe='', errors='replace')}", {"month": month})
+
+
+def balances(month: str) -> Call[BalancesView]:
+    """Where a month's energy went."""
+    return _get("/settlement/balances", {"month": month})
+
+
+def adjust_settlement(change: Mapping[str, Any]) -> Call[AdjustmentView]:
+    """Add to an interval of settlement."""
+    return _post("/settlement/adjustments", change)
 
 
 def me() -> Call[MeView]:

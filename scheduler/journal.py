@@ -18,7 +18,16 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, CheckpointNote, PowerSample, TickRecord
+from scheduler.records import (
+    LIMIT_RECORD,
+    LIMITS_TOLD,
+    SETTLING,
+    TRIM,
+    CheckpointNote,
+    PowerSample,
+    TickRecord,
+)
+from scheduler.settling import Settling
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps
 from scheduler.witness import told
@@ -31,10 +40,16 @@ class Journal:
     """Knows what was written before, so that only what changed is written again."""
 
     def __init__(
-        self, *, epoch: int, watchman: Watchman, offer: Callable[[], FlexOffer | None] = lambda: None
+        self,
+        *,
+        epoch: int,
+        watchman: Watchman,
+        offer: Callable[[], FlexOffer | None] = lambda: None,
+        settling: Settling | None = None,
     ) -> None:
         self._epoch = epoch
         self._watchman = watchman
+        self._settling = settling or Settling()
         self._new_offer = offer
         self._offer: FlexOffer | None = None  #: as of the last sample
         self._reasons: dict[str, Reason] = {}
@@ -64,6 +79,7 @@ class Journal:
             watched = self._watchman
             self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
             watched.measure(snapshot, self._sample)
+            self._settling.measure(snapshot, decision, self._sample)
             self._offer = self._new_offer()
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
@@ -88,6 +104,7 @@ class Journal:
             checkpoints=tuple(notes),
             counterfactuals=plans,
             power_events=self._watchman.power_events,
+            intervals=self._settling.closed,
             sample=self._sample if due else None,
             last_cut_at=snapshot.at if decision.cut_work else None,
             owed=decision.owed,
@@ -96,8 +113,14 @@ class Journal:
             decision_json=dumps(decision) if full else None,
             used=self._renewed(snapshot),
             current=self._limits_told(snapshot)
+            | (self._running() if due else {})
             | (self._documents(snapshot, decision, alarms) if due or decision.events else {}),
         )
+
+    def _running(self) -> dict[str, str]:
+        """The interval of settlement as it is now: who leads next goes on with it."""
+        running = self._settling.running
+        return {} if running is None else {SETTLING: dumps(running).decode()}
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
         """What projects used, where it is told anew."""

@@ -11,6 +11,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GuardReport, Order
+from scheduler.core.partners import Price
 from scheduler.core.site_state import SiteState
 from scheduler.core.snapshot import MeterReading
 from scheduler.predictions import Made, Quarter, Told as Forecast
@@ -264,4 +265,16 @@ class Forecasts(Protocol):
 
     def keep(self, told: Forecast) -> None:
         """Write down what is told now, and the forecast if it is a new one."""
+        ...
+
+
+class Prices(Protocol):
+    """What is known of prices at an instant, for settlement. Whether it is fresh enough, the core judges by its age."""
+
+    def figures_at(self, at: datetime) -> ChainFigures | None:
+        """The chain's figures that were the newest at `at`; None = nothing is known for then."""
+        ...
+
+    def price_at(self, series: str, at: datetime) -> Price | None:
+        """The value per MWh of a named series that was the newest at `at`; None = nothing is known for then."""
         ...

@@ -21,6 +21,7 @@ from scheduler.errors import StaleEpoch, StoreError
 from scheduler.journal import Journal
 from scheduler.ports import Clock, Cluster, Store
 from scheduler.records import TickRecord
+from scheduler.settling import Settling
 from scheduler.view import View
 from scheduler.watchman import Watchman
 
@@ -65,13 +66,14 @@ class Reconciler:
         self.standby_takes = False
         """Nodes may stay on for long after they were ordered to standby: they count at rest until they are off."""
         self.watchman = Watchman()
+        self.settling = Settling()
         self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
-        return Journal(epoch=epoch, watchman=self.watchman, offer=self.offer)
+        return Journal(epoch=epoch, watchman=self.watchman, offer=self.offer, settling=self.settling)
 
     def offer(self) -> FlexOffer | None:
         """What could be changed at short notice, right after a tick; None = that is not known."""
@@ -102,6 +104,7 @@ class Reconciler:
             return decision
         self._store_is(up=True)
         self.watchman.recorded(record)
+        self.settling.recorded(record)
         self.view.dispatch.recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)

@@ -13,6 +13,7 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.grants import Grant
+from scheduler.core.interval import Running
 from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Attempt, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
@@ -20,6 +21,7 @@ from scheduler.core.orders import GroupSpec, MinerWishes
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.settlement import Closed
 from scheduler.core.snapshot import Quality
 from scheduler.core.trim import Trimmed
 
@@ -54,6 +56,8 @@ LIMIT_RECORD = "limit-record"
 LIMITS_TOLD = "limits-told"
 """Key of the document that holds what each source of the limit told last."""
 
+SETTLING = "settling"
+"""Key of the document that holds the running interval of settlement."""
 TRIM = "trim"
 """Key of the document that holds what the meter taught of the model's error."""
 
@@ -81,6 +85,7 @@ class Stored:
     trim: Trimmed | None = None  #: what the meter taught earlier leaders of the model's error
     power_events: tuple[PowerEvent, ...] = ()  #: that are not final
     miner_wishes: GroupWishes = field(default_factory=dict)  #: of people, of machines that mine
+    settling: Running | None = None  #: the interval of settlement that was not over
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,6 +179,7 @@ class TickRecord:
         Counterfactual, ...
     ] = ()  #: of falls of the limit, each told in the log with its hash
     power_events: tuple[PowerEvent, ...] = ()  #: that changed; keyed by began_at
+    intervals: tuple[Closed, ...] = ()  #: of settlement, that are over
     sample: PowerSample | None = None
     last_cut_at: datetime | None = None
     owed: Owed | None = None  #: between mining partners, None = as before
@@ -184,4 +190,5 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` for who is next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` and `SETTLING` for
+    who is next."""

@@ -18,6 +18,8 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from scheduler.connections.bmc_options import BmcSettings
+from scheduler.contract_settings import PriceSeriesSettings, check_series
+from scheduler.core.contracts import Terms
 from scheduler.core.domains import Domain, check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.modes import Revenue
@@ -87,6 +89,7 @@ class Site(Strict):
     miners: tuple[Miners, ...] = ()
     partners: tuple[PartnerSettings, ...] = ()
     revenue: MiningRevenue = MiningRevenue()
+    price_series: tuple[PriceSeriesSettings, ...] = ()  #: that contracts of partners name
     domains: tuple[DomainSettings, ...] = ()
     mode: ModeSettings = AiFirstSettings()
     projects: Projects = ()
@@ -113,6 +116,7 @@ class Site(Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_series(self.contracts().values(), self.price_series)
         check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})
         check_bound(self.power_domains(), self.signals)
@@ -161,6 +165,10 @@ class Site(Strict):
     def reckons_revenue(self) -> bool:
         """Whether anybody tells here what hashing brings, or anything follows from it."""
         return self.revenue != MiningRevenue() or any(p.follows for p in self.mining_partners())
+
+    def contracts(self) -> dict[str, Terms]:
+        """What its partners are settled by."""
+        return {p.name: p.terms() for p in self.partners}
 
     def idle_base_w(
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()

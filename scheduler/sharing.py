@@ -16,6 +16,8 @@ from pydantic import (
     model_validator,
 )
 
+from scheduler.contract_settings import ContractSettings
+from scheduler.core.contracts import Terms
 from scheduler.core.modes import AiFirst, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import (
     HOUSE,
@@ -52,6 +54,7 @@ class PartnerSettings(PoolSettings):
         None  #: one that follows what hashing brings, in place of `price_per_mwh`
     )
     credit_per_mwh: Annotated[Money, Field(ge=0)] = Decimal(0)
+    contract: ContractSettings = ContractSettings()
 
     @model_validator(mode="after")
     def _dates_only_a_price(self) -> Self:
@@ -77,6 +80,10 @@ class PartnerSettings(PoolSettings):
             pool=self.pool(),
             credit_micro_per_mwh=_micro(self.credit_per_mwh),
         )
+
+    def terms(self) -> Terms:
+        """What it is settled by."""
+        return self.contract.terms(self.partner())
 
     def _price(self) -> Price | None:
         if self.price_per_mwh is None:

@@ -26,6 +26,7 @@ from scheduler.inventories import Inventories
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
+from scheduler.price_files import SitePrices
 from scheduler.reconcile import Reconciler
 from scheduler.settings import Site, load_site
 from scheduler.signal_settings import SignalSettings
@@ -132,6 +133,8 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             beside=(notifier.run, *(() if standby is None else (standby.run,))),
             told=tuple(source for source, _ in sources),
         )
+        prices = SitePrices(site.price_series, state, figures=SqlFigures(engine).figures_at)
+        loop.settling.open(site.contracts(), prices, running=stored.settling)
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     if site.reckons_revenue:

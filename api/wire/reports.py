@@ -32,14 +32,15 @@ def _is_zone(text: str) -> str:
     return text
 
 
+Month = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$"), AfterValidator(_is_month)]
+
+
 class ReportQuery(BaseModel):
     """Which month, of the calendar in which time zone."""
 
     model_config = ConfigDict(extra="forbid")
 
-    month: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$"), AfterValidator(_is_month)] = Field(
-        description="A month like 2026-10"
-    )
+    month: Month = Field(description="A month like 2026-10")
     tz: Annotated[str, Field(max_length=64), AfterValidator(_is_zone)] = Field(
         "UTC", description="Time zone in which the month and its days begin"
     )

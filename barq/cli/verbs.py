@@ -84,6 +84,11 @@ VERBS: Final = (
         help="Report a month: energy by class, and who allowed it.",
     ),
     Verb(
+        name="settle",
+        target="barq.cli.settle:app",
+        help="Settle a month with a mining partner: energy, charges, credits.",
+    ),
+    Verb(
         name="shadow",
         target="barq.cli.shadow:shadow",
         help="Compare the site with its twin by day, in shadow mode.",

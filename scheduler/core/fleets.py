@@ -35,6 +35,13 @@ def most_taken_w(kind: MachineKind, miners: Sequence[MinerReading]) -> int:
     return sum(_max_w(kind, m) for m in miners if m.obeys and m.wish is not Wish.PAUSED)
 
 
+def full_w(spec: GroupSpec, miners: Sequence[MinerReading]) -> float:
+    """What all machines that are there take above their rest, whoever may be given watts."""
+    if spec.machine is None:
+        return spec.miners_max_w
+    return float(sum(_max_w(spec.machine, m) for m in miners))
+
+
 def paused_w(spec: GroupSpec, miners: Sequence[MinerReading]) -> float:
     """What the machines of a group would take that people want to pause."""
     paused = [m for m in miners if m.wish is Wish.PAUSED]

@@ -36,11 +36,7 @@ class Correction:
 def correct(session: Session, correction: Correction, *, at: datetime) -> Quarter:
     """Add the row, and tell who did it. Raises `InvalidField` for what is no quarter, or is not over."""
     quarter_at = correction.quarter_at
-    if quarter_of(quarter_at) != quarter_at:
-        remedy = "give the start of a quarter of an hour: :00, :15, :30 or :45"
-        raise InvalidField("quarter_at", quarter_at.isoformat(), remedy)
-    if quarter_at + QUARTER > at:
-        raise InvalidField("quarter_at", quarter_at.isoformat(), "wait until it is over")
+    check_over("quarter_at", quarter_at, at)
     row = SampleQuarterRow(
         quarter_at=quarter_at,
         number=_next_number(session, quarter_at),
@@ -54,8 +50,17 @@ def correct(session: Session, correction: Correction, *, at: datetime) -> Quarte
     )
     session.add(row)
     session.flush()
-    chain.append(session, [_told(correction, at)])
+    chain.note(session, _told(correction, at))
     return quarter_from(row)
+
+
+def check_over(field: str, quarter_at: datetime, at: datetime) -> None:
+    """Raises `InvalidField` for what begins no quarter of an hour, or one that is not over at `at`."""
+    if quarter_of(quarter_at) != quarter_at:
+        remedy = "give the start of a quarter of an hour: :00, :15, :30 or :45"
+        raise InvalidField(field, quarter_at.isoformat(), remedy)
+    if quarter_at + QUARTER > at:
+        raise InvalidField(field, quarter_at.isoformat(), "wait until it is over")
 
 
 def _next_number(session: Session, quarter_at: datetime) -> int:

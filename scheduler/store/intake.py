@@ -13,10 +13,11 @@ from scheduler.core.arrays import worse
 from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.interval import Running
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
 from scheduler.core.trim import Trimmed
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, TRIM, Intents, Stored
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, SETTLING, TRIM, Intents, Stored
 from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
@@ -56,6 +57,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         trim=_trim(session),
         power_events=power_events.open_events(session),
         miner_wishes=machine_wishes.by_group(session),
+        settling=_settling(session),
     )
 
 
@@ -86,6 +88,16 @@ def _trim(session: Session) -> Trimmed | None:
         return None if document is None else loads(Trimmed, document.text)
     except WireError as error:
         log.warning("what the meter taught before is not counted: %s", error)
+        return None
+
+
+def _settling(session: Session) -> Running | None:
+    """The interval of settlement that was not over. Of another version of Barq it is lost, and its log says so."""
+    document = current_document(session, SETTLING)
+    try:
+        return None if document is None else loads(Running, document.text)
+    except WireError as error:
+        log.warning("the running interval of settlement cannot be read and begins anew: %s", error)
         return None
 
 

@@ -10,6 +10,7 @@
         ├── InstructionIsOver    nobody can answer what has ended, was superseded or refused
         ├── LimitNotFound    no manual limit has that number
         ├── PowerEventNotFound  no power event has that number
+        ├── NothingSettled   nothing was settled with a partner of that name
         ├── TokenNotFound    no token has that name
         ├── NodeNotFound     no node of that name joined the site
         ├── MachineNotFound  no machine of a miner group has that id
@@ -24,6 +25,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from scheduler.core.jobs import JobState
@@ -119,6 +121,19 @@ class PowerEventNotFound(Refused):
     def __init__(self, number: int) -> None:
         super().__init__(f"there is no power event {number}; `barq power events` lists them")
         self.number = number
+
+
+class NothingSettled(Refused):
+    """Nothing was settled with a partner of that name, or not then."""
+
+    code = "nothing_settled"
+
+    def __init__(self, partner: str, known: Sequence[str], when: str = "") -> None:
+        those = (
+            ", ".join(known) or "nobody yet: the first interval is settled when a quarter of an hour is over"
+        )
+        super().__init__(f"nothing was settled with partner {partner[:63]!r}{when}; settled was with {those}")
+        self.partner = partner
 
 
 class TokenNotFound(Refused):

@@ -21,6 +21,7 @@ from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
 from scheduler.store.open_orders import record_orders
 from scheduler.store.rows import attempt_nodes, attempt_values, job_changes, job_values
+from scheduler.store.settlement import record_intervals
 from scheduler.store.tables import (
     AttemptNodeRow,
     AttemptRow,
@@ -93,7 +94,7 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     settle_losses(session, _unsettled(tick, seen))
     stops.learn(session, tick.stops)
     instructions.record(session, tick.instructions)
-    logged = chain.append(session, tick.events)
+    logged = chain.append(session, (*tick.events, *record_intervals(session, tick.intervals)))
     power_events.record_plans(session, tick.counterfactuals, logged)
     power_events.record_events(session, tick.power_events)
     record_checkpoints(session, tick.checkpoints)

@@ -52,7 +52,7 @@ def test_the_figures_of_the_file_are_dated() -> None:
 def test_a_price_may_follow_hashprice_and_so_does_the_sites_own() -> None:
     """Under revenue each fleet has an owner that is ranked."""
     north = {"name": "n", "groups": ["north"], "price": {"type": "hashprice", "share": 0.4},
-             "pool_fee": 0.02, "pool_scheme": "pplns"}  # fmt: skip
+             "pool_fee": 0.02, "pool_scheme": "pplns", "contract": {"price": {"type": "none"}}}  # fmt: skip
     said = site(mode=MODE, partners=[north], revenue={"house": {"pool_fee": 0.01}})
 
     assert said.policy().partners == (
@@ -67,6 +67,13 @@ def test_a_price_may_follow_hashprice_and_so_does_the_sites_own() -> None:
         ),
     )
     assert said.policy().house_pool == PoolTerms(fee_ppm=10_000)
+
+
+def test_who_is_ranked_by_hashprice_says_what_it_is_charged_by() -> None:
+    """Else it would be charged nothing, silently."""
+    north = {"name": "n", "groups": ["north"], "price": {"type": "hashprice", "share": 0.4}}
+    with pytest.raises(SettingsError, match="'n': contract.price: is missing"):
+        site(mode=MODE, partners=[north])
 
 
 def test_where_mining_is_not_ranked_the_sites_own_is_no_partner() -> None:

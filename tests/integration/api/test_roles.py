@@ -77,6 +77,7 @@ async def test_each_role_gets_what_the_table_says_and_no_more(
                     event_id=99,
                     name="nobody",
                     miner_id="nobody",
+                    partner="nobody",
                 ),
             )
             may = role.includes(least)

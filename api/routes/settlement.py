@@ -1,0 +1,96 @@
+"""Settlement with mining partners: statements, balances of the site, adjustments."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.context import Here, Person, is_job_id
+from api.openapi import errors
+from api.wire.settlement import (
+    AdjustmentView,
+    Balances,
+    BalanceView,
+    LinkView,
+    MonthQuery,
+    NewAdjustment,
+    Statement,
+    TotalsView,
+)
+from scheduler.core.compliance_report import month_of
+from scheduler.core.settlement import changes_of, totals_of
+from scheduler.store.refusals import InvalidField
+from scheduler.store.settlement import Link
+
+router = APIRouter(prefix="/settlement", tags=["settlement"])
+
+
+@router.get("/statements/{partner}", responses=errors(404))
+def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -> Statement:
+    """Show a partner's month: each interval and adjustment as written down, and what they come to."""
+    since, until = _month(query.month)
+    account = here.desk.settled(partner if is_job_id(partner) else "", since, until)
+    return Statement(
+        site=here.settings.site,
+        partner=partner,
+        month=query.month,
+        since_at=since,
+        until_at=until,
+        made_at=datetime.now(UTC),
+        links=[_link(link) for link in account.links],
+        measured=TotalsView.model_validate(totals_of(account.rows)),
+        adjusted=TotalsView.model_validate(changes_of(account.adjustments)),
+    )
+
+
+@router.get("/balances")
+def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
+    """Show where the energy at the site's meter went, by the quarter of an hour."""
+    account = here.desk.balances(*_month(query.month))
+    return Balances(
+        site=here.settings.site,
+        month=query.month,
+        balances=[
+            BalanceView(
+                starts_at=b.starts_at,
+                covered_ms=b.covered_ms,
+                metered_ms=b.metered_ms,
+                site_ws=b.site_ws,
+                partners_ws=dict(b.partners_ws),
+                ai_ws=b.ai_ws,
+                overhead_ws=b.overhead_ws,
+                losses_ws=b.losses_ws,
+                link=link.link,
+                hash=link.hash,
+            )
+            for b, link in zip(account.balances, account.links, strict=True)
+        ],
+    )
+
+
+@router.post("/adjustments", status_code=201, responses=errors(404))
+def adjust(body: NewAdjustment, here: Here, person: Person) -> AdjustmentView:
+    """Add to an interval that is over. It stays listed, with who did it and why; the interval is not edited."""
+    change = body.change()
+    if not (change.metered_ws or change.curtailed_ws or change.charge_micro or change.credit_micro):
+        remedy = "give metered_ws, curtailed_ws, charge_micro or credit_micro"
+        raise InvalidField("metered_ws", body.metered_ws, remedy)
+    made = here.desk.adjust_settlement(body.partner, body.starts_at, change, reason=body.reason, by=person)
+    return AdjustmentView.model_validate(made)
+
+
+def _month(text: str) -> tuple[datetime, datetime]:
+    return month_of(int(text[:4]), int(text[5:]), UTC)
+
+
+def _link(link: Link) -> LinkView:
+    return LinkView(
+        link=link.link,
+        number=link.number,
+        row=json.loads(link.body),
+        hash_before=link.hash_before,
+        hash=link.hash,
+    )

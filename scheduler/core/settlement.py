@@ -1,0 +1,311 @@
+"""Settlement with mining partners: intervals with their prices, what was added later, and what a month comes to. Pure.
+
+    charge = metered x price          credit = curtailed by causes that are not excused x credit, up to the month's cap
+    site   = partners + AI + overhead + losses          exact, in whole watt-seconds; losses are what is left
+
+An interval is never edited. What turns out later is an adjustment: a row of its own, added to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from scheduler.core.accounting import QUARTER
+from scheduler.core.contracts import Metering, Quotes, Rate, Terms, amount_micro, credit_rate, price_rate
+from scheduler.core.curtailment import Cause
+from scheduler.core.interval import Over, PartEnergy
+from scheduler.core.partners import HOUSE
+
+_GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
+WHOLE: Final = 0.99
+"""An interval of which less was read is estimated."""
+
+
+class Quality(StrEnum):
+    """What an interval is worth."""
+
+    METERED = "metered"
+    PDU = "pdu"
+    MINER_REPORTED = "miner_reported"
+    ESTIMATED = "estimated"  #: a part of it was not read
+    UNPRICED = "unpriced"  #: what it comes to is not known: a price was missing or stale
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """Where the energy at the site's meter went, watt-seconds. The parts add up to it."""
+
+    starts_at: datetime
+    covered_ms: int
+    metered_ms: int  #: of them with a reading of the meter; else the sum of what devices report
+    site_ws: int
+    partners_ws: Mapping[str, int]
+    ai_ws: int
+    overhead_ws: int
+
+    @property
+    def losses_ws(self) -> int:
+        """What the site's meter saw and nobody's did; below 0 = the other way round."""
+        return self.site_ws - sum(self.partners_ws.values()) - self.ai_ws - self.overhead_ws
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A partner's interval as measured, with its rates. What it comes to is known once the cap is looked at."""
+
+    partner_id: str
+    starts_at: datetime
+    covered_ms: int
+    energy: PartEnergy
+    price: Rate
+    credit: Rate
+    excused: tuple[Cause, ...] = ()
+    credit_cap_micro: int | None = None
+    metering: Metering = Metering.MINER_REPORTED
+    max_curtailed_s: int | None = None  #: of a month by contract, not excused
+    notice_s: int = 0  #: that is due by contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closed:
+    """A whole interval, ready to be written down."""
+
+    balance: Balance
+    drafts: tuple[Draft, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A partner's interval as it is written down, for ever."""
+
+    draft: Draft
+    quality: Quality
+    charge_micro: int | None  #: None = its price is not known
+    credit_due_micro: int | None  #: before the cap
+    credit_micro: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What a person adds to an interval that is over; below 0 takes away. None = reckoned by the interval's rates."""
+
+    metered_ws: int = 0
+    curtailed_ws: Mapping[Cause, int] = field(default_factory=dict)
+    charge_micro: int | None = None
+    credit_micro: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """What was added to an interval, by whom, when and why."""
+
+    partner_id: str
+    starts_at: datetime
+    number: int  #: 1 = the first of its interval
+    metered_ws: int
+    curtailed_ws: Mapping[Cause, int]
+    charge_micro: int
+    credit_due_micro: int
+    credit_micro: int
+    reason: str
+    by: str
+    recorded_at: datetime
+
+
+class CannotAdjust(ValueError):
+    """A change that cannot be reckoned."""
+
+
+def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
+    """An interval that is over, with its rates. The site's own miners cost nothing."""
+    return Closed(
+        balance=Balance(
+            starts_at=over.starts_at,
+            covered_ms=over.covered_ms,
+            metered_ms=over.metered_ms,
+            site_ws=over.site_ws,
+            partners_ws={name: part.metered_ws for name, part in sorted(over.parts.items())},
+            ai_ws=over.ai_ws,
+            overhead_ws=over.overhead_ws,
+        ),
+        drafts=tuple(
+            _draft(over, name, part, terms.get(name), quotes)
+            for name, part in sorted(over.parts.items())
+            if part.covered_ms
+        ),
+    )
+
+
+def _draft(over: Over, name: str, part: PartEnergy, terms: Terms | None, quotes: Quotes) -> Draft:
+    plain = terms or Terms(partner_id=name)
+    is_unknown = terms is None and name != HOUSE
+    return Draft(
+        partner_id=name,
+        starts_at=over.starts_at,
+        covered_ms=part.covered_ms,
+        energy=part,
+        price=_GONE if is_unknown else price_rate(plain.price, quotes),
+        credit=_GONE if is_unknown else credit_rate(plain.credit, quotes),
+        excused=tuple(sorted(plain.excused)),
+        credit_cap_micro=plain.credit_cap_micro,
+        metering=plain.metering,
+        max_curtailed_s=plain.max_curtailed_s,
+        notice_s=plain.notice_s,
+    )
+
+
+def settled(draft: Draft, credited_micro: int) -> Row:
+    """What it comes to, where `credited_micro` were credited in its month before."""
+    charge = _amount(draft.energy.metered_ws, draft.price)
+    due = _amount(creditable_ws(draft.energy.curtailed_ws, draft.excused), draft.credit)
+    return Row(
+        draft=draft,
+        quality=_quality(draft, is_priced=charge is not None and due is not None),
+        charge_micro=charge,
+        credit_due_micro=due,
+        credit_micro=None if due is None else min(due, _left(draft.credit_cap_micro, credited_micro, due)),
+    )
+
+
+def _left(cap_micro: int | None, credited_micro: int, due_micro: int) -> int:
+    return due_micro if cap_micro is None else max(0, cap_micro - credited_micro)
+
+
+def _amount(energy_ws: int, rate: Rate) -> int | None:
+    """Of nothing it is nothing, whatever the rate."""
+    if rate.micro_per_mwh is None:
+        return None if energy_ws else 0
+    return amount_micro(energy_ws, rate.micro_per_mwh)
+
+
+def creditable_ws(curtailed_ws: Mapping[Cause, int], excused: Iterable[Cause]) -> int:
+    """What is owed for."""
+    without = frozenset(excused)
+    return sum(ws for cause, ws in curtailed_ws.items() if cause not in without)
+
+
+def _quality(draft: Draft, *, is_priced: bool) -> Quality:
+    if not is_priced:
+        return Quality.UNPRICED
+    if draft.energy.heard_ms < WHOLE * QUARTER.total_seconds() * 1000:
+        return Quality.ESTIMATED
+    return Quality(draft.metering.value)
+
+
+def adjusted(
+    row: Row,
+    before: Sequence[Adjustment],
+    change: Change,
+    *,
+    credited_micro: int,
+    reason: str,
+    by: str,
+    at: datetime,
+) -> Adjustment:
+    """The next adjustment of an interval, where its month was credited `credited_micro` in all. Raises CannotAdjust.
+
+    Money that is not given is what the interval's own rates make of the energy with this change, less without it. The
+    month's cap holds for credits of adjustments, too.
+    """
+    draft = row.draft
+    metered_ws = draft.energy.metered_ws + sum(a.metered_ws for a in before)
+    creditable = creditable_ws(draft.energy.curtailed_ws, draft.excused)
+    creditable += sum(creditable_ws(a.curtailed_ws, draft.excused) for a in before)
+    more_ws = creditable_ws(change.curtailed_ws, draft.excused)
+    due = _change(change.credit_micro, draft.credit, creditable, more_ws, "credit")
+    due_micro = (row.credit_due_micro or 0) + sum(a.credit_due_micro for a in before) + due
+    credit_micro = (row.credit_micro or 0) + sum(a.credit_micro for a in before)
+    cap = draft.credit_cap_micro
+    most_micro = due_micro if cap is None else credit_micro + max(0, cap - credited_micro)
+    return Adjustment(
+        partner_id=draft.partner_id,
+        starts_at=draft.starts_at,
+        number=1 + len(before),
+        metered_ws=change.metered_ws,
+        curtailed_ws=dict(change.curtailed_ws),
+        charge_micro=_change(change.charge_micro, draft.price, metered_ws, change.metered_ws, "charge"),
+        credit_due_micro=due,
+        credit_micro=min(due_micro, most_micro) - credit_micro if due else 0,
+        reason=reason,
+        by=by,
+        recorded_at=at,
+    )
+
+
+def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, name: str) -> int:
+    if given_micro is not None:
+        return given_micro
+    if not more_ws:
+        return 0
+    if rate.micro_per_mwh is None:
+        raise CannotAdjust(f"{name}: the interval has no rate ({rate.why}); give the {name}, too")
+    with_it = amount_micro(before_ws + more_ws, rate.micro_per_mwh)
+    return with_it - amount_micro(before_ws, rate.micro_per_mwh)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Totals:
+    """Sums of rows: watt-seconds and micro-units."""
+
+    metered_ws: int = 0
+    granted_ws: int = 0
+    overdraw_ws: int = 0
+    baseline_ws: int = 0
+    curtailed_ws: Mapping[Cause, int] = field(default_factory=dict)
+    charge_micro: int = 0
+    credit_due_micro: int = 0
+    credit_micro: int = 0
+    covered_ms: int = 0
+    heard_ms: int = 0
+    curtailed_ms: int = 0
+    unpriced: int = 0  #: intervals whose charge or credit is not known
+
+    @property
+    def due_micro(self) -> int:
+        """What the partner owes in all."""
+        return self.charge_micro - self.credit_micro
+
+
+def totals_of(rows: Iterable[Row]) -> Totals:
+    """What intervals come to as they were measured."""
+    rows = tuple(rows)
+    energies = [r.draft.energy for r in rows]
+    return Totals(
+        metered_ws=sum(e.metered_ws for e in energies),
+        granted_ws=sum(e.granted_ws for e in energies),
+        overdraw_ws=sum(e.overdraw_ws for e in energies),
+        baseline_ws=sum(e.baseline_ws for e in energies),
+        curtailed_ws=by_cause(e.curtailed_ws for e in energies),
+        charge_micro=sum(r.charge_micro or 0 for r in rows),
+        credit_due_micro=sum(r.credit_due_micro or 0 for r in rows),
+        credit_micro=sum(r.credit_micro or 0 for r in rows),
+        covered_ms=sum(r.draft.covered_ms for r in rows),
+        heard_ms=sum(e.heard_ms for e in energies),
+        curtailed_ms=sum(e.curtailed_ms for e in energies),
+        unpriced=sum(r.quality is Quality.UNPRICED for r in rows),
+    )
+
+
+def changes_of(adjustments: Iterable[Adjustment]) -> Totals:
+    """What adjustments come to."""
+    made = tuple(adjustments)
+    return Totals(
+        metered_ws=sum(a.metered_ws for a in made),
+        curtailed_ws=by_cause(a.curtailed_ws for a in made),
+        charge_micro=sum(a.charge_micro for a in made),
+        credit_due_micro=sum(a.credit_due_micro for a in made),
+        credit_micro=sum(a.credit_micro for a in made),
+    )
+
+
+def by_cause(parts: Iterable[Mapping[Cause, int]]) -> dict[Cause, int]:
+    """The sums by cause, zeros left out."""
+    sums = dict.fromkeys(Cause, 0)
+    for part in parts:
+        for cause, ws in part.items():
+            sums[cause] += ws
+    return {cause: ws for cause, ws in sums.items() if ws}

@@ -1,0 +1,245 @@
+"""Keeps the running quarter of an hour of settlement, from sample to sample, until what is over is on record."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from scheduler.core.contracts import Quotes, Terms
+from scheduler.core.curtailment import STEADY, Cause, Scene, Side, confirmed, curtailed, remembered
+from scheduler.core.decide import Decision
+from scheduler.core.entitlement import rest_w
+from scheduler.core.envelope import OPERATOR
+from scheduler.core.estop import SOURCE as STOPPED
+from scheduler.core.fleets import full_w, paused_w
+from scheduler.core.interval import (
+    AI,
+    BASELINE,
+    GRANTED,
+    METERED,
+    OVERDRAW,
+    OVERHEAD,
+    SITE,
+    Flow,
+    Moment,
+    Over,
+    Running,
+    advanced,
+    begun,
+)
+from scheduler.core.orders import GroupKind
+from scheduler.core.partners import Partner, with_house
+from scheduler.core.plan import limit_now, usable_w
+from scheduler.core.power import site_w
+from scheduler.core.settlement import Closed, closed
+from scheduler.core.snapshot import Group, Snapshot
+from scheduler.errors import StoreError
+from scheduler.ports import Prices
+from scheduler.records import PowerSample, TickRecord
+
+log = logging.getLogger(__name__)
+
+_NOBODY: Mapping[str, Terms] = MappingProxyType({})
+
+
+class Settling:
+    """The books of partners. Without effect until it is opened: a site that names no partners settles with nobody."""
+
+    def __init__(self) -> None:
+        self._terms = _NOBODY
+        self._prices: Prices | None = None
+        self._running: Running | None = None
+        self._over: tuple[Over, ...] = ()  #: intervals whose prices are not looked up yet
+        self._closed: tuple[Closed, ...] = ()
+
+    def open(self, terms: Mapping[str, Terms], prices: Prices, *, running: Running | None = None) -> None:
+        """Settle by these contracts; go on with what an earlier leader left running."""
+        self._terms, self._prices, self._running = terms, prices, running
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anybody to settle with."""
+        return bool(self._terms)
+
+    @property
+    def running(self) -> Running | None:
+        """The interval that is not over, for who leads next."""
+        return self._running
+
+    @property
+    def closed(self) -> tuple[Closed, ...]:
+        """Intervals that are over and not on record yet."""
+        return self._closed
+
+    def measure(self, snapshot: Snapshot, decision: Decision, sample: PowerSample) -> None:
+        """Take in one second of the site."""
+        if not self.is_open:
+            return
+        running = self._running or begun(snapshot.at)
+        partners = with_house(snapshot.site.partners, _miner_groups(snapshot))
+        sides = self._sides(partners, snapshot, decision, running)
+        sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
+        causes = curtailed(_scene(snapshot, decision), list(sides.values()))
+        moment = Moment(
+            at=snapshot.at,
+            site=_site(snapshot, sample, sides),
+            flows={p.partner_id: self._flow(p, sides, causes, snapshot) for p in partners},
+            is_metered=snapshot.meter is not None,
+        )
+        running, over = advanced(running, moment)
+        presences = {gid: remembered(s.presence, causes[gid], s, snapshot.at) for gid, s in sides.items()}
+        self._running = replace(running, presences=presences)
+        self._over += over
+        self._close()
+
+    def recorded(self, record: TickRecord) -> None:
+        """These intervals are on record now."""
+        if record.intervals:
+            written = {c.balance.starts_at for c in record.intervals}
+            self._closed = tuple(c for c in self._closed if c.balance.starts_at not in written)
+
+    def _close(self) -> None:
+        """Price what is over. While the store is down it waits: nothing goes without its price for that."""
+        while self._over:
+            over = self._over[0]
+            try:
+                quotes = self._quotes(over)
+            except StoreError as error:
+                log.warning("the interval of %s waits for its prices: %s", over.starts_at, error)
+                return
+            self._closed += (closed(over, self._terms, quotes),)
+            self._over = self._over[1:]
+
+    def _quotes(self, over: Over) -> Quotes:
+        """What is known of prices for an interval: of its beginning. Raises StoreError."""
+        at, prices = over.starts_at, self._prices
+        if prices is None:
+            return Quotes(at=at)
+        names = sorted({name for terms in self._terms.values() for name in terms.series})
+        found = ((name, prices.price_at(name, at)) for name in names)
+        return Quotes(
+            at=at,
+            figures=prices.figures_at(at),
+            series={name: price for name, price in found if price is not None},
+        )
+
+    def _sides(
+        self, partners: Iterable[Partner], snapshot: Snapshot, decision: Decision, running: Running
+    ) -> dict[str, Side]:
+        """Each miner group beside its share of its partner's cap."""
+        sides: dict[str, Side] = {}
+        for partner in partners:
+            groups = {gid: snapshot.groups[gid] for gid in partner.groups if gid in snapshot.groups}
+            above_w = {gid: round(full_w(g.spec, g.miners)) for gid, g in groups.items()}
+            for gid, group in groups.items():
+                side = _side(
+                    group,
+                    snapshot,
+                    above_w=above_w[gid],
+                    may_w=_part_of_cap(partner, above_w, gid),
+                    target_w=decision.miners_w.get(gid, group.miners_target_w),
+                )
+                known = running.presences.get(gid, side.presence)
+                sides[gid] = replace(side, paused_w=round(paused_w(group.spec, group.miners)), presence=known)
+        return sides
+
+    def _flow(
+        self,
+        partner: Partner,
+        sides: Mapping[str, Side],
+        causes: Mapping[str, Mapping[Cause, int]],
+        snapshot: Snapshot,
+    ) -> Flow:
+        own = [sides[gid] for gid in partner.groups if gid in sides]
+        watts = {
+            METERED: sum(s.metered_w for s in own),
+            GRANTED: sum(s.granted_w for s in own),
+            OVERDRAW: sum(max(0, s.metered_w - s.granted_w) for s in own),
+            BASELINE: sum(s.baseline_w for s in own),
+        }
+        terms = self._terms.get(partner.partner_id)
+        owed_w = 0
+        for cause, w in ((c, w) for s in own for c, w in causes[s.group_id].items()):
+            watts[str(cause)] = watts.get(str(cause), 0) + w
+            owed_w += 0 if terms is not None and cause in terms.excused else w
+        return Flow(
+            watts=watts,
+            is_heard=all(s.is_heard for s in own),
+            is_curtailed=owed_w > STEADY * watts[BASELINE],
+            is_confirmed=all(s.presence.confirmed_w is not None for s in own),
+            orders={s.group_id: _order_id(snapshot.groups[s.group_id]) for s in own},
+        )
+
+
+def _miner_groups(snapshot: Snapshot) -> list[str]:
+    return [gid for gid, g in snapshot.groups.items() if g.spec.kind is GroupKind.MINERS]
+
+
+def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
+    """A group's whole draw, its rest included; grants and caps are above that."""
+    is_heard, base_w = _is_heard(group, snapshot), round(group.spec.base_w)
+    return Side(
+        group_id=group.spec.group_id,
+        takes_w=base_w + above_w,
+        may_w=base_w + may_w,
+        granted_w=round(group.spec.base_w + target_w),
+        metered_w=max(0, round(group.draw_w)) if is_heard else 0,
+        is_heard=is_heard,
+    )
+
+
+def _part_of_cap(partner: Partner, above_w: Mapping[str, int], group_id: str) -> int:
+    """The cap of a partner is shared by its groups in proportion to what they take."""
+    whole_w = sum(above_w.values())
+    if partner.cap_w is None or not whole_w:
+        return above_w[group_id]
+    return partner.cap_w * above_w[group_id] // whole_w
+
+
+def _is_heard(group: Group, snapshot: Snapshot) -> bool:
+    at = group.reported_at
+    return at is not None and (snapshot.at - at).total_seconds() <= snapshot.site.unreachable_after_s
+
+
+def _order_id(group: Group) -> str:
+    return f"{group.account.sent.epoch}.{group.account.sent.seq}"
+
+
+def _scene(snapshot: Snapshot, decision: Decision) -> Scene:
+    """What mining could have without any AI, and what AI has of it, both by entitlement: as rooms are given."""
+    site, limit = snapshot.site, limit_now(snapshot)
+    nodes = [g for g in snapshot.groups.values() if g.spec.kind is GroupKind.NODE]
+    at_rest_w = site_w(
+        it_w=sum(rest_w(g.spec, g.power) for g in nodes),
+        miners_w=0.0,
+        overhead=site.overhead,
+        auxiliary_w=site.auxiliary_w,
+    )
+    miners_w = sum(
+        g.spec.base_w + decision.miners_w.get(gid, g.miners_target_w)
+        for gid, g in snapshot.groups.items()
+        if g.spec.kind is GroupKind.MINERS
+    )
+    return Scene(
+        at=snapshot.at,
+        room_w=int(usable_w(snapshot, limit) - at_rest_w),
+        ai_w=max(0, round(decision.planned_w - miners_w - at_rest_w)),
+        is_stopped=snapshot.stop is not None or limit.source in (OPERATOR, STOPPED),
+    )
+
+
+def _site(snapshot: Snapshot, sample: PowerSample, sides: Mapping[str, Side]) -> dict[str, int]:
+    """The meter's draw, what AI has of it, and what the site needs beside; without a meter what devices report."""
+    site = snapshot.site
+    nodes_w = site_w(
+        it_w=sum(g.draw_w for g in snapshot.groups.values() if g.spec.kind is GroupKind.NODE),
+        miners_w=0.0,
+        overhead=site.overhead,
+        auxiliary_w=site.auxiliary_w,
+    )
+    ai_w = min(round(sample.ai_w), round(nodes_w))
+    miners_w = sum(s.metered_w for s in sides.values())
+    drawn_w = round(nodes_w) + miners_w if snapshot.meter is None else round(snapshot.meter.draw_w)
+    return {SITE: drawn_w, AI: ai_w, OVERHEAD: round(nodes_w) - ai_w}

@@ -1,0 +1,225 @@
+"""Rows of settlement, for ever: each is chained to the row before it of its party, and none is ever changed.
+
+A row's hash is blake2b(hash of the party's row before + its body), the body being canonical JSON: keys sorted, no
+spaces. The site's balances are a party, too. When intervals are written, the log (`scheduler.store.chain`) is told each
+party's newest hash, so that a chain cannot be made anew later either.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import Text, UniqueConstraint, func, select
+from sqlalchemy.orm import Session
+from sqlmodel import Field, col
+
+from scheduler.core.accounting import QUARTER
+from scheduler.core.compliance_report import month_of
+from scheduler.core.reasons import Event
+from scheduler.core.settlement import (
+    Adjustment,
+    Balance,
+    CannotAdjust,
+    Change,
+    Closed,
+    Row,
+    adjusted,
+    settled,
+)
+from scheduler.store import chain
+from scheduler.store.chain import GENESIS
+from scheduler.store.columns import BIG, UtcDateTime
+from scheduler.store.corrections import check_over
+from scheduler.store.refusals import InvalidField, NothingSettled
+from scheduler.store.tables import LeaderRow, Table
+from scheduler.wire import dumps, loads
+
+SITE: Final = "*"
+"""The party whose rows are the site's balances; no partner can be called that."""
+
+
+class SettlementRow(Table, table=True):
+    """One link of a party's chain: an interval (`number` 0), or an adjustment of one (above)."""
+
+    __tablename__ = "settlement_rows"
+    __table_args__ = (UniqueConstraint("party", "starts_at", "number"),)
+    party: str = Field(primary_key=True)
+    link: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
+    starts_at: datetime = Field(sa_type=UtcDateTime)
+    number: int
+    credit_micro: int = Field(default=0, sa_type=BIG)
+    body: str = Field(sa_type=Text)
+    hash_before: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A row as it stands in its chain; `body` is what its hash was made of."""
+
+    link: int
+    number: int
+    body: str
+    hash_before: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """A party's rows of a stretch of time, in the order in which they were written."""
+
+    party: str
+    links: tuple[Link, ...]
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Intervals of a partner."""
+        return tuple(loads(Row, link.body) for link in self.links if not link.number)
+
+    @property
+    def adjustments(self) -> tuple[Adjustment, ...]:
+        """What was added to them."""
+        return tuple(loads(Adjustment, link.body) for link in self.links if link.number)
+
+    @property
+    def balances(self) -> tuple[Balance, ...]:
+        """Of the site, whose rows are balances."""
+        return tuple(loads(Balance, link.body) for link in self.links)
+
+
+def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Event, ...]:
+    """Write down what is over; what is there stays as it is. Returns what the log is to be told."""
+    told = []
+    for interval in intervals:
+        at = interval.balance.starts_at
+        heads = {SITE: _write(session, SITE, at, interval.balance)}
+        for draft in interval.drafts:
+            name = draft.partner_id
+            row = settled(draft, credited_micro(session, name, at))
+            heads[name] = _write(session, name, at, row, credit_micro=row.credit_micro or 0)
+        if written := {name: head for name, head in heads.items() if head is not None}:
+            told.append(_told(interval.balance, written))
+    return tuple(told)
+
+
+def adjust(
+    session: Session, party: str, starts_at: datetime, change: Change, *, reason: str, by: str, at: datetime
+) -> Adjustment:
+    """Add to an interval that is over, and tell who did it. Raises `InvalidField`, `NothingSettled`."""
+    check_over("starts_at", starts_at, at)
+    session.scalars(select(LeaderRow).with_for_update()).one()  # nobody else writes meanwhile
+    account = account_of(session, party, starts_at, starts_at, is_single=True)
+    if not account.rows:
+        raise NothingSettled(party, parties(session), f" from {starts_at:%Y-%m-%d %H:%M} UTC on")
+    try:
+        made = adjusted(
+            account.rows[0],
+            account.adjustments,
+            change,
+            credited_micro=credited_micro(session, party, starts_at),
+            reason=reason,
+            by=by,
+            at=at,
+        )
+    except CannotAdjust as error:
+        raise InvalidField("change", str(error), "give the amount of money, too") from error
+    head = _write(session, party, starts_at, made, number=made.number, credit_micro=made.credit_micro)
+    chain.append(session, [_adjusted(made, head)])
+    return made
+
+
+def account_of(
+    session: Session, party: str, since: datetime, until: datetime, *, is_single: bool = False
+) -> Account:
+    """Rows of intervals that begin in [since, until), or at `since` alone."""
+    starts_at = col(SettlementRow.starts_at)
+    when = starts_at == since if is_single else (starts_at >= since) & (starts_at < until)
+    wanted = select(SettlementRow).where(col(SettlementRow.party) == party, when)
+    rows = session.scalars(wanted.order_by(col(SettlementRow.link)))
+    return Account(party=party, links=tuple(_link(row) for row in rows))
+
+
+def parties(session: Session) -> tuple[str, ...]:
+    """With whom anything was ever settled, by name."""
+    first = select(col(SettlementRow.party)).where(col(SettlementRow.link) == 1)
+    return tuple(sorted(name for name in session.scalars(first) if name != SITE))
+
+
+def credited_micro(session: Session, party: str, at: datetime) -> int:
+    """What was credited in the month of `at`, UTC, adjustments included."""
+    since, until = month_of(at.year, at.month, UTC)
+    starts_at = col(SettlementRow.starts_at)
+    theirs = (col(SettlementRow.party) == party, starts_at >= since, starts_at < until)
+    return int(session.scalar(select(func.sum(col(SettlementRow.credit_micro))).where(*theirs)) or 0)
+
+
+def link_hash(before: str, body: str) -> str:
+    """The hash of a row, in hexadecimal."""
+    return hashlib.blake2b(before.encode() + body.encode(), digest_size=32).hexdigest()
+
+
+def _write(
+    session: Session, party: str, starts_at: datetime, row: object, *, number: int = 0, credit_micro: int = 0
+) -> Link | None:
+    """Chain a row to its party's last. None if it is there already: it stays as it was."""
+    mine = col(SettlementRow.party) == party
+    there = select(col(SettlementRow.link)).where(
+        mine, col(SettlementRow.starts_at) == starts_at, col(SettlementRow.number) == number
+    )
+    if session.scalar(there) is not None:
+        return None
+    newest = select(SettlementRow).where(mine).order_by(col(SettlementRow.link).desc()).limit(1)
+    last = session.scalars(newest).first()
+    body, before = canonical(row), last.hash if last is not None else GENESIS
+    new = SettlementRow(
+        party=party,
+        link=1 + (last.link if last is not None else 0),
+        starts_at=starts_at,
+        number=number,
+        credit_micro=credit_micro,
+        body=body,
+        hash_before=before,
+        hash=link_hash(before, body),
+    )
+    session.add(new)
+    session.flush()
+    return _link(new)
+
+
+def _link(row: SettlementRow) -> Link:
+    return Link(link=row.link, number=row.number, body=row.body, hash_before=row.hash_before, hash=row.hash)
+
+
+def canonical(row: object) -> str:
+    """The one spelling of a row: what its hash is made of."""
+    return json.dumps(json.loads(dumps(row)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def _told(balance: Balance, heads: Mapping[str, Link]) -> Event:
+    return Event(
+        at=balance.starts_at + QUARTER,
+        kind="settlement.written",
+        text=f"settled the quarter from {balance.starts_at:%Y-%m-%d %H:%M} UTC with mining partners",
+        data={name: f"{head.link}:{head.hash}" for name, head in heads.items()},
+    )
+
+
+def _adjusted(made: Adjustment, head: Link | None) -> Event:
+    text = (
+        f"{made.by} adjusted the settlement of {made.partner_id} from {made.starts_at:%Y-%m-%d %H:%M} UTC: charge "
+        f"{made.charge_micro / 1e6:+.6f}, credit {made.credit_micro / 1e6:+.6f}: {made.reason}"
+    )
+    data: dict[str, str | float | int | bool | None] = {
+        "by": made.by,
+        "partner": made.partner_id,
+        "starts_at": made.starts_at.isoformat(),
+        "charge_micro": made.charge_micro,
+        "credit_micro": made.credit_micro,
+        "hash": head.hash if head is not None else "",
+    }
+    return Event(at=made.recorded_at, kind="settlement.adjusted", text=text, data=data)
