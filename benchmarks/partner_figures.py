@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from scheduler.core.orders import MinerReading
 from scheduler.core.partners import Partner as Owner
 from scheduler.core.snapshot import Snapshot
 from scheduler.sim.capacity import Floats
+from scheduler.sim.clock import US, us_of
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.power_figures import WS_PER_KWH, violations
 from scheduler.sim.readings import Readings
@@ -33,9 +35,7 @@ class Switch:
     group_id: str
     runs: bool
     is_early: bool = False  #: before its minimum time off or on was over
-    bound_w: float = (
-        0.0  #: what all that had to run on would have drawn, trimmed as far as they can; if early
-    )
+    over_w: float = 0.0  #: if early: how far those that had to run on, trimmed, were above the room
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Watch:
     policy: Policy
     switches: list[Switch] = field(default_factory=list)
     _seen: dict[str, tuple[MinerReading, ...]] = field(default_factory=dict)
+    _room_w: dict[float, float] = field(default_factory=dict)  #: by the time of a decision
     _kinds: dict[str, MachineKind] = field(default_factory=dict)
     _since: dict[tuple[str, str], tuple[float, bool]] = field(default_factory=dict)
 
@@ -56,12 +57,22 @@ class Watch:
     def shed(self, snapshot: Snapshot) -> Decision | None:
         """As the policy does."""
         self._look(snapshot)
-        return self.policy.shed(snapshot)
+        return self._noted(snapshot, self.policy.shed(snapshot))
 
     def decide(self, snapshot: Snapshot) -> Decision:
         """As the policy does."""
         self._look(snapshot)
-        return self.policy.decide(snapshot)
+        decision = self.policy.decide(snapshot)
+        self._noted(snapshot, decision)
+        return decision
+
+    def _noted(self, snapshot: Snapshot, decision: Decision | None) -> Decision | None:
+        """With what it had for machines: what the limit leaves beside everything that AI may draw."""
+        if decision is not None:
+            at_s = us_of(snapshot.at) / US
+            room_w = decision.limit.limit_w - decision.planned_w + sum(decision.miners_w.values())
+            self._room_w[at_s] = min(room_w, self._room_w.get(at_s, math.inf))
+        return decision
 
     def _look(self, snapshot: Snapshot) -> None:
         """Nobody can switch twice between two reports: each wakes the loop."""
@@ -81,8 +92,8 @@ class Watch:
         kind, since = self._kinds[key[0]], self._since.get(key)
         least_s = kind.min_off_s if runs else kind.min_on_s
         is_early = since is not None and at_s - since[0] < least_s - _CLOCK_S
-        bound_w = self._bound_w(at_s) if is_early else 0.0
-        return Switch(at_s=at_s, group_id=key[0], runs=runs, is_early=is_early, bound_w=bound_w)
+        over_w = self._bound_w(at_s) - self._room_w.get(at_s, math.inf) if is_early else 0.0
+        return Switch(at_s=at_s, group_id=key[0], runs=runs, is_early=is_early, over_w=over_w)
 
     def _bound_w(self, at_s: float) -> float:
         kinds = [(self._kinds[gid], since) for (gid, _), (since, runs) in self._since.items() if runs]
@@ -107,7 +118,7 @@ def figures(
         "used_share": seen.total(used_w) / max(1e-9, seen.total(most_w)),
         "worst_weight_error": max(abs(p["weight_error"]) for p in partners.values()),
         "early": len(early),
-        "early_outside_emergencies": len(_unexcused(early, seen, left_w)),
+        "early_outside_emergencies": sum(s.runs or s.over_w <= 0 for s in early),
         "cycles_per_machine_day": len(switches) / 2 / _machines(site) / (outcome.window_s / DAY_S),
         "ai_kwh": seen.total(seen.ai_w) / WS_PER_KWH,
         "partners": partners,
@@ -119,12 +130,6 @@ def _left_w(seen: Readings, site: SimSite) -> Floats:
     rest_w = sum(p.base_w for p in site.partners)
     left: Floats = np.maximum(0.0, seen.limit_w - seen.ai_w - seen.idle_w - rest_w)
     return left
-
-
-def _unexcused(early: Sequence[Switch], seen: Readings, left_w: Floats) -> list[Switch]:
-    """Early switches that no limit demanded: what is left would have held all that had to run on; any early wake."""
-    left = seen.steps(left_w)
-    return [s for s in early if s.runs or s.bound_w <= float(left.at(s.at_s))]
 
 
 def _by_partner(

@@ -67,12 +67,14 @@ class Round:
 def land(now: Round, rule: CreditRule) -> dict[str, Landing]:
     """Machines of each partner. In sum never more than the room, but for minimum times and who does not obey."""
     landings = {n: _landed(now, n, now.shares_w.get(n, 0)) for n in sorted(now.fleets)}
-    owed = sorted(landings, key=lambda n: (-_owed_ws(now, n, landings[n], rule), n))
+    owed_ws = {n: _owed_ws(now, n, x, rule) for n, x in landings.items()}
+    owed = sorted(landings, key=lambda n: (-owed_ws[n], n))
     if _spare_w(now, landings) < 0:
         return _take(now, landings, reversed(owed))
     one_more = {
         n: now.shares_w.get(n, 0) + max((m.extra_w for m in f), default=0) for n, f in now.fleets.items()
     }
+    landings = _pay(now, landings, owed_ws, rule)
     landings = _give(now, landings, owed, one_more)
     return _give(now, landings, owed, dict.fromkeys(owed, now.room_w))
 
@@ -110,6 +112,37 @@ def _owed_ws(now: Round, name: str, landing: Landing, rule: CreditRule) -> float
     return now.credit_ws.get(name, 0) / weight + (rule.swap_ws if stops else 0)
 
 
+def _pay(
+    now: Round, landings: dict[str, Landing], owed_ws: Mapping[str, float], rule: CreditRule
+) -> dict[str, Landing]:
+    """One machine more for whom rounding leaves below its share, of the watts of those who are owed less by the swap.
+
+    Else whose machines can be trimmed would land on its share in every round, and take what the others cannot use.
+    """
+    paid = landings
+    for name in sorted(landings, key=lambda n: (-owed_ws[n], n)):
+        if paid[name].landed_w < now.shares_w.get(name, 0):
+            payers = [n for n in owed_ws if owed_ws[n] + rule.swap_ws <= owed_ws[name] and n != name]
+            paid = _paid(now, paid, name, sorted(payers, key=lambda n: (owed_ws[n], n)))
+    return paid
+
+
+def _paid(now: Round, landings: dict[str, Landing], name: str, payers: Iterable[str]) -> dict[str, Landing]:
+    """With one machine more for this one; unchanged if these cannot make room for it."""
+    have_w, fleet = landings[name].landed_w, now.fleets[name]
+    cap_w = next((c.cap_w for c in now.claims if c.name == name), 0)
+    tried = _landed(now, name, min(cap_w, have_w + max(m.extra_w for m in fleet)))
+    if not have_w < tried.landed_w <= cap_w:
+        return landings
+    paid = {**landings, name: tried}
+    for payer in payers:
+        spare_w = _spare_w(now, paid)
+        if spare_w >= 0:
+            break
+        paid[payer] = _landed(now, payer, max(0, paid[payer].landed_w + spare_w))
+    return paid if _spare_w(now, paid) >= 0 else landings
+
+
 def _give(
     now: Round, landings: Mapping[str, Landing], order: Iterable[str], at_most_w: Mapping[str, int]
 ) -> dict[str, Landing]:
@@ -125,11 +158,18 @@ def _give(
 
 
 def _take(now: Round, landings: Mapping[str, Landing], order: Iterable[str]) -> dict[str, Landing]:
-    """Somebody's machines must run on beyond its share: the others give way for them, in this order."""
-    taken = dict(landings)
-    for name in order:
-        spare_w = _spare_w(now, taken)
-        if spare_w >= 0:
-            break
-        taken[name] = _landed(now, name, max(0, taken[name].landed_w + spare_w))
+    """Somebody's machines must run on beyond its share: the others give way for them, the largest tier first.
+
+    Within one in this order; all to their floors first, below them only if it must be.
+    """
+    taken, claims = dict(landings), {c.name: c for c in now.claims}
+    line = sorted(order, key=lambda n: -claims[n].tier)
+    for floors_w in ({n: claims[n].floor_w for n in line}, dict.fromkeys(line, 0)):
+        for name in line:
+            spare_w = _spare_w(now, taken)
+            if spare_w >= 0:
+                return taken
+            least_w = max(floors_w[name], taken[name].landed_w + spare_w)
+            if least_w < taken[name].landed_w:
+                taken[name] = _landed(now, name, least_w)
     return taken

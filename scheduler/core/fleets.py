@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from scheduler.core.machines import Machine, MachineKind, MachineState, landed
@@ -35,6 +36,22 @@ def fleet_of(
     )
 
 
+def once_told(fleet: Sequence[Machine], total_w: float, at: datetime) -> tuple[Machine, ...]:
+    """The machines as they will be under a total that is on its way: who sleeps by it is not to be had for a while."""
+    targets_w = landed(fleet, whole(total_w), at).targets_w
+    return tuple(
+        replace(m, state=MachineState.ASLEEP, changed_at=at)
+        if m.runs and targets_w[m.machine_id] <= m.rest_w
+        else m
+        for m in fleet
+    )
+
+
+def whole(total_w: float) -> int:
+    """Its whole watts; what only the adding of floats lacks to one is no loss."""
+    return math.floor(max(0.0, total_w) + _EPSILON_W)
+
+
 def next_targets_w(
     kind: MachineKind, miners: Sequence[MinerReading], total_w: float, *, boottime_s: float
 ) -> dict[str, float]:
@@ -45,7 +62,7 @@ def next_targets_w(
     """
     at = _BOOT + timedelta(seconds=boottime_s)
     fleet = fleet_of(kind, miners, at, boottime_s=boottime_s)
-    wanted_w = landed(fleet, math.floor(max(0.0, total_w) + _EPSILON_W), at).targets_w
+    wanted_w = landed(fleet, whole(total_w), at).targets_w
     return _one_way(miners, wanted_w, total_w)
 
 

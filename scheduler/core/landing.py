@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 from scheduler.core.credit import CreditRule, Owed, Round, land
 from scheduler.core.dividing import is_heard, owners
-from scheduler.core.fleets import fleet_of
+from scheduler.core.fleets import fleet_of, once_told
 from scheduler.core.machines import Landing, Machine, free_at
 from scheduler.core.partners import Partner
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.split import Claim, whole_w
 
 _SLASH = "/"  #: between a group and its machine; no group has one in its name
+_SURE_W = 1.0  #: what is told in floats and in whole watts may differ by less
 _BOUND_S, _SWAP_S = 86_400, 3600  #: of one machine: what is carried at most, and what it takes to swap two
 
 
@@ -93,13 +94,19 @@ def _machines(plan: Plan, group_id: str) -> tuple[Machine, ...]:
         return ()
     boottime_s = group.reported_boottime_s + (plan.at - group.reported_at).total_seconds()
     prefix = group_id + _SLASH
-    return fleet_of(group.spec.machine, group.miners, plan.at, boottime_s=boottime_s, prefix=prefix)
+    fleet = fleet_of(group.spec.machine, group.miners, plan.at, boottime_s=boottime_s, prefix=prefix)
+    if plan.miners_w[group_id] + _SURE_W >= sum(m.target_w for m in group.miners):
+        return fleet
+    return once_told(fleet, plan.miners_w[group_id], plan.at)
 
 
 def _claim(partner: Partner, fleet: Iterable[Machine]) -> Claim:
     takes_w = sum(m.nameplate_w for m in fleet)
     cap_w = takes_w if partner.cap_w is None else min(takes_w, partner.cap_w)
-    return Claim(name=partner.partner_id, weight=partner.weight, cap_w=cap_w)
+    floor_w = min(partner.floor_w, cap_w)
+    return Claim(
+        name=partner.partner_id, weight=partner.weight, floor_w=floor_w, cap_w=cap_w, tier=partner.tier
+    )
 
 
 def _rule(fleets: Mapping[str, Iterable[Machine]]) -> CreditRule:
