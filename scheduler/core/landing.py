@@ -32,8 +32,10 @@ class Landed:
     wake_at: datetime | None = None
 
 
-def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float) -> Landed:
+def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float, *, by_tier: bool = False) -> Landed:
     """What whole machines can make of `wanted`, W by group. All groups together never have more than `most_w` by it.
+
+    `by_tier` = in a cut: what rounding leaves is the smallest tier's first.
 
     Beyond what is wanted run only machines that just woke, and they too sleep where `most_w` demands it.
     """
@@ -51,6 +53,7 @@ def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float) -> Lande
         fleets=fleets,
         credit_ws=credit_ws,
         at=plan.at,
+        by_tier=by_tier,
     )
     others_w = sum(wanted.values()) - sum(wanted[g] for p in mine for g in _groups(plan, p))
     landings = _land(now, rule, most_w - others_w)
