@@ -31,6 +31,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{INSTRUCTION}/acknowledge"): Role.OPERATOR,
     ("POST", f"{INSTRUCTION}/refuse"): Role.OPERATOR,
     ("GET", "/api/v1/projects"): Role.VIEWER,
+    ("GET", "/api/v1/partners"): Role.VIEWER,
+    ("GET", "/api/v1/partners/{name}"): Role.VIEWER,
     ("GET", "/api/v1/forecast"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
     ("GET", "/api/v1/shadow/days"): Role.VIEWER,

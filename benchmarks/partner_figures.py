@@ -43,16 +43,12 @@ class Watch:
     """A policy, and every switch of a machine as its guard tells it."""
 
     policy: Policy
+    name: str = "barq"
     switches: list[Switch] = field(default_factory=list)
     _seen: dict[str, tuple[MinerReading, ...]] = field(default_factory=dict)
     _room_w: dict[float, float] = field(default_factory=dict)  #: by the time of a decision
     _kinds: dict[str, MachineKind] = field(default_factory=dict)
     _since: dict[tuple[str, str], tuple[float, bool]] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The policy's."""
-        return self.policy.name
 
     def shed(self, snapshot: Snapshot) -> Decision | None:
         """As the policy does."""

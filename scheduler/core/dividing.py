@@ -30,7 +30,7 @@ def owners(plan: Plan) -> tuple[Partner, ...]:
 
 def available_w(plan: Plan) -> dict[str, float]:
     """What each miner group can take at present, W; nothing where it is not heard of."""
-    return {gid: _takes_w(plan.groups[gid]) if is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
+    return {gid: takes_w(plan.groups[gid]) if is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
 
 
 def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
@@ -130,7 +130,7 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
     }
 
 
-def _takes_w(group: Group) -> float:
+def takes_w(group: Group) -> float:
     """All its machines that are there, where they run whole."""
     kind = group.spec.machine
     return group.spec.miners_max_w if kind is None else float(kind.max_w * len(group.miners))

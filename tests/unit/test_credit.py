@@ -186,8 +186,7 @@ def test_for_machines_that_must_run_on_the_largest_tier_gives_way_down_to_its_fl
     floor_w: int, left: dict[str, int]
 ) -> None:
     """A's two just woke, though it is due one; of the others C is of the larger tier, and owed more."""
-    woke = {"state": MachineState.RUNNING, "changed_at": T0 - timedelta(seconds=60)}
-    ran = {"state": MachineState.RUNNING}
+    runs, woke_at = MachineState.RUNNING, T0 - timedelta(seconds=60)
     claims = [
         Claim(name="a", cap_w=7000, tier=2),
         Claim(name="b", cap_w=3500, tier=2),
@@ -197,7 +196,11 @@ def test_for_machines_that_must_run_on_the_largest_tier_gives_way_down_to_its_fl
         room_w=10_500,
         claims=claims,
         shares_w={"a": 3500, "b": 3500, "c": 3500},
-        fleets={"a": miners("a", 2, **woke), "b": miners("b", 1, **ran), "c": miners("c", 1, **ran)},
+        fleets={
+            "a": miners("a", 2, state=runs, changed_at=woke_at),
+            "b": miners("b", 1, state=runs),
+            "c": miners("c", 1, state=runs),
+        },
         credit_ws={"c": 10**7},
         at=T0,
     )
