@@ -4,7 +4,7 @@
 
 - The most efficient run, the least efficient sleep first. Of two that are nearly alike the one that runs goes on.
 - A machine that just woke runs for `min_on_s`; only an emergency cuts that short. One that just fell asleep sleeps for
-  `min_off_s`, whatever happens. An emergency wakes nobody.
+  `min_off_s`, whatever happens. An emergency wakes nobody, and of those that just woke as few sleep as it takes.
 - Who does not obey (faulted) or is not heard of (stale) is told to sleep and counts as metered, else at its nameplate.
 - What no whole machine fits into is given to one trimmed machine, as close to it as that machine can.
 """
@@ -189,7 +189,8 @@ def quantise(fleet: Sequence[Machine], granted_w: int, at: datetime, *, emergenc
 
     Nobody who may still be woken fits into what is left unmet. Deterministic; O(n log n).
     """
-    held = frozenset(() if emergency else (m.machine_id for m in fleet if m.obeys and m.runs and m.bound(at)))
+    bound = [m for m in fleet if m.obeys and m.runs and m.bound(at)]
+    held = frozenset(m.machine_id for m in (_most(bound, granted_w - _base_w(fleet)) if emergency else bound))
     may_run = [
         m for m in fleet if m.obeys and (m.runs if emergency else m.machine_id in held or not m.bound(at))
     ]
@@ -221,6 +222,17 @@ def free_at(fleet: Sequence[Machine]) -> dict[str, datetime]:
         for m in fleet
         if m.changed_at is not None
     }
+
+
+def _most(bound: Sequence[Machine], room_w: int) -> list[Machine]:
+    """As many of those that just woke as the room holds, trimmed as far as they can be: the fewest sleep too soon."""
+    kept = []
+    for machine in sorted(bound, key=lambda m: (m.lowest_w - m.rest_w, m.joule_per_th, m.machine_id)):
+        room_w -= machine.lowest_w - machine.rest_w
+        if room_w < 0:
+            break
+        kept.append(machine)
+    return kept
 
 
 def _base_w(fleet: Sequence[Machine]) -> int:

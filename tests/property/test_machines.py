@@ -86,6 +86,17 @@ def test_minimum_times_are_kept_but_in_an_emergency(
 
 
 @given(fleets(), GRANTS)
+def test_in_an_emergency_as_few_as_can_be_sleep_too_soon(fleet: list[Machine], granted_w: int) -> None:
+    """One more of them would not fit, even with all of them trimmed and every other machine asleep."""
+    targets = quantise(fleet, granted_w, T0, emergency=True).targets_w
+    bound = [m for m in fleet if m.obeys and m.runs and m.bound(T0)]
+    kept = sum(targets[m.machine_id] != m.rest_w for m in bound)
+    if kept < len(bound):
+        cheapest = sorted(m.lowest_w - m.rest_w for m in bound)[: kept + 1]
+        assert least_w(fleet, T0, emergency=True) + sum(cheapest) > granted_w
+
+
+@given(fleets(), GRANTS)
 def test_nobody_who_may_run_fits_into_what_is_left(fleet: list[Machine], granted_w: int) -> None:
     """And at most one is trimmed, unless machines have to run on beyond the grant."""
     landing = quantise(fleet, granted_w, T0)
