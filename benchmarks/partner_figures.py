@@ -45,6 +45,7 @@ class Watch:
     policy: Policy
     name: str = "barq"
     switches: list[Switch] = field(default_factory=list)
+    needed: int = 0  #: how many machines had to sleep before their time at the least
     _seen: dict[str, tuple[MinerReading, ...]] = field(default_factory=dict)
     _room_w: dict[float, float] = field(default_factory=dict)  #: by the time of a decision
     _kinds: dict[str, MachineKind] = field(default_factory=dict)
@@ -81,26 +82,33 @@ class Watch:
                 at_s, key = miner.switched_boottime_s, (gid, miner.miner_id)
                 if at_s is not None and at_s != self._since.get(key, (None, False))[0]:
                     found.append((at_s, key, miner.target_w > AWAKE_W))
-        self.switches += [self._switch(*one) for one in found]
+        self.switches += (told := [self._switch(*one) for one in found])
+        self.needed += sum(self._needed(at_s) for at_s in {s.at_s for s in told if s.is_early and not s.runs})
         self._since |= {key: (at_s, runs) for at_s, key, runs in found}
 
     def _switch(self, at_s: float, key: tuple[str, str], runs: bool) -> Switch:
         kind, since = self._kinds[key[0]], self._since.get(key)
         least_s = kind.min_off_s if runs else kind.min_on_s
         is_early = since is not None and at_s - since[0] < least_s - _CLOCK_S
-        over_w = self._bound_w(at_s) - self._room_w.get(at_s, math.inf) if is_early else 0.0
+        over_w = sum(self._bound_w(at_s)) - self._room_w.get(at_s, math.inf) if is_early else 0.0
         return Switch(at_s=at_s, group_id=key[0], runs=runs, is_early=is_early, over_w=over_w)
 
-    def _bound_w(self, at_s: float) -> float:
+    def _needed(self, at_s: float) -> int:
+        """How many had to sleep too soon then at the least, whoever's they are: the largest first."""
+        over_w, slept = sum(self._bound_w(at_s)) - self._room_w.get(at_s, math.inf), 0
+        for watts in sorted(self._bound_w(at_s), reverse=True):
+            slept, over_w = (slept + 1, over_w - watts) if over_w > 0 else (slept, over_w)
+        return slept
+
+    def _bound_w(self, at_s: float) -> list[float]:
+        """What each that had to run on would have drawn, trimmed as far as it can be."""
         kinds = [(self._kinds[gid], since) for (gid, _), (since, runs) in self._since.items() if runs]
-        return sum(kind.least_w or kind.max_w for kind, since in kinds if at_s - since < kind.min_on_s)
+        return [kind.least_w or kind.max_w for kind, since in kinds if at_s - since < kind.min_on_s]
 
 
-def figures(
-    outcome: RunOutcome, site: SimSite, owners: Sequence[Owner], switches: Sequence[Switch]
-) -> dict[str, Any]:
+def figures(outcome: RunOutcome, site: SimSite, owners: Sequence[Owner], watch: Watch) -> dict[str, Any]:
     """All of them, and a table by partner."""
-    seen = Readings.of(outcome)
+    seen, switches = Readings.of(outcome), watch.switches
     over, left_w = violations(seen, outcome.reaction_s), _left_w(seen, site)
     most_w = np.minimum(left_w, sum(o.cap_w or 0 for o in owners))
     used_w = np.minimum(seen.mined_w - sum(p.base_w for p in site.partners), most_w)
@@ -114,6 +122,7 @@ def figures(
         "used_share": seen.total(used_w) / max(1e-9, seen.total(most_w)),
         "worst_weight_error": max(abs(p["weight_error"]) for p in partners.values()),
         "early": len(early),
+        "early_needed": watch.needed,
         "early_outside_emergencies": sum(s.runs or s.over_w <= 0 for s in early),
         "cycles_per_machine_day": len(switches) / 2 / _machines(site) / (outcome.window_s / DAY_S),
         "ai_kwh": seen.total(seen.ai_w) / WS_PER_KWH,

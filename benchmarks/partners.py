@@ -35,7 +35,7 @@ def measure(days: float, seed: int, season: Season) -> dict[str, Any]:
     engine, began_s = Engine(case), time.process_time()
     outcome = asyncio.run(engine.run())
     told = {"days": days, "seed": seed, "season": season.value, "jobs": len(case.jobs), "ticks": engine.ticks}
-    made = figures(outcome, site, month.OWNERS, watch.switches)
+    made = figures(outcome, site, month.OWNERS, watch)
     return told | {"cpu_s": time.process_time() - began_s} | made
 
 

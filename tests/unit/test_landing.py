@@ -220,6 +220,21 @@ def test_after_a_cut_by_tiers_those_that_still_run_go_on() -> None:
     assert built.awake() != {"a": 3, "b": 0}, "B is due its half once its machines may wake"
 
 
+def test_of_one_tier_who_is_owed_most_gives_way_last() -> None:
+    """B has been curtailed more than C: the cut takes C's machines, then B's, then A's of the smaller tier."""
+    built = shared(31_600, 1, 1, 1)
+    a, b, c = built.site.partners
+    built.site = replace(built.site, partners=(replace(a, tier=1), b, c))
+    built.settles().passes(3600.0)
+    built.owed = Owed(at=built.at, credit_ws={"a": -(10**8), "b": 10**8, "c": 0}, shares_w={})
+
+    for surplus_w, left in ((22_000, (3, 3, 0)), (15_000, (3, 1, 0)), (7500, (2, 0, 0))):
+        built.limit_w(NODE_W + surplus_w)
+        decision = shed(built.snapshot())
+        assert decision is not None
+        assert decision.miners_w == {n: 3500.0 * k for n, k in zip("abc", left, strict=True)}
+
+
 def test_one_that_is_not_heard_of_leaves_its_part_to_the_others() -> None:
     """Its machines are as they are, and nothing is planned with them."""
     built = shared(7200, 1, 1)
