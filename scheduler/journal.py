@@ -62,12 +62,7 @@ class Journal:
         alarms: Mapping[str, tuple[str, ...]],
     ) -> TickRecord:
         """The record of one tick."""
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
-        if due:
-            watched = self._watchman
-            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
-            watched.measure(snapshot, self._sample)
-            self._offer = self._new_offer()
+        due = self._is_sampled(snapshot, decision)
         told_now = bool(due or decision.events)
         partners, floors = self._partners(snapshot, decision, orders) if told_now else ({}, [])
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
@@ -105,6 +100,16 @@ class Journal:
             | partners
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
+
+    def _is_sampled(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether a second is over, and a sample was taken."""
+        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        if due:
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
+            watched.measure(snapshot, self._sample)
+            self._offer = self._new_offer()
+        return due
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
         """What projects used, where it is told anew."""
