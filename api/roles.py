@@ -37,6 +37,8 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("POST", f"{MINER}/wish"): Role.OPERATOR,
     ("POST", "/api/v1/miners:wish"): Role.OPERATOR,
     ("GET", "/api/v1/projects"): Role.VIEWER,
+    ("GET", "/api/v1/partners"): Role.VIEWER,
+    ("GET", "/api/v1/partners/{name}"): Role.VIEWER,
     ("GET", "/api/v1/forecast"): Role.VIEWER,
     ("GET", "/api/v1/events"): Role.VIEWER,
     ("GET", "/api/v1/hashprice"): Role.VIEWER,

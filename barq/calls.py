@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.forecast_views import ForecastView
     from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
+    from barq.partner_views import PartnersView, PartnerView
     from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
@@ -311,6 +312,16 @@ def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
 def shadow_days(*, day: str | None, limit: int) -> Call[ShadowDays]:
     """The days of shadow mode."""
     return _get("/shadow/days", {"day": day, "limit": limit})
+
+
+def partners() -> Call[PartnersView]:
+    """What each mining partner may draw."""
+    return _get("/partners")
+
+
+def partner(name: str) -> Call[PartnerView]:
+    """What one of them may draw."""
+    return _get(f"/partners/{quote(name, safe='', errors='replace')}")
 
 
 def summary() -> Call[SummaryView]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from barq.calls import Call
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
+    from barq.partner_views import PartnersView, PartnerView
     from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
@@ -46,6 +47,14 @@ class PowerVerbs:
     def power_event(self, event_id: str) -> PowerEventDetail:
         """Return one fall of the limit, with what would have been drawn without it. Raises NotFound."""
         return self._do(calls.power_event(event_id))
+
+    def partners(self) -> PartnersView:
+        """Return what each mining partner may draw, until when, and why it is no more."""
+        return self._do(calls.partners())
+
+    def partner(self, name: str) -> PartnerView:
+        """Return what one mining partner may draw. Raises NotFound."""
+        return self._do(calls.partner(name))
 
     def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""

@@ -18,6 +18,7 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
+from scheduler.partner_documents import PARTNERS, Lacking, told_of_partners
 from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
@@ -65,6 +66,8 @@ class Journal:
         self._raises_allowed: bool | None = None
         self._used: Used | None = None
         self._told_projects = False
+        self._told_partners = False
+        self._lacking: Lacking = {}  #: since when which partners have lacked their floors
 
     def write(
         self,
@@ -74,13 +77,9 @@ class Journal:
         alarms: Mapping[str, tuple[str, ...]],
     ) -> TickRecord:
         """The record of one tick."""
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
-        if due:
-            watched = self._watchman
-            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
-            watched.measure(snapshot, self._sample)
-            self._settling.measure(snapshot, decision, self._sample)
-            self._offer = self._new_offer()
+        due = self._is_sampled(snapshot, decision)
+        told_now = bool(due or decision.events)
+        partners, floors = self._partners(snapshot, decision, orders) if told_now else ({}, [])
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
             *self._limit_event(snapshot),
@@ -88,6 +87,7 @@ class Journal:
             *self._domain_events(snapshot),
             *self._watchman.events,
             *_checkpoint_events(notes),
+            *floors,
             *decision.events,
         )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
@@ -114,8 +114,20 @@ class Journal:
             used=self._renewed(snapshot),
             current=self._limits_told(snapshot)
             | (self._running() if due else {})
-            | (self._documents(snapshot, decision, alarms) if due or decision.events else {}),
+            | partners
+            | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
+
+    def _is_sampled(self, snapshot: Snapshot, decision: Decision) -> bool:
+        """Whether a second is over, and a sample was taken."""
+        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        if due:
+            watched = self._watchman
+            self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
+            watched.measure(snapshot, self._sample)
+            self._settling.measure(snapshot, decision, self._sample)
+            self._offer = self._new_offer()
+        return due
 
     def _running(self) -> dict[str, str]:
         """The interval of settlement as it is now: who leads next goes on with it."""
@@ -166,6 +178,16 @@ class Journal:
             return {}
         self._told_projects = True
         return {"projects": json.dumps(projects_document(snapshot))}
+
+    def _partners(
+        self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]
+    ) -> tuple[dict[str, str], list[Event]]:
+        """What each may draw, and whose floor is missed. Where there are none, that is said once."""
+        if self._told_partners and not any(g.miners for g in snapshot.groups.values()):
+            return {}, []
+        self._told_partners = True
+        document, events, self._lacking = told_of_partners(snapshot, decision, orders, self._lacking)
+        return {PARTNERS: json.dumps(document)}, events
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""

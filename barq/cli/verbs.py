@@ -59,6 +59,11 @@ VERBS: Final = (
         help="List projects: quotas, what they use, whose turn it is.",
     ),
     Verb(
+        name="partners",
+        target="barq.cli.partners:app",
+        help="List mining partners: what each may draw, until when, and why.",
+    ),
+    Verb(
         name="power",
         target="barq.cli.power:app",
         help="Show the site's power; limit it, or release its limits.",

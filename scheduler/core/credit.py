@@ -62,17 +62,24 @@ class Round:
     credit_ws: Mapping[str, int]
     at: datetime
     emergency: bool = False
+    by_tier: bool = False  #: a cut: who is of a smaller tier comes first, and pays nobody of a larger one
+
+    def claim(self, name: str) -> Claim:
+        """Of this partner; who has made none may have nothing."""
+        return next((c for c in self.claims if c.name == name), Claim(name=name, cap_w=0))
 
 
 def land(now: Round, rule: CreditRule) -> dict[str, Landing]:
     """Machines of each partner. In sum never more than the room, but for minimum times and who does not obey."""
     landings = {n: _landed(now, n, now.shares_w.get(n, 0)) for n in sorted(now.fleets)}
-    owed = sorted(landings, key=lambda n: (-_owed_ws(now, n, landings[n], rule), n))
+    owed_ws = _line(now, landings, rule)
+    owed = list(owed_ws)
     if _spare_w(now, landings) < 0:
         return _take(now, landings, reversed(owed))
     one_more = {
         n: now.shares_w.get(n, 0) + max((m.extra_w for m in f), default=0) for n, f in now.fleets.items()
     }
+    landings = _pay(now, landings, owed_ws, rule)
     landings = _give(now, landings, owed, one_more)
     return _give(now, landings, owed, dict.fromkeys(owed, now.room_w))
 
@@ -103,21 +110,63 @@ def _spare_w(now: Round, landings: Mapping[str, Landing]) -> int:
     return now.room_w - sum(x.landed_w for x in landings.values())
 
 
+def _line(now: Round, landings: Mapping[str, Landing], rule: CreditRule) -> dict[str, float]:
+    """What each is owed, whoever comes first at the front."""
+    owed_ws = {n: _owed_ws(now, n, x, rule) for n, x in landings.items()}
+    tiers = {n: now.claim(n).tier if now.by_tier else 0 for n in owed_ws}
+    return dict(sorted(owed_ws.items(), key=lambda one: (tiers[one[0]], -one[1], one[0])))
+
+
 def _owed_ws(now: Round, name: str, landing: Landing, rule: CreditRule) -> float:
     """What it is owed per weight; more by the swap where a machine of its would have to stop now."""
     stops = any(m.runs and landing.targets_w[m.machine_id] == m.rest_w for m in now.fleets[name])
-    weight = next((c.weight for c in now.claims if c.name == name), 1)
-    return now.credit_ws.get(name, 0) / weight + (rule.swap_ws if stops else 0)
+    return now.credit_ws.get(name, 0) / now.claim(name).weight + (rule.swap_ws if stops else 0)
+
+
+def _pay(
+    now: Round, landings: dict[str, Landing], owed_ws: dict[str, float], rule: CreditRule
+) -> dict[str, Landing]:
+    """One machine more for whom rounding leaves below its share, of the watts of those who are owed less by the swap.
+
+    Else whose machines can be trimmed would land on its share in every round, and take what the others cannot use.
+    """
+    paid = landings
+    for name, own_ws in owed_ws.items():
+        if paid[name].landed_w < now.shares_w.get(name, 0):
+            most_ws, tier = own_ws - rule.swap_ws, now.claim(name).tier if now.by_tier else 0
+            payers = (n for n in reversed(owed_ws) if owed_ws[n] <= most_ws and now.claim(n).tier >= tier)
+            paid = _paid(now, paid, name, payers)
+    return paid
+
+
+def _paid(now: Round, landings: dict[str, Landing], name: str, payers: Iterable[str]) -> dict[str, Landing]:
+    """With one machine more for this one; unchanged if these cannot make room for it above their floors."""
+    have_w, cap_w = landings[name].landed_w, now.claim(name).cap_w
+    tried = _landed(now, name, min(cap_w, have_w + max(m.extra_w for m in now.fleets[name])))
+    if not have_w < tried.landed_w <= cap_w:
+        return landings
+    paid = {**landings, name: tried}
+    for payer in payers:
+        spare_w = _spare_w(now, paid)
+        if spare_w < 0:
+            paid[payer] = _lowered(now, payer, paid[payer], -spare_w, now.claim(payer).floor_w)
+    return paid if _spare_w(now, paid) >= 0 else landings
+
+
+def _lowered(now: Round, name: str, landing: Landing, by_w: int, floor_w: int) -> Landing:
+    """By so much, but not for less than its floor."""
+    may_w = max(floor_w, landing.landed_w - by_w)
+    return _landed(now, name, may_w) if may_w < landing.landed_w else landing
 
 
 def _give(
     now: Round, landings: Mapping[str, Landing], order: Iterable[str], at_most_w: Mapping[str, int]
 ) -> dict[str, Landing]:
     """What is left, in this order, to whoever can use it."""
-    given, caps = dict(landings), {c.name: c.cap_w for c in now.claims}
+    given = dict(landings)
     for name in order:
         have_w = given[name].landed_w
-        may_w = min(have_w + _spare_w(now, given), at_most_w[name], caps.get(name, 0))
+        may_w = min(have_w + _spare_w(now, given), at_most_w[name], now.claim(name).cap_w)
         tried = _landed(now, name, may_w) if may_w > have_w else given[name]
         if have_w < tried.landed_w <= may_w:
             given[name] = tried
@@ -125,11 +174,16 @@ def _give(
 
 
 def _take(now: Round, landings: Mapping[str, Landing], order: Iterable[str]) -> dict[str, Landing]:
-    """Somebody's machines must run on beyond its share: the others give way for them, in this order."""
+    """Somebody's machines must run on beyond its share: the others give way for them, the largest tier first.
+
+    Within one in this order; all to their floors first, below them only if it must be.
+    """
     taken = dict(landings)
-    for name in order:
-        spare_w = _spare_w(now, taken)
-        if spare_w >= 0:
-            break
-        taken[name] = _landed(now, name, max(0, taken[name].landed_w + spare_w))
+    line = sorted(order, key=lambda n: -now.claim(n).tier)
+    for floors_w in ({n: now.claim(n).floor_w for n in line}, dict.fromkeys(line, 0)):
+        for name in line:
+            spare_w = _spare_w(now, taken)
+            if spare_w >= 0:
+                return taken
+            taken[name] = _lowered(now, name, taken[name], -spare_w, floors_w[name])
     return taken

@@ -40,7 +40,7 @@ def _ranked(plan: Plan) -> tuple[Partner, ...]:
 
 def available_w(plan: Plan) -> dict[str, float]:
     """What each miner group can take at present, W; nothing where it is not heard of."""
-    return {gid: _takes_w(plan.groups[gid]) if is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
+    return {gid: takes_w(plan.groups[gid]) if is_heard(plan, gid) else 0.0 for gid in plan.miners_w}
 
 
 def kept_for_mining(plan: Plan, queue: Queue, limit_w: float) -> float:
@@ -116,7 +116,8 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
     """The groups' watts lowered by `over_w` in all, or to nothing. Nobody gets more.
 
     Partners of one tier are levelled by their weights, as the next division will. Of several tiers, the largest gives
-    way first, and in it whoever lacks least of what his machines take.
+    way first, and in it whoever was curtailed least per weight: who is owed least, where machines run whole, else who
+    lacks least of what its machines take.
     """
     partners = owners(plan)
     has_w = {p.partner_id: sum(plan.miners_w.get(g, 0.0) for g in p.groups) for p in partners}
@@ -126,7 +127,7 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
     if len({c.tier for c in claims}) == 1:
         lowered = split(sum(has_w.values()) - over_w, capped).grants_w
     else:
-        lacking = {c.name: float(c.cap_w - grants[c.name]) for c in claims}
+        lacking = plan.owed.credit_ws if plan.owed else {c.name: c.cap_w - grants[c.name] for c in claims}
         fraction_w = sum(has_w.values()) - sum(grants.values())
         lowered = cut(grants, over_w - fraction_w, capped, shed_order(claims, lacking)).grants_w
     shares = {
@@ -140,7 +141,7 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
     }
 
 
-def _takes_w(group: Group) -> float:
+def takes_w(group: Group) -> float:
     """All its machines that are there, where they run whole."""
     kind = group.spec.machine
     if kind is None:

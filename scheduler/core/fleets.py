@@ -60,6 +60,22 @@ class WakePace:
     every_s: float = 10.0  #: so much in each such time; one machine at least
 
 
+def once_told(fleet: Sequence[Machine], total_w: float, at: datetime) -> tuple[Machine, ...]:
+    """The machines as they will be under a total that is on its way: who sleeps by it is not to be had for a while."""
+    targets_w = landed(fleet, whole(total_w), at).targets_w
+    return tuple(
+        replace(m, state=MachineState.ASLEEP, changed_at=at)
+        if m.runs and targets_w[m.machine_id] <= m.rest_w
+        else m
+        for m in fleet
+    )
+
+
+def whole(total_w: float) -> int:
+    """Its whole watts; what only the adding of floats lacks to one is no loss."""
+    return math.floor(max(0.0, total_w) + _EPSILON_W)
+
+
 def next_targets_w(
     kind: MachineKind,
     miners: Sequence[MinerReading],
@@ -76,7 +92,7 @@ def next_targets_w(
     """
     at = _BOOT + timedelta(seconds=boottime_s)
     fleet = fleet_of(kind, miners, at, boottime_s=boottime_s)
-    wanted_w = landed(fleet, math.floor(max(0.0, total_w) + _EPSILON_W), at).targets_w
+    wanted_w = landed(fleet, whole(total_w), at).targets_w
     if pace is not None:
         wanted_w = _paced(pace, kind, miners, wanted_w, boottime_s)
     return _one_way(miners, wanted_w, total_w)

@@ -12,13 +12,14 @@ from datetime import datetime, timedelta
 
 from scheduler.core.credit import CreditRule, Owed, Round, land
 from scheduler.core.dividing import is_heard, owners
-from scheduler.core.fleets import fleet_of
+from scheduler.core.fleets import fleet_of, once_told
 from scheduler.core.machines import Landing, Machine, free_at
 from scheduler.core.partners import Partner
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.split import Claim, whole_w
 
 _SLASH = "/"  #: between a group and its machine; no group has one in its name
+_SURE_W = 1.0  #: what is told in floats and in whole watts may differ by less
 _BOUND_S, _SWAP_S = 86_400, 3600  #: of one machine: what is carried at most, and what it takes to swap two
 
 
@@ -31,8 +32,10 @@ class Landed:
     wake_at: datetime | None = None
 
 
-def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float) -> Landed:
+def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float, *, by_tier: bool = False) -> Landed:
     """What whole machines can make of `wanted`, W by group. All groups together never have more than `most_w` by it.
+
+    `by_tier` = in a cut: what rounding leaves is the smallest tier's first.
 
     Beyond what is wanted run only machines that just woke, and they too sleep where `most_w` demands it.
     """
@@ -50,6 +53,7 @@ def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float) -> Lande
         fleets=fleets,
         credit_ws=credit_ws,
         at=plan.at,
+        by_tier=by_tier,
     )
     others_w = sum(wanted.values()) - sum(wanted[g] for p in mine for g in _groups(plan, p))
     landings = _land(now, rule, most_w - others_w)
@@ -93,13 +97,19 @@ def _machines(plan: Plan, group_id: str) -> tuple[Machine, ...]:
         return ()
     boottime_s = group.reported_boottime_s + (plan.at - group.reported_at).total_seconds()
     prefix = group_id + _SLASH
-    return fleet_of(group.spec.machine, group.miners, plan.at, boottime_s=boottime_s, prefix=prefix)
+    fleet = fleet_of(group.spec.machine, group.miners, plan.at, boottime_s=boottime_s, prefix=prefix)
+    if plan.miners_w[group_id] + _SURE_W >= sum(m.target_w for m in group.miners):
+        return fleet
+    return once_told(fleet, plan.miners_w[group_id], plan.at)
 
 
 def _claim(partner: Partner, fleet: Iterable[Machine]) -> Claim:
     takes_w = sum(m.nameplate_w for m in fleet if m.may_work)
     cap_w = takes_w if partner.cap_w is None else min(takes_w, partner.cap_w)
-    return Claim(name=partner.partner_id, weight=partner.weight, cap_w=cap_w)
+    floor_w = min(partner.floor_w, cap_w)
+    return Claim(
+        name=partner.partner_id, weight=partner.weight, floor_w=floor_w, cap_w=cap_w, tier=partner.tier
+    )
 
 
 def _rule(fleets: Mapping[str, Iterable[Machine]]) -> CreditRule:

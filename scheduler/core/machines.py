@@ -4,7 +4,7 @@
 
 - The most efficient run, the least efficient sleep first. Of two that are nearly alike the one that runs goes on.
 - A machine that just woke runs for `min_on_s`; only an emergency cuts that short. One that just fell asleep sleeps for
-  `min_off_s`, whatever happens. An emergency wakes nobody.
+  `min_off_s`, whatever happens. An emergency wakes nobody, and of those that just woke as few sleep as it takes.
 - Who does not obey (faulted) or is not heard of (stale) is told to sleep and counts as metered, else at its nameplate.
 - Who was switched as often as it may be today is switched by an emergency alone.
 - Who is wished to pause sleeps; who is wished to be protected is the last to sleep, and the first to wake.
@@ -77,6 +77,11 @@ class Machine:
     def may_work(self) -> bool:
         """Whether it can be given watts at all."""
         return self.obeys and self.wish is not Wish.PAUSED
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether it is to be the last of its fleet to sleep."""
+        return self.wish is Wish.PROTECTED
 
     @property
     def extra_w(self) -> int:
@@ -203,7 +208,8 @@ def quantise(fleet: Sequence[Machine], granted_w: int, at: datetime, *, emergenc
     Nobody who may still be woken fits into what is left unmet. Deterministic; O(n log n).
     """
     workers = [m for m in fleet if m.may_work]
-    held = frozenset(() if emergency else (m.machine_id for m in workers if m.runs and m.bound(at)))
+    bound = [m for m in workers if m.runs and (m.bound(at) or (emergency and m.is_protected))]
+    held = frozenset(m.machine_id for m in (_most(bound, granted_w - _base_w(fleet)) if emergency else bound))
     may_run = [m for m in workers if (m.runs if emergency else m.machine_id in held or not m.bound(at))]
     chosen = _Choice(sorted(may_run, key=lambda m: _rank(m, held)), held)
     chosen.fill(granted_w - _base_w(fleet))
@@ -235,6 +241,25 @@ def free_at(fleet: Sequence[Machine]) -> dict[str, datetime]:
     }
 
 
+def _most(bound: Sequence[Machine], room_w: int) -> list[Machine]:
+    """The protected, and as many of those that just woke as the room holds, all trimmed as far as they can be.
+
+    So the fewest sleep too soon.
+    """
+    kept = []
+    for machine in sorted(bound, key=_least_first):
+        needs_w = machine.lowest_w - machine.rest_w
+        if needs_w <= room_w:
+            room_w -= needs_w
+            kept.append(machine)
+    return kept
+
+
+def _least_first(machine: Machine) -> tuple[bool, int, float, str]:
+    lowest_w = machine.lowest_w - machine.rest_w
+    return not machine.is_protected, lowest_w, machine.joule_per_th, machine.machine_id
+
+
 def _base_w(fleet: Sequence[Machine]) -> int:
     """All asleep that obey, and the others at their worst."""
     return sum(m.rest_w if m.obeys else _worst_w(m) for m in fleet)
@@ -251,7 +276,7 @@ def _rank(machine: Machine, held: frozenset[str]) -> tuple[bool, float, bool, st
     """
     kept = machine.runs and machine.machine_id not in held
     thrift = machine.joule_per_th * (_KEEP if kept else 1.0)
-    return machine.wish is not Wish.PROTECTED, thrift, not kept, machine.machine_id
+    return not machine.is_protected, thrift, not kept, machine.machine_id
 
 
 class _Choice:

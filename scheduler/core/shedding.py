@@ -80,7 +80,7 @@ def cut_miners(plan: Plan, limit_w: float) -> None:
     lowered = (
         without(plan, over_w) if plan.site.partners else {gid: w * left for gid, w in plan.miners_w.items()}
     )
-    landed = on_machines(plan, lowered, limit_w - plan.nodes_w()).targets_w
+    landed = on_machines(plan, lowered, limit_w - plan.nodes_w(), by_tier=True).targets_w
     plan.miners_w.update({gid: min(w, plan.miners_w[gid]) for gid, w in landed.items()})
 
 

@@ -49,13 +49,13 @@ class Fleet:
         return sum(max(m.target_w, m.draw_w) for m in self.miners)
 
     def bound(self) -> set[str]:
-        """Who may not be switched yet."""
+        """Who may not be switched yet, but for what adding seconds rounds."""
         return {
             m.miner_id
             for m in self.miners
             if m.switched_boottime_s is not None
             and self.now_s - m.switched_boottime_s
-            < (self.kind.min_on_s if m.target_w > AWAKE_W else self.kind.min_off_s)
+            < (self.kind.min_on_s if m.target_w > AWAKE_W else self.kind.min_off_s) - 1e-6
         }
 
     def awake(self) -> set[str]:

@@ -86,6 +86,17 @@ def test_minimum_times_are_kept_but_in_an_emergency(
 
 
 @given(fleets(), GRANTS)
+def test_in_an_emergency_as_few_as_can_be_sleep_too_soon(fleet: list[Machine], granted_w: int) -> None:
+    """One more of them would not fit, even with all of them trimmed and every other machine asleep."""
+    targets = quantise(fleet, granted_w, T0, emergency=True).targets_w
+    bound = [m for m in fleet if m.obeys and m.runs and m.bound(T0)]
+    kept = sum(targets[m.machine_id] != m.rest_w for m in bound)
+    if kept < len(bound):
+        cheapest = sorted(m.lowest_w - m.rest_w for m in bound)[: kept + 1]
+        assert least_w(fleet, T0, emergency=True) + sum(cheapest) > granted_w
+
+
+@given(fleets(), GRANTS)
 def test_nobody_who_may_run_fits_into_what_is_left(fleet: list[Machine], granted_w: int) -> None:
     """And at most one is trimmed, unless machines have to run on beyond the grant."""
     landing = quantise(fleet, granted_w, T0)
@@ -141,32 +152,61 @@ def _told(m: Machine, target_w: int) -> Machine:
     return replace(m, state=MachineState.RUNNING if runs else MachineState.ASLEEP, changed_at=T0)
 
 
-@given(
-    st.lists(st.tuples(fleets(), st.integers(1, 9), st.integers(-(10**8), 10**8)), min_size=1, max_size=4),
-    GRANTS,
-    st.booleans(),
-)
-def test_partners_together_stay_within_the_room(
-    parts: list[tuple[list[Machine], int, int]], room_w: int, emergency: bool
-) -> None:
-    """Whatever is owed to whom; over only with everybody at the least that is allowed."""
-    fleets_by = {str(i): fleet for i, (fleet, _, _) in enumerate(parts)}
-    claims = [Claim(name=n, weight=parts[int(n)][1], cap_w=most_w(f, T0)) for n, f in fleets_by.items()]
-    now = Round(
+@st.composite
+def rounds(draw: st.DrawFn) -> Round:
+    """Up to four partners of all weights, caps, floors and tiers, who are owed or owe anything."""
+    by_name = {str(i): draw(fleets()) for i in range(draw(st.integers(1, 4)))}
+    claims = []
+    for name, fleet in by_name.items():
+        cap_w = draw(st.just(most_w(fleet, T0)) | st.integers(0, most_w(fleet, T0)))
+        floor_w = draw(st.just(0) | st.integers(0, cap_w))
+        weight, tier = draw(st.integers(1, 9)), draw(st.integers(0, 4))
+        claims.append(Claim(name=name, weight=weight, floor_w=floor_w, cap_w=cap_w, tier=tier))
+    room_w = draw(GRANTS)
+    return Round(
         room_w=room_w,
         claims=claims,
         shares_w=split(room_w, claims).grants_w,
-        fleets=fleets_by,
-        credit_ws={n: parts[int(n)][2] for n in fleets_by},
+        fleets=by_name,
+        credit_ws={n: draw(st.integers(-(10**8), 10**8)) for n in by_name},
         at=T0,
-        emergency=emergency,
+        emergency=draw(st.booleans()),
+        by_tier=draw(st.booleans()),
     )
 
+
+@given(rounds())
+def test_partners_together_stay_within_the_room(now: Round) -> None:
+    """Whatever is owed to whom; over only with everybody at the least that is allowed. So is each within its cap."""
     landings = land(now, CreditRule())
-    least = sum(least_w(f, T0, emergency=emergency) for f in fleets_by.values())
-    assert sum(x.landed_w for x in landings.values()) <= max(room_w, least)
-    for name, landing in landings.items():
-        assert landing.landed_w == drawn_w(fleets_by[name], dict(landing.targets_w))
+    least = {n: least_w(f, T0, emergency=now.emergency) for n, f in now.fleets.items()}
+
+    assert sum(x.landed_w for x in landings.values()) <= max(now.room_w, sum(least.values()))
+    for claim in now.claims:
+        landing = landings[claim.name]
+        assert landing.landed_w == drawn_w(list(now.fleets[claim.name]), dict(landing.targets_w))
+        assert landing.landed_w <= max(claim.cap_w, least[claim.name])
+
+
+@given(rounds())
+def test_among_partners_too_minimum_times_are_kept_but_in_an_emergency(now: Round) -> None:
+    """Neither debts nor tiers wake who just fell asleep, or put to sleep who just woke."""
+    landings = land(now, CreditRule())
+    for name, fleet in now.fleets.items():
+        for machine in (m for m in fleet if m.obeys and m.bound(T0)):
+            told_to_run = landings[name].targets_w[machine.machine_id] > machine.rest_w
+            assert told_to_run <= machine.runs
+            assert now.emergency or told_to_run is machine.runs
+
+
+@given(rounds())
+def test_a_partner_that_is_owed_more_never_lands_lower(now: Round) -> None:
+    """Than with the same machines and nothing owed, in a round of equal tiers."""
+    plain = replace(now, by_tier=False)
+    owed = replace(plain, credit_ws={n: 10**9 if n == "0" else 0 for n in now.fleets})
+    nothing = replace(plain, credit_ws=dict.fromkeys(now.fleets, 0))
+
+    assert land(owed, CreditRule())["0"].landed_w >= land(nothing, CreditRule())["0"].landed_w
 
 
 @given(

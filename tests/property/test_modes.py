@@ -70,6 +70,38 @@ def test_more_room_takes_nothing_from_anybody(mode: Mode, surplus: Surplus, more
     assert all(watts <= more.partners_w[name] for name, watts in less.partners_w.items())
 
 
+@given(MODES, surpluses(), st.data())
+def test_what_a_partner_can_no_longer_use_takes_nothing_from_anybody_else(
+    mode: Mode, surplus: Surplus, data: st.DataObject
+) -> None:
+    """Its machines break down: AI and the other partners have what they had, or more.
+
+    Where a price is missing or is no longer needed, it is another ranking, and nothing of the kind is said.
+    """
+    if not surplus.partners:
+        return
+    broken = data.draw(st.sampled_from(surplus.partners))
+    left_w = {**surplus.available_w, f"m-{broken.partner_id}": 0.0}
+    before, after = divide(mode, surplus), divide(mode, replace(surplus, available_w=left_w))
+    if before.reasons[0].code != after.reasons[0].code:
+        return
+    assert after.ai_w >= before.ai_w
+    others = (n for n in before.partners_w if n != broken.partner_id)
+    assert all(after.partners_w[n] >= before.partners_w[n] for n in others)
+
+
+@given(MODES, surpluses())
+def test_floors_come_first_within_what_mining_gets(mode: Mode, surplus: Surplus) -> None:
+    """While one lacks its floor, nobody of a larger tier has anything, and nobody more than its floor."""
+    division, claims = divide(mode, surplus), surplus.claims()
+    short = [c for c in claims if division.partners_w[c.name] < c.floor_w]
+    if not short:
+        return
+    tier = min(c.tier for c in short)
+    assert not any(division.partners_w[c.name] for c in claims if c.tier > tier)
+    assert all(division.partners_w[c.name] <= c.floor_w for c in claims)
+
+
 @given(MODES, surpluses())
 def test_firm_work_is_never_cut_for_mining(mode: Mode, surplus: Surplus) -> None:
     """In any mode it gets all it needs, as far as there is any."""

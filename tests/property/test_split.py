@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 from hypothesis import given, strategies as st
@@ -56,9 +57,41 @@ def test_floors_are_kept_in_order_of_tier(parties: list[Claim], room_w: int) -> 
         assert all(result.grants_w[c.name] <= c.floor_w for c in parties)
 
 
+@given(claims(), ROOMS)
+def test_floors_that_do_not_all_fit_shrink_alike_within_their_tier(parties: list[Claim], room_w: int) -> None:
+    """Each is reached to the same part, to one watt, whatever the weights; tiers before it have theirs whole."""
+    result = split(room_w, parties)
+    if not result.short_w:
+        return
+    tier = min(c.tier for c in parties if c.name in result.short_w)
+    left_w = room_w - sum(c.floor_w for c in parties if c.tier < tier)
+    peers = [c for c in parties if c.tier == tier]
+    for peer in peers:
+        exact_w = Fraction(left_w * peer.floor_w, sum(c.floor_w for c in peers))
+        assert abs(result.grants_w[peer.name] - exact_w) < 1
+
+
+@given(claims(), ROOMS, st.data())
+def test_what_one_can_no_longer_use_is_the_others_and_takes_nothing_from_them(
+    parties: list[Claim], room_w: int, data: st.DataObject
+) -> None:
+    """A fleet breaks down: nobody else gets a watt less, and nothing is left unused while somebody can take it."""
+    if not parties:
+        return
+    broken = data.draw(st.sampled_from(parties))
+    cap_w = data.draw(st.integers(0, broken.cap_w))
+    smaller = replace(broken, cap_w=cap_w, floor_w=min(broken.floor_w, cap_w))
+    before = split(room_w, parties)
+    after = split(room_w, [smaller if c is broken else c for c in parties])
+
+    assert all(after.grants_w[c.name] >= before.grants_w[c.name] for c in parties if c is not broken)
+    assert after.grants_w[broken.name] <= before.grants_w[broken.name]
+    assert sum(after.grants_w.values()) + after.unused_w == room_w
+
+
 @given(claims(), ROOMS, st.integers(0, 500))
 def test_more_room_takes_nothing_from_anybody(parties: list[Claim], room_w: int, more_w: int) -> None:
-    """Not a watt, rounding included; so less room raises nobody."""
+    """Not a watt, rounding included, whether floors fit or not; so less room raises nobody."""
     less, more = split(room_w, parties).grants_w, split(room_w + more_w, parties).grants_w
 
     assert all(less[c.name] <= more[c.name] for c in parties)

@@ -11,9 +11,10 @@ import pytest
 
 from barq.checkpoint import newest_verified
 from barq.contract import Action, JobPhase, PauseRequest, read_status, write_pause_request
-from benchmarks import api, decide, job_watch, site
+from benchmarks import api, decide, job_watch, partners, site
 from benchmarks.control import JOB, JOB_DIR
 from scheduler.settings import Site
+from scheduler.signals.synthetic_day import Season
 from tests.waiting import wait_for
 
 PATIENCE_S = 60.0
@@ -40,6 +41,17 @@ def test_the_api_is_asked_by_many_at_once(capsys: pytest.CaptureFixture[str]) ->
 def test_the_site_file_of_a_benchmark_is_one() -> None:
     """Every option is a documented one, and the site can keep its firm level."""
     assert len(Site.model_validate(site.site_file(site.Size(nodes=3, gpus=5))).groups()) == 3
+
+
+def test_partners_of_a_simulated_morning_keep_the_limit_and_their_machines_minimum_times() -> None:
+    """The real loop over the month's site; every partner mines, and nobody switches too soon without need."""
+    figures = partners.measure(0.4, 1, Season.SUMMER)
+
+    assert (figures["violation_s"], figures["violation_kwh"]) == (0.0, 0.0)
+    assert figures["early_outside_emergencies"] == 0
+    assert figures["used_share"] >= 0.95
+    assert set(figures["partners"]) == {"north", "east", "south"}
+    assert all(p["kwh"] > 0 and p["machines"] > 0 for p in figures["partners"].values())
 
 
 def test_the_small_job_holds_goes_on_and_commits(tmp_path: Path) -> None:

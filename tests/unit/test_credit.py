@@ -154,6 +154,60 @@ def test_one_machine_that_can_be_trimmed_uses_what_the_others_cannot() -> None:
     assert site.credit_ws == {"a": -3000 * 60, "b": 3000 * 60}
 
 
+def test_who_lands_on_its_share_pays_who_cannot() -> None:
+    """A's machines can be trimmed, B's cannot: in three days both get half all the same, and B's seldom switch."""
+    site = Site(a=miners("a", 2, trim=Trim.WATTS, least_w=1000), b=miners("b", 2))
+    for _ in range(3 * 288):
+        assert sum(landed(site.round(9000, seconds=300)).values()) <= 9000
+
+    assert site.used_ws["b"] == pytest.approx(site.used_ws["a"], rel=0.02)
+    assert sum(site.used_ws.values()) >= 0.97 * 9000 * 3 * 86_400
+    assert site.wakes <= 3 * 24
+
+
+def test_nobody_is_paid_beyond_its_cap() -> None:
+    """However much is owed: a contract's cap stands."""
+    fleets = {"a": miners("a", 2, trim=Trim.WATTS, least_w=1000), "b": miners("b", 2)}
+    claims = [Claim(name="a", cap_w=7000), Claim(name="b", cap_w=5000)]
+    now = Round(
+        room_w=9000,
+        claims=claims,
+        shares_w={"a": 4500, "b": 4500},
+        fleets=fleets,
+        credit_ws={"b": 10**9},
+        at=T0,
+    )
+
+    assert landed(land(now, RULE)) == {"a": 5500, "b": 3500}
+
+
+@pytest.mark.parametrize("floor_w, left", [(0, {"b": 3500, "c": 0}), (3500, {"b": 0, "c": 3500})])
+def test_for_machines_that_must_run_on_the_largest_tier_gives_way_down_to_its_floor(
+    floor_w: int, left: dict[str, int]
+) -> None:
+    """A's two just woke, though it is due one; of the others C is of the larger tier, and owed more."""
+    runs, woke_at = MachineState.RUNNING, T0 - timedelta(seconds=60)
+    claims = [
+        Claim(name="a", cap_w=7000, tier=2),
+        Claim(name="b", cap_w=3500, tier=2),
+        Claim(name="c", cap_w=3500, tier=4, floor_w=floor_w),
+    ]
+    now = Round(
+        room_w=10_500,
+        claims=claims,
+        shares_w={"a": 3500, "b": 3500, "c": 3500},
+        fleets={
+            "a": miners("a", 2, state=runs, changed_at=woke_at),
+            "b": miners("b", 1, state=runs),
+            "c": miners("c", 1, state=runs),
+        },
+        credit_ws={"c": 10**7},
+        at=T0,
+    )
+
+    assert landed(land(now, RULE)) == {"a": 7000, **left}
+
+
 def test_nobody_gets_more_than_its_cap() -> None:
     """Nothing of what is left goes to a partner that has all that its contract allows."""
     fleets = {"a": miners("a", 2), "b": miners("b", 1)}

@@ -10,10 +10,12 @@ import pytest
 
 from scheduler.core.decide import Policy, PowerAware, decide
 from scheduler.core.flexibility import FlexOffer
+from scheduler.core.partners import Partner
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.trim import Trimmed, Why
 from scheduler.journal import SNAPSHOT_S, Journal
+from scheduler.partner_documents import PARTNERS
 from scheduler.records import TRIM, TickRecord
 from scheduler.sim.baselines.fcfs_kill import FcfsKill
 from scheduler.watchman import Watchman
@@ -86,6 +88,22 @@ async def test_the_loop_tells_what_its_policy_offers(
 
     assert (told["flex"] is not None) is is_told
     assert not is_told or told["flex"]["planned_w"] == told["planned_w"]
+
+
+def test_a_floor_that_is_missed_is_on_record_once_and_grants_are_told_each_second() -> None:
+    """From the second in which mining is left less; and that it is reached again."""
+    north = Partner(partner_id="north", groups=("miners",), floor_w=2000)
+    built = site(partners=(north,)).node(gpus=4).miners().limit_w(5000).settles()
+    watchman = Watchman()
+    journal = Journal(epoch=1, watchman=watchman)
+    told = []
+    for limit_w in (5000, 1500, 1500, 5000):
+        snapshot = built.passes(1.0).limit_w(limit_w).snapshot()
+        record = journal.write(snapshot, decide(snapshot), {}, {})
+        told.append([event.kind for event in record.events if event.kind.startswith("partner.")])
+        assert [p["name"] for p in json.loads(record.current[PARTNERS])["partners"]] == ["north"]
+
+    assert told == [[], ["partner.floor_missed"], [], ["partner.floor_kept"]]
 
 
 def test_what_the_model_leaves_out_is_written_when_it_changed() -> None:

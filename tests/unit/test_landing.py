@@ -203,6 +203,38 @@ def test_of_those_that_a_cut_may_choose_it_takes_one_that_has_run_long_enough() 
     assert decision.miners_w == {"a": 0, "b": 3500}
 
 
+def test_after_a_cut_by_tiers_those_that_still_run_go_on() -> None:
+    """B, of the larger tier, has just been told to sleep: what it is due meanwhile is mined by A, not lost."""
+    built = shared(21_600, 1, 1)
+    a, b = built.site.partners
+    built.site = replace(built.site, partners=(replace(a, tier=1), b))
+    built.settles().passes(3600.0)
+    assert built.awake() == {"a": 3, "b": 3}
+
+    built.limit_w(NODE_W + 10_600)
+    assert built.decided().miners_w == {"a": 10_500, "b": 0}
+    built.passes(10.0).decided()
+    assert built.awake() == {"a": 3, "b": 0}
+
+    built.passes(300.0).settles()
+    assert built.awake() != {"a": 3, "b": 0}, "B is due its half once its machines may wake"
+
+
+def test_of_one_tier_who_is_owed_most_gives_way_last() -> None:
+    """B has been curtailed more than C: the cut takes C's machines, then B's, then A's of the smaller tier."""
+    built = shared(31_600, 1, 1, 1)
+    a, b, c = built.site.partners
+    built.site = replace(built.site, partners=(replace(a, tier=1), b, c))
+    built.settles().passes(3600.0)
+    built.owed = Owed(at=built.at, credit_ws={"a": -(10**8), "b": 10**8, "c": 0}, shares_w={})
+
+    for surplus_w, left in ((22_000, (3, 3, 0)), (15_000, (3, 1, 0)), (7500, (2, 0, 0))):
+        built.limit_w(NODE_W + surplus_w)
+        decision = shed(built.snapshot())
+        assert decision is not None
+        assert decision.miners_w == {n: 3500.0 * k for n, k in zip("abc", left, strict=True)}
+
+
 def test_one_that_is_not_heard_of_leaves_its_part_to_the_others() -> None:
     """Its machines are as they are, and nothing is planned with them."""
     built = shared(7200, 1, 1)

@@ -72,7 +72,7 @@ def test_a_price_may_follow_hashprice_and_so_does_the_sites_own() -> None:
 def test_who_is_ranked_by_hashprice_says_what_it_is_charged_by() -> None:
     """Else it would be charged nothing, silently."""
     north = {"name": "n", "groups": ["north"], "price": {"type": "hashprice", "share": 0.4}}
-    with pytest.raises(SettingsError, match="'n': contract.price: is missing"):
+    with pytest.raises(SettingsError, match=r"contract.price: is missing"):
         site(mode=MODE, partners=[north])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from barq import __version__
+from scheduler.core.partners import Partner
 from scheduler.core.projects import Project, Usage, Used
 from tests.api_site import ApiSite, refused, two_nodes
 from tests.builders import T0, site as site_of
@@ -73,6 +74,27 @@ async def test_projects_are_shown_with_what_they_have_and_had(site: ApiSite) -> 
     assert shown["unassigned"] == {"nominal_gpus": 2, "used_gpus": 1, "borrowed_gpus": 0, "lent_gpus": 0}
     assert by_name["vision"]["energy_wh"] == 2000.0
     assert shown["used_at"] == "2026-01-10T12:00:00Z"
+
+
+async def test_partners_are_shown_with_what_they_may_draw(site: ApiSite) -> None:
+    """Grant, expiry, share and the reason; one by its name; none before the scheduler ran."""
+    assert (await site.get("/partners"))["partners"] == []
+    north, south = (Partner(partner_id=n, groups=(n,), weight=w) for n, w in (("north", 3), ("south", 1)))
+    world = site_of(firm_w=9000, partners=(north, south)).node("node-1").miners("north").miners("south")
+    await site.show(world.limit_w(4820).settles())
+
+    shown = await site.get("/partners")
+    facts = ("name", "weight", "due_w", "wants_w", "granted_w", "then_w")
+    assert [[one[fact] for fact in facts] for one in shown["partners"]] == [
+        ["north", 3, 3000.0, 4000.0, 3000.0, 0.0],
+        ["south", 1, 1000.0, 4000.0, 1000.0, 0.0],
+    ]
+    assert shown["division"].startswith("AI comes first")
+    one = await site.get("/partners/south")
+    assert one == shown["partners"][1]
+    assert one["until_at"] > shown["at"]
+    assert [why["code"] for why in one["why"]] == ["SurplusShared"]
+    refused(await site.client.get("/api/v1/partners/west"), 404, "not_found")
 
 
 async def test_an_unlimited_source_is_shown_as_no_number(site: ApiSite) -> None:

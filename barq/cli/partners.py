@@ -1,0 +1,140 @@
+"""`barq partners` and `barq partners show`: what mining partners may draw, until when, and why it is no more."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from barq.cli import facts
+from barq.cli.connect import connect
+from barq.cli.facts import NOTHING, moment
+from barq.cli.options import JsonOption, QuietOption
+from barq.cli.output import Block, Format, Table, chosen_format, emit, say
+from barq.units import format_duration, format_energy, format_power
+
+if TYPE_CHECKING:
+    from barq.partner_views import PartnersView, PartnerView
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+_HEADERS = (
+    "PARTNER",
+    "WEIGHT",
+    "TIER",
+    "MAY DRAW",
+    "FOR",
+    "DRAWS",
+    "DUE",
+    "COULD TAKE",
+    "OWED",
+    "ON",
+    "WHY NO MORE",
+)
+_WORDS = frozenset({"PARTNER", "WHY NO MORE"})
+
+
+@app.callback()
+def partners(ctx: typer.Context, *, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
+    """List mining partners: what each may draw now, for how long, what it is due and owed."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    if ctx.invoked_subcommand is not None:
+        return
+    with connect() as site:
+        found = site.partners()
+    emit(form, value=found, ids=[one["name"] for one in found["partners"]], blocks=lambda: _blocks(found))
+    if form is Format.TABLE and not found["partners"]:
+        say("the site has no miners")
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="PARTNER", help="Its name, as the site file has it.")],
+    *,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Show one mining partner: its contract, its grant, and why it is no more."""
+    form = chosen_format(as_json=as_json, quiet=quiet)
+    with connect() as site:
+        one = site.partner(name)
+    emit(form, value=one, ids=[one["name"]], blocks=lambda: _details(one))
+
+
+def _blocks(found: PartnersView) -> list[Block]:
+    if not found["partners"]:
+        return []
+    blocks: list[Block] = [
+        Table(
+            headers=_HEADERS,
+            rows=[_row(one) for one in found["partners"]],
+            right=frozenset(_HEADERS) - _WORDS,
+        )
+    ]
+    if division := found.get("division"):
+        blocks.append(f"{division[:1].upper()}{division[1:]}.")
+    if change := found.get("next_change"):
+        blocks.append(
+            f"The site's limit is {format_power(change['limit_w'])} from {moment(change['at'])} on."
+        )
+    if found.get("shadow"):
+        blocks.append("SHADOW: this is the twin's, nothing is acted.")
+    return blocks
+
+
+def _row(one: PartnerView) -> list[str]:
+    return [
+        one["name"],
+        str(one["weight"]),
+        str(one["tier"]),
+        format_power(one["granted_w"]),
+        _left(one["until_at"]),
+        format_power(one["draw_w"]),
+        _power(one["due_w"]),
+        format_power(one["wants_w"]),
+        _owed(one["owed_wh"]),
+        f"{one['machines_on']}/{one['machines']}",
+        one["why"][0]["text"] if one["why"] else NOTHING,
+    ]
+
+
+def _details(one: PartnerView) -> list[Block]:
+    reasons = (f"{why['code']}: {why['text']}{_remedy(why.get('remedy'))}." for why in one["why"])
+    return [Table(rows=_facts(one)), *reasons]
+
+
+def _facts(one: PartnerView) -> list[tuple[str, str]]:
+    acknowledged = "" if one["acknowledged"] else ", not acknowledged yet"
+    kept = f"floor {format_power(one['floor_w'])}, cap {_power(one['cap_w'])}"
+    return [
+        ("partner", one["name"]),
+        ("miners", ", ".join(one["groups"])),
+        ("contract", f"weight {one['weight']}, tier {one['tier']}, {kept}"),
+        ("may draw", f"{format_power(one['granted_w'])} for {_left(one['until_at'])}{acknowledged}"),
+        ("then", f"{format_power(one['then_w'])} if nothing more is said"),
+        ("draws", f"{format_power(one['draw_w'])}, {one['machines_on']} of {one['machines']} machines on"),
+        ("asleep", f"{format_power(one['rest_w'])} more, whatever runs"),
+        ("due", _power(one["due_w"])),
+        ("could take", format_power(one["wants_w"])),
+        ("owed", _owed(one["owed_wh"])),
+    ]
+
+
+def _remedy(remedy: str | None) -> str:
+    return f"; {remedy}" if remedy else ""
+
+
+def _left(until_at: str | None) -> str:
+    """How long it is good for if nothing more is said."""
+    if until_at is None:
+        return "no time"
+    left_s = (datetime.fromisoformat(until_at) - facts.utc_now()).total_seconds()
+    return format_duration(left_s) if left_s > 0 else "no time"
+
+
+def _power(watts: float | None) -> str:
+    return NOTHING if watts is None else format_power(watts)
+
+
+def _owed(owed_wh: float | None) -> str:
+    return NOTHING if owed_wh is None else format_energy(owed_wh)

@@ -1,0 +1,50 @@
+"""What the API shows of mining partners. As `barq.views`."""
+
+from __future__ import annotations
+
+from typing import NotRequired, TypedDict
+
+from barq.site_views import ChangeView
+
+
+class WhyLess(TypedDict):
+    """One reason why a partner may draw less than its machines could."""
+
+    code: str
+    text: str
+    numbers: NotRequired[dict[str, float]]
+    remedy: NotRequired[str]
+
+
+class PartnerView(TypedDict):
+    """One mining partner. Watts are above `rest_w`, what its machines draw asleep."""
+
+    name: str
+    groups: list[str]
+    weight: int
+    tier: int
+    floor_w: float
+    cap_w: float | None
+    granted_w: float
+    until_at: str | None  #: None = no order stands
+    then_w: float
+    acknowledged: bool
+    rest_w: float
+    draw_w: float
+    due_w: float | None
+    wants_w: float
+    owed_wh: float | None
+    machines: int
+    machines_on: int
+    why: list[WhyLess]
+
+
+class PartnersView(TypedDict):
+    """All of them, how the surplus is divided, and what is known to change next."""
+
+    at: NotRequired[str | None]
+    shadow: NotRequired[bool]
+    mode: NotRequired[str | None]
+    division: NotRequired[str]
+    next_change: NotRequired[ChangeView | None]
+    partners: list[PartnerView]

@@ -1,0 +1,82 @@
+"""The mining partners as people see them: the JSON document behind `/partners`, and what is told of their floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from scheduler.core.decide import Decision
+from scheduler.core.envelope import changes, lowest
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.partner_grants import PartnerGrant, floor_events, lacking, partner_grants
+from scheduler.core.reasons import Event, Reason
+from scheduler.core.snapshot import Snapshot
+
+PARTNERS = "partners"  #: the name of the document
+_AHEAD = timedelta(days=366)
+
+Lacking = Mapping[str, datetime]
+
+
+def told_of_partners(
+    snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder], before: Lacking
+) -> tuple[dict[str, Any], list[Event], Lacking]:
+    """The document, that floors are missed or reached again since `before`, and since when which are missed."""
+    grants = partner_grants(snapshot, decision, orders)
+    document = partners_document(snapshot, decision, grants)
+    return document, floor_events(before, grants, snapshot.at), lacking(before, grants, snapshot.at)
+
+
+def partners_document(
+    snapshot: Snapshot, decision: Decision, grants: Iterable[PartnerGrant]
+) -> dict[str, Any]:
+    """What `/partners` shows: each grant, how the surplus is divided, and what is known to change next."""
+    return {
+        "at": snapshot.at.isoformat(),
+        "mode": snapshot.site.mode.name,
+        "division": "; ".join(reason.text for reason in decision.sharing),
+        "next_change": _next_change(snapshot),
+        "partners": [_partner(grant) for grant in grants],
+    }
+
+
+def _partner(grant: PartnerGrant) -> dict[str, Any]:
+    partner = grant.partner
+    return {
+        "name": partner.partner_id,
+        "groups": list(partner.groups),
+        "weight": partner.weight,
+        "tier": partner.tier,
+        "floor_w": partner.floor_w,
+        "cap_w": partner.cap_w,
+        "granted_w": grant.granted_w,
+        "until_at": grant.until_at.isoformat() if grant.until_at else None,
+        "then_w": grant.then_w,
+        "acknowledged": grant.is_followed,
+        "rest_w": grant.rest_w,
+        "draw_w": grant.draw_w,
+        "due_w": grant.due_w,
+        "wants_w": grant.wants_w,
+        "owed_wh": grant.owed_wh,
+        "machines": grant.machines,
+        "machines_on": grant.machines_on,
+        "why": [_reason(reason) for reason in grant.reasons],
+    }
+
+
+def _reason(reason: Reason) -> dict[str, Any]:
+    return {
+        "code": reason.code,
+        "text": reason.text,
+        "numbers": dict(reason.numbers),
+        "remedy": reason.remedy,
+    }
+
+
+def _next_change(snapshot: Snapshot) -> dict[str, Any] | None:
+    """Of the site's limit: what that leaves a partner then depends on what AI uses, and is told by nobody."""
+    for at in changes(snapshot.envelopes, after=snapshot.at, until=snapshot.at + _AHEAD):
+        limit = lowest(snapshot.envelopes, at, now=snapshot.at, firm_w=snapshot.site.firm_w)
+        return {"at": at.isoformat(), "limit_w": limit.limit_w}
+    return None

@@ -1,0 +1,102 @@
+"""What `barq partners` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from tests.busy_site import barq, busy_site
+from tests.stub_site import StubSite, problem
+
+NORTH: dict[str, Any] = {
+    "name": "north",
+    "groups": ["miners-north"],
+    "weight": 3,
+    "tier": 2,
+    "floor_w": 3500.0,
+    "cap_w": None,
+    "granted_w": 24_060.0,
+    "until_at": "2026-03-01T12:00:15Z",
+    "then_w": 0.0,
+    "acknowledged": False,
+    "rest_w": 200.0,
+    "draw_w": 23_980.0,
+    "due_w": 24_100.0,
+    "wants_w": 28_000.0,
+    "owed_wh": 412.5,
+    "machines": 8,
+    "machines_on": 7,
+    "why": [{"code": "NotHeardOf", "text": "n-lan is not heard of", "remedy": "see to its guard"}],
+}
+HOUSE = NORTH | {
+    "name": "house",
+    "until_at": None,
+    "granted_w": 0.0,
+    "due_w": None,
+    "owed_wh": None,
+    "why": [],
+}
+
+
+def shared_site(*partners: dict[str, Any], **facts: Any) -> StubSite:
+    """A site with these partners."""
+    return busy_site().on("GET", "/partners", {"partners": list(partners), **facts})
+
+
+def test_partners_are_a_table() -> None:
+    """What each may draw and for how long, what it is due and owed, and the weightiest reason."""
+    change = {"at": "2026-03-01T12:20:00Z", "limit_w": 20_000.0}
+    site = shared_site(NORTH, HOUSE, division="mining takes the rest", next_change=change, shadow=True)
+
+    assert barq(site, "partners").stdout.splitlines() == [
+        "PARTNER  WEIGHT  TIER  MAY DRAW      FOR  DRAWS      DUE  COULD TAKE    OWED   ON  WHY NO MORE",
+        "north         3     2   24.1 kW     15 s  24 kW  24.1 kW       28 kW  412 Wh  7/8  n-lan is not heard of",
+        "house         3     2       0 W  no time  24 kW        -       28 kW       -  7/8  -",
+        "Mining takes the rest.",
+        "The site's limit is 20 kW from 2026-03-01 12:20 (in 20 min) on.",
+        "SHADOW: this is the twin's, nothing is acted.",
+    ]
+
+
+def test_one_partner_is_told_in_full() -> None:
+    """Contract, grant, draw, and each reason with what would change it."""
+    site = busy_site().on("GET", "/partners/north", NORTH)
+
+    assert barq(site, "partners", "show", "north").stdout.splitlines() == [
+        "partner     north",
+        "miners      miners-north",
+        "contract    weight 3, tier 2, floor 3.5 kW, cap -",
+        "may draw    24.1 kW for 15 s, not acknowledged yet",
+        "then        0 W if nothing more is said",
+        "draws       24 kW, 7 of 8 machines on",
+        "asleep      200 W more, whatever runs",
+        "due         24.1 kW",
+        "could take  28 kW",
+        "owed        412 Wh",
+        "NotHeardOf: n-lan is not heard of; see to its guard.",
+    ]
+
+
+def test_json_and_quiet_are_for_scripts() -> None:
+    """The answer as it came, or names alone."""
+    assert barq(shared_site(NORTH, HOUSE), "partners", "-q").stdout.split() == ["north", "house"]
+    assert '"until_at": "2026-03-01T12:00:15Z"' in barq(shared_site(NORTH), "partners", "--json").stdout
+
+
+def test_no_miners_is_talk() -> None:
+    """An empty list leaves stdout empty."""
+    result = barq(shared_site(), "partners")
+
+    assert (result.stdout, result.stderr) == ("", "the site has no miners\n")
+
+
+def test_a_partner_that_is_none_is_not_found() -> None:
+    """With the names that there are."""
+    gone: httpx.Response = problem(
+        404, "not_found", "there is no mining partner 'west'", remedy="use one of: north"
+    )
+    result = barq(busy_site().on("GET", "/partners/west", gone), "partners", "show", "west")
+
+    assert result.exit_code == 3
+    assert "use one of: north" in result.stderr
