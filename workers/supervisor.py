@@ -122,7 +122,6 @@ class Supervisor:
     def run(self) -> None:
         """Return when the attempt is over and its final facts are on the disk."""
         self._wakeups.listen()
-        self._instructions.read()
         self._commits.look_for_newest()
         while True:
             self._tick()
