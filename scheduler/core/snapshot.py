@@ -18,6 +18,7 @@ from scheduler.core.modes import AI_FIRST, Mode
 from scheduler.core.orders import AttemptFacts, Draft, GpuReading, GroupSpec, MinerReading, NodePower
 from scheduler.core.partners import Partner
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
+from scheduler.core.proving import Margin
 from scheduler.core.trim import Trimmed, TrimRule
 
 
@@ -126,6 +127,7 @@ class Snapshot:
     trim: Trimmed | None = (
         None  #: what the meter taught of the model's error; None = the site has no such meter
     )
+    proven: Margin | None = None  #: what the meter shows to be margin enough; None = that of the site file
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
@@ -140,6 +142,11 @@ class Snapshot:
     released_stops: tuple[str, ...] = ()  #: ids of stops that guards still hold and a person released
     used: Used | None = None  #: what projects used; renewed once a minute, so that turns change seldom
     record: LimitRecord | None = None  #: what was seen of the limit so far
+
+    @property
+    def margin(self) -> float:
+        """The share of the limit that is kept free."""
+        return self.site.margin if self.proven is None else self.proven.share
 
     @property
     def correction_w(self) -> float:
