@@ -62,6 +62,7 @@ class Truth:
 
 TRUTHS: Final[Mapping[str, Truth]] = {
     "exact": Truth(),
+    "still": Truth(sway=0.0),
     "meter -1 %": Truth(offset=-0.01),
     "meter +1 %": Truth(offset=0.01),
     "hall -3 %": Truth(overhead=0.97),
@@ -230,7 +231,7 @@ def figures(hall: Hall) -> dict[str, Any]:
         by_level[f"{level:.2f}"] = _unused({k: v[calm] for k, v in series.items()})
     calm = _steady(limit_w)
     found = _unused({k: v[calm] for k, v in series.items()})
-    rebounds = list(_rebounds(true_w))
+    rebounds, of_devices = list(_rebounds(true_w)), list(_rebounds(series["model_w"]))
     return {
         "unused_share": found.pop("unused"),
         "unused_parts": found,
@@ -238,6 +239,7 @@ def figures(hall: Hall) -> dict[str, Any]:
         "over_s": _over_s(limit_w, true_w, hall.case.site.reaction_s),
         "rebound_ratio": [round(r, 4) for r, _ in rebounds],
         "rebound_like_ratio": [round(r, 4) for _, r in rebounds],
+        "rebound_devices_ratio": [round(r, 4) for r, _ in of_devices],
         "margin": round(hall.margin, 4),
     }
 

@@ -17,6 +17,10 @@ comes near to the limit: an idle hall proves nothing of a full one. A higher dra
 very reading. A reading that is not good or not of now brings the whole margin back, for as long as that lasts and
 slowly less after it; a disagreement with the reports that stands through a fall and a second, and a new leader, lose
 the proof as well.
+
+No rebound: a draw that stood for minutes has dips, where one job ends and the next one loads, and one that comes back
+at once has none. So for `AFTER_RISE_S` after the limit rose, the margin is more by `HAIR`: the draw that comes back is
+not above what it was on average.
 """
 
 from __future__ import annotations
@@ -35,6 +39,9 @@ LOADED = 0.9  #: share of the limit that orders allow at least, or a reading pro
 STEP = (
     0.001  #: the margin is a multiple of this when it rises: trembling readings are not followed one by one
 )
+AFTER_RISE_S = 900.0  #: that a rebound is judged over, see `scheduler.core.verification`,
+RISE = 0.05  #: of the limit, from which on it is a rise,
+HAIR = 0.005  #: and what stays free besides, as a share of it
 
 
 class Proving(StrEnum):
@@ -44,6 +51,7 @@ class Proving(StrEnum):
     PROVEN = "the meter shows that no more is needed"
     SHRINKING = "on its way to what the meter shows to be enough"
     NEEDED = "the meter shows that all of it is needed"
+    RISEN = "the limit rose lately: the draw is to come back no higher than it was"
     IDLE = "little of the limit is in use, which proves nothing"
     NOT_GOOD = "the reading is not a good one of the meter"
     DISAGREES = "meter and reports disagree"
@@ -67,6 +75,8 @@ class Proof:
     why: Proving = Proving.NEW
     pieces: tuple[Piece, ...] = ()  #: oldest first
     allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
+    limit_w: float = 0.0  #: at that reading
+    rose_at: datetime | None = None  #: when the limit last rose by much
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
 
 
@@ -89,7 +99,7 @@ def proved(
     limit_w: float,
     window_s: float,
 ) -> Proof:
-    """What is known after one more reading. `margin` is that of the site file, `window_s` a fall and the meter's lag."""
+    """What is known after one more reading. `margin` is the site file's, `window_s` a fall and the meter's lag."""
     gap_s = (shown.at - proof.at).total_seconds()
     since_at = (proof.disagrees_since_at or shown.at) if shown.doubt is Why.DISAGREES else None
     if shown.doubt is Why.NOT_GOOD:
@@ -97,6 +107,8 @@ def proved(
     if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
         return Proof(at=shown.at, margin=margin, why=Proving.DISAGREES, disagrees_since_at=since_at)
     past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, allowed=())
+    if limit_w > (1.0 + RISE) * past.limit_w > 0.0:
+        past = replace(past, rose_at=shown.at)
     horizon = shown.at - timedelta(seconds=window_s)
     allowed = (*(a for a in past.allowed if a[0] > horizon), (shown.at, shown.allowed_w + correction_w))
     most_w = max(w for _, w in allowed)
@@ -105,7 +117,9 @@ def proved(
     is_idle = most_w < LOADED * limit_w or shown.doubt is not None
     if not is_idle:
         pieces = _noted(pieces, shown.at, over, min(gap_s, rule.fresh_s))
-    known = replace(past, at=shown.at, pieces=pieces, allowed=allowed, disagrees_since_at=since_at)
+    known = replace(
+        past, at=shown.at, pieces=pieces, allowed=allowed, limit_w=limit_w, disagrees_since_at=since_at
+    )
     return _moved(known, rule, margin, gap_s, is_idle=is_idle)
 
 
@@ -116,7 +130,10 @@ def margin_of(
     peak = max((p.peak for p in proof.pieces), default=None)
     if not is_good or (at - proof.at).total_seconds() > rule.fresh_s:
         return Margin(share=margin, why=Proving.NOT_GOOD, peak=peak)
-    return Margin(share=max(proof.margin, min(margin, given_back)), why=proof.why, peak=peak)
+    share = max(proof.margin, min(margin, given_back))
+    if share < margin and proof.rose_at is not None and (at - proof.rose_at).total_seconds() < AFTER_RISE_S:
+        return Margin(share=min(margin, share + HAIR), why=Proving.RISEN, peak=peak)
+    return Margin(share=share, why=proof.why, peak=peak)
 
 
 def _noted(pieces: tuple[Piece, ...], at: datetime, over: float, covered_s: float) -> tuple[Piece, ...]:
