@@ -218,11 +218,23 @@ class ModbusMeterSettings(ModbusOptions, _Watched):
     trim_max: Annotated[float, Field(ge=0, le=0.2)] | None = None
     """Share of the limit that is given back at most where the model says too much; None = 0.02, within the margin."""
     trim_s: Annotated[float, Field(ge=60, le=86_400)] = 300.0  #: time constant of giving it back
+    accuracy: Annotated[float, Field(ge=0, le=0.1)] = 0.01  #: share by which it may be off: class 1
+    margin_least: Annotated[float, Field(ge=0, lt=0.5)] = (
+        0.002  #: share of the limit that stays free at least
+    )
 
     def trim(self, margin: float) -> TrimRule:
         """How far it corrects the model of a site that keeps `margin` of its limit free."""
         most = min(TRIM_MAX, margin) if self.trim_max is None else self.trim_max
-        return TrimRule(most=most, give_s=self.trim_s, tolerance=self.tolerance, tolerance_w=self.tolerance_w)
+        return TrimRule(
+            most=most,
+            give_s=self.trim_s,
+            tolerance=self.tolerance,
+            tolerance_w=self.tolerance_w,
+            accuracy=self.accuracy if most > 0 else None,
+            least=self.margin_least,
+            fresh_s=2 * self.poll_s,
+        )
 
 
 class RedfishMeterSettings(_Watched):
