@@ -14,9 +14,9 @@ whatever was proven: what the trim gives back counts as a part of the margin.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
 comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
-very reading. A reading that is not good or not of now brings the whole margin back, for as long as that lasts and
-slowly less after it; a disagreement with the reports that stands through a fall and a second, and a new leader, lose
-the proof as well.
+very reading, also one that proves nothing because a group is silent. A reading that is not good or not of now brings
+the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
+stands through a fall and a second, and under a new leader, the proof is lost as well.
 
 No rebound: a draw that stood for minutes has dips, where one job ends and the next one loads, and one that comes back
 at once has none. So for `AFTER_RISE_S` after the limit rose, the margin is more by `HAIR`: the draw that comes back is
@@ -36,9 +36,7 @@ PROVE_S = 600.0  #: of proof before less than the whole margin is enough
 MEMORY_S = 3600.0  #: what was seen counts for so long,
 PIECE_S = 300.0  #: in pieces of this length
 LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
-STEP = (
-    0.001  #: the margin is a multiple of this when it rises: trembling readings are not followed one by one
-)
+STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
 AFTER_RISE_S = 900.0  #: that a rebound is judged over, see `scheduler.core.verification`,
 RISE = 0.05  #: of the limit, from which on it is a rise,
 HAIR = 0.005  #: and what stays free besides, as a share of it
@@ -114,13 +112,14 @@ def proved(
     most_w = max(w for _, w in allowed)
     over = shown.measured_w / most_w - 1.0 if most_w > 0 else 0.0
     pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= MEMORY_S)
-    is_idle = most_w < LOADED * limit_w or shown.doubt is not None
-    if not is_idle:
-        pieces = _noted(pieces, shown.at, over, min(gap_s, rule.fresh_s))
+    is_idle = most_w < LOADED * limit_w
+    if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
+        covered_s = 0.0 if shown.doubt is not None else min(gap_s, rule.fresh_s)
+        pieces = _noted(pieces, shown.at, over, covered_s)
     known = replace(
         past, at=shown.at, pieces=pieces, allowed=allowed, limit_w=limit_w, disagrees_since_at=since_at
     )
-    return _moved(known, rule, margin, gap_s, is_idle=is_idle)
+    return _moved(known, rule, margin, gap_s, is_idle=is_idle or shown.doubt is not None)
 
 
 def margin_of(

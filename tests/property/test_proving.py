@@ -54,6 +54,6 @@ def test_work_that_draws_less_than_it_may_leaves_no_margin_twice() -> None:
     hard = Hall(overhead=1.25, auxiliary_w=2000.0, accuracy=ACCURACY).run(3000)
 
     assert set(easy.margins[:600]) == {SITE.margin}
-    assert all(a - b <= 0.0005 for a, b in zip(easy.margins, easy.margins[1:], strict=False))
+    assert all(a - b <= 0.0006 for a, b in zip(easy.margins, easy.margins[1:], strict=False))
     assert easy.margins[-1] == BAND
     assert abs(hard.margins[-1] - ACCURACY) <= 0.001

@@ -126,6 +126,15 @@ def test_a_disagreement_that_lasts_loses_the_proof() -> None:
     assert shown(apart, proven).why is Proving.DISAGREES
 
 
+def test_a_silent_group_proves_nothing_and_hides_nothing() -> None:
+    """The margin does not shrink meanwhile, and a draw above what was seen still raises it."""
+    begun = after(700)
+    silent = shown((reading(701 + s, -0.005, doubt=Why.SILENT) for s in range(100)), begun)
+
+    assert silent.margin == begun.margin
+    assert shown([reading(801, 0.015, doubt=Why.SILENT)], silent).margin == pytest.approx(0.025)
+
+
 def test_an_idle_hall_proves_nothing() -> None:
     """What is far from the limit may be drawn by quite different work than what comes near it."""
     idle = shown(reading(s, -0.005, allowed_w=5000.0) for s in range(1, 2000))
