@@ -8,6 +8,7 @@ from scheduler.core.entitlement import rest_w
 from scheduler.core.forecast import LimitRecord, noted
 from scheduler.core.ledger import reported
 from scheduler.core.orders import Draft, NodePower
+from scheduler.core.proving import Margin
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.trim import Trimmed, Why
 from tests.builders import SiteBuilder, obey
@@ -19,11 +20,18 @@ class ToldSite(SiteBuilder):
     record: LimitRecord | None = None
     unmetered_w: float = 0.0
     trim: Trimmed | None = None
+    proven: Margin | None = None
 
     def snapshot(self) -> Snapshot:
         """All of it, as now known, and what the limit was."""
         self.record = noted(self.record, self.envelopes, at=self.at, firm_w=self.site.firm_w)
-        return replace(super().snapshot(), record=self.record, unmetered_w=self.unmetered_w, trim=self.trim)
+        return replace(
+            super().snapshot(),
+            record=self.record,
+            unmetered_w=self.unmetered_w,
+            trim=self.trim,
+            proven=self.proven,
+        )
 
     def send(self, gid: str, draft: Draft) -> None:
         """An order goes out."""

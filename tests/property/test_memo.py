@@ -18,6 +18,8 @@ from scheduler.core.jobs import ArrayPlace, Desired
 from scheduler.core.orders import NodePower, Observed
 from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
+from scheduler.core.proving import Margin, Proving
+from scheduler.core.trim import TrimRule
 from scheduler.sim.trial import trial
 from tests.builders import launch
 from tests.property.test_domains import LossySiteOfDomains, LossySiteOfFedDomains
@@ -195,6 +197,13 @@ class AnythingGoes(RuleBasedStateMachine):
     def the_meter_teaches(self, trim_w: float, unmetered_w: float) -> None:
         """That the model says too much, or too little."""
         self.site.corrected(trim_w, unmetered_w=unmetered_w)
+
+    @rule(share=st.sampled_from([None, 0.0, 0.013, 0.03]))
+    def the_meter_proves(self, share: float | None) -> None:
+        """That so much margin is enough; or the site has none that could."""
+        rule = None if share is None else TrimRule(most=0.02, accuracy=0.01)
+        self.site.site = replace(self.site.site, trim=rule)
+        self.site.proven = None if share is None else Margin(share=share, why=Proving.PROVEN)
 
     @rule(most=st.sampled_from([None, 1, 2]))
     def saves_take_turns(self, most: int | None) -> None:
