@@ -7,10 +7,13 @@ stays within what the corrected books allow, needs no more free than
     accuracy + the highest of (measured - allowed) / allowed in the last hour
 
 where `accuracy` is what the meter may be off by, and `allowed` is what all orders allow in the model as the trim
-corrects it (`scheduler.core.trim`). Work draws less than its caps, so that the second is mostly below zero: that part
-of the margin is there anyway, seen every second, and is not kept twice. So the draw that the meter shows stays as far
-below the limit as the meter may be off, and what is ordered stays within the limit by the site file's own figures,
-whatever was proven: what the trim gives back counts as a part of the margin.
+corrects it (`scheduler.core.trim`). What is ordered stays within the limit by the site file's own figures, whatever was
+proven: what the trim gives back counts as a part of the margin.
+
+Work draws less than its caps, so that the second is mostly below zero. How far that counts is up to `least`, of which
+the margin is never less. With `least` = `accuracy` it does not: then no surge breaks the limit, not even one in which
+all work draws all that it may, while the model errs as the meter does. With less it is what the meter sees that is
+kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the meter shows it.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
 comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
