@@ -112,6 +112,7 @@ TRUTHS: Final[Mapping[str, Truth]] = {
     "meter falls silent": Truth(broken=_falls_silent),
     "work surges": Truth(surges=True),
     "work surges, hall +1 %, meter -1 %": Truth(surges=True, overhead=1.01, offset=-0.01),
+    "work surges, hall +0.5 %, meter -0.5 %": Truth(surges=True, overhead=1.005, offset=-0.005),
 }
 
 
@@ -344,7 +345,8 @@ def _rule(options: argparse.Namespace) -> TrimRule | None:
     if options.no_meter:
         return None
     accuracy = None if options.static else options.accuracy
-    return TrimRule(most=min(TRIM_MAX, options.margin), accuracy=accuracy, least=options.least)
+    least = max(options.accuracy, BAND) if options.least is None else options.least
+    return TrimRule(most=min(TRIM_MAX, options.margin), accuracy=accuracy, least=least)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -355,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--margin", type=float, default=MARGIN)
     parser.add_argument("--accuracy", type=float, default=0.01, help="of the meter, as its site file says")
     parser.add_argument(
-        "--least", type=float, default=BAND, help="share of the limit that stays free at least"
+        "--least", type=float, help="share of the limit that stays free at least; else as accuracy"
     )
     parser.add_argument("--static", action="store_true", help="the margin stands, whatever the meter proves")
     parser.add_argument("--no-meter", action="store_true", help="the site has no meter of its own")
