@@ -345,7 +345,7 @@ def _rule(options: argparse.Namespace) -> TrimRule | None:
     if options.no_meter:
         return None
     accuracy = None if options.static else options.accuracy
-    least = max(options.accuracy, BAND) if options.least is None else options.least
+    least = options.accuracy + BAND if options.least is None else options.least
     return TrimRule(most=min(TRIM_MAX, options.margin), accuracy=accuracy, least=least)
 
 
@@ -357,7 +357,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--margin", type=float, default=MARGIN)
     parser.add_argument("--accuracy", type=float, default=0.01, help="of the meter, as its site file says")
     parser.add_argument(
-        "--least", type=float, help="share of the limit that stays free at least; else as accuracy"
+        "--least", type=float, help="share of the limit that stays free at least; else accuracy + 0.002"
     )
     parser.add_argument("--static", action="store_true", help="the margin stands, whatever the meter proves")
     parser.add_argument("--no-meter", action="store_true", help="the site has no meter of its own")

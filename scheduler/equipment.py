@@ -220,7 +220,7 @@ class ModbusMeterSettings(ModbusOptions, _Watched):
     trim_s: Annotated[float, Field(ge=60, le=86_400)] = 300.0  #: time constant of giving it back
     accuracy: Annotated[float, Field(ge=0, le=0.1)] = 0.01  #: share by which it may be off: class 1
     margin_least: Annotated[float, Field(ge=0, lt=0.5)] | None = None
-    """Share of the limit that stays free, whatever the meter proves; None = as much as it may be off by."""
+    """Share of the limit that stays free, whatever the meter proves; None = `accuracy` + 0.002."""
 
     def trim(self, margin: float) -> TrimRule:
         """How far it corrects the model of a site that keeps `margin` of its limit free."""
@@ -231,7 +231,7 @@ class ModbusMeterSettings(ModbusOptions, _Watched):
             tolerance=self.tolerance,
             tolerance_w=self.tolerance_w,
             accuracy=self.accuracy if most > 0 else None,
-            least=max(self.accuracy, BAND) if self.margin_least is None else self.margin_least,
+            least=self.accuracy + BAND if self.margin_least is None else self.margin_least,
             fresh_s=2 * self.poll_s,
         )
 

@@ -11,7 +11,7 @@ corrects it (`scheduler.core.trim`). What is ordered stays within the limit by t
 proven: what the trim gives back counts as a part of the margin.
 
 Work draws less than its caps, so that the second is mostly below zero. How far that counts is up to `least`, of which
-the margin is never less. With `least` = `accuracy` it does not: then no surge breaks the limit, not even one in which
+the margin is never less. With `least` = `accuracy` + what the trim leaves (`BAND`) it does not: then no surge breaks the limit, not even one in which
 all work draws all that it may, while the model errs as the meter does. With less it is what the meter sees that is
 kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the meter shows it.
 

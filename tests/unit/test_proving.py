@@ -169,7 +169,7 @@ def test_only_a_meter_of_its_own_that_may_give_back_proves_anything() -> None:
     distrusted = meter.model_copy(update={"trim_max": 0.0})
 
     rule = meter.trim(0.03)
-    assert (rule.accuracy, rule.least, rule.fresh_s) == (0.01, 0.01, 2.0)
+    assert (rule.accuracy, rule.least, rule.fresh_s) == (0.01, 0.01 + BAND, 2.0)
     assert meter.model_copy(update={"accuracy": 0.0}).trim(0.03).least == BAND
     assert meter.model_copy(update={"margin_least": 0.002}).trim(0.03).least == 0.002
     assert distrusted.trim(0.03).accuracy is None
