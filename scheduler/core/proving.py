@@ -11,9 +11,10 @@ corrects it (`scheduler.core.trim`). What is ordered stays within the limit by t
 proven: what the trim gives back counts as a part of the margin.
 
 Work draws less than its caps, so that the second is mostly below zero. How far that counts is up to `least`, of which
-the margin is never less. With `least` = `accuracy` + what the trim leaves (`BAND`) it does not: then no surge breaks the limit, not even one in which
-all work draws all that it may, while the model errs as the meter does. With less it is what the meter sees that is
-kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the meter shows it.
+the margin is never less. With `accuracy` and what the trim leaves (`BAND`) it does not: then no surge breaks the limit,
+not even one in which all work draws all that it may, while the model errs as the meter does. With less it is what the
+meter sees that is kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the
+meter shows it.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
 comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
