@@ -130,6 +130,10 @@ class PowerView(TypedDict):
     draw_source: NotRequired[str | None]
     trim_w: NotRequired[float | None]
     trim_why: NotRequired[str | None]
+    margin: NotRequired[float | None]
+    margin_why: NotRequired[str | None]
+    margin_most: NotRequired[float | None]
+    margin_peak: NotRequired[float | None]
     committed_w: float
     ai_w: float
     rest_w: NotRequired[float | None]

@@ -113,6 +113,7 @@ def power_document(
         "draw_source": snapshot.meter.source if snapshot.meter else None,
         "trim_w": snapshot.trim.w if snapshot.trim else None,
         "trim_why": snapshot.trim.why if snapshot.trim else None,
+        **_margin(snapshot),
         "committed_w": decision.exposed_w,
         "planned_w": decision.planned_w,
         "fallback_w": _fallback_w(snapshot),
@@ -160,6 +161,17 @@ def _means(means: Means) -> dict[str, Any]:
         "holds_s": means.holds_s,
         "again_after_s": means.again_after_s,
         "tiers_w": {str(tier): power_w for tier, power_w in sorted(means.tiers_w.items())},
+    }
+
+
+def _margin(snapshot: Snapshot) -> dict[str, Any]:
+    """What is kept free of the limit, and what the meter has to do with it."""
+    proven = snapshot.proven
+    return {
+        "margin": snapshot.margin,
+        "margin_most": snapshot.site.margin,
+        "margin_why": None if proven is None else proven.why,
+        "margin_peak": None if proven is None else proven.peak,
     }
 
 

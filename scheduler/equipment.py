@@ -16,7 +16,7 @@ from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.steady import SteadyRule
-from scheduler.core.trim import TrimRule
+from scheduler.core.trim import BAND, TrimRule
 from scheduler.core.trust import Trust
 from scheduler.lan_settings import LanSettings
 from scheduler.outlet_settings import OutletSettings
@@ -251,11 +251,22 @@ class ModbusMeterSettings(ModbusOptions, _Watched):
     trim_max: Annotated[float, Field(ge=0, le=0.2)] | None = None
     """Share of the limit that is given back at most where the model says too much; None = 0.02, within the margin."""
     trim_s: Annotated[float, Field(ge=60, le=86_400)] = 300.0  #: time constant of giving it back
+    accuracy: Annotated[float, Field(ge=0, le=0.1)] = 0.01  #: share by which it may be off: class 1
+    margin_least: Annotated[float, Field(ge=0, lt=0.5)] | None = None
+    """Share of the limit that stays free, whatever the meter proves; None = `accuracy` + 0.002."""
 
     def trim(self, margin: float) -> TrimRule:
         """How far it corrects the model of a site that keeps `margin` of its limit free."""
         most = min(TRIM_MAX, margin) if self.trim_max is None else self.trim_max
-        return TrimRule(most=most, give_s=self.trim_s, tolerance=self.tolerance, tolerance_w=self.tolerance_w)
+        return TrimRule(
+            most=most,
+            give_s=self.trim_s,
+            tolerance=self.tolerance,
+            tolerance_w=self.tolerance_w,
+            accuracy=self.accuracy if most > 0 else None,
+            least=self.accuracy + BAND if self.margin_least is None else self.margin_least,
+            fresh_s=2 * self.poll_s,
+        )
 
 
 class RedfishMeterSettings(_Watched):

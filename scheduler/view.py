@@ -21,7 +21,8 @@ from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
 from scheduler.core.orders import Draft, Fence, GroupSpec, GuardReport
-from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
+from scheduler.core.proving import Margin, Proof, margin_of, proved
+from scheduler.core.snapshot import Group, MeterReading, Quality, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
@@ -78,6 +79,7 @@ class View:
         self.usage = UsageBook(site, at)
         self.excess: tuple[Excess, ...] = ()
         self.trim = Trim(at=at)
+        self.proof = Proof(at=at, margin=site.margin)
         self.last_cut_at: datetime | None = None
         self.owed: Owed | None = None
         self.store_up = True
@@ -240,7 +242,17 @@ class View:
         self.excess = remembered(self.excess, newest, self.site)
         if (rule := self.site.trim) is not None:
             beside = shown(self.groups.values(), self.site, rule, reading)
-            self.trim = learned(self.trim, beside, rule, window_s=self.site.fall_s + SETTLE_S)
+            window_s = self.site.fall_s + SETTLE_S
+            self.trim = learned(self.trim, beside, rule, window_s=window_s)
+            self.proof = proved(
+                self.proof,
+                beside,
+                rule,
+                margin=self.site.margin,
+                correction_w=self.trim.used_w,
+                limit_w=self._limit_w(reading.measured_at),
+                window_s=window_s,
+            )
 
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
@@ -313,6 +325,7 @@ class View:
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
         stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
+        trim = self._trimmed(at)
         firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
         stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
         return Snapshot(
@@ -322,7 +335,8 @@ class View:
             below=tuple(e for e in self.envelopes.values() if e.domain is not None),
             meter=self.meter,
             unmetered_w=standing_w(self.excess, self.site),
-            trim=self._trimmed(at),
+            trim=trim,
+            proven=self._proven(at, trim),
             groups=self.groups.shot(),
             jobs=self.jobs.shot(),
             attempts=self.attempts.shot(),
@@ -343,9 +357,26 @@ class View:
         """What the meter taught of the model's error, under the limit that is in force."""
         if (rule := self.site.trim) is None:
             return None
+        return trimmed(self.trim, rule, at=at, limit_w=self._limit_w(at))
+
+    def _proven(self, at: datetime, trim: Trimmed | None) -> Margin | None:
+        """What the meter shows to be margin enough, beside what the trim gives back."""
+        rule = self.site.trim
+        if rule is None or trim is None or rule.accuracy is None:
+            return None
+        limit_w = self._limit_w(at)
+        return margin_of(
+            self.proof,
+            rule,
+            margin=self.site.margin,
+            at=at,
+            given_back=max(0.0, -trim.w) / limit_w if limit_w > 0 else 0.0,
+            is_good=self.meter is not None and self.meter.quality is Quality.GOOD,
+        )
+
+    def _limit_w(self, at: datetime) -> float:
         told = (e for e in self.envelopes.values() if e.domain is None)
-        limit = lowest((*told, *self.manual), at, now=at, firm_w=self.site.firm_w)
-        return trimmed(self.trim, rule, at=at, limit_w=limit.limit_w)
+        return lowest((*told, *self.manual), at, now=at, firm_w=self.site.firm_w).limit_w
 
     def _released_but_held(self) -> tuple[str, ...]:
         """Stops that were released and that some guard still holds."""

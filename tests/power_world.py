@@ -21,6 +21,7 @@ from scheduler.core.jobs import Job, JobSpec, JobState
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.core.power import A100_SXM, site_w
 from scheduler.core.snapshot import MeterReading, SitePolicy
+from scheduler.core.trim import TrimRule
 from scheduler.reconcile import Reconciler
 from scheduler.store.testing import InMemoryStore
 from scheduler.view import View
@@ -101,6 +102,7 @@ class World:
     policy: Callable[[], Policy] = PowerAware  #: of each leader
     domains: tuple[Domain, ...] = ()  #: below the site's meter
     saves_at_once: int | None = None
+    trim: TrimRule | None = None  #: what its meter is trusted with, None = it has none of its own
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
@@ -115,7 +117,7 @@ class World:
         """A leader begins from what the store has. The connections of the one before, and reports in them, are gone."""
         epoch = self.run(self.store.claim("x", at=self.clock.now(), at_least=at_least))
         view = View(
-            replace(POLICY, domains=self.domains, saves_at_once=self.saves_at_once),
+            replace(POLICY, domains=self.domains, saves_at_once=self.saves_at_once, trim=self.trim),
             SPECS,
             epoch=epoch,
             at=self.clock.now(),

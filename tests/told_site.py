@@ -9,6 +9,7 @@ from scheduler.core.forecast import LimitRecord, noted
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.ledger import reported
 from scheduler.core.orders import Draft, NodePower
+from scheduler.core.proving import Margin
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.trim import Trimmed, Why
 from tests.builders import SiteBuilder, obey
@@ -21,6 +22,7 @@ class ToldSite(SiteBuilder):
     unmetered_w: float = 0.0
     trim: Trimmed | None = None
     chain: ChainFigures | None = None
+    proven: Margin | None = None
 
     def snapshot(self) -> Snapshot:
         """All of it, as now known, and what the limit was."""
@@ -31,6 +33,7 @@ class ToldSite(SiteBuilder):
             unmetered_w=self.unmetered_w,
             trim=self.trim,
             chain=self.chain,
+            proven=self.proven,
         )
 
     def send(self, gid: str, draft: Draft) -> None:

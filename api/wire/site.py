@@ -185,6 +185,10 @@ class PowerView(Shown):
             draw_source="main-incomer",
             trim_w=-150.0,
             trim_why="follows the meter",
+            margin=0.011,
+            margin_why="the meter shows that no more is needed",
+            margin_most=0.03,
+            margin_peak=-0.006,
             committed_w=11_600.0,
             planned_w=11_600.0,
             fallback_w=3300.0,
@@ -246,6 +250,13 @@ class PowerView(Shown):
         None, description="Correction of the model by the meter: above 0 taken off, below given back"
     )
     trim_why: str | None = Field(None, description="Why it changes as it does, or stands still")
+    margin: float | None = Field(None, description="Share of the limit that is kept free now")
+    margin_why: str | None = Field(None, description="Why, where the meter may prove that less is enough")
+    margin_most: float | None = Field(None, description="The same by the site file")
+    margin_peak: float | None = Field(
+        None,
+        description="Highest draw of the last hour above what orders allow, as a share; below 0: under it",
+    )
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None
     fallback_w: float | None = Field(None, description="What is left once every order has expired")

@@ -118,6 +118,8 @@ def _facts(now: PowerView) -> list[tuple[str, str]]:
         ("firm", format_power(now["firm_w"])),
         ("over the limit", f"{format_duration(now['over_limit_s'])} so far"),
     ]
+    if now.get("margin_why"):
+        facts.insert(2, ("margin", _margin(now)))
     if (trim_w := now.get("trim_w")) is not None:
         facts.insert(2, ("correction", _trim(trim_w, now.get("trim_why"))))
     if change is not None:
@@ -160,6 +162,17 @@ def _trim(trim_w: float, why: str | None) -> str:
     word = "taken off" if trim_w > 0 else "given back"
     what = f"{format_power(abs(trim_w))} {word}" if trim_w else "none"
     return f"{what}: {why}" if why else what
+
+
+def _margin(now: PowerView) -> str:
+    """What is kept free, of how much at most, and what the meter has to do with it."""
+    share, most, peak = now.get("margin") or 0.0, now.get("margin_most") or 0.0, now.get("margin_peak")
+    seen = (
+        ""
+        if peak is None
+        else f"; at most {abs(peak):.1%} {'above' if peak > 0 else 'under'} the orders so far"
+    )
+    return f"{share:.1%} of at most {most:.1%}: {now.get('margin_why')}{seen}"
 
 
 def _state(source: SourceView) -> str:

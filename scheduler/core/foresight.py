@@ -135,7 +135,7 @@ def shortfall(
 
     Mining gives way before that.
     """
-    envelopes, margin = snapshot.envelopes, plan.site.margin
+    envelopes, margin = snapshot.envelopes, snapshot.margin
     if not has_forecast(envelopes):
         return None
     asked = {MEDIAN: plan.floors_w(tier)}

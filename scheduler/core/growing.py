@@ -104,7 +104,7 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
         return False
     model = plan.model(attempt)
     rise_w = more * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
-    needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - site.margin)
+    needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - snapshot.margin)
     lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
     if lasts_s is not None and lasts_s < needed_s:
         return False

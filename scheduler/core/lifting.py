@@ -16,6 +16,7 @@ from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
 _LEAST_SHARE = 0.003  #: of the limit: what is less is not worth telling nodes about
+_SEEN_SHARE = 0.0005  #: the same where the site's own meter sees what becomes of it
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -42,7 +43,8 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     The site watts kept for lifts that wait for confirmed room.
     """
     lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
-    if not lower or limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w:
+    least_share = _LEAST_SHARE if plan.site.trim is None else _SEEN_SHARE
+    if not lower or limit_w - plan.nodes_w() < least_share * limit_w:
         return 0.0
     reserved_w = 0.0
     for attempt, target_w in sorted(
@@ -61,6 +63,19 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
         else:
             plan.change(attempt, cap_w=cap_w)
     return reserved_w
+
+
+def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
+    """Lift some one step above the common level, where all of them would not fit: most of what that leaves.
+
+    Only where the site has a meter of its own: it is less than what anybody else would see. The watts as of
+    `lift_caps`.
+    """
+    if plan.site.trim is None:
+        return 0.0
+    level_w = max((w for kind, w in caps.items() if w < kind.model.tdp_w), default=0.0)
+    above = {k: min(k.model.tdp_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
+    return lift_caps(plan, above, limit_w, zones)
 
 
 def _highest(plan: Plan, attempt: Attempt, top_w: float, room_w: float) -> float:

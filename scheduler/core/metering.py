@@ -48,15 +48,17 @@ def standing_w(seen: tuple[Excess, ...], site: SitePolicy) -> float:
 
 def shown(groups: Iterable[Group], site: SitePolicy, rule: TrimRule, reading: MeterReading) -> Shown:
     """A reading of the meter beside what the model says of the draws that groups reported last."""
-    nodes_w = allowed_w = miners_w = 0.0
+    nodes_w = allowed_w = miners_w = allowed_miners_w = 0.0
     silent = False
     for group in groups:
         silent = silent or _is_silent(group, site, reading.measured_at)
+        exposed_w = exposure_w(group.account, reading.measured_at, fall_s=site.fall_s)
         if group.spec.kind is GroupKind.MINERS:
             miners_w += group.draw_w
+            allowed_miners_w += exposed_w
         else:
             nodes_w += group.draw_w
-            allowed_w += exposure_w(group.account, reading.measured_at, fall_s=site.fall_s)
+            allowed_w += exposed_w
     overhead = site.overhead
     modelled_w = site_w(it_w=nodes_w, miners_w=miners_w, overhead=overhead, auxiliary_w=site.auxiliary_w)
     return Shown(
@@ -65,6 +67,9 @@ def shown(groups: Iterable[Group], site: SitePolicy, rule: TrimRule, reading: Me
         modelled_w=modelled_w,
         nodes_w=overhead * nodes_w,
         allowed_nodes_w=overhead * max(allowed_w, nodes_w),
+        allowed_w=site_w(
+            it_w=allowed_w, miners_w=allowed_miners_w, overhead=overhead, auxiliary_w=site.auxiliary_w
+        ),
         doubt=_doubt(reading, modelled_w, rule, silent=silent),
     )
 

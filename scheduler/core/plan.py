@@ -319,4 +319,4 @@ def limit_under(envelopes: Sequence[Envelope], site: SitePolicy, at: datetime) -
 
 def usable_w(snapshot: Snapshot, limit: Limit) -> float:
     """The part of a limit that may be entitled: less the margin."""
-    return limit.limit_w * (1.0 - snapshot.site.margin)
+    return limit.limit_w * (1.0 - snapshot.margin)

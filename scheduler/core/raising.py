@@ -14,7 +14,7 @@ from scheduler.core.caps import fitting_caps
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
 from scheduler.core.lifecycle import moved
-from scheduler.core.lifting import lift_caps, make_way
+from scheduler.core.lifting import fill_up, lift_caps, make_way
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
@@ -65,6 +65,7 @@ def raise_work(
     if held_down := held_in_zones(plan, caps):  # which leaves more for the others
         caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
         raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
+    raises.reserved_w += fill_up(plan, caps, limit_w - raises.reserved_w, raises.zones)
     return raises
 
 

@@ -27,6 +27,7 @@ from scheduler.core.orders import (
 )
 from scheduler.core.partners import NO_POOL, Partner, PoolTerms
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
+from scheduler.core.proving import Margin
 from scheduler.core.trim import Trimmed, TrimRule
 
 
@@ -137,6 +138,7 @@ class Snapshot:
     trim: Trimmed | None = (
         None  #: what the meter taught of the model's error; None = the site has no such meter
     )
+    proven: Margin | None = None  #: what the meter shows to be margin enough; None = that of the site file
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
@@ -154,6 +156,11 @@ class Snapshot:
     chain: ChainFigures | None = (
         None  #: what hashing brings is reckoned from; None = nobody told, or nobody asks
     )
+
+    @property
+    def margin(self) -> float:
+        """The share of the limit that is kept free."""
+        return self.site.margin if self.proven is None else self.proven.share
 
     @property
     def correction_w(self) -> float:

@@ -203,7 +203,7 @@ def _window_reason(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt) -
         if left_s < out_s + (turns_s := exit_s(plan, attempt)):
             return no_turn(plan, plan.dark_at, turns_s, out_s)
     needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
-    limit_needed_w = needed_w / (1.0 - plan.site.margin)
+    limit_needed_w = needed_w / (1.0 - snapshot.margin)
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )

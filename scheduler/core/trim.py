@@ -70,6 +70,11 @@ class TrimRule:
     take_s: float = 30.0  #: and of taking off what the model leaves out
     tolerance: float = 0.1  #: share of the greater that meter and model may differ by,
     tolerance_w: float = 1000.0  #: or so many W, whichever is more: beyond it is no steady error
+    accuracy: float | None = (
+        None  #: share by which the meter may be off; None = the margin stands, see `scheduler.core.proving`
+    )
+    least: float = BAND  #: share of the limit that stays free, whatever is proven
+    fresh_s: float = 2.0  #: age up to which a reading is of now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +86,7 @@ class Shown:
     modelled_w: float
     nodes_w: float  #: the part of it that nodes draw, with their overhead
     allowed_nodes_w: float  #: the same by what orders allow
+    allowed_w: float = 0.0  #: all of it by what orders allow
     doubt: Why | None = None  #: why it cannot be judged
 
     @property

@@ -21,6 +21,8 @@ from scheduler.core.orders import NodePower, Observed
 from scheduler.core.partners import HashpriceShare, Partner
 from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
+from scheduler.core.proving import Margin, Proving
+from scheduler.core.trim import TrimRule
 from scheduler.sim.trial import trial
 from tests.builders import launch
 from tests.chain import figures, mines
@@ -220,6 +222,13 @@ class AnythingGoes(RuleBasedStateMachine):
         told = None if age_s is None else self.site.at - timedelta(seconds=age_s)
         self.site.chain = None if told is None else figures(as_of_at=told, stale_after_s=3600.0)
         mines(self.site, gid, j)
+
+    @rule(share=st.sampled_from([None, 0.0, 0.013, 0.03]))
+    def the_meter_proves(self, share: float | None) -> None:
+        """That so much margin is enough; or the site has none that could."""
+        rule = None if share is None else TrimRule(most=0.02, accuracy=0.01)
+        self.site.site = replace(self.site.site, trim=rule)
+        self.site.proven = None if share is None else Margin(share=share, why=Proving.PROVEN)
 
     @rule(most=st.sampled_from([None, 1, 2]))
     def saves_take_turns(self, most: int | None) -> None:

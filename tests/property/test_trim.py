@@ -16,6 +16,7 @@ from typing import Any
 from hypothesis import example, given, settings, strategies as st
 
 from scheduler.core.metering import Excess, remembered, standing_w
+from scheduler.core.proving import Proof, margin_of, proved
 from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.trim import BAND, Shown, Trim, TrimRule, learned, trimmed
 from tests.builders import T0
@@ -36,6 +37,7 @@ class Hall:
     noise: float = 0.0  #: share of the draw
     lie: float = 1.0  #: what the meter makes of a watt
     most: float = 0.06
+    accuracy: float | None = None  #: of the meter, where it may prove that less margin is enough
     busy: Callable[[int], float] = lambda s: 1.0  #: share of what they may that devices draw
     limit: Callable[[int], float] = lambda s: LIMIT_W
     seed: int = 0
@@ -43,10 +45,13 @@ class Hall:
     excess: tuple[Excess, ...] = ()
     draws: list[float] = field(default_factory=list)
     corrections: list[float] = field(default_factory=list)
+    proof: Proof = field(default_factory=lambda: Proof(at=T0, margin=SITE.margin))
+    margins: list[float] = field(default_factory=list)
+    books: list[float] = field(default_factory=list)  #: what is ordered, in the site file's own figures
 
     def run(self, seconds: int) -> Hall:
         """Second by second: read, decide, draw."""
-        chance, rule = random.Random(self.seed), TrimRule(most=self.most)
+        chance, rule = random.Random(self.seed), TrimRule(most=self.most, accuracy=self.accuracy)
         shown_w = deque([0.0] * self.lag_s, maxlen=self.lag_s + 1)
         allowed = deque([8000.0] * (int(SITE.fall_s) + 1), maxlen=int(SITE.fall_s) + 1)
         for s in range(seconds):
@@ -56,16 +61,22 @@ class Hall:
             draw_w = self.auxiliary_w + overhead * nodes_w
             self.draws.append(draw_w)
             shown_w.append(draw_w * self.lie * (1.0 + self.noise * chance.uniform(-1, 1)))
-            self._read(at, shown_w[0], nodes_w, max(allowed), rule)
+            self._read(at, shown_w[0], nodes_w, max(allowed), rule, self.limit(s))
             known = trimmed(self.trim, rule, at=at, limit_w=self.limit(s))
             unmetered_w = standing_w(self.excess, SITE)
             told = Snapshot(at=at, site=SITE, unmetered_w=unmetered_w, trim=known).correction_w
             self.corrections.append(told)
-            room_w = self.limit(s) * (1.0 - SITE.margin) - SITE.auxiliary_w - told
+            back = max(0.0, -known.w) / self.limit(s)
+            margin = margin_of(self.proof, rule, margin=SITE.margin, at=at, given_back=back, is_good=True)
+            self.margins.append(margin.share)
+            room_w = self.limit(s) * (1.0 - margin.share) - SITE.auxiliary_w - told
             allowed.append(max(8000.0, room_w / SITE.overhead))
+            self.books.append(SITE.auxiliary_w + SITE.overhead * allowed[-1])
         return self
 
-    def _read(self, at: datetime, measured_w: float, nodes_w: float, most_w: float, rule: TrimRule) -> None:
+    def _read(
+        self, at: datetime, measured_w: float, nodes_w: float, most_w: float, rule: TrimRule, limit_w: float
+    ) -> None:
         books_w = SITE.auxiliary_w + SITE.overhead * most_w
         self.excess = remembered(self.excess, (at, max(0.0, measured_w - books_w)), SITE)
         shown = Shown(
@@ -74,8 +85,18 @@ class Hall:
             modelled_w=SITE.auxiliary_w + SITE.overhead * nodes_w,
             nodes_w=SITE.overhead * nodes_w,
             allowed_nodes_w=SITE.overhead * most_w,
+            allowed_w=books_w,
         )
         self.trim = learned(self.trim, shown, rule, window_s=WINDOW_S)
+        self.proof = proved(
+            self.proof,
+            shown,
+            rule,
+            margin=SITE.margin,
+            correction_w=self.trim.used_w,
+            limit_w=limit_w,
+            window_s=WINDOW_S,
+        )
 
     def longest_over_s(self, since: int = 0) -> int:
         """The longest time on end that the true draw was above the limit that held at any time of the last fall."""

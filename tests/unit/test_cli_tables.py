@@ -117,6 +117,18 @@ def test_power_is_a_sentence_and_tables() -> None:
     ]
 
 
+def test_power_tells_what_the_meter_makes_of_the_margin() -> None:
+    """How much is kept free, of how much, and why; a site whose margin stands does not speak of it."""
+    site = busy_site()
+    proven = {"margin": 0.011, "margin_most": 0.03, "margin_why": "it is shown", "margin_peak": -0.006}
+    site.on("GET", "/power", POWER | proven)
+
+    told = barq(site, "power").stdout
+    assert "margin           1.1% of at most 3.0%: it is shown; at most 0.6% under the orders so far" in told
+    site.on("GET", "/power", POWER | proven | {"margin_why": None})
+    assert "margin" not in barq(site, "power").stdout
+
+
 def test_nodes_are_a_table() -> None:
     """Draw beside entitlement, GPUs in use, caps, miners that are on, alarms."""
     assert barq(busy_site(), "nodes").stdout.splitlines() == [

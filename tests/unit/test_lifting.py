@@ -7,9 +7,10 @@ from dataclasses import replace
 from hypothesis import given, settings, strategies as st
 
 from scheduler.core.caps import fitting_caps
-from scheduler.core.lifting import lift_caps, make_way
+from scheduler.core.lifting import fill_up, lift_caps, make_way
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
+from scheduler.core.trim import TrimRule
 from scheduler.core.zoning import Kept
 from tests.builders import SiteBuilder, site
 from tests.unit.test_raising import may_draw
@@ -63,6 +64,21 @@ def test_who_is_wanted_gets_the_level_itself() -> None:
 
     assert caps_of(plan)[0] == next(iter(caps.values()))
     assert plan.nodes_w() <= limit_w + EPSILON_W
+
+
+def test_a_site_whose_meter_sees_it_fills_what_a_step_of_all_leaves() -> None:
+    """One of four goes a step above the others. Without a meter of its own nobody is touched."""
+    limit_w = IDLE_W + 4 * (300.0 - A100_SXM.idle_w) + 6.0
+    found = []
+    for rule in (None, TrimRule(most=0.02)):
+        built = singles(300.0, 300.0, 300.0, 300.0)
+        built.site = replace(built.site, trim=rule)
+        plan = Plan(built.snapshot())
+        assert fill_up(plan, fitting_caps(plan, limit_w, to_knee=True), limit_w, Kept()) in (0.0, 5.0)
+        found.append(sum(caps_of(plan)))
+        assert plan.nodes_w() <= limit_w + EPSILON_W
+
+    assert found == [1200.0, 1205.0]
 
 
 def test_the_firmest_and_the_lowest_is_lifted_first() -> None:

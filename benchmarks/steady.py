@@ -1,0 +1,378 @@
+"""What a limit that stands leaves unused, and how high the draw comes back: `python -m benchmarks.steady --json`.
+
+A simulated site of 16 x 8 A100 without miners, with more jobs than it can run, under a limit that goes from `HIGH` of
+all that the site can draw to each of `LEVELS` and back. The loop and the core are Barq's own, on a virtual clock. What
+is true differs from what the site file says (`--truth`), and the meter is one of class 1: off by up to 1 %, trembling,
+and a second late; or it is broken. An outside meter that no part of the site knows judges the true draw each second:
+
+    unused_share            limit less draw, of the limit, from `SETTLE_S` after its change on; mean of `LEVELS`
+    unused_parts            what that is made of: margin (of the limit, what may not be ordered), orders (what may be,
+                            and is not), work (what is ordered, and not drawn), model (what the model says too much)
+    by_level                the same of each level
+    over_s, over_share      seconds with the draw over the highest limit of the last `reaction_s`, and by how much of it
+    rebound_ratio           of each event: the highest minute of the 15 that follow, over the mean of the 15 before it
+    rebound_like_ratio      the same over the highest minute of the 15 before it: like with like
+    rebound_devices_ratio   as the first, of what devices draw, without the sway of the hall
+    margin                  share of the limit that was kept free by rule in the end
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.power import A100_SXM, CapPoint, GpuModel
+from scheduler.core.snapshot import MeterReading, SitePolicy, Snapshot
+from scheduler.core.trim import BAND, TrimRule
+from scheduler.equipment import TRIM_MAX
+from scheduler.sim.clock import us
+from scheduler.sim.engine import Case, Engine
+from scheduler.sim.site import Pace, SimSite, Timing
+from scheduler.sim.workload import PowerTrace, SimJob
+
+NODES, GPUS, BASE_W, OVERHEAD = 16, 8, 1200.0, 1.25
+FULL_W: Final = OVERHEAD * NODES * (BASE_W + GPUS * A100_SXM.tdp_w)
+HIGH: Final = 0.97
+LEVELS: Final = (0.9, 0.8, 0.7, 0.6, 0.5)
+LEAD_S, HIGH_S, LEVEL_S, SETTLE_S, REBOUND_S = 2400.0, 1500.0, 1500.0, 300.0, 900.0
+MARGIN: Final = 0.03
+FALL_S: Final = 3  #: that devices take to draw less
+SURGE_EVERY_S, SURGE_AT_S, SURGE_S = 1800, 1700, 60
+FROZEN_S, SILENT_S = 600, 45
+OVER_W: Final = 0.1
+Floats = npt.NDArray[np.float64]
+
+
+Broken = Callable[[int, float, float], float | None]
+"""(second, reading, the last one) -> what the meter shows."""
+
+
+def _freezes(second: int, reading_w: float, last_w: float) -> float:
+    return last_w if second % 1800 < FROZEN_S else reading_w
+
+
+def _drifts(second: int, reading_w: float, last_w: float) -> float:
+    del last_w
+    return reading_w * (1.0 - 0.09 * min(1.0, second / 10_000.0))
+
+
+def _jumps(second: int, reading_w: float, last_w: float) -> float:
+    """Twice within what the reports are believed by, once beyond it."""
+    del last_w
+    found = {0: 0.95, 1: 0.95, 10: 1.05, 15: 0.6}
+    return reading_w * found.get(second % 1200 // 60, 1.0)
+
+
+def _falls_silent(second: int, reading_w: float, last_w: float) -> float | None:
+    del last_w
+    return None if second % 900 < SILENT_S else reading_w
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """How the site differs from what its file says, and its meter from what is true."""
+
+    overhead: float = 1.0  #: of what the file says that nodes take with the hall
+    work: float | None = None  #: of its cap, what a busy GPU draws; None = as measured on A100s
+    sway: float = 0.002  #: share by which the hall's draw goes slowly up and down
+    offset: float = 0.0  #: share that the meter shows too much
+    noise: float = 0.001  #: share by which each reading trembles
+    lag_s: int = 1
+    broken: Broken | None = None  #: what the meter makes of its reading in a second; of None nothing is heard
+    surges: bool = False  #: twice an hour all work draws for a minute all that it may
+
+
+TRUTHS: Final[Mapping[str, Truth]] = {
+    "exact": Truth(),
+    "still": Truth(sway=0.0),
+    "meter -1 %": Truth(offset=-0.01),
+    "meter +1 %": Truth(offset=0.01),
+    "hall -3 %": Truth(overhead=0.97),
+    "hall -1 %": Truth(overhead=0.99),
+    "hall +3 %": Truth(overhead=1.03),
+    "hall +3 %, meter -1 %": Truth(overhead=1.03, offset=-0.01),
+    "work at its caps": Truth(work=1.0),
+    "work at its caps, hall +1 %, meter -1 %": Truth(work=1.0, overhead=1.01, offset=-0.01),
+    "work at 90 % of its caps": Truth(work=0.9),
+    "meter freezes": Truth(broken=_freezes),
+    "meter drifts to -9 %": Truth(broken=_drifts),
+    "meter jumps": Truth(broken=_jumps),
+    "meter falls silent": Truth(broken=_falls_silent),
+    "work surges": Truth(surges=True),
+    "work surges, hall +1 %, meter -1 %": Truth(surges=True, overhead=1.01, offset=-0.01),
+    "work surges, hall +0.5 %, meter -0.5 %": Truth(surges=True, overhead=1.005, offset=-0.005),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchSite(SimSite):
+    """With a meter of its own, and GPUs that draw what they draw."""
+
+    trim: TrimRule | None = None
+    work: float | None = None
+
+    @property
+    def model(self) -> GpuModel:
+        """By which GPUs draw: those who decide have the one of the file."""
+        known = A100_SXM
+        if self.work is None:
+            return known
+        points = tuple(
+            CapPoint(cap_w=p.cap_w, speed=p.speed, draw_w=self.work * p.cap_w) for p in known.curve
+        )
+        return replace(known, curve=points)
+
+    def policy(self) -> SitePolicy:
+        """With what the meter is trusted with."""
+        return replace(SimSite.policy(self), trim=self.trim)
+
+
+@dataclass(slots=True, kw_only=True)
+class Second:
+    """What held in one second."""
+
+    limit_w: float
+    true_w: float
+    books_w: float  #: what all orders allow
+    usable_w: float  #: what may be ordered
+    model_w: float  #: what the file's figures make of the devices' draws
+
+
+class Hall(Engine):
+    """The site, second by second."""
+
+    def __init__(self, case: Case, truth: Truth) -> None:
+        super().__init__(replace(case, listener=self._decided))
+        self.truth = truth
+        self.seconds: list[Second] = []
+        self.margin = case.site.margin
+        self._chance = random.Random(case.seed)
+        self._sway = 0.0
+        self._shown: deque[float] = deque(maxlen=truth.lag_s + 1)
+        self._books_w = self._usable_w = self._last_w = 0.0
+        self._booked: deque[float] = deque(maxlen=FALL_S + 1)
+
+    def _decided(self, snapshot: Snapshot, decision: Decision) -> None:
+        self._books_w = decision.planned_w
+        self.margin = snapshot.margin
+        self._usable_w = decision.limit.limit_w * (1.0 - self.margin) - snapshot.correction_w
+        self._books_w -= snapshot.correction_w
+
+    def _measure(self, _: object) -> None:
+        now_us, truth = self.timeline.now_us, self.truth
+        self.timeline.at(now_us + us(1.0), self._measure, None)
+        self._sway = 0.99 * self._sway + 0.14 * self._chance.gauss(0.0, truth.sway / 2)
+        sway = max(-truth.sway, min(truth.sway, self._sway))
+        model_w, second = self.notes.site_w(), len(self.seconds)
+        self._booked.append(self._books_w)
+        if truth.surges and SURGE_AT_S <= second % SURGE_EVERY_S < SURGE_AT_S + SURGE_S:
+            model_w = max(self._booked)
+        true_w = model_w * truth.overhead * (1.0 + sway)
+        self.seconds.append(
+            Second(
+                limit_w=self.supply.limit_w(now_us),
+                true_w=true_w,
+                books_w=self._books_w,
+                usable_w=self._usable_w,
+                model_w=model_w,
+            )
+        )
+        self._shown.append(true_w * (1.0 + truth.offset) * (1.0 + self._chance.gauss(0.0, truth.noise)))
+        shown_w = truth.broken(second, self._shown[0], self._last_w) if truth.broken else self._shown[0]
+        if shown_w is not None:
+            self._last_w = shown_w
+            self.loop.on_meter(MeterReading(draw_w=shown_w, measured_at=self.timeline.now(), source="meter"))
+        del self.notes.intervals[1:-1]
+
+
+def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> BenchSite:
+    """The site of this benchmark, with the pace of a real one."""
+    return BenchSite(
+        name="steady",
+        nodes=NODES,
+        gpus=GPUS,
+        base_w=BASE_W,
+        standby=None,
+        partners=(),
+        owners=(),
+        firm_w=0.48 * FULL_W,
+        overhead=OVERHEAD,
+        margin=margin,
+        pace=Pace(start_s=5.0, restore_s=20.0, save_s=5.0, checkpoint_interval_s=600.0, grace_s=20.0),
+        timing=Timing(
+            lease_s=15.0,
+            fall_s=3.0,
+            clock_uncertainty_s=0.5,
+            suspend_max_s=60.0,
+            restart_s=20.0,
+            unreachable_after_s=5.0,
+            lost_after_s=60.0,
+            heartbeat_s=2.0,
+            meter_s=1.0,
+            rest_s=1.0,
+        ),
+        trim=trim,
+        work=truth.work,
+    )
+
+
+def steps() -> tuple[tuple[float, float], ...]:
+    """The limit: high, and down to each level and back."""
+    found, at_s = [(0.0, HIGH * FULL_W)], LEAD_S
+    for level in LEVELS:
+        found += [(at_s, level * FULL_W), (at_s + LEVEL_S, HIGH * FULL_W)]
+        at_s += LEVEL_S + HIGH_S
+    return tuple(found)
+
+
+def end_s() -> float:
+    """When all is over."""
+    return steps()[-1][0] + HIGH_S
+
+
+def jobs_of(seed: int, window_s: float) -> list[SimJob]:
+    """More than the site can do, all waiting from the start; those that end are replaced."""
+    chance, jobs, gpu_s = random.Random(seed), list[SimJob](), 0.0
+    while gpu_s < 1.5 * NODES * GPUS * window_s:
+        gpus, work_s = chance.choice([1, 1, 2, 4, 8, 16]), chance.uniform(1200.0, 4 * 3600.0)
+        jobs.append(SimJob(id=f"j{len(jobs)}", arrives_s=0.0, gpus=gpus, work_s=work_s))
+        gpu_s += gpus * work_s
+    return jobs
+
+
+def run(truth: Truth, *, seed: int, margin: float, trim: TrimRule | None) -> Hall:
+    """All levels once."""
+    case = Case(
+        jobs=jobs_of(seed, end_s()),
+        power=PowerTrace(name="levels", steps=steps()),
+        site=bench_site(truth, margin=margin, trim=trim),
+        policy=PowerAware(explains=False),
+        window_s=end_s(),
+        seed=seed,
+    )
+    hall = Hall(case, truth)
+    asyncio.run(hall.run())
+    return hall
+
+
+def figures(hall: Hall) -> dict[str, Any]:
+    """What the outside meter saw."""
+    series = {k: np.array([getattr(s, k) for s in hall.seconds]) for k in Second.__slots__}
+    limit_w, true_w = series["limit_w"], series["true_w"]
+    by_level = {}
+    for level in (HIGH, *LEVELS):
+        calm = _steady(limit_w, level * FULL_W)
+        by_level[f"{level:.2f}"] = _unused({k: v[calm] for k, v in series.items()})
+    held = [by_level[f"{level:.2f}"] for level in LEVELS]
+    found = {k: round(sum(of[k] for of in held) / len(held), 4) for k in held[0]}
+    over_w = _over_w(limit_w, true_w, hall.case.site.reaction_s)
+    rebounds, of_devices = list(_rebounds(true_w)), list(_rebounds(series["model_w"]))
+    return {
+        "unused_share": found.pop("unused"),
+        "unused_parts": found,
+        "by_level": by_level,
+        "over_s": int((over_w > OVER_W).sum()),
+        "over_share": round(float((over_w / limit_w).max(initial=0.0)), 5),
+        "rebound_ratio": [round(r, 4) for r, _ in rebounds],
+        "rebound_like_ratio": [round(r, 4) for _, r in rebounds],
+        "rebound_devices_ratio": [round(r, 4) for r, _ in of_devices],
+        "margin": round(hall.margin, 4),
+    }
+
+
+def _steady(limit_w: Floats, level_w: float) -> npt.NDArray[np.bool_]:
+    """Seconds in which the limit has stood at this level for `SETTLE_S`, once the meter had time to prove anything."""
+    changed = np.append(0, np.flatnonzero(np.diff(limit_w)) + 1)
+    seconds = np.arange(len(limit_w))
+    since = seconds - changed[np.searchsorted(changed, seconds, side="right") - 1]
+    found: npt.NDArray[np.bool_] = (since >= SETTLE_S) & (seconds >= LEAD_S) & (limit_w == level_w)
+    return found
+
+
+def _unused(of: Mapping[str, Floats]) -> dict[str, float]:
+    """Shares of the limit."""
+    limit_w = of["limit_w"].mean()
+    means = {k: float(v.mean()) for k, v in of.items()}
+    parts = {
+        "unused": means["limit_w"] - means["true_w"],
+        "margin": means["limit_w"] - means["usable_w"],
+        "orders": means["usable_w"] - means["books_w"],
+        "work": means["books_w"] - means["model_w"],
+        "model": means["model_w"] - means["true_w"],
+    }
+    return {k: round(float(w / limit_w), 4) for k, w in parts.items()}
+
+
+def _over_w(limit_w: Floats, true_w: Floats, reaction_s: float) -> Floats:
+    back = int(reaction_s) + 1
+    held_w = np.lib.stride_tricks.sliding_window_view(
+        np.concatenate([np.full(back - 1, limit_w[0]), limit_w]), back
+    ).max(axis=1)
+    above_w: Floats = np.maximum(0.0, true_w - held_w)
+    return above_w
+
+
+def _rebounds(true_w: Floats) -> Iterator[tuple[float, float]]:
+    """Of each event: against the mean and against the highest minute before it."""
+    at_s = LEAD_S
+    for _ in LEVELS:
+        before = _minutes(true_w, at_s - REBOUND_S)
+        peak_w = _minutes(true_w, at_s + LEVEL_S).max()
+        yield float(peak_w / before.mean()), float(peak_w / before.max())
+        at_s += LEVEL_S + HIGH_S
+
+
+def _minutes(true_w: Floats, from_s: float) -> Floats:
+    start = int(from_s)
+    found: Floats = true_w[start : start + int(REBOUND_S)].reshape(-1, 60).mean(axis=1)
+    return found
+
+
+def _rule(options: argparse.Namespace) -> TrimRule | None:
+    """What the meter is trusted with; None = there is none."""
+    if options.no_meter:
+        return None
+    accuracy = None if options.static else options.accuracy
+    least = options.accuracy + BAND if options.least is None else options.least
+    return TrimRule(most=min(TRIM_MAX, options.margin), accuracy=accuracy, least=least)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the figures of each truth. 1 if a second was over the limit."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.steady", description=__doc__.splitlines()[0])
+    parser.add_argument("--truth", choices=TRUTHS, action="append", help="only this one; may be given again")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--margin", type=float, default=MARGIN)
+    parser.add_argument("--accuracy", type=float, default=0.01, help="of the meter, as its site file says")
+    parser.add_argument(
+        "--least", type=float, help="share of the limit that stays free at least; else accuracy + 0.002"
+    )
+    parser.add_argument("--static", action="store_true", help="the margin stands, whatever the meter proves")
+    parser.add_argument("--no-meter", action="store_true", help="the site has no meter of its own")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    options = parser.parse_args(arguments)
+    over_s = 0
+    for name in options.truth or TRUTHS:
+        began_s = time.perf_counter()
+        hall = run(TRUTHS[name], seed=options.seed, margin=options.margin, trim=_rule(options))
+        found = figures(hall)
+        over_s += found["over_s"]
+        print(json.dumps({"truth": name, "seed": options.seed, **found}), flush=True)
+        print(f"{name}: {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
+    return 1 if over_s else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

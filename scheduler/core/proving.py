@@ -1,0 +1,167 @@
+"""The proven margin: how much of the limit stays free while the site's own meter shows that less is enough.
+
+The margin of the site file covers what nobody knows: how far the meter is off, how far the model is, and what a draw
+overshoots its orders by. A site whose meter is read well, agrees with the reports, and shows for long that the draw
+stays within what the corrected books allow, needs no more free than
+
+    accuracy + the highest of (measured - allowed) / allowed in the last hour
+
+where `accuracy` is what the meter may be off by, and `allowed` is what all orders allow in the model as the trim
+corrects it (`scheduler.core.trim`). What is ordered stays within the limit by the site file's own figures, whatever was
+proven: what the trim gives back counts as a part of the margin.
+
+Work draws less than its caps, so that the second is mostly below zero. How far that counts is up to `least`, of which
+the margin is never less. With `accuracy` and what the trim leaves (`BAND`) it does not: then no surge breaks the limit,
+not even one in which all work draws all that it may, while the model errs as the meter does. With less it is what the
+meter sees that is kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the
+meter shows it.
+
+Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
+comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
+very reading, also one that proves nothing because a group is silent. A reading that is not good or not of now brings
+the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
+stands through a fall and a second, and under a new leader, the proof is lost as well.
+
+No rebound: a draw that stood for minutes has dips, where one job ends and the next one loads, and one that comes back
+at once has none. So for `AFTER_RISE_S` after the limit rose, the margin is more by `HAIR`: the draw that comes back is
+not above what it was on average.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from scheduler.core.trim import Shown, TrimRule, Why
+
+PROVE_S = 600.0  #: of proof before less than the whole margin is enough
+MEMORY_S = 3600.0  #: what was seen counts for so long,
+PIECE_S = 300.0  #: in pieces of this length
+LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
+STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
+AFTER_RISE_S = 900.0  #: that a rebound is judged over, see `scheduler.core.verification`,
+RISE = 0.05  #: of the limit, from which on it is a rise,
+HAIR = 0.005  #: and what stays free besides, as a share of it
+
+
+class Proving(StrEnum):
+    """Why the margin stands where it does."""
+
+    NEW = "the meter has not shown for long enough how the draw follows the orders"
+    PROVEN = "the meter shows that no more is needed"
+    SHRINKING = "on its way to what the meter shows to be enough"
+    NEEDED = "the meter shows that all of it is needed"
+    RISEN = "the limit rose lately: the draw is to come back no higher than it was"
+    IDLE = "little of the limit is in use, which proves nothing"
+    NOT_GOOD = "the reading is not a good one of the meter"
+    DISAGREES = "meter and reports disagree"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Piece:
+    """What was seen in a stretch of time."""
+
+    since_at: datetime
+    covered_s: float  #: by readings that prove something
+    peak: float  #: the highest draw above what was allowed, as a share of that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What the meter has shown so far."""
+
+    at: datetime  #: of the newest reading
+    margin: float  #: share of the limit that has to stay free
+    why: Proving = Proving.NEW
+    pieces: tuple[Piece, ...] = ()  #: oldest first
+    allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
+    limit_w: float = 0.0  #: at that reading
+    rose_at: datetime | None = None  #: when the limit last rose by much
+    disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Margin:
+    """The margin that a decision is made with."""
+
+    share: float
+    why: Proving
+    peak: float | None = None  #: as in `Piece`, the highest that counts; None = nothing was shown yet
+
+
+def proved(
+    proof: Proof,
+    shown: Shown,
+    rule: TrimRule,
+    *,
+    margin: float,
+    correction_w: float,
+    limit_w: float,
+    window_s: float,
+) -> Proof:
+    """What is known after one more reading. `margin` is the site file's, `window_s` a fall and the meter's lag."""
+    gap_s = (shown.at - proof.at).total_seconds()
+    since_at = (proof.disagrees_since_at or shown.at) if shown.doubt is Why.DISAGREES else None
+    if shown.doubt is Why.NOT_GOOD:
+        return Proof(at=shown.at, margin=margin, why=Proving.NOT_GOOD)
+    if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
+        return Proof(at=shown.at, margin=margin, why=Proving.DISAGREES, disagrees_since_at=since_at)
+    past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, allowed=())
+    if limit_w > (1.0 + RISE) * past.limit_w > 0.0:
+        past = replace(past, rose_at=shown.at)
+    horizon = shown.at - timedelta(seconds=window_s)
+    allowed = (*(a for a in past.allowed if a[0] > horizon), (shown.at, shown.allowed_w + correction_w))
+    most_w = max(w for _, w in allowed)
+    over = shown.measured_w / most_w - 1.0 if most_w > 0 else 0.0
+    pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= MEMORY_S)
+    is_idle = most_w < LOADED * limit_w
+    if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
+        covered_s = 0.0 if shown.doubt is not None else min(gap_s, rule.fresh_s)
+        pieces = _noted(pieces, shown.at, over, covered_s)
+    known = replace(
+        past, at=shown.at, pieces=pieces, allowed=allowed, limit_w=limit_w, disagrees_since_at=since_at
+    )
+    return _moved(known, rule, margin, gap_s, is_idle=is_idle or shown.doubt is not None)
+
+
+def margin_of(
+    proof: Proof, rule: TrimRule, *, margin: float, at: datetime, given_back: float, is_good: bool
+) -> Margin:
+    """The margin at `at`, where the trim gives back a share of the limit already: never less than that share."""
+    peak = max((p.peak for p in proof.pieces), default=None)
+    if not is_good or (at - proof.at).total_seconds() > rule.fresh_s:
+        return Margin(share=margin, why=Proving.NOT_GOOD, peak=peak)
+    share = max(proof.margin, min(margin, given_back))
+    if share < margin and proof.rose_at is not None and (at - proof.rose_at).total_seconds() < AFTER_RISE_S:
+        return Margin(share=min(margin, share + HAIR), why=Proving.RISEN, peak=peak)
+    return Margin(share=share, why=proof.why, peak=peak)
+
+
+def _noted(pieces: tuple[Piece, ...], at: datetime, over: float, covered_s: float) -> tuple[Piece, ...]:
+    newest = pieces[-1] if pieces else None
+    if newest is None or (at - newest.since_at).total_seconds() >= PIECE_S:
+        return (*pieces, Piece(since_at=at, covered_s=covered_s, peak=over))
+    return (
+        *pieces[:-1],
+        replace(newest, covered_s=newest.covered_s + covered_s, peak=max(newest.peak, over)),
+    )
+
+
+def _moved(proof: Proof, rule: TrimRule, margin: float, gap_s: float, *, is_idle: bool) -> Proof:
+    """The margin goes up at once to what is needed, and slowly down to it."""
+    if rule.accuracy is None or sum(p.covered_s for p in proof.pieces) < PROVE_S:
+        return replace(proof, margin=margin, why=Proving.NEW)
+    needed = rule.accuracy + max(p.peak for p in proof.pieces)
+    stepped = min(margin, max(rule.least, math.ceil(needed / STEP) * STEP))
+    if stepped >= proof.margin:
+        return replace(proof, margin=stepped, why=Proving.NEEDED if stepped >= margin else Proving.PROVEN)
+    if is_idle:
+        return replace(proof, why=Proving.IDLE)
+    gap = proof.margin - stepped
+    left = proof.margin + gap * math.expm1(-min(gap_s, rule.fresh_s) / rule.give_s)
+    is_there = left - stepped < STEP / 2
+    return replace(
+        proof, margin=stepped if is_there else left, why=Proving.PROVEN if is_there else Proving.SHRINKING
+    )

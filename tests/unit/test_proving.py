@@ -1,0 +1,176 @@
+"""The proven margin: what a meter has to show, for how long, and what takes it back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import pytest
+
+from scheduler.core.proving import (
+    AFTER_RISE_S,
+    HAIR,
+    MEMORY_S,
+    PROVE_S,
+    Margin,
+    Proof,
+    Proving,
+    margin_of,
+    proved,
+)
+from scheduler.core.trim import BAND, Shown, TrimRule, Why
+from scheduler.equipment import ModbusMeterSettings
+from tests.builders import T0
+
+RULE = TrimRule(most=0.02, accuracy=0.01)
+MARGIN = 0.03
+ALLOWED_W = 10_000.0
+
+
+def at(after_s: float) -> datetime:
+    """So many seconds into the story."""
+    return T0 + timedelta(seconds=after_s)
+
+
+def reading(after_s: float, share: float, *, doubt: Why | None = None, allowed_w: float = ALLOWED_W) -> Shown:
+    """That is by so much of it above what orders allow."""
+    measured_w = allowed_w * (1.0 + share)
+    return Shown(
+        at=at(after_s),
+        measured_w=measured_w,
+        modelled_w=measured_w,
+        nodes_w=measured_w,
+        allowed_nodes_w=allowed_w,
+        allowed_w=allowed_w,
+        doubt=doubt,
+    )
+
+
+def shown(readings: Iterable[Shown], proof: Proof | None = None, *, limit_w: float = ALLOWED_W) -> Proof:
+    """What is known after these readings."""
+    known = proof or Proof(at=T0, margin=MARGIN)
+    for one in readings:
+        known = proved(known, one, RULE, margin=MARGIN, correction_w=0.0, limit_w=limit_w, window_s=4.0)
+    return known
+
+
+def after(seconds: int, share: float = -0.005, *, since_s: int = 1, proof: Proof | None = None) -> Proof:
+    """What is known after so many seconds of one draw."""
+    return shown((reading(since_s + s, share) for s in range(seconds)), proof)
+
+
+def margin(proof: Proof, after_s: float, *, given_back: float = 0.0, is_good: bool = True) -> Margin:
+    """What counts then."""
+    return margin_of(proof, RULE, margin=MARGIN, at=at(after_s), given_back=given_back, is_good=is_good)
+
+
+def test_it_takes_its_time_to_prove_anything() -> None:
+    """Until then all of the margin is kept, and then it shrinks with the time constant of the trim."""
+    assert after(int(PROVE_S) - 1).why is Proving.NEW
+    assert after(int(PROVE_S) - 1).margin == MARGIN
+    assert after(int(PROVE_S) + 300).margin == pytest.approx(0.03 - 0.025 * 0.632, abs=0.0005)
+    assert after(3000).margin == pytest.approx(0.005)
+    assert after(3000).why is Proving.PROVEN
+
+
+def test_a_higher_draw_raises_it_with_that_reading() -> None:
+    """And what was seen once counts for an hour."""
+    proven = after(3000)
+
+    surged = shown([reading(3001, 0.003)], proven)
+    assert surged.margin == pytest.approx(0.013)
+    assert shown([reading(3001, 0.5)], proven).margin == MARGIN
+    assert after(3000, since_s=3002, proof=surged).margin == pytest.approx(0.013)
+    assert after(int(MEMORY_S) + 3000, since_s=3002, proof=surged).margin == pytest.approx(0.005)
+
+
+def test_a_reading_from_before_a_fall_is_no_surge() -> None:
+    """What was allowed through the last fall counts."""
+    proven = after(3000)
+    lower = [
+        Shown(
+            at=at(3001),
+            measured_w=9950.0,
+            modelled_w=7000.0,
+            nodes_w=7000.0,
+            allowed_nodes_w=7000.0,
+            allowed_w=7000.0,
+        )
+    ]
+
+    assert shown(lower, proven, limit_w=7000.0).margin == proven.margin
+
+
+def test_a_reading_that_is_not_good_brings_all_of_it_back() -> None:
+    """One that is not of now as well; and after that it is slowly less again."""
+    proven = after(3000)
+
+    assert shown([reading(3001, -0.005, doubt=Why.NOT_GOOD)], proven) == Proof(
+        at=at(3001), margin=MARGIN, why=Proving.NOT_GOOD
+    )
+    assert margin(proven, 3001).share == proven.margin
+    assert margin(proven, 3001, is_good=False).share == MARGIN
+    assert margin(proven, 3004) == Margin(share=MARGIN, why=Proving.NOT_GOOD, peak=margin(proven, 3001).peak)
+    again = after(300, since_s=3010, proof=proven)
+    assert 0.005 < again.margin < MARGIN
+    assert again.why is Proving.SHRINKING
+
+
+def test_a_disagreement_that_lasts_loses_the_proof() -> None:
+    """One that comes with a fall, because reports lag behind the meter, does not."""
+    proven, apart = after(3000), [reading(3001 + s, -0.3, doubt=Why.DISAGREES) for s in range(6)]
+
+    assert shown(apart[:4], proven).margin == proven.margin
+    assert shown(apart, proven).pieces == ()
+    assert shown(apart, proven).margin == MARGIN
+    assert shown(apart, proven).why is Proving.DISAGREES
+
+
+def test_a_silent_group_proves_nothing_and_hides_nothing() -> None:
+    """The margin does not shrink meanwhile, and a draw above what was seen still raises it."""
+    begun = after(700)
+    silent = shown((reading(701 + s, -0.005, doubt=Why.SILENT) for s in range(100)), begun)
+
+    assert silent.margin == begun.margin
+    assert shown([reading(801, 0.015, doubt=Why.SILENT)], silent).margin == pytest.approx(0.025)
+
+
+def test_an_idle_hall_proves_nothing() -> None:
+    """What is far from the limit may be drawn by quite different work than what comes near it."""
+    idle = shown(reading(s, -0.005, allowed_w=5000.0) for s in range(1, 2000))
+
+    assert idle == Proof(at=at(1999), margin=MARGIN, allowed=idle.allowed, limit_w=ALLOWED_W)
+
+
+def test_what_the_trim_gives_back_is_a_part_of_the_margin() -> None:
+    """So that what is ordered stays within the limit by the site file's own figures."""
+    proven = after(3000)
+
+    assert margin(proven, 3001, given_back=0.02).share == 0.02
+    assert margin(proven, 3001, given_back=0.06).share == MARGIN
+
+
+def test_the_draw_comes_back_no_higher_than_it_was() -> None:
+    """After a rise of the limit a hair more stays free for a while; not after a small one."""
+    proven = after(3000)
+    risen = shown([reading(3001, -0.005, allowed_w=1.2 * ALLOWED_W)], proven, limit_w=1.2 * ALLOWED_W)
+    little = shown([reading(3001, -0.005, allowed_w=1.02 * ALLOWED_W)], proven, limit_w=1.02 * ALLOWED_W)
+
+    assert margin(risen, 3002).share == pytest.approx(proven.margin + HAIR)
+    assert margin(risen, 3002).why is Proving.RISEN
+    assert margin(little, 3002).share == proven.margin
+    later = shown((reading(3001 + s, -0.005) for s in range(1, int(AFTER_RISE_S) + 2)), risen)
+    assert margin(later, 3001 + AFTER_RISE_S + 1).share == proven.margin
+
+
+def test_only_a_meter_of_its_own_that_may_give_back_proves_anything() -> None:
+    """Whoever trusts it with nothing keeps the margin of the site file."""
+    meter = ModbusMeterSettings.model_validate({"type": "modbus", "host": "a", "map": "sunspec"})
+    distrusted = meter.model_copy(update={"trim_max": 0.0})
+
+    rule = meter.trim(0.03)
+    assert (rule.accuracy, rule.least, rule.fresh_s) == (0.01, 0.01 + BAND, 2.0)
+    assert meter.model_copy(update={"accuracy": 0.0}).trim(0.03).least == BAND
+    assert meter.model_copy(update={"margin_least": 0.002}).trim(0.03).least == 0.002
+    assert distrusted.trim(0.03).accuracy is None
+    assert meter.trim(0.0).accuracy is None
