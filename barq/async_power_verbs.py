@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from barq import calls
+from barq import calls, mining_calls
 from barq.calls import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class AsyncPowerVerbs:
 
     async def partners(self) -> PartnersView:
         """Return what each mining partner may draw, until when, and why it is no more."""
-        return await self._do(calls.partners())
+        return await self._do(mining_calls.partners())
 
     async def partner(self, name: str) -> PartnerView:
         """Return what one mining partner may draw. Raises NotFound."""
-        return await self._do(calls.partner(name))
+        return await self._do(mining_calls.partner(name))
 
     async def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""
@@ -80,7 +80,7 @@ class AsyncPowerVerbs:
 
     async def hashprice(self, *, machines: bool = False) -> HashpriceView:
         """Return what mining brings: hashprice, by the MWh, per partner and fleet, with provenance and age."""
-        return await self._do(calls.hashprice(machines=machines))
+        return await self._do(mining_calls.hashprice(machines=machines))
 
     async def tell_figures(
         self,
@@ -96,7 +96,7 @@ class AsyncPowerVerbs:
         """Tell price of bitcoin, difficulty, height and fees of a block. Raises InvalidInput for what cannot be."""
         body = {"btc_micro": btc_micro, "difficulty": difficulty, "height": height, "fees_sat": fees_sat}
         return await self._do(
-            calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
+            mining_calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
         )
 
     async def figures_told(
@@ -108,7 +108,7 @@ class AsyncPowerVerbs:
         after: str | None = None,
     ) -> FiguresPage:
         """Return a page of the figures that were taken in, what was told last first."""
-        return await self._do(calls.figures_told(since=since, until=until, limit=limit, after=after))
+        return await self._do(mining_calls.figures_told(since=since, until=until, limit=limit, after=after))
 
     async def instructions(
         self,
@@ -154,11 +154,11 @@ class AsyncPowerVerbs:
 
     async def settlement(self, partner: str, month: str) -> StatementView:
         """Return what was settled with a mining partner in a month such as "2026-10", UTC."""
-        return await self._do(calls.settlement(partner, month))
+        return await self._do(mining_calls.settlement(partner, month))
 
     async def balances(self, month: str) -> BalancesView:
         """Return where the energy at the site's meter went, by the quarter of an hour."""
-        return await self._do(calls.balances(month))
+        return await self._do(mining_calls.balances(month))
 
     async def adjust_settlement(
         self,
@@ -181,7 +181,7 @@ class AsyncPowerVerbs:
             "credit_micro": credit_micro,
             "reason": reason,
         }
-        return await self._do(calls.adjust_settlement(change))
+        return await self._do(mining_calls.adjust_settlement(change))
 
     async def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
         """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""

@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
     from barq.event_views import PowerEventDetail, PowerEventPage
     from barq.forecast_views import ForecastView
-    from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
-    from barq.partner_views import PartnersView, PartnerView
-    from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.reporting.views import ComplianceView, CorrectionView
     from barq.request import JobRequest
-    from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
     from barq.shadow_views import ShadowDays
     from barq.site_views import LimitView, PowerView, ProjectsView, StopView, SummaryView
     from barq.views import (
@@ -84,27 +80,27 @@ def bodies_of(jobs: Jobs) -> list[dict[str, Any]]:
 
 def submit(body: Mapping[str, Any]) -> Call[JobView]:
     """Queue one job."""
-    return _post("/jobs", body)
+    return post("/jobs", body)
 
 
 def submit_many(bodies: list[dict[str, Any]]) -> Call[list[JobView]]:
     """Queue several jobs, all or none."""
-    return _post("/jobs:batch", {"jobs": bodies}, key="jobs")
+    return post("/jobs:batch", {"jobs": bodies}, key="jobs")
 
 
 def plan(body: Mapping[str, Any]) -> Call[PlanView]:
     """What would become of a job."""
-    return _post("/jobs:plan", body)
+    return post("/jobs:plan", body)
 
 
 def upload_terms() -> Call[dict[str, Any]]:
     """How much a working directory may hold."""
-    return _get("/uploads")
+    return get("/uploads")
 
 
 def missing_blobs(names: Sequence[str]) -> Call[dict[str, Any]]:
     """Which blobs the site lacks."""
-    return _post("/uploads/missing", {"blobs": list(names)})
+    return post("/uploads/missing", {"blobs": list(names)})
 
 
 def jobs(
@@ -119,219 +115,168 @@ def jobs(
 ) -> Call[JobPage]:
     """One page of jobs."""
     params = {"state": state, "name": name, "project": project, "owner": owner, "array": array}
-    return _get("/jobs", {**params, "limit": limit, "after": after})
+    return get("/jobs", {**params, "limit": limit, "after": after})
 
 
 def job(job_id: str) -> Call[JobView]:
     """One job."""
-    return _get(_job_path(job_id))
+    return get(_job_path(job_id))
 
 
 def why(job_id: str) -> Call[WhyView]:
     """Why a job is where it is."""
-    return _get(_job_path(job_id, "why"))
+    return get(_job_path(job_id, "why"))
 
 
 def events(job_id: str | None) -> Call[list[EventView]]:
     """What happened to a job; lately on the site without one."""
-    return _get("/events" if job_id is None else _job_path(job_id, "events"), key="events")
+    return get("/events" if job_id is None else _job_path(job_id, "events"), key="events")
 
 
 def attempts(job_id: str) -> Call[list[AttemptView]]:
     """The placements of a job."""
-    return _get(_job_path(job_id, "attempts"), key="attempts")
+    return get(_job_path(job_id, "attempts"), key="attempts")
 
 
 def checkpoints(job_id: str) -> Call[list[CheckpointView]]:
     """The checkpoints of a job."""
-    return _get(_job_path(job_id, "checkpoints"), key="checkpoints")
+    return get(_job_path(job_id, "checkpoints"), key="checkpoints")
 
 
 def notifications(job_id: str) -> Call[list[NotificationView]]:
     """What a job's webhook was told."""
-    return _get(_job_path(job_id, "notifications"), key="notifications")
+    return get(_job_path(job_id, "notifications"), key="notifications")
 
 
 def logs(job_id: str, *, follow: bool, tail: int | None) -> Call[str]:
     """The output of a job, to be streamed."""
-    return _get(_job_path(job_id, "logs"), {"follow": "true" if follow else None, "tail": tail})
+    return get(_job_path(job_id, "logs"), {"follow": "true" if follow else None, "tail": tail})
 
 
 def control(job_id: str, verb: str) -> Call[JobView]:
     """Cancel, hold or release a job."""
-    return _post(_job_path(job_id, verb), None)
+    return post(_job_path(job_id, verb), None)
 
 
 def array(array_id: str) -> Call[ArrayView]:
     """The jobs of an array by state."""
-    return _get(_array_path(array_id))
+    return get(_array_path(array_id))
 
 
 def control_array(array_id: str, verb: str) -> Call[ArrayView]:
     """Cancel, hold or release all jobs of an array."""
-    return _post(_array_path(array_id, verb), None)
+    return post(_array_path(array_id, verb), None)
 
 
 def nodes() -> Call[list[NodeView]]:
     """The nodes and groups of miners."""
-    return _get("/nodes", key="nodes")
-
-
-def miners(
-    *, group: str | None, partner: str | None, condition: str | None, limit: int, after: str | None
-) -> Call[MinerPage]:
-    """One page of the machines of miner groups."""
-    params = {"group": group, "partner": partner, "condition": condition}
-    return _get("/miners", {**params, "limit": limit, "after": after})
-
-
-def miner(miner_id: str) -> Call[MachineRecord]:
-    """One miner."""
-    return _get(_miner_path(miner_id))
-
-
-def miner_history(miner_id: str, *, limit: int, after: str | None) -> Call[MachineHistory]:
-    """What changed of a miner."""
-    return _get(_miner_path(miner_id, "history"), {"limit": limit, "after": after})
-
-
-def wish_of_miners(
-    wish: str, *, miners: Sequence[str] | None, group: str | None, reason: str
-) -> Call[MachinesWished]:
-    """Pause, protect or let miners be."""
-    which = {"group": group} if miners is None else {"miners": list(miners)}
-    return _post("/miners:wish", {"wish": wish, "reason": reason, **which})
+    return get("/nodes", key="nodes")
 
 
 def forecast(*, step_s: int = 900) -> Call[ForecastView]:
     """The limit of the next 48 hours."""
-    return _get("/forecast", params={"step_s": step_s})
+    return get("/forecast", params={"step_s": step_s})
 
 
 def projects() -> Call[ProjectsView]:
     """The projects."""
-    return _get("/projects")
+    return get("/projects")
 
 
 def join_node(node: Mapping[str, Any]) -> Call[JoinedView]:
     """Take a node of another machine in."""
-    return _post("/nodes/join", node)
+    return post("/nodes/join", node)
 
 
 def let_node_leave(name: str) -> Call[None]:
     """Send a node that joined no new work."""
-    return _post(f"/nodes/{quote(name, safe='', errors='replace')}/leave", None)
+    return post(f"/nodes/{quote(name, safe='', errors='replace')}/leave", None)
 
 
 def forget_node(name: str) -> Call[None]:
     """Count a node that joined no more."""
-    return _post(f"/nodes/{quote(name, safe='', errors='replace')}/forget", None)
+    return post(f"/nodes/{quote(name, safe='', errors='replace')}/forget", None)
 
 
 def power() -> Call[PowerView]:
     """The site's power now."""
-    return _get("/power")
+    return get("/power")
 
 
 def power_events(
     *, since: str | None, until: str | None, limit: int, after: str | None
 ) -> Call[PowerEventPage]:
     """One page of falls of the limit."""
-    return _get("/power/events", {"since": since, "until": until, "limit": limit, "after": after})
+    return get("/power/events", {"since": since, "until": until, "limit": limit, "after": after})
 
 
 def power_event(event_id: str) -> Call[PowerEventDetail]:
     """One fall of the limit."""
-    return _get(f"/power/events/{quote(event_id, safe='', errors='replace')}")
+    return get(f"/power/events/{quote(event_id, safe='', errors='replace')}")
 
 
 def limits() -> Call[list[LimitView]]:
     """The manual limits that stand."""
-    return _get("/power/limits", key="limits")
+    return get("/power/limits", key="limits")
 
 
 def limit(limit_w: float, *, reason: str, for_s: float | None) -> Call[LimitView]:
     """Limit the site."""
     ends: dict[str, Any] = {} if for_s is None else {"for_s": for_s}
-    return _post("/power/limits", {"limit_w": limit_w, "reason": reason, **ends})
+    return post("/power/limits", {"limit_w": limit_w, "reason": reason, **ends})
 
 
 def release_limits(*, reason: str | None, limit_id: str | None) -> Call[list[LimitView]]:
     """Release one manual limit, or all."""
     given = {"reason": reason, "id": limit_id}
-    return _post("/power/release", {k: v for k, v in given.items() if v is not None}, key="released")
+    return post("/power/release", {k: v for k, v in given.items() if v is not None}, key="released")
 
 
 def estop(*, reason: str, stop_id: str | None) -> Call[StopView]:
     """Stop the site."""
-    return _post("/power/estop", {"reason": reason} | ({} if stop_id is None else {"id": stop_id}))
+    return post("/power/estop", {"reason": reason} | ({} if stop_id is None else {"id": stop_id}))
 
 
 def release_estop(*, reason: str) -> Call[list[StopView]]:
     """Release every stop that stands."""
-    return _post("/power/estop/release", {"reason": reason}, key="released")
-
-
-def hashprice(*, machines: bool) -> Call[HashpriceView]:
-    """What mining brings."""
-    return _get("/hashprice", {"machines": "true" if machines else None})
-
-
-def tell_figures(body: Mapping[str, Any]) -> Call[FiguresView]:
-    """Tell figures of the chain."""
-    return _post("/hashprice", {k: v for k, v in body.items() if v is not None})
-
-
-def figures_told(*, since: str | None, until: str | None, limit: int, after: str | None) -> Call[FiguresPage]:
-    """One page of the figures that were taken in."""
-    return _get("/hashprice/history", {"since": since, "until": until, "limit": limit, "after": after})
+    return post("/power/estop/release", {"reason": reason}, key="released")
 
 
 def instructions(
     *, state: str | None, source: str | None, limit: int, after: str | None
 ) -> Call[InstructionPage]:
     """One page of dispatch instructions."""
-    return _get("/dispatch", {"state": state, "source": source, "limit": limit, "after": after})
+    return get("/dispatch", {"state": state, "source": source, "limit": limit, "after": after})
 
 
 def instruction(instruction_id: str) -> Call[InstructionView]:
     """One dispatch instruction."""
-    return _get(_instruction_path(instruction_id))
+    return get(_instruction_path(instruction_id))
 
 
 def acknowledge(instruction_id: str, *, note: str | None) -> Call[InstructionView]:
     """Say that a dispatch instruction was seen."""
-    return _post(_instruction_path(instruction_id, "acknowledge"), {} if note is None else {"note": note})
+    return post(_instruction_path(instruction_id, "acknowledge"), {} if note is None else {"note": note})
 
 
 def refuse(instruction_id: str, *, reason: str) -> Call[InstructionView]:
     """Refuse a dispatch instruction."""
-    return _post(_instruction_path(instruction_id, "refuse"), {"reason": reason})
+    return post(_instruction_path(instruction_id, "refuse"), {"reason": reason})
 
 
 def shadow_days(*, day: str | None, limit: int) -> Call[ShadowDays]:
     """The days of shadow mode."""
-    return _get("/shadow/days", {"day": day, "limit": limit})
-
-
-def partners() -> Call[PartnersView]:
-    """What each mining partner may draw."""
-    return _get("/partners")
-
-
-def partner(name: str) -> Call[PartnerView]:
-    """What one of them may draw."""
-    return _get(f"/partners/{quote(name, safe='', errors='replace')}")
+    return get("/shadow/days", {"day": day, "limit": limit})
 
 
 def summary() -> Call[SummaryView]:
     """The site's counters."""
-    return _get("/summary")
+    return get("/summary")
 
 
 def compliance_report(month: str, *, tz: str) -> Call[ComplianceView]:
     """A month of energy by class."""
-    return _get("/reports/compliance", {"month": month, "tz": tz})
+    return get("/reports/compliance", {"month": month, "tz": tz})
 
 
 def correct_quarter(
@@ -339,32 +284,17 @@ def correct_quarter(
 ) -> Call[CorrectionView]:
     """Add to the energy of a quarter of an hour."""
     change = {"firm_wh": firm_wh, "granted_wh": granted_wh, "breach_wh": breach_wh}
-    return _post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
-
-
-def settlement(partner: str, month: str) -> Call[StatementView]:
-    """A partner's month."""
-    return _get(f"/settlement/statements/{quote(partner, safe='', errors='replace')}", {"month": month})
-
-
-def balances(month: str) -> Call[BalancesView]:
-    """Where a month's energy went."""
-    return _get("/settlement/balances", {"month": month})
-
-
-def adjust_settlement(change: Mapping[str, Any]) -> Call[AdjustmentView]:
-    """Add to an interval of settlement."""
-    return _post("/settlement/adjustments", change)
+    return post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
 
 
 def me() -> Call[MeView]:
     """Who asks."""
-    return _get("/me")
+    return get("/me")
 
 
 def tokens() -> Call[list[TokenView]]:
     """The tokens, without their texts."""
-    return _get("/tokens", key="tokens")
+    return get("/tokens", key="tokens")
 
 
 def create_token(
@@ -373,7 +303,7 @@ def create_token(
     """Make a token."""
     optional = {"expires_in_s": expires_in_s, "name": name}
     given = {field: value for field, value in optional.items() if value is not None}
-    return _post("/tokens", {"user": user, "role": role, **given})
+    return post("/tokens", {"user": user, "role": role, **given})
 
 
 def revoke_token(name: str) -> Call[TokenView]:
@@ -381,11 +311,13 @@ def revoke_token(name: str) -> Call[TokenView]:
     return Call(method="DELETE", path=f"/api/v1/tokens/{quote(name, safe='', errors='replace')}")
 
 
-def _get(path: str, params: Mapping[str, Any] | None = None, *, key: str | None = None) -> Call[Any]:
+def get(path: str, params: Mapping[str, Any] | None = None, *, key: str | None = None) -> Call[Any]:
+    """Read what is at a path of the API."""
     return Call(method="GET", path=f"/api/v1{path}", params=params or {}, key=key)
 
 
-def _post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
+def post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
+    """Send a body to a path of the API."""
     return Call(method="POST", path=f"/api/v1{path}", body=body, key=key)
 
 
@@ -395,10 +327,6 @@ def _job_path(job_id: str, verb: str = "") -> str:
 
 def _array_path(array_id: str, verb: str = "") -> str:
     return f"/arrays/{quote(array_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
-
-
-def _miner_path(miner_id: str, verb: str = "") -> str:
-    return f"/miners/{quote(miner_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
 def _instruction_path(instruction_id: str, verb: str = "") -> str:

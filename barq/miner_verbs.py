@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from barq import calls
+from barq import mining_calls
 from barq.calls import PAGE_SIZE
 from barq.errors import InvalidInput
 
@@ -33,18 +33,20 @@ class MinerVerbs:
         after: str | None = None,
     ) -> MinerPage:
         """Return a page of miners, with totals of all that match; `after` is the `next` of the page before."""
-        call = calls.miners(group=group, partner=partner, condition=condition, limit=limit, after=after)
+        call = mining_calls.miners(
+            group=group, partner=partner, condition=condition, limit=limit, after=after
+        )
         return self._do(call)
 
     def miner(self, miner_id: str) -> MachineRecord:
         """Return one miner with its record, also one that is no more. Raises NotFound."""
-        return self._do(calls.miner(miner_id))
+        return self._do(mining_calls.miner(miner_id))
 
     def miner_history(
         self, miner_id: str, *, limit: int = PAGE_SIZE, after: str | None = None
     ) -> MachineHistory:
         """Return what changed of who a miner is and whose, newest first, and what people wanted of it."""
-        return self._do(calls.miner_history(miner_id, limit=limit, after=after))
+        return self._do(mining_calls.miner_history(miner_id, limit=limit, after=after))
 
     def pause_miners(
         self, miners: Sequence[str] | None = None, *, group: str | None = None, reason: str
@@ -71,4 +73,4 @@ class MinerVerbs:
             raise InvalidInput(
                 "name either miners or a group", field="miners", value=group, remedy="leave one of them out"
             )
-        return self._do(calls.wish_of_miners(wish, miners=miners, group=group, reason=reason))
+        return self._do(mining_calls.wish_of_miners(wish, miners=miners, group=group, reason=reason))

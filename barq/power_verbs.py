@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
-from barq import calls
+from barq import calls, mining_calls
 from barq.calls import PAGE_SIZE
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class PowerVerbs:
 
     def partners(self) -> PartnersView:
         """Return what each mining partner may draw, until when, and why it is no more."""
-        return self._do(calls.partners())
+        return self._do(mining_calls.partners())
 
     def partner(self, name: str) -> PartnerView:
         """Return what one mining partner may draw. Raises NotFound."""
-        return self._do(calls.partner(name))
+        return self._do(mining_calls.partner(name))
 
     def limits(self) -> list[LimitView]:
         """Return the manual limits that stand."""
@@ -78,7 +78,7 @@ class PowerVerbs:
 
     def hashprice(self, *, machines: bool = False) -> HashpriceView:
         """Return what mining brings: hashprice, by the MWh, per partner and fleet, with provenance and age."""
-        return self._do(calls.hashprice(machines=machines))
+        return self._do(mining_calls.hashprice(machines=machines))
 
     def tell_figures(
         self,
@@ -94,7 +94,7 @@ class PowerVerbs:
         """Tell price of bitcoin, difficulty, height and fees of a block. Raises InvalidInput for what cannot be."""
         body = {"btc_micro": btc_micro, "difficulty": difficulty, "height": height, "fees_sat": fees_sat}
         return self._do(
-            calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
+            mining_calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
         )
 
     def figures_told(
@@ -106,7 +106,7 @@ class PowerVerbs:
         after: str | None = None,
     ) -> FiguresPage:
         """Return a page of the figures that were taken in, what was told last first."""
-        return self._do(calls.figures_told(since=since, until=until, limit=limit, after=after))
+        return self._do(mining_calls.figures_told(since=since, until=until, limit=limit, after=after))
 
     def instructions(
         self,
@@ -152,11 +152,11 @@ class PowerVerbs:
 
     def settlement(self, partner: str, month: str) -> StatementView:
         """Return what was settled with a mining partner in a month such as "2026-10", UTC."""
-        return self._do(calls.settlement(partner, month))
+        return self._do(mining_calls.settlement(partner, month))
 
     def balances(self, month: str) -> BalancesView:
         """Return where the energy at the site's meter went, by the quarter of an hour."""
-        return self._do(calls.balances(month))
+        return self._do(mining_calls.balances(month))
 
     def adjust_settlement(
         self,
@@ -179,7 +179,7 @@ class PowerVerbs:
             "credit_micro": credit_micro,
             "reason": reason,
         }
-        return self._do(calls.adjust_settlement(change))
+        return self._do(mining_calls.adjust_settlement(change))
 
     def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
         """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""

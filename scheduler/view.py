@@ -19,16 +19,14 @@ from scheduler.core.inventory import Inventory
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
-from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
 from scheduler.core.orders import Draft, Fence, GroupSpec, GuardReport
-from scheduler.core.proving import Margin, Proof, margin_of, proved
-from scheduler.core.snapshot import Group, MeterReading, Quality, SitePolicy, Snapshot
+from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
-from scheduler.core.trim import Trim, Trimmed, learned, resumed as resumed_trim, trimmed
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
 from scheduler.heard import as_heard, unheard_of
 from scheduler.hindsight import Hindsight
+from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
@@ -75,11 +73,8 @@ class View:
         self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
         self.stops: dict[str, EmergencyStop] = {}
         self.released_stops: frozenset[str] = frozenset()
-        self.meter: MeterReading | None = None
+        self.lessons = Lessons(site, at)  #: of the site's meter
         self.usage = UsageBook(site, at)
-        self.excess: tuple[Excess, ...] = ()
-        self.trim = Trim(at=at)
-        self.proof = Proof(at=at, margin=site.margin)
         self.last_cut_at: datetime | None = None
         self.owed: Owed | None = None
         self.store_up = True
@@ -132,7 +127,7 @@ class View:
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
-        self.trim = resumed_trim(stored.trim, self.led_since_at)
+        self.lessons.resume(stored.trim, self.led_since_at)
         told = (of_domain(e, self.bound.get(e.source)) for e in stored.told if e.source in self.envelopes)
         self.envelopes |= {e.source: unheard_since(e) for e in told}
         self._take_members(stored.members)
@@ -230,29 +225,9 @@ class View:
         return False
 
     def take_meter(self, reading: MeterReading) -> None:
-        """Take in a reading of the site meter, and hold it against the books as they are now.
-
-        One of the same instant says nothing new of the draw.
-        """
-        before, self.meter = self.meter, reading
-        if before is not None and reading.measured_at == before.measured_at:
-            return
-        self.dispatch.measure(reading.draw_w, reading.measured_at)
-        newest = (reading.measured_at, excess_w(self.groups.values(), self.site, reading))
-        self.excess = remembered(self.excess, newest, self.site)
-        if (rule := self.site.trim) is not None:
-            beside = shown(self.groups.values(), self.site, rule, reading)
-            window_s = self.site.fall_s + SETTLE_S
-            self.trim = learned(self.trim, beside, rule, window_s=window_s)
-            self.proof = proved(
-                self.proof,
-                beside,
-                rule,
-                margin=self.site.margin,
-                correction_w=self.trim.used_w,
-                limit_w=self._limit_w(reading.measured_at),
-                window_s=window_s,
-            )
+        """Take in a reading of the site meter."""
+        if self.lessons.take(reading, self.groups.values(), self._limit_w(reading.measured_at)):
+            self.dispatch.measure(reading.draw_w, reading.measured_at)
 
     def apply(self, decision: Decision, at: datetime) -> None:
         """Make a decision that was made `at` the present."""
@@ -325,7 +300,8 @@ class View:
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
         stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
-        trim = self._trimmed(at)
+        limit_w = self._limit_w(at) if self.site.trim is not None else 0.0
+        trim = self.lessons.trimmed(at, limit_w)
         firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
         stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
         return Snapshot(
@@ -333,10 +309,10 @@ class View:
             site=self.site,
             envelopes=(*stopped, *self.hindsight.over(self.counted, at), *self.manual),
             below=tuple(e for e in self.envelopes.values() if e.domain is not None),
-            meter=self.meter,
-            unmetered_w=standing_w(self.excess, self.site),
+            meter=self.lessons.reading,
+            unmetered_w=self.lessons.unmetered_w,
             trim=trim,
-            proven=self._proven(at, trim),
+            proven=self.lessons.proven(at, limit_w, trim),
             groups=self.groups.shot(),
             jobs=self.jobs.shot(),
             attempts=self.attempts.shot(),
@@ -351,27 +327,6 @@ class View:
             used=self.usage.used,
             record=self.record,
             chain=self.chain,
-        )
-
-    def _trimmed(self, at: datetime) -> Trimmed | None:
-        """What the meter taught of the model's error, under the limit that is in force."""
-        if (rule := self.site.trim) is None:
-            return None
-        return trimmed(self.trim, rule, at=at, limit_w=self._limit_w(at))
-
-    def _proven(self, at: datetime, trim: Trimmed | None) -> Margin | None:
-        """What the meter shows to be margin enough, beside what the trim gives back."""
-        rule = self.site.trim
-        if rule is None or trim is None or rule.accuracy is None:
-            return None
-        limit_w = self._limit_w(at)
-        return margin_of(
-            self.proof,
-            rule,
-            margin=self.site.margin,
-            at=at,
-            given_back=max(0.0, -trim.w) / limit_w if limit_w > 0 else 0.0,
-            is_good=self.meter is not None and self.meter.quality is Quality.GOOD,
         )
 
     def _limit_w(self, at: datetime) -> float:

@@ -12,6 +12,11 @@ from scheduler.errors import StoreError
 BIG = BigInteger().with_variant(Integer(), "sqlite")
 
 
+def utc_now() -> datetime:
+    """The real time."""
+    return datetime.now(UTC)
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant to the microsecond. In and out come aware datetimes, out always in UTC.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from uuid import uuid4
 
 from sqlalchemy import Engine, select
@@ -38,6 +38,7 @@ from scheduler.store import (
     tokens,
     wishes,
 )
+from scheduler.store.columns import utc_now
 from scheduler.store.corrections import Correction, correct
 from scheduler.store.database import reading, writing
 from scheduler.store.figures import EVER, FiguresPage, FiguresSpan, KeptFigures
@@ -78,11 +79,6 @@ from scheduler.store.wishes import NewLimit
 ANY_JOB = JobFilter()
 ANY_INSTRUCTION = InstructionFilter()
 EVERY_EVENT = EventFilter()
-
-
-def utc_now() -> datetime:
-    """The real time."""
-    return datetime.now(UTC)
 
 
 class Desk:

@@ -10,8 +10,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.jobs import Desired
 from scheduler.core.power import site_w
-from scheduler.core.proving import PROVE_S, Piece, Proof
-from scheduler.core.trim import TrimRule
 from scheduler.errors import StaleEpoch
 from tests.power_world import POLICY, SPECS, World
 
@@ -341,22 +339,6 @@ class LossyStoppedSite(LossySite):
         self.calm(seconds)
 
 
-class ProvenSite(LossySite):
-    """The site's meter has proven that no margin at all is needed: orders fill the limit, and the limit is kept."""
-
-    def new_world(self) -> World:
-        """The same site, with a meter of its own."""
-        return World(policy=self.new_mind, trim=TrimRule(most=0.02, accuracy=0.0, least=0.0, fresh_s=20.0))
-
-    def calm(self, seconds: int) -> None:
-        """The meter has seen all this before."""
-        assert self.world.loop is not None
-        view, now = self.world.loop.view, self.world.clock.now()
-        seen = Piece(since_at=now, covered_s=PROVE_S, peak=-0.1)
-        view.proof = Proof(at=now, margin=0.0, pieces=(seen,), limit_w=view.proof.limit_w)
-        super().calm(seconds)
-
-
 class SoundStoppedSite(SoundSite):
     """Nothing is lost, so that a stop is everywhere in time, survives restarts, and is released everywhere."""
 
@@ -393,8 +375,6 @@ TestSoundSite = SoundSite.TestCase
 TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
 TestLossyStoppedSite = LossyStoppedSite.TestCase
 TestLossyStoppedSite.settings = settings(max_examples=50, stateful_step_count=40)
-TestProvenSite = ProvenSite.TestCase
-TestProvenSite.settings = settings(max_examples=25, stateful_step_count=40)
 TestSoundStoppedSite = SoundStoppedSite.TestCase
 TestSoundStoppedSite.settings = settings(max_examples=10, stateful_step_count=15)
 

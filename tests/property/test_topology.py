@@ -66,7 +66,7 @@ class AnythingGoesInRacks(AnythingGoes):
         self.site.under(self.mind)
         for name, rack in zip("abcd", "1122", strict=True):
             self.site.node(name, gpus=4, standby_w=None if name == "a" else 50.0, block="x", rack=rack)
-        self.site.miners("m1", max_w=2000.0).limit_w(14_000.0)
+        self.site.miners("m1", max_w=2000.0).miners("m2", max_w=333.3).limit_w(14_000.0)
 
     @rule(
         asked=ASKED,
