@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from barq.cli.facts import utc_now
+from barq.cli import facts
 from barq.errors import InvalidInput
 from barq.quantities import parse_duration_s
 
@@ -54,7 +54,7 @@ def past_instant(text: str | None, option: str) -> str | None:
         at = datetime.fromisoformat(text)
     except ValueError:
         try:
-            at = utc_now() - timedelta(seconds=parse_duration_s(text))
+            at = facts.utc_now() - timedelta(seconds=parse_duration_s(text))
         except (ValueError, OverflowError) as error:
             raise InvalidInput(
                 f"{option}: {text!r} is no time",
