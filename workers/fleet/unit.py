@@ -12,7 +12,7 @@ from scheduler.core.escalation import Rung, Step, Verdict, look
 from scheduler.core.fleets import AWAKE_W
 from scheduler.core.inventory import Condition
 from scheduler.core.machines import Trim
-from scheduler.core.obedience import OutletSaid, Said, Sight
+from scheduler.core.obedience import OutletSaid, Said, Sight, is_older
 from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
@@ -275,13 +275,21 @@ class Unit:
             self.trouble, self.reading = "", None
         self.miner, self.known = found.miner, known
 
+    @property
+    def metered_w(self) -> float | None:
+        """By its outlet. That is read only while it matters: what the machine said since goes before it."""
+        outlet, said = self.outlet_said, self.told.said
+        if outlet is None or (said is not None and is_older(outlet, said, self._rules)):
+            return None
+        return outlet.draw_w
+
     # -- inside --------------------------------------------------------------------------------------------------
 
     @property
     def draw_w(self) -> float:
         """As last read, by its outlet where that measures; its nameplate where nobody knows."""
-        if self.outlet_said is not None and self.outlet_said.draw_w is not None:
-            return self.outlet_said.draw_w
+        if (metered_w := self.metered_w) is not None:
+            return metered_w
         reading = self.reading
         if self.is_cut and self.verdict is not None and self.verdict.counts_w <= self.rest_w:
             return self.rest_w
