@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import cast
 
 from scheduler.core.obedience import OutletSaid
 from workers.clock import boottime_s
 from workers.fleet.config import Firmware, LanConfig
+from workers.fleet.firmware import Found
 from workers.fleet.known import Known
 from workers.fleet.unit import Unit
 from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
@@ -78,3 +80,28 @@ def test_a_machine_that_wakes_by_itself_counts_whatever_its_outlet_said_before()
 
     assert machine.is_open
     assert machine.counts_w == 3300.0
+
+
+def test_a_trimmed_machine_that_is_recognised_anew_has_the_nameplate_that_it_had() -> None:
+    """What it is set to is then our own trim, not what its owner allows it."""
+    now_s = boottime_s()
+    machine = unit()
+    machine.want(2000.0 - REST_W, now_s - 60.0)
+    machine.hears(works(2000.0, target_w=2000.0), now_s)
+    found = Found(firmware=Firmware.LUXOS, identity=IDENTITY, miner=cast("Miner", Silent()))
+    machine.found_again(found, Known(firmware=Firmware.LUXOS, identity=IDENTITY, nameplate_w=2000.0))
+
+    assert machine.nameplate_w == NAMEPLATE_W
+
+
+def test_another_machine_at_the_same_place_brings_its_own_nameplate_and_word() -> None:
+    """What the one before said is not held for its own."""
+    now_s = boottime_s()
+    machine = unit()
+    machine.hears(sleeps(), now_s)
+    other = replace(IDENTITY, serial="s-8")
+    found = Found(firmware=Firmware.LUXOS, identity=other, miner=cast("Miner", Silent()))
+    machine.found_again(found, Known(firmware=Firmware.LUXOS, identity=other, nameplate_w=2000.0))
+    machine.judge(now_s)
+
+    assert machine.counts_w == machine.nameplate_w == 2000.0

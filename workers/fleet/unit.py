@@ -17,7 +17,7 @@ from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found
-from workers.fleet.known import Known, Told
+from workers.fleet.known import Known, Told, who
 from workers.miners.effect import REST_W, TOLERANCE, Sleep, obeys
 from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
 from workers.outlets.port import Outlet
@@ -269,11 +269,16 @@ class Unit:
     def found_again(self, found: Found, known: Known) -> None:
         """It was recognised anew: perhaps it is another machine now.
 
-        If it is not, its trouble ends when it takes an order.
+        If it is not, its trouble ends when it takes an order, and its nameplate is no less than it was: it may be
+        trimmed now.
         """
         if found.identity != self.identity:
             self.trouble, self.reading = "", None
-        self.miner, self.known = found.miner, known
+        if who(known.identity) == who(self.identity):
+            known = replace(known, nameplate_w=max(known.nameplate_w, self.nameplate_w))
+        else:
+            self.told = replace(self.told, said=None, state=None)
+        self.miner, self.known, self._counted = found.miner, known, None
 
     @property
     def metered_w(self) -> float | None:
