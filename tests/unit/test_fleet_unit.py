@@ -105,3 +105,14 @@ def test_another_machine_at_the_same_place_brings_its_own_nameplate_and_word() -
     machine.judge(now_s)
 
     assert machine.counts_w == machine.nameplate_w == 2000.0
+
+
+def test_a_machine_that_cannot_be_trimmed_is_never_raised_by_a_lower_target() -> None:
+    """It sleeps, which is the nearest that is not more than it was told."""
+    now_s = boottime_s()
+    machine = unit()
+    machine.spoil(now_s)
+
+    machine.want(2000.0, now_s)
+
+    assert machine.told.wanted_w == 0.0

@@ -336,10 +336,10 @@ class Unit:
         return above_w if 0 < above_w <= self.max_w else None
 
     def _taken_w(self, target_w: float) -> float:
-        if target_w <= AWAKE_W:
-            return 0.0
+        """The nearest that it takes and that is no more: below its lowest it sleeps."""
         least_w = self._least_w()
-        return float(min(max(target_w, self.max_w if least_w is None else least_w), self.max_w))
+        lowest_w = self.max_w if least_w is None else least_w
+        return float(min(max(target_w, lowest_w), self.max_w)) if target_w >= lowest_w - AWAKE_W else 0.0
 
     def _thrift(self, reading: MachineReading) -> float:
         """J/TH at whole work, told anew only where it is another: what is measured is noisy."""

@@ -56,9 +56,9 @@ class MinerDriver(Protocol):
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         """Give miners new targets, W, all at once; who is not named keeps its own. It is not waited for any of them.
 
-        What lies outside of a miner's range becomes the nearest that it takes: its reading tells that at once, and
-        its draw follows at the miner's own pace. Raises KeyError for an unknown miner, and OSError if what was told
-        cannot be remembered; it is told all the same.
+        What lies outside of a miner's range becomes the nearest that it takes and that is no more, or rest: its reading
+        tells that at once, and its draw follows at the miner's own pace. Raises KeyError for an unknown miner, and
+        OSError if what was told cannot be remembered; it is told all the same.
         """
         ...
 
