@@ -112,6 +112,7 @@ def adjust(
 ) -> Adjustment:
     """Add to an interval that is over, and tell who did it. Raises `InvalidField`, `NothingSettled`."""
     check_over("starts_at", starts_at, at)
+    check_partner(session, party)
     session.scalars(select(LeaderRow).with_for_update()).one()  # nobody else writes meanwhile
     account = account_of(session, party, starts_at, starts_at, is_single=True)
     if not account.rows:
@@ -148,6 +149,12 @@ def parties(session: Session) -> tuple[str, ...]:
     """With whom anything was ever settled, by name."""
     first = select(col(SettlementRow.party)).where(col(SettlementRow.link) == 1)
     return tuple(sorted(name for name in session.scalars(first) if name != SITE))
+
+
+def check_partner(session: Session, party: str) -> None:
+    """Raises `NothingSettled` for whom nothing was ever settled with: the site's balances are no partner's rows."""
+    if party not in (known := parties(session)):
+        raise NothingSettled(party, known)
 
 
 def credited_micro(session: Session, party: str, at: datetime) -> int:

@@ -111,6 +111,7 @@ async def test_a_balance_shows_every_watt_second(site: ApiSite) -> None:
         ({"curtailed_ws": {"weather": 1}}, 422, "invalid_field"),
         ({"metered_ws": 1, "starts_at": "2026-10-01T00:01:00Z"}, 422, "invalid_field"),
         ({"metered_ws": 1, "partner": "nobody"}, 404, "nothing_settled"),
+        ({"metered_ws": 1, "partner": "*"}, 404, "nothing_settled"),
         ({"metered_ws": 1, "reason": " "}, 422, "invalid_field"),
     ],
 )
@@ -125,7 +126,8 @@ async def test_what_makes_no_sense_is_refused(
 
 
 async def test_who_is_no_partner_is_told_who_is(site: ApiSite) -> None:
-    """With 404."""
+    """With 404; the name under which the site's balances are kept is none either."""
     write(site)
-    answer = await site.client.get("/api/v1/settlement/statements/east", params={"month": "2026-10"})
-    assert "north, south" in refused(answer, 404, "nothing_settled")["remedy"]
+    for name in ("east", "*"):
+        answer = await site.client.get(f"/api/v1/settlement/statements/{name}", params={"month": "2026-10"})
+        assert "north, south" in refused(answer, 404, "nothing_settled")["remedy"]
