@@ -217,16 +217,15 @@ def _told(balance: Balance, heads: Mapping[str, Link]) -> Event:
 
 
 def _adjusted(made: Adjustment, head: Link | None) -> Event:
+    """Who did it and why; the money is between the site and its partner, and all may read the log."""
     text = (
-        f"{made.by} adjusted the settlement of {made.partner_id} from {made.starts_at:%Y-%m-%d %H:%M} UTC: charge "
-        f"{made.charge_micro / 1e6:+.6f}, credit {made.credit_micro / 1e6:+.6f}: {made.reason}"
+        f"{made.by} adjusted the settlement of {made.partner_id} from {made.starts_at:%Y-%m-%d %H:%M} UTC: "
+        f"{made.reason}"
     )
     data: dict[str, str | float | int | bool | None] = {
         "by": made.by,
         "partner": made.partner_id,
         "starts_at": made.starts_at.isoformat(),
-        "charge_micro": made.charge_micro,
-        "credit_micro": made.credit_micro,
         "hash": head.hash if head is not None else "",
     }
     return Event(at=made.recorded_at, kind="settlement.adjusted", text=text, data=data)

@@ -91,6 +91,9 @@ async def test_an_adjustment_is_added_and_stays_listed(site: ApiSite) -> None:
             refused(await client.post("/api/v1/settlement/adjustments", json=body), 403, "forbidden")
             answer = await client.get(f"/api/v1{STATEMENT}", params={"month": "2026-10"})
             refused(answer, 403, "forbidden")
+            log = (await client.get("/api/v1/events")).text
+            assert "certificate 88" in log
+            assert [word for word in ("5250000", "5.25", "charge", "credit") if word in log] == []
 
 
 async def test_a_balance_shows_every_watt_second(site: ApiSite) -> None:
