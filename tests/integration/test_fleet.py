@@ -21,7 +21,9 @@ from tests.miners.luxos import LuxosEmulator
 from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 from tests.miners.whatsminer_v3 import WhatsminerV3Emulator
 from tests.waiting import wait_for
+from workers.clock import boottime_s
 from workers.fleet.config import Firmware, Secret
+from workers.fleet.known import Notebook
 from workers.outlets.port import OutletReading
 
 HASTY = Rules(retry_after_s=0.3, cut_after_s=0.8, confirm_s=0.5, lost_cut_after_s=60.0, fresh_s=6.0)
@@ -138,6 +140,17 @@ def test_a_new_guard_asks_nobody_who_he_is(net: Lan, tmp_path: Path) -> None:
         assert "devdetails" not in asked
         site.wait_for(address(v2), Condition.RUNNING)
         assert [d.cycles_today for d in site.miners.details()] == [1, 1]
+
+
+def test_who_is_woken_is_written_down_first(net: Lan, tmp_path: Path) -> None:
+    """A guard that is killed at once after it is known by the next one to have woken the machine."""
+    name = address(net.add(LuxosEmulator))
+    with Site(net, tmp_path) as site:
+        site.wait_for_sleep()
+        site.miners.set_targets(site.miners.max_w())
+
+        told = Notebook(tmp_path / "guard").told(boottime_s())
+        assert told[name].wanted_w == NAMEPLATE_W - REST_W
 
 
 def test_a_machine_that_wakes_by_itself_is_put_to_sleep_again(net: Lan, tmp_path: Path) -> None:

@@ -47,6 +47,7 @@ class LanMiners:
         self._roster = Roster(config)
         self._kept: dict[str, Known] = {}
         self._kept_at_s = 0.0
+        self._writing = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._crew = Crew(config, self._roster)
         self._ended = asyncio.Event()
@@ -67,9 +68,17 @@ class LanMiners:
         return self._roster.readings()
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
-        """Tell them, without waiting for any. Raises KeyError."""
+        """Tell them, without waiting for any. Raises KeyError, OSError.
+
+        Who is raised is remembered before he is told: a guard that dies now would take him for asleep.
+        """
         others = self._roster.want(targets_w, boottime_s())
-        if others:
+        if not others:
+            return
+        try:
+            if any(self._roster.units[name].is_to_work for name in others):
+                self._keep_told()
+        finally:
             self._loop.call_soon_threadsafe(self._crew.go, others)
 
     def details(self) -> tuple[MachineDetail, ...]:
@@ -169,4 +178,8 @@ class LanMiners:
         if known != self._kept:
             self._notebook.keep_machines(known)
             self._kept = known
-        self._notebook.keep_told({name: u.told for name, u in units.items()})
+        self._keep_told()
+
+    def _keep_told(self) -> None:
+        with self._writing:
+            self._notebook.keep_told({u.miner_id: u.told for u in self._roster.each()})
