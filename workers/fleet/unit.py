@@ -136,7 +136,8 @@ class Unit:
         if (reading.target_w or 0.0) > self.nameplate_w * (1 + _RAISED):
             self.known = replace(self.known, nameplate_w=reading.target_w or 0.0)
         does = self._does(reading)
-        is_vague = not does and reading.state in (MinerState.RAMPING, MinerState.FAULTED)
+        may_grow = not does and reading.state in (MinerState.RAMPING, MinerState.FAULTED)
+        is_vague = may_grow and (reading.draw_w or 0.0) <= self.nameplate_w
         said = Said(at_s=asked_at_s, obeys=does, draw_w=None if is_vague else reading.draw_w)
         self.told = replace(self.told, said=said, state=reading.state, joule_per_th=self._thrift(reading))
 
