@@ -42,6 +42,7 @@ class Devices:
         self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
         self._wishes: dict[str, Wish] = {}
+        self.guessed_w = 0.0  #: of the group's draw as last looked at, what nobody read
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
         """Each GPU that answers."""
@@ -64,6 +65,7 @@ class Devices:
         watts = self._miners.watts()
         if watts is None:
             return spec
+        self.guessed_w = watts.guessed_w
         return replace(spec, base_w=watts.base_w, miners_max_w=watts.miners_max_w)
 
     def miners_now(self, spec: GroupSpec) -> tuple[GroupSpec, tuple[MinerReading, ...]]:

@@ -238,6 +238,7 @@ class Guard:
             fallback=() if order is None else order.fallback,
             in_fallback=stands.in_fallback,
             draw_w=seen.draw_w(),
+            guessed_w=self._devices.guessed_w,
             gpus=self._read,
             miners=seen.miners,
             attempts=self._attempts.facts(() if order is None else order.attempts),

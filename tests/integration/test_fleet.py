@@ -115,7 +115,8 @@ def test_machines_that_were_not_found_count_from_the_start(net: Lan, tmp_path: P
     with Site(net, tmp_path, count=3) as site:
         assert site.miners.watts().base_w == 3 * NAMEPLATE_W
         site.wait_for_sleep(1)
-        assert site.miners.watts().base_w == 2 * NAMEPLATE_W + REST_W
+        watts = site.miners.watts()
+        assert (watts.base_w, watts.guessed_w) == (2 * NAMEPLATE_W + REST_W, 2 * NAMEPLATE_W)
         assert any("2 of 3 miners were not found" in text for text in site.miners.alarms())
 
 
@@ -179,6 +180,7 @@ def test_a_machine_that_is_lost_counts_at_its_nameplate(net: Lan, tmp_path: Path
         wait_for(
             lambda: site.miners.watts().base_w == NAMEPLATE_W + REST_W, timeout_s=60, what="it counts at that"
         )
+        assert site.miners.watts().guessed_w == NAMEPLATE_W
         assert list(site.miners.max_w()) == [address(other)]
         assert any(detail.miner_id in text and "lost" in text for text in site.miners.alarms())
         net.move_in(lost, place)

@@ -82,7 +82,11 @@ class Roster:
             ruled = {r.miner_id for r in self._readings} if self.is_watched else set()
             base_w = sum(u.rest_w if n in ruled else u.fixed_w for n, u in self.units.items())
             max_w = float(sum(u.max_w for n, u in self.units.items() if n in ruled))
-            return FleetWatts(base_w=base_w + self.missing_w, miners_max_w=max_w)
+            guessed_w = sum(u.guessed_w for n, u in self.units.items() if n not in ruled)
+            missing_w = self.missing_w
+            return FleetWatts(
+                base_w=base_w + missing_w, miners_max_w=max_w, guessed_w=float(round(guessed_w + missing_w))
+            )
 
     @property
     def missing_w(self) -> float:

@@ -225,6 +225,12 @@ class Unit:
         return steps_w if self.is_cut or self.counts_w > self.nameplate_w else self.nameplate_w
 
     @property
+    def guessed_w(self) -> float:
+        """Of what it counts at in that base, what nobody read."""
+        is_read = self.condition is not Condition.LOST and self.told.said is not None
+        return max(0.0, self.fixed_w - self.draw_w) if is_read else self.fixed_w
+
+    @property
     def in_doubt_w(self) -> float:
         """What may flow although it was told otherwise."""
         return max(0.0, self.counts_w - self._may_w) if self.is_open and not self.is_read_only else 0.0
