@@ -111,7 +111,7 @@ class LanMiners:
                 try:
                     scouts.tick(crew.suspects)
                     crew.tick()
-                    self._keep(time.monotonic())
+                    await self._keep(time.monotonic())
                 except Exception:
                     log.exception("the machines are looked at again in %g s", TICK_S)
                 else:
@@ -123,7 +123,7 @@ class LanMiners:
         finally:
             await scouts.close()
             await crew.close()
-            self._keep(time.monotonic() + KEEP_S)
+            await self._keep(time.monotonic() + KEEP_S)
 
     def _adopt(self, name: str, found: Found, known: Known, reading: MachineReading | None) -> None:
         """A machine was found. It is told what it was told before, or to sleep."""
@@ -169,10 +169,13 @@ class LanMiners:
             self._roster.units[place.name] = unit
             self._kept[place.name] = known
 
-    def _keep(self, now_s: float) -> None:
+    async def _keep(self, now_s: float) -> None:
         if now_s - self._kept_at_s < KEEP_S:
             return
         self._kept_at_s = now_s
+        for moved in self._roster.forget_moved(boottime_s()):
+            log.warning("miner %s has another address now: %s", moved.miner_id, moved.identity.mac)
+            await moved.miner.close()
         units = {u.miner_id: u for u in self._roster.each()}
         known = {name: u.known for name, u in units.items()}
         if known != self._kept:

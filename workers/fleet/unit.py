@@ -141,6 +141,10 @@ class Unit:
         said = Said(at_s=asked_at_s, obeys=does, draw_w=None if is_vague else reading.draw_w)
         self.told = replace(self.told, said=said, state=reading.state, joule_per_th=self._thrift(reading))
 
+    def silent_s(self, now_s: float) -> float:
+        """Since its last word."""
+        return math.inf if self.told.said is None else now_s - self.told.said.at_s
+
     def misses(self, why: str) -> None:
         """It did not answer, or refused to."""
         self.missed += 1
