@@ -73,13 +73,12 @@ def test_a_machine_that_wakes_by_itself_counts_whatever_its_outlet_said_before()
     machine.hears(sleeps(), now_s - 20.0)
     machine.outlet_said = OutletSaid(at_s=now_s - 20.0, is_on=True, draw_w=20.0)
     machine.judge(now_s - 20.0)
-    assert not machine.is_open
+    assert machine.in_doubt_w == 0.0
 
     machine.hears(works(3300.0), now_s)
     machine.judge(now_s)
 
-    assert machine.is_open
-    assert machine.counts_w == 3300.0
+    assert machine.in_doubt_w == 3300.0 - REST_W
 
 
 def test_a_trimmed_machine_that_is_recognised_anew_has_the_nameplate_that_it_had() -> None:
