@@ -153,8 +153,8 @@ def parties(session: Session) -> tuple[str, ...]:
 
 def check_partner(session: Session, party: str) -> None:
     """Raises `NothingSettled` for whom nothing was ever settled with: the site's balances are no partner's rows."""
-    if party not in (known := parties(session)):
-        raise NothingSettled(party, known)
+    if party == SITE or session.get(SettlementRow, (party, 1)) is None:
+        raise NothingSettled(party, parties(session))
 
 
 def credited_micro(session: Session, party: str, at: datetime) -> int:
