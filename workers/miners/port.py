@@ -76,8 +76,16 @@ class MinerDriver(Protocol):
         ...
 
 
+def legible(text: str, *, most: int = 200) -> str:
+    """What a machine says in words, without what no log, JSON or database takes: it may be broken, or somebody's."""
+    return "".join(character for character in text[:most] if character.isprintable())
+
+
 class MinerError(OSError):
     """A machine was not told, or not read. The message names its address, what it said and the remedy."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(legible(message, most=500))
 
 
 class Unreachable(MinerError):
@@ -176,6 +184,11 @@ class Identity:
     mac: str = ""  #: lower case, with colons
     capabilities: Capabilities = Capabilities()
 
+    def __post_init__(self) -> None:
+        """All of it is the machine's own word."""
+        for name in ("make", "model", "firmware", "firmware_version", "serial", "mac"):
+            object.__setattr__(self, name, legible(getattr(self, name)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
@@ -184,6 +197,11 @@ class Pool:
     url: str
     user: str = ""
     is_active: bool = True
+
+    def __post_init__(self) -> None:
+        """Both are the machine's own word."""
+        object.__setattr__(self, "url", legible(self.url))
+        object.__setattr__(self, "user", legible(self.user))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +217,9 @@ class MachineReading:
     pools: tuple[Pool, ...] = ()
     uptime_s: float | None = None
     fault: str = ""  #: why it is faulted, in its own words
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fault", legible(self.fault))
 
     @property
     def joule_per_th(self) -> float | None:
