@@ -35,6 +35,7 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
         reported_at=at,
         reported_boottime_s=report.boottime_s,
         draw_w=report.draw_w,
+        guessed_w=report.guessed_w,
         gpus=report.gpus,
         miners=report.miners,
         facts=report.attempts,

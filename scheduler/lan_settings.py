@@ -36,6 +36,21 @@ class CredentialSettings(Strict):
         return self
 
 
+def check_apart(lans: Mapping[str, LanSettings | None]) -> None:
+    """Raises ValueError if one machine is named twice: it would count as two, and be told different things."""
+    known: dict[str, list[tuple[int, str]]] = {}
+    for name, lan in lans.items():
+        for place in () if lan is None else places(lan.addresses):
+            here = known.setdefault(place.host, [])
+            for port, other in here:
+                if port == place.port or not (port and place.port):
+                    raise ValueError(
+                        f"miners: the machine at {place.name} is named by {other!r}, and again by {name!r}: it would "
+                        "count as two; leave one of them"
+                    )
+            here.append((place.port, name))
+
+
 class LanSettings(Strict):
     """Where the machines of a group are, what opens them, and how they are treated. `docs/miners.md` says more."""
 
@@ -56,7 +71,7 @@ class LanSettings(Strict):
     @property
     def expected(self) -> int | None:
         """How many machines these addresses promise, None if they are a range or a network."""
-        return len(self.addresses) if all(map(is_single, self.addresses)) else None
+        return len(places(self.addresses)) if all(map(is_single, self.addresses)) else None
 
     def config(self, outlets: Outlets, *, count: int, max_w: float, rest_w: float) -> Mapping[str, object]:
         """As the group's guard is told. A machine that missed three polls is lost."""

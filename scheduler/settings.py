@@ -44,6 +44,7 @@ from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
 from scheduler.forecast_settings import ForecastSettings
 from scheduler.grid_settings import Power, Timing
+from scheduler.lan_settings import check_apart
 from scheduler.measured import MeasuredKey, Told, as_measured, told
 from scheduler.plain_yaml import read_yaml
 from scheduler.revenue_settings import MiningRevenue
@@ -116,6 +117,7 @@ class Site(Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_apart({m.name: m.lan for m in self.miners})
         check_series(self.contracts().values(), self.price_series)
         check_meters(self.meter, self.meters_behind, self.bmcs)
         check_domains(self.power_domains(), {gid: idle_w(s) for gid, s in self.groups().items()})

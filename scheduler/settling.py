@@ -178,14 +178,17 @@ def _miner_groups(snapshot: Snapshot) -> list[str]:
 
 
 def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
-    """A group's whole draw, its rest included; grants and caps are above that."""
-    is_heard, base_w = _is_heard(group, snapshot), round(group.spec.base_w)
+    """A group's whole draw, its rest included; grants and caps are above that.
+
+    Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged.
+    """
+    is_heard, base_w = _is_heard(group, snapshot), max(0, round(group.spec.base_w - group.guessed_w))
     return Side(
         group_id=group.spec.group_id,
         takes_w=base_w + above_w,
         may_w=base_w + may_w,
-        granted_w=round(group.spec.base_w + target_w),
-        metered_w=max(0, round(group.draw_w)) if is_heard else 0,
+        granted_w=round(base_w + target_w),
+        metered_w=max(0, round(group.draw_w - group.guessed_w)) if is_heard else 0,
         is_heard=is_heard,
     )
 

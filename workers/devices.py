@@ -21,6 +21,7 @@ log = logging.getLogger("barq.guard")
 SAME_W = 0.5
 #: A device that refused a cap is asked again this often, s.
 RETRY_S = 10.0
+_LOOKS = 3  #: at machines that change meanwhile
 
 
 class Devices:
@@ -41,6 +42,7 @@ class Devices:
         self._asked_w: dict[str, tuple[float, float, float]] = {}
         self._floors: dict[str, tuple[float, float]] = {}
         self._wishes: dict[str, Wish] = {}
+        self.guessed_w = 0.0  #: of the group's draw as last looked at, what nobody read
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
         """Each GPU that answers."""
@@ -63,7 +65,18 @@ class Devices:
         watts = self._miners.watts()
         if watts is None:
             return spec
+        self.guessed_w = watts.guessed_w
         return replace(spec, base_w=watts.base_w, miners_max_w=watts.miners_max_w)
+
+    def miners_now(self, spec: GroupSpec) -> tuple[GroupSpec, tuple[MinerReading, ...]]:
+        """Both as of one moment: those who talk to the machines go on, and none may count in neither."""
+        readings, now = self.miner_readings(), self.spec_now(spec)
+        for _ in range(_LOOKS):
+            again = self.miner_readings()
+            if [m.miner_id for m in again] == [m.miner_id for m in readings]:
+                break
+            readings, now = again, self.spec_now(spec)
+        return now, readings
 
     def machine_details(self) -> tuple[MachineDetail, ...]:
         """Every machine of a miner group."""
@@ -94,9 +107,11 @@ class Devices:
             self._set_cap(gpu_id, cap_w, now_w.get(gpu_id, 0.0))
         return bool(wrong)
 
-    def set_miners(self, target_w: float) -> bool:
-        """Share a target among the miners, in whole machines where that is what they are; True if any got a new one."""
-        readings = self.miner_readings()
+    def set_miners(self, target_w: float, readings: tuple[MinerReading, ...]) -> bool:
+        """Share a target among the miners as they were read, in whole machines where that is what they are.
+
+        True if any got a new one. It was reckoned from these readings: whoever is lost since leaves nothing to others.
+        """
         targets_w = {m.miner_id: m.target_w for m in readings}
         if self._machine is None:
             max_w = self._miners.max_w()

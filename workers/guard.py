@@ -184,10 +184,11 @@ class Guard:
         self._read = self._devices.gpu_readings()
         present = tuple(a.present for a in self._attempts.present)
         spec, gpus = without_lost(self._config.spec, self._read, present)
+        spec, miners = self._devices.miners_now(spec)
         return Seen(
-            spec=self._devices.spec_now(spec),
+            spec=spec,
             gpus=gpus,
-            miners=self._devices.miner_readings(),
+            miners=miners,
             attempts=present,
             ended=self._attempts.ended_ids,
             cap_floors_w=self._devices.cap_floors_w(),
@@ -200,7 +201,7 @@ class Guard:
         """
         self._attempts.tell(commands.phases, grace_s=self._stop_grace_s)
         changed = self._devices.set_caps(dict(commands.caps_w), seen.gpus)
-        changed |= self._devices.set_miners(commands.miners_target_w)
+        changed |= self._devices.set_miners(commands.miners_target_w, seen.miners)
         for order in commands.starts:
             self._attempts.start(order)
         self._refuse_impossible(seen)
@@ -237,6 +238,7 @@ class Guard:
             fallback=() if order is None else order.fallback,
             in_fallback=stands.in_fallback,
             draw_w=seen.draw_w(),
+            guessed_w=self._devices.guessed_w,
             gpus=self._read,
             miners=seen.miners,
             attempts=self._attempts.facts(() if order is None else order.attempts),

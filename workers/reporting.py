@@ -84,7 +84,9 @@ def _is_other(a: GuardReport, b: GuardReport) -> bool:
 
 
 def _frame(report: GuardReport) -> GuardReport:
-    return replace(report, version=0, boottime_s=0.0, draw_w=0.0, gpus=(), miners=(), attempts=())
+    return replace(
+        report, version=0, boottime_s=0.0, draw_w=0.0, guessed_w=0.0, gpus=(), miners=(), attempts=()
+    )
 
 
 def _differ(these: Sequence[T], those: Sequence[T], substance: Callable[[T], T]) -> bool:
@@ -102,4 +104,9 @@ def _without_draw(gpu: GpuReading) -> GpuReading:
 def _drift(report: GuardReport) -> tuple[object, ...]:
     """What drifts, to the watt."""
     gpus = tuple((round(gpu.draw_w), gpu.processes) for gpu in report.gpus)
-    return (round(report.draw_w), gpus, tuple(facts.step for facts in report.attempts))
+    return (
+        round(report.draw_w),
+        round(report.guessed_w),
+        gpus,
+        tuple(facts.step for facts in report.attempts),
+    )

@@ -86,8 +86,14 @@ def exposure_w(account: Account, at: datetime, *, fall_s: float) -> float:
     """Upper bound of what the group may draw at `at`, whatever happens to it. Unknown = nameplate."""
     if not account.known and not account.open:
         return account.nameplate_w
-    orders_w = max((o.may_draw_w(at, fall_s=fall_s) for o in account.open), default=account.idle_w)
-    return max(orders_w, account.idle_w, _charged_w(account, at, fall_s=fall_s))
+    return max(ordered_w(account, at, fall_s=fall_s), _charged_w(account, at, fall_s=fall_s))
+
+
+def ordered_w(account: Account, at: datetime, *, fall_s: float) -> float:
+    """The same if it does as it was told: by every order that may stand, whatever was read. Unknown = nameplate."""
+    if not account.known and not account.open:
+        return account.nameplate_w
+    return max([account.idle_w, *(o.may_draw_w(at, fall_s=fall_s) for o in account.open)])
 
 
 def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:

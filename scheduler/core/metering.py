@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from scheduler.core.ledger import exposure_w
+from scheduler.core.ledger import exposure_w, ordered_w
 from scheduler.core.orders import GroupKind
 from scheduler.core.power import site_w
 from scheduler.core.snapshot import Group, MeterReading, Quality, SitePolicy
@@ -20,14 +20,18 @@ SETTLE_S = 1.0  #: a meter's own lag, on top of the fall
 
 
 def excess_w(groups: Iterable[Group], site: SitePolicy, reading: MeterReading) -> float:
-    """Watts of one reading beyond the exposures of all groups at that instant, never negative."""
+    """Watts of one reading beyond what all groups may draw at that instant, never negative.
+
+    Nodes are charged by their enforced caps, and they keep these. Miners count by their orders: one that draws more
+    tells so in its readings, and that is no leave to.
+    """
+    at, fall_s = reading.measured_at, site.fall_s
     it_w = mine_w = 0.0
     for group in groups:
-        exposed_w = exposure_w(group.account, reading.measured_at, fall_s=site.fall_s)
         if group.spec.kind is GroupKind.MINERS:
-            mine_w += exposed_w
+            mine_w += ordered_w(group.account, at, fall_s=fall_s)
         else:
-            it_w += exposed_w
+            it_w += exposure_w(group.account, at, fall_s=fall_s)
     books_w = site_w(it_w=it_w, miners_w=mine_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
     return max(0.0, reading.draw_w - books_w)
 

@@ -103,14 +103,29 @@ class Record:
 def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     """What a machine may draw, by the best that is known; its nameplate where nothing is.
 
-    A meter goes before the machine's word. What was read before the order says nothing of what came of it.
+    A meter goes before the machine's word, unless that is newer and tells of more. What was read before the order says
+    nothing of what came of it.
     """
-    outlet, said = fresh_outlet(sight, rules), fresh_word(sight, rules)
-    if outlet is not None and outlet.at_s > _last_on_s(record) and not is_misplaced(record, sight, rules):
-        if outlet.draw_w is not None and (not outlet.is_on or outlet.at_s >= sight.told_at_s):
-            return outlet.draw_w
-        if not outlet.is_on and outlet.draw_w is None:
-            return 0.0
+    metered_w, said = _metered_w(record, sight, rules), fresh_word(sight, rules)
+    if metered_w is None:
+        return _word_w(sight, said)
+    outlet = sight.outlet
+    is_over = outlet is not None and said is not None and is_older(outlet, said, rules)
+    return max(metered_w, _word_w(sight, said)) if is_over else metered_w
+
+
+def _metered_w(record: Record, sight: Sight, rules: Rules) -> float | None:
+    """What flows by its outlet; None = that says nothing that counts."""
+    outlet = fresh_outlet(sight, rules)
+    if outlet is None or outlet.at_s <= _last_on_s(record) or is_misplaced(record, sight, rules):
+        return None
+    if outlet.draw_w is not None:
+        return outlet.draw_w if not outlet.is_on or outlet.at_s >= sight.told_at_s else None
+    return None if outlet.is_on else 0.0
+
+
+def _word_w(sight: Sight, said: Said | None) -> float:
+    """What may flow by the machine's own word."""
     if said is None:
         return max(sight.nameplate_w, _last_draw_w(sight))
     if said.draw_w is not None:
@@ -126,6 +141,11 @@ def _last_on_s(record: Record) -> float:
 def _last_draw_w(sight: Sight) -> float:
     """Its last word, however old, where it draws more than it should be able to."""
     return sight.said.draw_w or 0.0 if sight.said is not None else 0.0
+
+
+def is_older(outlet: OutletSaid, said: Said, rules: Rules) -> bool:
+    """Whether a machine spoke since its outlet was read: what that showed may be over."""
+    return said.at_s > outlet.at_s + rules.settle_s
 
 
 def fresh_word(sight: Sight, rules: Rules) -> Said | None:

@@ -262,3 +262,4 @@ class GuardReport:
     stop: EmergencyStop | None = None  #: latched: the guard lives by its fallback, whatever is ordered
     power: NodePower = NodePower.ON
     inventory_version: int = 0  #: of the miner group's inventory, to be fetched where it is new; 0 = has none
+    guessed_w: float = 0.0  #: of `draw_w`, what nobody read: machines that are lost count at their nameplate

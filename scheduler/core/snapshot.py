@@ -108,6 +108,7 @@ class Group:
     reported_at: datetime | None = None  #: None = never heard of since this leader began
     reported_boottime_s: float = 0.0  #: its guard's clock then
     draw_w: float = 0.0
+    guessed_w: float = 0.0  #: of that, what nobody read
     gpus: tuple[GpuReading, ...] = ()
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()

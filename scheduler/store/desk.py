@@ -49,7 +49,7 @@ from scheduler.store.machine_desk import MachineDesk
 from scheduler.store.members import Check
 from scheduler.store.power_events import EventFilter
 from scheduler.store.quarters import quarters_between
-from scheduler.store.refusals import NothingSettled, TokenNotFound
+from scheduler.store.refusals import TokenNotFound
 from scheduler.store.settlement import Account
 from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
@@ -277,10 +277,8 @@ class Desk:
     def settled(self, party: str, since: datetime, until: datetime) -> Account:
         """What was settled with a partner, of intervals that begin in [since, until). Raises `NothingSettled`."""
         with reading(self._engine) as session:
-            account = settlement.account_of(session, party, since, until)
-            if not account.links and party not in (known := settlement.parties(session)):
-                raise NothingSettled(party, known)
-            return account
+            settlement.check_partner(session, party)
+            return settlement.account_of(session, party, since, until)
 
     def balances(self, since: datetime, until: datetime) -> Account:
         """Where the energy at the site's meter went, of intervals that begin in [since, until)."""

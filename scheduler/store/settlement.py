@@ -112,6 +112,7 @@ def adjust(
 ) -> Adjustment:
     """Add to an interval that is over, and tell who did it. Raises `InvalidField`, `NothingSettled`."""
     check_over("starts_at", starts_at, at)
+    check_partner(session, party)
     session.scalars(select(LeaderRow).with_for_update()).one()  # nobody else writes meanwhile
     account = account_of(session, party, starts_at, starts_at, is_single=True)
     if not account.rows:
@@ -148,6 +149,12 @@ def parties(session: Session) -> tuple[str, ...]:
     """With whom anything was ever settled, by name."""
     first = select(col(SettlementRow.party)).where(col(SettlementRow.link) == 1)
     return tuple(sorted(name for name in session.scalars(first) if name != SITE))
+
+
+def check_partner(session: Session, party: str) -> None:
+    """Raises `NothingSettled` for whom nothing was ever settled with: the site's balances are no partner's rows."""
+    if party == SITE or session.get(SettlementRow, (party, 1)) is None:
+        raise NothingSettled(party, parties(session))
 
 
 def credited_micro(session: Session, party: str, at: datetime) -> int:
@@ -210,16 +217,15 @@ def _told(balance: Balance, heads: Mapping[str, Link]) -> Event:
 
 
 def _adjusted(made: Adjustment, head: Link | None) -> Event:
+    """Who did it and why; the money is between the site and its partner, and all may read the log."""
     text = (
-        f"{made.by} adjusted the settlement of {made.partner_id} from {made.starts_at:%Y-%m-%d %H:%M} UTC: charge "
-        f"{made.charge_micro / 1e6:+.6f}, credit {made.credit_micro / 1e6:+.6f}: {made.reason}"
+        f"{made.by} adjusted the settlement of {made.partner_id} from {made.starts_at:%Y-%m-%d %H:%M} UTC: "
+        f"{made.reason}"
     )
     data: dict[str, str | float | int | bool | None] = {
         "by": made.by,
         "partner": made.partner_id,
         "starts_at": made.starts_at.isoformat(),
-        "charge_micro": made.charge_micro,
-        "credit_micro": made.credit_micro,
         "hash": head.hash if head is not None else "",
     }
     return Event(at=made.recorded_at, kind="settlement.adjusted", text=text, data=data)

@@ -21,7 +21,9 @@ from tests.miners.luxos import LuxosEmulator
 from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 from tests.miners.whatsminer_v3 import WhatsminerV3Emulator
 from tests.waiting import wait_for
+from workers.clock import boottime_s
 from workers.fleet.config import Firmware, Secret
+from workers.fleet.known import Notebook
 from workers.outlets.port import OutletReading
 
 HASTY = Rules(retry_after_s=0.3, cut_after_s=0.8, confirm_s=0.5, lost_cut_after_s=60.0, fresh_s=6.0)
@@ -113,7 +115,8 @@ def test_machines_that_were_not_found_count_from_the_start(net: Lan, tmp_path: P
     with Site(net, tmp_path, count=3) as site:
         assert site.miners.watts().base_w == 3 * NAMEPLATE_W
         site.wait_for_sleep(1)
-        assert site.miners.watts().base_w == 2 * NAMEPLATE_W + REST_W
+        watts = site.miners.watts()
+        assert (watts.base_w, watts.guessed_w) == (2 * NAMEPLATE_W + REST_W, 2 * NAMEPLATE_W)
         assert any("2 of 3 miners were not found" in text for text in site.miners.alarms())
 
 
@@ -138,6 +141,17 @@ def test_a_new_guard_asks_nobody_who_he_is(net: Lan, tmp_path: Path) -> None:
         assert "devdetails" not in asked
         site.wait_for(address(v2), Condition.RUNNING)
         assert [d.cycles_today for d in site.miners.details()] == [1, 1]
+
+
+def test_who_is_woken_is_written_down_first(net: Lan, tmp_path: Path) -> None:
+    """A guard that is killed at once after it is known by the next one to have woken the machine."""
+    name = address(net.add(LuxosEmulator))
+    with Site(net, tmp_path) as site:
+        site.wait_for_sleep()
+        site.miners.set_targets(site.miners.max_w())
+
+        told = Notebook(tmp_path / "guard").told(boottime_s())
+        assert told[name].wanted_w == NAMEPLATE_W - REST_W
 
 
 def test_a_machine_that_wakes_by_itself_is_put_to_sleep_again(net: Lan, tmp_path: Path) -> None:
@@ -166,6 +180,7 @@ def test_a_machine_that_is_lost_counts_at_its_nameplate(net: Lan, tmp_path: Path
         wait_for(
             lambda: site.miners.watts().base_w == NAMEPLATE_W + REST_W, timeout_s=60, what="it counts at that"
         )
+        assert site.miners.watts().guessed_w == NAMEPLATE_W
         assert list(site.miners.max_w()) == [address(other)]
         assert any(detail.miner_id in text and "lost" in text for text in site.miners.alarms())
         net.move_in(lost, place)

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given, strategies as st
 
 from scheduler.core.inventory import MachineDetail, Wish
-from scheduler.core.orders import GpuReading, GpuSlot, MinerReading
+from scheduler.core.machines import MachineKind
+from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
 from workers.devices import RETRY_S, Devices, share
+from workers.miners.port import FleetWatts
 
 
 class FakeGpus:
@@ -121,9 +123,9 @@ def test_a_miner_that_does_not_answer_does_not_stop_the_others() -> None:
     miners = FakeMiners()
     devices = Devices(FakeGpus(), miners)
 
-    assert devices.set_miners(2000.0)
+    assert devices.set_miners(2000.0, devices.miner_readings())
     assert miners.targets_w == {"a": 1000.0, "b": 0.0}
-    assert devices.set_miners(2000.0)
+    assert devices.set_miners(2000.0, devices.miner_readings())
     assert miners.targets_w["a"] == pytest.approx(1000.0 + 1000.0 * 2000 / 5000)
 
 
@@ -132,7 +134,7 @@ def test_a_paused_miner_gets_nothing() -> None:
     miners = FakeMiners()
     devices = Devices(FakeGpus(), miners)
     devices.wish((("b", Wish.PAUSED),))
-    devices.set_miners(2000.0)
+    devices.set_miners(2000.0, devices.miner_readings())
 
     assert miners.targets_w == {"a": 2000.0, "b": 0.0}
     assert [m.wish for m in devices.miner_readings()] == [Wish.INHERIT, Wish.PAUSED]
@@ -154,3 +156,37 @@ def test_shares_add_up_and_move_one_way(miners: list[tuple[float, float]], total
     for miner_id, share_w in shares_w.items():
         assert -1e-6 <= share_w <= max_w[miner_id] + 1e-6
         assert (share_w >= now_w[miner_id] - 1e-6) if rises else (share_w <= now_w[miner_id] + 1e-6)
+
+
+class LosesOne(FakeMiners):
+    """Miners of which one is lost right after it was read; from then on it counts in the base."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.looks = 0
+
+    def readings(self) -> tuple[MinerReading, ...]:
+        self.looks += 1
+        return super().readings() if self.looks == 1 else super().readings()[:1]
+
+    def watts(self) -> FleetWatts:  # type: ignore[override]
+        lost = 1 if self.looks else 0
+        return FleetWatts(base_w=100.0 + 3000.0 * lost, miners_max_w=6000.0 - 3000.0 * lost)
+
+
+def test_no_machine_counts_twice_or_not_at_all() -> None:
+    """What is read and what counts in the base are of one moment, although machines come and go meanwhile."""
+    spec = GroupSpec(group_id="m", kind=GroupKind.MINERS, base_w=100.0, miners_max_w=6000.0)
+    now, readings = Devices(FakeGpus(), LosesOne()).miners_now(spec)
+
+    assert (now.base_w, [m.miner_id for m in readings]) == (3100.0, ["a"])
+
+
+def test_who_is_lost_since_leaves_nothing_to_others() -> None:
+    """A target was reckoned with all that were read: only the next look may share it otherwise."""
+    miners = LosesOne()
+    miners.targets_w = {"a": 0.0, "b": 3000.0}
+    devices = Devices(FakeGpus(), miners, machine=MachineKind(max_w=3000, min_on_s=0.0, min_off_s=0.0))
+
+    assert not devices.set_miners(3000.0, devices.miner_readings())
+    assert miners.targets_w == {"a": 0.0, "b": 3000.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.core.lan import MOST, Place, is_single, places
+from scheduler.lan_settings import LanSettings, check_apart
 
 
 def test_single_addresses_ranges_and_networks_are_spelt_out() -> None:
@@ -42,3 +43,24 @@ def test_only_single_addresses_promise_a_machine() -> None:
         False,
         False,
     ]
+
+
+def test_a_machine_that_is_written_twice_is_expected_once() -> None:
+    """The one that is not there would count at its nameplate for ever."""
+    assert LanSettings(addresses=("10.2.0.7", "10.2.0.8", "10.2.0.7")).expected == 2
+
+
+@pytest.mark.parametrize(
+    "one,other", [("10.2.0.7", "10.2.0.0/28"), ("10.2.0.7:80", "10.2.0.7:80"), ("10.2.0.7", "10.2.0.7:80")]
+)
+def test_a_machine_belongs_to_one_group(one: str, other: str) -> None:
+    """Two guards would tell it different things, and it would count as two; so it would at two ports of one group."""
+    with pytest.raises(ValueError, match=r"the machine at 10.2.0.7\S* is named by 'a', and again by 'b'"):
+        check_apart({"a": LanSettings(addresses=(one,)), "b": LanSettings(addresses=(other,))})
+
+
+def test_machines_behind_one_address_are_told_apart_by_their_ports() -> None:
+    """Unless one has none: that is any of them."""
+    check_apart({"a": LanSettings(addresses=("10.2.0.7:80", "10.2.0.7:81")), "b": None})
+    with pytest.raises(ValueError, match="again by 'a'"):
+        check_apart({"a": LanSettings(addresses=("10.2.0.7:80", "10.2.0.7"))})

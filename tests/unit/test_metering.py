@@ -10,7 +10,9 @@ import pytest
 
 from scheduler.core.decide import decide, shed
 from scheduler.core.jobs import Phase
+from scheduler.core.ledger import reported
 from scheduler.core.metering import Excess, excess_w, remembered, shown, standing_w
+from scheduler.core.orders import NO_FENCE
 from scheduler.core.snapshot import MeterReading, Quality, SitePolicy
 from scheduler.core.trim import Trimmed, TrimRule, Why
 from tests.builders import T0, SiteBuilder, site
@@ -59,6 +61,15 @@ def test_open_orders_are_in_the_books() -> None:
 
     assert excess_of(built, 2200.0) == 0.0
     assert excess_of(built, 2201.0) == 1.0
+
+
+def test_miners_that_tell_that_they_draw_more_than_they_were_told_are_beyond_the_books() -> None:
+    """By a tolerance that nobody acts on, or in doubt: a reading is no leave, so others make room for it."""
+    built = site().miners("m", max_w=500)
+    account = reported(built.groups["m"].account, fence=NO_FENCE, charged_w=125.0, at=T0)
+    built.groups["m"] = replace(built.groups["m"], account=account, draw_w=125.0)
+
+    assert excess_of(built, 125.0) == 125.0
 
 
 def test_one_reading_proves_nothing() -> None:

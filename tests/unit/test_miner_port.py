@@ -12,16 +12,19 @@ from workers.miners import port
 from workers.miners.port import (
     Capabilities,
     Credentials,
+    Identity,
     MachineReading,
     Miner,
     MinerError,
     MinerState,
     NotUnderstood,
+    Pool,
     Refused,
     Unreachable,
     WattTargets,
     Wrong,
 )
+from workers.wire import encode
 
 #: The verbs of all firmwares that write pools and their users, passwords and locks, or end another client's session.
 FORBIDDEN: Final = (
@@ -105,3 +108,14 @@ def test_no_driver_knows_how_to_write_a_pool() -> None:
     for source in sources:
         text = source.read_text(encoding="utf-8")
         assert not [word for word in FORBIDDEN if word in text], source.name
+
+
+def test_what_a_machine_says_can_be_written_down_whatever_it_is() -> None:
+    """One broken machine must not keep the others from the notebook, the record or the log."""
+    odd = "a\x00b\ud800\n" + "c" * 5000
+    told = Identity(make=odd, model=odd, firmware="f", firmware_version="1", serial=odd, mac=odd)
+    reading = MachineReading(state=MinerState.FAULTED, fault=odd, pools=(Pool(url=odd, user=odd),))
+
+    assert b"abccc" in encode((told, reading))
+    assert "abccc" in str(Refused(odd))
+    assert len(encode((told, reading, str(NotUnderstood(odd))))) < 3000

@@ -157,6 +157,17 @@ def test_who_is_not_heard_of_is_not_metered() -> None:
     assert balance.losses_ws == 50 * 900 + 4000 * 200
 
 
+def test_machines_that_nobody_reads_are_charged_to_nobody() -> None:
+    """They count at their nameplate in their group's base, which is for the limit's sake alone."""
+    story = Story()
+    group = story.builder.groups["a"]
+    spec = replace(group.spec, base_w=3400.0)
+    story.builder.groups["a"] = replace(group, spec=spec, guessed_w=3400.0)
+    energy = energies(story.then(910, drawn_w=7400.0, lost_w=-3400.0).closed())
+    assert (energy.metered_ws, energy.granted_ws) == (4000 * 900, 4000 * 900)
+    assert (energy.overdraw_ws, energy.curtailed_ws) == (0, {})
+
+
 def test_a_restart_in_the_middle_loses_what_nobody_read_and_no_more() -> None:
     """The next leader goes on with the interval as it was stored; a reading stands for ten seconds at most."""
     story = Story().then(300)

@@ -18,7 +18,7 @@ from workers.fleet.outlets import Outlets
 from workers.fleet.roster import Roster
 from workers.fleet.telling import tell
 from workers.fleet.unit import Unit
-from workers.miners.port import MinerError, Refused, Unreachable, Wrong
+from workers.miners.port import DEADLINE_S, MinerError, Refused, Unreachable, Wrong
 
 LOOK_S: Final = 1.0  #: all are judged this often; those in doubt at each tick
 HOT_S: Final = 0.3  #: and read this often,
@@ -45,16 +45,24 @@ class Crew:
         self._silent = asyncio.Semaphore(SILENT)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._retries: set[str] = set()
+        self._telling: set[str] = set()  #: whose call is on its way
         self._next_read_s: dict[str, float] = {}
         self._untold = 0  #: who is to sleep and was not told yet
         self._looked_at_s = 0.0
         self.suspects: set[str] = set()  #: who may be another machine than it was
 
     def go(self, names: Iterable[str]) -> None:
-        """Tell machines what they were just given, whatever is done with them now."""
+        """Tell machines what they were just given, whatever is done with them now.
+
+        But an order that is on its way is heard out: the session that a broken call leaves behind would bar the next
+        order for a minute.
+        """
         for name in names:
             unit = self._roster.units[name]
-            self._start(unit, self._tell(unit), urgent=True)
+            if name in self._telling:
+                self._retries.add(name)
+            else:
+                self._start(unit, self._tell(unit), urgent=True)
 
     def tick(self) -> None:
         """Whatever is due now."""
@@ -70,7 +78,9 @@ class Crew:
                 self._next(unit, now_s)
 
     async def close(self) -> None:
-        """End what is going on; the machines go on as they are."""
+        """End what is going on; the machines go on as they are. Orders on their way are heard out."""
+        if told := [self._busy[name] for name in self._telling if name in self._busy]:
+            await asyncio.wait(told, timeout=DEADLINE_S)
         tasks = [*self._busy.values()]
         for task in tasks:
             task.cancel()
@@ -116,7 +126,7 @@ class Crew:
         self._untold += is_shed
         try:
             async with gate:
-                await tell(unit)
+                await self._call(unit)
         except Refused as error:
             self._refused(unit, error)
         except MinerError as error:
@@ -125,7 +135,15 @@ class Crew:
             unit.trouble = ""
         finally:
             self._untold -= is_shed
-        await self._read(unit, gate)
+        if unit.miner_id not in self._retries:
+            await self._read(unit, gate)
+
+    async def _call(self, unit: Unit) -> None:
+        self._telling.add(unit.miner_id)
+        try:
+            await tell(unit)
+        finally:
+            self._telling.discard(unit.miner_id)
 
     async def _read(self, unit: Unit, gate: asyncio.Semaphore) -> None:
         try:

@@ -52,6 +52,11 @@ class Ledger:
     machines: Mapping[str, Told]
 
 
+def who(identity: Identity) -> tuple[str, ...]:
+    """What makes it this machine and no other."""
+    return identity.serial, identity.mac, identity.make, identity.model, identity.firmware
+
+
 class Notebook:
     """The two files: one changes when a machine is found, the other with every order."""
 

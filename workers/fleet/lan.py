@@ -47,6 +47,7 @@ class LanMiners:
         self._roster = Roster(config)
         self._kept: dict[str, Known] = {}
         self._kept_at_s = 0.0
+        self._writing = threading.Lock()
         self._loop = asyncio.new_event_loop()
         self._crew = Crew(config, self._roster)
         self._ended = asyncio.Event()
@@ -67,9 +68,17 @@ class LanMiners:
         return self._roster.readings()
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
-        """Tell them, without waiting for any. Raises KeyError."""
+        """Tell them, without waiting for any. Raises KeyError, OSError.
+
+        Who is raised is remembered before he is told: a guard that dies now would take him for asleep.
+        """
         others = self._roster.want(targets_w, boottime_s())
-        if others:
+        if not others:
+            return
+        try:
+            if any(self._roster.units[name].is_to_work for name in others):
+                self._keep_told()
+        finally:
             self._loop.call_soon_threadsafe(self._crew.go, others)
 
     def details(self) -> tuple[MachineDetail, ...]:
@@ -102,7 +111,7 @@ class LanMiners:
                 try:
                     scouts.tick(crew.suspects)
                     crew.tick()
-                    self._keep(time.monotonic())
+                    await self._keep(time.monotonic())
                 except Exception:
                     log.exception("the machines are looked at again in %g s", TICK_S)
                 else:
@@ -114,7 +123,7 @@ class LanMiners:
         finally:
             await scouts.close()
             await crew.close()
-            self._keep(time.monotonic() + KEEP_S)
+            await self._keep(time.monotonic() + KEEP_S)
 
     def _adopt(self, name: str, found: Found, known: Known, reading: MachineReading | None) -> None:
         """A machine was found. It is told what it was told before, or to sleep."""
@@ -160,13 +169,20 @@ class LanMiners:
             self._roster.units[place.name] = unit
             self._kept[place.name] = known
 
-    def _keep(self, now_s: float) -> None:
+    async def _keep(self, now_s: float) -> None:
         if now_s - self._kept_at_s < KEEP_S:
             return
         self._kept_at_s = now_s
+        for moved in self._roster.forget_moved(boottime_s()):
+            log.warning("miner %s has another address now: %s", moved.miner_id, moved.identity.mac)
+            await moved.miner.close()
         units = {u.miner_id: u for u in self._roster.each()}
         known = {name: u.known for name, u in units.items()}
         if known != self._kept:
             self._notebook.keep_machines(known)
             self._kept = known
-        self._notebook.keep_told({name: u.told for name, u in units.items()})
+        self._keep_told()
+
+    def _keep_told(self) -> None:
+        with self._writing:
+            self._notebook.keep_told({u.miner_id: u.told for u in self._roster.each()})

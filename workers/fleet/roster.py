@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from scheduler.core.inventory import MachineDetail
+from scheduler.core.inventory import Condition, MachineDetail
 from scheduler.core.orders import MinerReading
 from workers.fleet.config import LanConfig
 from workers.fleet.details import detail_of, stranger_of
@@ -23,6 +23,8 @@ from workers.miners.port import FleetWatts
 DRIFT_S: Final = 0.5
 #: Whoever does not look for so long is dead, s.
 DEAD_S: Final = 10.0
+#: Who was not heard of for so long at one address, and is at another, has moved, s.
+MOVED_S: Final = 120.0
 
 
 class Roster:
@@ -82,7 +84,11 @@ class Roster:
             ruled = {r.miner_id for r in self._readings} if self.is_watched else set()
             base_w = sum(u.rest_w if n in ruled else u.fixed_w for n, u in self.units.items())
             max_w = float(sum(u.max_w for n, u in self.units.items() if n in ruled))
-            return FleetWatts(base_w=base_w + self.missing_w, miners_max_w=max_w)
+            guessed_w = sum(u.guessed_w for n, u in self.units.items() if n not in ruled)
+            missing_w = self.missing_w
+            return FleetWatts(
+                base_w=base_w + missing_w, miners_max_w=max_w, guessed_w=float(round(guessed_w + missing_w))
+            )
 
     @property
     def missing_w(self) -> float:
@@ -102,6 +108,24 @@ class Roster:
             known = Troubles(config=self._config, units=[*self.units.values()], strangers=self.strangers)
             dead = () if self.is_watched else ("nobody talks to the miners; start the guard again",)
             return (*dead, *known.alarms())
+
+    def forget_moved(self, now_s: float) -> list[Unit]:
+        """Take out who has another address now: one that is lost here for a while, and whose MAC is heard elsewhere."""
+        with self.lock:
+            heard = {u.identity.mac for u in self.units.values() if u.silent_s(now_s) < DEAD_S}
+            moved = [
+                u
+                for u in self.units.values()
+                if u.condition is Condition.LOST
+                and u.identity.mac in heard - {""}
+                and u.silent_s(now_s) > MOVED_S
+                and not u.is_cut
+            ]
+            for unit in moved:
+                del self.units[unit.miner_id]
+            if moved:
+                self.changed()
+        return moved
 
     def each(self) -> Iterable[Unit]:
         """All machines, as they are now."""

@@ -12,10 +12,10 @@ from typing import Final
 from scheduler.core.lan import Place, places
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found, Unusable, recognise
-from workers.fleet.known import Known
+from workers.fleet.known import Known, who
 from workers.fleet.roster import Roster
 from workers.fleet.unit import Unit
-from workers.miners.port import Identity, MachineReading, MinerError, Wrong
+from workers.miners.port import MachineReading, MinerError, Wrong
 
 AT_ONCE: Final = 32
 
@@ -85,7 +85,7 @@ class Scouts:
             return False
         except MinerError:
             return True
-        if _who(identity) != _who(unit.identity):
+        if who(identity) != who(unit.identity):
             return False
         if identity != unit.identity:
             with self._roster.lock:
@@ -130,7 +130,3 @@ class Scouts:
         nameplate_w = set_w or (min(watts.max_w, self._config.max_w) if watts else self._config.max_w)
         nameplate_w = max(nameplate_w, self._config.rest_w + 1.0)
         return Known(firmware=found.firmware, identity=found.identity, nameplate_w=nameplate_w), reading
-
-
-def _who(identity: Identity) -> tuple[str, ...]:
-    return identity.serial, identity.mac, identity.make, identity.model, identity.firmware

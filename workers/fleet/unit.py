@@ -12,12 +12,12 @@ from scheduler.core.escalation import Rung, Step, Verdict, look
 from scheduler.core.fleets import AWAKE_W
 from scheduler.core.inventory import Condition
 from scheduler.core.machines import Trim
-from scheduler.core.obedience import OutletSaid, Said, Sight
+from scheduler.core.obedience import OutletSaid, Said, Sight, is_older
 from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found
-from workers.fleet.known import Known, Told
+from workers.fleet.known import Known, Told, who
 from workers.miners.effect import REST_W, TOLERANCE, Sleep, obeys
 from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
 from workers.outlets.port import Outlet
@@ -136,9 +136,14 @@ class Unit:
         if (reading.target_w or 0.0) > self.nameplate_w * (1 + _RAISED):
             self.known = replace(self.known, nameplate_w=reading.target_w or 0.0)
         does = self._does(reading)
-        is_vague = not does and reading.state in (MinerState.RAMPING, MinerState.FAULTED)
+        may_grow = not does and reading.state in (MinerState.RAMPING, MinerState.FAULTED)
+        is_vague = may_grow and (reading.draw_w or 0.0) <= self.nameplate_w
         said = Said(at_s=asked_at_s, obeys=does, draw_w=None if is_vague else reading.draw_w)
         self.told = replace(self.told, said=said, state=reading.state, joule_per_th=self._thrift(reading))
+
+    def silent_s(self, now_s: float) -> float:
+        """Since its last word."""
+        return math.inf if self.told.said is None else now_s - self.told.said.at_s
 
     def misses(self, why: str) -> None:
         """It did not answer, or refused to."""
@@ -224,6 +229,12 @@ class Unit:
         return steps_w if self.is_cut or self.counts_w > self.nameplate_w else self.nameplate_w
 
     @property
+    def guessed_w(self) -> float:
+        """Of what it counts at in that base, what nobody read."""
+        is_read = self.condition is not Condition.LOST and self.told.said is not None
+        return max(0.0, self.fixed_w - self.draw_w) if is_read else self.fixed_w
+
+    @property
     def in_doubt_w(self) -> float:
         """What may flow although it was told otherwise."""
         return max(0.0, self.counts_w - self._may_w) if self.is_open and not self.is_read_only else 0.0
@@ -269,19 +280,32 @@ class Unit:
     def found_again(self, found: Found, known: Known) -> None:
         """It was recognised anew: perhaps it is another machine now.
 
-        If it is not, its trouble ends when it takes an order.
+        If it is not, its trouble ends when it takes an order, and its nameplate is no less than it was: it may be
+        trimmed now.
         """
         if found.identity != self.identity:
             self.trouble, self.reading = "", None
-        self.miner, self.known = found.miner, known
+        if who(known.identity) == who(self.identity):
+            known = replace(known, nameplate_w=max(known.nameplate_w, self.nameplate_w))
+        else:
+            self.told = replace(self.told, said=None, state=None)
+        self.miner, self.known, self._counted = found.miner, known, None
+
+    @property
+    def metered_w(self) -> float | None:
+        """By its outlet. That is read only while it matters: what the machine said since goes before it."""
+        outlet, said = self.outlet_said, self.told.said
+        if outlet is None or (said is not None and is_older(outlet, said, self._rules)):
+            return None
+        return outlet.draw_w
 
     # -- inside --------------------------------------------------------------------------------------------------
 
     @property
     def draw_w(self) -> float:
         """As last read, by its outlet where that measures; its nameplate where nobody knows."""
-        if self.outlet_said is not None and self.outlet_said.draw_w is not None:
-            return self.outlet_said.draw_w
+        if (metered_w := self.metered_w) is not None:
+            return metered_w
         reading = self.reading
         if self.is_cut and self.verdict is not None and self.verdict.counts_w <= self.rest_w:
             return self.rest_w
@@ -323,10 +347,10 @@ class Unit:
         return above_w if 0 < above_w <= self.max_w else None
 
     def _taken_w(self, target_w: float) -> float:
-        if target_w <= AWAKE_W:
-            return 0.0
+        """The nearest that it takes and that is no more: below its lowest it sleeps."""
         least_w = self._least_w()
-        return float(min(max(target_w, self.max_w if least_w is None else least_w), self.max_w))
+        lowest_w = self.max_w if least_w is None else least_w
+        return float(min(max(target_w, lowest_w), self.max_w)) if target_w >= lowest_w - AWAKE_W else 0.0
 
     def _thrift(self, reading: MachineReading) -> float:
         """J/TH at whole work, told anew only where it is another: what is measured is noisy."""

@@ -36,6 +36,7 @@ class FleetWatts:
 
     base_w: float  #: it draws this whatever it is told: rests, and machines that obey nobody at their worst
     miners_max_w: float  #: and its other machines take at most this on top
+    guessed_w: float = 0.0  #: of `base_w`, what nobody read: of machines that are lost, or were never found
 
 
 class MinerDriver(Protocol):
@@ -56,9 +57,9 @@ class MinerDriver(Protocol):
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         """Give miners new targets, W, all at once; who is not named keeps its own. It is not waited for any of them.
 
-        What lies outside of a miner's range becomes the nearest that it takes: its reading tells that at once, and
-        its draw follows at the miner's own pace. Raises KeyError for an unknown miner, and OSError if what was told
-        cannot be remembered; it is told all the same.
+        What lies outside of a miner's range becomes the nearest that it takes and that is no more, or rest: its reading
+        tells that at once, and its draw follows at the miner's own pace. Raises KeyError for an unknown miner, and
+        OSError if what was told cannot be remembered; it is told all the same.
         """
         ...
 
@@ -75,8 +76,16 @@ class MinerDriver(Protocol):
         ...
 
 
+def legible(text: str, *, most: int = 200) -> str:
+    """What a machine says in words, without what no log, JSON or database takes: it may be broken, or somebody's."""
+    return "".join(character for character in text[:most] if character.isprintable())
+
+
 class MinerError(OSError):
     """A machine was not told, or not read. The message names its address, what it said and the remedy."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(legible(message, most=500))
 
 
 class Unreachable(MinerError):
@@ -175,6 +184,11 @@ class Identity:
     mac: str = ""  #: lower case, with colons
     capabilities: Capabilities = Capabilities()
 
+    def __post_init__(self) -> None:
+        """All of it is the machine's own word."""
+        for name in ("make", "model", "firmware", "firmware_version", "serial", "mac"):
+            object.__setattr__(self, name, legible(getattr(self, name)))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pool:
@@ -183,6 +197,11 @@ class Pool:
     url: str
     user: str = ""
     is_active: bool = True
+
+    def __post_init__(self) -> None:
+        """Both are the machine's own word."""
+        object.__setattr__(self, "url", legible(self.url))
+        object.__setattr__(self, "user", legible(self.user))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +217,9 @@ class MachineReading:
     pools: tuple[Pool, ...] = ()
     uptime_s: float | None = None
     fault: str = ""  #: why it is faulted, in its own words
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fault", legible(self.fault))
 
     @property
     def joule_per_th(self) -> float | None:

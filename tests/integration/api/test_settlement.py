@@ -91,6 +91,9 @@ async def test_an_adjustment_is_added_and_stays_listed(site: ApiSite) -> None:
             refused(await client.post("/api/v1/settlement/adjustments", json=body), 403, "forbidden")
             answer = await client.get(f"/api/v1{STATEMENT}", params={"month": "2026-10"})
             refused(answer, 403, "forbidden")
+            log = (await client.get("/api/v1/events")).text
+            assert "certificate 88" in log
+            assert [word for word in ("5250000", "5.25", "charge", "credit") if word in log] == []
 
 
 async def test_a_balance_shows_every_watt_second(site: ApiSite) -> None:
@@ -111,6 +114,7 @@ async def test_a_balance_shows_every_watt_second(site: ApiSite) -> None:
         ({"curtailed_ws": {"weather": 1}}, 422, "invalid_field"),
         ({"metered_ws": 1, "starts_at": "2026-10-01T00:01:00Z"}, 422, "invalid_field"),
         ({"metered_ws": 1, "partner": "nobody"}, 404, "nothing_settled"),
+        ({"metered_ws": 1, "partner": "*"}, 404, "nothing_settled"),
         ({"metered_ws": 1, "reason": " "}, 422, "invalid_field"),
     ],
 )
@@ -125,7 +129,8 @@ async def test_what_makes_no_sense_is_refused(
 
 
 async def test_who_is_no_partner_is_told_who_is(site: ApiSite) -> None:
-    """With 404."""
+    """With 404; the name under which the site's balances are kept is none either."""
     write(site)
-    answer = await site.client.get("/api/v1/settlement/statements/east", params={"month": "2026-10"})
-    assert "north, south" in refused(answer, 404, "nothing_settled")["remedy"]
+    for name in ("east", "*"):
+        answer = await site.client.get(f"/api/v1/settlement/statements/{name}", params={"month": "2026-10"})
+        assert "north, south" in refused(answer, 404, "nothing_settled")["remedy"]
