@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scheduler.core.inventory import Ability, Condition
+from scheduler.core.inventory import Ability, Condition, Wish
 from scheduler.core.obedience import Rules
 from scheduler.core.pdus import Outlets
 from tests.json_served import served
@@ -105,6 +105,27 @@ def test_a_machine_that_can_only_be_read_counts_at_its_nameplate(net: Lan, tmp_p
         assert detail.abilities == (Ability.READ,)
         assert site.miners.watts().base_w == NAMEPLATE_W
         assert any("can only be read" in text for text in site.miners.alarms())
+
+
+def test_a_machine_that_can_only_be_read_sleeps_at_its_outlet(net: Lan, tmp_path: Path) -> None:
+    """It stays as it was found, the last of its fleet to sleep; told to sleep it is cut, told to work it is powered."""
+    stock = net.add(CgminerEmulator)
+    name, outlet = address(stock), FakeOutlet(stock)
+    rules = replace(HASTY, min_off_s=0.1)
+    with Site(net, tmp_path, pdus=Outlets(rules=rules), outlets={name: outlet}) as site:
+        site.wait_for(name, Condition.RUNNING)
+        (found,) = site.miners.readings()
+        assert (found.target_w, found.wish) == (NAMEPLATE_W - REST_W, Wish.PROTECTED)
+        assert site.miners.watts().base_w == REST_W
+        assert outlet.told == []
+
+        site.miners.set_targets({name: 0.0})
+        assert site.miners.readings()[0].draw_w == NAMEPLATE_W - REST_W, "it counts until its outlet is off"
+        detail = site.wait_for(name, Condition.ASLEEP)
+        assert (outlet.told, detail.trouble, site.miners.alarms()) == ([False], "", ())
+
+        site.wake(name)
+        assert outlet.told == [False, True]
 
 
 def test_machines_that_were_not_found_count_from_the_start(net: Lan, tmp_path: Path) -> None:

@@ -116,7 +116,8 @@ class Crew:
         self._untold += is_shed
         try:
             async with gate:
-                await tell(unit)
+                if not unit.is_read_only:
+                    await tell(unit)
         except Refused as error:
             self._refused(unit, error)
         except MinerError as error:
