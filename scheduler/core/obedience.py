@@ -106,6 +106,8 @@ def may_flow_w(record: Record, sight: Sight, rules: Rules) -> float:
     A meter goes before the machine's word. What was read before the order says nothing of what came of it.
     """
     outlet, said = fresh_outlet(sight, rules), fresh_word(sight, rules)
+    if outlet is not None and said is not None and said.at_s > outlet.at_s + rules.settle_s:
+        outlet = None  # it is read while it matters: what it said before that is over
     if outlet is not None and outlet.at_s > _last_on_s(record) and not is_misplaced(record, sight, rules):
         if outlet.draw_w is not None and (not outlet.is_on or outlet.at_s >= sight.told_at_s):
             return outlet.draw_w

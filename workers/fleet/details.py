@@ -105,6 +105,6 @@ def _abilities(unit: Unit) -> tuple[Ability, ...]:
 
 
 def _is_metered(unit: Unit) -> bool:
-    if unit.outlet_said is not None and unit.outlet_said.draw_w is not None:
+    if unit.metered_w is not None:
         return True
     return unit.reading is not None and unit.reading.is_metered

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from scheduler.core.condition import Evidence, Word, condition_of
-from scheduler.core.escalation import Rung, Step, Verdict, look
+from scheduler.core.escalation import Rung, Step, Verdict, is_held, look
 from scheduler.core.fleets import AWAKE_W
 from scheduler.core.inventory import Condition, Wish
 from scheduler.core.machines import Trim
@@ -289,8 +289,8 @@ class Unit:
     @property
     def draw_w(self) -> float:
         """As last read, by its outlet where that measures; its nameplate where nobody knows."""
-        if self.outlet_said is not None and self.outlet_said.draw_w is not None:
-            return self.outlet_said.draw_w
+        if self.metered_w is not None:
+            return self.metered_w
         reading = self.reading
         if self.is_cut and self.verdict is not None and self.verdict.counts_w <= self.rest_w:
             return self.rest_w
@@ -300,6 +300,13 @@ class Unit:
             return self.told.said.draw_w
         is_down = self.told.state is MinerState.ASLEEP and self.condition is not Condition.LOST
         return self.rest_w if is_down or self.is_cut else self.nameplate_w
+
+    @property
+    def metered_w(self) -> float | None:
+        """As its outlet measures it now; None = nobody reads it, or it does not measure."""
+        outlet = self.outlet_said
+        is_now = outlet is not None and boottime_s() - outlet.at_s <= self._rules.settle_s
+        return outlet.draw_w if outlet is not None and is_now else None
 
     @property
     def _last_draw_w(self) -> float:
@@ -360,17 +367,13 @@ class Unit:
 
     @property
     def _is_worn(self) -> bool:
-        """Whether it was switched so often that only an emergency may do it again."""
-        switched = len(self.told.record.on_at_s) if self.is_switched else 0
-        return self.cycles_today >= self._config.max_cycles or switched >= self._rules.most_on_per_day
+        """Whether only an emergency may switch it now."""
+        if self.cycles_today >= self._config.max_cycles:
+            return True
+        return (self.is_cut or self.is_switched) and is_held(self.told.record, self._rules, boottime_s())
 
     def _condition(self, now_s: float) -> Condition:
-        if (
-            self.is_switched
-            and self.is_cut
-            and self.verdict is not None
-            and self.verdict.counts_w <= self.rest_w
-        ):
+        if self.is_switched and self.is_cut and not self.in_doubt_w:
             return Condition.RAMPING if self.is_to_work else Condition.ASLEEP
         return condition_of(
             self._evidence(now_s), lost_after_s=self._rules.fresh_s, ramp_s=self._config.ramp_s
