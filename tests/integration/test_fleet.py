@@ -43,9 +43,12 @@ class FakeOutlet:
     address: str = "pdu.example:161/7"
     is_on: bool = True
     told: list[bool] = field(default_factory=list)
+    is_metered: bool = False
 
     async def read(self) -> OutletReading:
-        return OutletReading(is_on=self.is_on)
+        return OutletReading(
+            is_on=self.is_on, draw_w=self.machine.plant.draw_w() if self.is_metered else None
+        )
 
     async def switch(self, *, is_on: bool) -> None:
         self.told.append(is_on)
@@ -207,6 +210,23 @@ def test_a_machine_that_lies_loses_its_outlet(net: Lan, tmp_path: Path) -> None:
         assert site.miners.watts().base_w == 2 * REST_W
         assert sum('"curtail"' in r for r in liar.requests) >= 2
         assert site.detail(address(other)).condition is Condition.ASLEEP  # type: ignore[union-attr]
+
+
+def test_what_an_outlet_measured_says_nothing_of_what_its_machine_draws_later(
+    net: Lan, tmp_path: Path
+) -> None:
+    """It is read while its machine is in doubt; one that mines meanwhile is no machine at rest."""
+    machine = net.add(LuxosEmulator)
+    outlet, rules = FakeOutlet(machine, is_metered=True), replace(HASTY, settle_s=0.5, cut_after_s=30.0)
+    with Site(net, tmp_path, pdus=Outlets(rules=rules), outlets={address(machine): outlet}) as site:
+        site.wait_for_sleep()
+        site.wake()
+        wait_for(
+            lambda: site.detail(address(machine)).draw_w == NAMEPLATE_W,  # type: ignore[union-attr]
+            timeout_s=60,
+            what="its draw is told",
+        )
+        assert outlet.told == []
 
 
 def test_a_machine_that_lies_and_has_no_outlet_is_an_alarm(net: Lan, tmp_path: Path) -> None:
