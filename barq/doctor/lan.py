@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Told = Found | Unusable | None
 
-ASK_S: Final = 2.0  #: for all questions to the machines and outlets of the LANs
+ASK_S: Final = 1.5  #: for all questions to the machines and outlets of the LANs
 AT_ONCE: Final = 128
 NAMED: Final = 3
 
