@@ -180,11 +180,11 @@ class Miners(Strict):
         return machines.kind(max_w=self.max_w, rest_w=self.rest_w) if machines is not None else None
 
     def lan_config(self, base: Path) -> Mapping[str, object] | None:
-        """What the guard of real ones is told of their LAN. Relative files of PDUs start at `base`."""
+        """What the guard of real ones is told of their LAN. Relative files are below `base`."""
         if self.lan is None:
             return None
         outlets = self.outlets.plain(base)
-        return self.lan.config(outlets, count=self.count, max_w=self.max_w, rest_w=self.rest_w)
+        return self.lan.config(outlets, base, count=self.count, max_w=self.max_w, rest_w=self.rest_w)
 
 
 class SumOfReports(Strict):

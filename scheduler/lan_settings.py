@@ -31,9 +31,16 @@ class CredentialSettings(Strict):
             raise ValueError(
                 "credentials: give password_file or password_env: the one that holds the password"
             )
-        if self.password_file is not None and not self.password_file.is_absolute():
-            raise ValueError(f"password_file = {self.password_file}: give the whole path, from /")
         return self
+
+    def plain(self, base: Path) -> Mapping[str, str | None]:
+        """As the group's guard is told. A relative file is below `base`."""
+        file = self.password_file
+        return {
+            "user": self.user,
+            "password_file": None if file is None else str((base / file).absolute()),
+            "password_env": self.password_env,
+        }
 
 
 def check_apart(lans: Mapping[str, LanSettings | None]) -> None:
@@ -73,14 +80,16 @@ class LanSettings(Strict):
         """How many machines these addresses promise, None if they are a range or a network."""
         return len(places(self.addresses)) if all(map(is_single, self.addresses)) else None
 
-    def config(self, outlets: Outlets, *, count: int, max_w: float, rest_w: float) -> Mapping[str, object]:
-        """As the group's guard is told. A machine that missed three polls is lost."""
+    def config(
+        self, outlets: Outlets, base: Path, *, count: int, max_w: float, rest_w: float
+    ) -> Mapping[str, object]:
+        """As the group's guard is told; relative files are below `base`. A machine that missed three polls is lost."""
         rules = replace(outlets.rules, fresh_s=max(outlets.rules.fresh_s, _POLLS * self.poll_s))
         return {
             "outlets": replace(outlets, rules=rules),
             "addresses": self.addresses,
             "firmware": None if self.firmware == "auto" else self.firmware,
-            "credentials": {f: c.model_dump(mode="json") for f, c in self.credentials.items()},
+            "credentials": {f: c.plain(base) for f, c in self.credentials.items()},
             "count": count,
             "max_w": max_w,
             "rest_w": rest_w,

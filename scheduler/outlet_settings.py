@@ -249,7 +249,7 @@ class OutletSettings(Strict):
         return self
 
     def plain(self, base: Path) -> Outlets:
-        """What group.json holds of it. Relative files are below `base`, the folder of the site file."""
+        """What group.json holds of it. Relative files are below `base`, the state directory."""
         pdus: tuple[Pdu, ...] = tuple(pdu.plain(base) for pdu in self.pdus)
         return Outlets(pdus=pdus, feeds=tuple(_feeds(self.feeds)), rules=self.rules())
 

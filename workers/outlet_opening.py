@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final, assert_never
 from urllib.parse import urlsplit
@@ -42,20 +41,34 @@ class _Opener:
     def __init__(self, pdu: Pdu) -> None:
         self._pdu = pdu
         self._made: Opener | None = None
+        self._secrets: tuple[str, ...] = ()
+        self.age = 0  #: grows with each new set of secrets
 
     def __call__(self, feed: Feed) -> Outlet:
         if self._made is None:
-            self._made = _opened(self._pdu)
+            secrets = _secrets(self._pdu)
+            self._made, self._secrets = _opened(self._pdu), secrets
         return self._made(feed)
+
+    def look(self) -> None:
+        """Whoever was turned away asks this: perhaps its secrets were changed in their places."""
+        try:
+            is_same = self._made is None or _secrets(self._pdu) == self._secrets
+        except OutletError:
+            return  # they are being written: what is open stays so
+        if not is_same:
+            self._made = None
+            self.age += 1
 
 
 class _Unopened:
-    """An outlet, opened at its first call."""
+    """An outlet, opened at its first call, and anew once a call failed and the secrets are others."""
 
-    def __init__(self, feed: Feed, pdu: Pdu, opener: Opener) -> None:
+    def __init__(self, feed: Feed, pdu: Pdu, opener: _Opener) -> None:
         self._address = _address(feed, pdu)
-        self._open = partial(opener, feed)
+        self._feed, self._opener = feed, opener
         self._outlet: Outlet | None = None
+        self._age = 0
         self._is_closed = False
 
     @property
@@ -65,11 +78,21 @@ class _Unopened:
 
     async def read(self) -> OutletReading:
         """Its state and draw now."""
-        return await self._opened().read()
+        outlet = await self._opened()
+        try:
+            return await outlet.read()
+        except OutletError:
+            self._opener.look()
+            raise
 
     async def switch(self, *, is_on: bool) -> None:
         """Turn it on or off."""
-        await self._opened().switch(is_on=is_on)
+        outlet = await self._opened()
+        try:
+            await outlet.switch(is_on=is_on)
+        except OutletError:
+            self._opener.look()
+            raise
 
     async def close(self) -> None:
         """Let go of it for good."""
@@ -77,12 +100,15 @@ class _Unopened:
         if self._outlet is not None:
             await self._outlet.close()
 
-    def _opened(self) -> Outlet:
+    async def _opened(self) -> Outlet:
+        if self._outlet is not None and self._age != self._opener.age:
+            old, self._outlet = self._outlet, None
+            await old.close()
         if self._outlet is None:
             if self._is_closed:
                 raise OutletError(f"{self._address}: is closed; open it anew")
             try:
-                self._outlet = self._open()
+                self._outlet, self._age = self._opener(self._feed), self._opener.age
             except OutletError as error:
                 raise OutletError(f"{self._address}: {error}") from error
         return self._outlet
@@ -158,6 +184,13 @@ def _tls(pdu: RedfishPdu) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     return context
+
+
+def _secrets(pdu: Pdu) -> tuple[str, ...]:
+    """All that opens it, as it is in its places now."""
+    named = ("community", "auth_key", "priv_key", "username", "password")
+    places = {what: getattr(pdu, what, None) for what in named}
+    return tuple(_secret(what, place) for what, place in places.items())
 
 
 def _secret(what: str, place: SecretPlace | None) -> str:

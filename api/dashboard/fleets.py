@@ -10,6 +10,7 @@ from typing import Final
 from api.dashboard.words import machines_text
 from api.machines import read
 from api.wire.site import NodeView
+from barq.machine_words import without_name
 from scheduler.core.inventory import Condition, MachineDetail
 
 SHOWN_TROUBLES: Final = 3
@@ -35,7 +36,10 @@ def _tile(node: NodeView, machines: Sequence[MachineDetail]) -> Tile:
     if not machines:
         return Tile(node=node, counts=machines_text(node.miners))
     troubled = [machine for machine in machines if machine.trouble]
-    told = [f"{m.miner_id} is {m.condition}: {m.trouble}" for m in troubled[:SHOWN_TROUBLES]]
+    told = [
+        f"{m.miner_id} is {m.condition}: {without_name(m.trouble, m.miner_id)}"
+        for m in troubled[:SHOWN_TROUBLES]
+    ]
     if more := len(troubled) - len(told):
         told.append(f"{more} more in trouble")
     return Tile(node=node, counts=_counts(node, machines), troubles=tuple(told))

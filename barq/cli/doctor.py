@@ -31,6 +31,12 @@ RecordOption = Annotated[
 
 
 def doctor(
+    site: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="SITE.yaml", help="Site file to look at; else that of the site of this machine."
+        ),
+    ] = None,
     *,
     state: StateOption = None,
     record: RecordOption = None,
@@ -42,7 +48,9 @@ def doctor(
     from barq.doctor.place import Place
 
     form = chosen_format(as_json=as_json, quiet=quiet)
-    place = Place(state=(state or state_dir(os.environ)).expanduser().absolute())
+    place = Place(state=(state or state_dir(os.environ)).expanduser().absolute(), proposed=site)
+    if not place.site_file.exists() and site is not None:
+        raise InvalidInput(f"there is no site file {site}", field="SITE.yaml", remedy="see configs/sites/")
     findings = examine(place)
     bad = [f for f in findings if f.grade is Grade.FAIL]
     emit(

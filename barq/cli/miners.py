@@ -12,6 +12,7 @@ from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.cli.shadow_text import SHADOW_LINE
 from barq.errors import InvalidInput
+from barq.machine_words import without_name
 from barq.units import format_duration, format_power
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ def _joined(first: str, second: str) -> str:
 
 def _trouble(one: MachineView) -> str:
     doubt = f"{format_power(one['in_doubt_w'])} in doubt" if one["in_doubt_w"] > 0 else ""
-    return "; ".join(filter(None, (doubt, one["trouble"])))
+    return "; ".join(filter(None, (doubt, without_name(one["trouble"], one["id"]))))
 
 
 def _sum(totals: MinerTotals) -> str:

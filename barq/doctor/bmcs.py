@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from barq.doctor.finding import Finding, ok, warn
 from barq.doctor.place import Place
-from barq.site.files import SiteFiles
 
 if TYPE_CHECKING:
     from scheduler.connections.bmc_options import BmcSettings
@@ -21,7 +20,7 @@ def bmcs(place: Place) -> list[Finding]:
     from scheduler.errors import SettingsError
     from scheduler.settings import load_site
 
-    path = SiteFiles(place.state).site_file
+    path = place.site_file
     try:
         settings = load_site(path).bmcs if path.exists() else ()
     except SettingsError as error:

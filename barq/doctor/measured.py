@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 from barq.doctor.finding import Finding, ok, warn
 from barq.doctor.place import Place
-from barq.site.files import SiteFiles
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +22,7 @@ def measured(place: Place) -> Finding:
     """Whether there is one, of these devices, not too old, and not worse than the site file says."""
     from scheduler.errors import SettingsError
 
-    path = SiteFiles(place.state).site_file
+    path = place.site_file
     if not path.exists():
         return ok(_CHECK, "there is no site here")
     try:

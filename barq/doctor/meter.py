@@ -9,7 +9,6 @@ import yaml
 
 from barq.doctor.finding import Finding, ok, warn
 from barq.doctor.place import Place
-from barq.site.files import SiteFiles
 
 ASK_S: Final = 1.0
 MODBUS_PORT: Final = 502
@@ -38,7 +37,7 @@ def meter(place: Place) -> Finding:
 def _described(place: Place) -> dict[str, Any]:
     """The site file's word on it; empty where there is none. Whether it makes sense, `barq up` says."""
     try:
-        document = yaml.safe_load(SiteFiles(place.state).site_file.read_text(encoding="utf-8"))
+        document = yaml.safe_load(place.site_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     found = document.get("meter") if isinstance(document, dict) else None

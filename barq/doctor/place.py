@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from barq.location import state_dir
+from barq.site.files import SiteFiles
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,12 @@ class Place:
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     uid: int = field(default_factory=os.geteuid)
     state: Path = field(default_factory=lambda: state_dir(os.environ))
+    proposed: Path | None = None  #: a site file that is looked at before a site is started with it
+
+    @property
+    def site_file(self) -> Path:
+        """The site file that counts; it need not exist."""
+        return self.proposed or SiteFiles(self.state).site_file
 
     def at(self, path: str) -> Path:
         """A path of the machine, such as `proc/meminfo`."""

@@ -263,9 +263,16 @@ def _back(record: Record, sight: Sight, rules: Rules) -> tuple[Step, Record]:
         if _is_over(record.on_told_at_s, rules.repeat_s, now_s):
             return Step.SWITCH_ON, replace(record, on_told_at_s=now_s)
         return Step.WAIT, record
-    if now_s - record.cut_at_s < rules.min_off_s or len(record.on_at_s) >= rules.most_on_per_day:
+    if is_held(record, rules, now_s):
         return Step.WAIT, record
     return Step.SWITCH_ON, replace(record, on_told_at_s=now_s, on_at_s=(*record.on_at_s, now_s))
+
+
+def is_held(record: Record, rules: Rules, now_s: float) -> bool:
+    """Whether an outlet that is off, or would be switched off now, does not come back for a while."""
+    if len(record.on_at_s) >= rules.most_on_per_day:
+        return True
+    return record.cut_at_s is not None and now_s - record.cut_at_s < rules.min_off_s
 
 
 def _rung(record: Record) -> Rung:

@@ -32,13 +32,13 @@ class MachineRow(Table, table=True):
 
 
 class MachineChangeRow(Table, table=True):
-    """A change of who a machine is, or whose. Append-only: each has its line in the log of events."""
+    """A change of who a machine is, or whose. Append-only: each has its line in the log, alone or with others alike."""
 
     __tablename__ = "machine_changes"
     __table_args__ = (Index("ix_machine_changes_miner_id_seq", "miner_id", "seq"),)
     seq: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
     """Of its line in the log."""
-    miner_id: str
+    miner_id: str = Field(primary_key=True)
     group_id: str
     partner: str
     at: datetime = Field(sa_type=UtcDateTime)

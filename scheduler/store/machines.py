@@ -19,10 +19,10 @@ from scheduler.core.identities import (
     Looked,
     MachineNews,
     Trait,
-    event_of,
     let_go,
     looked,
 )
+from scheduler.core.identity_log import lines_of
 from scheduler.core.inventory import MachineIdentity, ObservedPool
 from scheduler.errors import StaleEpoch
 from scheduler.records import INVENTORY, KeptInventory
@@ -111,10 +111,12 @@ def _lead(session: Session, epoch: int) -> None:
 def _write(session: Session, news: Sequence[MachineNews]) -> None:
     changes = [change for one in news for change in one.changes]
     upsert(session, MachineRow, [_values(one.machine) for one in news])
-    logged = chain.append(session, map(event_of, changes))
+    lines = lines_of(changes)
+    logged = chain.append(session, (event for event, _ in lines))
     rows = [
         {"seq": seq, **asdict(change), "what": change.what.value}
-        for seq, change in zip(logged, changes, strict=True)
+        for seq, (_, some) in zip(logged, lines, strict=True)
+        for change in some
     ]
     if rows:
         session.execute(insert(MachineChangeRow), rows)

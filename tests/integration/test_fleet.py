@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from scheduler.core.inventory import Ability, Condition
+from scheduler.core.inventory import Ability, Condition, Wish
 from scheduler.core.obedience import Rules
 from scheduler.core.pdus import Outlets
 from tests.json_served import served
@@ -45,9 +45,12 @@ class FakeOutlet:
     address: str = "pdu.example:161/7"
     is_on: bool = True
     told: list[bool] = field(default_factory=list)
+    is_metered: bool = False
 
     async def read(self) -> OutletReading:
-        return OutletReading(is_on=self.is_on)
+        return OutletReading(
+            is_on=self.is_on, draw_w=self.machine.plant.draw_w() if self.is_metered else None
+        )
 
     async def switch(self, *, is_on: bool) -> None:
         self.told.append(is_on)
@@ -107,6 +110,27 @@ def test_a_machine_that_can_only_be_read_counts_at_its_nameplate(net: Lan, tmp_p
         assert detail.abilities == (Ability.READ,)
         assert site.miners.watts().base_w == NAMEPLATE_W
         assert any("can only be read" in text for text in site.miners.alarms())
+
+
+def test_a_machine_that_can_only_be_read_sleeps_at_its_outlet(net: Lan, tmp_path: Path) -> None:
+    """It stays as it was found, the last of its fleet to sleep; told to sleep it is cut, told to work it is powered."""
+    stock = net.add(CgminerEmulator)
+    name, outlet = address(stock), FakeOutlet(stock)
+    rules = replace(HASTY, min_off_s=0.1)
+    with Site(net, tmp_path, pdus=Outlets(rules=rules), outlets={name: outlet}) as site:
+        site.wait_for(name, Condition.RUNNING)
+        (found,) = site.miners.readings()
+        assert (found.target_w, found.wish) == (NAMEPLATE_W - REST_W, Wish.PROTECTED)
+        assert site.miners.watts().base_w == REST_W
+        assert outlet.told == []
+
+        site.miners.set_targets({name: 0.0})
+        assert site.miners.readings()[0].draw_w == NAMEPLATE_W - REST_W, "it counts until its outlet is off"
+        detail = site.wait_for(name, Condition.ASLEEP)
+        assert (outlet.told, detail.trouble, site.miners.alarms()) == ([False], "", ())
+
+        site.wake(name)
+        assert outlet.told == [False, True]
 
 
 def test_machines_that_were_not_found_count_from_the_start(net: Lan, tmp_path: Path) -> None:
@@ -201,6 +225,23 @@ def test_a_machine_that_lies_loses_its_outlet(net: Lan, tmp_path: Path) -> None:
         assert site.miners.watts().base_w == 2 * REST_W
         assert sum('"curtail"' in r for r in liar.requests) >= 2
         assert site.detail(address(other)).condition is Condition.ASLEEP  # type: ignore[union-attr]
+
+
+def test_what_an_outlet_measured_says_nothing_of_what_its_machine_draws_later(
+    net: Lan, tmp_path: Path
+) -> None:
+    """It is read while its machine is in doubt; one that mines meanwhile is no machine at rest."""
+    machine = net.add(LuxosEmulator)
+    outlet, rules = FakeOutlet(machine, is_metered=True), replace(HASTY, settle_s=0.5, cut_after_s=30.0)
+    with Site(net, tmp_path, pdus=Outlets(rules=rules), outlets={address(machine): outlet}) as site:
+        site.wait_for_sleep()
+        site.wake()
+        wait_for(
+            lambda: site.detail(address(machine)).draw_w == NAMEPLATE_W,  # type: ignore[union-attr]
+            timeout_s=60,
+            what="its draw is told",
+        )
+        assert outlet.told == []
 
 
 def test_a_machine_that_lies_and_has_no_outlet_is_an_alarm(net: Lan, tmp_path: Path) -> None:

@@ -295,3 +295,10 @@ def test_people_get_a_table_and_scripts_what_fails(monkeypatch: pytest.MonkeyPat
     quiet = runner.invoke(app, ["doctor", "-q"])
     assert "token" in quiet.stdout.splitlines()
     assert quiet.exit_code == 1
+
+
+def test_a_site_file_that_is_not_there_is_said_at_once() -> None:
+    """Nobody wonders why a file that was named is well."""
+    done = CliRunner().invoke(app, ["doctor", "/nowhere/site.yaml"])
+    assert done.exit_code != 0
+    assert "there is no site file /nowhere/site.yaml" in done.output

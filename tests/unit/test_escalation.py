@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scheduler.core.escalation import Rung, Step, Verdict, look
+from scheduler.core.escalation import Rung, Step, Verdict, is_held, look
 from scheduler.core.obedience import OutletSaid, Record, Rules, Said, Sight
 
 RULES = Rules()
@@ -295,3 +295,26 @@ def test_a_restart_holds_nothing_against_a_machine() -> None:
     assert next(iter(story.steps(400, off, since_s=6))) == 5 + RULES.min_off_s
     again = replace(cut_story().record).resumed(200.0, has_rebooted=False)
     assert (again.cut_at_s, again.doubt_at_s) == (108.0, None)
+
+
+def test_a_machine_that_starts_by_itself_is_told_again_whatever_its_outlet_measured_before() -> None:
+    """The outlet was read while it was in doubt; its own word of now is newer than that, and counts."""
+    machine = Story()
+    machine.look(101.0, **draws(101.0), outlet=OutletSaid(at_s=101.0, is_on=True, draw_w=3000.0))
+    machine.look(102.0, **sleeps(102.0), outlet=OutletSaid(at_s=102.0, is_on=True, draw_w=15.0))
+    assert machine.now.in_doubt_w == 0
+    before = OutletSaid(at_s=102.0, is_on=True, draw_w=15.0)
+    assert machine.look(106.0, **draws(106.0), outlet=before) is Step.WAIT, (
+        "a meter goes before a word of the same time"
+    )
+    assert machine.look(109.0, **draws(109.0), outlet=before) is Step.RETRY
+    assert machine.now.counts_w == 3000.0
+
+
+def test_an_outlet_is_held_off_for_its_time_and_once_it_came_back_too_often() -> None:
+    """Whoever shares watts gives such a machine none."""
+    cut = Record(cut_at_s=100.0)
+    assert is_held(cut, RULES, 100.0 + RULES.min_off_s - 1)
+    assert not is_held(cut, RULES, 100.0 + RULES.min_off_s)
+    assert not is_held(Record(), RULES, 0.0)
+    assert is_held(Record(on_at_s=(1.0,) * RULES.most_on_per_day), RULES, 500.0)

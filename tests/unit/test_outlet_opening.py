@@ -12,7 +12,7 @@ import pytest
 
 from scheduler.core.pdu_tables import TABLES
 from scheduler.core.pdus import Feed, Outlets, Pdu, SecretPlace, SimulatedPdu, SnmpPdu
-from tests.outlets.benches import opened, patient, place, redfish_of, snmp_of
+from tests.outlets.benches import WRONG, opened, patient, place, redfish_of, snmp_of
 from tests.outlets.redfish_pdu import OUTLETS, PASSWORD, RedfishPdu, redfish_pdu
 from tests.outlets.strip import Strip
 from workers.outlet_opening import open_outlets
@@ -45,6 +45,22 @@ async def test_each_machine_gets_its_outlet_and_all_of_a_pdu_share_a_line(
     await outlets["10.1.0.1"].close()
     assert await outlets["10.1.0.2"].read() == OutletReading(is_on=True, draw_w=3002.0)
     await outlets["10.1.0.2"].close()
+
+
+async def test_a_secret_that_is_changed_in_its_place_is_taken_once_it_is_needed(
+    pdu: RedfishPdu, tmp_path: Path
+) -> None:
+    """The call that is turned away finds the new one for the next; nothing is opened anew without that."""
+    async with opened(redfish_of(pdu.url, tmp_path, secret=WRONG), "3") as outlet:
+        for _ in range(2):
+            with pytest.raises(OutletError):
+                await outlet.read()
+        place(tmp_path, "password", PASSWORD)
+        with pytest.raises(OutletError):
+            await outlet.read()
+        assert (await outlet.read()).is_on
+        place(tmp_path, "password", "")
+        assert (await outlet.read()).is_on
 
 
 async def test_a_played_pdu_opens_too() -> None:

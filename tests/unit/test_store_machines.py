@@ -14,7 +14,7 @@ from scheduler.core.identities import Trait
 from scheduler.core.inventory import Ability, Condition, Inventory, Wish
 from scheduler.errors import StaleEpoch
 from scheduler.records import KeptInventory
-from scheduler.store.database import writing
+from scheduler.store.database import downgrade, migrate, writing
 from scheduler.store.desk import Desk
 from scheduler.store.machines import SqlMachineBook, read_inventory
 from scheduler.store.refusals import GroupNotFound, InvalidField, MachineCannot, MachineNotFound
@@ -193,3 +193,29 @@ def test_a_wish_for_a_group_leaves_out_who_cannot(told: Told) -> None:
     assert made.cannot == {"acme-2": "wrong password; give another"}
     with pytest.raises(GroupNotFound):
         told.machines.wish_of_group("nobody", Wish.PAUSED, by="ada", reason="heat")
+
+
+def test_a_fleet_that_appears_is_one_line_of_the_log_and_a_record_of_each(told: Told) -> None:
+    """Each machine's history has the number of the line that tells of all."""
+    told.keep(inventory(*(machine(number) for number in range(1, 6))))
+
+    assert told.kinds().count("machine.appeared") == 1
+    (line,) = (event for event in told.desk.events() if event.kind == "machine.appeared")
+    for number in range(1, 6):
+        pools, appeared = told.machines.changes(f"acme-{number}").changes
+        assert (pools.change.what, appeared.change.what) == (Trait.POOLS, Trait.APPEARED)
+        assert appeared.seq == line.seq
+    assert told.desk.verify_events() is None
+
+
+def test_a_record_of_before_lines_told_of_many_is_kept(told: Told) -> None:
+    """Up and down again: a line has room for one machine there, and nothing else is lost."""
+    told.keep(inventory(machine(1)))
+    told.keep(inventory(machine(1), machine(2), machine(3)), at_s=60)
+    engine = told.engine
+    downgrade(engine, "0014")
+    migrate(engine)
+
+    assert len(told.machines.changes("acme-1").changes) == 2
+    assert len(told.machines.changes("acme-2").changes) == 2
+    assert told.machines.changes("acme-3").changes == ()

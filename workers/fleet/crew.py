@@ -126,7 +126,8 @@ class Crew:
         self._untold += is_shed
         try:
             async with gate:
-                await self._call(unit)
+                if not unit.is_read_only:
+                    await self._call(unit)
         except Refused as error:
             self._refused(unit, error)
         except MinerError as error:

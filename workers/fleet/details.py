@@ -59,11 +59,13 @@ def trouble_of(unit: Unit) -> str:
     """Why it is not as it should be, with the remedy; "" = it is."""
     if unit.trouble:
         return unit.trouble
-    if unit.is_read_only:
+    if unit.is_fixed:
         return (
             f"{unit.miner.address}: is read only and counts at its {unit.nameplate_w:.0f} W: give its owner's "
-            "credentials, or open its API, if its firmware takes orders"
+            "credentials, or open its API, if its firmware takes orders; or name its outlet"
         )
+    if unit.is_switched and unit.is_cut and unit.condition in (Condition.ASLEEP, Condition.RAMPING):
+        return ""
     if unit.verdict is not None and unit.verdict.trouble:
         return unit.verdict.trouble
     if unit.condition is Condition.FAULTED:

@@ -48,7 +48,7 @@ class Troubles:
         return _named("addresses cannot be used", bad, "`barq miners` says why")
 
     def _read_only(self) -> str:
-        fixed = [u for u in self.units if u.is_read_only and not u.trouble]
+        fixed = [u for u in self.units if u.is_fixed and not u.trouble]
         counts_w = sum(u.fixed_w for u in fixed)
         return _all("miners can only be read", fixed, f"they count at {counts_w:.0f} W all the time")
 

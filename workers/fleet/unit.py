@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Final
 
 from scheduler.core.condition import Evidence, Word, condition_of
-from scheduler.core.escalation import Rung, Step, Verdict, look
+from scheduler.core.escalation import Rung, Step, Verdict, is_held, look
 from scheduler.core.fleets import AWAKE_W
-from scheduler.core.inventory import Condition
+from scheduler.core.inventory import Condition, Wish
 from scheduler.core.machines import Trim
 from scheduler.core.obedience import OutletSaid, Said, Sight, is_older
 from scheduler.core.orders import MinerReading
@@ -45,12 +45,13 @@ class Unit:
         told: Told | None = None,
         outlet: Outlet | None = None,
     ) -> None:
+        self._config = config
         self.miner_id = miner_id
         self.miner = miner
         self.known = known
         self.outlet = outlet
         self.outlet_said: OutletSaid | None = None
-        self.told = told or Told()
+        self.told = told or Told(wanted_w=float(self.max_w) if self.is_switched else 0.0)
         self.reading: MachineReading | None = None
         self.missed = 0  #: calls without an answer since its last word
         self.trouble = ""  #: why it cannot be used; "" = it can
@@ -60,7 +61,6 @@ class Unit:
         self.asked_at_s = 0.0  #: when an order last went out
         self._spoilt_until_s = 0.0  #: it does not take trims
         self._counted: MinerReading | None = None
-        self._config = config
         self._rules = replace(config.rules, slack_w=max(config.rules.slack_w, REST_W - config.rest_w))
 
     # -- what it is ----------------------------------------------------------------------------------------------
@@ -87,8 +87,18 @@ class Unit:
 
     @property
     def is_read_only(self) -> bool:
-        """Whether it can be looked at and no more."""
+        """Whether it takes no orders."""
         return not self.identity.capabilities.pause
+
+    @property
+    def is_switched(self) -> bool:
+        """Whether its outlet is all that puts it to sleep."""
+        return self.is_read_only and self.outlet is not None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it can be looked at and no more."""
+        return self.is_read_only and self.outlet is None
 
     # -- what it was told ----------------------------------------------------------------------------------------
 
@@ -156,9 +166,7 @@ class Unit:
         self._counted = None
         if verdict.record is not self.told.record:
             self.told = replace(self.told, record=verdict.record)
-        self.condition = condition_of(
-            self._evidence(now_s), lost_after_s=self._rules.fresh_s, ramp_s=self._config.ramp_s
-        )
+        self.condition = self._condition(now_s)
         if self.is_trimmed_in_vain and now_s - self.told.told_at_s > TRIM_S:
             self.spoil(now_s)
         return verdict.step
@@ -206,7 +214,7 @@ class Unit:
     @property
     def is_ruled(self) -> bool:
         """Whether it can be counted on to be told something. Who is not counts in the base of its group."""
-        if self.trouble or self.is_read_only or self.verdict is None:
+        if self.trouble or self.is_fixed or self.verdict is None:
             return False
         if self.is_cut and self.verdict.counts_w <= self.rest_w:
             return True
@@ -218,7 +226,7 @@ class Unit:
         worst_w = max(self.nameplate_w, self._last_draw_w)
         if self.verdict is None:
             return worst_w
-        if self.is_cut or not (self.trouble or self.is_read_only):
+        if self.is_cut or not (self.trouble or self.is_fixed):
             return worst_w if self.is_trimmed_in_vain else self.verdict.counts_w
         return worst_w
 
@@ -237,7 +245,7 @@ class Unit:
     @property
     def in_doubt_w(self) -> float:
         """What may flow although it was told otherwise."""
-        return max(0.0, self.counts_w - self._may_w) if self.is_open and not self.is_read_only else 0.0
+        return max(0.0, self.counts_w - self._may_w) if self.is_open and not self.is_fixed else 0.0
 
     @property
     def miner_reading(self) -> MinerReading:
@@ -258,7 +266,8 @@ class Unit:
             least_w=least_w,
             trim=Trim.NONE if least_w is None else Trim.WATTS,
             obeys=self.condition is not Condition.FAULTED or self.is_cut,
-            is_worn=self.cycles_today >= self._config.max_cycles,
+            is_worn=self._is_worn,
+            wish=Wish.PROTECTED if self.is_switched else Wish.INHERIT,
         )
 
     @property
@@ -366,18 +375,32 @@ class Unit:
             address=self.miner.address,
             now_s=now_s,
             told_at_s=told.told_at_s,
-            allowed_w=self.nameplate_w if self.is_to_work or self.is_read_only else self.rest_w,
+            allowed_w=self.nameplate_w if self.is_to_work or self.is_fixed else self.rest_w,
             nameplate_w=self.nameplate_w,
             said=told.said,
             outlet_address="" if self.outlet is None else self.outlet.address,
             outlet=self.outlet_said,
         )
 
+    @property
+    def _is_worn(self) -> bool:
+        """Whether only an emergency may switch it now."""
+        if self.cycles_today >= self._config.max_cycles:
+            return True
+        return (self.is_cut or self.is_switched) and is_held(self.told.record, self._rules, boottime_s())
+
+    def _condition(self, now_s: float) -> Condition:
+        if self.is_switched and self.is_cut and not self.in_doubt_w:
+            return Condition.RAMPING if self.is_to_work else Condition.ASLEEP
+        return condition_of(
+            self._evidence(now_s), lost_after_s=self._rules.fresh_s, ramp_s=self._config.ramp_s
+        )
+
     def _evidence(self, now_s: float) -> Evidence:
         said, record = self.told.said, self.told.record
         return Evidence(
             is_usable=not self.trouble,
-            is_to_work=self.is_to_work or self.is_read_only,
+            is_to_work=self.is_to_work or self.is_fixed,
             told_s=now_s - self.told.told_at_s,
             word=None if self.told.state is None else Word(self.told.state),
             silent_s=0.0 if said is None else now_s - said.at_s,
