@@ -370,7 +370,7 @@ class View:
             rule,
             margin=self.site.margin,
             at=at,
-            given_back=max(0.0, -trim.w) / limit_w if limit_w > 0 else 0.0,
+            corrected=trim.w / limit_w if limit_w > 0 else 0.0,
             is_good=self.meter is not None and self.meter.quality is Quality.GOOD,
         )
 

@@ -353,7 +353,7 @@ class ProvenSite(LossySite):
         assert self.world.loop is not None
         view, now = self.world.loop.view, self.world.clock.now()
         seen = Piece(since_at=now, covered_s=PROVE_S, peak=-0.1)
-        view.proof = Proof(at=now, margin=0.0, pieces=(seen,), limit_w=view.proof.limit_w)
+        view.proof = Proof(at=now, margin=0.0, pieces=(seen,), stood=view.proof.stood)
         super().calm(seconds)
 
 
