@@ -135,7 +135,8 @@ def margin_of(
     share = _with_credit(proof.margin, margin, corrected)
     if share < margin and is_settling(proof.stood, at):
         usual = -math.inf if proof.stood.usual is None else proof.stood.usual - corrected
-        return Margin(share=min(margin, max(share, usual) + HAIR), why=Proving.RISEN, peak=peak)
+        most = margin + max(0.0, -corrected)  # what was given back since then waits as well
+        return Margin(share=min(most, max(share, usual) + HAIR), why=Proving.RISEN, peak=peak)
     return Margin(share=share, why=proof.why, peak=peak)
 
 

@@ -213,6 +213,7 @@ def test_what_the_trim_gave_back_while_the_limit_was_low_waits_as_well() -> None
     back = after(1, since_s=3101, proof=low)
 
     assert margin(back, 3102, corrected=-0.004).share == pytest.approx(high.margin + 0.004 + HAIR)
+    assert margin(back, 3102, corrected=-0.029).share == pytest.approx(high.margin + 0.029 + HAIR)
     assert margin(back, 3102, corrected=0.004).share == pytest.approx(high.margin + HAIR)
 
 
