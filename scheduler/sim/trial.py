@@ -335,9 +335,9 @@ def trial(
     return asyncio.run(_trial(seed, minutes, site, policy, rates).run())
 
 
-def metered_trial(seed: int, *, minutes: float = 20.0, rates: FaultRates | None = None) -> float:
+def metered_trial(seed: int, *, minutes: float = 20.0, trim: TrimRule = METER) -> float:
     """The same of a site with a trusted meter: for how long that had proved a smaller margin, s. Raises `Breach`."""
-    run = _trial(seed, minutes, metered(SITE, seed=seed), None, rates)
+    run = _trial(seed, minutes, metered(SITE, seed=seed, trim=trim), None, None)
     asyncio.run(run.run())
     return run.proven_s
 
