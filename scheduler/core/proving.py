@@ -4,7 +4,7 @@ The margin of the site file covers what nobody knows: how far the meter is off, 
 overshoots its orders by. A site whose meter is read well, agrees with the reports, and shows for long that the draw
 stays within what the corrected books allow, needs no more free than
 
-    accuracy + the highest of (measured - allowed) / allowed in the last hour
+    accuracy + the highest of (measured - allowed) / allowed lately
 
 where `accuracy` is what the meter may be off by, and `allowed` is what all orders allow in the model as the trim
 corrects it (`scheduler.core.trim`). What is ordered stays within the limit by the site file's own figures, whatever was
@@ -102,7 +102,10 @@ def proved(
     since_at = (proof.disagrees_since_at or shown.at) if shown.doubt is Why.DISAGREES else None
     before = _stood(proof, shown.at, rule, margin=margin, correction_w=correction_w, limit_w=limit_w)
     if shown.doubt is Why.NOT_GOOD:
-        return Proof(at=shown.at, margin=margin, why=Proving.NOT_GOOD, stood=before)
+        seen = tuple(
+            replace(p, covered_s=0.0) for p in proof.pieces
+        )  # it proves nothing, and is not forgotten
+        return Proof(at=shown.at, margin=margin, why=Proving.NOT_GOOD, pieces=seen, stood=before)
     if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
         why = Proving.DISAGREES
         return Proof(at=shown.at, margin=margin, why=why, stood=before, disagrees_since_at=since_at)

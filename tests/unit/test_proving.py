@@ -107,6 +107,13 @@ def test_a_higher_draw_raises_it_with_that_reading() -> None:
     assert timedelta(seconds=BOLD_S) == DAY
 
 
+def test_a_surge_is_remembered_through_readings_that_are_not_good() -> None:
+    """The meter begins to prove anew, and what it showed before still counts."""
+    surged = shown([reading(3001, 0.003), reading(3002, 0.0, doubt=Why.NOT_GOOD)], after(3000))
+
+    assert after(3000, since_s=3003, proof=surged).margin == pytest.approx(0.013)
+
+
 def test_where_no_surge_breaks_the_limit_an_hour_is_remembered() -> None:
     """What is kept free anyway covers one that nobody remembers."""
     surged = shown([reading(3001, 0.003)], after(3000, rule=SAFE), rule=SAFE)
@@ -138,7 +145,8 @@ def test_a_reading_that_is_not_good_brings_all_of_it_back() -> None:
     proven = after(3000)
 
     bad = shown([reading(3001, -0.005, doubt=Why.NOT_GOOD)], proven)
-    assert bad == Proof(at=at(3001), margin=MARGIN, why=Proving.NOT_GOOD, stood=bad.stood)
+    assert (bad.margin, bad.why) == (MARGIN, Proving.NOT_GOOD)
+    assert after(590, since_s=3002, proof=bad).why is Proving.NEW
     assert margin(proven, 3001).share == proven.margin
     assert margin(proven, 3001, is_good=False).share == MARGIN
     assert margin(proven, 3004) == Margin(share=MARGIN, why=Proving.NOT_GOOD, peak=margin(proven, 3001).peak)
