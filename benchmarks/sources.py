@@ -14,6 +14,10 @@ ahead; torn files; lines that break; a scheduler that is killed and starts anew;
     over_s       seconds over the limit later than `reaction_s` (30 s) after it was told
     comply_s     the longest that the draw was above what was allowed
     draw_share   of the energy that was allowed, what was drawn
+    proven_s     seconds in which the site's meter had proved a smaller margin (JSON alone)
+
+With `--metered` the site has a trusted meter, work that draws all that it may, and a hall that draws 1 % more or 2 %
+less than its file says, by the seed.
 
 `--latency` measures with real peers and the real clock instead: see `benchmarks/source_latency.py`.
 """
@@ -36,11 +40,11 @@ _ROW = "{:<14} {:>8} {:>8} {:>6} {:>6} {:>7} {:>7} {:>9} {:>11}"
 _KEYS = ("messages", "refused", "falls", "stale", "faults", "over_s", "comply_s", "draw_share")
 
 
-def day_of(name: str, *, seed: int, hours: float) -> dict[str, Any]:
+def day_of(name: str, *, seed: int, hours: float, is_metered: bool = False) -> dict[str, Any]:
     """The figures of one day. With all sources: also of each."""
     began_s = time.perf_counter()
     names = list(GIVERS) if name == ALL else [name]
-    told = given_day(names, seed=seed, hours=hours)
+    told = given_day(names, seed=seed, hours=hours, is_metered=is_metered)
     site = asdict(told.pop(ALL))
     each = {n: {k: getattr(f, k) for k in ("messages", "refused", "falls", "stale")} for n, f in told.items()}
     own = (
@@ -48,7 +52,7 @@ def day_of(name: str, *, seed: int, hours: float) -> dict[str, Any]:
         if name != ALL
         else {k: sum(f[k] for f in each.values()) for k in ("messages", "refused", "stale")}
     )
-    figures = {k: v for k, v in (site | own).items() if k in {*_KEYS, "restarts", "worst"}}
+    figures = {k: v for k, v in (site | own).items() if k in {*_KEYS, "restarts", "worst", "proven_s"}}
     figures |= {
         "source": name,
         "seed": seed,
@@ -58,13 +62,15 @@ def day_of(name: str, *, seed: int, hours: float) -> dict[str, Any]:
     return figures | ({"each": each} if name == ALL else {})
 
 
-def run_days(names: Sequence[str], *, seed: int, hours: float, as_json: bool) -> int:
+def run_days(
+    names: Sequence[str], *, seed: int, hours: float, as_json: bool, is_metered: bool = False
+) -> int:
     """Each day as soon as it is over. 0 when no second was over."""
     if not as_json:
         print(_ROW.format("source", *_KEYS))
     over_s = 0
     for name in names:
-        figures = day_of(name, seed=seed, hours=hours)
+        figures = day_of(name, seed=seed, hours=hours, is_metered=is_metered)
         over_s += figures["over_s"]
         if as_json:
             print(json.dumps(figures), flush=True)
@@ -86,6 +92,9 @@ def main() -> int:
     parser.add_argument(
         "--source", choices=[*GIVERS, ALL], action="append", help="only this one; may be given again"
     )
+    parser.add_argument(
+        "--metered", action="store_true", help="a site whose meter is trusted to prove a margin; see proven_s"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--latency", action="store_true", help="with real peers and the real clock instead")
     parser.add_argument("--falls", type=int, default=20, help="with --latency: of each source")
@@ -94,7 +103,13 @@ def main() -> int:
     logging.getLogger("pymodbus").setLevel(logging.CRITICAL)
     if args.latency:
         return run_latency(falls=args.falls, seed=args.seed, as_json=args.json, only=args.source or ())
-    return run_days(args.source or [*GIVERS, ALL], seed=args.seed, hours=args.hours, as_json=args.json)
+    return run_days(
+        args.source or [*GIVERS, ALL],
+        seed=args.seed,
+        hours=args.hours,
+        as_json=args.json,
+        is_metered=args.metered,
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,9 @@ and a second late; or it is broken. An outside meter that no part of the site kn
     rebound_ratio           of each event: the highest minute of the 15 that follow, over the mean of the 15 before it
     rebound_like_ratio      the same over the highest minute of the 15 before it: like with like
     rebound_devices_ratio   as the first, of what devices draw, without the sway of the hall
+    rebound_baseline_ratio  with `--baseline`: the highest minute of the 15 that follow, over the highest of the same 15
+                            in a run with the same seed whose limit never falls: what is due to the event, and no more
+    rebound_chance_ratio    with `--baseline`: the first ratio in that other run, where there is nothing to rebound from
     margin                  share of the limit that was kept free by rule in the end
 """
 
@@ -33,13 +36,14 @@ import numpy as np
 import numpy.typing as npt
 
 from scheduler.core.decide import Decision, PowerAware
-from scheduler.core.power import A100_SXM, CapPoint, GpuModel
-from scheduler.core.snapshot import MeterReading, SitePolicy, Snapshot
+from scheduler.core.power import A100_SXM
+from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.core.trim import BAND, TrimRule
 from scheduler.equipment import TRIM_MAX
 from scheduler.sim.clock import us
 from scheduler.sim.engine import Case, Engine
-from scheduler.sim.site import Pace, SimSite, Timing
+from scheduler.sim.metered import MeteredSite
+from scheduler.sim.site import Pace, Timing
 from scheduler.sim.workload import PowerTrace, SimJob
 
 NODES, GPUS, BASE_W, OVERHEAD = 16, 8, 1200.0, 1.25
@@ -116,29 +120,6 @@ TRUTHS: Final[Mapping[str, Truth]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchSite(SimSite):
-    """With a meter of its own, and GPUs that draw what they draw."""
-
-    trim: TrimRule | None = None
-    work: float | None = None
-
-    @property
-    def model(self) -> GpuModel:
-        """By which GPUs draw: those who decide have the one of the file."""
-        known = A100_SXM
-        if self.work is None:
-            return known
-        points = tuple(
-            CapPoint(cap_w=p.cap_w, speed=p.speed, draw_w=self.work * p.cap_w) for p in known.curve
-        )
-        return replace(known, curve=points)
-
-    def policy(self) -> SitePolicy:
-        """With what the meter is trusted with."""
-        return replace(SimSite.policy(self), trim=self.trim)
-
-
 @dataclass(slots=True, kw_only=True)
 class Second:
     """What held in one second."""
@@ -197,9 +178,9 @@ class Hall(Engine):
         del self.notes.intervals[1:-1]
 
 
-def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> BenchSite:
+def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> MeteredSite:
     """The site of this benchmark, with the pace of a real one."""
-    return BenchSite(
+    return MeteredSite(
         name="steady",
         nodes=NODES,
         gpus=GPUS,
@@ -225,13 +206,14 @@ def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> BenchSi
         ),
         trim=trim,
         work=truth.work,
+        hall=truth.overhead,
     )
 
 
-def steps() -> tuple[tuple[float, float], ...]:
+def steps(levels: Sequence[float] = LEVELS) -> tuple[tuple[float, float], ...]:
     """The limit: high, and down to each level and back."""
     found, at_s = [(0.0, HIGH * FULL_W)], LEAD_S
-    for level in LEVELS:
+    for level in levels:
         found += [(at_s, level * FULL_W), (at_s + LEVEL_S, HIGH * FULL_W)]
         at_s += LEVEL_S + HIGH_S
     return tuple(found)
@@ -252,11 +234,13 @@ def jobs_of(seed: int, window_s: float) -> list[SimJob]:
     return jobs
 
 
-def run(truth: Truth, *, seed: int, margin: float, trim: TrimRule | None) -> Hall:
+def run(
+    truth: Truth, *, seed: int, margin: float, trim: TrimRule | None, levels: Sequence[float] = LEVELS
+) -> Hall:
     """All levels once."""
     case = Case(
         jobs=jobs_of(seed, end_s()),
-        power=PowerTrace(name="levels", steps=steps()),
+        power=PowerTrace(name="levels", steps=steps(levels)),
         site=bench_site(truth, margin=margin, trim=trim),
         policy=PowerAware(explains=False),
         window_s=end_s(),
@@ -289,6 +273,17 @@ def figures(hall: Hall) -> dict[str, Any]:
         "rebound_like_ratio": [round(r, 4) for _, r in rebounds],
         "rebound_devices_ratio": [round(r, 4) for r, _ in of_devices],
         "margin": round(hall.margin, 4),
+    }
+
+
+def against_baseline(hall: Hall, calm: Hall) -> dict[str, list[float]]:
+    """What followed the events, and what was there without them."""
+    true_w, calm_w = (np.array([s.true_w for s in h.seconds]) for h in (hall, calm))
+    behind_s = [LEAD_S + LEVEL_S + n * (LEVEL_S + HIGH_S) for n in range(len(LEVELS))]
+    ratios = [float(_minutes(true_w, at_s).max() / _minutes(calm_w, at_s).max()) for at_s in behind_s]
+    return {
+        "rebound_baseline_ratio": [round(r, 4) for r in ratios],
+        "rebound_chance_ratio": [round(r, 4) for r, _ in _rebounds(calm_w)],
     }
 
 
@@ -361,13 +356,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--static", action="store_true", help="the margin stands, whatever the meter proves")
     parser.add_argument("--no-meter", action="store_true", help="the site has no meter of its own")
+    parser.add_argument("--baseline", action="store_true", help="beside a run whose limit never falls")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args(arguments)
     over_s = 0
     for name in options.truth or TRUTHS:
         began_s = time.perf_counter()
-        hall = run(TRUTHS[name], seed=options.seed, margin=options.margin, trim=_rule(options))
+        asked: dict[str, Any] = {"seed": options.seed, "margin": options.margin, "trim": _rule(options)}
+        hall = run(TRUTHS[name], **asked)
         found = figures(hall)
+        if options.baseline:
+            found |= against_baseline(hall, run(TRUTHS[name], **asked, levels=()))
         over_s += found["over_s"]
         print(json.dumps({"truth": name, "seed": options.seed, **found}), flush=True)
         print(f"{name}: {time.perf_counter() - began_s:.0f} s", file=sys.stderr)

@@ -68,6 +68,6 @@ class Lessons:
             rule,
             margin=self._site.margin,
             at=at,
-            given_back=max(0.0, -trim.w) / limit_w if limit_w > 0 else 0.0,
+            corrected=trim.w / limit_w if limit_w > 0 else 0.0,
             is_good=self.reading is not None and self.reading.quality is Quality.GOOD,
         )

@@ -255,7 +255,7 @@ class PowerView(Shown):
     margin_most: float | None = Field(None, description="The same by the site file")
     margin_peak: float | None = Field(
         None,
-        description="Highest draw of the last hour above what orders allow, as a share; below 0: under it",
+        description="Highest draw that still counts above what orders allow, as a share; below 0: under it",
     )
     committed_w: float = Field(description="What could be drawn at most by all orders that may stand")
     planned_w: float | None = None

@@ -4,7 +4,7 @@ The margin of the site file covers what nobody knows: how far the meter is off, 
 overshoots its orders by. A site whose meter is read well, agrees with the reports, and shows for long that the draw
 stays within what the corrected books allow, needs no more free than
 
-    accuracy + the highest of (measured - allowed) / allowed in the last hour
+    accuracy + the highest of (measured - allowed) / allowed lately
 
 where `accuracy` is what the meter may be off by, and `allowed` is what all orders allow in the model as the trim
 corrects it (`scheduler.core.trim`). What is ordered stays within the limit by the site file's own figures, whatever was
@@ -22,28 +22,25 @@ very reading, also one that proves nothing because a group is silent. A reading 
 the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
 stands through a fall and a second, and under a new leader, the proof is lost as well.
 
-No rebound: a draw that stood for minutes has dips, where one job ends and the next one loads, and one that comes back
-at once has none. So for `AFTER_RISE_S` after the limit rose, the margin is more by `HAIR`: the draw that comes back is
-not above what it was on average.
+No rebound: for a while after the limit rose, no less stays free than before it fell (`scheduler.core.rebound`).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from scheduler.core.rebound import HAIR, Stood, is_settling, stood
 from scheduler.core.trim import Shown, TrimRule, Why
 
 PROVE_S = 600.0  #: of proof before less than the whole margin is enough
-MEMORY_S = 3600.0  #: what was seen counts for so long,
+MEMORY_S = 3600.0  #: what was seen counts for so long, where no surge breaks the limit,
+BOLD_S = 86_400.0  #: or else: what comes once a day is over it once,
 PIECE_S = 300.0  #: in pieces of this length
 LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
 STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
-AFTER_RISE_S = 900.0  #: that a rebound is judged over, see `scheduler.core.verification`,
-RISE = 0.05  #: of the limit, from which on it is a rise,
-HAIR = 0.005  #: and what stays free besides, as a share of it
 
 
 class Proving(StrEnum):
@@ -77,8 +74,7 @@ class Proof:
     why: Proving = Proving.NEW
     pieces: tuple[Piece, ...] = ()  #: oldest first
     allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
-    limit_w: float = 0.0  #: at that reading
-    rose_at: datetime | None = None  #: when the limit last rose by much
+    stood: Stood = field(default_factory=Stood)  #: what stayed free before the limit changed
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
 
 
@@ -104,39 +100,66 @@ def proved(
     """What is known after one more reading. `margin` is the site file's, `window_s` a fall and the meter's lag."""
     gap_s = (shown.at - proof.at).total_seconds()
     since_at = (proof.disagrees_since_at or shown.at) if shown.doubt is Why.DISAGREES else None
+    before = _stood(proof, shown.at, rule, margin=margin, correction_w=correction_w, limit_w=limit_w)
     if shown.doubt is Why.NOT_GOOD:
-        return Proof(at=shown.at, margin=margin, why=Proving.NOT_GOOD)
+        seen = tuple(
+            replace(p, covered_s=0.0) for p in proof.pieces
+        )  # it proves nothing, and is not forgotten
+        return Proof(at=shown.at, margin=margin, why=Proving.NOT_GOOD, pieces=seen, stood=before)
     if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
-        return Proof(at=shown.at, margin=margin, why=Proving.DISAGREES, disagrees_since_at=since_at)
+        why = Proving.DISAGREES
+        return Proof(at=shown.at, margin=margin, why=why, stood=before, disagrees_since_at=since_at)
     past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, allowed=())
-    if limit_w > (1.0 + RISE) * past.limit_w > 0.0:
-        past = replace(past, rose_at=shown.at)
     horizon = shown.at - timedelta(seconds=window_s)
     allowed = (*(a for a in past.allowed if a[0] > horizon), (shown.at, shown.allowed_w + correction_w))
     most_w = max(w for _, w in allowed)
     over = shown.measured_w / most_w - 1.0 if most_w > 0 else 0.0
-    pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= MEMORY_S)
+    pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= _memory_s(rule))
     is_idle = most_w < LOADED * limit_w
     if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
         covered_s = 0.0 if shown.doubt is not None else min(gap_s, rule.fresh_s)
         pieces = _noted(pieces, shown.at, over, covered_s)
     known = replace(
-        past, at=shown.at, pieces=pieces, allowed=allowed, limit_w=limit_w, disagrees_since_at=since_at
+        past, at=shown.at, pieces=pieces, allowed=allowed, stood=before, disagrees_since_at=since_at
     )
     return _moved(known, rule, margin, gap_s, is_idle=is_idle or shown.doubt is not None)
 
 
 def margin_of(
-    proof: Proof, rule: TrimRule, *, margin: float, at: datetime, given_back: float, is_good: bool
+    proof: Proof, rule: TrimRule, *, margin: float, at: datetime, corrected: float, is_good: bool
 ) -> Margin:
-    """The margin at `at`, where the trim gives back a share of the limit already: never less than that share."""
+    """The margin at `at`, where the trim takes the share `corrected` of the limit off; below 0 it gives it back.
+
+    Never less than that, or more would be ordered than the site file's figures allow.
+    """
     peak = max((p.peak for p in proof.pieces), default=None)
     if not is_good or (at - proof.at).total_seconds() > rule.fresh_s:
         return Margin(share=margin, why=Proving.NOT_GOOD, peak=peak)
-    share = max(proof.margin, min(margin, given_back))
-    if share < margin and proof.rose_at is not None and (at - proof.rose_at).total_seconds() < AFTER_RISE_S:
-        return Margin(share=min(margin, share + HAIR), why=Proving.RISEN, peak=peak)
+    share = _with_credit(proof.margin, margin, corrected)
+    if share < margin and is_settling(proof.stood, at):
+        usual = -math.inf if proof.stood.usual is None else proof.stood.usual - corrected
+        most = margin + max(0.0, -corrected)  # what was given back since then waits as well
+        return Margin(share=min(most, max(share, usual) + HAIR), why=Proving.RISEN, peak=peak)
     return Margin(share=share, why=proof.why, peak=peak)
+
+
+def _with_credit(share: float, margin: float, corrected: float) -> float:
+    return max(share, min(margin, -corrected))
+
+
+def _stood(
+    proof: Proof, at: datetime, rule: TrimRule, *, margin: float, correction_w: float, limit_w: float
+) -> Stood:
+    """What had to stay free until this reading, as the site file's figures have it."""
+    gap_s = (at - proof.at).total_seconds()
+    corrected = correction_w / limit_w if limit_w > 0 else 0.0
+    share = _with_credit(proof.margin, margin, corrected) if gap_s <= rule.fresh_s else margin
+    return stood(proof.stood, at, free=share + corrected, covered_s=gap_s, limit_w=limit_w)
+
+
+def _memory_s(rule: TrimRule) -> float:
+    is_bold = rule.accuracy is not None and rule.least < rule.accuracy
+    return BOLD_S if is_bold else MEMORY_S
 
 
 def _noted(pieces: tuple[Piece, ...], at: datetime, over: float, covered_s: float) -> tuple[Piece, ...]:

@@ -13,14 +13,15 @@ import asyncio
 import logging
 import random
 import sys
-from dataclasses import replace
-from typing import Any
+from dataclasses import fields, replace
+from typing import Any, Final
 
 from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.envelope import Envelope, lowest
 from scheduler.core.jobs import WAITING_STATES, AttemptState, JobState, Phase
 from scheduler.core.orders import AttemptOrder, GuardReport, Order
 from scheduler.core.snapshot import MeterReading, Snapshot
+from scheduler.core.trim import TrimRule
 from scheduler.errors import BarqError
 from scheduler.sim.clock import US, us
 from scheduler.sim.cluster import SimCluster
@@ -29,6 +30,7 @@ from scheduler.sim.faults import Fault, FaultRates, Mishaps, Span
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
 from scheduler.sim.machines import SimMachines
+from scheduler.sim.metered import MeteredSite, true_factor
 from scheduler.sim.miners import SimMiners
 from scheduler.sim.node import SimNode
 from scheduler.sim.outcome import RunOutcome
@@ -61,6 +63,16 @@ SITE = SimSite(
         rest_s=1.0,
     ),
 )
+METER: Final = TrimRule(most=0.02, accuracy=0.01, least=0.012)
+HALLS: Final = (1.0, 1.01, 0.98)
+"""What metered sites draw in truth, of what their files say: by seed."""
+
+
+def metered(site: SimSite, *, seed: int, trim: TrimRule = METER) -> MeteredSite:
+    """The same with a trusted meter, work that draws all that it may, and a hall other than its file says."""
+    known = {f.name: getattr(site, f.name) for f in fields(SimSite)} | {"margin": 0.03}
+    trim = replace(trim, fresh_s=2.0 * (site.timing.meter_s or 1.0))
+    return MeteredSite(**known, trim=trim, work=1.0, hall=HALLS[seed % len(HALLS)])
 
 
 class Breach(BarqError):
@@ -117,6 +129,9 @@ class Trial(Engine):
         self._repeat = repeat
         self._told: Envelope = self.supply.envelope(0)
         self._over_since_us: int | None = None
+        self._hall = true_factor(case.site)
+        self.margin = case.site.margin  #: that was decided with last
+        self.proven_s = 0.0  #: for how long that was less than the site file's
         self._falling_us: dict[str, int] = {}  #: nodes over their entitlement, and since when
         self._limits: list[tuple[int, float]] = []  #: (since, W) as told, oldest first
 
@@ -205,12 +220,13 @@ class Trial(Engine):
         self._tell_limit(None)
 
     def _measure(self, _: object) -> None:
-        now_us = self.timeline.now_us
-        self.timeline.at(now_us + us(self.case.site.timing.meter_s or 1.0), self._measure, None)
+        now_us, meter_s = self.timeline.now_us, self.case.site.timing.meter_s or 1.0
+        self.timeline.at(now_us + us(meter_s), self._measure, None)
+        self.proven_s += meter_s * (self.margin < self.case.site.margin)
         if self._is(Fault.BLIND) or self._is(Fault.LEADERLESS):
             return
         lie = self.standing.get((Fault.LIE, ""))
-        draw_w = self.notes.site_w() * (lie.factor if lie else 1.0)
+        draw_w = self.true_w() * (lie.factor if lie else 1.0)
         self.loop.on_meter(MeterReading(draw_w=draw_w, measured_at=self.timeline.now()))
 
     def _gang(self, order: AttemptOrder) -> Gang:
@@ -227,7 +243,7 @@ class Trial(Engine):
     def _look(self) -> None:
         super()._look()
         self._note_limit()
-        self._judge_draw(self.notes.site_w(), self._allowed_w())
+        self._judge_draw(self.true_w(), self._allowed_w())
         for node in self.nodes:
             self._judge_node(node, node.draw_w(), node.entitled_w())
 
@@ -250,6 +266,10 @@ class Trial(Engine):
         if not lies or now_us - since_us > us(self.case.site.reaction_s):
             self._break(f"the site draws {draw_w:.1f} W and may draw {allowed_w:.1f} W")
 
+    def true_w(self) -> float:
+        """What the site draws."""
+        return self.notes.site_w() * self._hall
+
     def _note_limit(self) -> None:
         now = self.timeline.now()
         limit_w = lowest([self._told], now, now=now, firm_w=self.case.site.firm_w).limit_w
@@ -265,6 +285,7 @@ class Trial(Engine):
 
     def _judge(self, snapshot: Snapshot, decision: Decision) -> None:
         """Whoever waits knows why."""
+        self.margin = snapshot.margin
         held = {
             a.job_id
             for a in ({**snapshot.attempts, **decision.attempts}).values()
@@ -281,7 +302,7 @@ class Trial(Engine):
         )
 
 
-def trial_case(seed: int, minutes: float, policy: Policy | None = None) -> Case:
+def trial_case(seed: int, minutes: float, policy: Policy | None = None, site: SimSite = SITE) -> Case:
     """Jobs of all sizes on a small site, under a limit that jumps without notice and never falls below firm."""
     chance, window_s = random.Random(seed), minutes * 60.0  # noqa: S311 - seeded, to be repeated
     jobs: list[SimJob] = []
@@ -297,7 +318,7 @@ def trial_case(seed: int, minutes: float, policy: Policy | None = None) -> Case:
         steps.append((at_s, chance.choice([9000.0, 10_000.0, 13_000.0, 16_000.0])))
     power = PowerTrace(name="jumps", steps=tuple(steps))
     return Case(
-        jobs=jobs, power=power, site=SITE, policy=policy or PowerAware(), window_s=window_s, seed=seed
+        jobs=jobs, power=power, site=site, policy=policy or PowerAware(), window_s=window_s, seed=seed
     )
 
 
@@ -310,11 +331,23 @@ def trial(
     has_meter: bool = True,
 ) -> RunOutcome:
     """One run with faults. Raises `Breach` with the command that repeats it."""
-    repeat = f"; again: python -m scheduler.sim.trial --seed {seed} --minutes {minutes:g}"
-    case = trial_case(seed, minutes, policy)
-    if not has_meter:
-        case = replace(case, site=replace(SITE, timing=replace(SITE.timing, meter_s=None)))
-    return asyncio.run(Trial(case, rates or FaultRates(), repeat=repeat).run())
+    site = SITE if has_meter else replace(SITE, timing=replace(SITE.timing, meter_s=None))
+    return asyncio.run(_trial(seed, minutes, site, policy, rates).run())
+
+
+def metered_trial(seed: int, *, minutes: float = 20.0, trim: TrimRule = METER) -> float:
+    """The same of a site with a trusted meter: for how long that had proved a smaller margin, s. Raises `Breach`."""
+    run = _trial(seed, minutes, metered(SITE, seed=seed, trim=trim), None, None)
+    asyncio.run(run.run())
+    return run.proven_s
+
+
+def _trial(
+    seed: int, minutes: float, site: SimSite, policy: Policy | None, rates: FaultRates | None
+) -> Trial:
+    flag = " --metered" if isinstance(site, MeteredSite) else ""
+    repeat = f"; again: python -m scheduler.sim.trial --seed {seed} --minutes {minutes:g}{flag}"
+    return Trial(trial_case(seed, minutes, policy, site), rates or FaultRates(), repeat=repeat)
 
 
 def main() -> int:
@@ -325,18 +358,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
     parser.add_argument("--runs", type=int, default=1, help="with one seed after the other")
     parser.add_argument("--minutes", type=float, default=20.0, help="of each run, simulated")
+    parser.add_argument(
+        "--metered", action="store_true", help="with a meter that is trusted to prove a margin"
+    )
     args = parser.parse_args()
     logging.getLogger("scheduler").setLevel(logging.CRITICAL)  # what goes wrong is the point of it
-    broken = 0
+    broken, proven_s = 0, 0.0
     for seed in range(args.seed, args.seed + args.runs):
         try:
-            trial(seed, minutes=args.minutes)
+            if args.metered:
+                proven_s += metered_trial(seed, minutes=args.minutes)
+            else:
+                trial(seed, minutes=args.minutes)
         except Breach as breach:
             broken += 1
             sys.stdout.write(f"seed {seed}: {breach}\n")
     hours = args.runs * args.minutes / 60.0
     each = f"one in {hours / broken:.1f} hours" if broken else "none"
     sys.stdout.write(f"{hours:.1f} simulated hours with faults; broken promises: {broken} ({each})\n")
+    if args.metered:
+        sys.stdout.write(f"of them with a proven margin: {proven_s / 3600.0:.1f}\n")
     return 1 if broken else 0
 
 

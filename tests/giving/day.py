@@ -35,7 +35,7 @@ from scheduler.sim.engine import GATHER_US, Case
 from scheduler.sim.faults import Fault, FaultRates
 from scheduler.sim.site import Partner, SimSite
 from scheduler.sim.store import SimRecorder
-from scheduler.sim.trial import EPSILON_W, SITE, Trial
+from scheduler.sim.trial import EPSILON_W, SITE, Trial, metered
 from scheduler.sim.workload import PowerTrace, SimJob
 from scheduler.steadying import Steadying
 from scheduler.watchman import Watchman
@@ -105,6 +105,7 @@ class Figures:
     faults: int = 0  #: of guards, scheduler and store
     restarts: int = 0  #: of the scheduler
     draw_share: float = 0.0  #: of the energy that was allowed, what was drawn
+    proven_s: float = 0.0  #: for which the meter had proved a smaller margin
     worst: str = ""  #: the first second that was over
     events: Counter[str] = field(default_factory=Counter)
 
@@ -175,7 +176,7 @@ class GivenDay(Trial):
             seed=case.seed,
             store=self.database,
             news=self._has_news,
-            site_w=self.notes.site_w,
+            site_w=self.true_w,
             wake=lambda: self.wake(0),
         )
         self.givers = {kind.name: kind(scene) for kind in kinds}
@@ -266,7 +267,7 @@ class GivenDay(Trial):
         self._allowed.append((now_us, allowed_w))
         while self._allowed[0][0] < now_us - us(self.case.site.reaction_s):
             self._allowed.popleft()
-        self._judge_draw_now(self.notes.site_w(), allowed_w)
+        self._judge_draw_now(self.true_w(), allowed_w)
         del self.notes.intervals[1:-1]  # nobody asks for them, and a day is long
 
     def _allows_w(self, giver: Giver) -> float:
@@ -319,6 +320,7 @@ class GivenDay(Trial):
             found.messages = giver.messages
             found.refused = found.events["signal.refused"] + found.events["signal.lost"]
         self.site.faults = self.happened
+        self.site.proven_s = self.proven_s
         self.site.draw_share = self._drawn_ws / max(1.0, self._allowed_ws)
         return {**self.figures, ALL: self.site}
 
@@ -334,7 +336,9 @@ def jobs_of(chance: random.Random, window_s: float) -> list[SimJob]:
     return jobs
 
 
-def given_day(names: Sequence[str], *, seed: int, hours: float) -> dict[str, Figures]:
+def given_day(
+    names: Sequence[str], *, seed: int, hours: float, is_metered: bool = False
+) -> dict[str, Figures]:
     """A day with these sources. Raises `Breach` when another promise of the trial is broken."""
     kinds = [GIVERS[name] for name in names]
     if len(kinds) == 1 and kinds[0] is Operator:
@@ -348,7 +352,7 @@ def given_day(names: Sequence[str], *, seed: int, hours: float) -> dict[str, Fig
     case = Case(
         jobs=jobs_of(random.Random(seed), window_s),
         power=power,
-        site=SMALL,
+        site=metered(SMALL, seed=seed) if is_metered else SMALL,
         policy=PowerAware(),
         window_s=window_s,
         seed=seed,

@@ -22,7 +22,7 @@ class ProvenSite(LossySite):
         assert self.world.loop is not None
         lessons, now = self.world.loop.view.lessons, self.world.clock.now()
         seen = Piece(since_at=now, covered_s=PROVE_S, peak=-0.1)
-        lessons.proof = Proof(at=now, margin=0.0, pieces=(seen,), limit_w=lessons.proof.limit_w)
+        lessons.proof = Proof(at=now, margin=0.0, pieces=(seen,), stood=lessons.proof.stood)
         super().calm(seconds)
 
 

@@ -66,8 +66,8 @@ class Hall:
             unmetered_w = standing_w(self.excess, SITE)
             told = Snapshot(at=at, site=SITE, unmetered_w=unmetered_w, trim=known).correction_w
             self.corrections.append(told)
-            back = max(0.0, -known.w) / self.limit(s)
-            margin = margin_of(self.proof, rule, margin=SITE.margin, at=at, given_back=back, is_good=True)
+            share = known.w / self.limit(s)
+            margin = margin_of(self.proof, rule, margin=SITE.margin, at=at, corrected=share, is_good=True)
             self.margins.append(margin.share)
             room_w = self.limit(s) * (1.0 - margin.share) - SITE.auxiliary_w - told
             allowed.append(max(8000.0, room_w / SITE.overhead))

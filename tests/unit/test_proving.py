@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
 from scheduler.core.proving import (
-    AFTER_RISE_S,
-    HAIR,
+    BOLD_S,
     MEMORY_S,
     PROVE_S,
     Margin,
@@ -18,13 +18,16 @@ from scheduler.core.proving import (
     margin_of,
     proved,
 )
+from scheduler.core.rebound import HAIR, SETTLE_S
 from scheduler.core.trim import BAND, Shown, TrimRule, Why
 from scheduler.equipment import ModbusMeterSettings
 from tests.builders import T0
 
 RULE = TrimRule(most=0.02, accuracy=0.01)
+SAFE = TrimRule(most=0.02, accuracy=0.01, least=0.012)
 MARGIN = 0.03
 ALLOWED_W = 10_000.0
+DAY = timedelta(days=1)
 
 
 def at(after_s: float) -> datetime:
@@ -46,22 +49,40 @@ def reading(after_s: float, share: float, *, doubt: Why | None = None, allowed_w
     )
 
 
-def shown(readings: Iterable[Shown], proof: Proof | None = None, *, limit_w: float = ALLOWED_W) -> Proof:
+def shown(
+    readings: Iterable[Shown],
+    proof: Proof | None = None,
+    *,
+    limit_w: float = ALLOWED_W,
+    rule: TrimRule = RULE,
+    correction_w: float = 0.0,
+) -> Proof:
     """What is known after these readings."""
     known = proof or Proof(at=T0, margin=MARGIN)
     for one in readings:
-        known = proved(known, one, RULE, margin=MARGIN, correction_w=0.0, limit_w=limit_w, window_s=4.0)
+        known = proved(
+            known, one, rule, margin=MARGIN, correction_w=correction_w, limit_w=limit_w, window_s=4.0
+        )
     return known
 
 
-def after(seconds: int, share: float = -0.005, *, since_s: int = 1, proof: Proof | None = None) -> Proof:
-    """What is known after so many seconds of one draw."""
-    return shown((reading(since_s + s, share) for s in range(seconds)), proof)
+def after(
+    seconds: int,
+    share: float = -0.005,
+    *,
+    since_s: int = 1,
+    proof: Proof | None = None,
+    rule: TrimRule = RULE,
+    limit_w: float = ALLOWED_W,
+) -> Proof:
+    """What is known after so many seconds of one draw, under orders for all of the limit."""
+    readings = (reading(since_s + s, share, allowed_w=limit_w) for s in range(seconds))
+    return shown(readings, proof, rule=rule, limit_w=limit_w)
 
 
-def margin(proof: Proof, after_s: float, *, given_back: float = 0.0, is_good: bool = True) -> Margin:
+def margin(proof: Proof, after_s: float, *, corrected: float = 0.0, is_good: bool = True) -> Margin:
     """What counts then."""
-    return margin_of(proof, RULE, margin=MARGIN, at=at(after_s), given_back=given_back, is_good=is_good)
+    return margin_of(proof, RULE, margin=MARGIN, at=at(after_s), corrected=corrected, is_good=is_good)
 
 
 def test_it_takes_its_time_to_prove_anything() -> None:
@@ -74,14 +95,32 @@ def test_it_takes_its_time_to_prove_anything() -> None:
 
 
 def test_a_higher_draw_raises_it_with_that_reading() -> None:
-    """And what was seen once counts for an hour."""
+    """And what was seen once counts for a day."""
     proven = after(3000)
 
     surged = shown([reading(3001, 0.003)], proven)
     assert surged.margin == pytest.approx(0.013)
     assert shown([reading(3001, 0.5)], proven).margin == MARGIN
     assert after(3000, since_s=3002, proof=surged).margin == pytest.approx(0.013)
-    assert after(int(MEMORY_S) + 3000, since_s=3002, proof=surged).margin == pytest.approx(0.005)
+    old = replace(surged, pieces=tuple(replace(p, since_at=p.since_at - DAY) for p in surged.pieces))
+    assert after(3000, since_s=3002, proof=old).margin == pytest.approx(0.005)
+    assert timedelta(seconds=BOLD_S) == DAY
+
+
+def test_a_surge_is_remembered_through_readings_that_are_not_good() -> None:
+    """The meter begins to prove anew, and what it showed before still counts."""
+    surged = shown([reading(3001, 0.003), reading(3002, 0.0, doubt=Why.NOT_GOOD)], after(3000))
+
+    assert after(3000, since_s=3003, proof=surged).margin == pytest.approx(0.013)
+
+
+def test_where_no_surge_breaks_the_limit_an_hour_is_remembered() -> None:
+    """What is kept free anyway covers one that nobody remembers."""
+    surged = shown([reading(3001, 0.003)], after(3000, rule=SAFE), rule=SAFE)
+
+    assert surged.margin == pytest.approx(0.013)
+    assert after(600, since_s=3002, proof=surged, rule=SAFE).margin == pytest.approx(0.013)
+    assert after(int(MEMORY_S) + 600, since_s=3002, proof=surged, rule=SAFE).margin == SAFE.least
 
 
 def test_a_reading_from_before_a_fall_is_no_surge() -> None:
@@ -105,9 +144,9 @@ def test_a_reading_that_is_not_good_brings_all_of_it_back() -> None:
     """One that is not of now as well; and after that it is slowly less again."""
     proven = after(3000)
 
-    assert shown([reading(3001, -0.005, doubt=Why.NOT_GOOD)], proven) == Proof(
-        at=at(3001), margin=MARGIN, why=Proving.NOT_GOOD
-    )
+    bad = shown([reading(3001, -0.005, doubt=Why.NOT_GOOD)], proven)
+    assert (bad.margin, bad.why) == (MARGIN, Proving.NOT_GOOD)
+    assert after(590, since_s=3002, proof=bad).why is Proving.NEW
     assert margin(proven, 3001).share == proven.margin
     assert margin(proven, 3001, is_good=False).share == MARGIN
     assert margin(proven, 3004) == Margin(share=MARGIN, why=Proving.NOT_GOOD, peak=margin(proven, 3001).peak)
@@ -139,15 +178,15 @@ def test_an_idle_hall_proves_nothing() -> None:
     """What is far from the limit may be drawn by quite different work than what comes near it."""
     idle = shown(reading(s, -0.005, allowed_w=5000.0) for s in range(1, 2000))
 
-    assert idle == Proof(at=at(1999), margin=MARGIN, allowed=idle.allowed, limit_w=ALLOWED_W)
+    assert idle == Proof(at=at(1999), margin=MARGIN, allowed=idle.allowed, stood=idle.stood)
 
 
 def test_what_the_trim_gives_back_is_a_part_of_the_margin() -> None:
     """So that what is ordered stays within the limit by the site file's own figures."""
     proven = after(3000)
 
-    assert margin(proven, 3001, given_back=0.02).share == 0.02
-    assert margin(proven, 3001, given_back=0.06).share == MARGIN
+    assert margin(proven, 3001, corrected=-0.02).share == 0.02
+    assert margin(proven, 3001, corrected=-0.06).share == MARGIN
 
 
 def test_the_draw_comes_back_no_higher_than_it_was() -> None:
@@ -159,8 +198,41 @@ def test_the_draw_comes_back_no_higher_than_it_was() -> None:
     assert margin(risen, 3002).share == pytest.approx(proven.margin + HAIR)
     assert margin(risen, 3002).why is Proving.RISEN
     assert margin(little, 3002).share == proven.margin
-    later = shown((reading(3001 + s, -0.005) for s in range(1, int(AFTER_RISE_S) + 2)), risen)
-    assert margin(later, 3001 + AFTER_RISE_S + 1).share == proven.margin
+    later = after(int(SETTLE_S) + 1, since_s=3002, proof=risen, limit_w=1.2 * ALLOWED_W)
+    assert margin(later, 3001 + SETTLE_S + 1).share == proven.margin
+
+
+def test_what_was_proved_while_the_limit_was_low_waits_until_it_has_settled() -> None:
+    """No less stays free than before the fall, on average of the last quarter of an hour, and a hair more."""
+    high = after(900)
+    low = after(1500, since_s=901, proof=high, limit_w=0.7 * ALLOWED_W)
+    back = after(1, since_s=2401, proof=low)
+
+    assert high.margin > low.margin + 0.003
+    assert back.stood.usual == pytest.approx(0.0278, abs=0.001)  # 10 of 15 minutes of all of it, then less
+    assert margin(back, 2402).share == min(MARGIN, (back.stood.usual or 0.0) + HAIR)
+    assert margin(after(int(SETTLE_S), since_s=2402, proof=back), 2402 + SETTLE_S).share < 0.006
+
+
+def test_what_the_trim_gave_back_while_the_limit_was_low_waits_as_well() -> None:
+    """Margin and correction together are no less than before the fall."""
+    high = after(3000)
+    low = after(100, since_s=3001, proof=high, limit_w=0.7 * ALLOWED_W)
+    back = after(1, since_s=3101, proof=low)
+
+    assert margin(back, 3102, corrected=-0.004).share == pytest.approx(high.margin + 0.004 + HAIR)
+    assert margin(back, 3102, corrected=-0.029).share == pytest.approx(high.margin + 0.029 + HAIR)
+    assert margin(back, 3102, corrected=0.004).share == pytest.approx(high.margin + HAIR)
+
+
+def test_events_that_come_one_after_the_other_do_not_add_up() -> None:
+    """What is kept free for the first one is not what stood before the second."""
+    known = after(3000)
+    for n in range(6):
+        low = after(60, since_s=3001 + 120 * n, proof=known, limit_w=0.7 * ALLOWED_W)
+        known = after(60, since_s=3061 + 120 * n, proof=low)
+
+    assert margin(known, 3721).share == pytest.approx(0.005 + HAIR)
 
 
 def test_only_a_meter_of_its_own_that_may_give_back_proves_anything() -> None:

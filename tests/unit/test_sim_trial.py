@@ -7,9 +7,10 @@ from itertools import pairwise
 
 import pytest
 
+from scheduler.core import proving
 from scheduler.sim.faults import Fault, FaultRates, Mishaps
 from scheduler.sim.site import SimSite
-from scheduler.sim.trial import Breach, Trial, trial, trial_case
+from scheduler.sim.trial import METER, Breach, Trial, metered_trial, trial, trial_case
 
 CALM = FaultRates(order_lost=0.0, order_late=0.0, report_lost=0.0, report_late=0.0, save_fails=0.0, per_h=())
 
@@ -36,6 +37,16 @@ def test_miners_that_do_not_obey_are_found_out_by_the_meter_alone() -> None:
         Breach, match=r"the site draws .* python -m scheduler\.sim\.trial --seed 2 --minutes 10"
     ):
         trial(2, minutes=10.0, rates=rates, has_meter=False)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_limit_is_kept_by_a_margin_that_the_meter_proved(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same faults, a meter that lies now and then, work at its caps, and a hall that its file knows badly."""
+    monkeypatch.setattr(proving, "PROVE_S", 60.0)
+    trusted = replace(METER, give_s=60.0)
+    assert metered_trial(seed, minutes=10.0, trim=trusted) > 60.0
 
 
 def test_faults_come_from_the_seed_alone() -> None:
