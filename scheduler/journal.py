@@ -88,6 +88,7 @@ class Journal:
             *self._watchman.events,
             *_checkpoint_events(notes),
             *floors,
+            *self._settling.events,
             *decision.events,
         )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)

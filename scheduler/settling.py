@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 from scheduler.core.contracts import Quotes, Terms
@@ -28,13 +29,17 @@ from scheduler.core.interval import (
     Running,
     advanced,
     begun,
+    noted,
 )
+from scheduler.core.notice import NEAR_S, is_new, notice_of, seen_ahead
 from scheduler.core.orders import GroupKind
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import limit_now, usable_w
 from scheduler.core.power import site_w
+from scheduler.core.reasons import Event
 from scheduler.core.settlement import Closed, closed
 from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.so_far import Hours, spent_events
 from scheduler.errors import StoreError
 from scheduler.ports import Prices
 from scheduler.records import PowerSample, TickRecord
@@ -53,10 +58,22 @@ class Settling:
         self._running: Running | None = None
         self._over: tuple[Over, ...] = ()  #: intervals whose prices are not looked up yet
         self._closed: tuple[Closed, ...] = ()
+        self._hours = Hours()
+        self.spent: tuple[str, ...] = ()  #: whose contract allows no more curtailment this month
+        self.events: tuple[Event, ...] = ()  #: that are not on record yet
 
-    def open(self, terms: Mapping[str, Terms], prices: Prices, *, running: Running | None = None) -> None:
+    def open(
+        self,
+        terms: Mapping[str, Terms],
+        prices: Prices,
+        *,
+        running: Running | None = None,
+        hours: Hours | None = None,
+    ) -> None:
         """Settle by these contracts; go on with what an earlier leader left running."""
         self._terms, self._prices, self._running = terms, prices, running
+        self._hours = hours or Hours()
+        self.spent = self._hours.spent(terms, running) if running is not None else ()
 
     @property
     def is_open(self) -> bool:
@@ -82,20 +99,59 @@ class Settling:
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
         causes = curtailed(_scene(snapshot, decision), list(sides.values()))
+        flows = {p.partner_id: self._flow(p, sides, causes, snapshot) for p in partners}
         moment = Moment(
             at=snapshot.at,
             site=_site(snapshot, sample, sides),
-            flows={p.partner_id: self._flow(p, sides, causes, snapshot) for p in partners},
+            flows=flows,
             is_metered=snapshot.meter is not None,
         )
         running, over = advanced(running, moment)
         presences = {gid: remembered(s.presence, causes[gid], s, snapshot.at) for gid, s in sides.items()}
-        self._running = replace(running, presences=presences)
+        self._running = self._noticed(replace(running, presences=presences), flows, snapshot)
         self._over += over
         self._close()
+        self._look_at_hours(snapshot.at)
+
+    def _noticed(self, running: Running, flows: Mapping[str, Flow], snapshot: Snapshot) -> Running:
+        """With the falls that are seen ahead, and the notice that there was of curtailments that begin now."""
+        due_s = {name: terms.notice_s for name, terms in self._terms.items() if terms.notice_s}
+        if not due_s:
+            return running
+        falls = seen_ahead(
+            running.falls,
+            snapshot.envelopes,
+            snapshot.at,
+            horizon_s=max(due_s.values()) + NEAR_S,
+            firm_w=snapshot.site.firm_w,
+            limit_w=limit_now(snapshot).limit_w,
+        )
+        short = {name: flow for name, flow in flows.items() if flow.is_curtailed and name in due_s}
+        begun_now = {
+            name: f for name, f in short.items() if is_new(running.curtailed_at.get(name), snapshot.at)
+        }
+        notices = {
+            name: notice_of(self._main(name, flow), falls, snapshot.at, due_s=due_s[name])
+            for name, flow in begun_now.items()
+        }
+        last_at = {**running.curtailed_at, **dict.fromkeys(short, snapshot.at)}
+        return noted(replace(running, falls=falls, curtailed_at=last_at), notices)
+
+    def _main(self, partner_id: str, flow: Flow) -> Cause:
+        """Of the causes that the contract does not excuse the one that takes most."""
+        owed = (cause for cause in Cause if cause not in self._terms[partner_id].excused)
+        return max(owed, key=lambda cause: flow.watts.get(cause, 0))
+
+    def _look_at_hours(self, at: datetime) -> None:
+        """Whose month has no more hours of curtailment, and who that is new of."""
+        if self._running is not None:
+            spent = self._hours.spent(self._terms, self._running)
+            self.events += spent_events(self.spent, spent, self._terms, at)
+            self.spent = spent
 
     def recorded(self, record: TickRecord) -> None:
-        """These intervals are on record now."""
+        """These intervals and events are on record now."""
+        self.events = tuple(event for event in self.events if event not in record.events)
         if record.intervals:
             written = {c.balance.starts_at for c in record.intervals}
             self._closed = tuple(c for c in self._closed if c.balance.starts_at not in written)
@@ -109,7 +165,8 @@ class Settling:
             except StoreError as error:
                 log.warning("the interval of %s waits for its prices: %s", over.starts_at, error)
                 return
-            self._closed += (closed(over, self._terms, quotes),)
+            made = closed(over, self._terms, quotes)
+            self._closed, self._hours = (*self._closed, made), self._hours.after(made)
             self._over = self._over[1:]
 
     def _quotes(self, over: Over) -> Quotes:
@@ -170,6 +227,7 @@ class Settling:
             is_curtailed=owed_w > STEADY * watts[BASELINE],
             is_confirmed=all(s.presence.confirmed_w is not None for s in own),
             orders={s.group_id: _order_id(snapshot.groups[s.group_id]) for s in own},
+            until_at=_until(snapshot.groups[s.group_id] for s in own),
         )
 
 
@@ -201,6 +259,12 @@ def _part_of_cap(partner: Partner, above_w: Mapping[str, int], group_id: str) ->
 def _is_heard(group: Group, snapshot: Snapshot) -> bool:
     at = group.reported_at
     return at is not None and (snapshot.at - at).total_seconds() <= snapshot.site.unreachable_after_s
+
+
+def _until(groups: Iterable[Group]) -> datetime | None:
+    """When the first of their newest orders expires; None = none stands."""
+    newest = (max(g.account.open, key=lambda o: o.fence, default=None) for g in groups)
+    return min((order.expires_at for order in newest if order is not None), default=None)
 
 
 def _order_id(group: Group) -> str:

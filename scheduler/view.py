@@ -85,6 +85,7 @@ class View:
         self.store_up = True
         self.record: LimitRecord | None = None
         self.chain: ChainFigures | None = None
+        self.spent: tuple[str, ...] = ()  #: partners whose month has no more hours of curtailment
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
@@ -351,6 +352,7 @@ class View:
             used=self.usage.used,
             record=self.record,
             chain=self.chain,
+            spent=self.spent,
         )
 
     def _trimmed(self, at: datetime) -> Trimmed | None:

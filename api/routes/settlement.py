@@ -32,7 +32,7 @@ router = APIRouter(prefix="/settlement", tags=["settlement"])
 def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -> Statement:
     """Show a partner's month: each interval and adjustment as written down, and what they come to."""
     since, until = _month(query.month)
-    account = here.desk.settled(partner if is_job_id(partner) else "", since, until)
+    account = here.desk.settlement.statement(partner if is_job_id(partner) else "", since, until)
     return Statement(
         site=here.settings.site,
         partner=partner,
@@ -49,7 +49,7 @@ def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -
 @router.get("/balances")
 def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
     """Show where the energy at the site's meter went, by the quarter of an hour."""
-    account = here.desk.balances(*_month(query.month))
+    account = here.desk.settlement.balances(*_month(query.month))
     return Balances(
         site=here.settings.site,
         month=query.month,
@@ -78,7 +78,7 @@ def adjust(body: NewAdjustment, here: Here, person: Person) -> AdjustmentView:
     if not (change.metered_ws or change.curtailed_ws or change.charge_micro or change.credit_micro):
         remedy = "give metered_ws, curtailed_ws, charge_micro or credit_micro"
         raise InvalidField("metered_ws", body.metered_ws, remedy)
-    made = here.desk.adjust_settlement(body.partner, body.starts_at, change, reason=body.reason, by=person)
+    made = here.desk.settlement.adjust(body.partner, body.starts_at, change, reason=body.reason, by=person)
     return AdjustmentView.model_validate(made)
 
 

@@ -157,6 +157,9 @@ class Snapshot:
         None  #: what hashing brings is reckoned from; None = nobody told, or nobody asks
     )
 
+    spent: tuple[str, ...] = ()
+    """Partners that were curtailed for as long this month as their contracts allow: shed last of their tier."""
+
     @property
     def margin(self) -> float:
         """The share of the limit that is kept free."""

@@ -31,11 +31,13 @@ from scheduler.core.settlement import (
     adjusted,
     settled,
 )
+from scheduler.core.so_far import of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS
 from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.corrections import check_over
 from scheduler.store.refusals import InvalidField, NothingSettled
+from scheduler.store.settlement_days import add_up
 from scheduler.store.tables import LeaderRow, Table
 from scheduler.wire import dumps, loads
 
@@ -102,6 +104,8 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
             name = draft.partner_id
             row = settled(draft, credited_micro(session, name, at))
             heads[name] = _write(session, name, at, row, credit_micro=row.credit_micro or 0)
+            if heads[name] is not None:
+                add_up(session, name, at, of_row(row))
         if written := {name: head for name, head in heads.items() if head is not None}:
             told.append(_told(interval.balance, written))
     return tuple(told)
@@ -129,6 +133,7 @@ def adjust(
     except CannotAdjust as error:
         raise InvalidField("change", str(error), "give the amount of money, too") from error
     head = _write(session, party, starts_at, made, number=made.number, credit_micro=made.credit_micro)
+    add_up(session, party, starts_at, of_adjustment(made))
     chain.append(session, [_adjusted(made, head)])
     return made
 

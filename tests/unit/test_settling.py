@@ -242,7 +242,7 @@ async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on
         story.books.recorded(tick)
         assert story.books.closed == ()
         assert (await store.load()).settling == story.books.running
-        (row,) = Desk(engine, site=SITE).settled("north", T0, T0 + timedelta(hours=1)).rows
+        (row,) = Desk(engine, site=SITE).settlement.statement("north", T0, T0 + timedelta(hours=1)).rows
         assert row.draft.energy.metered_ws == 4000 * 900
         with reading(engine) as session:
             head = chain.head(session)

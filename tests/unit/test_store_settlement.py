@@ -46,13 +46,13 @@ def write(engine: Engine, *intervals: Closed) -> None:
 
 def settled(engine: Engine, party: str = "north") -> Account:
     """The month of a partner."""
-    return desk(engine).settled(party, *MONTH)
+    return desk(engine).settlement.statement(party, *MONTH)
 
 
 def adjust(engine: Engine, change: Change, number: int = 0) -> int:
     """Add to an interval; returns what it adds to the credit."""
     at = AT + number * timedelta(minutes=15)
-    made = desk(engine).adjust_settlement("north", at, change, reason="log", by="asma")
+    made = desk(engine).settlement.adjust("north", at, change, reason="log", by="asma")
     return made.credit_micro
 
 
@@ -63,7 +63,7 @@ def test_an_interval_is_written_with_what_it_comes_to(engine: Engine) -> None:
     (row,) = settled(engine).rows
     assert (row.charge_micro, row.credit_micro) == (52_500_000, 500_000)
     assert row.quality is Quality.MINER_REPORTED
-    (balance,) = desk(engine).balances(*MONTH).balances
+    (balance,) = desk(engine).settlement.balances(*MONTH).balances
     assert (balance.partners_ws, balance.losses_ws) == ({"north": MWH}, 1000)
 
 
@@ -117,7 +117,7 @@ def test_credits_of_a_month_stop_at_its_cap(engine: Engine) -> None:
     rows = settled(engine).rows
     assert [r.credit_micro for r in rows] == [5_000_000, 3_000_000]
     assert [r.credit_due_micro for r in rows] == [5_000_000, 5_000_000]
-    november = desk(engine).settled("north", MONTH[1], MONTH[1] + timedelta(days=1)).rows
+    november = desk(engine).settlement.statement("north", MONTH[1], MONTH[1] + timedelta(days=1)).rows
     assert [r.credit_micro for r in november] == [5_000_000]
     assert adjust(engine, Change(curtailed_ws={Cause.GRID: MWH})) == 0
     assert adjust(engine, Change(credit_micro=-7_000_000)) == -2_000_000
@@ -150,6 +150,6 @@ def test_what_cannot_be_adjusted_is_refused(engine: Engine) -> None:
     odd, late = AT + timedelta(minutes=7), LATER.replace(minute=0)
     for at, refusal in ((odd, InvalidField), (late, InvalidField), (AT + timedelta(days=3), NothingSettled)):
         with pytest.raises(refusal):
-            table.adjust_settlement("north", at, Change(metered_ws=1), reason="r", by="b")
+            table.settlement.adjust("north", at, Change(metered_ws=1), reason="r", by="b")
     with pytest.raises(NothingSettled, match="settled was with north"):
         settled(engine, "nobody")
