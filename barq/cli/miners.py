@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from barq.cli.connect import connect
-from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.facts import NOTHING, ago, moment, money
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.cli.shadow_text import SHADOW_LINE
@@ -37,7 +37,7 @@ _STYLES: Final = {
     "unusable": "red",
     "stale": "yellow",
 }
-_RIGHT: Final = frozenset({"TOLD", "DRAW", "J/TH"})
+_RIGHT: Final = frozenset({"TOLD", "DRAW", "J/TH", "PER MWH"})
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -181,7 +181,19 @@ def _listed(page: MinerPage) -> list[Block]:
 
 
 def _table(found: Sequence[MachineView]) -> Table:
-    headers = ("ID", "PARTNER", "MODEL", "FIRMWARE", "STATE", "WISH", "TOLD", "DRAW", "J/TH", "TROUBLE")
+    headers = (
+        "ID",
+        "PARTNER",
+        "MODEL",
+        "FIRMWARE",
+        "STATE",
+        "WISH",
+        "TOLD",
+        "DRAW",
+        "J/TH",
+        "PER MWH",
+        "TROUBLE",
+    )
     return Table(headers=headers, rows=[_row(one) for one in found], right=_RIGHT, styles=_STYLES)
 
 
@@ -197,6 +209,7 @@ def _row(one: MachineView) -> list[str]:
         format_power(one["target_w"]),
         format_power(one["draw_w"]),
         NOTHING if per_th is None else f"{per_th:.1f}",
+        money(one["micro_per_mwh"]),
         _trouble(one) or NOTHING,
     ]
 
@@ -248,6 +261,7 @@ def _facts(now: MachineView) -> list[tuple[str, str]]:
         ("nameplate", f"{format_power(now['nameplate_w'])}, {format_power(now['rest_w'])} asleep"),
         ("hashes", "" if hashrate is None else f"{hashrate:.1f} TH/s"),
         ("efficiency", "" if per_th is None else f"{per_th:.1f} J/TH"),
+        ("brings", _brings(now)),
         ("temperature", "" if heat is None else f"{heat:.0f} °C"),
         ("up for", "" if up_s is None else format_duration(up_s)),
         ("woken today", str(now["cycles_today"])),
@@ -259,6 +273,13 @@ def _facts(now: MachineView) -> list[tuple[str, str]]:
         ("MAC", now["mac"]),
     ]
     return [(name, value) for name, value in facts if value not in ("", NOTHING)]
+
+
+def _brings(now: MachineView) -> str:
+    """What a MWh is worth to it; nothing is said of a machine that hashes nothing that is known."""
+    if now["micro_per_mwh"] is not None:
+        return f"{money(now['micro_per_mwh'])} per MWh, after its pool's fee"
+    return f"not known: {now['why_no_revenue']}"
 
 
 def _said(wish: MachineWishView) -> str:
