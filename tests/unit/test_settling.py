@@ -11,7 +11,7 @@ from scheduler.core.contracts import HashpriceIndex, Terms
 from scheduler.core.curtailment import Cause
 from scheduler.core.decide import Decision, decide
 from scheduler.core.hashprice import ChainFigures
-from scheduler.core.interval import Running
+from scheduler.core.interval import MOST_GRANTS, Running
 from scheduler.core.inventory import Wish
 from scheduler.core.orders import MinerReading
 from scheduler.core.partners import HOUSE, Partner, Price
@@ -220,6 +220,47 @@ def test_what_its_owner_paused_is_the_partner_s_own_request() -> None:
     story.then(460).paused = (one, two)
     energy = energies(story.then(450, given_w=2000.0, drawn_w=2000.0).closed())
     assert energy.curtailed_ws == {Cause.PARTNER_REQUEST: 2000 * 440}
+
+
+def test_the_grants_of_an_interval_come_to_what_was_granted() -> None:
+    """Each with its watts, for how long, and by which order; one goes on while its watts are the same."""
+    story = Story().then(300).then(300, given_w=2500.0, drawn_w=2500.0).then(310)
+    energy = energies(story.closed())
+    assert [(g.granted_w, g.ms) for g in energy.grants] == [(4000, 300_000), (2500, 300_000), (4000, 300_000)]
+    assert [g.begins_at for g in energy.grants] == [T0 + timedelta(seconds=s) for s in (0, 300, 600)]
+    assert energy.granted_ws == sum(g.granted_w * g.ms for g in energy.grants) // 1000
+    assert {gid for g in energy.grants for gid in g.orders} == {"a"}
+    assert energy.unlisted_ms == 0
+
+
+def test_of_very_many_grants_the_first_are_listed_and_the_time_of_the_rest_is_told() -> None:
+    """A row stays small whatever flickers; what was granted counts all of them."""
+    story = Story()
+    for number in range(45):
+        story.then(20, given_w=1000.0 + number, drawn_w=1000.0)
+    energy = energies(story.then(10).closed())
+    assert len(energy.grants) == MOST_GRANTS
+    assert energy.unlisted_ms == 5 * 20_000
+    assert sum(g.ms for g in energy.grants) + energy.unlisted_ms == energy.covered_ms
+
+
+def test_whose_hours_are_spent_is_told_until_it_is_on_record() -> None:
+    """A leader that begins with them spent tells it no more."""
+    contract = terms(max_curtailed_s=200)
+    story = Story(contract).then(300).then(150, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    assert (story.books.spent, story.books.events) == ((), ())
+    story.then(100, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    (event,) = story.books.events
+    assert (story.books.spent, event.kind) == (("north",), "partner.hours_spent")
+    story.books.recorded(TickRecord(at=story.at, epoch=1))
+    assert story.books.events == (event,)
+    story.books.recorded(TickRecord(at=story.at, epoch=1, events=(event,)))
+    assert story.books.events == ()
+    running = story.books.running
+    story.books = Settling()
+    story.books.open({"north": contract}, Known(), running=running)
+    story.then(100)
+    assert (story.books.spent, story.books.events) == (("north",), ())
 
 
 def test_a_site_without_partners_settles_with_nobody() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from sqlalchemy import Engine
 from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
 from scheduler.core.settlement import Change, Closed, Quality, totals_of
+from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS
-from scheduler.store.database import reading, writing
+from scheduler.store.database import downgrade, migrate, reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.refusals import InvalidField, NothingSettled
 from scheduler.store.settlement import Account, link_hash, record_intervals
+from scheduler.store.settlement_days import hours_of, sums_between
 from tests.settled import AT, MWH, S21, draft, energy, interval, terms
 from tests.stores import KINDS, SITE, database
 
@@ -153,3 +156,46 @@ def test_what_cannot_be_adjusted_is_refused(engine: Engine) -> None:
             table.settlement.adjust("north", at, Change(metered_ws=1), reason="r", by="b")
     with pytest.raises(NothingSettled, match="settled was with north"):
         settled(engine, "nobody")
+
+
+def test_days_are_added_up_as_rows_are_written(engine: Engine) -> None:
+    """As the rows themselves come to, adjustments included; a row that is written twice counts once."""
+    for number in (0, 1, 96, 96):
+        write(
+            engine,
+            interval(
+                draft(energy(curtailed={Cause.GRID: MWH // 10}), number=number),
+                draft(contract=terms("south"), number=number),
+            ),
+        )
+    adjust(engine, Change(metered_ws=MWH), number=1)
+    for since, days in ((AT, 1), (AT + timedelta(days=1), 1), (AT, 31)):
+        account = desk(engine).settlement.statement("north", since, since + timedelta(days=days))
+        parts = [*map(of_row, account.rows), *map(of_adjustment, account.adjustments)]
+        with reading(engine) as session:
+            sums = sums_between(session, since, since + timedelta(days=days))
+        assert sums["north"][0] == reduce(SoFar.plus, parts)
+    assert set(sums) == {"north", "south"}
+    assert sums["north"][1] == AT + timedelta(days=1, minutes=15)
+
+
+def test_a_month_that_was_settled_before_there_were_sums_is_added_up_by_the_migration(engine: Engine) -> None:
+    """Down and up again makes the very same sums from the rows."""
+    unpriced = draft(
+        contract=terms(credit=LostHashprice(hashing=S21)), number=2, what=energy(curtailed={Cause.GRID: 1})
+    )
+    write(
+        engine,
+        interval(draft(energy(curtailed={Cause.GRID: MWH // 10}))),
+        interval(draft(number=1)),
+        interval(unpriced),
+    )
+    adjust(engine, Change(metered_ws=MWH), number=1)
+    with reading(engine) as session:
+        before, hours = sums_between(session, *MONTH), hours_of(session)
+    downgrade(engine, "0014")
+    migrate(engine)
+    with reading(engine) as session:
+        assert sums_between(session, *MONTH) == before
+        assert hours_of(session) == hours
+    assert (hours.year, hours.month) == (2026, 10)
