@@ -282,7 +282,10 @@ async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on
         await store.record(tick)
         story.books.recorded(tick)
         assert story.books.closed == ()
-        assert (await store.load()).settling == story.books.running
+        stored = await store.load()
+        assert stored.settling == story.books.running
+        assert stored.hours is not None
+        assert stored.hours.curtailed_ms == {HOUSE: 900_000, "north": 0}
         (row,) = Desk(engine, site=SITE).settlement.statement("north", T0, T0 + timedelta(hours=1)).rows
         assert row.draft.energy.metered_ws == 4000 * 900
         with reading(engine) as session:
