@@ -10,11 +10,13 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, Final, cast
 
+import numpy as np
+
 from api.routes.settlement import statement_of
 from barq.reporting.settlement import complaints
 from barq.reporting.settlement_views import StatementView
 from benchmarks.partner_month import OWNERS
-from scheduler.core.accounting import LONGEST_S
+from scheduler.core.accounting import LONGEST_S, QUARTER
 from scheduler.core.compliance_report import month_of
 from scheduler.core.contracts import (
     FixedCredit,
@@ -34,6 +36,7 @@ from scheduler.core.so_far import SoFar, of_row
 from scheduler.documents import sample
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
+from scheduler.sim.capacity import Floats
 from scheduler.sim.clock import BEGAN_AT
 from scheduler.sim.engine import Case, Engine
 from scheduler.sim.outcome import RunOutcome
@@ -133,8 +136,9 @@ class Books:
         """Whether it all adds up. Differences are those of the books to what the simulator knows."""
         seen = Readings.of(outcome)
         metered = {o.partner_id: sum(_metered_ws(c, o.partner_id) for c in self.closed) for o in owners}
-        truth = {
-            o.partner_id: sum(seen.total(seen.miners_w[g]) for g in o.groups) / WS_PER_KWH for o in owners
+        until_s = len(self.closed) * QUARTER.total_seconds()
+        truth_ws = {
+            o.partner_id: sum(_total_ws(seen, seen.miners_w[g], until_s) for g in o.groups) for o in owners
         }
         site_ws = sum(c.balance.site_ws for c in self.closed)
         written = _on_record(self.closed)
@@ -143,10 +147,8 @@ class Books:
             "complaints": sum(len(complaints(_stated(a, m))) for a, m in written.accounts),
             "unbalanced": sum(_is_unbalanced(c) for c in self.closed),
             "misadded": written.misadded,
-            "partner_kwh_error": max(
-                abs(ws / WS_PER_KWH - truth[name]) / truth[name] for name, ws in metered.items()
-            ),
-            "site_kwh_error": abs(site_ws / seen.total(seen.site_w) - 1.0),
+            "partner_kwh_error": max(abs(ws / truth_ws[name] - 1.0) for name, ws in metered.items()),
+            "site_kwh_error": abs(site_ws / _total_ws(seen, seen.site_w, until_s) - 1.0),
             "losses_share": sum(c.balance.losses_ws for c in self.closed) / site_ws,
             "curtailed_gap_ws": min(_curtailed_gap_ws(c) for c in self.closed),
             "granted_gap_ws": max(_granted_gap_ws(c) for c in self.closed),
@@ -166,6 +168,12 @@ class Booked(Engine):
     def _look(self) -> None:
         super()._look()
         self._books.take(self.view.snapshot(self.timeline.now()), self.notes.site_w())
+
+
+def _total_ws(seen: Readings, watts: Floats, until_s: float) -> float:
+    """The integral over the intervals that are over."""
+    lengths_s = np.clip(until_s - seen.starts_s, 0.0, seen.lengths_s)
+    return float(watts @ lengths_s)
 
 
 def _metered_ws(closed: Closed, name: str) -> int:

@@ -250,12 +250,12 @@ def test_whose_hours_are_spent_is_told_until_it_is_on_record() -> None:
     story = Story(contract).then(300).then(150, given_w=0.0, drawn_w=0.0, limit_w=820.0)
     assert (story.books.spent, story.books.events) == ((), ())
     story.then(100, given_w=0.0, drawn_w=0.0, limit_w=820.0)
-    (event,) = story.books.events
+    [event] = list(story.books.events)
     assert (story.books.spent, event.kind) == (("north",), "partner.hours_spent")
     story.books.recorded(TickRecord(at=story.at, epoch=1))
     assert story.books.events == (event,)
     story.books.recorded(TickRecord(at=story.at, epoch=1, events=(event,)))
-    assert story.books.events == ()
+    assert not story.books.events
     running = story.books.running
     story.books = Settling()
     story.books.open({"north": contract}, Known(), running=running)
