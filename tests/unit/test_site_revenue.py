@@ -73,7 +73,7 @@ def test_who_is_ranked_by_hashprice_says_what_it_is_charged_by() -> None:
     """Else it would be charged nothing, silently."""
     north = {"name": "n", "groups": ["north"], "price": {"type": "hashprice", "share": 0.4}}
     with pytest.raises(SettingsError, match=r"contract.price: is missing"):
-        site(mode=MODE, partners=[north])
+        site(mode=MODE, partners=[north], revenue={"house": {}})
 
 
 def test_where_mining_is_not_ranked_the_sites_own_is_no_partner() -> None:
