@@ -237,7 +237,7 @@ def _miner_groups(snapshot: Snapshot) -> list[str]:
 
 def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
     """A group's whole draw, its rest included; grants and caps are above that."""
-    is_heard, base_w = _is_heard(group, snapshot), round(group.spec.base_w)
+    is_heard, base_w = group.is_heard(snapshot.at, snapshot.site), round(group.spec.base_w)
     return Side(
         group_id=group.spec.group_id,
         takes_w=base_w + above_w,
@@ -256,15 +256,9 @@ def _part_of_cap(partner: Partner, above_w: Mapping[str, int], group_id: str) ->
     return partner.cap_w * above_w[group_id] // whole_w
 
 
-def _is_heard(group: Group, snapshot: Snapshot) -> bool:
-    at = group.reported_at
-    return at is not None and (snapshot.at - at).total_seconds() <= snapshot.site.unreachable_after_s
-
-
 def _until(groups: Iterable[Group]) -> datetime | None:
     """When the first of their newest orders expires; None = none stands."""
-    newest = (max(g.account.open, key=lambda o: o.fence, default=None) for g in groups)
-    return min((order.expires_at for order in newest if order is not None), default=None)
+    return min((g.account.newest.expires_at for g in groups if g.account.newest is not None), default=None)
 
 
 def _order_id(group: Group) -> str:

@@ -101,49 +101,34 @@ def history(which: IdArgument, *, as_json: JsonOption = False, quiet: QuietOptio
         say("there are older ones; the API gives them page by page")
 
 
-@app.command()
-def pause(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Put miners to sleep until `barq miners resume`. Their watts go to the others."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.pause_miners, "paused", _chosen(which, group), reason, form)
+def _wish_command(name: str, done: str, help_text: str) -> None:
+    """Add the verb `name`, which wishes something of miners; `done` says what they are then."""
+
+    @app.command(name, help=help_text)
+    def wish(
+        which: IdArguments = None,
+        *,
+        group: GroupOption = None,
+        reason: ReasonOption,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+    ) -> None:
+        form = chosen_format(as_json=as_json, quiet=quiet)
+        with connect() as site:
+            _wish(getattr(site, f"{name}_miners"), done, _chosen(which, group), reason, form)
 
 
-@app.command()
-def protect(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Have miners be the last of their fleet to sleep. The limit goes before that all the same."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.protect_miners, "protected", _chosen(which, group), reason, form)
-
-
-@app.command()
-def resume(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Have miners do as their fleet does: no more paused, no more protected."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.resume_miners, "as their fleet", _chosen(which, group), reason, form)
+_wish_command(
+    "pause", "paused", "Put miners to sleep until `barq miners resume`. Their watts go to the others."
+)
+_wish_command(
+    "protect",
+    "protected",
+    "Have miners be the last of their fleet to sleep. The limit goes before that all the same.",
+)
+_wish_command(
+    "resume", "as their fleet", "Have miners do as their fleet does: no more paused, no more protected."
+)
 
 
 def _chosen(which: Sequence[str] | None, group: str | None) -> Chosen:

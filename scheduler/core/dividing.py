@@ -158,5 +158,4 @@ def _thrift(group: Group) -> float:
 
 def is_heard(plan: Plan, group_id: str) -> bool:
     """Whether a group was heard of lately, so that it can be counted on to do what it is told."""
-    at = plan.groups[group_id].reported_at
-    return at is not None and (plan.at - at).total_seconds() <= plan.site.unreachable_after_s
+    return plan.groups[group_id].is_heard(plan.at, plan.site)

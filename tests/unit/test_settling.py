@@ -253,7 +253,7 @@ def test_whose_hours_are_spent_is_told_until_it_is_on_record() -> None:
     [event] = list(story.books.events)
     assert (story.books.spent, event.kind) == (("north",), "partner.hours_spent")
     story.books.recorded(TickRecord(at=story.at, epoch=1))
-    assert story.books.events == (event,)
+    assert list(story.books.events) == [event]
     story.books.recorded(TickRecord(at=story.at, epoch=1, events=(event,)))
     assert not story.books.events
     running = story.books.running
