@@ -31,6 +31,7 @@ from scheduler.core.interval import (
     begun,
     noted,
 )
+from scheduler.core.ledger import OpenOrder
 from scheduler.core.notice import NEAR_S, is_new, notice_of, seen_ahead
 from scheduler.core.orders import GroupKind
 from scheduler.core.partners import Partner, with_house
@@ -46,6 +47,7 @@ from scheduler.records import PowerSample, TickRecord
 
 log = logging.getLogger(__name__)
 
+_NO_ORDERS: Mapping[str, OpenOrder] = MappingProxyType({})
 _NOBODY: Mapping[str, Terms] = MappingProxyType({})
 
 
@@ -90,8 +92,14 @@ class Settling:
         """Intervals that are over and not on record yet."""
         return self._closed
 
-    def measure(self, snapshot: Snapshot, decision: Decision, sample: PowerSample) -> None:
-        """Take in one second of the site."""
+    def measure(
+        self,
+        snapshot: Snapshot,
+        decision: Decision,
+        sample: PowerSample,
+        orders: Mapping[str, OpenOrder] = _NO_ORDERS,
+    ) -> None:
+        """Take in one second of the site; `orders` are those that go out with this decision."""
         if not self.is_open:
             return
         running = self._running or begun(snapshot.at)
@@ -99,7 +107,8 @@ class Settling:
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
         causes = curtailed(_scene(snapshot, decision), list(sides.values()))
-        flows = {p.partner_id: self._flow(p, sides, causes, snapshot) for p in partners}
+        newest = {gid: orders.get(gid) or snapshot.groups[gid].account.newest for gid in sides}
+        flows = {p.partner_id: self._flow(p, sides, causes, newest) for p in partners}
         moment = Moment(
             at=snapshot.at,
             site=_site(snapshot, sample, sides),
@@ -207,9 +216,10 @@ class Settling:
         partner: Partner,
         sides: Mapping[str, Side],
         causes: Mapping[str, Mapping[Cause, int]],
-        snapshot: Snapshot,
+        newest: Mapping[str, OpenOrder | None],
     ) -> Flow:
         own = [sides[gid] for gid in partner.groups if gid in sides]
+        own_orders = {s.group_id: order for s in own if (order := newest[s.group_id]) is not None}
         watts = {
             METERED: sum(s.metered_w for s in own),
             GRANTED: sum(s.granted_w for s in own),
@@ -226,8 +236,8 @@ class Settling:
             is_heard=all(s.is_heard for s in own),
             is_curtailed=owed_w > STEADY * watts[BASELINE],
             is_confirmed=all(s.presence.confirmed_w is not None for s in own),
-            orders={s.group_id: _order_id(snapshot.groups[s.group_id]) for s in own},
-            until_at=_until(snapshot.groups[s.group_id] for s in own),
+            orders={gid: _order_id(order) for gid, order in own_orders.items()},
+            until_at=min((order.expires_at for order in own_orders.values()), default=None),
         )
 
 
@@ -256,13 +266,8 @@ def _part_of_cap(partner: Partner, above_w: Mapping[str, int], group_id: str) ->
     return partner.cap_w * above_w[group_id] // whole_w
 
 
-def _until(groups: Iterable[Group]) -> datetime | None:
-    """When the first of their newest orders expires; None = none stands."""
-    return min((g.account.newest.expires_at for g in groups if g.account.newest is not None), default=None)
-
-
-def _order_id(group: Group) -> str:
-    return f"{group.account.sent.epoch}.{group.account.sent.seq}"
+def _order_id(order: OpenOrder) -> str:
+    return f"{order.fence.epoch}.{order.fence.seq}"
 
 
 def _scene(snapshot: Snapshot, decision: Decision) -> Scene:

@@ -13,7 +13,8 @@ from scheduler.core.decide import Decision, decide
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.interval import MOST_GRANTS, Running
 from scheduler.core.inventory import Wish
-from scheduler.core.orders import MinerReading
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.orders import Fence, MinerReading
 from scheduler.core.partners import HOUSE, Partner, Price
 from scheduler.core.plan import limit_now
 from scheduler.core.settlement import Closed, Quality, settled
@@ -84,15 +85,17 @@ class Story:
         lost_w: float = 50.0,
         limit_w: float = 2e5,
         is_heard: bool = True,
+        order: OpenOrder | None = None,
     ) -> None:
-        """One reading."""
+        """One reading; `order` goes out to north's with it."""
         snapshot = self._snapshot(drawn_w, lost_w, limit_w, is_heard=is_heard)
         decision = Decision(
             limit=limit_now(snapshot),
             miners_w={"a": given_w, "b": 0.0},
             planned_w=820.0 + ai_w + given_w,
         )
-        self.books.measure(snapshot, decision, sample(snapshot, decision, over_limit=False))
+        orders = {} if order is None else {"a": order}
+        self.books.measure(snapshot, decision, sample(snapshot, decision, over_limit=False), orders)
 
     def _snapshot(self, drawn_w: float, lost_w: float, limit_w: float, *, is_heard: bool) -> Snapshot:
         self.builder.limit_w(limit_w)
@@ -229,8 +232,20 @@ def test_the_grants_of_an_interval_come_to_what_was_granted() -> None:
     assert [(g.granted_w, g.ms) for g in energy.grants] == [(4000, 300_000), (2500, 300_000), (4000, 300_000)]
     assert [g.begins_at for g in energy.grants] == [T0 + timedelta(seconds=s) for s in (0, 300, 600)]
     assert energy.granted_ws == sum(g.granted_w * g.ms for g in energy.grants) // 1000
-    assert {gid for g in energy.grants for gid in g.orders} == {"a"}
     assert energy.unlisted_ms == 0
+
+
+def test_a_grant_names_the_order_that_says_so() -> None:
+    """The one that goes out with the decision, and up to when it is good."""
+    first = OpenOrder(
+        fence=Fence(epoch=1, seq=7), entitlement_w=4000.0, fallback=(), expires_at=T0 + timedelta(seconds=15)
+    )
+    renewed = replace(first, fence=Fence(epoch=1, seq=8), expires_at=T0 + timedelta(seconds=920))
+    story = Story().then(10, order=first).then(900, order=renewed)
+    energy = energies(story.closed())
+    (grant,) = energy.grants
+    assert (grant.orders, grant.until_at) == ({"a": "1.7"}, renewed.expires_at)
+    assert energy.orders == {"a": ("1.7", "1.8")}
 
 
 def test_of_very_many_grants_the_first_are_listed_and_the_time_of_the_rest_is_told() -> None:
