@@ -7,10 +7,13 @@ from datetime import timedelta
 import pytest
 
 from scheduler.core.curtailment import Cause
+from scheduler.core.interval import Running
 from scheduler.core.notice import APART_S, Fall, is_new, notice_of, seen_ahead
+from scheduler.settling import Settling
+from scheduler.wire import dumps, loads
 from tests.builders import T0, SiteBuilder, site
 from tests.settled import terms
-from tests.unit.test_settling import Story, energies
+from tests.unit.test_settling import Known, Story, energies
 
 
 def seen(built: SiteBuilder, before: tuple[Fall, ...] = (), horizon_s: float = 900.0) -> tuple[Fall, ...]:
@@ -67,6 +70,17 @@ def test_each_curtailment_is_on_record_with_the_notice_that_there_was() -> None:
     (notice,) = energy.notices
     assert (notice.cause, notice.given_s, notice.due_s) == (Cause.GRID, 0, 300)
     assert notice.begun_at == T0 + timedelta(seconds=600)
+
+
+def test_a_fall_that_is_known_early_enough_is_a_notice_that_is_met() -> None:
+    """It is on record how early that was, over a restart too."""
+    story = Story(terms(notice_s=300)).then(200).then(400, falls_s=600.0)
+    running = loads(Running, dumps(story.books.running))
+    story.books = Settling()
+    story.books.open({"north": terms(notice_s=300)}, Known(), running=running)
+    story.then(310, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    (notice,) = energies(story.closed()).notices
+    assert (notice.given_s, notice.is_met) == (400, True)
 
 
 def test_a_contract_without_notice_has_none_on_record() -> None:

@@ -86,9 +86,13 @@ class Story:
         limit_w: float = 2e5,
         is_heard: bool = True,
         order: OpenOrder | None = None,
+        falls_s: float | None = None,
     ) -> None:
-        """One reading; `order` goes out to north's with it."""
-        snapshot = self._snapshot(drawn_w, lost_w, limit_w, is_heard=is_heard)
+        """One reading; `order` goes out to north's with it. The limit is known to fall then, s after the beginning."""
+        self.builder.limit_w(limit_w)
+        if falls_s is not None:
+            self.builder.falls_to_w(820.0, in_s=falls_s)
+        snapshot = self._snapshot(drawn_w, lost_w, is_heard=is_heard)
         decision = Decision(
             limit=limit_now(snapshot),
             miners_w={"a": given_w, "b": 0.0},
@@ -97,8 +101,7 @@ class Story:
         orders = {} if order is None else {"a": order}
         self.books.measure(snapshot, decision, sample(snapshot, decision, over_limit=False), orders)
 
-    def _snapshot(self, drawn_w: float, lost_w: float, limit_w: float, *, is_heard: bool) -> Snapshot:
-        self.builder.limit_w(limit_w)
+    def _snapshot(self, drawn_w: float, lost_w: float, *, is_heard: bool) -> Snapshot:
         built = replace(self.builder.snapshot(), at=self.at)
         seen_at = self.at if is_heard else self.at - timedelta(seconds=60)
         draws_w = {"n": 820.0, "a": drawn_w, "b": 0.0}
