@@ -123,7 +123,10 @@ class Settling:
         self._look_at_hours(snapshot.at)
 
     def _noticed(self, running: Running, flows: Mapping[str, Flow], snapshot: Snapshot) -> Running:
-        """With the falls that are seen ahead, and the notice that there was of curtailments that begin now."""
+        """With the falls that are seen ahead, and the notice that there was of curtailments that begin now.
+
+        Of machines that were not seen to run yet there is none: a site that just began curtails nobody.
+        """
         due_s = {name: terms.notice_s for name, terms in self._terms.items() if terms.notice_s}
         if not due_s:
             return running
@@ -135,7 +138,8 @@ class Settling:
             firm_w=snapshot.site.firm_w,
             limit_w=limit_now(snapshot).limit_w,
         )
-        short = {name: flow for name, flow in flows.items() if flow.is_curtailed and name in due_s}
+        seen = {name: flow for name, flow in flows.items() if flow.is_confirmed and name in due_s}
+        short = {name: flow for name, flow in seen.items() if flow.is_curtailed}
         begun_now = {
             name: f for name, f in short.items() if is_new(running.curtailed_at.get(name), snapshot.at)
         }

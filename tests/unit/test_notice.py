@@ -64,26 +64,32 @@ def test_what_flickers_is_one_curtailment() -> None:
 
 def test_each_curtailment_is_on_record_with_the_notice_that_there_was() -> None:
     """Of one that nobody saw coming there was none."""
-    story = Story(terms(notice_s=300)).then(600)
-    story.then(310, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    story = Story(terms(notice_s=300)).then(620)
+    story.then(290, given_w=0.0, drawn_w=0.0, limit_w=820.0)
     energy = energies(story.closed())
     (notice,) = energy.notices
     assert (notice.cause, notice.given_s, notice.due_s) == (Cause.GRID, 0, 300)
-    assert notice.begun_at == T0 + timedelta(seconds=600)
+    assert notice.begun_at == T0 + timedelta(seconds=620)
 
 
 def test_a_fall_that_is_known_early_enough_is_a_notice_that_is_met() -> None:
     """It is on record how early that was, over a restart too."""
-    story = Story(terms(notice_s=300)).then(200).then(400, falls_s=600.0)
+    story = Story(terms(notice_s=300)).then(200).then(420, falls_s=620.0)
     running = loads(Running, dumps(story.books.running))
     story.books = Settling()
     story.books.open({"north": terms(notice_s=300)}, Known(), running=running)
-    story.then(310, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    story.then(290, given_w=0.0, drawn_w=0.0, limit_w=820.0)
     (notice,) = energies(story.closed()).notices
-    assert (notice.given_s, notice.is_met) == (400, True)
+    assert (notice.given_s, notice.is_met) == (420, True)
+
+
+def test_what_was_not_seen_to_run_yet_is_not_curtailed_by_anybody() -> None:
+    """A site that just began owes no notice of it."""
+    story = Story(terms(notice_s=300)).then(910, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    assert energies(story.closed()).notices == ()
 
 
 def test_a_contract_without_notice_has_none_on_record() -> None:
     """Nothing is due, so nothing is met or missed."""
-    story = Story().then(600).then(310, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    story = Story().then(620).then(290, given_w=0.0, drawn_w=0.0, limit_w=820.0)
     assert energies(story.closed()).notices == ()
