@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Text, UniqueConstraint, func, select
+from sqlalchemy import Text, UniqueConstraint, select
 from sqlalchemy.orm import Session
 from sqlmodel import Field, col
 
@@ -37,7 +37,7 @@ from scheduler.store.chain import GENESIS
 from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.corrections import check_over
 from scheduler.store.refusals import InvalidField, NothingSettled
-from scheduler.store.settlement_days import add_up
+from scheduler.store.settlement_days import add_up, sums_between
 from scheduler.store.tables import LeaderRow, Table
 from scheduler.wire import dumps, loads
 
@@ -157,10 +157,8 @@ def parties(session: Session) -> tuple[str, ...]:
 
 def credited_micro(session: Session, party: str, at: datetime) -> int:
     """What was credited in the month of `at`, UTC, adjustments included."""
-    since, until = month_of(at.year, at.month, UTC)
-    starts_at = col(SettlementRow.starts_at)
-    theirs = (col(SettlementRow.party) == party, starts_at >= since, starts_at < until)
-    return int(session.scalar(select(func.sum(col(SettlementRow.credit_micro))).where(*theirs)) or 0)
+    sums = sums_between(session, *month_of(at.year, at.month, UTC))
+    return sums[party][0].credit_micro if party in sums else 0
 
 
 def link_hash(before: str, body: str) -> str:
