@@ -181,10 +181,10 @@ def _hours(one: PartnerView) -> list[tuple[str, str]]:
     if most_s is None:
         return []
     used_s = 0.0 if so_far is None else so_far["curtailed_s"]
-    left = f"{format_duration(most_s - used_s)} left" if used_s < most_s else "none left"
+    left = f"{(most_s - used_s) / 3600:.1f} h left" if used_s < most_s else "none left"
     if one.get("hours_spent"):
         left = "none left: it is shed last of its tier until the month is over"
-    return [("curtailment", f"{format_duration(used_s)} of {format_duration(most_s)} this month; {left}")]
+    return [("curtailment", f"{used_s / 3600:.1f} of {most_s / 3600:g} h this month; {left}")]
 
 
 def _remedy(remedy: str | None) -> str:

@@ -247,7 +247,8 @@ def _interval(interval: IntervalView) -> dict[str, Any]:
 def _granted(grant: GrantedView) -> str:
     orders = ", ".join(f"{group} {order}" for group, order in sorted(grant["orders"].items()))
     until = f", good until {grant['until_at']}" if grant["until_at"] else ""
-    return f"{grant['granted_w']} W for {grant['ms']} ms from {grant['begins_at']} by {orders}{until}"
+    by = f"by {orders}{until}" if orders else "without an order"
+    return f"{grant['granted_w']} W for {grant['ms']} ms from {grant['begins_at']} {by}"
 
 
 def _notice(notice: NoticeView) -> str:

@@ -115,7 +115,7 @@ def test_one_partner_is_told_what_is_left_of_its_month() -> None:
     assert "1 MWh drawn of 1.1 MWh granted, 74.0% of all; 75.0% by weight" in lines
     assert "charge 52.50, credit 0.50; 1 intervals without a price" in lines
     assert "1 of 2 curtailments had too little notice" in lines
-    assert "1 h 30 min of 2 h this month; 30 min left" in lines
+    assert "1.5 of 2 h this month; 0.5 h left" in lines
     spent = barq(
         busy_site().on("GET", "/partners/north", told | {"hours_spent": True}), "partners", "show", "north"
     )
