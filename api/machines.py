@@ -12,7 +12,10 @@ from functools import lru_cache
 from typing import Any, Final
 
 from api.wire.miners import MachineView, MachineWishView, MinerTotals
+from scheduler.core.hashprice import ChainFigures
 from scheduler.core.inventory import MachineDetail
+from scheduler.core.partners import NO_POOL, PoolTerms
+from scheduler.core.revenue import Earning, earning_of_machine
 from scheduler.records import KeptInventory
 from scheduler.store.machine_desk import MachinesNow
 from scheduler.store.machine_wishes import MachineWish
@@ -51,6 +54,20 @@ class Standing:
     def draw_w(self) -> float:
         """What it draws, W at its plug."""
         return self.detail.draw_w if self.watts is None else self.watts[1] + self.detail.rest_w
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mined:
+    """What is known of what mining brings: figures of the chain, and where each partner hashes."""
+
+    figures: ChainFigures | None
+    pools: Mapping[str, PoolTerms]
+    at: datetime
+
+    def by(self, one: Standing) -> Earning:
+        """What a MWh brings this machine, by the efficiency that it had of late."""
+        pool = self.pools.get(one.kept.partner, NO_POOL)
+        return earning_of_machine(one.detail, self.figures, self.at, pool=pool)
 
 
 def standing(now: MachinesNow) -> list[Standing]:
@@ -95,9 +112,9 @@ def totals_of(found: Iterable[Standing]) -> MinerTotals:
     )
 
 
-def shown(one: Standing) -> MachineView:
+def shown(one: Standing, mined: Mined) -> MachineView:
     """A machine as it is shown."""
-    detail, told = one.detail, one.detail.identity
+    detail, told, earns = one.detail, one.detail.identity, mined.by(one)
     return MachineView(
         id=detail.miner_id,
         group=one.kept.inventory.group_id,
@@ -120,6 +137,8 @@ def shown(one: Standing) -> MachineView:
         in_doubt_w=detail.in_doubt_w,
         hashrate_th=detail.hashrate_th,
         joule_per_th=detail.joule_per_th,
+        micro_per_mwh=earns.micro_per_mwh,
+        why_no_revenue=earns.why,
         temperature_c=detail.temperature_c,
         uptime_s=detail.uptime_s,
         cycles_today=detail.cycles_today,

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Self
 
 from barq.package import DEFAULT_LIMIT_BYTES
+from scheduler.core.contracts import Terms
+from scheduler.core.partners import HOUSE, PoolTerms
 from scheduler.revenue_settings import STALE_AFTER_S
 from scheduler.settings import Site, load_site
 from scheduler.signals.http_push import TYPE as PUSHED, PushOptions, read_push_options
@@ -26,6 +28,12 @@ class Settings:
     figures_stale_after_s: float = (
         STALE_AFTER_S  #: how long figures of the chain that people tell are trusted
     )
+
+    pools: Mapping[str, PoolTerms] = field(default_factory=dict)
+    """Where each mining partner hashes, the site itself among them (`house`)."""
+
+    contracts: Mapping[str, Terms] = field(default_factory=dict)
+    """What each mining partner is settled by."""
 
     is_shadow: bool = False  #: nothing is acted: jobs never run, only a twin of them does
 
@@ -47,6 +55,8 @@ class Settings:
             upload_limit_bytes=site.upload_limit_bytes,
             pushed=_pushed(site),
             figures_stale_after_s=site.revenue.stale_after_s,
+            pools={p.name: p.pool() for p in site.partners} | {HOUSE: site.revenue.house_pool()},
+            contracts=site.contracts(),
         )
 
     @property

@@ -39,6 +39,8 @@ class MachineView(TypedDict):
     in_doubt_w: float
     hashrate_th: float | None
     joule_per_th: float | None
+    micro_per_mwh: int | None
+    why_no_revenue: str
     temperature_c: float | None
     uptime_s: float | None
     cycles_today: int

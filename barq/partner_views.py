@@ -16,6 +16,24 @@ class WhyLess(TypedDict):
     remedy: NotRequired[str]
 
 
+class SoFarView(TypedDict):
+    """What was settled: watt-seconds, micro-units, seconds. Money is None for who may not see it."""
+
+    since_at: str
+    until_at: str
+    metered_ws: int
+    granted_ws: int
+    curtailed_ws: int
+    curtailed_s: float
+    charge_micro: int | None
+    credit_micro: int | None
+    share: float | None
+    due_share: float
+    unpriced: int
+    notices: int
+    notices_missed: int
+
+
 class PartnerView(TypedDict):
     """One mining partner. Watts are above `rest_w`, what its machines draw asleep."""
 
@@ -37,6 +55,10 @@ class PartnerView(TypedDict):
     machines: int
     machines_on: int
     why: list[WhyLess]
+    max_curtailed_s: NotRequired[int | None]
+    hours_spent: NotRequired[bool]
+    month: NotRequired[SoFarView | None]
+    today: NotRequired[SoFarView | None]
 
 
 class PartnersView(TypedDict):

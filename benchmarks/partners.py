@@ -14,16 +14,17 @@ import time
 from typing import Any
 
 from benchmarks import partner_month as month
+from benchmarks.partner_books import Booked, Books
 from benchmarks.partner_figures import Watch, figures
 from benchmarks.simulate import DAY_S
 from scheduler.core.decide import PowerAware
 from scheduler.signals.synthetic_day import Season
-from scheduler.sim.engine import Case, Engine
+from scheduler.sim.engine import Case
 
 
 def measure(days: float, seed: int, season: Season) -> dict[str, Any]:
     """One run, with its figures."""
-    site, watch = month.site(), Watch(PowerAware(explains=False))
+    site, watch, books = month.site(), Watch(PowerAware(explains=False)), Books()
     case = Case(
         jobs=month.jobs(site, days, seed),
         power=month.limits(days, seed, season),
@@ -31,20 +32,24 @@ def measure(days: float, seed: int, season: Season) -> dict[str, Any]:
         policy=watch,
         window_s=days * DAY_S,
         seed=seed,
+        listener=books.decided,
     )
-    engine, began_s = Engine(case), time.process_time()
+    engine, began_s = Booked(case, books), time.process_time()
     outcome = asyncio.run(engine.run())
     told = {"days": days, "seed": seed, "season": season.value, "jobs": len(case.jobs), "ticks": engine.ticks}
     made = figures(outcome, site, month.OWNERS, watch)
-    return told | {"cpu_s": time.process_time() - began_s} | made
+    cpu_s = time.process_time() - began_s
+    books.end(days * DAY_S)
+    return told | {"cpu_s": cpu_s} | made | {"books": books.figures(outcome, month.OWNERS)}
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    partners = found.pop("partners")
+    partners, books = found.pop("partners"), found.pop("books")
     lines = [
         f"{name:28}{value:,.4f}" if isinstance(value, float) else f"{name:28}{value}"
         for name, value in found.items()
     ]
+    lines += ["", "settlement:", *(f"  {name:26}{value}" for name, value in books.items())]
     columns = list(next(iter(partners.values())))
     lines += ["", f"{'partner':10}" + "".join(f"{c:>24}" for c in columns)]
     lines += [f"{n:10}" + "".join(f"{v:>24,.4f}" for v in row.values()) for n, row in partners.items()]

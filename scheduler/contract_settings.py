@@ -10,7 +10,6 @@ from pydantic import Field
 
 from scheduler.core.contracts import (
     EXCUSED,
-    PPM,
     CreditModel,
     DrPassthrough,
     FixedCredit,
@@ -28,11 +27,10 @@ from scheduler.core.contracts import (
 )
 from scheduler.core.curtailment import Cause
 from scheduler.core.partners import Partner, Price
+from scheduler.revenue_settings import Money, Part, micro, ppm
 from scheduler.strict import Strict
 
-PerMwh = Annotated[Decimal, Field(ge=-(10**6), le=10**6, decimal_places=6, allow_inf_nan=False)]
-Owed = Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6, allow_inf_nan=False)]
-Share = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6)]
+Owed = Annotated[Money, Field(ge=0)]
 SeriesName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 
 
@@ -40,11 +38,11 @@ class _OfHashing(Strict):
     """What is reckoned from the chain's figures, for machines as the contract has them."""
 
     joule_per_th: Annotated[Decimal, Field(gt=0, le=1000, decimal_places=3)]
-    pool_fee: Share = Decimal(0)
+    pool_fee: Part = Decimal(0)
 
     def hashing(self) -> Hashing:
         """As the core knows it."""
-        return Hashing(mj_per_th=int(self.joule_per_th * 1000), pool_fee_ppm=int(self.pool_fee * PPM))
+        return Hashing(mj_per_th=int(self.joule_per_th * 1000), pool_fee_ppm=ppm(self.pool_fee))
 
 
 class NoPriceSettings(Strict):
@@ -61,7 +59,7 @@ class FixedPriceSettings(Strict):
     """The same for every MWh."""
 
     type: Literal["fixed"]
-    per_mwh: PerMwh
+    per_mwh: Money
 
     def model(self) -> PriceModel:
         """As the core knows it."""
@@ -73,7 +71,7 @@ class SeriesPriceSettings(Strict):
 
     type: Literal["series"]
     series: SeriesName
-    adder_per_mwh: PerMwh = Decimal(0)
+    adder_per_mwh: Money = Decimal(0)
 
     def model(self) -> PriceModel:
         """As the core knows it."""
@@ -84,14 +82,14 @@ class HashpriceSettings(_OfHashing):
     """A share of what a MWh brings by hashprice, and an adder."""
 
     type: Literal["hashprice"]
-    share: Share = Decimal(1)
-    adder_per_mwh: PerMwh = Decimal(0)
+    share: Part = Decimal(1)
+    adder_per_mwh: Money = Decimal(0)
 
     def model(self) -> PriceModel:
         """As the core knows it."""
         return HashpriceIndex(
             hashing=self.hashing(),
-            share_ppm=int(self.share * PPM),
+            share_ppm=ppm(self.share),
             adder_micro=micro(self.adder_per_mwh),
         )
 
@@ -100,13 +98,13 @@ class ProfitShareSettings(_OfHashing):
     """A share of what a MWh brings by hashprice, and no less than a floor."""
 
     type: Literal["profit_share"]
-    share: Share
-    floor_per_mwh: PerMwh = Decimal(0)
+    share: Part
+    floor_per_mwh: Money = Decimal(0)
 
     def model(self) -> PriceModel:
         """As the core knows it."""
         return ProfitShare(
-            hashing=self.hashing(), share_ppm=int(self.share * PPM), floor_micro=micro(self.floor_per_mwh)
+            hashing=self.hashing(), share_ppm=ppm(self.share), floor_micro=micro(self.floor_per_mwh)
         )
 
 
@@ -141,11 +139,11 @@ class LostHashpriceSettings(_OfHashing):
     """A share of what the MWh would have brought."""
 
     type: Literal["lost_hashprice"]
-    share: Share = Decimal(1)
+    share: Part = Decimal(1)
 
     def model(self) -> CreditModel:
         """As the core knows it."""
-        return LostHashprice(hashing=self.hashing(), share_ppm=int(self.share * PPM))
+        return LostHashprice(hashing=self.hashing(), share_ppm=ppm(self.share))
 
 
 class DrPassthroughSettings(Strict):
@@ -153,11 +151,11 @@ class DrPassthroughSettings(Strict):
 
     type: Literal["dr_passthrough"]
     series: SeriesName
-    share: Share
+    share: Part
 
     def model(self) -> CreditModel:
         """As the core knows it."""
-        return DrPassthrough(series=self.series, share_ppm=int(self.share * PPM))
+        return DrPassthrough(series=self.series, share_ppm=ppm(self.share))
 
 
 CreditSettings = Annotated[
@@ -228,8 +226,3 @@ def _short_price(partner: Partner) -> PriceModel:
 def _short_credit(partner: Partner) -> CreditModel:
     owed_micro = partner.credit_micro_per_mwh
     return FixedCredit(micro_per_mwh=owed_micro) if owed_micro else NoCredit()
-
-
-def micro(money: Decimal) -> int:
-    """Whole micro-units; the settings allow no finer ones."""
-    return int(money * 1_000_000)

@@ -77,7 +77,7 @@ class Journal:
         alarms: Mapping[str, tuple[str, ...]],
     ) -> TickRecord:
         """The record of one tick."""
-        due = self._is_sampled(snapshot, decision)
+        due = self._is_sampled(snapshot, decision, orders)
         told_now = bool(due or decision.events)
         partners, floors = self._partners(snapshot, decision, orders) if told_now else ({}, [])
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
@@ -88,6 +88,7 @@ class Journal:
             *self._watchman.events,
             *_checkpoint_events(notes),
             *floors,
+            *self._settling.events,
             *decision.events,
         )
         stops = tuple(s for s in snapshot.stops if s.id not in self._stops)
@@ -118,14 +119,14 @@ class Journal:
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
 
-    def _is_sampled(self, snapshot: Snapshot, decision: Decision) -> bool:
+    def _is_sampled(self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]) -> bool:
         """Whether a second is over, and a sample was taken."""
         due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
         if due:
             watched = self._watchman
             self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
             watched.measure(snapshot, self._sample)
-            self._settling.measure(snapshot, decision, self._sample)
+            self._settling.measure(snapshot, decision, self._sample, orders)
             self._offer = self._new_offer()
         return due
 

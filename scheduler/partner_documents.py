@@ -37,7 +37,9 @@ def partners_document(
         "mode": snapshot.site.mode.name,
         "division": "; ".join(reason.text for reason in decision.sharing),
         "next_change": _next_change(snapshot),
-        "partners": [_partner(grant) for grant in grants],
+        "partners": [
+            {**_partner(grant), "hours_spent": grant.partner.partner_id in snapshot.spent} for grant in grants
+        ],
     }
 
 

@@ -10,10 +10,11 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from scheduler.contract_settings import PriceSeriesSettings, micro
+from scheduler.contract_settings import PriceSeriesSettings
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.partners import Price
 from scheduler.errors import SignalError
+from scheduler.revenue_settings import micro
 from scheduler.series.csv_table import CsvTable, Sizes, read_table
 from scheduler.series.csv_times import read_times
 

@@ -84,6 +84,7 @@ class Reconciler:
         self.view.give_up_silent(self.clock.now())
         self.view.note_given(self.clock.now())
         self.view.note_limit(self.clock.now())
+        self.view.spent = self.settling.spent
         reduction = self._shed()
         while await self._take_intents():  # a limit or a stop by hand: what it demands goes out first, too
             reduction = self._shed() or reduction

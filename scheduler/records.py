@@ -23,6 +23,7 @@ from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
 from scheduler.core.settlement import Closed
 from scheduler.core.snapshot import Quality
+from scheduler.core.so_far import Hours
 from scheduler.core.trim import Trimmed
 
 __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "TickRecord"]
@@ -86,6 +87,7 @@ class Stored:
     power_events: tuple[PowerEvent, ...] = ()  #: that are not final
     miner_wishes: GroupWishes = field(default_factory=dict)  #: of people, of machines that mine
     settling: Running | None = None  #: the interval of settlement that was not over
+    hours: Hours | None = None  #: for how long partners were curtailed in the month
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

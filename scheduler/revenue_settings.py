@@ -37,6 +37,8 @@ TAKEN_NAMES: Final = frozenset({"operator", "site-file"})
 STALE_AFTER_S: Final = 86_400.0
 Part = Annotated[Decimal, Field(ge=0, le=1, decimal_places=6, allow_inf_nan=False)]
 """A part of something, to a millionth."""
+Money = Annotated[Decimal, Field(ge=-(10**6), le=10**6, decimal_places=6, allow_inf_nan=False)]
+"""Per MWh, in the site's currency, to the micro-unit."""
 Seconds = Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)]
 Whole = Annotated[Decimal, Field(ge=0, le=10**18, allow_inf_nan=False)]
 """A count that may be written like 152e12; what is behind the point is dropped."""
@@ -45,7 +47,7 @@ SourceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 
 
 def micro(money: Decimal) -> int:
-    """Whole micro-units, rounded down."""
+    """Whole micro-units; the settings of contracts allow no finer ones, and the rest is dropped."""
     return int(money * MICRO)
 
 
@@ -54,7 +56,8 @@ def satoshi(btc: Decimal) -> int:
     return int(btc * SATOSHI)
 
 
-def _ppm(part: Decimal) -> int:
+def ppm(part: Decimal) -> int:
+    """Whole millionths; the settings allow no finer ones."""
     return int(part * MICRO)
 
 
@@ -66,21 +69,21 @@ class PoolSettings(Strict):
 
     def pool(self) -> PoolTerms:
         """As the core knows it."""
-        return PoolTerms(fee_ppm=_ppm(self.pool_fee), scheme=self.pool_scheme)
+        return PoolTerms(fee_ppm=ppm(self.pool_fee), scheme=self.pool_scheme)
 
 
-class HashpriceSettings(Strict):
+class HashpriceShareSettings(Strict):
     """A partner's price that is a part of what hashing brings, by the live efficiency of its machines."""
 
     type: Literal["hashprice"]
     share: Annotated[Part, Field(gt=0)] = Decimal(1)  #: the site's, of what is left after the pool's fee
-    floor_per_mwh: Annotated[Decimal, Field(ge=0, le=10**6, decimal_places=6)] | None = None
+    floor_per_mwh: Annotated[Money, Field(ge=0)] | None = None
 
     def follows(self) -> HashpriceShare:
         """As the core knows it."""
         least = self.floor_per_mwh
         return HashpriceShare(
-            share_ppm=_ppm(self.share), floor_micro_per_mwh=None if least is None else micro(least)
+            share_ppm=ppm(self.share), floor_micro_per_mwh=None if least is None else micro(least)
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from datetime import datetime
 from types import MappingProxyType
 
 from scheduler.core.contracts import Quotes, Terms
@@ -28,19 +29,25 @@ from scheduler.core.interval import (
     Running,
     advanced,
     begun,
+    noted,
 )
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.notice import NEAR_S, is_new, notice_of, seen_ahead
 from scheduler.core.orders import GroupKind
 from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import limit_now, usable_w
 from scheduler.core.power import site_w
+from scheduler.core.reasons import Event
 from scheduler.core.settlement import Closed, closed
 from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.so_far import Hours, spent_events
 from scheduler.errors import StoreError
 from scheduler.ports import Prices
 from scheduler.records import PowerSample, TickRecord
 
 log = logging.getLogger(__name__)
 
+_NO_ORDERS: Mapping[str, OpenOrder] = MappingProxyType({})
 _NOBODY: Mapping[str, Terms] = MappingProxyType({})
 
 
@@ -53,10 +60,22 @@ class Settling:
         self._running: Running | None = None
         self._over: tuple[Over, ...] = ()  #: intervals whose prices are not looked up yet
         self._closed: tuple[Closed, ...] = ()
+        self._hours = Hours()
+        self.spent: tuple[str, ...] = ()  #: whose contract allows no more curtailment this month
+        self.events: tuple[Event, ...] = ()  #: that are not on record yet
 
-    def open(self, terms: Mapping[str, Terms], prices: Prices, *, running: Running | None = None) -> None:
+    def open(
+        self,
+        terms: Mapping[str, Terms],
+        prices: Prices,
+        *,
+        running: Running | None = None,
+        hours: Hours | None = None,
+    ) -> None:
         """Settle by these contracts; go on with what an earlier leader left running."""
         self._terms, self._prices, self._running = terms, prices, running
+        self._hours = hours or Hours()
+        self.spent = self._hours.spent(terms, running) if running is not None else ()
 
     @property
     def is_open(self) -> bool:
@@ -73,8 +92,14 @@ class Settling:
         """Intervals that are over and not on record yet."""
         return self._closed
 
-    def measure(self, snapshot: Snapshot, decision: Decision, sample: PowerSample) -> None:
-        """Take in one second of the site."""
+    def measure(
+        self,
+        snapshot: Snapshot,
+        decision: Decision,
+        sample: PowerSample,
+        orders: Mapping[str, OpenOrder] = _NO_ORDERS,
+    ) -> None:
+        """Take in one second of the site; `orders` are those that go out with this decision."""
         if not self.is_open:
             return
         running = self._running or begun(snapshot.at)
@@ -82,20 +107,64 @@ class Settling:
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
         causes = curtailed(_scene(snapshot, decision), list(sides.values()))
+        newest = {gid: orders.get(gid) or snapshot.groups[gid].account.newest for gid in sides}
+        flows = {p.partner_id: self._flow(p, sides, causes, newest) for p in partners}
         moment = Moment(
             at=snapshot.at,
             site=_site(snapshot, sample, sides),
-            flows={p.partner_id: self._flow(p, sides, causes, snapshot) for p in partners},
+            flows=flows,
             is_metered=snapshot.meter is not None,
         )
         running, over = advanced(running, moment)
         presences = {gid: remembered(s.presence, causes[gid], s, snapshot.at) for gid, s in sides.items()}
-        self._running = replace(running, presences=presences)
+        self._running = self._noticed(replace(running, presences=presences), flows, snapshot)
         self._over += over
         self._close()
+        self._look_at_hours(snapshot.at)
+
+    def _noticed(self, running: Running, flows: Mapping[str, Flow], snapshot: Snapshot) -> Running:
+        """With the falls that are seen ahead, and the notice that there was of curtailments that begin now.
+
+        Of machines that were not seen to run yet there is none: a site that just began curtails nobody.
+        """
+        due_s = {name: terms.notice_s for name, terms in self._terms.items() if terms.notice_s}
+        if not due_s:
+            return running
+        falls = seen_ahead(
+            running.falls,
+            snapshot.envelopes,
+            snapshot.at,
+            horizon_s=max(due_s.values()) + NEAR_S,
+            firm_w=snapshot.site.firm_w,
+            limit_w=limit_now(snapshot).limit_w,
+        )
+        seen = {name: flow for name, flow in flows.items() if flow.is_confirmed and name in due_s}
+        short = {name: flow for name, flow in seen.items() if flow.is_curtailed}
+        begun_now = {
+            name: f for name, f in short.items() if is_new(running.curtailed_at.get(name), snapshot.at)
+        }
+        notices = {
+            name: notice_of(self._main(name, flow), falls, snapshot.at, due_s=due_s[name])
+            for name, flow in begun_now.items()
+        }
+        last_at = {**running.curtailed_at, **dict.fromkeys(short, snapshot.at)}
+        return noted(replace(running, falls=falls, curtailed_at=last_at), notices)
+
+    def _main(self, partner_id: str, flow: Flow) -> Cause:
+        """Of the causes that the contract does not excuse the one that takes most."""
+        owed = (cause for cause in Cause if cause not in self._terms[partner_id].excused)
+        return max(owed, key=lambda cause: flow.watts.get(cause, 0))
+
+    def _look_at_hours(self, at: datetime) -> None:
+        """Whose month has no more hours of curtailment, and who that is new of."""
+        if self._running is not None:
+            spent = self._hours.spent(self._terms, self._running)
+            self.events += spent_events(self.spent, spent, self._terms, at)
+            self.spent = spent
 
     def recorded(self, record: TickRecord) -> None:
-        """These intervals are on record now."""
+        """These intervals and events are on record now."""
+        self.events = tuple(event for event in self.events if event not in record.events)
         if record.intervals:
             written = {c.balance.starts_at for c in record.intervals}
             self._closed = tuple(c for c in self._closed if c.balance.starts_at not in written)
@@ -109,7 +178,8 @@ class Settling:
             except StoreError as error:
                 log.warning("the interval of %s waits for its prices: %s", over.starts_at, error)
                 return
-            self._closed += (closed(over, self._terms, quotes),)
+            made = closed(over, self._terms, quotes)
+            self._closed, self._hours = (*self._closed, made), self._hours.after(made)
             self._over = self._over[1:]
 
     def _quotes(self, over: Over) -> Quotes:
@@ -150,9 +220,10 @@ class Settling:
         partner: Partner,
         sides: Mapping[str, Side],
         causes: Mapping[str, Mapping[Cause, int]],
-        snapshot: Snapshot,
+        newest: Mapping[str, OpenOrder | None],
     ) -> Flow:
         own = [sides[gid] for gid in partner.groups if gid in sides]
+        own_orders = {s.group_id: order for s in own if (order := newest[s.group_id]) is not None}
         watts = {
             METERED: sum(s.metered_w for s in own),
             GRANTED: sum(s.granted_w for s in own),
@@ -169,7 +240,8 @@ class Settling:
             is_heard=all(s.is_heard for s in own),
             is_curtailed=owed_w > STEADY * watts[BASELINE],
             is_confirmed=all(s.presence.confirmed_w is not None for s in own),
-            orders={s.group_id: _order_id(snapshot.groups[s.group_id]) for s in own},
+            orders={gid: _order_id(order) for gid, order in own_orders.items()},
+            until_at=min((order.expires_at for order in own_orders.values()), default=None),
         )
 
 
@@ -182,7 +254,10 @@ def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_
 
     Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged.
     """
-    is_heard, base_w = _is_heard(group, snapshot), max(0, round(group.spec.base_w - group.guessed_w))
+    is_heard, base_w = (
+        group.is_heard(snapshot.at, snapshot.site),
+        max(0, round(group.spec.base_w - group.guessed_w)),
+    )
     return Side(
         group_id=group.spec.group_id,
         takes_w=base_w + above_w,
@@ -201,13 +276,8 @@ def _part_of_cap(partner: Partner, above_w: Mapping[str, int], group_id: str) ->
     return partner.cap_w * above_w[group_id] // whole_w
 
 
-def _is_heard(group: Group, snapshot: Snapshot) -> bool:
-    at = group.reported_at
-    return at is not None and (snapshot.at - at).total_seconds() <= snapshot.site.unreachable_after_s
-
-
-def _order_id(group: Group) -> str:
-    return f"{group.account.sent.epoch}.{group.account.sent.seq}"
+def _order_id(order: OpenOrder) -> str:
+    return f"{order.fence.epoch}.{order.fence.seq}"
 
 
 def _scene(snapshot: Snapshot, decision: Decision) -> Scene:

@@ -29,13 +29,11 @@ from scheduler.core.partners import (
     with_house,
 )
 from scheduler.core.projects import OTHERS, FairShare, Project
-from scheduler.revenue_settings import HashpriceSettings, PoolSettings
+from scheduler.revenue_settings import HashpriceShareSettings, Money, PoolSettings, micro
 from scheduler.strict import Strict
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
 WholeWatts = Annotated[int, Field(ge=0, le=10**10)]
-Money = Annotated[Decimal, Field(ge=-(10**6), le=10**6, decimal_places=6, allow_inf_nan=False)]
-"""Per MWh, in the site's currency, to the micro-unit."""
 
 
 class PartnerSettings(PoolSettings):
@@ -50,7 +48,7 @@ class PartnerSettings(PoolSettings):
     price_per_mwh: Money | None = None
     price_as_of_at: AwareDatetime | None = None  #: None = fixed by contract: it does not age
     price_stale_after_s: Annotated[float, Field(gt=0, le=1e9, allow_inf_nan=False)] = 86_400.0
-    price: HashpriceSettings | None = (
+    price: HashpriceShareSettings | None = (
         None  #: one that follows what hashing brings, in place of `price_per_mwh`
     )
     credit_per_mwh: Annotated[Money, Field(ge=0)] = Decimal(0)
@@ -78,7 +76,7 @@ class PartnerSettings(PoolSettings):
             price=self._price(),
             follows=None if self.price is None else self.price.follows(),
             pool=self.pool(),
-            credit_micro_per_mwh=_micro(self.credit_per_mwh),
+            credit_micro_per_mwh=micro(self.credit_per_mwh),
         )
 
     def terms(self) -> Terms:
@@ -89,7 +87,7 @@ class PartnerSettings(PoolSettings):
         if self.price_per_mwh is None:
             return None
         return Price(
-            micro_per_mwh=_micro(self.price_per_mwh),
+            micro_per_mwh=micro(self.price_per_mwh),
             source="contract" if self.price_as_of_at is None else "site file",
             as_of_at=self.price_as_of_at,
             stale_after_s=self.price_stale_after_s,
@@ -199,7 +197,7 @@ class RevenueSettings(Strict):
 
     def mode(self) -> Mode:
         """As the core knows it."""
-        return Revenue(gpu_h_micro=_micro(self.ai_per_gpu_h))
+        return Revenue(gpu_h_micro=micro(self.ai_per_gpu_h))
 
 
 class ThresholdSettings(Strict):
@@ -267,7 +265,3 @@ def shared(
     """How AI and mining share, and how projects do, as `SitePolicy` names it."""
     named = tuple(Project(**p.model_dump()) for p in projects)
     return {"mode": mode.mode(), "projects": named, "fair_share": fair_share.fair_share()}
-
-
-def _micro(money: Decimal) -> int:
-    return int(money * 1_000_000)

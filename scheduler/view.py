@@ -80,6 +80,7 @@ class View:
         self.store_up = True
         self.record: LimitRecord | None = None
         self.chain: ChainFigures | None = None
+        self.spent: tuple[str, ...] = ()  #: partners whose month has no more hours of curtailment
         self.links: dict[str, Link] = {}
         self._past_boots: set[str] = set()
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
@@ -327,6 +328,7 @@ class View:
             used=self.usage.used,
             record=self.record,
             chain=self.chain,
+            spent=self.spent,
         )
 
     def _limit_w(self, at: datetime) -> float:

@@ -134,7 +134,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             told=tuple(source for source, _ in sources),
         )
         prices = SitePrices(site.price_series, state, figures=SqlFigures(engine).figures_at)
-        loop.settling.open(site.contracts(), prices, running=stored.settling)
+        loop.settling.open(site.contracts(), prices, running=stored.settling, hours=stored.hours)
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     if site.reckons_revenue:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
@@ -54,8 +55,9 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
         and query.condition in (None, one.detail.condition.value)
     ]
     page, following = machines.page_of(wanted, limit=query.limit, after=query.after)
+    mined = _mined(here)
     return Miners(
-        miners=[machines.shown(one) for one in page],
+        miners=[machines.shown(one, mined) for one in page],
         totals=machines.totals_of(wanted),
         shadow=here.settings.is_shadow,
         next=following,
@@ -116,7 +118,7 @@ def _record(known: KnownMachine, here: Here, *, may_see_pools: bool) -> MachineR
         id=known.miner_id,
         group=known.group_id,
         partner=known.partner,
-        now=None if now is None else machines.shown(now),
+        now=None if now is None else machines.shown(now, _mined(here)),
         pools=[PoolView(url=p.url, user=p.user, active=p.is_active) for p in pools]
         if may_see_pools
         else None,
@@ -124,6 +126,12 @@ def _record(known: KnownMachine, here: Here, *, may_see_pools: bool) -> MachineR
         last_seen_at=known.last_seen_at,
         vanished_at=known.vanished_at,
     )
+
+
+def _mined(here: Here) -> machines.Mined:
+    kept = here.desk.figures()
+    figures = None if kept is None else kept.figures
+    return machines.Mined(figures=figures, pools=here.settings.pools, at=datetime.now(UTC))
 
 
 def _change(one: LoggedChange, *, may_see_pools: bool) -> IdentityChangeView:

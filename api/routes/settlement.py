@@ -23,7 +23,7 @@ from api.wire.settlement import (
 from scheduler.core.compliance_report import month_of
 from scheduler.core.settlement import changes_of, totals_of
 from scheduler.store.refusals import InvalidField
-from scheduler.store.settlement import Link
+from scheduler.store.settlement import Account, Link
 
 router = APIRouter(prefix="/settlement", tags=["settlement"])
 
@@ -31,15 +31,20 @@ router = APIRouter(prefix="/settlement", tags=["settlement"])
 @router.get("/statements/{partner}", responses=errors(404))
 def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -> Statement:
     """Show a partner's month: each interval and adjustment as written down, and what they come to."""
-    since, until = _month(query.month)
-    account = here.desk.settled(partner if is_job_id(partner) else "", since, until)
+    account = here.desk.settlement.statement(partner if is_job_id(partner) else "", *_month(query.month))
+    return statement_of(account, site=here.settings.site, month=query.month, made_at=datetime.now(UTC))
+
+
+def statement_of(account: Account, *, site: str, month: str, made_at: datetime) -> Statement:
+    """A partner's rows of a month as they are shown, with what they come to."""
+    since, until = _month(month)
     return Statement(
-        site=here.settings.site,
-        partner=partner,
-        month=query.month,
+        site=site,
+        partner=account.party,
+        month=month,
         since_at=since,
         until_at=until,
-        made_at=datetime.now(UTC),
+        made_at=made_at,
         links=[_link(link) for link in account.links],
         measured=TotalsView.model_validate(totals_of(account.rows)),
         adjusted=TotalsView.model_validate(changes_of(account.adjustments)),
@@ -49,7 +54,7 @@ def statement(partner: str, query: Annotated[MonthQuery, Query()], here: Here) -
 @router.get("/balances")
 def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
     """Show where the energy at the site's meter went, by the quarter of an hour."""
-    account = here.desk.balances(*_month(query.month))
+    account = here.desk.settlement.balances(*_month(query.month))
     return Balances(
         site=here.settings.site,
         month=query.month,
@@ -78,7 +83,7 @@ def adjust(body: NewAdjustment, here: Here, person: Person) -> AdjustmentView:
     if not (change.metered_ws or change.curtailed_ws or change.charge_micro or change.credit_micro):
         remedy = "give metered_ws, curtailed_ws, charge_micro or credit_micro"
         raise InvalidField("metered_ws", body.metered_ws, remedy)
-    made = here.desk.adjust_settlement(body.partner, body.starts_at, change, reason=body.reason, by=person)
+    made = here.desk.settlement.adjust(body.partner, body.starts_at, change, reason=body.reason, by=person)
     return AdjustmentView.model_validate(made)
 
 

@@ -43,6 +43,8 @@ MINER: Final[dict[str, Any]] = {
     "in_doubt_w": 0.0,
     "hashrate_th": 0.0,
     "joule_per_th": 30.8,
+    "micro_per_mwh": 51_300_000,
+    "why_no_revenue": "",
     "temperature_c": 31.0,
     "uptime_s": 86_400.0,
     "cycles_today": 2,
@@ -116,6 +118,12 @@ class MachineView(Shown):
     in_doubt_w: float = Field(description="May still flow although it was told otherwise")
     hashrate_th: float | None
     joule_per_th: float | None
+    micro_per_mwh: int | None = Field(
+        description="What a MWh brings it after its pool's fee, micro-units of the site's currency; null = not known"
+    )
+    why_no_revenue: str = Field(
+        description="Why that is not known, as where figures are stale; empty = it is"
+    )
     temperature_c: float | None = Field(description="Its hottest")
     uptime_s: float | None
     cycles_today: int = Field(description="How often it was woken since midnight UTC")

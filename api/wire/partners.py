@@ -15,6 +15,21 @@ WHY: Final[dict[str, Any]] = {
     "numbers": {"mining_w": 40_100.0, "due_w": 24_060.0, "wants_w": 28_000.0},
     "remedy": "",
 }
+SO_FAR: Final[dict[str, Any]] = {
+    "since_at": "2026-03-01T00:00:00Z",
+    "until_at": "2026-03-01T13:30:00Z",
+    "metered_ws": 1_140_000_000,
+    "granted_ws": 1_152_000_000,
+    "curtailed_ws": 96_000_000,
+    "curtailed_s": 5400.0,
+    "charge_micro": 16_625_000,
+    "credit_micro": 133_333,
+    "share": 0.748,
+    "due_share": 0.75,
+    "unpriced": 0,
+    "notices": 2,
+    "notices_missed": 1,
+}
 PARTNER: Final[dict[str, Any]] = {
     "name": "north",
     "groups": ["miners-north"],
@@ -34,6 +49,10 @@ PARTNER: Final[dict[str, Any]] = {
     "machines": 8,
     "machines_on": 7,
     "why": [WHY],
+    "max_curtailed_s": 216_000,
+    "hours_spent": False,
+    "month": SO_FAR,
+    "today": SO_FAR,
 }
 
 
@@ -44,6 +63,28 @@ class WhyLess(Shown):
     text: str
     numbers: dict[str, float] = Field({}, description="Those of the text, in base units")
     remedy: str = ""
+
+
+class SoFarView(Shown):
+    """What was settled with a partner, adjustments included: watt-seconds, micro-units, seconds."""
+
+    model_config = ConfigDict(json_schema_extra=example(**SO_FAR))
+
+    since_at: datetime
+    until_at: datetime = Field(description="Up to when it is settled: the end of the newest interval")
+    metered_ws: int
+    granted_ws: int
+    curtailed_ws: int = Field(description="For all causes")
+    curtailed_s: float = Field(
+        description="For how long notably, for causes that the contract does not excuse"
+    )
+    charge_micro: int | None = Field(description="Null = shown to operators only; so is the next")
+    credit_micro: int | None
+    share: float | None = Field(description="Of what all partners drew; null = nobody drew anything")
+    due_share: float = Field(description="Its weight beside those of all partners")
+    unpriced: int = Field(description="Intervals whose charge or credit is not known, and in no sum")
+    notices: int = Field(description="Curtailments of which the contract wants notice")
+    notices_missed: int = Field(description="Of these, those of which there was less")
 
 
 class PartnerView(Shown):
@@ -78,6 +119,14 @@ class PartnerView(Shown):
     machines: int
     machines_on: int
     why: list[WhyLess] = Field(description="Why it is less than it could take; the weightiest first")
+    max_curtailed_s: int | None = Field(
+        None, description="For so long a month may it be curtailed by contract; null = for any time"
+    )
+    hours_spent: bool = Field(
+        default=False, description="Whether it was, this month: until the next it is shed last of its tier"
+    )
+    month: SoFarView | None = Field(None, description="This month, UTC; null = nothing was settled in it yet")
+    today: SoFarView | None = Field(None, description="This day, UTC")
 
 
 class LimitChange(Shown):

@@ -41,17 +41,28 @@ INTERVAL: Final[dict[str, Any]] = {
             "curtailed_ms": 90_000,
             "curtailed_ws": {"grid": 360_000_000},
             "granted_ws": 3_240_000_000,
+            "grants": [
+                {
+                    "begins_at": "2026-10-01T13:00:00Z",
+                    "granted_w": 3_600_000,
+                    "ms": 900_000,
+                    "orders": {"miners-north": "3.100"},
+                    "until_at": "2026-10-01T13:15:14Z",
+                }
+            ],
             "heard_ms": 900_000,
             "metered_ws": 3_240_000_000,
+            "notices": [{"begun_at": "2026-10-01T13:05:00Z", "cause": "grid", "due_s": 600, "given_s": 740}],
             "orders": {"miners-north": ["3.100", "3.280"]},
             "overdraw_ws": 0,
             "reading_end_ws": 9_240_000_000,
             "reading_start_ws": 6_000_000_000,
+            "unlisted_ms": 0,
         },
         "excused": ["comms_loss", "fault", "partner_request"],
         "max_curtailed_s": None,
         "metering": "metered",
-        "notice_s": 0,
+        "notice_s": 600,
         "partner_id": "north",
         "price": {
             "formula": "price_per_mwh",
@@ -86,6 +97,8 @@ TOTALS: Final[dict[str, Any]] = {
     "heard_ms": 900_000,
     "curtailed_ms": 90_000,
     "unpriced": 0,
+    "notices": 1,
+    "notices_missed": 0,
 }
 NOTHING: Final[dict[str, Any]] = dict.fromkeys(TOTALS, 0) | {"curtailed_ws": {}}
 ADJUSTMENT: Final[dict[str, Any]] = {
@@ -140,6 +153,8 @@ class TotalsView(Shown):
     heard_ms: int
     curtailed_ms: int = Field(description="Notably curtailed, by causes that are not excused")
     unpriced: int = Field(description="Intervals of which a charge or credit is not known")
+    notices: int = Field(description="Curtailments of which the contract wants notice")
+    notices_missed: int = Field(description="Of these, those of which there was less")
 
 
 class Statement(Shown):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from barq.site_views import StopView
 
 NOTHING: Final = "-"
+_UNIT: Final = 1_000_000
 _UNITS: Final = {"w": format_power, "wh": format_energy, "s": format_duration}
 
 
@@ -36,6 +37,16 @@ def moment(at: str | None) -> str:
 def clock_time(at: str) -> str:
     """Return an ISO 8601 time as local time, `2026-03-01 13:40`."""
     return f"{_parse(at).astimezone():%Y-%m-%d %H:%M}"
+
+
+def money(micro: int | None) -> str:
+    """Return micro-units of the site's currency to a hundredth of one, `1,234.50`."""
+    return NOTHING if micro is None else f"{micro / _UNIT:,.2f}"
+
+
+def power(watts: float | None) -> str:
+    """Return watts, where they are known."""
+    return NOTHING if watts is None else format_power(watts)
 
 
 def stop_line(stop: StopView) -> str:

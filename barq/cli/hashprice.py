@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from barq.cli.connect import connect
-from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.facts import NOTHING, ago, moment, money
 from barq.cli.job_text import text_of
 from barq.cli.options import JsonOption, QuietOption, past_instant
 from barq.cli.output import Block, Table, chosen_format, emit
@@ -78,7 +78,7 @@ def tell(
         made = site.tell_figures(
             **told, height=height, source=source, as_of_at=past_instant(as_of, "--as-of"), corrects=correct
         )
-    line = f"{_money(made['hashprice_micro'])} per PH/s and day, as of {moment(made['as_of_at'])}"
+    line = f"{money(made['hashprice_micro'])} per PH/s and day, as of {moment(made['as_of_at'])}"
     emit(form, value=made, ids=_hashprice(made), blocks=lambda: [f"hashprice is {line}"])
 
 
@@ -118,11 +118,7 @@ def _whole(text: str, option: str, unit: int = 1) -> int:
 
 
 def _hashprice(figures: FiguresView | None) -> list[str]:
-    return [] if figures is None else [_money(figures["hashprice_micro"]).replace(",", "")]
-
-
-def _money(micro: int | None) -> str:
-    return NOTHING if micro is None else f"{micro / _MICRO:,.2f}"
+    return [] if figures is None else [money(figures["hashprice_micro"]).replace(",", "")]
 
 
 def _blocks(now: HashpriceView) -> list[Block]:
@@ -137,8 +133,8 @@ def _facts(figures: FiguresView, now: HashpriceView) -> list[tuple[str, str]]:
     by = figures["origin"] if figures["by"] is None else figures["by"]
     subsidy, fees = figures["subsidy_sat"] / _SATOSHI, figures["fees_sat"] / _SATOSHI
     return [
-        ("hashprice", f"{_money(figures['hashprice_micro'])} per PH/s and day, before the pool's fee"),
-        ("bitcoin", _money(figures["btc_micro"])),
+        ("hashprice", f"{money(figures['hashprice_micro'])} per PH/s and day, before the pool's fee"),
+        ("bitcoin", money(figures["btc_micro"])),
         ("difficulty", f"{figures['difficulty']:,}"),
         ("block", f"{subsidy:g} BTC and {fees:g} BTC of fees, at height {figures['height']}"),
         ("as of", f"{moment(figures['as_of_at'])}, trusted for {format_duration(figures['stale_after_s'])}"),
@@ -148,7 +144,7 @@ def _facts(figures: FiguresView, now: HashpriceView) -> list[tuple[str, str]]:
 
 
 def _per_mwh_table(now: HashpriceView) -> Table:
-    rows = [(f"{one['joule_per_th']:g}", _money(one["micro_per_mwh"])) for one in now["per_mwh"]]
+    rows = [(f"{one['joule_per_th']:g}", money(one["micro_per_mwh"])) for one in now["per_mwh"]]
     headers = ("J/TH", "PER MWH")
     return Table(headers=headers, rows=rows, right=frozenset(headers))
 
@@ -181,7 +177,7 @@ def _row(partner: str, miners: str, earns: EarnsView, pool: str) -> Sequence[str
         format_power(earns["draw_w"]),
         NOTHING if joules is None else f"{joules:.1f}",
         f"{earns['known_share']:.0%}",
-        _money(earns["micro_per_mwh"]),
+        money(earns["micro_per_mwh"]),
         pool,
         text_of(earns["why"] or ""),
     )
@@ -192,8 +188,8 @@ def _history_table(figures: Sequence[FiguresView]) -> Table:
         (
             str(one["number"]),
             moment(one["as_of_at"]),
-            _money(one["hashprice_micro"]),
-            _money(one["btc_micro"]),
+            money(one["hashprice_micro"]),
+            money(one["btc_micro"]),
             f"{one['difficulty']:,}",
             str(one["height"]),
             f"{one['fees_sat'] / _SATOSHI:g}",

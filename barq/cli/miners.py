@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from barq.cli.connect import connect
-from barq.cli.facts import NOTHING, ago, moment
+from barq.cli.facts import NOTHING, ago, moment, money
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.cli.shadow_text import SHADOW_LINE
@@ -38,7 +38,7 @@ _STYLES: Final = {
     "unusable": "red",
     "stale": "yellow",
 }
-_RIGHT: Final = frozenset({"TOLD", "DRAW", "J/TH"})
+_RIGHT: Final = frozenset({"TOLD", "DRAW", "J/TH", "PER MWH"})
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
 
@@ -102,49 +102,34 @@ def history(which: IdArgument, *, as_json: JsonOption = False, quiet: QuietOptio
         say("there are older ones; the API gives them page by page")
 
 
-@app.command()
-def pause(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Put miners to sleep until `barq miners resume`. Their watts go to the others."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.pause_miners, "paused", _chosen(which, group), reason, form)
+def _wish_command(name: str, done: str, help_text: str) -> None:
+    """Add the verb `name`, which wishes something of miners; `done` says what they are then."""
+
+    @app.command(name, help=help_text)
+    def wish(
+        which: IdArguments = None,
+        *,
+        group: GroupOption = None,
+        reason: ReasonOption,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
+    ) -> None:
+        form = chosen_format(as_json=as_json, quiet=quiet)
+        with connect() as site:
+            _wish(getattr(site, f"{name}_miners"), done, _chosen(which, group), reason, form)
 
 
-@app.command()
-def protect(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Have miners be the last of their fleet to sleep. The limit goes before that all the same."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.protect_miners, "protected", _chosen(which, group), reason, form)
-
-
-@app.command()
-def resume(
-    which: IdArguments = None,
-    *,
-    group: GroupOption = None,
-    reason: ReasonOption,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Have miners do as their fleet does: no more paused, no more protected."""
-    form = chosen_format(as_json=as_json, quiet=quiet)
-    with connect() as site:
-        _wish(site.resume_miners, "as their fleet", _chosen(which, group), reason, form)
+_wish_command(
+    "pause", "paused", "Put miners to sleep until `barq miners resume`. Their watts go to the others."
+)
+_wish_command(
+    "protect",
+    "protected",
+    "Have miners be the last of their fleet to sleep. The limit goes before that all the same.",
+)
+_wish_command(
+    "resume", "as their fleet", "Have miners do as their fleet does: no more paused, no more protected."
+)
 
 
 def _chosen(which: Sequence[str] | None, group: str | None) -> Chosen:
@@ -182,7 +167,19 @@ def _listed(page: MinerPage) -> list[Block]:
 
 
 def _table(found: Sequence[MachineView]) -> Table:
-    headers = ("ID", "PARTNER", "MODEL", "FIRMWARE", "STATE", "WISH", "TOLD", "DRAW", "J/TH", "TROUBLE")
+    headers = (
+        "ID",
+        "PARTNER",
+        "MODEL",
+        "FIRMWARE",
+        "STATE",
+        "WISH",
+        "TOLD",
+        "DRAW",
+        "J/TH",
+        "PER MWH",
+        "TROUBLE",
+    )
     return Table(headers=headers, rows=[_row(one) for one in found], right=_RIGHT, styles=_STYLES)
 
 
@@ -198,6 +195,7 @@ def _row(one: MachineView) -> list[str]:
         format_power(one["target_w"]),
         format_power(one["draw_w"]),
         NOTHING if per_th is None else f"{per_th:.1f}",
+        money(one["micro_per_mwh"]),
         _trouble(one) or NOTHING,
     ]
 
@@ -249,6 +247,7 @@ def _facts(now: MachineView) -> list[tuple[str, str]]:
         ("nameplate", f"{format_power(now['nameplate_w'])}, {format_power(now['rest_w'])} asleep"),
         ("hashes", "" if hashrate is None else f"{hashrate:.1f} TH/s"),
         ("efficiency", "" if per_th is None else f"{per_th:.1f} J/TH"),
+        ("brings", _brings(now)),
         ("temperature", "" if heat is None else f"{heat:.0f} °C"),
         ("up for", "" if up_s is None else format_duration(up_s)),
         ("woken today", str(now["cycles_today"])),
@@ -260,6 +259,13 @@ def _facts(now: MachineView) -> list[tuple[str, str]]:
         ("MAC", now["mac"]),
     ]
     return [(name, value) for name, value in facts if value not in ("", NOTHING)]
+
+
+def _brings(now: MachineView) -> str:
+    """What a MWh is worth to it; nothing is said of a machine that hashes nothing that is known."""
+    if now["micro_per_mwh"] is not None:
+        return f"{money(now['micro_per_mwh'])} per MWh, after its pool's fee"
+    return f"not known: {now['why_no_revenue']}"
 
 
 def _said(wish: MachineWishView) -> str:

@@ -173,6 +173,7 @@ def _blocks(found: StatementView, wrong: list[str]) -> list[Block]:
         Table(rows=words.summary_facts(found)),
         *_titled("Sums:", words.sum_rows(found)),
         *_titled("Curtailed, by cause:", words.cause_rows(found)),
+        *(_titled("Notice of curtailments:", notices) if (notices := words.notice_rows(found))[1] else ()),
         *_titled("By day:", words.day_rows(found)),
         *_titled("What prices were made of:", words.input_rows(found)),
         *_titled("Without a price:", words.unpriced_rows(found)),
@@ -187,5 +188,7 @@ def _titled(title: str, rows: Rows) -> list[Block]:
     headers, lines = rows
     if not lines:
         return ["", f"{title[:-1]}: none"]
-    right = frozenset(h for h in headers if h in {"DRAWN", "CURTAILED", "CHARGE", "CREDIT", "DUE", "VALUE"})
+    right = frozenset(
+        h for h in headers if h in {"DRAWN", "CURTAILED", "CHARGE", "CREDIT", "DUE", "VALUE", "NOTICE"}
+    )
     return ["", title, Table(headers=headers, rows=lines, right=right)]

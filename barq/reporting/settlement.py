@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any, Final, cast
 if TYPE_CHECKING:
     from barq.reporting.settlement_views import (
         AdjustmentView,
+        GrantedView,
         IntervalView,
         LinkView,
+        NoticeView,
         RateView,
         StatementView,
         TotalsView,
@@ -48,7 +50,10 @@ HEADER: Final = (
     "link",
     "hash_before",
     "hash",
+    "unlisted_ms",
     "orders",
+    "grants",
+    "notices",
     "price_inputs",
     "credit_inputs",
     "reason",
@@ -108,6 +113,7 @@ def complaints(statement: StatementView) -> list[str]:
     found = [text for link in statement["links"] for text in _unchained(link)]
     found += _broken(statement["links"])
     found += [text for _, interval in rows.intervals for text in _misreckoned(interval)]
+    found += [text for _, interval in rows.intervals for text in _ungranted(interval)]
     found += _register(rows)
     measured = _sums([{**i, **i["draft"]["energy"]} for _, i in rows.intervals])
     adjusted = _sums([{**a} for _, a in rows.adjustments])
@@ -150,6 +156,19 @@ def _amount(energy_ws: int, rate: RateView) -> int | None:
     if rate["micro_per_mwh"] is None:
         return None if energy_ws else 0
     return amount_micro(energy_ws, rate["micro_per_mwh"])
+
+
+def _ungranted(interval: IntervalView) -> Iterator[str]:
+    """The grants that are listed are all of the interval, and come to what it says was granted."""
+    energy, at = interval["draft"]["energy"], interval["draft"]["starts_at"]
+    if not (grants := energy.get("grants")):
+        return
+    if sum(g["ms"] for g in grants) + energy.get("unlisted_ms", 0) != energy["covered_ms"]:
+        yield f"{at}: its grants do not make up the time that is covered"
+    least_ws = sum(g["granted_w"] * g["ms"] for g in grants) // 1000
+    more_ws = energy["granted_ws"] - least_ws  # below a watt-second may come from the interval before
+    if not energy.get("unlisted_ms") and more_ws not in (0, 1):
+        yield f"{at}: granted_ws is {energy['granted_ws']}, its grants come to {least_ws}"
 
 
 def _register(rows: Written) -> Iterator[str]:
@@ -203,7 +222,7 @@ def _line(link: LinkView, values: dict[str, Any]) -> dict[str, Any]:
 def _interval(interval: IntervalView) -> dict[str, Any]:
     draft = interval["draft"]
     energy, price, credit = draft["energy"], draft["price"], draft["credit"]
-    numbers = {name: value for name, value in energy.items() if name not in ("curtailed_ws", "orders")}
+    numbers = {name: value for name, value in energy.items() if isinstance(value, int)}
     return {
         **numbers,
         **_by_cause(energy["curtailed_ws"]),
@@ -217,10 +236,24 @@ def _interval(interval: IntervalView) -> dict[str, Any]:
         "credit_micro": interval["credit_micro"],
         "metering": draft["metering"],
         "orders": "; ".join(f"{g} {a} to {b}" for g, (a, b) in sorted(energy["orders"].items())),
+        "grants": "; ".join(_granted(g) for g in energy.get("grants", [])),
+        "notices": "; ".join(_notice(n) for n in energy.get("notices", [])),
         "price_inputs": json.dumps(price),
         "credit_inputs": json.dumps(credit),
         "reason": "; ".join(dict.fromkeys(rate["why"] for rate in (price, credit) if rate["why"])),
     }
+
+
+def _granted(grant: GrantedView) -> str:
+    orders = ", ".join(f"{group} {order}" for group, order in sorted(grant["orders"].items()))
+    until = f", good until {grant['until_at']}" if grant["until_at"] else ""
+    by = f"by {orders}{until}" if orders else "without an order"
+    return f"{grant['granted_w']} W for {grant['ms']} ms from {grant['begins_at']} {by}"
+
+
+def _notice(notice: NoticeView) -> str:
+    met = "met" if notice["given_s"] >= notice["due_s"] else "missed"
+    return f"{notice['begun_at']} {notice['cause']}: {notice['given_s']} s of {notice['due_s']} s, {met}"
 
 
 def _adjustment(change: AdjustmentView, excused: Sequence[str]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ def page_of(statement: StatementView, *, complaints: list[str]) -> str:
         facts_of(words.summary_facts(statement)),
         table_of(*words.sum_rows(statement)),
         *_section("Curtailed, by cause", words.cause_rows(statement)),
+        *_section("Notice of curtailments", words.notice_rows(statement)),
         *_section("By day", words.day_rows(statement)),
         *_section("What prices were made of", words.input_rows(statement)),
         *_section("Without a price", words.unpriced_rows(statement)),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class PriceInputView(TypedDict):
@@ -23,6 +23,25 @@ class RateView(TypedDict):
     why: str
 
 
+class GrantedView(TypedDict):
+    """A stretch in which a partner was told to draw no more than so much, rest included."""
+
+    begins_at: str
+    ms: int
+    granted_w: int
+    orders: dict[str, str]
+    until_at: str | None
+
+
+class NoticeView(TypedDict):
+    """A curtailment, and what notice there was of it and was due."""
+
+    begun_at: str
+    cause: str
+    given_s: int
+    due_s: int
+
+
 class EnergyView(TypedDict):
     """What a partner's interval came to."""
 
@@ -38,6 +57,9 @@ class EnergyView(TypedDict):
     curtailed_ms: int
     confirmed_ms: int
     orders: dict[str, list[str]]
+    grants: NotRequired[list[GrantedView]]  #: rows of older versions have none, nor the next two
+    unlisted_ms: NotRequired[int]
+    notices: NotRequired[list[NoticeView]]
 
 
 class DraftView(TypedDict):
@@ -108,6 +130,8 @@ class TotalsView(TypedDict):
     heard_ms: int
     curtailed_ms: int
     unpriced: int
+    notices: NotRequired[int]
+    notices_missed: NotRequired[int]
 
 
 class StatementView(TypedDict):

@@ -50,6 +50,10 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
         ("read", format_duration(measured["heard_ms"] / 1000)),
         ("curtailed for", _curtailed_for(statement, [i for _, i in rows.intervals])),
     ]
+    if notices := measured.get("notices", 0):
+        facts.append(
+            ("notice", f"{measured.get('notices_missed', 0)} of {notices} curtailments had too little")
+        )
     if measured["unpriced"]:
         which = f"{measured['unpriced']} of {len(rows.intervals)} intervals"
         facts.append(("without a price", f"{which}: what is not known of them is in no sum"))
@@ -118,6 +122,22 @@ def cause_rows(statement: StatementView) -> Rows:
         if (ws := _curtailed(statement, cause))
     ]
     return ("CAUSE", "CURTAILED", "BY CONTRACT"), rows
+
+
+def notice_rows(statement: StatementView) -> Rows:
+    """A row for each curtailment of which notice was due."""
+    rows = [
+        (
+            notice["begun_at"],
+            notice["cause"],
+            f"{notice['given_s']:,} s",
+            f"{notice['due_s']:,} s",
+            "met" if notice["given_s"] >= notice["due_s"] else "missed",
+        )
+        for _, interval in written(statement).intervals
+        for notice in interval["draft"]["energy"].get("notices", [])
+    ]
+    return ("CURTAILED FROM", "CAUSE", "NOTICE", "BY CONTRACT", ""), rows
 
 
 def day_rows(statement: StatementView) -> Rows:

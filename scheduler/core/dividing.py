@@ -19,7 +19,7 @@ from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
 from scheduler.core.revenue import priced
 from scheduler.core.snapshot import Group
-from scheduler.core.split import Pool, by_group, claims_of, cut, shed_order, split, whole_w
+from scheduler.core.split import Pool, by_group, claims_of, cut, in_line, shed_order, split, whole_w
 from scheduler.core.worth import ai_w, blocks, firm_w
 
 _AT_ANY_TIME = datetime.min.replace(tzinfo=UTC)
@@ -117,11 +117,14 @@ def without(plan: Plan, over_w: float) -> dict[str, float]:
 
     Partners of one tier are levelled by their weights, as the next division will. Of several tiers, the largest gives
     way first, and in it whoever was curtailed least per weight: who is owed least, where machines run whole, else who
-    lacks least of what its machines take.
+    lacks least of what its machines take. Who has had all the curtailment of its month comes last of its tier.
     """
     partners = owners(plan)
     has_w = {p.partner_id: sum(plan.miners_w.get(g, 0.0) for g in p.groups) for p in partners}
-    claims = claims_of(partners, available_w(plan))
+    claims = [
+        replace(c, tier=in_line(c.tier, is_spent=c.name in plan.spent))
+        for c in claims_of(partners, available_w(plan))
+    ]
     capped = [replace(c, cap_w=(w := whole_w(has_w[c.name])), floor_w=min(c.floor_w, w)) for c in claims]
     grants = {c.name: c.cap_w for c in capped}
     if len({c.tier for c in claims}) == 1:
@@ -155,5 +158,4 @@ def _thrift(group: Group) -> float:
 
 def is_heard(plan: Plan, group_id: str) -> bool:
     """Whether a group was heard of lately, so that it can be counted on to do what it is told."""
-    at = plan.groups[group_id].reported_at
-    return at is not None and (plan.at - at).total_seconds() <= plan.site.unreachable_after_s
+    return plan.groups[group_id].is_heard(plan.at, plan.site)

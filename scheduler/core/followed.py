@@ -50,6 +50,7 @@ class Followed(Listed):
         self.miners_w: dict[str, float] = {}
         self.owed: Owed | None = None  #: between mining partners, as it stood in the last round
         self.chain: ChainFigures | None = None  #: what hashing brings is reckoned from
+        self.spent: tuple[str, ...] = ()  #: partners that are shed last of their tier
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
@@ -96,7 +97,7 @@ class Followed(Listed):
         """Make this the plan of what the snapshot says is being done."""
         self.at, self.site, self._unmetered_w = snapshot.at, snapshot.site, snapshot.correction_w
         self.events, self.ended, self.owed = Events(), {}, snapshot.owed
-        self.chain = snapshot.chain
+        self.chain, self.spent = snapshot.chain, snapshot.spent
         self.tenants.follow(snapshot.site, snapshot.used)
         self.below = limits_now(snapshot)
         attempts = changed(self._attempts_seen, snapshot.attempts) | set(self.attempts.log[self._marks[1] :])

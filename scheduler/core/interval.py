@@ -15,6 +15,7 @@ from typing import Final
 
 from scheduler.core.accounting import LONGEST_S, QUARTER, quarter_of
 from scheduler.core.curtailment import Cause, Presence
+from scheduler.core.notice import Fall, Notice
 
 METERED: Final = "metered"
 GRANTED: Final = "granted"
@@ -23,6 +24,8 @@ BASELINE: Final = "baseline"
 SITE: Final = "site"
 AI: Final = "ai"
 OVERHEAD: Final = "overhead"
+MOST_GRANTS: Final = 40
+"""So many grants are listed with an interval; the time of those beyond them is counted."""
 _MS: Final = timedelta(milliseconds=1)
 
 Sums = Mapping[str, int]
@@ -38,6 +41,21 @@ class Flow:
     is_curtailed: bool = False  #: notably, and for a cause that the contract does not excuse
     is_confirmed: bool = True  #: its baseline was confirmed by a meter
     orders: Mapping[str, str] = field(default_factory=dict)  #: the newest of each group
+    until_at: datetime | None = None  #: when the first of them expires if nothing more is said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Granted:
+    """One stretch of an interval in which a partner was told to draw no more than so much, rest included.
+
+    `granted_w` x `ms` of all stretches is what was granted, in W x ms.
+    """
+
+    begins_at: datetime
+    ms: int
+    granted_w: int
+    orders: Mapping[str, str] = field(default_factory=dict)  #: by group the one that first said so
+    until_at: datetime | None = None  #: up to when it was promised in the end; None = no order stood
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +80,9 @@ class Part:
     curtailed_ms: int = 0
     confirmed_ms: int = 0
     orders: Mapping[str, tuple[str, str]] = field(default_factory=dict)  #: by group the first and the last
+    grants: tuple[Granted, ...] = ()
+    unlisted_ms: int = 0  #: that the list of grants does not reach
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +96,8 @@ class Running:
     site: Part = Part()
     parts: Mapping[str, Part] = field(default_factory=dict)
     presences: Mapping[str, Presence] = field(default_factory=dict)  #: by group
+    falls: tuple[Fall, ...] = ()  #: of the limit that were known ahead
+    curtailed_at: Mapping[str, datetime] = field(default_factory=dict)  #: when a partner last was
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +116,9 @@ class PartEnergy:
     curtailed_ms: int = 0
     confirmed_ms: int = 0
     orders: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    grants: tuple[Granted, ...] = ()
+    unlisted_ms: int = 0
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,19 +151,30 @@ def advanced(running: Running, moment: Moment) -> tuple[Running, tuple[Over, ...
     at, until = last.at, min(moment.at, last.at + timedelta(seconds=LONGEST_S))
     while running.starts_at < quarter_of(moment.at):
         end = running.starts_at + QUARTER
-        running, at = _added(running, last, (min(end, until) - at) // _MS), min(end, until)
+        running, at = _added(running, last, at, min(end, until)), min(end, until)
         closed, running = _closed(running, end if at < until else quarter_of(moment.at))
         over.append(closed)
-    running = _added(running, last, (until - at) // _MS)
+    running = _added(running, last, at, until)
     return replace(running, last=moment), tuple(over)
 
 
-def _added(running: Running, moment: Moment, ms: int) -> Running:
+def noted(running: Running, notices: Mapping[str, Notice]) -> Running:
+    """The same, with what notice partners had of curtailments that began now."""
+    parts = dict(running.parts)
+    for name, notice in notices.items():
+        part = parts.get(name, Part())
+        parts[name] = replace(part, notices=(*part.notices, notice))
+    return replace(running, parts=parts)
+
+
+def _added(running: Running, moment: Moment, at: datetime, until: datetime) -> Running:
+    """`moment` stood from `at` to `until`."""
+    ms = (until - at) // _MS
     if not ms:
         return running
     parts = dict(running.parts)
     for name, flow in moment.flows.items():
-        parts[name] = _with(parts.get(name, Part()), flow, ms)
+        parts[name] = _granted(_with(parts.get(name, Part()), flow, ms), flow, at, ms)
     return replace(
         running,
         covered_ms=running.covered_ms + ms,
@@ -158,6 +195,18 @@ def _with(part: Part, flow: Flow, ms: int) -> Part:
         confirmed_ms=part.confirmed_ms + (ms if flow.is_confirmed else 0),
         orders={**part.orders, **{g: (first.get(g, order), order) for g, order in flow.orders.items()}},
     )
+
+
+def _granted(part: Part, flow: Flow, at: datetime, ms: int) -> Part:
+    """The stretch goes on while the watts are the same, and is promised for as long as was said last."""
+    granted_w, last = flow.watts.get(GRANTED, 0), part.grants[-1] if part.grants else None
+    if last is not None and last.granted_w == granted_w and not part.unlisted_ms:
+        longer = replace(last, ms=last.ms + ms, until_at=flow.until_at)
+        return replace(part, grants=(*part.grants[:-1], longer))
+    if len(part.grants) == MOST_GRANTS:
+        return replace(part, unlisted_ms=part.unlisted_ms + ms)
+    begun = Granted(begins_at=at, ms=ms, granted_w=granted_w, orders=flow.orders, until_at=flow.until_at)
+    return replace(part, grants=(*part.grants, begun))
 
 
 def _summed(sums: Sums, watts: Sums, ms: int) -> Sums:
@@ -185,6 +234,8 @@ def _closed(running: Running, next_at: datetime) -> tuple[Over, Running]:
         site=Part(carried=carried),
         parts=parts,
         presences=running.presences,
+        falls=running.falls,
+        curtailed_at=running.curtailed_at,
     )
     return over, following
 
@@ -205,6 +256,9 @@ def _told(part: Part) -> tuple[PartEnergy, Part]:
         curtailed_ms=part.curtailed_ms,
         confirmed_ms=part.confirmed_ms,
         orders=part.orders,
+        grants=part.grants,
+        unlisted_ms=part.unlisted_ms,
+        notices=part.notices,
     )
     return energy, Part(carried=carried, reading_ws=reading_end_ws)
 

@@ -16,7 +16,7 @@ from scheduler.core.fleets import fleet_of, once_told
 from scheduler.core.machines import Landing, Machine, free_at
 from scheduler.core.partners import Partner
 from scheduler.core.plan import EPSILON_W, Plan
-from scheduler.core.split import Claim, whole_w
+from scheduler.core.split import Claim, in_line, whole_w
 
 _SLASH = "/"  #: between a group and its machine; no group has one in its name
 _SURE_W = 1.0  #: what is told in floats and in whole watts may differ by less
@@ -48,7 +48,7 @@ def on_machines(plan: Plan, wanted: Mapping[str, float], most_w: float, *, by_ti
     credit_ws = plan.owed.since(_used_w(plan, mine), plan.at, rule) if plan.owed else {}
     now = Round(
         room_w=sum(shares_w.values()),
-        claims=[_claim(p, fleets[p.partner_id]) for p in mine],
+        claims=[_claim(p, fleets[p.partner_id], is_spent=p.partner_id in plan.spent) for p in mine],
         shares_w=shares_w,
         fleets=fleets,
         credit_ws=credit_ws,
@@ -103,12 +103,16 @@ def _machines(plan: Plan, group_id: str) -> tuple[Machine, ...]:
     return once_told(fleet, plan.miners_w[group_id], plan.at)
 
 
-def _claim(partner: Partner, fleet: Iterable[Machine]) -> Claim:
+def _claim(partner: Partner, fleet: Iterable[Machine], *, is_spent: bool) -> Claim:
     takes_w = sum(m.nameplate_w for m in fleet if m.may_work)
     cap_w = takes_w if partner.cap_w is None else min(takes_w, partner.cap_w)
     floor_w = min(partner.floor_w, cap_w)
     return Claim(
-        name=partner.partner_id, weight=partner.weight, floor_w=floor_w, cap_w=cap_w, tier=partner.tier
+        name=partner.partner_id,
+        weight=partner.weight,
+        floor_w=floor_w,
+        cap_w=cap_w,
+        tier=in_line(partner.tier, is_spent=is_spent),
     )
 
 

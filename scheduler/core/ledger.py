@@ -63,6 +63,11 @@ class Account:
     charged_at: datetime | None = None
     open: tuple[OpenOrder, ...] = ()
 
+    @property
+    def newest(self) -> OpenOrder | None:
+        """The last of the orders that may still stand; None = none may."""
+        return max(self.open, key=lambda order: order.fence, default=None)
+
 
 def sent(account: Account, order: OpenOrder) -> Account:
     """The account after an order went out (recorded before it goes)."""

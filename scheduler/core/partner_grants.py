@@ -75,7 +75,9 @@ def partner_grants(
     """Of each partner that has miners; `orders` are those that go out with this decision."""
     miners = {gid: g for gid, g in snapshot.groups.items() if g.spec.kind is GroupKind.MINERS}
     partners = with_house(snapshot.site.partners, miners)
-    heard_w = {gid: takes_w(g) if _is_heard(g, snapshot) else 0.0 for gid, g in miners.items()}
+    heard_w = {
+        gid: takes_w(g) if g.is_heard(snapshot.at, snapshot.site) else 0.0 for gid, g in miners.items()
+    }
     found = []
     for partner, claim in zip(partners, claims_of(partners, heard_w), strict=True):
         groups = {g: miners[g] for g in partner.groups if g in miners}
@@ -153,12 +155,7 @@ class _Own:
 
 
 def _newest(gid: str, group: Group, orders: Mapping[str, OpenOrder]) -> OpenOrder | None:
-    return orders.get(gid) or max(group.account.open, key=lambda o: o.fence, default=None)
-
-
-def _is_heard(group: Group, snapshot: Snapshot) -> bool:
-    at = group.reported_at
-    return at is not None and (snapshot.at - at).total_seconds() <= snapshot.site.unreachable_after_s
+    return orders.get(gid) or group.account.newest
 
 
 # -- why it is no more -------------------------------------------------------------------------------------------------
@@ -178,7 +175,7 @@ def _reasons(grant: PartnerGrant, own: _Own, snapshot: Snapshot, decision: Decis
 
 def _silent(own: _Own, snapshot: Snapshot) -> Iterator[Reason]:
     for gid, group in own.groups.items():
-        if not _is_heard(group, snapshot):
+        if not group.is_heard(snapshot.at, snapshot.site):
             text = f"{gid} is not heard of: nothing is planned with its machines"
             yield Reason(code=GrantCode.NOT_HEARD, text=text, remedy=f"see to the guard of {gid}")
 

@@ -263,6 +263,8 @@ class Totals:
     heard_ms: int = 0
     curtailed_ms: int = 0
     unpriced: int = 0  #: intervals whose charge or credit is not known
+    notices: int = 0  #: curtailments of which notice was due
+    notices_missed: int = 0  #: those of which there was too little
 
     @property
     def due_micro(self) -> int:
@@ -287,6 +289,8 @@ def totals_of(rows: Iterable[Row]) -> Totals:
         heard_ms=sum(e.heard_ms for e in energies),
         curtailed_ms=sum(e.curtailed_ms for e in energies),
         unpriced=sum(r.quality is Quality.UNPRICED for r in rows),
+        notices=sum(len(e.notices) for e in energies),
+        notices_missed=sum(not n.is_met for e in energies for n in e.notices),
     )
 
 

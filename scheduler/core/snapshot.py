@@ -125,6 +125,11 @@ class Group:
         None  #: when an attempt last began or ended on it; None = not under this leader
     )
 
+    def is_heard(self, at: datetime, site: SitePolicy) -> bool:
+        """Whether it was heard of lately, so that it can be counted on to do what it is told."""
+        seen_at = self.reported_at
+        return seen_at is not None and (at - seen_at).total_seconds() <= site.unreachable_after_s
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
@@ -157,6 +162,9 @@ class Snapshot:
     chain: ChainFigures | None = (
         None  #: what hashing brings is reckoned from; None = nobody told, or nobody asks
     )
+
+    spent: tuple[str, ...] = ()
+    """Partners that were curtailed for as long this month as their contracts allow: shed last of their tier."""
 
     @property
     def margin(self) -> float:

@@ -56,6 +56,11 @@ class Pool:
     joule_per_th: float = 0.0
 
 
+def in_line(tier: int, *, is_spent: bool) -> int:
+    """Where it gives way, as a finer tier: of one tier last who has had all the curtailment of its month."""
+    return 2 * tier + (0 if is_spent else 1)
+
+
 def whole_w(watts: float) -> int:
     """The whole watts in it, none below zero."""
     return max(0, math.floor(watts))

@@ -19,7 +19,6 @@ from scheduler.core.estop import EmergencyStop
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Desired, JobState
 from scheduler.core.orders import GroupSpec
-from scheduler.core.settlement import Adjustment, Change
 from scheduler.core.shadow import ShadowDay
 from scheduler.records import Member, PowerSample
 from scheduler.store import (
@@ -31,7 +30,6 @@ from scheduler.store import (
     members,
     outbox,
     power_events,
-    settlement,
     shadow_days,
     site_queries,
     stops,
@@ -50,7 +48,7 @@ from scheduler.store.members import Check
 from scheduler.store.power_events import EventFilter
 from scheduler.store.quarters import quarters_between
 from scheduler.store.refusals import TokenNotFound
-from scheduler.store.settlement import Account
+from scheduler.store.settlement_desk import SettlementDesk
 from scheduler.store.submissions import Submissions
 from scheduler.store.tables import SITE_USER, ManualLimitRow
 from scheduler.store.tokens import NewToken
@@ -95,6 +93,7 @@ class Desk:
         self._now = now
         self.is_shadow = is_shadow
         self.machines = MachineDesk(engine, site=site, now=now)
+        self.settlement = SettlementDesk(engine, now=now)
         self._submissions = Submissions(
             engine, lambda session, jobs: wishes.submit(session, site, jobs, at=now())
         )
@@ -273,24 +272,6 @@ class Desk:
         """Add to a quarter that is over; what was measured stays as it is. Raises `InvalidField`."""
         with writing(self._engine) as session:
             return correct(session, correction, at=self._now())
-
-    def settled(self, party: str, since: datetime, until: datetime) -> Account:
-        """What was settled with a partner, of intervals that begin in [since, until). Raises `NothingSettled`."""
-        with reading(self._engine) as session:
-            settlement.check_partner(session, party)
-            return settlement.account_of(session, party, since, until)
-
-    def balances(self, since: datetime, until: datetime) -> Account:
-        """Where the energy at the site's meter went, of intervals that begin in [since, until)."""
-        with reading(self._engine) as session:
-            return settlement.account_of(session, settlement.SITE, since, until)
-
-    def adjust_settlement(
-        self, party: str, starts_at: datetime, change: Change, *, reason: str, by: str
-    ) -> Adjustment:
-        """Add to an interval of settlement that is over. Raises `InvalidField`, `NothingSettled`."""
-        with writing(self._engine) as session:
-            return settlement.adjust(session, party, starts_at, change, reason=reason, by=by, at=self._now())
 
     def current(self, key: str) -> Document | None:
         """A document that the leader keeps: "power", "nodes". None before it wrote one."""

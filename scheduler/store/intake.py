@@ -22,6 +22,7 @@ from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
 from scheduler.store.rows import attempt_of, job_of, limit_envelope, nodes_by_attempt
+from scheduler.store.settlement_days import hours_of
 from scheduler.store.site_queries import current_document
 from scheduler.store.tables import AttemptRow, IntentRow, JobRow, LeaderRow, ManualLimitRow
 from scheduler.store.ticks import USED
@@ -58,6 +59,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         power_events=power_events.open_events(session),
         miner_wishes=machine_wishes.by_group(session),
         settling=_settling(session),
+        hours=hours_of(session),
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from sqlalchemy import Text, UniqueConstraint, func, select
+from sqlalchemy import Text, UniqueConstraint, select
 from sqlalchemy.orm import Session
 from sqlmodel import Field, col
 
@@ -31,11 +31,13 @@ from scheduler.core.settlement import (
     adjusted,
     settled,
 )
+from scheduler.core.so_far import of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS
 from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.corrections import check_over
 from scheduler.store.refusals import InvalidField, NothingSettled
+from scheduler.store.settlement_days import add_up, sums_between
 from scheduler.store.tables import LeaderRow, Table
 from scheduler.wire import dumps, loads
 
@@ -102,6 +104,8 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
             name = draft.partner_id
             row = settled(draft, credited_micro(session, name, at))
             heads[name] = _write(session, name, at, row, credit_micro=row.credit_micro or 0)
+            if heads[name] is not None:
+                add_up(session, name, at, of_row(row))
         if written := {name: head for name, head in heads.items() if head is not None}:
             told.append(_told(interval.balance, written))
     return tuple(told)
@@ -130,6 +134,7 @@ def adjust(
     except CannotAdjust as error:
         raise InvalidField("change", str(error), "give the amount of money, too") from error
     head = _write(session, party, starts_at, made, number=made.number, credit_micro=made.credit_micro)
+    add_up(session, party, starts_at, of_adjustment(made))
     chain.append(session, [_adjusted(made, head)])
     return made
 
@@ -159,10 +164,8 @@ def check_partner(session: Session, party: str) -> None:
 
 def credited_micro(session: Session, party: str, at: datetime) -> int:
     """What was credited in the month of `at`, UTC, adjustments included."""
-    since, until = month_of(at.year, at.month, UTC)
-    starts_at = col(SettlementRow.starts_at)
-    theirs = (col(SettlementRow.party) == party, starts_at >= since, starts_at < until)
-    return int(session.scalar(select(func.sum(col(SettlementRow.credit_micro))).where(*theirs)) or 0)
+    sums = sums_between(session, *month_of(at.year, at.month, UTC))
+    return sums[party][0].credit_micro if party in sums else 0
 
 
 def link_hash(before: str, body: str) -> str:

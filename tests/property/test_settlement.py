@@ -12,6 +12,7 @@ from scheduler.core.curtailment import Cause, Presence, Scene, Side, confirmed, 
 from scheduler.core.interval import (
     AI,
     BASELINE,
+    GRANTED,
     METERED,
     OVERHEAD,
     SITE,
@@ -104,7 +105,7 @@ def played(steps: list[tuple[float, int, int, int, int, dict[Cause, int]]]) -> l
         at += timedelta(seconds=seconds)
         lacking_w = {str(cause): watts for cause, watts in causes.items()}
         baseline_w = metered_w + sum(causes.values())
-        flow = Flow(watts={METERED: metered_w, BASELINE: baseline_w, **lacking_w})
+        flow = Flow(watts={METERED: metered_w, GRANTED: metered_w, BASELINE: baseline_w, **lacking_w})
         drawn_w = metered_w + ai_w + overhead_w + lost_w
         site = {SITE: drawn_w, AI: ai_w, OVERHEAD: overhead_w}
         running, closed_now = advanced(running, Moment(at=at, site=site, flows={"north": flow}))
@@ -127,6 +128,17 @@ def test_the_parts_of_an_interval_add_up_to_the_site_s_meter(
             assert part.reading_start_ws == reading_ws
             reading_ws = part.reading_end_ws
             assert part.reading_end_ws - part.reading_start_ws == part.metered_ws
+
+
+@given(STEPS)
+def test_grants_come_to_what_was_granted(
+    steps: list[tuple[float, int, int, int, int, dict[Cause, int]]],
+) -> None:
+    """To the watt-second that is carried over, and their times to what is covered."""
+    for energy in (over.parts["north"] for over in played(steps) if over.parts):
+        listed_ws = sum(g.granted_w * g.ms for g in energy.grants) // 1000
+        assert sum(g.ms for g in energy.grants) == energy.covered_ms
+        assert energy.granted_ws - listed_ws in (0, 1)
 
 
 @given(STEPS)

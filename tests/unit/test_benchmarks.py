@@ -44,7 +44,7 @@ def test_the_site_file_of_a_benchmark_is_one() -> None:
 
 
 def test_partners_of_a_simulated_morning_keep_the_limit_and_their_machines_minimum_times() -> None:
-    """The real loop over the month's site; every partner mines, and nobody switches too soon without need."""
+    """The real loop over the month's site; all mine, nobody switches too soon without need, and the books add up."""
     figures = partners.measure(0.4, 1, Season.SUMMER)
 
     assert (figures["violation_s"], figures["violation_kwh"]) == (0.0, 0.0)
@@ -52,6 +52,11 @@ def test_partners_of_a_simulated_morning_keep_the_limit_and_their_machines_minim
     assert figures["used_share"] >= 0.95
     assert set(figures["partners"]) == {"north", "east", "south"}
     assert all(p["kwh"] > 0 and p["machines"] > 0 for p in figures["partners"].values())
+    books = figures["books"]
+    assert (books["complaints"], books["unbalanced"], books["misadded"]) == (0, 0, 0)
+    assert max(books["partner_kwh_error"], books["site_kwh_error"], abs(books["losses_share"])) < 1e-5
+    assert books["curtailed_gap_ws"] >= -7  # six causes and the baseline, each rounded down
+    assert books["granted_gap_ws"] <= 1
 
 
 def test_the_small_job_holds_goes_on_and_commits(tmp_path: Path) -> None:

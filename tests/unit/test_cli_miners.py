@@ -52,10 +52,12 @@ def test_miners_are_a_table_with_its_sum() -> None:
         "TOLD",
         "DRAW",
         "J/TH",
+        "PER",
+        "MWH",
         "TROUBLE",
     ]
     words = ("acme-7", "acme-ltd", "Antminer S19j Pro", "Braiins OS 25.07", "asleep", "paused")
-    for word in (*words, "25 W", "26 W", "30.8", "3.2 kW in doubt; 10.0.8.7: its session"):
+    for word in (*words, "25 W", "26 W", "30.8", "51.30", "3.2 kW in doubt; 10.0.8.7: its session"):
         assert word in lines[1]
     assert lines[-1] == "1 miner: 1 asleep; 26 W of 3.25 kW drawn; 25 W told"
     assert dict(site.requests[0].url.params) == {"group": "acme", "condition": "asleep", "limit": "200"}
@@ -74,12 +76,28 @@ def test_one_is_shown_with_its_record() -> None:
     """Its pools where the site tells them; as JSON it is what the site said."""
     shown = barq(there(), "miners", "show", "acme-7").stdout
     assert shown.startswith("acme-7, of acme-ltd in group acme\n")
-    for word in ("paused by ada", "its fan howls", "to sleep", "30.8 J/TH", "SN-0007", POOL["url"]):
+    for word in (
+        "paused by ada",
+        "its fan howls",
+        "to sleep",
+        "30.8 J/TH",
+        "51.30 per MWh",
+        "SN-0007",
+        POOL["url"],
+    ):
         assert word in shown
     assert json.loads(barq(there(), "miners", "show", "acme-7", "--json").stdout) == RECORD
     gone = RECORD | {"now": None, "pools": None, "vanished_at": "2026-03-01T13:00:00Z"}
     vanished = barq(busy_site().on("GET", "/miners/acme-7", gone), "miners", "show", "acme-7").stdout
     assert "vanished" in vanished
+
+
+def test_what_nobody_can_reckon_is_said() -> None:
+    """With the reason, as the site has it."""
+    why = "the figures of desk are 30.0 h old, and trusted for 24.0 h"
+    record = RECORD | {"now": MINER | {"micro_per_mwh": None, "why_no_revenue": why}}
+    shown = barq(busy_site().on("GET", "/miners/acme-7", record), "miners", "show", "acme-7").stdout
+    assert f"not known: {why}" in shown
 
 
 def test_history_is_told_with_what_people_wanted() -> None:

@@ -39,6 +39,23 @@ HOUSE = NORTH | {
 }
 
 
+MONTH: dict[str, Any] = {
+    "since_at": "2026-03-01T00:00:00Z",
+    "until_at": "2026-03-01T11:45:00Z",
+    "metered_ws": 3_600_000_000,
+    "granted_ws": 3_960_000_000,
+    "curtailed_ws": 360_000_000,
+    "curtailed_s": 5400.0,
+    "charge_micro": 52_500_000,
+    "credit_micro": 500_000,
+    "share": 0.74,
+    "due_share": 0.75,
+    "unpriced": 1,
+    "notices": 2,
+    "notices_missed": 1,
+}
+
+
 def shared_site(*partners: dict[str, Any], **facts: Any) -> StubSite:
     """A site with these partners."""
     return busy_site().on("GET", "/partners", {"partners": list(partners), **facts})
@@ -76,6 +93,33 @@ def test_one_partner_is_told_in_full() -> None:
         "owed        412 Wh",
         "NotHeardOf: n-lan is not heard of; see to its guard.",
     ]
+
+
+def test_month_and_day_so_far_are_a_table_of_their_own() -> None:
+    """What was drawn, granted and curtailed, what it comes to, and the share beside the weight."""
+    hidden = MONTH | {"charge_micro": None, "credit_micro": None, "share": None}
+    lines = barq(shared_site(NORTH | {"month": MONTH, "today": hidden}), "partners").stdout.splitlines()
+
+    assert lines[3:6] == [
+        "PARTNER  SETTLED  DRAWN  GRANTED  CURTAILED         FOR  CHARGE  CREDIT  SHARE  BY WEIGHT",
+        "north    month    1 MWh  1.1 MWh    100 kWh  1 h 30 min   52.50    0.50  74.0%      75.0%",
+        "north    today    1 MWh  1.1 MWh    100 kWh  1 h 30 min       -       -      -      75.0%",
+    ]
+
+
+def test_one_partner_is_told_what_is_left_of_its_month() -> None:
+    """Hours by contract, those used, and what follows when they are spent."""
+    told = NORTH | {"month": MONTH, "today": None, "max_curtailed_s": 7200}
+    lines = barq(busy_site().on("GET", "/partners/north", told), "partners", "show", "north").stdout
+
+    assert "1 MWh drawn of 1.1 MWh granted, 74.0% of all; 75.0% by weight" in lines
+    assert "charge 52.50, credit 0.50; 1 intervals without a price" in lines
+    assert "1 of 2 curtailments had too little notice" in lines
+    assert "1.5 of 2 h this month; 0.5 h left" in lines
+    spent = barq(
+        busy_site().on("GET", "/partners/north", told | {"hours_spent": True}), "partners", "show", "north"
+    )
+    assert "none left: it is shed last of its tier until the month is over" in spent.stdout
 
 
 def test_json_and_quiet_are_for_scripts() -> None:

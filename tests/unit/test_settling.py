@@ -11,9 +11,10 @@ from scheduler.core.contracts import HashpriceIndex, Terms
 from scheduler.core.curtailment import Cause
 from scheduler.core.decide import Decision, decide
 from scheduler.core.hashprice import ChainFigures
-from scheduler.core.interval import Running
+from scheduler.core.interval import MOST_GRANTS, Running
 from scheduler.core.inventory import Wish
-from scheduler.core.orders import MinerReading
+from scheduler.core.ledger import OpenOrder
+from scheduler.core.orders import Fence, MinerReading
 from scheduler.core.partners import HOUSE, Partner, Price
 from scheduler.core.plan import limit_now
 from scheduler.core.settlement import Closed, Quality, settled
@@ -84,18 +85,23 @@ class Story:
         lost_w: float = 50.0,
         limit_w: float = 2e5,
         is_heard: bool = True,
+        order: OpenOrder | None = None,
+        falls_s: float | None = None,
     ) -> None:
-        """One reading."""
-        snapshot = self._snapshot(drawn_w, lost_w, limit_w, is_heard=is_heard)
+        """One reading; `order` goes out to north's with it. The limit is known to fall then, s after the beginning."""
+        self.builder.limit_w(limit_w)
+        if falls_s is not None:
+            self.builder.falls_to_w(820.0, in_s=falls_s)
+        snapshot = self._snapshot(drawn_w, lost_w, is_heard=is_heard)
         decision = Decision(
             limit=limit_now(snapshot),
             miners_w={"a": given_w, "b": 0.0},
             planned_w=820.0 + ai_w + given_w,
         )
-        self.books.measure(snapshot, decision, sample(snapshot, decision, over_limit=False))
+        orders = {} if order is None else {"a": order}
+        self.books.measure(snapshot, decision, sample(snapshot, decision, over_limit=False), orders)
 
-    def _snapshot(self, drawn_w: float, lost_w: float, limit_w: float, *, is_heard: bool) -> Snapshot:
-        self.builder.limit_w(limit_w)
+    def _snapshot(self, drawn_w: float, lost_w: float, *, is_heard: bool) -> Snapshot:
         built = replace(self.builder.snapshot(), at=self.at)
         seen_at = self.at if is_heard else self.at - timedelta(seconds=60)
         draws_w = {"n": 820.0, "a": drawn_w, "b": 0.0}
@@ -233,6 +239,59 @@ def test_what_its_owner_paused_is_the_partner_s_own_request() -> None:
     assert energy.curtailed_ws == {Cause.PARTNER_REQUEST: 2000 * 440}
 
 
+def test_the_grants_of_an_interval_come_to_what_was_granted() -> None:
+    """Each with its watts, for how long, and by which order; one goes on while its watts are the same."""
+    story = Story().then(300).then(300, given_w=2500.0, drawn_w=2500.0).then(310)
+    energy = energies(story.closed())
+    assert [(g.granted_w, g.ms) for g in energy.grants] == [(4000, 300_000), (2500, 300_000), (4000, 300_000)]
+    assert [g.begins_at for g in energy.grants] == [T0 + timedelta(seconds=s) for s in (0, 300, 600)]
+    assert energy.granted_ws == sum(g.granted_w * g.ms for g in energy.grants) // 1000
+    assert energy.unlisted_ms == 0
+
+
+def test_a_grant_names_the_order_that_says_so() -> None:
+    """The one that goes out with the decision, and up to when it is good."""
+    first = OpenOrder(
+        fence=Fence(epoch=1, seq=7), entitlement_w=4000.0, fallback=(), expires_at=T0 + timedelta(seconds=15)
+    )
+    renewed = replace(first, fence=Fence(epoch=1, seq=8), expires_at=T0 + timedelta(seconds=920))
+    story = Story().then(10, order=first).then(900, order=renewed)
+    energy = energies(story.closed())
+    (grant,) = energy.grants
+    assert (grant.orders, grant.until_at) == ({"a": "1.7"}, renewed.expires_at)
+    assert energy.orders == {"a": ("1.7", "1.8")}
+
+
+def test_of_very_many_grants_the_first_are_listed_and_the_time_of_the_rest_is_told() -> None:
+    """A row stays small whatever flickers; what was granted counts all of them."""
+    story = Story()
+    for number in range(45):
+        story.then(20, given_w=1000.0 + number, drawn_w=1000.0)
+    energy = energies(story.then(10).closed())
+    assert len(energy.grants) == MOST_GRANTS
+    assert energy.unlisted_ms == 5 * 20_000
+    assert sum(g.ms for g in energy.grants) + energy.unlisted_ms == energy.covered_ms
+
+
+def test_whose_hours_are_spent_is_told_until_it_is_on_record() -> None:
+    """A leader that begins with them spent tells it no more."""
+    contract = terms(max_curtailed_s=200)
+    story = Story(contract).then(300).then(150, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    assert (story.books.spent, story.books.events) == ((), ())
+    story.then(100, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    [event] = list(story.books.events)
+    assert (story.books.spent, event.kind) == (("north",), "partner.hours_spent")
+    story.books.recorded(TickRecord(at=story.at, epoch=1))
+    assert list(story.books.events) == [event]
+    story.books.recorded(TickRecord(at=story.at, epoch=1, events=(event,)))
+    assert not story.books.events
+    running = story.books.running
+    story.books = Settling()
+    story.books.open({"north": contract}, Known(), running=running)
+    story.then(100)
+    assert (story.books.spent, story.books.events) == (("north",), ())
+
+
 def test_a_site_without_partners_settles_with_nobody() -> None:
     """And writes nothing down."""
     story = Story()
@@ -252,8 +311,11 @@ async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on
         await store.record(tick)
         story.books.recorded(tick)
         assert story.books.closed == ()
-        assert (await store.load()).settling == story.books.running
-        (row,) = Desk(engine, site=SITE).settled("north", T0, T0 + timedelta(hours=1)).rows
+        stored = await store.load()
+        assert stored.settling == story.books.running
+        assert stored.hours is not None
+        assert stored.hours.curtailed_ms == {HOUSE: 900_000, "north": 0}
+        (row,) = Desk(engine, site=SITE).settlement.statement("north", T0, T0 + timedelta(hours=1)).rows
         assert row.draft.energy.metered_ws == 4000 * 900
         with reading(engine) as session:
             head = chain.head(session)

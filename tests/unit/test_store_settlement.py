@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -13,12 +14,14 @@ from sqlalchemy import Engine
 from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
 from scheduler.core.settlement import Change, Closed, Quality, totals_of
+from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS
-from scheduler.store.database import reading, writing
+from scheduler.store.database import downgrade, migrate, reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.refusals import InvalidField, NothingSettled
 from scheduler.store.settlement import Account, link_hash, record_intervals
+from scheduler.store.settlement_days import hours_of, sums_between
 from tests.settled import AT, MWH, S21, draft, energy, interval, terms
 from tests.stores import KINDS, SITE, database
 
@@ -46,13 +49,13 @@ def write(engine: Engine, *intervals: Closed) -> None:
 
 def settled(engine: Engine, party: str = "north") -> Account:
     """The month of a partner."""
-    return desk(engine).settled(party, *MONTH)
+    return desk(engine).settlement.statement(party, *MONTH)
 
 
 def adjust(engine: Engine, change: Change, number: int = 0) -> int:
     """Add to an interval; returns what it adds to the credit."""
     at = AT + number * timedelta(minutes=15)
-    made = desk(engine).adjust_settlement("north", at, change, reason="log", by="asma")
+    made = desk(engine).settlement.adjust("north", at, change, reason="log", by="asma")
     return made.credit_micro
 
 
@@ -63,7 +66,7 @@ def test_an_interval_is_written_with_what_it_comes_to(engine: Engine) -> None:
     (row,) = settled(engine).rows
     assert (row.charge_micro, row.credit_micro) == (52_500_000, 500_000)
     assert row.quality is Quality.MINER_REPORTED
-    (balance,) = desk(engine).balances(*MONTH).balances
+    (balance,) = desk(engine).settlement.balances(*MONTH).balances
     assert (balance.partners_ws, balance.losses_ws) == ({"north": MWH}, 1000)
 
 
@@ -117,7 +120,7 @@ def test_credits_of_a_month_stop_at_its_cap(engine: Engine) -> None:
     rows = settled(engine).rows
     assert [r.credit_micro for r in rows] == [5_000_000, 3_000_000]
     assert [r.credit_due_micro for r in rows] == [5_000_000, 5_000_000]
-    november = desk(engine).settled("north", MONTH[1], MONTH[1] + timedelta(days=1)).rows
+    november = desk(engine).settlement.statement("north", MONTH[1], MONTH[1] + timedelta(days=1)).rows
     assert [r.credit_micro for r in november] == [5_000_000]
     assert adjust(engine, Change(curtailed_ws={Cause.GRID: MWH})) == 0
     assert adjust(engine, Change(credit_micro=-7_000_000)) == -2_000_000
@@ -150,6 +153,50 @@ def test_what_cannot_be_adjusted_is_refused(engine: Engine) -> None:
     odd, late = AT + timedelta(minutes=7), LATER.replace(minute=0)
     for at, refusal in ((odd, InvalidField), (late, InvalidField), (AT + timedelta(days=3), NothingSettled)):
         with pytest.raises(refusal):
-            table.adjust_settlement("north", at, Change(metered_ws=1), reason="r", by="b")
+            table.settlement.adjust("north", at, Change(metered_ws=1), reason="r", by="b")
     with pytest.raises(NothingSettled, match="settled was with north"):
         settled(engine, "nobody")
+
+
+def test_days_are_added_up_as_rows_are_written(engine: Engine) -> None:
+    """As the rows themselves come to, adjustments included; a row that is written twice counts once."""
+    for number in (0, 1, 96, 96):
+        write(
+            engine,
+            interval(
+                draft(energy(curtailed={Cause.GRID: MWH // 10}), number=number),
+                draft(contract=terms("south"), number=number),
+            ),
+        )
+    adjust(engine, Change(metered_ws=MWH), number=1)
+    for since, days in ((AT, 1), (AT + timedelta(days=1), 1), (AT, 31)):
+        account = desk(engine).settlement.statement("north", since, since + timedelta(days=days))
+        parts = [*map(of_row, account.rows), *map(of_adjustment, account.adjustments)]
+        with reading(engine) as session:
+            sums = sums_between(session, since, since + timedelta(days=days))
+        assert set(sums) == {"north", "south"}
+        assert sums["north"][0] == reduce(SoFar.plus, parts)
+    with reading(engine) as session:
+        assert sums_between(session, *MONTH)["north"][1] == AT + timedelta(days=1, minutes=15)
+
+
+def test_a_month_that_was_settled_before_there_were_sums_is_added_up_by_the_migration(engine: Engine) -> None:
+    """Down and up again makes the very same sums from the rows."""
+    unpriced = draft(
+        contract=terms(credit=LostHashprice(hashing=S21)), number=2, what=energy(curtailed={Cause.GRID: 1})
+    )
+    write(
+        engine,
+        interval(draft(energy(curtailed={Cause.GRID: MWH // 10}))),
+        interval(draft(number=1)),
+        interval(unpriced),
+    )
+    adjust(engine, Change(metered_ws=MWH), number=1)
+    with reading(engine) as session:
+        before, hours = sums_between(session, *MONTH), hours_of(session)
+    downgrade(engine, "0014")
+    migrate(engine)
+    with reading(engine) as session:
+        assert sums_between(session, *MONTH) == before
+        assert hours_of(session) == hours
+    assert (hours.year, hours.month) == (2026, 10)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from api.machines import Mined, standing
+from scheduler.core.hashprice import revenue_micro_per_mwh
 from scheduler.core.inventory import Ability, Condition, Inventory, Wish
 from scheduler.records import KeptInventory
 from scheduler.store.machines import SqlMachineBook
+from tests import chain
 from tests.api_site import ApiSite, refused
 from tests.machines import POOL, identity, inventory, machine
 
@@ -156,3 +160,24 @@ async def test_only_operators_see_pools_and_wish(site: ApiSite, role: str) -> No
     async with site.client_of("olga", "operator") as olga:
         assert POOL.user in (await olga.get(f"{URL}/acme-1")).text
         assert POOL.user in (await olga.get(f"{URL}/acme-1/history")).text
+
+
+async def test_each_machine_is_shown_with_what_a_mwh_brings_it(site: ApiSite) -> None:
+    """By the efficiency that it had of late; before anybody told figures, and once they are stale, it says so."""
+    await told(site, inventory(machine(1, joule_per_th=17.5), machine(2, joule_per_th=None)))
+    one = await site.get("/miners/acme-1")
+    assert one["now"]["micro_per_mwh"] is None
+    assert "nobody has told" in one["now"]["why_no_revenue"]
+
+    figures = chain.figures(as_of_at=datetime.now(UTC), height=chain.height_at(datetime.now(UTC)))
+    site.context.desk.tell_figures(figures, by="ada", corrects=False)
+    known, unknown = (await site.get("/miners"))["miners"]
+    assert known["micro_per_mwh"] == revenue_micro_per_mwh(figures.hashprice_micro, 17.5)
+    assert known["why_no_revenue"] == ""
+    assert (unknown["micro_per_mwh"], "not measured" in unknown["why_no_revenue"]) == (None, True)
+
+    old = replace(figures, as_of_at=datetime.now(UTC) - timedelta(hours=30))
+    mined = Mined(figures=old, pools={}, at=datetime.now(UTC))
+    stale = mined.by(standing(site.context.desk.machines.now())[0])
+    assert stale.micro_per_mwh is None
+    assert "30.0 h old" in stale.why
