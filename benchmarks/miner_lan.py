@@ -1,4 +1,4 @@
-"""A LAN of emulated machines in a process of its own: all four firmwares mixed, PDUs, and a meter that is nobody's word.
+"""A LAN of emulated machines in a process of its own: all four firmwares, PDUs, and a meter of its own.
 
 `python -m benchmarks.miner_lan` is told over its standard input, one JSON object a line, and answers with one each:
 

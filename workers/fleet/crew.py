@@ -20,7 +20,7 @@ from workers.fleet.telling import tell
 from workers.fleet.unit import Unit
 from workers.miners.port import MinerError, Refused, Unreachable, Wrong
 
-LOOK_S: Final = 1.0  #: all are judged this often; those in doubt at each tick
+LOOK_S: Final = 1.0  #: all are judged this often; those that were told twice at each tick
 HOT_S: Final = 0.3  #: and read this often,
 SILENT_HOT_S: Final = 1.0  #: or this, where they do not answer
 READS: Final = 24  #: at once
@@ -46,7 +46,7 @@ class Crew:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._retries: set[str] = set()
         self._next_read_s: dict[str, float] = {}
-        self._untold = 0  #: who is to sleep and was not told yet
+        self._untold = 0  #: who is to sleep and waits to be told: meanwhile nobody is read
         self._looked_at_s = 0.0
         self.suspects: set[str] = set()  #: who may be another machine than it was
 
@@ -64,7 +64,7 @@ class Crew:
             self._looked_at_s = now_s
         for unit in self._roster.each():
             is_busy = unit.miner_id in self._busy
-            if is_sweep or (unit.is_open and not is_busy):
+            if is_sweep or (unit.is_late and not is_busy):
                 self._look(unit)
             if not is_busy:
                 self._next(unit, now_s)
@@ -86,7 +86,7 @@ class Crew:
         if not unit.is_read_only and (name in self._retries or self._is_due_again(unit)):
             self._retries.discard(name)
             self._start(unit, self._tell(unit))
-        elif now_s >= self._next_read_s.get(name, 0.0) and (unit.is_open or not self._untold):
+        elif not self._untold and now_s >= self._next_read_s.get(name, 0.0):
             self._start(unit, self._read(unit, self._silent if unit.missed else self._reads))
 
     def _is_due_again(self, unit: Unit) -> bool:
@@ -110,22 +110,36 @@ class Crew:
             log.error("miner %s: %r", name, error, exc_info=error)
 
     async def _tell(self, unit: Unit) -> None:
-        is_shed = not unit.is_to_work
-        gate = self._sheds if is_shed else self._wakes
+        """Tell it, and read it a little later.
+
+        No watt falls at once, and calls are what a fleet has to wait for: a reading on the heels of each order would
+        only keep the next machine from its own.
+        """
         unit.asked_at_s = boottime_s()
-        self._untold += is_shed
         try:
-            async with gate:
-                await tell(unit)
+            await (self._shed(unit) if not unit.is_to_work else self._wake(unit))
         except Refused as error:
             self._refused(unit, error)
         except MinerError as error:
             self._missed(unit, error)
         else:
             unit.trouble = ""
+        self._next_read_s[unit.miner_id] = time.monotonic() + HOT_S
+
+    async def _shed(self, unit: Unit) -> None:
+        self._untold += 1
+        try:
+            await self._sheds.acquire()
         finally:
-            self._untold -= is_shed
-        await self._read(unit, gate)
+            self._untold -= 1
+        try:
+            await tell(unit)
+        finally:
+            self._sheds.release()
+
+    async def _wake(self, unit: Unit) -> None:
+        async with self._wakes:
+            await tell(unit)
 
     async def _read(self, unit: Unit, gate: asyncio.Semaphore) -> None:
         try:

@@ -56,7 +56,12 @@ class Outlets:
                 await unit.outlet.close()
 
     def _is_due(self, unit: Unit) -> bool:
-        if unit.verdict is None or not unit.verdict.read_outlet or unit.miner_id in self._busy or self._switches:
+        if (
+            unit.verdict is None
+            or not unit.verdict.read_outlet
+            or unit.miner_id in self._busy
+            or self._switches
+        ):
             return False
         if not _is_urgent(unit) and self._audits >= AUDITS:
             return False

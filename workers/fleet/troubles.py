@@ -41,7 +41,10 @@ class Troubles:
             for u in found[:SHOWN]
         ]
         counts_w = sum(u.fixed_w for u in more)
-        return [*told, _all("more miners do not show that they obey", more, f"they count at {counts_w:.0f} W")]
+        return [
+            *told,
+            _all("more miners do not show that they obey", more, f"they count at {counts_w:.0f} W"),
+        ]
 
     def _lost(self) -> str:
         lost = [u for u in self.units if u.condition is Condition.LOST]

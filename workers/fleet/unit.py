@@ -194,6 +194,11 @@ class Unit:
         return self.verdict is None or self.verdict.record.doubt_at_s is not None or self.is_trimmed_in_vain
 
     @property
+    def is_late(self) -> bool:
+        """Whether it was told again, and the next step of the ladder may be due at any moment."""
+        return self.told.record.retried_at_s is not None
+
+    @property
     def is_cut(self) -> bool:
         """Whether its outlet was switched off for it."""
         return self.told.record.cut_at_s is not None
