@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -18,6 +18,7 @@ from benchmarks.miner_lan import NAMEPLATE_W, REST_W
 from benchmarks.site import cpu_s
 from scheduler.core.inventory import Condition, Inventory, MachineDetail
 from scheduler.core.machines import MachineKind
+from scheduler.core.obedience import Rules
 from scheduler.core.orders import GroupKind, GroupSpec, GuardReport
 from scheduler.core.pdus import Outlets
 from tests.guarding import GuardedNode, ReportAnswer
@@ -119,13 +120,13 @@ class MinerSite:
 
 
 @contextmanager
-def miner_site(*, machines: int, ramp_s: float, pdus: str) -> Iterator[MinerSite]:
+def miner_site(*, machines: int, ramp_s: float, pdus: str, rules: Rules) -> Iterator[MinerSite]:
     """A LAN and its guard, until the block ends."""
     with TemporaryDirectory(prefix="barq-miners-") as name, _hall() as hall:
         folder = Path(name)
         told = {"machines": machines, "ramp_s": ramp_s, "pdus": pdus, "folder": name}
         found = decode(HallAnswer, hall.ask(told))
-        guard = GuardedNode(folder, **_group(found, folder))
+        guard = GuardedNode(folder, **_group(found, folder, rules))
         try:
             guard.start()
             yield MinerSite(guard, hall, found)
@@ -133,7 +134,7 @@ def miner_site(*, machines: int, ramp_s: float, pdus: str) -> Iterator[MinerSite
             guard.close()
 
 
-def _group(found: HallAnswer, folder: Path) -> dict[str, Any]:
+def _group(found: HallAnswer, folder: Path, rules: Rules) -> dict[str, Any]:
     """Machines may be switched as often as the benchmark likes, and all at once; the rest is as it always is."""
     count = len(found.addresses)
     lan = LanConfig(
@@ -143,7 +144,7 @@ def _group(found: HallAnswer, folder: Path) -> dict[str, Any]:
         max_w=NAMEPLATE_W,
         rest_w=REST_W,
         wake_share=1.0,
-        outlets=found.outlets,
+        outlets=replace(found.outlets, rules=rules),
     )
     spec = GroupSpec(
         group_id="hall",

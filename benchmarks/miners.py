@@ -35,17 +35,18 @@ import time
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.miner_lan import REST_W
 from benchmarks.miner_site import MinerSite, miner_site
+from scheduler.core.obedience import Rules
 from scheduler.core.orders import GuardReport
 from tests.miners.emulator import Fault
 from workers.clock import boottime_s
 
+Figures = dict[str, float | None]
 FAULTS: Final = (Fault.HANGS, Fault.DEAF, Fault.DROPS)
 WITHIN_S: Final = 10.0  #: who does not obey is known by then
-SETTLE_S: Final = 6.0  #: before the order: each machine is read once more
 NO_FAULT_S: Final = 60.0
 ASLEEP_W: Final = 125.0  #: above its rest, of one that says that it sleeps: fans that run on
 _NEAR: Final = 1.001
@@ -79,24 +80,54 @@ def faults_of(addresses: Sequence[str], share: float) -> dict[str, Fault]:
     return {addresses[n * step + n % min(4, step)]: FAULTS[n % len(FAULTS)] for n in range(count)}
 
 
-def fall(site: MinerSite, share: float) -> dict[str, float | None]:
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a run is like."""
+
+    machines: int = 1000
+    share: float = 0.0  #: of them that fail
+    pdus: str = "none"
+    ramp_s: float = 1.0
+    settle_s: float = 6.0  #: before the order: each machine is read once more
+    within_s: float = WITHIN_S  #: what is known of those who fail is looked at so long after the order,
+    patience_s: float = WITHIN_S  #: or, where it is not whole by then, so long
+    rules: Rules = field(default_factory=Rules)
+
+
+def fall(site: MinerSite, plan: Plan) -> Figures:
     """One run: all awake, then the order, and what came of it."""
     site.wake_all()
-    time.sleep(SETTLE_S)
-    faults = faults_of(site.addresses, share)
+    time.sleep(plan.settle_s)
+    faults = faults_of(site.addresses, plan.share)
     site.hall.told("break", faults=faults)
     seen, before = Fall(faulty=frozenset(faults)), site.cpu_s()
     sent_at_s = site.sleep_all()
     for at_s, report in site.reports():
         seen.hear(report, at_s - sent_at_s, len(site.addresses))
-        if at_s - sent_at_s > (WITHIN_S if faults else NO_FAULT_S) or (seen.asleep_s and not faults):
+        if _is_over(site, seen, plan, at_s - sent_at_s):
             break
     after = site.cpu_s()
     seen.cpu_s = (after[0] - before[0], after[1] - before[1])
     return _figures(site, seen, sent_at_s)
 
 
-def _figures(site: MinerSite, seen: Fall, sent_at_s: float) -> dict[str, float | None]:
+def _is_over(site: MinerSite, seen: Fall, plan: Plan, after_s: float) -> bool:
+    if not seen.faulty:
+        return seen.asleep_s is not None or after_s > NO_FAULT_S
+    if after_s < plan.within_s:
+        return False
+    return after_s >= plan.patience_s or _is_whole(site, seen)
+
+
+def _is_whole(site: MinerSite, seen: Fall) -> bool:
+    named = _names(site, seen)
+    is_cut = named["cut"] == len(seen.faulty) or not site.has_outlets
+    return (
+        seen.asleep_s is not None and named["named"] == len(seen.faulty) and is_cut and not named["wrongly"]
+    )
+
+
+def _figures(site: MinerSite, seen: Fall, sent_at_s: float) -> Figures:
     meter = [(at_s, w) for at_s, w in site.hall.told("meter")["samples"]]
     rest_w = site.rest_w - (len(seen.faulty) * REST_W if site.has_outlets else 0.0)
     figures = {
@@ -105,10 +136,12 @@ def _figures(site: MinerSite, seen: Fall, sent_at_s: float) -> dict[str, float |
         "guard_cpu_s": seen.cpu_s[0],
         "machines_cpu_s": seen.cpu_s[1],
     }
-    return figures | (_names(site, seen, meter) if seen.faulty else {})
+    if not seen.faulty:
+        return figures
+    return figures | _names(site, seen) | {"counted_share": _least_share(seen.counted, meter)}
 
 
-def _names(site: MinerSite, seen: Fall, meter: Sequence[tuple[float, float]]) -> dict[str, float | None]:
+def _names(site: MinerSite, seen: Fall) -> Figures:
     machines = site.machines()
     troubled = {name for name, m in machines.items() if m.trouble}
     in_doubt = {name for name, m in machines.items() if m.in_doubt_w > 0}
@@ -119,7 +152,6 @@ def _names(site: MinerSite, seen: Fall, meter: Sequence[tuple[float, float]]) ->
         "named": len(named & seen.faulty),
         "cut": len(cut & seen.faulty),
         "wrongly": len((troubled | in_doubt | cut | seen.alarmed) - seen.faulty),
-        "counted_share": _least_share(seen.counted, meter),
     }
 
 
@@ -134,21 +166,19 @@ def _least_share(counted: Sequence[tuple[float, float]], meter: Sequence[tuple[f
     return min(w / meter[max(0, bisect_right(times, at_s) - 1)][1] for at_s, w in counted)
 
 
-def measure(
-    *, machines: int, share: float, pdus: str, ramp_s: float, runs: int
-) -> list[dict[str, float | None]]:
+def measure(plan: Plan, *, runs: int) -> list[Figures]:
     """A LAN and a guard of its own for each run: what a run has cut stays cut."""
-    found = []
+    found = list[Figures]()
     for _ in range(runs):
-        with miner_site(machines=machines, ramp_s=ramp_s, pdus=pdus) as site:
-            found.append({"load": os.getloadavg()[0], **fall(site, share)})
+        with miner_site(machines=plan.machines, ramp_s=plan.ramp_s, pdus=plan.pdus, rules=plan.rules) as site:
+            found.append({"load": os.getloadavg()[0], **fall(site, plan)})
         print(json.dumps(_rounded(found[-1])), file=sys.stderr, flush=True)
     return found
 
 
-def summed_up(found: Sequence[dict[str, float | None]]) -> dict[str, float | None]:
+def summed_up(found: Sequence[Figures]) -> Figures:
     """Medians, and the worst of what should be small; a figure that one run lacks is null."""
-    figures: dict[str, float | None] = {}
+    figures: Figures = {}
     for key in found[0]:
         told = [run[key] for run in found]
         values = [value for value in told if value is not None]
@@ -159,7 +189,7 @@ def summed_up(found: Sequence[dict[str, float | None]]) -> dict[str, float | Non
     return figures
 
 
-def _rounded(figures: dict[str, Any]) -> dict[str, Any]:
+def _rounded(figures: Figures) -> Figures:
     return {key: value if value is None else round(value, 3) for key, value in figures.items()}
 
 
@@ -178,13 +208,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    found = measure(
-        machines=options.machines,
-        share=options.faulty,
-        pdus=options.pdus,
-        ramp_s=options.ramp_s,
-        runs=options.runs,
-    )
+    plan = Plan(machines=options.machines, share=options.faulty, pdus=options.pdus, ramp_s=options.ramp_s)
+    found = measure(plan, runs=options.runs)
     figures = {"machines": options.machines, "runs": options.runs, **_rounded(summed_up(found))}
     print(json.dumps(figures) if options.json else "\n".join(f"{k:<20} {v}" for k, v in figures.items()))
     return 0

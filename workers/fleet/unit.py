@@ -18,8 +18,8 @@ from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found
 from workers.fleet.known import Known, Told
-from workers.miners.effect import REST_W, TOLERANCE, Sleep, obeys
 from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
+from workers.miners.proof import REST_W, TOLERANCE, is_asleep
 from workers.outlets.port import Outlet
 
 _DAY_S: Final = 86_400
@@ -309,7 +309,7 @@ class Unit:
     def _does(self, reading: MachineReading) -> bool:
         """Whether it says that it draws no more than it was told."""
         if not self.is_to_work:
-            return obeys(Sleep(rest_w=max(self.rest_w, REST_W)), reading)
+            return is_asleep(reading, rest_w=max(self.rest_w, REST_W))
         most_w = self.allowed_w * (1 + TOLERANCE)
         is_under = reading.draw_w is None or reading.draw_w <= most_w
         return is_under and (self.is_whole or reading.target_w is None or reading.target_w <= most_w)
