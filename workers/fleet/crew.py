@@ -44,8 +44,9 @@ class Crew:
         self._reads = asyncio.Semaphore(READS)
         self._silent = asyncio.Semaphore(SILENT)
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._retries: set[str] = set()
+        self._retries: dict[str, bool] = {}  #: who is told again; True = even if it obeys by then
         self._next_read_s: dict[str, float] = {}
+        self._tried_at_s: dict[str, float] = {}  #: when each was last read, or meant to be
         self._untold = 0  #: who is to sleep and waits to be told: meanwhile nobody is read
         self._looked_at_s = 0.0
         self.suspects: set[str] = set()  #: who may be another machine than it was
@@ -62,7 +63,9 @@ class Crew:
         is_sweep = now_s - self._looked_at_s >= LOOK_S
         if is_sweep:
             self._looked_at_s = now_s
-        for unit in self._roster.each():
+        units = self._roster.each()
+        self._outlets.is_calm = not self._retries and not any(u.is_open and not u.is_late for u in units)
+        for unit in units:
             is_busy = unit.miner_id in self._busy
             if is_sweep or (unit.is_late and not is_busy):
                 self._look(unit)
@@ -83,11 +86,19 @@ class Crew:
 
     def _next(self, unit: Unit, now_s: float) -> None:
         name = unit.miner_id
-        if not unit.is_read_only and (name in self._retries or self._is_due_again(unit)):
-            self._retries.discard(name)
+        if not unit.is_read_only and (self._is_retried(unit) or self._is_due_again(unit)):
+            self._retries.pop(name, None)
             self._start(unit, self._tell(unit))
         elif not self._untold and now_s >= self._next_read_s.get(name, 0.0):
             self._start(unit, self._read(unit, self._silent if unit.missed else self._reads))
+
+    def _is_retried(self, unit: Unit) -> bool:
+        """Whether it is to be told again. Where this host is slow, it may have obeyed and not been read yet."""
+        name = unit.miner_id
+        was_tried = unit.missed > 0 or self._tried_at_s.get(name, 0.0) >= unit.asked_at_s
+        if was_tried and not unit.is_open and not self._retries.get(name, True):
+            del self._retries[name]
+        return was_tried and name in self._retries
 
     def _is_due_again(self, unit: Unit) -> bool:
         again_s = unit.again_s
@@ -144,7 +155,7 @@ class Crew:
     async def _read(self, unit: Unit, gate: asyncio.Semaphore) -> None:
         try:
             async with gate:
-                asked_at_s = boottime_s()
+                asked_at_s = self._tried_at_s[unit.miner_id] = boottime_s()
                 reading = await unit.miner.read()
         except MinerError as error:
             self._missed(unit, error)
@@ -177,7 +188,7 @@ class Crew:
             step = unit.judge(boottime_s())
             self._roster.changed(at_once=before != (unit.is_ruled, unit.is_open))
         if step is Step.RETRY:
-            self._retries.add(unit.miner_id)
+            self._retries[unit.miner_id] = not unit.is_open
         elif step is Step.ALARM and unit.verdict is not None:
             log.warning("%s", unit.verdict.trouble)
         self._outlets.do(unit, step)

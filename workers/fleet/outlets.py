@@ -32,6 +32,7 @@ class Outlets:
         self._read_at_s: dict[str, float] = {}
         self._switches = 0  #: going on: nobody reads meanwhile
         self._audits = 0
+        self.is_calm = False  #: nobody is told at the moment who has not shown yet what came of it
 
     def do(self, unit: Unit, step: Step) -> None:
         """Switch it if that is due, or read it if somebody needs to know."""
@@ -63,7 +64,7 @@ class Outlets:
             or self._switches
         ):
             return False
-        if not _is_urgent(unit) and self._audits >= AUDITS:
+        if not _is_urgent(unit) and (self._audits >= AUDITS or not self.is_calm):
             return False
         every_s = READ_S if unit.is_open else CUT_S if unit.is_cut else AUDIT_S
         read_at_s = self._read_at_s.get(unit.miner_id)

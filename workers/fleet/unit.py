@@ -284,9 +284,10 @@ class Unit:
 
     @property
     def draw_w(self) -> float:
-        """As last read, by its outlet where that measures; its nameplate where nobody knows."""
-        if self.outlet_said is not None and self.outlet_said.draw_w is not None:
-            return self.outlet_said.draw_w
+        """As last read, by its outlet where that measured lately; its nameplate where nobody knows."""
+        outlet = self.outlet_said
+        if outlet is not None and outlet.draw_w is not None and self._is_recent(outlet):
+            return outlet.draw_w
         reading = self.reading
         if self.is_cut and self.verdict is not None and self.verdict.counts_w <= self.rest_w:
             return self.rest_w
@@ -296,6 +297,10 @@ class Unit:
             return self.told.said.draw_w
         is_down = self.told.state is MinerState.ASLEEP and self.condition is not Condition.LOST
         return self.rest_w if is_down or self.is_cut else self.nameplate_w
+
+    def _is_recent(self, outlet: OutletSaid) -> bool:
+        """Since its order, and not long ago: outlets are asked only when it matters."""
+        return outlet.at_s >= self.told.told_at_s and boottime_s() - outlet.at_s <= self._rules.outlet_fresh_s
 
     @property
     def _last_draw_w(self) -> float:
