@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields
+from operator import attrgetter
 from typing import Final
 
 from scheduler.core.inventory import Inventory, MachineDetail
 from workers.clock import boottime_s
 
-#: Machines are looked through for news this often, s: a thousand of them take milliseconds.
+#: Machines are looked through for news this often, s,
 EVERY_S: Final = 1.0
+#: or so seldom that it takes no more than this part of the guard's time: a thousand take many milliseconds.
+SHARE: Final = 0.02
+_DRIFTS: Final = frozenset(
+    {"draw_w", "in_doubt_w", "hashrate_th", "joule_per_th", "temperature_c", "uptime_s", "seen_boottime_s"}
+)
+_STEADY: Final = attrgetter(*(f.name for f in fields(MachineDetail) if f.name not in _DRIFTS))
 
 
 class InventoryKeeper:
@@ -25,22 +33,24 @@ class InventoryKeeper:
         self._details = details
         self._every_s = every_s
         self._version = int(time.time())
-        self._told: tuple[MachineDetail, ...] = ()
-        self._looked_at_s: float | None = None
+        self._told: tuple[object, ...] = ()
+        self._next_look_s = -math.inf
 
     @property
     def version(self) -> int:
         """Of the newest inventory, as of the last look; 0 = there is no machine."""
-        now_s = time.monotonic()
-        if self._looked_at_s is None or now_s - self._looked_at_s >= self._every_s:
-            self._look(self._details(), now_s)
+        began_s = time.monotonic()
+        if began_s >= self._next_look_s:
+            self._look(self._details())
+            took_s = time.monotonic() - began_s
+            self._next_look_s = began_s + max(self._every_s, took_s / SHARE)
         return self._version if self._told else 0
 
     @property
     def inventory(self) -> Inventory:
         """All machines as they are now."""
         machines = self._details()
-        self._look(machines, time.monotonic())
+        self._look(machines)
         return Inventory(
             group_id=self._group_id,
             version=self._version if machines else 0,
@@ -48,23 +58,13 @@ class InventoryKeeper:
             machines=machines,
         )
 
-    def _look(self, machines: tuple[MachineDetail, ...], now_s: float) -> None:
-        self._looked_at_s = now_s
+    def _look(self, machines: tuple[MachineDetail, ...]) -> None:
         substance = tuple(map(_substance, machines))
         if substance != self._told:
             self._version += 1
             self._told = substance
 
 
-def _substance(machine: MachineDetail) -> MachineDetail:
+def _substance(machine: MachineDetail) -> tuple[object, ...]:
     """Without what drifts."""
-    return replace(
-        machine,
-        draw_w=0.0,
-        in_doubt_w=round(machine.in_doubt_w, -2),
-        hashrate_th=None,
-        joule_per_th=None,
-        temperature_c=None,
-        uptime_s=None,
-        seen_boottime_s=None,
-    )
+    return (*_STEADY(machine), round(machine.in_doubt_w, -2))

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from dataclasses import fields, replace
+from operator import attrgetter
+from typing import Final, TypeVar
 
-from scheduler.core.orders import GpuReading, GuardReport
+from scheduler.core.orders import GpuReading, GuardReport, MinerReading
 
 T = TypeVar("T")
 
@@ -16,6 +17,8 @@ DRIFT_EVERY_S = 1.0
 #: A change of the draw by more than this is news at once.
 JUMP_W = 10.0
 JUMP_SHARE = 0.02
+#: A miner without what drifts: a copy of each of a thousand would take its time.
+_STEADY: Final = attrgetter(*(f.name for f in fields(MinerReading) if f.name != "draw_w"))
 
 
 class Reporter:
@@ -78,7 +81,7 @@ def _is_other(a: GuardReport, b: GuardReport) -> bool:
     return (
         _frame(a) != _frame(b)
         or _differ(a.gpus, b.gpus, _without_draw)
-        or _differ(a.miners, b.miners, lambda miner: replace(miner, draw_w=0.0))
+        or _differ(a.miners, b.miners, _STEADY)
         or _differ(a.attempts, b.attempts, lambda facts: replace(facts, step=None))
     )
 
@@ -89,7 +92,7 @@ def _frame(report: GuardReport) -> GuardReport:
     )
 
 
-def _differ(these: Sequence[T], those: Sequence[T], substance: Callable[[T], T]) -> bool:
+def _differ(these: Sequence[T], those: Sequence[T], substance: Callable[[T], object]) -> bool:
     """Whether they differ in substance; most are what they were, and that is soon seen."""
     if len(these) != len(those):
         return True

@@ -99,16 +99,31 @@ def look(record: Record, sight: Sight, rules: Rules) -> Verdict:
     else:
         record = _doubted(record, sight, flow_w, rules)
         step, record = _climb(record, sight, rules)
-    is_open = record.doubt_at_s is not None or record.cut_at_s is not None
     return Verdict(
         step=step,
         rung=_rung(record),
         counts_w=max(flow_w, sight.allowed_w),
         in_doubt_w=max(0.0, flow_w - sight.allowed_w),
-        read_outlet=is_open and bool(sight.outlet_address),
+        read_outlet=bool(sight.outlet_address) and _is_asked(record, sight, rules),
         trouble=trouble_of(record, sight, flow_w, rules),
         record=record,
     )
+
+
+def _is_asked(record: Record, sight: Sight, rules: Rules) -> bool:
+    """Whether its outlet is to be looked at. Nobody asks a thousand outlets while a thousand machines are told.
+
+    One that does not show that it obeys, or was cut: all the time. One that says that it does: once after its order,
+    where its outlet measures; and any outlet once before it matters.
+    """
+    outlet, told_s = sight.outlet, sight.now_s - sight.told_at_s
+    if record.cut_at_s is not None or record.retried_at_s is not None:
+        return True
+    if told_s < rules.retry_after_s or record.doubt_at_s is not None:
+        return False
+    if outlet is None:
+        return True
+    return outlet.draw_w is not None and outlet.at_s < sight.told_at_s and not may_boot(sight)
 
 
 # -- what is remembered --------------------------------------------------------------------------------------------

@@ -90,6 +90,8 @@ def next_targets_w(
     `pace` until it is his turn to wake. Machines are cycled faster than their minimum times only where `total_w` cannot
     be kept otherwise.
     """
+    if whole(total_w) == 0:  # all sleep, whatever else holds: that is to be said at once
+        return {m.miner_id: 0.0 for m in miners}
     at = _BOOT + timedelta(seconds=boottime_s)
     fleet = fleet_of(kind, miners, at, boottime_s=boottime_s)
     wanted_w = landed(fleet, whole(total_w), at).targets_w

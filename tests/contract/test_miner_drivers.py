@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.miners.benches import BENCHES, PATIENT_S, SHORT_S, WIRED, WITH_PASSWORD, Bench
+from tests.miners.effect import Effect, Order, Sleep, TargetWatts, Wake, carry_out
 from tests.miners.emulator import Fault
-from workers.miners.effect import Effect, Order, Sleep, TargetWatts, Wake, carry_out
 from workers.miners.port import (
     Identity,
     Miner,

@@ -11,11 +11,11 @@ from scheduler.core.escalation import Step, Verdict, look
 from scheduler.core.obedience import OutletSaid, Record, Rules, Said, Sight
 from scheduler.core.pdu_tables import TABLES
 from tests.miners.benches import WhatsminerV2Bench
+from tests.miners.effect import Sleep, Wake, obeys
 from tests.miners.emulator import Fault
 from tests.outlets.benches import opened, patient, snmp_of
 from tests.outlets.snmp_agent import snmp_agent
 from tests.outlets.strip import Strip
-from workers.miners.effect import Sleep, Wake, obeys
 from workers.miners.port import Miner, MinerError
 from workers.outlets.port import Outlet
 

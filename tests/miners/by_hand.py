@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workers.miners.effect import Effect, Order, carry_out
+from tests.miners.effect import Effect, Order, carry_out
 from workers.miners.port import Miner
 
 LOOK_S = 5.0  #: between two looks at a machine

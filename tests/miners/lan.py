@@ -81,15 +81,9 @@ class Site:
         """`changes` are to the site file, its `outlets` as `pdus`; `outlets` are opened ones, by machine."""
         outlets = changes.pop("outlets", {})
         changes["outlets"] = changes.pop("pdus", Outlets())
-        secrets = {}
-        for name, password in PASSWORDS.items():
-            path = directory / f"{name}.password"
-            path.write_text(password)
-            user = "root" if name == "braiins" else ""
-            secrets[Firmware(name)] = Secret(user=user, password_file=str(path))
         plain: dict[str, Any] = {
             "addresses": tuple(map(address, net.machines)),
-            "credentials": secrets,
+            "credentials": secrets_in(directory),
             "count": len(net.machines),
             "max_w": 3400.0,
             "rest_w": 25.0,
@@ -145,6 +139,17 @@ class Site:
     def _asleep(self) -> int:
         readings = self.miners.readings()
         return sum(r.target_w == 0 and r.draw_w == 0 for r in readings)
+
+
+def secrets_in(directory: Path) -> dict[Firmware, Secret]:
+    """Where the passwords of all firmwares are kept."""
+    secrets = {}
+    for name, password in PASSWORDS.items():
+        path = directory / f"{name}.password"
+        path.write_text(password)
+        user = "root" if name == "braiins" else ""
+        secrets[Firmware(name)] = Secret(user=user, password_file=str(path))
+    return secrets
 
 
 def address(machine: Emulator) -> str:

@@ -9,11 +9,11 @@ import pytest
 
 from tests.miners.by_hand import Clock, done
 from tests.miners.cgminer import CgminerEmulator
+from tests.miners.effect import Order, Sleep, TargetWatts, TrimPercent, Wake
 from tests.miners.emulator import Fault
 from tests.miners.plant import Plant
 from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 from workers.miners.cgminer import Cgminer
-from workers.miners.effect import Order, Sleep, TargetWatts, TrimPercent, Wake
 from workers.miners.port import MinerState, NotUnderstood, Refused, Unreachable, Wrong
 
 

@@ -318,3 +318,33 @@ def test_an_outlet_is_held_off_for_its_time_and_once_it_came_back_too_often() ->
     assert not is_held(cut, RULES, 100.0 + RULES.min_off_s)
     assert not is_held(Record(), RULES, 0.0)
     assert is_held(Record(on_at_s=(1.0,) * RULES.most_on_per_day), RULES, 500.0)
+
+
+def test_an_outlet_is_asked_once_it_matters() -> None:
+    """Not while a fleet is told; of one that obeys once, where it measures; of one that does not, at each look."""
+    story = Story()
+    asked = {}
+    for second in range(100, 110):
+        at_s = float(second)
+        story.look(at_s, **sleeps(at_s), **(on(105.0, 15.0) if second >= 106 else {}))
+        asked[second] = story.now.read_outlet
+    assert asked == {second: second in (103, 104, 105) for second in range(100, 110)}
+
+    story.steps(113, draws, since_s=110)
+    assert story.now.read_outlet
+
+
+def test_an_outlet_that_does_not_measure_is_not_asked_of_one_that_obeys() -> None:
+    """It could say only that it is on."""
+    story = Story()
+    story.look(104.0, **sleeps(104.0), **on(50.0, None))
+    assert not story.now.read_outlet
+
+
+def test_one_that_hangs_when_it_is_told_to_sleep_is_cut_like_one_that_lies() -> None:
+    """Its last word is of before the order: patience is for who is known to have obeyed, or was told to draw more."""
+    story = Story(allowed_w=NAMEPLATE_W)
+    story.steps(150, draws)
+    story.tell(150.0, REST_W)
+    steps = story.steps(160, lambda _: draws(149.5), since_s=150)
+    assert steps == {153: Step.RETRY, 158: Step.SWITCH_OFF}

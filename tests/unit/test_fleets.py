@@ -135,3 +135,11 @@ def test_a_reboot_is_no_reason_to_wait() -> None:
 def test_what_a_machine_does_in_a_word() -> None:
     """As people see it."""
     assert [state_word(KIND, miner("a", w)) for w in (0, 2500, 3500)] == ["asleep", "trimmed", "running"]
+
+
+def test_all_sleep_at_once_where_nothing_is_left() -> None:
+    """Whoever woke just now, is worn or is protected."""
+    new, worn = miner("new", 3500.0, ago_s=1.0), miner("worn", 3500.0, is_worn=True)
+    warm = miner("warm", 3500.0, wish=Wish.PROTECTED)
+
+    assert told(0.0, new, worn, warm) == [0.0, 0.0, 0.0]

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.miners.braiins import MAX_W, MIN_W, PASSWORD, TOKEN_S, VERSION, BraiinsEmulator
+from tests.miners.effect import Wake, carry_out
 from workers.miners.braiins import Braiins
-from workers.miners.effect import Wake, carry_out
 from workers.miners.port import Credentials, MinerState, NotUnderstood, Refused, WattTargets
 
 

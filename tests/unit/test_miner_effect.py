@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field, replace
 
 import pytest
 
-from workers.miners.effect import Effect, Order, Sleep, TargetWatts, TrimPercent, Wake, carry_out, obeys
+from tests.miners.effect import Effect, Order, Sleep, TargetWatts, TrimPercent, Wake, carry_out, obeys
 from workers.miners.port import Identity, MachineReading, MinerError, MinerState, Refused, Unreachable
 
 NAMEPLATE_W = 3400.0
@@ -160,29 +159,3 @@ async def test_each_order_is_told_in_its_own_words() -> None:
     await miner.order(TrimPercent(percent=60.0, full_w=3400.0))
 
     assert miner.told == ["2000 W", "60 %"]
-
-
-async def test_a_fleet_goes_through_one_gate() -> None:
-    """No more calls at once than it lets through, and none is forgotten."""
-    at_once = most = 0
-
-    class Busy(Scripted):
-        async def read(self) -> MachineReading:
-            nonlocal at_once, most
-            at_once += 1
-            most = max(most, at_once)
-            await asyncio.sleep(0)
-            at_once -= 1
-            return await super().read()
-
-    gate = asyncio.Semaphore(3)
-    fleet = [Busy(readings=[running(), asleep()]) for _ in range(20)]
-    effects = await asyncio.gather(
-        *(
-            carry_out(m, Sleep(), nameplate_w=NAMEPLATE_W, deadline_s=60.0, poll_s=0.0, gate=gate)
-            for m in fleet
-        )
-    )
-
-    assert all(effect.is_confirmed for effect in effects)
-    assert most == 3

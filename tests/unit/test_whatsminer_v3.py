@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from tests.miners.by_hand import Clock, done
+from tests.miners.effect import Sleep, TargetWatts, TrimPercent, Wake
 from tests.miners.emulator import Fault
 from tests.miners.nonsense import NONSENSE
 from tests.miners.plant import Plant
 from tests.miners.whatsminer_v2 import WhatsminerV2Emulator
 from tests.miners.whatsminer_v3 import PASSWORD, RESTART_S, WhatsminerV3Emulator
-from workers.miners.effect import Sleep, TargetWatts, TrimPercent, Wake
 from workers.miners.port import (
     Credentials,
     MinerError,

@@ -20,7 +20,7 @@ from workers.fleet.telling import tell
 from workers.fleet.unit import Unit
 from workers.miners.port import DEADLINE_S, MinerError, Refused, Unreachable, Wrong
 
-LOOK_S: Final = 1.0  #: all are judged this often; those in doubt at each tick
+LOOK_S: Final = 1.0  #: all are judged this often; those that were told twice at each tick
 HOT_S: Final = 0.3  #: and read this often,
 SILENT_HOT_S: Final = 1.0  #: or this, where they do not answer
 READS: Final = 24  #: at once
@@ -44,10 +44,12 @@ class Crew:
         self._reads = asyncio.Semaphore(READS)
         self._silent = asyncio.Semaphore(SILENT)
         self._busy: dict[str, asyncio.Task[None]] = {}
-        self._retries: set[str] = set()
-        self._telling: set[str] = set()  #: whose call is on its way
+        self._retries: dict[str, bool] = {}  #: who is told again; True = even if it obeys by then
+        self._telling: set[str] = set()  #: whose call is on its way,
+        self._renewed: set[str] = set()  #: and who was given something else meanwhile
         self._next_read_s: dict[str, float] = {}
-        self._untold = 0  #: who is to sleep and was not told yet
+        self._tried_at_s: dict[str, float] = {}  #: when each was last read, or meant to be
+        self._untold = 0  #: who is to sleep and waits to be told: meanwhile nobody is read
         self._looked_at_s = 0.0
         self.suspects: set[str] = set()  #: who may be another machine than it was
 
@@ -60,7 +62,7 @@ class Crew:
         for name in names:
             unit = self._roster.units[name]
             if name in self._telling:
-                self._retries.add(name)
+                self._renewed.add(name)
             else:
                 self._start(unit, self._tell(unit), urgent=True)
 
@@ -70,9 +72,11 @@ class Crew:
         is_sweep = now_s - self._looked_at_s >= LOOK_S
         if is_sweep:
             self._looked_at_s = now_s
-        for unit in self._roster.each():
+        units = self._roster.each()
+        self._outlets.is_calm = not self._retries and not any(u.is_open and not u.is_late for u in units)
+        for unit in units:
             is_busy = unit.miner_id in self._busy
-            if is_sweep or (unit.is_open and not is_busy):
+            if is_sweep or (unit.is_late and not is_busy):
                 self._look(unit)
             if not is_busy:
                 self._next(unit, now_s)
@@ -93,11 +97,19 @@ class Crew:
 
     def _next(self, unit: Unit, now_s: float) -> None:
         name = unit.miner_id
-        if not unit.is_read_only and (name in self._retries or self._is_due_again(unit)):
-            self._retries.discard(name)
+        if not unit.is_read_only and (self._is_retried(unit) or self._is_due_again(unit)):
+            self._retries.pop(name, None)
             self._start(unit, self._tell(unit))
-        elif now_s >= self._next_read_s.get(name, 0.0) and (unit.is_open or not self._untold):
+        elif not self._untold and now_s >= self._next_read_s.get(name, 0.0):
             self._start(unit, self._read(unit, self._silent if unit.missed else self._reads))
+
+    def _is_retried(self, unit: Unit) -> bool:
+        """Whether it is to be told again. Where this host is slow, it may have obeyed and not been read yet."""
+        name = unit.miner_id
+        was_tried = unit.missed > 0 or self._tried_at_s.get(name, 0.0) >= unit.asked_at_s
+        if was_tried and not unit.is_open and not self._retries.get(name, True):
+            del self._retries[name]
+        return was_tried and name in self._retries
 
     def _is_due_again(self, unit: Unit) -> bool:
         again_s = unit.again_s
@@ -120,26 +132,47 @@ class Crew:
             log.error("miner %s: %r", name, error, exc_info=error)
 
     async def _tell(self, unit: Unit) -> None:
-        is_shed = not unit.is_to_work
-        gate = self._sheds if is_shed else self._wakes
+        """Tell it, and read it a little later.
+
+        No watt falls at once, and calls are what a fleet has to wait for: a reading on the heels of each order would
+        only keep the next machine from its own. What it was given while it was told is told right behind.
+        """
+        is_news = True
+        while is_news:
+            self._renewed.discard(unit.miner_id)
+            await self._tell_once(unit)
+            is_news = unit.miner_id in self._renewed
+        self._next_read_s[unit.miner_id] = time.monotonic() + HOT_S
+
+    async def _tell_once(self, unit: Unit) -> None:
         unit.asked_at_s = boottime_s()
-        self._untold += is_shed
         try:
-            async with gate:
-                if not unit.is_read_only:
-                    await self._call(unit)
+            await (self._shed(unit) if not unit.is_to_work else self._wake(unit))
         except Refused as error:
             self._refused(unit, error)
         except MinerError as error:
             self._missed(unit, error)
         else:
             unit.trouble = ""
+
+    async def _shed(self, unit: Unit) -> None:
+        self._untold += 1
+        try:
+            await self._sheds.acquire()
         finally:
-            self._untold -= is_shed
-        if unit.miner_id not in self._retries:
-            await self._read(unit, gate)
+            self._untold -= 1
+        try:
+            await self._call(unit)
+        finally:
+            self._sheds.release()
+
+    async def _wake(self, unit: Unit) -> None:
+        async with self._wakes:
+            await self._call(unit)
 
     async def _call(self, unit: Unit) -> None:
+        if unit.is_read_only:
+            return
         self._telling.add(unit.miner_id)
         try:
             await tell(unit)
@@ -149,7 +182,7 @@ class Crew:
     async def _read(self, unit: Unit, gate: asyncio.Semaphore) -> None:
         try:
             async with gate:
-                asked_at_s = boottime_s()
+                asked_at_s = self._tried_at_s[unit.miner_id] = boottime_s()
                 reading = await unit.miner.read()
         except MinerError as error:
             self._missed(unit, error)
@@ -182,7 +215,7 @@ class Crew:
             step = unit.judge(boottime_s())
             self._roster.changed(at_once=before != (unit.is_ruled, unit.is_open))
         if step is Step.RETRY:
-            self._retries.add(unit.miner_id)
+            self._retries[unit.miner_id] = not unit.is_open
         elif step is Step.ALARM and unit.verdict is not None:
             log.warning("%s", unit.verdict.trouble)
         self._outlets.do(unit, step)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -28,6 +29,8 @@ from workers.outlets.port import Outlet
 TICK_S: Final = 0.1
 KEEP_S: Final = 2.0  #: what was told is written down this often
 _END_S: Final = 10.0
+#: Each call to a machine lets go of the interpreter, and waits so long for it where the guard's own thread reckons, s.
+_SWITCH_S: Final = 0.0005
 _NO_OUTLETS: Final[Mapping[str, Outlet]] = MappingProxyType({})
 
 log = logging.getLogger("barq.fleet")
@@ -52,6 +55,7 @@ class LanMiners:
         self._crew = Crew(config, self._roster)
         self._ended = asyncio.Event()
         self._remember()
+        sys.setswitchinterval(_SWITCH_S)
         self._thread = threading.Thread(target=self._talk, name="barq-fleet", daemon=True)
         self._thread.start()
 

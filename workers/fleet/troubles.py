@@ -11,7 +11,7 @@ from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Unusable
 from workers.fleet.unit import Unit
 
-_SHOWN: Final = 5
+SHOWN: Final = 100  #: names in one alarm, and alarms about single machines; the inventory has all
 _MORE_W: Final = 1.01
 
 
@@ -29,11 +29,21 @@ class Troubles:
         return tuple(text for text in (*found, self._beyond(), self._larger()) if text)
 
     def _in_doubt(self) -> list[str]:
-        return [
-            f"miner {u.miner_id} at {u.miner.address} was told {u.allowed_w:.0f} W, does not show that it obeys, and "
-            f"counts at {u.fixed_w:.0f} W; {_remedy(u)}"
+        found = [
+            u
             for u in self.units
             if u.told.record.alarmed_at_s is not None and u.condition is not Condition.LOST
+        ]
+        more = found[SHOWN:]
+        told = [
+            f"miner {u.miner_id} at {u.miner.address} was told {u.allowed_w:.0f} W, does not show that it obeys, and "
+            f"counts at {u.fixed_w:.0f} W; {_remedy(u)}"
+            for u in found[:SHOWN]
+        ]
+        counts_w = sum(u.fixed_w for u in more)
+        return [
+            *told,
+            _all("more miners do not show that they obey", more, f"they count at {counts_w:.0f} W"),
         ]
 
     def _lost(self) -> str:
@@ -91,5 +101,5 @@ def _all(what: str, units: Sequence[Unit], then: str) -> str:
 def _named(what: str, names: Sequence[str], then: str) -> str:
     if not names:
         return ""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more}); {then}"
+    more = f" and {len(names) - SHOWN} more, see `barq miners`" if len(names) > SHOWN else ""
+    return f"{len(names)} {what} ({', '.join(names[:SHOWN])}{more}); {then}"

@@ -3,36 +3,33 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 from typing import Final
 
 from scheduler.core.condition import Evidence, Word, condition_of
-from scheduler.core.escalation import Rung, Step, Verdict, is_held, look
+from scheduler.core.escalation import Rung, Step, Verdict, look
 from scheduler.core.fleets import AWAKE_W
 from scheduler.core.inventory import Condition, Wish
 from scheduler.core.machines import Trim
 from scheduler.core.obedience import OutletSaid, Said, Sight, is_older
 from scheduler.core.orders import MinerReading
-from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found
 from workers.fleet.known import Known, Told, who
-from workers.miners.effect import REST_W, TOLERANCE, Sleep, obeys
-from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
+from workers.fleet.ordered import Ordered, today
+from workers.miners.port import MachineReading, Miner, MinerState
+from workers.miners.proof import REST_W, TOLERANCE, is_asleep
 from workers.outlets.port import Outlet
 
-_DAY_S: Final = 86_400
 _NEWS: Final = 0.05  #: an efficiency that changes by less is noise
 _RAISED: Final = 0.02  #: a target above the nameplate by more was raised by its owner
 _STEP_W: Final = 50.0
 WAKE_AGAIN_S: Final = 15.0
 TRIM_AGAIN_S: Final = 2.0
-TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more for
-SPOILT_S: Final = 3600.0  #: so long
+TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more
 
 
-class Unit:
+class Unit(Ordered):
     """One machine."""
 
     def __init__(
@@ -45,13 +42,9 @@ class Unit:
         told: Told | None = None,
         outlet: Outlet | None = None,
     ) -> None:
-        self._config = config
-        self.miner_id = miner_id
+        super().__init__(miner_id, known, config, told=told, outlet=outlet)
         self.miner = miner
-        self.known = known
-        self.outlet = outlet
         self.outlet_said: OutletSaid | None = None
-        self.told = told or Told(wanted_w=float(self.max_w) if self.is_switched else 0.0)
         self.reading: MachineReading | None = None
         self.missed = 0  #: calls without an answer since its last word
         self.trouble = ""  #: why it cannot be used; "" = it can
@@ -59,67 +52,13 @@ class Unit:
         self.verdict: Verdict | None = None
         self.condition = Condition.LOST
         self.asked_at_s = 0.0  #: when an order last went out
-        self._spoilt_until_s = 0.0  #: it does not take trims
         self._counted: MinerReading | None = None
-        self._rules = replace(config.rules, slack_w=max(config.rules.slack_w, REST_W - config.rest_w))
-
-    # -- what it is ----------------------------------------------------------------------------------------------
-
-    @property
-    def identity(self) -> Identity:
-        """Who it says it is."""
-        return self.known.identity
-
-    @property
-    def rest_w(self) -> float:
-        """What it draws asleep, at its plug."""
-        return self._config.rest_w
-
-    @property
-    def nameplate_w(self) -> float:
-        """The most that it draws, at its plug."""
-        return self.known.nameplate_w
-
-    @property
-    def max_w(self) -> int:
-        """The most that it draws above its rest."""
-        return max(1, int(self.nameplate_w - self.rest_w))
-
-    @property
-    def is_read_only(self) -> bool:
-        """Whether it takes no orders."""
-        return not self.identity.capabilities.pause
-
-    @property
-    def is_switched(self) -> bool:
-        """Whether its outlet is all that puts it to sleep."""
-        return self.is_read_only and self.outlet is not None
-
-    @property
-    def is_fixed(self) -> bool:
-        """Whether it can be looked at and no more."""
-        return self.is_read_only and self.outlet is None
 
     # -- what it was told ----------------------------------------------------------------------------------------
 
-    @property
-    def is_to_work(self) -> bool:
-        """Whether it was told to run."""
-        return self.told.wanted_w > AWAKE_W
-
-    @property
-    def allowed_w(self) -> float:
-        """What it may draw by what it was told, at its plug."""
-        return self.rest_w + self.told.wanted_w if self.is_to_work else self.rest_w
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether it may draw all that it can."""
-        return self.told.wanted_w >= self.max_w
-
     def want(self, target_w: float, now_s: float) -> bool:
         """Take a target above its rest; True if it is another than before."""
-        taken_w = self._taken_w(target_w)
+        taken_w = self.taken_w(target_w)
         if taken_w == self.told.wanted_w:
             return False
         switches = (taken_w > AWAKE_W) is not self.is_to_work
@@ -127,16 +66,11 @@ class Unit:
         if switches:
             told = replace(told, switched_at_s=now_s)
         if switches and taken_w > AWAKE_W:
-            told = replace(told, day=_today(), cycles=self.cycles_today + 1)
+            told = replace(told, day=today(), cycles=self.cycles_today + 1)
         self.told = told
         self.verdict = None if self.verdict is None else self.judged(now_s)
         self._counted = None
         return True
-
-    @property
-    def cycles_today(self) -> int:
-        """How often it was told to run since midnight UTC."""
-        return self.told.cycles if self.told.day == _today() else 0
 
     # -- what it said --------------------------------------------------------------------------------------------
 
@@ -207,9 +141,9 @@ class Unit:
         return self.verdict is None or self.verdict.record.doubt_at_s is not None or self.is_trimmed_in_vain
 
     @property
-    def is_cut(self) -> bool:
-        """Whether its outlet was switched off for it."""
-        return self.told.record.cut_at_s is not None
+    def is_late(self) -> bool:
+        """Whether it was told again, and the next step of the ladder may be due at any moment."""
+        return self.told.record.retried_at_s is not None
 
     @property
     def is_ruled(self) -> bool:
@@ -255,7 +189,7 @@ class Unit:
         return self._counted
 
     def _count(self) -> MinerReading:
-        least_w = self._least_w()
+        least_w = self.least_w()
         return MinerReading(
             miner_id=self.miner_id,
             target_w=self.told.wanted_w,
@@ -266,25 +200,15 @@ class Unit:
             least_w=least_w,
             trim=Trim.NONE if least_w is None else Trim.WATTS,
             obeys=self.condition is not Condition.FAULTED or self.is_cut,
-            is_worn=self._is_worn,
+            is_worn=self.is_worn,
             wish=Wish.PROTECTED if self.is_switched else Wish.INHERIT,
         )
-
-    @property
-    def quick_watts(self) -> WattTargets | None:
-        """Targets in watts that do not start it anew."""
-        watts = self.identity.capabilities.watts
-        return watts if watts is not None and not watts.restarts else None
 
     @property
     def needs_target(self) -> bool:
         """Whether it would wake to another target than it should."""
         told_w = self.reading.target_w if self.reading is not None else None
         return not self.is_whole or (told_w is not None and told_w < self.nameplate_w * (1 - TOLERANCE))
-
-    def spoil(self, now_s: float) -> None:
-        """It does not take trims: it runs whole or sleeps for a while."""
-        self._spoilt_until_s = now_s + SPOILT_S
 
     def found_again(self, found: Found, known: Known) -> None:
         """It was recognised anew: perhaps it is another machine now.
@@ -337,29 +261,10 @@ class Unit:
     def _does(self, reading: MachineReading) -> bool:
         """Whether it says that it draws no more than it was told."""
         if not self.is_to_work:
-            return obeys(Sleep(rest_w=max(self.rest_w, REST_W)), reading)
+            return is_asleep(reading, rest_w=max(self.rest_w, REST_W))
         most_w = self.allowed_w * (1 + TOLERANCE)
         is_under = reading.draw_w is None or reading.draw_w <= most_w
         return is_under and (self.is_whole or reading.target_w is None or reading.target_w <= most_w)
-
-    def _least_w(self) -> int | None:
-        """The lowest above its rest that it can be trimmed to within seconds."""
-        can: Capabilities = self.identity.capabilities
-        if self.is_cut or boottime_s() < self._spoilt_until_s:
-            return None
-        least_w = self.quick_watts.min_w if self.quick_watts is not None else None
-        if can.percent is not None:
-            least_w = self.nameplate_w * (can.percent.min_pct + 1.0) / 100
-        if least_w is None:
-            return None
-        above_w = int(least_w - self.rest_w) + 1
-        return above_w if 0 < above_w <= self.max_w else None
-
-    def _taken_w(self, target_w: float) -> float:
-        """The nearest that it takes and that is no more: below its lowest it sleeps."""
-        least_w = self._least_w()
-        lowest_w = self.max_w if least_w is None else least_w
-        return float(min(max(target_w, lowest_w), self.max_w)) if target_w >= lowest_w - AWAKE_W else 0.0
 
     def _thrift(self, reading: MachineReading) -> float:
         """J/TH at whole work, told anew only where it is another: what is measured is noisy."""
@@ -382,13 +287,6 @@ class Unit:
             outlet=self.outlet_said,
         )
 
-    @property
-    def _is_worn(self) -> bool:
-        """Whether only an emergency may switch it now."""
-        if self.cycles_today >= self._config.max_cycles:
-            return True
-        return (self.is_cut or self.is_switched) and is_held(self.told.record, self._rules, boottime_s())
-
     def _condition(self, now_s: float) -> Condition:
         if self.is_switched and self.is_cut and not self.in_doubt_w:
             return Condition.RAMPING if self.is_to_work else Condition.ASLEEP
@@ -409,7 +307,3 @@ class Unit:
             is_given_up=record.alarmed_at_s is not None,
             is_cut=self.is_cut,
         )
-
-
-def _today() -> int:
-    return int(time.time()) // _DAY_S

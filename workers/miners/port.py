@@ -232,7 +232,7 @@ class MachineReading:
 class Miner(Protocol):
     """One machine behind its firmware. Each call ends within DEADLINE_S, with its answer or with a MinerError.
 
-    That an order returns means only that the machine said yes: `workers.miners.effect` looks whether it obeyed.
+    That an order returns means only that the machine said yes: `workers.miners.proof` says when it obeyed.
     """
 
     @property

@@ -1,21 +1,20 @@
-"""A miner's "OK" is no watt: after an order it is read back until it did what it was told, or its time is up."""
+"""One order to one machine, read back until it did what it was told or its time is up: what tests of drivers stand on.
+
+A guard does so for a whole fleet, by `workers.fleet` and `scheduler.core.escalation`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, assert_never
 
 from workers.miners.port import MachineReading, Miner, MinerError, MinerState, Unreachable
+from workers.miners.proof import REST_W, TOLERANCE, is_asleep
 
 POLL_S: Final = 0.25
-#: A draw that a machine estimates may miss its target by so much, as a part of it.
-TOLERANCE: Final = 0.05
-#: What a machine may draw asleep: controller and fans, W.
-REST_W: Final = 150.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +58,13 @@ class Effect:
     error: MinerError | None = None  #: the last that went wrong, if any
 
 
-async def carry_out(  # noqa: PLR0913 - how patient, how many at once, and a clock; the last four have defaults
+async def carry_out(
     miner: Miner,
     order: Order,
     *,
     nameplate_w: float,
     deadline_s: float,
     poll_s: float = POLL_S,
-    gate: asyncio.Semaphore | None = None,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Effect:
@@ -74,18 +72,12 @@ async def carry_out(  # noqa: PLR0913 - how patient, how many at once, and a clo
 
     Lost contact counts as full draw. A refusal is final, but it is read once: perhaps it rests already.
     Never raises MinerError.
-
-    Who tells a whole fleet gives all of them one `gate`, so that only so many calls go on at once: the deadline of a
-    call must not run out while it waits for this host's own CPU.
     """
     began_s = clock()
-    passing = gate or nullcontext()
-    async with passing:
-        error = await _tell(miner, order)
+    error = await _tell(miner, order)
     is_final = error is not None and not isinstance(error, Unreachable)
     while True:
-        async with passing:
-            last, lost = await _read(miner)
+        last, lost = await _read(miner)
         is_confirmed = last is not None and obeys(order, last)
         after_s = clock() - began_s
         if is_confirmed or is_final or after_s + poll_s > deadline_s:
@@ -104,7 +96,7 @@ def obeys(order: Order, seen: MachineReading) -> bool:
     """
     match order:
         case Sleep(rest_w=rest_w):
-            return seen.state is MinerState.ASLEEP and (seen.draw_w is None or seen.draw_w <= rest_w)
+            return is_asleep(seen, rest_w=rest_w)
         case Wake():
             return seen.state is MinerState.RUNNING
         case TargetWatts(target_w=target_w):
