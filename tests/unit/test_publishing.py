@@ -60,31 +60,3 @@ def test_what_was_asked_is_told_with_the_answer(told: Told) -> None:
     again = replace(answered, pause_seq=2)
     assert told.after(10.0, again) == answered
     assert (told.after(PROGRESS_EVERY_S, again), told.publisher.owes) == (again, False)
-
-
-def test_what_is_under_way_is_told_with_its_outcome(told: Told) -> None:
-    """One file for a job that leaves soon, however much happens on the way; and one that takes long is told of."""
-    leaving = replace(RUNNING, observed=Observed.SAVING, pause_seq=1, asked_to_exit=True)
-    committed = replace(leaving, step=2, committed_step=2)
-    ended = replace(committed, observed=Observed.ENDED, exit_code=85)
-
-    assert (told.after(10.0, leaving), told.publisher.owes) == (RUNNING, True)
-    assert told.after(0.1, committed) == RUNNING
-    assert told.after(PROGRESS_EVERY_S, committed) == committed
-    assert told.after(0.01, ended) == ended
-
-
-def test_a_start_is_told_when_the_job_runs_or_takes_long(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A job that comes up soon is told of once; one that is being prepared for longer, meanwhile too."""
-    starting = AttemptFacts(attempt_id="a-1.1", observed=Observed.STARTING)
-    soon, late = (Told(tmp_path / name, monkeypatch) for name in ("soon", "late"))
-    for told in (soon, late):
-        told.files.path.mkdir()
-
-    assert (soon.after(0.0, starting), soon.publisher.owes) == (None, True)
-    assert (soon.after(0.1, RUNNING), soon.publisher.owes) == (RUNNING, False)
-
-    assert late.after(0.0, starting) is None
-    assert (late.after(PROGRESS_EVERY_S, starting), late.publisher.owes) == (starting, False)
