@@ -94,10 +94,16 @@ class AsyncPowerVerbs:
         corrects: bool = False,
     ) -> FiguresView:
         """Tell price of bitcoin, difficulty, height and fees of a block. Raises InvalidInput for what cannot be."""
-        body = {"btc_micro": btc_micro, "difficulty": difficulty, "height": height, "fees_sat": fees_sat}
-        return await self._do(
-            mining_calls.tell_figures({**body, "source": source, "as_of_at": as_of_at, "corrects": corrects})
+        call = mining_calls.tell_figures(
+            btc_micro=btc_micro,
+            difficulty=difficulty,
+            height=height,
+            fees_sat=fees_sat,
+            source=source,
+            as_of_at=as_of_at,
+            corrects=corrects,
         )
+        return await self._do(call)
 
     async def figures_told(
         self,
@@ -172,16 +178,16 @@ class AsyncPowerVerbs:
         reason: str,
     ) -> AdjustmentView:
         """Add to the interval that begins at `starts_at`; money that is left out is reckoned by its rates."""
-        change = {
-            "partner": partner,
-            "starts_at": starts_at,
-            "metered_ws": metered_ws,
-            "curtailed_ws": dict(curtailed_ws or {}),
-            "charge_micro": charge_micro,
-            "credit_micro": credit_micro,
-            "reason": reason,
-        }
-        return await self._do(mining_calls.adjust_settlement(change))
+        call = mining_calls.adjust_settlement(
+            partner,
+            starts_at,
+            metered_ws=metered_ws,
+            curtailed_ws=curtailed_ws,
+            charge_micro=charge_micro,
+            credit_micro=credit_micro,
+            reason=reason,
+        )
+        return await self._do(call)
 
     async def shadow_days(self, *, day: str | None = None, limit: int = 31) -> ShadowDays:
         """Return days of shadow mode, the newest first: the real site by its own meter beside its twin."""

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from barq import mining_calls
 from barq.calls import PAGE_SIZE
-from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,8 +68,4 @@ class MinerVerbs:
     def _wish(
         self, wish: str, miners: Sequence[str] | None, group: str | None, reason: str
     ) -> MachinesWished:
-        if (miners is None) is (group is None):
-            raise InvalidInput(
-                "name either miners or a group", field="miners", value=group, remedy="leave one of them out"
-            )
         return self._do(mining_calls.wish_of_miners(wish, miners=miners, group=group, reason=reason))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from barq.calls import Call, get, post
+from barq.errors import InvalidInput
 
 if TYPE_CHECKING:
     from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
@@ -36,7 +37,11 @@ def miner_history(miner_id: str, *, limit: int, after: str | None) -> Call[Machi
 def wish_of_miners(
     wish: str, *, miners: Sequence[str] | None, group: str | None, reason: str
 ) -> Call[MachinesWished]:
-    """Pause, protect or let miners be."""
+    """Pause, protect or let miners be. Raises InvalidInput for neither miners nor a group, and for both."""
+    if (miners is None) is (group is None):
+        raise InvalidInput(
+            "name either miners or a group", field="miners", value=group, remedy="leave one of them out"
+        )
     which = {"group": group} if miners is None else {"miners": list(miners)}
     return post("/miners:wish", {"wish": wish, "reason": reason, **which})
 
@@ -46,9 +51,20 @@ def hashprice(*, machines: bool) -> Call[HashpriceView]:
     return get("/hashprice", {"machines": "true" if machines else None})
 
 
-def tell_figures(body: Mapping[str, Any]) -> Call[FiguresView]:
+def tell_figures(
+    *,
+    btc_micro: int,
+    difficulty: int,
+    height: int,
+    fees_sat: int,
+    source: str,
+    as_of_at: str | None,
+    corrects: bool,
+) -> Call[FiguresView]:
     """Tell figures of the chain."""
-    return post("/hashprice", {k: v for k, v in body.items() if v is not None})
+    figures = {"btc_micro": btc_micro, "difficulty": difficulty, "height": height, "fees_sat": fees_sat}
+    dated = {} if as_of_at is None else {"as_of_at": as_of_at}
+    return post("/hashprice", {**figures, "source": source, "corrects": corrects, **dated})
 
 
 def figures_told(*, since: str | None, until: str | None, limit: int, after: str | None) -> Call[FiguresPage]:
@@ -76,9 +92,21 @@ def balances(month: str) -> Call[BalancesView]:
     return get("/settlement/balances", {"month": month})
 
 
-def adjust_settlement(change: Mapping[str, Any]) -> Call[AdjustmentView]:
+def adjust_settlement(
+    partner: str,
+    starts_at: str,
+    *,
+    metered_ws: int,
+    curtailed_ws: Mapping[str, int] | None,
+    charge_micro: int | None,
+    credit_micro: int | None,
+    reason: str,
+) -> Call[AdjustmentView]:
     """Add to an interval of settlement."""
-    return post("/settlement/adjustments", change)
+    energy = {"metered_ws": metered_ws, "curtailed_ws": dict(curtailed_ws or {})}
+    money = {"charge_micro": charge_micro, "credit_micro": credit_micro}
+    which = {"partner": partner, "starts_at": starts_at, "reason": reason}
+    return post("/settlement/adjustments", {**which, **energy, **money})
 
 
 def _miner_path(miner_id: str, verb: str = "") -> str:
