@@ -54,7 +54,6 @@ class SettlementRow(Table, table=True):
     link: int = Field(primary_key=True, sa_type=BIG, sa_column_kwargs={"autoincrement": False})
     starts_at: datetime = Field(sa_type=UtcDateTime)
     number: int
-    credit_micro: int = Field(default=0, sa_type=BIG)
     body: str = Field(sa_type=Text)
     hash_before: str
     hash: str
@@ -103,7 +102,7 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
         for draft in interval.drafts:
             name = draft.partner_id
             row = settled(draft, credited_micro(session, name, at))
-            heads[name] = _write(session, name, at, row, credit_micro=row.credit_micro or 0)
+            heads[name] = _write(session, name, at, row)
             if heads[name] is not None:
                 add_up(session, name, at, of_row(row))
         if written := {name: head for name, head in heads.items() if head is not None}:
@@ -133,7 +132,7 @@ def adjust(
         )
     except CannotAdjust as error:
         raise InvalidField("change", str(error), "give the amount of money, too") from error
-    head = _write(session, party, starts_at, made, number=made.number, credit_micro=made.credit_micro)
+    head = _write(session, party, starts_at, made, number=made.number)
     add_up(session, party, starts_at, of_adjustment(made))
     chain.append(session, [_adjusted(made, head)])
     return made
@@ -173,9 +172,7 @@ def link_hash(before: str, body: str) -> str:
     return hashlib.blake2b(before.encode() + body.encode(), digest_size=32).hexdigest()
 
 
-def _write(
-    session: Session, party: str, starts_at: datetime, row: object, *, number: int = 0, credit_micro: int = 0
-) -> Link | None:
+def _write(session: Session, party: str, starts_at: datetime, row: object, *, number: int = 0) -> Link | None:
     """Chain a row to its party's last. None if it is there already: it stays as it was."""
     mine = col(SettlementRow.party) == party
     there = select(col(SettlementRow.link)).where(
@@ -191,7 +188,6 @@ def _write(
         link=1 + (last.link if last is not None else 0),
         starts_at=starts_at,
         number=number,
-        credit_micro=credit_micro,
         body=body,
         hash_before=before,
         hash=link_hash(before, body),

@@ -23,7 +23,6 @@ def upgrade() -> None:
         sa.Column("link", BIG, nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
-        sa.Column("credit_micro", BIG, nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.Column("hash_before", sa.String(), nullable=False),
         sa.Column("hash", sa.String(), nullable=False),
