@@ -2,8 +2,9 @@
 
 A simulated site of 16 x 8 A100 without miners, with more jobs than it can run, under a limit that goes from `HIGH` of
 all that the site can draw to each of `LEVELS` and back. The loop and the core are Barq's own, on a virtual clock. What
-is true differs from what the site file says (`--truth`), and the meter is one of class 1: off by up to 1 %, trembling,
-and a second late; or it is broken. An outside meter that no part of the site knows judges the true draw each second:
+is true differs from what the site file says (`--truth`), and the meter is one of class 1, or what `--accuracy` says:
+off by no more than that, trembling, and a second late; or it is broken. An outside meter that no part of the site knows
+judges the true draw each second:
 
     unused_share            limit less draw, of the limit, from `SETTLE_S` after its change on; mean of `LEVELS`
     unused_parts            what that is made of: margin (of the limit, what may not be ordered), orders (what may be,
@@ -52,6 +53,7 @@ HIGH: Final = 0.97
 LEVELS: Final = (0.9, 0.8, 0.7, 0.6, 0.5)
 LEAD_S, HIGH_S, LEVEL_S, SETTLE_S, REBOUND_S = 2400.0, 1500.0, 1500.0, 300.0, 900.0
 MARGIN: Final = 0.03
+CLASS: Final = 0.01
 FALL_S: Final = 3  #: that devices take to draw less
 SURGE_EVERY_S, SURGE_AT_S, SURGE_S = 1800, 1700, 60
 FROZEN_S, SILENT_S = 600, 45
@@ -98,26 +100,27 @@ class Truth:
     surges: bool = False  #: twice an hour all work draws for a minute all that it may
 
 
-TRUTHS: Final[Mapping[str, Truth]] = {
-    "exact": Truth(),
-    "still": Truth(sway=0.0),
-    "meter -1 %": Truth(offset=-0.01),
-    "meter +1 %": Truth(offset=0.01),
-    "hall -3 %": Truth(overhead=0.97),
-    "hall -1 %": Truth(overhead=0.99),
-    "hall +3 %": Truth(overhead=1.03),
-    "hall +3 %, meter -1 %": Truth(overhead=1.03, offset=-0.01),
-    "work at its caps": Truth(work=1.0),
-    "work at its caps, hall +1 %, meter -1 %": Truth(work=1.0, overhead=1.01, offset=-0.01),
-    "work at 90 % of its caps": Truth(work=0.9),
-    "meter freezes": Truth(broken=_freezes),
-    "meter drifts to -9 %": Truth(broken=_drifts),
-    "meter jumps": Truth(broken=_jumps),
-    "meter falls silent": Truth(broken=_falls_silent),
-    "work surges": Truth(surges=True),
-    "work surges, hall +1 %, meter -1 %": Truth(surges=True, overhead=1.01, offset=-0.01),
-    "work surges, hall +0.5 %, meter -0.5 %": Truth(surges=True, overhead=1.005, offset=-0.005),
-}
+def truths(accuracy: float) -> dict[str, Truth]:
+    """By name, with a meter that may be off by this share, and is where they say so."""
+    return {
+        "exact": Truth(),
+        "still": Truth(sway=0.0),
+        "meter low": Truth(offset=-accuracy),
+        "meter high": Truth(offset=accuracy),
+        "hall -3 %": Truth(overhead=0.97),
+        "hall -1 %": Truth(overhead=0.99),
+        "hall +3 %": Truth(overhead=1.03),
+        "hall +3 %, meter low": Truth(overhead=1.03, offset=-accuracy),
+        "work at its caps": Truth(work=1.0),
+        "work at its caps, hall up, meter low": Truth(work=1.0, overhead=1.0 + accuracy, offset=-accuracy),
+        "work at 90 % of its caps": Truth(work=0.9),
+        "meter freezes": Truth(broken=_freezes),
+        "meter drifts to -9 %": Truth(broken=_drifts),
+        "meter jumps": Truth(broken=_jumps),
+        "meter falls silent": Truth(broken=_falls_silent),
+        "work surges": Truth(surges=True),
+        "work surges, hall up, meter low": Truth(surges=True, overhead=1.0 + accuracy, offset=-accuracy),
+    }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -347,10 +350,12 @@ def _rule(options: argparse.Namespace) -> TrimRule | None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the figures of each truth. 1 if a second was over the limit."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.steady", description=__doc__.splitlines()[0])
-    parser.add_argument("--truth", choices=TRUTHS, action="append", help="only this one; may be given again")
+    parser.add_argument(
+        "--truth", choices=truths(CLASS), action="append", help="only this one; may be given again"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--margin", type=float, default=MARGIN)
-    parser.add_argument("--accuracy", type=float, default=0.01, help="of the meter, as its site file says")
+    parser.add_argument("--accuracy", type=float, default=CLASS, help="of the meter, as its site file says")
     parser.add_argument(
         "--least", type=float, help="share of the limit that stays free at least; else accuracy + 0.002"
     )
@@ -360,15 +365,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     options = parser.parse_args(arguments)
     over_s = 0
-    for name in options.truth or TRUTHS:
+    known = truths(options.accuracy)
+    for name in options.truth or known:
         began_s = time.perf_counter()
         asked: dict[str, Any] = {"seed": options.seed, "margin": options.margin, "trim": _rule(options)}
-        hall = run(TRUTHS[name], **asked)
+        hall = run(known[name], **asked)
         found = figures(hall)
         if options.baseline:
-            found |= against_baseline(hall, run(TRUTHS[name], **asked, levels=()))
+            found |= against_baseline(hall, run(known[name], **asked, levels=()))
         over_s += found["over_s"]
-        print(json.dumps({"truth": name, "seed": options.seed, **found}), flush=True)
+        print(
+            json.dumps({"truth": name, "seed": options.seed, "accuracy": options.accuracy, **found}),
+            flush=True,
+        )
         print(f"{name}: {time.perf_counter() - began_s:.0f} s", file=sys.stderr)
     return 1 if over_s else 0
 
