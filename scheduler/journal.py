@@ -15,6 +15,7 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
@@ -22,6 +23,7 @@ from scheduler.partner_documents import PARTNERS, Lacking, told_of_partners
 from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
+    MEASURED,
     SETTLING,
     TRIM,
     CheckpointNote,
@@ -64,6 +66,7 @@ class Journal:
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
+        self._measured: tuple[Measured, ...] | None = None  #: as written last, None = not yet
         self._used: Used | None = None
         self._told_projects = False
         self._told_partners = False
@@ -115,6 +118,7 @@ class Journal:
             used=self._renewed(snapshot),
             current=self._limits_told(snapshot)
             | (self._running() if due else {})
+            | self._waiting()
             | partners
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
@@ -134,6 +138,14 @@ class Journal:
         """The interval of settlement as it is now: who leads next goes on with it."""
         running = self._settling.running
         return {} if running is None else {SETTLING: dumps(running).decode()}
+
+    def _waiting(self) -> dict[str, str]:
+        """Intervals that wait for their prices, when that changes: together with those that do so no more."""
+        measured = self._settling.measured
+        if measured is self._measured or not self._settling.is_open:
+            return {}
+        self._measured = measured
+        return {MEASURED: dumps(measured).decode()}
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
         """What projects used, where it is told anew."""

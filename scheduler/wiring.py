@@ -27,6 +27,7 @@ from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
 from scheduler.price_files import SitePrices
+from scheduler.pricing import Pricing
 from scheduler.reconcile import Reconciler
 from scheduler.settings import Site, load_site
 from scheduler.signal_settings import SignalSettings
@@ -134,7 +135,10 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             told=tuple(source for source, _ in sources),
         )
         prices = SitePrices(site.price_series, state, figures=SqlFigures(engine).figures_at)
-        loop.settling.open(site.contracts(), prices, running=stored.settling, hours=stored.hours)
+        loop.settling.open(
+            site.contracts(), running=stored.settling, measured=stored.measured, hours=stored.hours
+        )
+        acts = replace(acts, beside=(*acts.beside, Pricing(loop.settling, prices, clock).run))
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     if site.reckons_revenue:

@@ -54,6 +54,19 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An interval that is over, and the contracts by which it is settled. Its prices are not looked up yet."""
+
+    over: Over
+    terms: Mapping[str, Terms]
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The price series that it is settled by."""
+        return tuple(sorted({name for terms in self.terms.values() for name in terms.series}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A partner's interval as measured, with its rates. What it comes to is known once the cap is looked at."""
 
@@ -120,8 +133,9 @@ class CannotAdjust(ValueError):
     """A change that cannot be reckoned."""
 
 
-def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
+def closed(measured: Measured, quotes: Quotes) -> Closed:
     """An interval that is over, with its rates. The site's own miners cost nothing."""
+    over, terms = measured.over, measured.terms
     return Closed(
         balance=Balance(
             starts_at=over.starts_at,

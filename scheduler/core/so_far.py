@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from scheduler.core.contracts import Terms
-from scheduler.core.interval import Running
+from scheduler.core.interval import Over, Running
 from scheduler.core.reasons import Event
-from scheduler.core.settlement import Adjustment, Closed, Quality, Row
+from scheduler.core.settlement import Adjustment, Quality, Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +80,12 @@ class Hours:
     month: int = 0
     curtailed_ms: Mapping[str, int] = field(default_factory=dict)
 
-    def after(self, closed: Closed) -> Hours:
+    def after(self, over: Over) -> Hours:
         """With an interval more; one of another month begins anew."""
-        at = closed.balance.starts_at
+        at = over.starts_at
         before = self.curtailed_ms if self._is_of(at) else {}
-        more = {d.partner_id: before.get(d.partner_id, 0) + d.energy.curtailed_ms for d in closed.drafts}
+        parts = {name: part for name, part in over.parts.items() if part.covered_ms}
+        more = {name: before.get(name, 0) + part.curtailed_ms for name, part in parts.items()}
         return Hours(year=at.year, month=at.month, curtailed_ms={**before, **more})
 
     def spent(self, terms: Mapping[str, Terms], running: Running) -> tuple[str, ...]:

@@ -16,8 +16,9 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.interval import Running
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
+from scheduler.core.settlement import Measured
 from scheduler.core.trim import Trimmed
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, SETTLING, TRIM, Intents, Stored
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, MEASURED, SETTLING, TRIM, Intents, Stored
 from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
@@ -59,6 +60,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         power_events=power_events.open_events(session),
         miner_wishes=machine_wishes.by_group(session),
         settling=_settling(session),
+        measured=_measured(session),
         hours=hours_of(session),
     )
 
@@ -101,6 +103,16 @@ def _settling(session: Session) -> Running | None:
     except WireError as error:
         log.warning("the running interval of settlement cannot be read and begins anew: %s", error)
         return None
+
+
+def _measured(session: Session) -> tuple[Measured, ...]:
+    """Intervals of settlement that waited for their prices. Of another version they are lost, and the log says so."""
+    document = current_document(session, MEASURED)
+    try:
+        return () if document is None else loads(tuple[Measured, ...], document.text)
+    except WireError as error:
+        log.warning("intervals of settlement without a price cannot be read and are not settled: %s", error)
+        return ()
 
 
 def _limits_told(session: Session) -> tuple[Envelope, ...]:

@@ -27,6 +27,7 @@ from scheduler.core.settlement import (
     Adjustment,
     Balance,
     Change,
+    Measured,
     Row,
     adjusted,
     changes_of,
@@ -120,7 +121,7 @@ def test_the_parts_of_an_interval_add_up_to_the_site_s_meter(
     """Partners, AI, overhead and losses, in whole watt-seconds; registers go on from interval to interval."""
     reading_ws = 0
     for over in played(steps):
-        balance = closed(over, {}, Quotes(at=over.starts_at)).balance
+        balance = closed(Measured(over=over, terms={}), Quotes(at=over.starts_at)).balance
         parts = sum(balance.partners_ws.values()) + balance.ai_ws + balance.overhead_ws + balance.losses_ws
         assert parts == balance.site_ws
         assert over.covered_ms <= 900_000
