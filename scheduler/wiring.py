@@ -25,6 +25,7 @@ from scheduler.hosts import Hosts, devices
 from scheduler.inventories import Inventories
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
+from scheduler.patience import PatientStore
 from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
 from scheduler.price_files import SitePrices
 from scheduler.pricing import Pricing
@@ -117,14 +118,14 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     lead = partial(Reconciler, view=view, clock=clock, holder=holder)
     if site.is_shadow:
         stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
-        loop = lead(store=stage.store, cluster=stage.twin)
+        loop = lead(store=PatientStore(stage.store), cluster=stage.twin)
         acts = Acting(
             loop=loop, meter=stage.meter, machines=machines(stage.twin), beside=stage.beside, told=()
         )
     else:
         ray = await _connect(ray_address)
         standby = _standby(ray, hosts, site, view, clock, state)
-        loop = lead(store=store, cluster=standby or ray)
+        loop = lead(store=PatientStore(store), cluster=standby or ray)
         loop.standby_takes = standby is not None
         notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
         acts = Acting(
