@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import Final
 
+from scheduler.book_threads import in_book_thread
 from scheduler.core.contracts import Quotes
 from scheduler.core.settlement import Measured
 from scheduler.errors import StoreError
@@ -39,7 +39,7 @@ class Pricing:
         """Price all that waits. While the store is down it goes on waiting: nothing goes without its price for that."""
         for measured in self._settling.measured:
             try:
-                quotes = await asyncio.to_thread(quotes_for, measured, self._prices)
+                quotes = await in_book_thread(quotes_for, measured, self._prices)
             except StoreError as error:
                 self._waits(measured, str(error))
                 return

@@ -11,6 +11,7 @@ from threading import Event
 
 import pytest
 
+from scheduler.book_threads import in_book_thread
 from scheduler.core.contracts import HashpriceIndex
 from scheduler.core.decide import decide
 from scheduler.core.hashprice import ChainFigures
@@ -133,6 +134,17 @@ async def test_an_interval_outlives_the_scheduler_that_measured_it(tmp_path: Pat
         rows = Desk(engine, site=SITE).settlement.statement("north", T0, T0 + timedelta(hours=1)).rows
         assert [r.draft.energy.metered_ws for r in rows] == [4000 * 900]
         store.close()
+
+
+async def test_books_that_hang_take_no_thread_from_what_reads_the_limit() -> None:
+    """However many there are: files of sources are read in asyncio's own threads, of which there are few."""
+    is_let_go = Event()
+    books = [asyncio.create_task(in_book_thread(is_let_go.wait, 60)) for _ in range(40)]
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(lambda: "read") == "read"
+    assert not any(book.done() for book in books)
+    is_let_go.set()
+    assert all(await asyncio.gather(*books))
 
 
 def test_hours_of_curtailment_count_what_waits_for_its_price() -> None:
