@@ -125,7 +125,7 @@ class Journal:
 
     def _is_sampled(self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]) -> bool:
         """Whether a second is over, and a sample was taken."""
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        due = self._sample is None or _is_over(self._sample.at, snapshot.at, SAMPLE_S)
         if due:
             watched = self._watchman
             self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
@@ -222,7 +222,7 @@ class Journal:
         """Once a minute, and when raises become possible or impossible: who plans a job is told from the newest."""
         at, flipped = snapshot.at, snapshot.raises_allowed is not self._raises_allowed
         self._raises_allowed = snapshot.raises_allowed
-        due = flipped or self._full_at is None or (at - self._full_at).total_seconds() >= SNAPSHOT_S
+        due = flipped or self._full_at is None or _is_over(self._full_at, at, SNAPSHOT_S)
         if due:
             self._full_at = at
         return due
@@ -263,6 +263,11 @@ class Journal:
                     self._noted.add(key)
                     notes.append(note)
         return notes
+
+
+def _is_over(since: datetime, at: datetime, most_s: float) -> bool:
+    """Whether so much time has passed, or the clock went back: nothing may stand still until it is there again."""
+    return at < since or (at - since).total_seconds() >= most_s
 
 
 def _notes_of(facts: AttemptFacts, snapshot: Snapshot) -> Iterable[CheckpointNote]:

@@ -24,10 +24,13 @@ from scheduler.core.interval import (
     SITE,
     Flow,
     Moment,
+    Over,
     Running,
     advanced,
     begun,
     noted,
+    resumed,
+    went_back,
 )
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.notice import NEAR_S, is_new, notice_of, seen_ahead
@@ -102,7 +105,7 @@ class Settling:
         """Take in one second of the site; `orders` are those that go out with this decision."""
         if not self.is_open:
             return
-        running = self._running or begun(snapshot.at)
+        running = self._running_at(snapshot.at)
         partners = with_house(snapshot.site.partners, _miner_groups(snapshot))
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
@@ -118,10 +121,23 @@ class Settling:
         running, over = advanced(running, moment)
         presences = {gid: remembered(s.presence, causes[gid], s, snapshot.at) for gid, s in sides.items()}
         self._running = self._noticed(replace(running, presences=presences), flows, snapshot)
+        self._keep(over)
+        self._look_at_hours(snapshot.at)
+
+    def _running_at(self, at: datetime) -> Running:
+        """The running interval; another one, if the clock went back since the last second."""
+        running = self._running or begun(at)
+        if running.last is None or not went_back(running, at):
+            return running
+        self.events += (_clock_back(running.last.at, at),)
+        running, over = resumed(running, at)
+        self._keep(over)
+        return running
+
+    def _keep(self, over: Iterable[Over]) -> None:
         for one in over:
             self._measured += (Measured(over=one, terms=self._terms),)
             self._hours = self._hours.after(one)
-        self._look_at_hours(snapshot.at)
 
     def _noticed(self, running: Running, flows: Mapping[str, Flow], snapshot: Snapshot) -> Running:
         """With the falls that are seen ahead, and the notice that there was of curtailments that begin now.
@@ -223,6 +239,16 @@ class Settling:
             orders={gid: _order_id(order) for gid, order in own_orders.items()},
             until_at=min((order.expires_at for order in own_orders.values()), default=None),
         )
+
+
+def _clock_back(ahead_at: datetime, at: datetime) -> Event:
+    text = (
+        f"the clock went back from {ahead_at:%Y-%m-%d %H:%M:%S} to {at:%Y-%m-%d %H:%M:%S} UTC: settlement goes on at "
+        "the time of now; what was measured stays with the quarters of then, and what is measured in a quarter that is "
+        "on record is added to it as an adjustment"
+    )
+    data: dict[str, str | float] = {"ahead_at": ahead_at.isoformat(), "by_s": (ahead_at - at).total_seconds()}
+    return Event(at=at, kind="settlement.clock_back", text=text, data=data)
 
 
 def _miner_groups(snapshot: Snapshot) -> list[str]:

@@ -71,7 +71,10 @@ def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
                 link=link.link,
                 hash=link.hash,
             )
-            for b, link in zip(account.balances, account.links, strict=True)
+            for b, link in sorted(
+                zip(account.balances, account.links, strict=True),
+                key=lambda pair: (pair[0].starts_at, pair[1].number),
+            )
         ],
     )
 

@@ -172,14 +172,30 @@ def _ungranted(interval: IntervalView) -> Iterator[str]:
 
 
 def _register(rows: Written) -> Iterator[str]:
-    for (_, interval), following in zip(rows.intervals, [*rows.intervals[1:], None], strict=False):
-        energy, at = interval["draft"]["energy"], interval["draft"]["starts_at"]
-        if energy["reading_end_ws"] - energy["reading_start_ws"] != energy["metered_ws"]:
+    """Each row begins with the reading that the one before it ended with, in the order in which they were written."""
+    known = {link["link"] for link, _ in (*rows.intervals, *rows.adjustments)}
+    end_ws, after = None, 0
+    for number, at, part in _readings(rows):
+        start_ws = part["reading_start_ws"]
+        if part["reading_end_ws"] - start_ws != part["metered_ws"]:
             yield f"{at}: the readings differ by something else than the energy"
-        if following is None:
-            continue
-        if following[1]["draft"]["energy"]["reading_start_ws"] not in (energy["reading_end_ws"], 0):
-            yield f"{at}: the next interval does not begin with the reading that this one ended with"
+        is_next = all(
+            between in known for between in range(after + 1, number)
+        )  # else one of another month is
+        if end_ws is not None and is_next and start_ws not in (end_ws, 0):
+            yield f"{at}: it does not begin with the reading that the interval before ended with"
+        end_ws, after = part["reading_end_ws"], number
+
+
+def _readings(rows: Written) -> list[tuple[int, str, Mapping[str, Any]]]:
+    """What was measured, by its number in the chain; what people added has no reading."""
+    told = [(link["link"], i["draft"]["starts_at"], {**i["draft"]["energy"]}) for link, i in rows.intervals]
+    told += [
+        (link["link"], a["starts_at"], {**a})
+        for link, a in rows.adjustments
+        if a.get("reading_start_ws") is not None
+    ]
+    return sorted(told, key=lambda one: one[0])
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -270,6 +286,7 @@ def _adjustment(change: AdjustmentView, excused: Sequence[str]) -> dict[str, Any
     told: dict[str, Any] = {**change}
     return {
         **{name: told[name] for name in names},
+        **{name: told.get(name) for name in ("reading_start_ws", "reading_end_ws")},
         **_by_cause(change["curtailed_ws"]),
         "creditable_ws": creditable_ws(change["curtailed_ws"], excused),
         "quality": "adjustment",

@@ -102,6 +102,8 @@ class AdjustmentView(TypedDict):
     reason: str
     by: str
     recorded_at: str
+    reading_start_ws: NotRequired[int | None]
+    reading_end_ws: NotRequired[int | None]
 
 
 class LinkView(TypedDict):

@@ -9,7 +9,7 @@ An interval is never edited. What turns out later is an adjustment: a row of its
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -21,6 +21,9 @@ from scheduler.core.interval import Over, PartEnergy
 from scheduler.core.partners import HOUSE
 
 _GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
+AUTOMATIC: Final = "barq"
+"""Who adjusted what nobody had to look at."""
+AGAIN: Final = "measured after the clock went back, in a quarter that was on record already"
 WHOLE: Final = 0.99
 """An interval of which less was read is estimated."""
 
@@ -89,6 +92,7 @@ class Closed:
 
     balance: Balance
     drafts: tuple[Draft, ...]
+    is_second: bool = False  #: the clock went back: something of this quarter may be on record already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +131,8 @@ class Adjustment:
     reason: str
     by: str
     recorded_at: datetime
+    reading_start_ws: int | None = None  #: of the register, where it was measured; None = a person says so
+    reading_end_ws: int | None = None
 
 
 class CannotAdjust(ValueError):
@@ -151,6 +157,7 @@ def closed(measured: Measured, quotes: Quotes) -> Closed:
             for name, part in sorted(over.parts.items())
             if part.covered_ms
         ),
+        is_second=over.is_second,
     )
 
 
@@ -205,7 +212,10 @@ def creditable_ws(curtailed_ws: Mapping[Cause, int], excused: Iterable[Cause]) -
 def _quality(draft: Draft, *, is_priced: bool) -> Quality:
     if not is_priced:
         return Quality.UNPRICED
-    if draft.energy.heard_ms < WHOLE * QUARTER.total_seconds() * 1000:
+    whole_ms = QUARTER.total_seconds() * 1000
+    if (
+        draft.energy.heard_ms < WHOLE * whole_ms or draft.covered_ms > whole_ms
+    ):  # more: the clock went back in it
         return Quality.ESTIMATED
     return Quality(draft.metering.value)
 
@@ -248,6 +258,41 @@ def adjusted(
         by=by,
         recorded_at=at,
     )
+
+
+def measured_again(
+    row: Row, before: Sequence[Adjustment], draft: Draft, *, credited_micro: int, at: datetime
+) -> Adjustment:
+    """What was measured in a quarter that was on record already, as the clock went back: added to it by its own rates.
+
+    Where it has none, by those of now; where these are not known either it comes to nothing, and says why.
+    """
+    energy, rates = draft.energy, (row.draft.price, row.draft.credit)
+    creditable = creditable_ws(energy.curtailed_ws, row.draft.excused)
+    charge, credit = (
+        None if rate.micro_per_mwh is not None else _amount(ws, new) or 0
+        for rate, ws, new in zip(
+            rates, (energy.metered_ws, creditable), (draft.price, draft.credit), strict=True
+        )
+    )
+    unknown = {
+        new.why for rate, new in zip(rates, (draft.price, draft.credit), strict=True) if rate.why and new.why
+    }
+    made = adjusted(
+        row,
+        before,
+        Change(
+            metered_ws=energy.metered_ws,
+            curtailed_ws=energy.curtailed_ws,
+            charge_micro=charge,
+            credit_micro=credit,
+        ),
+        credited_micro=credited_micro,
+        reason="; ".join((AGAIN, *sorted(unknown))),
+        by=AUTOMATIC,
+        at=at,
+    )
+    return replace(made, reading_start_ws=energy.reading_start_ws, reading_end_ws=energy.reading_end_ws)
 
 
 def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, name: str) -> int:

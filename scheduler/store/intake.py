@@ -37,7 +37,7 @@ _FINAL = tuple(state.value for state in FINAL_STATES)
 
 def read_stored(session: Session, *, reaction_s: float) -> Stored:
     """Everything a new leader starts from, as one consistent view."""
-    jobs = _open_jobs(session)
+    jobs, settling = _open_jobs(session), _settling(session)
     leader = session.scalars(select(LeaderRow)).one()
     return Stored(
         jobs=jobs,
@@ -59,9 +59,9 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         trim=_trim(session),
         power_events=power_events.open_events(session),
         miner_wishes=machine_wishes.by_group(session),
-        settling=_settling(session),
+        settling=settling,
         measured=_measured(session),
-        hours=hours_of(session),
+        hours=hours_of(session, settling.starts_at if settling is not None else None),
     )
 
 

@@ -29,6 +29,7 @@ from scheduler.core.settlement import (
     Closed,
     Row,
     adjusted,
+    measured_again,
     settled,
 )
 from scheduler.core.so_far import of_adjustment, of_row
@@ -97,17 +98,55 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
     """Write down what is over; what is there stays as it is. Returns what the log is to be told."""
     told = []
     for interval in intervals:
-        at = interval.balance.starts_at
-        heads = {SITE: _write(session, SITE, at, interval.balance)}
-        for draft in interval.drafts:
-            name = draft.partner_id
-            row = settled(draft, credited_micro(session, name, at))
-            heads[name] = _write(session, name, at, row)
-            if heads[name] is not None:
-                add_up(session, name, at, of_row(row))
+        is_second = interval.is_second and _number_of(session, interval.balance) != 0
+        heads = _added(session, interval) if is_second else _written(session, interval)
         if written := {name: head for name, head in heads.items() if head is not None}:
-            told.append(_told(interval.balance, written))
+            told.append(_told(interval.balance, written, is_second=is_second))
     return tuple(told)
+
+
+def _written(session: Session, interval: Closed) -> dict[str, Link | None]:
+    """The rows of a quarter of which nothing is on record."""
+    at = interval.balance.starts_at
+    heads = {SITE: _write(session, SITE, at, interval.balance)}
+    for draft in interval.drafts:
+        name = draft.partner_id
+        row = settled(draft, credited_micro(session, name, at))
+        heads[name] = _write(session, name, at, row)
+        if heads[name] is not None:
+            add_up(session, name, at, of_row(row))
+    return heads
+
+
+def _added(session: Session, interval: Closed) -> dict[str, Link | None]:
+    """What the clock passed through twice is added to what is on record of it. None of it if it is there already."""
+    at, number = interval.balance.starts_at, _number_of(session, interval.balance)
+    if number is None:
+        return {}
+    heads = {SITE: _write(session, SITE, at, interval.balance, number=number)}
+    for draft in interval.drafts:
+        name = draft.partner_id
+        account = account_of(session, name, at, at, is_single=True)
+        credited = credited_micro(session, name, at)
+        if not account.rows:
+            row = settled(draft, credited)
+            heads[name] = _write(session, name, at, row)
+            add_up(session, name, at, of_row(row))
+            continue
+        made = measured_again(
+            account.rows[0], account.adjustments, draft, credited_micro=credited, at=at + QUARTER
+        )
+        heads[name] = _write(session, name, at, made, number=made.number)
+        add_up(session, name, at, of_adjustment(made))
+    return heads
+
+
+def _number_of(session: Session, balance: Balance) -> int | None:
+    """Which of its quarter it is, 0 = the first; None = it is on record."""
+    known = account_of(session, SITE, balance.starts_at, balance.starts_at, is_single=True)
+    if balance in known.balances:
+        return None
+    return len(known.links)
 
 
 def adjust(
@@ -206,11 +245,13 @@ def canonical(row: object) -> str:
     return json.dumps(json.loads(dumps(row)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _told(balance: Balance, heads: Mapping[str, Link]) -> Event:
+def _told(balance: Balance, heads: Mapping[str, Link], *, is_second: bool) -> Event:
+    quarter = f"the quarter from {balance.starts_at:%Y-%m-%d %H:%M} UTC"
+    text = f"settled {quarter} with mining partners"
     return Event(
         at=balance.starts_at + QUARTER,
         kind="settlement.written",
-        text=f"settled the quarter from {balance.starts_at:%Y-%m-%d %H:%M} UTC with mining partners",
+        text=f"added to {quarter} what was measured after the clock went back" if is_second else text,
         data={name: f"{head.link}:{head.hash}" for name, head in heads.items()},
     )
 

@@ -193,10 +193,10 @@ def test_a_month_that_was_settled_before_there_were_sums_is_added_up_by_the_migr
     )
     adjust(engine, Change(metered_ws=MWH), number=1)
     with reading(engine) as session:
-        before, hours = sums_between(session, *MONTH), hours_of(session)
+        before, hours = sums_between(session, *MONTH), hours_of(session, None)
     downgrade(engine, "0014")
     migrate(engine)
     with reading(engine) as session:
         assert sums_between(session, *MONTH) == before
-        assert hours_of(session) == hours
+        assert hours_of(session, None) == hours
     assert (hours.year, hours.month) == (2026, 10)
