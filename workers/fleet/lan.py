@@ -14,7 +14,6 @@ from typing import Final
 
 from scheduler.core.inventory import MachineDetail
 from scheduler.core.lan import places
-from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.crew import Crew
@@ -23,7 +22,7 @@ from workers.fleet.known import Known, Notebook
 from workers.fleet.roster import Roster
 from workers.fleet.scouts import Scouts
 from workers.fleet.unit import Unit
-from workers.miners.port import FleetWatts, MachineReading, MinerError
+from workers.miners.port import MachineReading, MinerError, MinersNow
 from workers.outlets.port import Outlet
 
 TICK_S: Final = 0.1
@@ -63,13 +62,9 @@ class LanMiners:
         """Of those that can be told something, above rest."""
         return self._roster.max_w()
 
-    def watts(self) -> FleetWatts:
-        """What they come to as they are now."""
-        return self._roster.watts()
-
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Of those that can be told something."""
-        return self._roster.readings()
+    def now(self) -> MinersNow:
+        """Those that can be told something, and what all come to, as they are now."""
+        return self._roster.now()
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         """Tell them, without waiting for any. Raises KeyError, OSError.

@@ -39,6 +39,16 @@ class FleetWatts:
     guessed_w: float = 0.0  #: of `base_w`, what nobody read: of machines that are lost, or were never found
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinersNow:
+    """The miners of a group at one instant: who is read does not count in the base, and who is not does."""
+
+    readings: tuple[MinerReading, ...]  #: of those that can be told something
+    watts: FleetWatts | None = (
+        None  #: what the group comes to; None = as its site file says, for all of them obey
+    )
+
+
 class MinerDriver(Protocol):
     """The miners of one group. They go on at their last targets whatever becomes of the guard. No call ever waits."""
 
@@ -46,12 +56,11 @@ class MinerDriver(Protocol):
         """The miners that can be told something, each with the most that it draws above its rest."""
         ...
 
-    def watts(self) -> FleetWatts | None:
-        """What the group comes to now; None = as its site file says, for all of them obey."""
-        ...
+    def now(self) -> MinersNow:
+        """What the group comes to, and of each that can be told something its target and draw.
 
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Target and draw of each of them now, and when it was last told to run or to sleep, over restarts too."""
+        And when it was last told to run or to sleep, over restarts too.
+        """
         ...
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
