@@ -13,7 +13,7 @@ from scheduler.core.inventory import Ability, Condition, Wish
 from scheduler.core.obedience import Rules
 from scheduler.core.pdus import Outlets
 from tests.json_served import served
-from tests.miners.braiins import BraiinsEmulator
+from tests.miners.braiins import PASSWORD as BRAIINS_PASSWORD, BraiinsEmulator
 from tests.miners.cgminer import CgminerEmulator
 from tests.miners.emulator import Fault
 from tests.miners.lan import Lan, Site, address, lan
@@ -98,6 +98,36 @@ def test_a_machine_that_refuses_its_orders_counts_at_its_nameplate(net: Lan, tmp
         locked.breaks()
         site.wait_for_sleep()
         assert site.watts.base_w == REST_W
+
+
+def test_a_machine_that_lets_nobody_in_sleeps_at_its_outlet(net: Lan, tmp_path: Path) -> None:
+    """With a wrong password nobody knows what it is; where it is to draw nothing, its outlet sees to that."""
+    locked = net.add(BraiinsEmulator)
+    name, outlet = address(locked), FakeOutlet(locked)
+    wrong = Secret(user="root", password_file=str(tmp_path / "wrong"))
+    (tmp_path / "wrong").write_text("not-it")
+    changes = {"credentials": {Firmware.BRAIINS: wrong}, "pdus": Outlets(rules=replace(HASTY, min_off_s=0.1))}
+    with Site(net, tmp_path, **changes, outlets={name: outlet}) as site:
+        detail = site.wait_for(name, Condition.UNUSABLE)
+        wait_for(site.miners.max_w, timeout_s=60, what="it counts as one that can be put to sleep")
+        assert "password" in detail.trouble
+        (reading,) = site.miners.now().readings
+        assert (reading.target_w, reading.draw_w) == (NAMEPLATE_W - REST_W, NAMEPLATE_W - REST_W)
+        assert (reading.wish, reading.least_w, outlet.told) == (Wish.PROTECTED, None, [])
+
+        site.miners.set_targets({name: 0.0})
+        assert site.miners.now().readings[0].draw_w == NAMEPLATE_W - REST_W
+        site.wait_for_sleep()
+        assert outlet.told[:1] == [False]
+        assert site.watts.base_w == REST_W
+
+        site.restart()
+        wait_for(site.miners.max_w, timeout_s=60, what="a new guard knows of it")
+        site.wait_for_sleep()
+        (tmp_path / "wrong").write_text(BRAIINS_PASSWORD)
+        site.miners.set_targets({name: NAMEPLATE_W - REST_W})
+        site.wait_for(name, Condition.RUNNING)
+        assert outlet.told[-1] is True
 
 
 def test_a_machine_that_can_only_be_read_counts_at_its_nameplate(net: Lan, tmp_path: Path) -> None:

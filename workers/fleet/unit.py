@@ -47,7 +47,6 @@ class Unit(Ordered):
         self.outlet_said: OutletSaid | None = None
         self.reading: MachineReading | None = None
         self.missed = 0  #: calls without an answer since its last word
-        self.trouble = ""  #: why it cannot be used; "" = it can
         self.complaint = ""  #: what went wrong last
         self.verdict: Verdict | None = None
         self.condition = Condition.LOST
@@ -148,7 +147,7 @@ class Unit(Ordered):
     @property
     def is_ruled(self) -> bool:
         """Whether it can be counted on to be told something. Who is not counts in the base of its group."""
-        if self.trouble or self.is_fixed or self.verdict is None:
+        if (self.trouble and not self.is_switched) or self.is_fixed or self.verdict is None:
             return False
         if self.is_cut and self.verdict.counts_w <= self.rest_w:
             return True
@@ -160,7 +159,7 @@ class Unit(Ordered):
         worst_w = max(self.nameplate_w, self._last_draw_w)
         if self.verdict is None:
             return worst_w
-        if self.is_cut or not (self.trouble or self.is_fixed):
+        if self.is_cut or self.is_switched or not (self.trouble or self.is_fixed):
             return worst_w if self.is_trimmed_in_vain else self.verdict.counts_w
         return worst_w
 
