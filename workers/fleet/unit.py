@@ -26,7 +26,9 @@ _RAISED: Final = 0.02  #: a target above the nameplate by more was raised by its
 _STEP_W: Final = 50.0
 WAKE_AGAIN_S: Final = 15.0
 TRIM_AGAIN_S: Final = 2.0
-TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more
+TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more;
+DEAF_S: Final = 8.0  #: by then, if nothing of it has begun: as long as one has that is to sleep
+_MOVES: Final = 0.98  #: of what it drew when it was told: one that draws less is on its way
 
 
 class Unit(Ordered):
@@ -52,6 +54,7 @@ class Unit(Ordered):
         self.condition = Condition.LOST
         self.asked_at_s = 0.0  #: when an order last went out
         self._counted: MinerReading | None = None
+        self._drew_w: float | None = None  #: when it was told what it is told now, if it ran then
 
     # -- what it was told ----------------------------------------------------------------------------------------
 
@@ -66,6 +69,7 @@ class Unit(Ordered):
             told = replace(told, switched_at_s=now_s)
         if switches and taken_w > AWAKE_W:
             told = replace(told, day=today(), cycles=self.cycles_today + 1)
+        self._drew_w = self.draw_w if self.told.state is MinerState.RUNNING else None
         self.told = told
         self.verdict = None if self.verdict is None else self.judged(now_s)
         self._counted = None
@@ -100,7 +104,7 @@ class Unit(Ordered):
         if verdict.record is not self.told.record:
             self.told = replace(self.told, record=verdict.record)
         self.condition = self._condition(now_s)
-        if self.is_trimmed_in_vain and now_s - self.told.told_at_s > TRIM_S:
+        if self.is_trimmed_in_vain and now_s - self.told.told_at_s > (DEAF_S if self.is_deaf else TRIM_S):
             self.spoil(now_s)
         return verdict.step
 
@@ -115,6 +119,26 @@ class Unit(Ordered):
         if not self.is_to_work or self.is_whole:
             return False
         return said is None or said.at_s < self.told.told_at_s or not said.obeys
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it ran, answers, and nothing of its trim has begun.
+
+        A target in watts is told back by a machine that took it, long before its draw is there. A percentage is not,
+        but the draw follows it at once.
+        """
+        reading, said, before_w = self.reading, self.told.said, self._drew_w
+        if (
+            reading is None
+            or said is None
+            or said.at_s < self.told.told_at_s
+            or self.missed
+            or before_w is None
+        ):
+            return False
+        if self.identity.capabilities.percent is not None:
+            return reading.draw_w is not None and reading.draw_w > before_w * _MOVES
+        return reading.target_w is not None and reading.target_w > self.allowed_w * (1 + TOLERANCE)
 
     @property
     def again_s(self) -> float | None:
