@@ -136,7 +136,11 @@ class Adjustment:
 
 
 class CannotAdjust(ValueError):
-    """A change that cannot be reckoned."""
+    """A change that cannot be reckoned, or that makes an interval less than nothing. Says what to give instead."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
 def closed(measured: Measured, quotes: Quotes) -> Closed:
@@ -237,6 +241,7 @@ def adjusted(
     """
     draft = row.draft
     metered_ws = draft.energy.metered_ws + sum(a.metered_ws for a in before)
+    _check_energy(draft.energy, before, change)
     creditable = creditable_ws(draft.energy.curtailed_ws, draft.excused)
     creditable += sum(creditable_ws(a.curtailed_ws, draft.excused) for a in before)
     more_ws = creditable_ws(change.curtailed_ws, draft.excused)
@@ -258,6 +263,20 @@ def adjusted(
         by=by,
         recorded_at=at,
     )
+
+
+def _check_energy(energy: PartEnergy, before: Sequence[Adjustment], change: Change) -> None:
+    """Nobody drew, or lacked, less than nothing."""
+    metered_ws = energy.metered_ws + sum(a.metered_ws for a in before)
+    curtailed_ws = by_cause([energy.curtailed_ws, *(a.curtailed_ws for a in before)])
+    parts = {"metered_ws": (metered_ws, change.metered_ws)}
+    parts |= {f"curtailed_ws.{c}": (curtailed_ws.get(c, 0), ws) for c, ws in change.curtailed_ws.items()}
+    for name, (known_ws, more_ws) in parts.items():
+        if more_ws < 0 and known_ws + more_ws < 0:
+            raise CannotAdjust(
+                f"{name} = {more_ws}: of the interval there are {known_ws} Ws",
+                f"take away {known_ws} Ws at most",
+            )
 
 
 def measured_again(
@@ -301,7 +320,7 @@ def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, n
     if not more_ws:
         return 0
     if rate.micro_per_mwh is None:
-        raise CannotAdjust(f"{name}: the interval has no rate ({rate.why}); give the {name}, too")
+        raise CannotAdjust(f"{name}: the interval has no rate ({rate.why})", "give the amount of money, too")
     with_it = amount_micro(before_ws + more_ws, rate.micro_per_mwh)
     return with_it - amount_micro(before_ws, rate.micro_per_mwh)
 

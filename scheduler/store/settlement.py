@@ -153,6 +153,7 @@ def adjust(
     session: Session, party: str, starts_at: datetime, change: Change, *, reason: str, by: str, at: datetime
 ) -> Adjustment:
     """Add to an interval that is over, and tell who did it. Raises `InvalidField`, `NothingSettled`."""
+    starts_at = starts_at.astimezone(UTC)  # its day and month are those of UTC
     check_over("starts_at", starts_at, at)
     check_partner(session, party)
     session.scalars(select(LeaderRow).with_for_update()).one()  # nobody else writes meanwhile
@@ -170,7 +171,7 @@ def adjust(
             at=at,
         )
     except CannotAdjust as error:
-        raise InvalidField("change", str(error), "give the amount of money, too") from error
+        raise InvalidField("change", str(error), error.remedy) from error
     head = _write(session, party, starts_at, made, number=made.number)
     add_up(session, party, starts_at, of_adjustment(made))
     chain.append(session, [_adjusted(made, head)])
