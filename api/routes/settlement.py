@@ -14,6 +14,7 @@ from api.wire.settlement import (
     AdjustmentView,
     Balances,
     BalanceView,
+    BetweenView,
     LinkView,
     MonthQuery,
     NewAdjustment,
@@ -46,6 +47,7 @@ def statement_of(account: Account, *, site: str, month: str, made_at: datetime) 
         until_at=until,
         made_at=made_at,
         links=[_link(link) for link in account.links],
+        between=[BetweenView.model_validate(row) for row in account.between],
         measured=TotalsView.model_validate(totals_of(account.rows)),
         adjusted=TotalsView.model_validate(changes_of(account.adjustments)),
     )

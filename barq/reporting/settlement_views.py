@@ -116,6 +116,17 @@ class LinkView(TypedDict):
     hash: str
 
 
+class BetweenView(TypedDict):
+    """A row of another month that stands in the chain between those of this one."""
+
+    link: int
+    starts_at: str
+    hash_before: str
+    hash: str
+    reading_start_ws: int | None
+    reading_end_ws: int | None
+
+
 class TotalsView(TypedDict):
     """Sums of rows."""
 
@@ -146,6 +157,7 @@ class StatementView(TypedDict):
     until_at: str
     made_at: str
     links: list[LinkView]
+    between: NotRequired[list[BetweenView]]
     measured: TotalsView
     adjusted: TotalsView
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -72,11 +72,24 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """A row of another stretch of time that stands in the chain between those of this one: without what is in it."""
+
+    link: int
+    starts_at: datetime
+    hash_before: str
+    hash: str
+    reading_start_ws: int | None = None  #: None = a person added it
+    reading_end_ws: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A party's rows of a stretch of time, in the order in which they were written."""
 
     party: str
     links: tuple[Link, ...]
+    between: tuple[Between, ...] = ()  #: so that nobody can leave one out
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -187,6 +200,40 @@ def account_of(
     wanted = select(SettlementRow).where(col(SettlementRow.party) == party, when)
     rows = session.scalars(wanted.order_by(col(SettlementRow.link)))
     return Account(party=party, links=tuple(_link(row) for row in rows))
+
+
+def whole(session: Session, account: Account, since: datetime, until: datetime) -> Account:
+    """The same with what stands between its rows, of intervals that begin before `since` or not before `until`."""
+    if not account.links:
+        return account
+    link, starts_at = col(SettlementRow.link), col(SettlementRow.starts_at)
+    wanted = select(SettlementRow).where(
+        col(SettlementRow.party) == account.party,
+        link > account.links[0].link,
+        link < account.links[-1].link,
+        (starts_at < since) | (starts_at >= until),
+    )
+    return replace(account, between=tuple(_between(row) for row in session.scalars(wanted.order_by(link))))
+
+
+def _between(row: SettlementRow) -> Between:
+    start_ws, end_ws = _readings(_link(row))
+    return Between(
+        link=row.link,
+        starts_at=row.starts_at,
+        hash_before=row.hash_before,
+        hash=row.hash,
+        reading_start_ws=start_ws,
+        reading_end_ws=end_ws,
+    )
+
+
+def _readings(link: Link) -> tuple[int | None, int | None]:
+    if link.number:
+        made = loads(Adjustment, link.body)
+        return made.reading_start_ws, made.reading_end_ws
+    energy = loads(Row, link.body).draft.energy
+    return energy.reading_start_ws, energy.reading_end_ws
 
 
 def parties(session: Session) -> tuple[str, ...]:

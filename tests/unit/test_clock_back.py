@@ -116,6 +116,19 @@ def test_what_the_clock_reaches_again_a_day_later_is_added_too(tmp_path: Path) -
     assert account.rows[-1].draft.starts_at == T0 + AHEAD + timedelta(minutes=15)
 
 
+def test_a_month_that_the_clock_was_in_by_mistake_adds_up_too(tmp_path: Path) -> None:
+    """What was measured there is its own; the month around it says which rows of its chain are of another one."""
+    story = Story().then(420)
+    story.at += timedelta(days=30)
+    story.then(1000)
+    story.at -= timedelta(days=30)
+    story.then(3600 - 1420)
+    account = settled(story, tmp_path)
+    assert wrong(account) == []
+    assert [b.starts_at for b in account.between] == [T0 + timedelta(days=30, minutes=15 * n) for n in (0, 1)]
+    assert wrong(replace(account, between=account.between[1:])) != []
+
+
 def test_what_has_no_price_then_is_priced_by_what_is_known_now(tmp_path: Path) -> None:
     """The figures of a day ahead are known to nobody when its row is written; its adjustment has those of the day."""
     contract = terms(price=HashpriceIndex(hashing=S21))

@@ -50,6 +50,8 @@ def tampered(found: Any, how: str) -> Any:
             total["credit_micro"] += 1
         case "chain":
             found["links"][1]["hash_before"] = "00" * 32
+        case "left out":
+            found["links"][1]["link"] = 3
     return found
 
 
@@ -60,6 +62,7 @@ def tampered(found: Any, how: str) -> Any:
         ("charge", "by its rate it is 17500000"),
         ("total", "the total measured credit_micro"),
         ("chain", "row 2 is not chained to row 1"),
+        ("left out", "row 2 is missing"),
     ],
 )
 async def test_whatever_is_changed_in_it_shows(site: ApiSite, how: str, told: str) -> None:
