@@ -194,6 +194,7 @@ class Reconciler:
         except StoreError as error:
             log.warning("what the store was asked for last failed: %s", error)
             return
+        self._store_is(up=True)
         self._is_recorded(late.record)
         self.view.apply(late.decision, late.record.at)
         self._unrecorded = self._unrecorded[late.cuts :]
