@@ -258,17 +258,18 @@ def _miner_groups(snapshot: Snapshot) -> list[str]:
 def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
     """A group's whole draw, its rest included; grants and caps are above that.
 
-    Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged.
+    Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged. Those
+    that nobody can read and an outlet puts to sleep are no part of the group's base: without them it may be below 0.
     """
     is_heard, base_w = (
         group.is_heard(snapshot.at, snapshot.site),
-        max(0, round(group.spec.base_w - group.guessed_w)),
+        round(group.spec.base_w - group.guessed_w),
     )
     return Side(
         group_id=group.spec.group_id,
-        takes_w=base_w + above_w,
-        may_w=base_w + may_w,
-        granted_w=round(base_w + target_w),
+        takes_w=max(0, base_w + above_w),
+        may_w=max(0, base_w + may_w),
+        granted_w=max(0, round(base_w + target_w)),
         metered_w=max(0, round(group.draw_w - group.guessed_w)) if is_heard else 0,
         is_heard=is_heard,
     )

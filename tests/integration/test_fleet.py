@@ -114,12 +114,13 @@ def test_a_machine_that_lets_nobody_in_sleeps_at_its_outlet(net: Lan, tmp_path: 
         (reading,) = site.miners.now().readings
         assert (reading.target_w, reading.draw_w) == (NAMEPLATE_W - REST_W, NAMEPLATE_W - REST_W)
         assert (reading.wish, reading.least_w, outlet.told) == (Wish.PROTECTED, None, [])
+        assert site.watts.guessed_w == NAMEPLATE_W, "nobody reads it, so nobody is charged for it"
 
         site.miners.set_targets({name: 0.0})
         assert site.miners.now().readings[0].draw_w == NAMEPLATE_W - REST_W
         site.wait_for_sleep()
         assert outlet.told[:1] == [False]
-        assert site.watts.base_w == REST_W
+        assert (site.watts.base_w, site.watts.guessed_w) == (REST_W, 0.0)
 
         site.restart()
         wait_for(site.miners.max_w, timeout_s=60, what="a new guard knows of it")

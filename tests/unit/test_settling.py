@@ -182,6 +182,16 @@ def test_machines_that_nobody_reads_are_charged_to_nobody() -> None:
     assert (energy.overdraw_ws, energy.curtailed_ws) == (0, {})
 
 
+def test_a_machine_that_only_its_outlet_rules_is_charged_to_nobody_while_it_runs() -> None:
+    """It lets nobody in: what it was given and may draw is no part of what is settled, until it can be read."""
+    story = Story()
+    group = story.builder.groups["a"]
+    story.builder.groups["a"] = replace(group, guessed_w=1000.0)
+    energy = energies(story.then(910, drawn_w=4000.0).closed())
+    assert (energy.metered_ws, energy.granted_ws) == (3000 * 900, 3000 * 900)
+    assert (energy.overdraw_ws, energy.curtailed_ws) == (0, {})
+
+
 def test_a_restart_in_the_middle_loses_what_nobody_read_and_no_more() -> None:
     """The next leader goes on with the interval as it was stored; a reading stands for ten seconds at most."""
     story = Story().then(300)

@@ -85,7 +85,7 @@ class Roster:
     def _watts(self, ruled: Collection[str]) -> FleetWatts:
         """What counts in the base is what is not among the readings."""
         base_w = sum(u.rest_w if n in ruled else u.fixed_w for n, u in self.units.items())
-        guessed_w = sum(u.guessed_w for n, u in self.units.items() if n not in ruled) + self.missing_w
+        guessed_w = sum(u.guessed_w for u in self.units.values()) + self.missing_w
         return FleetWatts(
             base_w=base_w + self.missing_w,
             miners_max_w=float(sum(u.max_w for n, u in self.units.items() if n in ruled)),

@@ -53,6 +53,7 @@ class Unit(Ordered):
         self.verdict: Verdict | None = None
         self.condition = Condition.LOST
         self.asked_at_s = 0.0  #: when an order last went out
+        self._is_unheard = True  #: nobody had a word of it lately
         self._counted: MinerReading | None = None
         self._drew_w: float | None = None  #: when it was told what it is told now, if it ran then
 
@@ -104,6 +105,7 @@ class Unit(Ordered):
         if verdict.record is not self.told.record:
             self.told = replace(self.told, record=verdict.record)
         self.condition = self._condition(now_s)
+        self._is_unheard = self.silent_s(now_s) > self._rules.fresh_s
         if self.is_trimmed_in_vain and now_s - self.told.told_at_s > (DEAF_S if self.is_deaf else TRIM_S):
             self.spoil(now_s)
         return verdict.step
@@ -195,7 +197,9 @@ class Unit(Ordered):
 
     @property
     def guessed_w(self) -> float:
-        """Of what it counts at in that base, what nobody read."""
+        """Of what it counts at, what nobody read. One that its outlet puts to sleep may be ruled and not be read."""
+        if self.is_ruled:
+            return 0.0 if self.is_cut or not self._is_unheard else self.counts_w
         is_read = self.condition is not Condition.LOST and self.told.said is not None
         return max(0.0, self.fixed_w - self.draw_w) if is_read else self.fixed_w
 

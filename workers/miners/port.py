@@ -36,7 +36,9 @@ class FleetWatts:
 
     base_w: float  #: it draws this whatever it is told: rests, and machines that obey nobody at their worst
     miners_max_w: float  #: and its other machines take at most this on top
-    guessed_w: float = 0.0  #: of `base_w`, what nobody read: of machines that are lost, or were never found
+    guessed_w: float = (
+        0.0  #: of what it draws, what nobody read: who is lost, lets nobody in, or was never found
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
