@@ -32,16 +32,6 @@ DELIVERY_S = 2.0
 Numbered = Mapping[str, tuple[OpenOrder, Draft]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Late:
-    """A decision of which it is not known yet whether it is on record: the store did not answer in time."""
-
-    outcome: asyncio.Future[Any]
-    record: TickRecord
-    decision: Decision
-    cuts: int  #: of those that went out unrecorded, how many are in it
-
-
 class Recorder(Protocol):
     """Says what of a tick is written down. A new one has written nothing yet."""
 
@@ -54,6 +44,17 @@ class Recorder(Protocol):
     ) -> TickRecord:
         """The record of one tick."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """A decision of which it is not known yet whether it is on record: the store did not answer in time."""
+
+    outcome: asyncio.Future[Any]
+    record: TickRecord
+    decision: Decision
+    journal: Recorder  #: that wrote the record, and knows what need not be written again
+    cuts: int  #: of those that went out unrecorded, how many are in it
 
 
 class Reconciler:
@@ -112,6 +113,7 @@ class Reconciler:
         except StaleEpoch:
             raise
         except StoreError as error:
+            journal = self._journal
             self._store_is(up=False, why=error)
             self._go_on_unrecorded(reduction, decision, numbered, snapshot.at)
             if isinstance(error, StoreSlow):
@@ -119,6 +121,7 @@ class Reconciler:
                     outcome=error.outcome,
                     record=record,
                     decision=decision,
+                    journal=journal,
                     cuts=len(self._unrecorded),
                 )
             return decision
@@ -196,6 +199,7 @@ class Reconciler:
             return
         self._store_is(up=True)
         self._is_recorded(late.record)
+        self._journal = late.journal
         self.view.apply(late.decision, late.record.at)
         self._unrecorded = self._unrecorded[late.cuts :]
         for cut in self._unrecorded:

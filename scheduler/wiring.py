@@ -26,13 +26,14 @@ from scheduler.inventories import Inventories
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
 from scheduler.patience import PatientStore
-from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
+from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter, Prices
 from scheduler.price_files import SitePrices
 from scheduler.pricing import Pricing
 from scheduler.reconcile import Reconciler
+from scheduler.records import Stored
 from scheduler.settings import Site, load_site
 from scheduler.signal_settings import SignalSettings
-from scheduler.stage import set_stage
+from scheduler.stage import Run, set_stage
 from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
@@ -136,10 +137,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             told=tuple(source for source, _ in sources),
         )
         prices = SitePrices(site.price_series, state, figures=SqlFigures(engine).figures_at)
-        loop.settling.open(
-            site.contracts(), running=stored.settling, measured=stored.measured, hours=stored.hours
-        )
-        acts = replace(acts, beside=(*acts.beside, Pricing(loop.settling, prices, clock).run))
+        acts = replace(acts, beside=(*acts.beside, _settle(loop, site, stored, prices)))
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     if site.reckons_revenue:
@@ -155,6 +153,13 @@ def _figures(site: Site, book: FiguresBook, loop: Reconciler, state: Path) -> Fi
 
     sources = open_sources(site.revenue, base=state)
     return FiguresKeeping(sources, book, loop.clock, take=take, tell=loop.watchman.tell)
+
+
+def _settle(loop: Reconciler, site: Site, stored: Stored, prices: Prices) -> Run:
+    """Go on with the books of partners; returns what prices them."""
+    running, measured = stored.settling, stored.measured
+    loop.settling.open(site.contracts(), running=running, measured=measured, hours=stored.hours)
+    return Pricing(loop.settling, prices, loop.clock).run
 
 
 def _meter(site: Site, loop: Reconciler, hosts: Hosts) -> Meter:

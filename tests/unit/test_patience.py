@@ -146,6 +146,7 @@ async def test_nothing_is_raised_on_the_word_of_a_store_that_hangs() -> None:
     orders = await there.orders_after(1.0)
     assert [(a.attempt_id, a.phase) for o in orders for a in o.attempts] == [("j.1", Phase.RUN)]
     assert len({a.id for r in store.records for a in r.attempts}) == 1
+    assert sum(e.kind == "limit.changed" for r in store.records for e in r.events) == 1
 
 
 async def test_what_was_cut_meanwhile_stands_on_top_of_a_record_that_came_late() -> None:
