@@ -101,6 +101,16 @@ def test_a_trimmed_machine_that_is_recognised_anew_has_the_nameplate_that_it_had
     assert machine.nameplate_w == NAMEPLATE_W
 
 
+def test_a_machine_that_is_recognised_again_is_shut_no_more() -> None:
+    """A password that was wrong for a while is none for ever; an order that it refused is a trouble until it takes one."""
+    found = Found(firmware=Firmware.LUXOS, identity=IDENTITY, miner=cast("Miner", Silent()))
+    for is_shut, trouble in ((True, ""), (False, "does not take the password")):
+        machine = unit()
+        machine.trouble, machine.is_shut = "does not take the password", is_shut
+        machine.found_again(found, machine.known)
+        assert machine.trouble == trouble
+
+
 def test_another_machine_at_the_same_place_brings_its_own_nameplate_and_word() -> None:
     """What the one before said is not held for its own."""
     now_s = boottime_s()

@@ -124,7 +124,7 @@ class Scouts:
                 self._adopt(name, closed, known, None)
             unit = self._roster.units.get(name)
             if unit is not None:
-                unit.trouble = found.why
+                unit.trouble, unit.is_shut = found.why, True
             elif self._roster.strangers.get(name) != found:
                 log.warning("address %s cannot be used: %s", name, found.why)
                 self._roster.strangers[name] = found

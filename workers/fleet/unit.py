@@ -49,6 +49,7 @@ class Unit(Ordered):
         self.outlet_said: OutletSaid | None = None
         self.reading: MachineReading | None = None
         self.missed = 0  #: calls without an answer since its last word
+        self.is_shut = False  #: its trouble is that it did not let in who asked who it is
         self.complaint = ""  #: what went wrong last
         self.verdict: Verdict | None = None
         self.condition = Condition.LOST
@@ -240,9 +241,11 @@ class Unit(Ordered):
     def found_again(self, found: Found, known: Known) -> None:
         """It was recognised anew: perhaps it is another machine now.
 
-        If it is not, its trouble ends when it takes an order, and its nameplate is no less than it was: it may be
-        trimmed now.
+        If it is not, its trouble ends when it takes an order, unless that was to be recognised, and its nameplate is no
+        less than it was: it may be trimmed now.
         """
+        if self.is_shut:
+            self.trouble, self.is_shut = "", False
         if found.identity != self.identity:
             self.trouble, self.reading = "", None
         if who(known.identity) == who(self.identity):
