@@ -102,7 +102,7 @@ def test_a_trimmed_machine_that_is_recognised_anew_has_the_nameplate_that_it_had
 
 
 def test_a_machine_that_is_recognised_again_is_shut_no_more() -> None:
-    """A password that was wrong for a while is none for ever; an order that it refused is a trouble until it takes one."""
+    """A password that was wrong for a while is none for ever; a refused order is a trouble until one is taken."""
     found = Found(firmware=Firmware.LUXOS, identity=IDENTITY, miner=cast("Miner", Silent()))
     for is_shut, trouble in ((True, ""), (False, "does not take the password")):
         machine = unit()
