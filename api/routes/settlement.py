@@ -16,6 +16,7 @@ from api.wire.settlement import (
     BalanceView,
     BetweenView,
     LinkView,
+    LoggedView,
     MonthQuery,
     NewAdjustment,
     Statement,
@@ -48,6 +49,7 @@ def statement_of(account: Account, *, site: str, month: str, made_at: datetime) 
         made_at=made_at,
         links=[_link(link) for link in account.links],
         between=[BetweenView.model_validate(row) for row in account.between],
+        logged=None if account.logged is None else LoggedView.model_validate(account.logged),
         measured=TotalsView.model_validate(totals_of(account.rows)),
         adjusted=TotalsView.model_validate(changes_of(account.adjustments)),
     )

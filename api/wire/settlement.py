@@ -148,6 +148,14 @@ class BetweenView(Shown):
     reading_end_ws: int | None
 
 
+class LoggedView(Shown):
+    """What the site's event log, which is chained itself, knows of the newest interval of the month."""
+
+    seq: int = Field(description="Of the event")
+    link: int
+    hash: str
+
+
 class TotalsView(Shown):
     """Sums of rows: watt-seconds, micro-units, milliseconds."""
 
@@ -181,6 +189,7 @@ class Statement(Shown):
             made_at="2026-11-02T10:00:00Z",
             links=[LINK],
             between=[],
+            logged={"seq": 9120, "link": 54, "hash": "3c" * 32},
             measured=TOTALS,
             adjusted=NOTHING,
         )
@@ -196,6 +205,7 @@ class Statement(Shown):
     between: list[BetweenView] = Field(
         description="Rows of other months between them, such as late adjustments: no link is left out"
     )
+    logged: LoggedView | None = Field(description="What the log knows of it; null = nothing")
     measured: TotalsView = Field(description="What the intervals come to")
     adjusted: TotalsView = Field(description="What the adjustments add to that")
 

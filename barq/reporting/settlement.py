@@ -112,6 +112,7 @@ def complaints(statement: StatementView) -> list[str]:
     rows = written(statement)
     found = [text for link in statement["links"] for text in _unchained(link)]
     found += _broken(statement)
+    found += _unlike_log(statement)
     found += [text for _, interval in rows.intervals for text in _misreckoned(interval)]
     found += [text for _, interval in rows.intervals for text in _ungranted(interval)]
     found += _register(statement, rows)
@@ -138,6 +139,17 @@ def _broken(statement: StatementView) -> Iterator[str]:
             yield f"row {before[0] + 1} is missing"
         elif after[0] == before[0] + 1 and after[1] != before[2]:
             yield f"row {after[0]} is not chained to row {before[0]}"
+
+
+def _unlike_log(statement: StatementView) -> Iterator[str]:
+    """The newest interval that the event log knows of is there, and the same."""
+    if (logged := statement.get("logged")) is None:
+        return
+    hashes = {link["link"]: link["hash"] for link in statement["links"]}
+    if logged["link"] not in hashes:
+        yield f"row {logged['link']} is missing: event {logged['seq']} of the log knows of it"
+    elif hashes[logged["link"]] != logged["hash"]:
+        yield f"row {logged['link']} is another one than event {logged['seq']} of the log knows"
 
 
 def _misreckoned(interval: IntervalView) -> Iterator[str]:

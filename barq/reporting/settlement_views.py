@@ -127,6 +127,14 @@ class BetweenView(TypedDict):
     reading_end_ws: int | None
 
 
+class LoggedView(TypedDict):
+    """What the event log knows of the newest interval."""
+
+    seq: int
+    link: int
+    hash: str
+
+
 class TotalsView(TypedDict):
     """Sums of rows."""
 
@@ -158,6 +166,7 @@ class StatementView(TypedDict):
     made_at: str
     links: list[LinkView]
     between: NotRequired[list[BetweenView]]
+    logged: NotRequired[LoggedView | None]
     measured: TotalsView
     adjusted: TotalsView
 

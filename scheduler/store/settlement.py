@@ -39,11 +39,13 @@ from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.corrections import check_over
 from scheduler.store.refusals import InvalidField, NothingSettled
 from scheduler.store.settlement_days import add_up, sums_between
-from scheduler.store.tables import LeaderRow, Table
+from scheduler.store.tables import EventRow, LeaderRow, Table
 from scheduler.wire import dumps, loads
 
 SITE: Final = "*"
 """The party whose rows are the site's balances; no partner can be called that."""
+WRITTEN: Final = "settlement.written"
+"""Kind of the event that tells the newest hashes."""
 
 
 class SettlementRow(Table, table=True):
@@ -84,12 +86,22 @@ class Between:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """What the event log knows of a party's chain: its newest row when that was written."""
+
+    seq: int  #: of the event
+    link: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A party's rows of a stretch of time, in the order in which they were written."""
 
     party: str
     links: tuple[Link, ...]
     between: tuple[Between, ...] = ()  #: so that nobody can leave one out
+    logged: Logged | None = None  #: of the newest interval of this stretch; None = the log knows of none
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -203,7 +215,8 @@ def account_of(
 
 
 def whole(session: Session, account: Account, since: datetime, until: datetime) -> Account:
-    """The same with what stands between its rows, of intervals that begin before `since` or not before `until`."""
+    """The same with what stands between its rows, of other stretches than this one, and with what the log knows."""
+    account = replace(account, logged=_logged(session, account.party, since, until))
     if not account.links:
         return account
     link, starts_at = col(SettlementRow.link), col(SettlementRow.starts_at)
@@ -214,6 +227,21 @@ def whole(session: Session, account: Account, since: datetime, until: datetime) 
         (starts_at < since) | (starts_at >= until),
     )
     return replace(account, between=tuple(_between(row) for row in session.scalars(wanted.order_by(link))))
+
+
+def _logged(session: Session, party: str, since: datetime, until: datetime) -> Logged | None:
+    at, data = col(EventRow.at), col(EventRow.data)
+    wanted = select(EventRow).where(
+        col(EventRow.kind) == WRITTEN,
+        at > since,  # a line is of the end of its interval
+        at <= until,
+        data.contains(f'"{party}":"', autoescape=True),
+    )
+    row = session.scalars(wanted.order_by(col(EventRow.seq).desc()).limit(1)).first()
+    if row is None:
+        return None
+    link, _, known = json.loads(row.data)[party].partition(":")
+    return Logged(seq=row.seq, link=int(link), hash=known)
 
 
 def _between(row: SettlementRow) -> Between:
@@ -298,7 +326,7 @@ def _told(balance: Balance, heads: Mapping[str, Link], *, is_second: bool) -> Ev
     text = f"settled {quarter} with mining partners"
     return Event(
         at=balance.starts_at + QUARTER,
-        kind="settlement.written",
+        kind=WRITTEN,
         text=f"added to {quarter} what was measured after the clock went back" if is_second else text,
         data={name: f"{head.link}:{head.hash}" for name, head in heads.items()},
     )

@@ -20,6 +20,7 @@ from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.journal import Journal
 from scheduler.records import TickRecord
+from scheduler.store import chain
 from scheduler.store.database import reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.settlement import Account, record_intervals
@@ -49,7 +50,7 @@ def settled(story: Story, folder: Path) -> Account:
     with database("sqlite", folder) as engine:
         for _ in range(2):
             with writing(engine) as session:
-                record_intervals(session, story.books.closed)
+                chain.append(session, record_intervals(session, story.books.closed))
         account = Desk(engine, site=SITE).settlement.statement("north", *MONTH)
         balances = Desk(engine, site=SITE).settlement.balances(*MONTH).balances
         with reading(engine) as session:
