@@ -53,6 +53,16 @@ def test_hours_of_a_month_are_those_of_its_intervals() -> None:
     assert (later.month, later.curtailed_ms) == (11, {"north": 600_000})
 
 
+def test_hours_outlive_a_clock_that_was_in_another_month() -> None:
+    """It goes back, and the month goes on with what it had."""
+    contracts = {"north": terms(max_curtailed_s=1200)}
+    hours = Hours().after(quarter(0, north=CURTAILED)).after(quarter(31 * 96, north=energy()))
+    assert hours.spent(contracts, begun(AT + timedelta(hours=1))) == ()
+    hours = hours.after(quarter(1, north=CURTAILED))
+    assert hours.curtailed_ms == {"north": 1_200_000}
+    assert hours.spent(contracts, begun(AT + timedelta(hours=1))) == ("north",)
+
+
 def test_hours_are_spent_once_the_contract_allows_no_more() -> None:
     """Not before; who has no such limit never does; a new month has all of them again."""
     contracts = {"north": terms(max_curtailed_s=1200), "south": terms("south")}
