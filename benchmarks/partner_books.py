@@ -34,6 +34,7 @@ from scheduler.core.settlement import Closed
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.core.so_far import SoFar, of_row
 from scheduler.documents import sample
+from scheduler.pricing import quotes_for
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
 from scheduler.sim.capacity import Floats
@@ -93,7 +94,7 @@ class Books:
 
     def __init__(self) -> None:
         self._settling = Settling()
-        self._settling.open({o.partner_id: _MODELS[o.partner_id] for o in OWNERS}, _Chain())
+        self._settling.open({o.partner_id: _MODELS[o.partner_id] for o in OWNERS})
         self._decision: Decision | None = None
         self._last: Snapshot | None = None
         self.closed: list[Closed] = []
@@ -128,6 +129,8 @@ class Books:
             return
         taken = sample(snapshot, self._decision, over_limit=False)
         self._settling.measure(snapshot, self._decision, taken)
+        for measured in self._settling.measured:
+            self._settling.priced(measured, quotes_for(measured, _Chain()))
         if over := self._settling.closed:
             self.closed += over
             self._settling.recorded(TickRecord(at=snapshot.at, epoch=1, intervals=over))

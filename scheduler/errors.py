@@ -7,12 +7,18 @@ BarqError
 ├── HostError          a machine cannot be asked about its power, or told
 │   └── HostRefused    its controller answers what cannot be, or declines
 ├── StoreError         the store cannot be read or written
-│   └── StaleEpoch     another leader took over
+│   ├── StaleEpoch     another leader took over
+│   └── StoreSlow      the store did not answer in time
 ├── SettingsError      a site file does not make sense
 └── TraceError         what a simulation is to be fed with does not make sense
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 
 class BarqError(Exception):
@@ -45,6 +51,14 @@ class StoreError(BarqError):
 
 class StaleEpoch(StoreError):
     """Another leader took over; this one must stop."""
+
+
+class StoreSlow(StoreError):
+    """The store did not answer in time. What it was asked goes on: `outcome` is done once it has answered."""
+
+    def __init__(self, message: str, outcome: Future[Any]) -> None:
+        super().__init__(message)
+        self.outcome = outcome
 
 
 class SettingsError(BarqError):

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass, replace
 from typing import Final
 
+from scheduler.book_threads import in_book_thread
 from scheduler.core.identities import without_secrets
 from scheduler.core.inventory import Inventory
 from scheduler.core.orders import GroupKind
@@ -106,7 +107,7 @@ class Inventories:
         self._view.inventories[group_id] = bare
         kept = KeptInventory(at=self._clock.now(), partner=self._owner_of(group_id), inventory=bare)
         try:
-            await asyncio.to_thread(self._book.keep, kept, epoch=self._view.epoch)
+            await in_book_thread(self._book.keep, kept, epoch=self._view.epoch)
         except (StoreError, StaleEpoch) as error:
             return str(error)
         return twice
@@ -135,7 +136,7 @@ class Inventories:
         """Groups that the site file has no more take their machines along."""
         try:
             groups, at = self._miner_groups(), self._clock.now()
-            await asyncio.to_thread(self._book.let_go, groups, at=at, epoch=self._view.epoch)
+            await in_book_thread(self._book.let_go, groups, at=at, epoch=self._view.epoch)
             self._has_let_go = True
         except (StoreError, StaleEpoch) as error:
             log.warning("machines of groups that are no more cannot be let go: %s", error)

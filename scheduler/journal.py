@@ -15,6 +15,7 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
+from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
@@ -22,6 +23,7 @@ from scheduler.partner_documents import PARTNERS, Lacking, told_of_partners
 from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
+    MEASURED,
     SETTLING,
     TRIM,
     CheckpointNote,
@@ -64,6 +66,7 @@ class Journal:
         self._sample: PowerSample | None = None
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
+        self._measured: tuple[Measured, ...] | None = None  #: as written last, None = not yet
         self._used: Used | None = None
         self._told_projects = False
         self._told_partners = False
@@ -115,13 +118,14 @@ class Journal:
             used=self._renewed(snapshot),
             current=self._limits_told(snapshot)
             | (self._running() if due else {})
+            | self._waiting()
             | partners
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
 
     def _is_sampled(self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]) -> bool:
         """Whether a second is over, and a sample was taken."""
-        due = self._sample is None or (snapshot.at - self._sample.at).total_seconds() >= SAMPLE_S
+        due = self._sample is None or _is_over(self._sample.at, snapshot.at, SAMPLE_S)
         if due:
             watched = self._watchman
             self._sample = sample(snapshot, decision, over_limit=watched.over_limit, allowed=watched.allowed)
@@ -134,6 +138,14 @@ class Journal:
         """The interval of settlement as it is now: who leads next goes on with it."""
         running = self._settling.running
         return {} if running is None else {SETTLING: dumps(running).decode()}
+
+    def _waiting(self) -> dict[str, str]:
+        """Intervals that wait for their prices, when that changes: together with those that do so no more."""
+        measured = self._settling.measured
+        if measured is self._measured or not self._settling.is_open:
+            return {}
+        self._measured = measured
+        return {MEASURED: dumps(measured).decode()}
 
     def _renewed(self, snapshot: Snapshot) -> Used | None:
         """What projects used, where it is told anew."""
@@ -210,7 +222,7 @@ class Journal:
         """Once a minute, and when raises become possible or impossible: who plans a job is told from the newest."""
         at, flipped = snapshot.at, snapshot.raises_allowed is not self._raises_allowed
         self._raises_allowed = snapshot.raises_allowed
-        due = flipped or self._full_at is None or (at - self._full_at).total_seconds() >= SNAPSHOT_S
+        due = flipped or self._full_at is None or _is_over(self._full_at, at, SNAPSHOT_S)
         if due:
             self._full_at = at
         return due
@@ -251,6 +263,11 @@ class Journal:
                     self._noted.add(key)
                     notes.append(note)
         return notes
+
+
+def _is_over(since: datetime, at: datetime, most_s: float) -> bool:
+    """Whether so much time has passed, or the clock went back: nothing may stand still until it is there again."""
+    return at < since or (at - since).total_seconds() >= most_s
 
 
 def _notes_of(facts: AttemptFacts, snapshot: Snapshot) -> Iterable[CheckpointNote]:

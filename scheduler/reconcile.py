@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 from scheduler.core.altered import altered
 from scheduler.core.compose import is_stale, lease_of
@@ -17,7 +17,7 @@ from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
-from scheduler.errors import StaleEpoch, StoreError
+from scheduler.errors import StaleEpoch, StoreError, StoreSlow
 from scheduler.journal import Journal
 from scheduler.ports import Clock, Cluster, Store
 from scheduler.records import TickRecord
@@ -46,6 +46,17 @@ class Recorder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Late:
+    """A decision of which it is not known yet whether it is on record: the store did not answer in time."""
+
+    outcome: asyncio.Future[Any]
+    record: TickRecord
+    decision: Decision
+    journal: Recorder  #: that wrote the record, and knows what need not be written again
+    cuts: int  #: of those that went out unrecorded, how many are in it
+
+
 class Reconciler:
     """Turns what the view knows into orders, once per tick."""
 
@@ -70,6 +81,7 @@ class Reconciler:
         self._new_journal = journal or self._plain_journal
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
+        self._late: Late | None = None
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
@@ -81,6 +93,7 @@ class Reconciler:
 
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
+        self._hear_late()
         self.view.give_up_silent(self.clock.now())
         self.view.note_given(self.clock.now())
         self.view.note_limit(self.clock.now())
@@ -100,13 +113,20 @@ class Reconciler:
         except StaleEpoch:
             raise
         except StoreError as error:
+            journal = self._journal
             self._store_is(up=False, why=error)
             self._go_on_unrecorded(reduction, decision, numbered, snapshot.at)
+            if isinstance(error, StoreSlow):
+                self._late = Late(
+                    outcome=error.outcome,
+                    record=record,
+                    decision=decision,
+                    journal=journal,
+                    cuts=len(self._unrecorded),
+                )
             return decision
         self._store_is(up=True)
-        self.watchman.recorded(record)
-        self.settling.recorded(record)
-        self.view.dispatch.recorded(record)
+        self._is_recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
         if (epoch := self.view.following(snapshot.groups).newest) > self.view.epoch:
@@ -155,8 +175,39 @@ class Reconciler:
             self._unrecorded = (*self._unrecorded, reduction)
         self._prolong(decision, at)
 
+    def _is_recorded(self, record: TickRecord) -> None:
+        self.watchman.recorded(record)
+        self.settling.recorded(record)
+        self.view.dispatch.recorded(record)
+
+    def _hear_late(self) -> None:
+        """Make a decision the present that is on record after all, and on top of it what was cut since.
+
+        Its orders did not go out; the next decision finds out what is to be ordered. Called before anything else is
+        asked of the store: what is decided later always builds on it. Raises `StaleEpoch`.
+        """
+        late = self._late
+        if late is None or not late.outcome.done():
+            return
+        self._late = None
+        try:
+            late.outcome.result()
+        except StaleEpoch:
+            raise
+        except StoreError as error:
+            log.warning("what the store was asked for last failed: %s", error)
+            return
+        self._store_is(up=True)
+        self._is_recorded(late.record)
+        self._journal = late.journal
+        self.view.apply(late.decision, late.record.at)
+        self._unrecorded = self._unrecorded[late.cuts :]
+        for cut in self._unrecorded:
+            self.view.apply(cut, self.clock.now())
+
     async def _take_intents(self) -> bool:
         """Take in what people did. Whether they changed the limits, or stopped the site: that waits for no record."""
+        self._hear_late()
         before, left_out = set(self.view.stops), self.view.dispatch.left_out
         try:
             intents = await self.store.intents(self.view.seq)

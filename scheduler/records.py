@@ -21,7 +21,7 @@ from scheduler.core.orders import GroupSpec, MinerWishes
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.projects import Used
 from scheduler.core.reasons import Event, Reason
-from scheduler.core.settlement import Closed
+from scheduler.core.settlement import Closed, Measured
 from scheduler.core.snapshot import Quality
 from scheduler.core.so_far import Hours
 from scheduler.core.trim import Trimmed
@@ -59,6 +59,8 @@ LIMITS_TOLD = "limits-told"
 
 SETTLING = "settling"
 """Key of the document that holds the running interval of settlement."""
+MEASURED = "settling-measured"
+"""Key of the document that holds intervals of settlement that are over and wait for their prices."""
 TRIM = "trim"
 """Key of the document that holds what the meter taught of the model's error."""
 
@@ -87,6 +89,7 @@ class Stored:
     power_events: tuple[PowerEvent, ...] = ()  #: that are not final
     miner_wishes: GroupWishes = field(default_factory=dict)  #: of people, of machines that mine
     settling: Running | None = None  #: the interval of settlement that was not over
+    measured: tuple[Measured, ...] = ()  #: those that waited for their prices
     hours: Hours | None = None  #: for how long partners were curtailed in the month
 
 
@@ -192,5 +195,5 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM` and `SETTLING` for
-    who is next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM`, `SETTLING` and
+    `MEASURED` for who is next."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -30,6 +29,8 @@ from scheduler.core.interval import (
     advanced,
     begun,
     noted,
+    resumed,
+    went_back,
 )
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.notice import NEAR_S, is_new, notice_of, seen_ahead
@@ -38,14 +39,10 @@ from scheduler.core.partners import Partner, with_house
 from scheduler.core.plan import limit_now, usable_w
 from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
-from scheduler.core.settlement import Closed, closed
+from scheduler.core.settlement import Closed, Measured, closed
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.so_far import Hours, spent_events
-from scheduler.errors import StoreError
-from scheduler.ports import Prices
 from scheduler.records import PowerSample, TickRecord
-
-log = logging.getLogger(__name__)
 
 _NO_ORDERS: Mapping[str, OpenOrder] = MappingProxyType({})
 _NOBODY: Mapping[str, Terms] = MappingProxyType({})
@@ -56,9 +53,8 @@ class Settling:
 
     def __init__(self) -> None:
         self._terms = _NOBODY
-        self._prices: Prices | None = None
         self._running: Running | None = None
-        self._over: tuple[Over, ...] = ()  #: intervals whose prices are not looked up yet
+        self._measured: tuple[Measured, ...] = ()
         self._closed: tuple[Closed, ...] = ()
         self._hours = Hours()
         self.spent: tuple[str, ...] = ()  #: whose contract allows no more curtailment this month
@@ -67,14 +63,16 @@ class Settling:
     def open(
         self,
         terms: Mapping[str, Terms],
-        prices: Prices,
         *,
         running: Running | None = None,
+        measured: tuple[Measured, ...] = (),
         hours: Hours | None = None,
     ) -> None:
-        """Settle by these contracts; go on with what an earlier leader left running."""
-        self._terms, self._prices, self._running = terms, prices, running
+        """Settle by these contracts; go on with what an earlier leader left running, and without its prices."""
+        self._terms, self._running, self._measured = terms, running, measured
         self._hours = hours or Hours()
+        for one in measured:
+            self._hours = self._hours.after(one.over)
         self.spent = self._hours.spent(terms, running) if running is not None else ()
 
     @property
@@ -86,6 +84,11 @@ class Settling:
     def running(self) -> Running | None:
         """The interval that is not over, for who leads next."""
         return self._running
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """Intervals that are over and wait for their prices, the oldest first; who leads next goes on with them."""
+        return self._measured
 
     @property
     def closed(self) -> tuple[Closed, ...]:
@@ -102,7 +105,7 @@ class Settling:
         """Take in one second of the site; `orders` are those that go out with this decision."""
         if not self.is_open:
             return
-        running = self._running or begun(snapshot.at)
+        running = self._running_at(snapshot.at)
         partners = with_house(snapshot.site.partners, _miner_groups(snapshot))
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
@@ -118,9 +121,23 @@ class Settling:
         running, over = advanced(running, moment)
         presences = {gid: remembered(s.presence, causes[gid], s, snapshot.at) for gid, s in sides.items()}
         self._running = self._noticed(replace(running, presences=presences), flows, snapshot)
-        self._over += over
-        self._close()
+        self._keep(over)
         self._look_at_hours(snapshot.at)
+
+    def _running_at(self, at: datetime) -> Running:
+        """The running interval; another one, if the clock went back since the last second."""
+        running = self._running or begun(at)
+        if running.last is None or not went_back(running, at):
+            return running
+        self.events += (_clock_back(running.last.at, at),)
+        running, over = resumed(running, at)
+        self._keep(over)
+        return running
+
+    def _keep(self, over: Iterable[Over]) -> None:
+        for one in over:
+            self._measured += (Measured(over=one, terms=self._terms),)
+            self._hours = self._hours.after(one)
 
     def _noticed(self, running: Running, flows: Mapping[str, Flow], snapshot: Snapshot) -> Running:
         """With the falls that are seen ahead, and the notice that there was of curtailments that begin now.
@@ -162,38 +179,17 @@ class Settling:
             self.events += spent_events(self.spent, spent, self._terms, at)
             self.spent = spent
 
+    def priced(self, measured: Measured, quotes: Quotes) -> None:
+        """This is what was looked up for an interval: it goes on record with the next tick."""
+        self._measured = tuple(one for one in self._measured if one is not measured)
+        self._closed += (closed(measured, quotes),)
+
     def recorded(self, record: TickRecord) -> None:
         """These intervals and events are on record now."""
         self.events = tuple(event for event in self.events if event not in record.events)
         if record.intervals:
             written = {c.balance.starts_at for c in record.intervals}
             self._closed = tuple(c for c in self._closed if c.balance.starts_at not in written)
-
-    def _close(self) -> None:
-        """Price what is over. While the store is down it waits: nothing goes without its price for that."""
-        while self._over:
-            over = self._over[0]
-            try:
-                quotes = self._quotes(over)
-            except StoreError as error:
-                log.warning("the interval of %s waits for its prices: %s", over.starts_at, error)
-                return
-            made = closed(over, self._terms, quotes)
-            self._closed, self._hours = (*self._closed, made), self._hours.after(made)
-            self._over = self._over[1:]
-
-    def _quotes(self, over: Over) -> Quotes:
-        """What is known of prices for an interval: of its beginning. Raises StoreError."""
-        at, prices = over.starts_at, self._prices
-        if prices is None:
-            return Quotes(at=at)
-        names = sorted({name for terms in self._terms.values() for name in terms.series})
-        found = ((name, prices.price_at(name, at)) for name in names)
-        return Quotes(
-            at=at,
-            figures=prices.figures_at(at),
-            series={name: price for name, price in found if price is not None},
-        )
 
     def _sides(
         self, partners: Iterable[Partner], snapshot: Snapshot, decision: Decision, running: Running
@@ -245,6 +241,16 @@ class Settling:
         )
 
 
+def _clock_back(ahead_at: datetime, at: datetime) -> Event:
+    text = (
+        f"the clock went back from {ahead_at:%Y-%m-%d %H:%M:%S} to {at:%Y-%m-%d %H:%M:%S} UTC: settlement goes on at "
+        "the time of now; what was measured stays with the quarters of then, and what is measured in a quarter that is "
+        "on record is added to it as an adjustment"
+    )
+    data: dict[str, str | float] = {"ahead_at": ahead_at.isoformat(), "by_s": (ahead_at - at).total_seconds()}
+    return Event(at=at, kind="settlement.clock_back", text=text, data=data)
+
+
 def _miner_groups(snapshot: Snapshot) -> list[str]:
     return [gid for gid, g in snapshot.groups.items() if g.spec.kind is GroupKind.MINERS]
 
@@ -252,17 +258,18 @@ def _miner_groups(snapshot: Snapshot) -> list[str]:
 def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
     """A group's whole draw, its rest included; grants and caps are above that.
 
-    Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged.
+    Machines that are lost count at their nameplate, for the limit's sake. Nobody read that, so nobody is charged. Those
+    that nobody can read and an outlet puts to sleep are no part of the group's base: without them it may be below 0.
     """
     is_heard, base_w = (
         group.is_heard(snapshot.at, snapshot.site),
-        max(0, round(group.spec.base_w - group.guessed_w)),
+        round(group.spec.base_w - group.guessed_w),
     )
     return Side(
         group_id=group.spec.group_id,
-        takes_w=base_w + above_w,
-        may_w=base_w + may_w,
-        granted_w=round(base_w + target_w),
+        takes_w=max(0, base_w + above_w),
+        may_w=max(0, base_w + may_w),
+        granted_w=max(0, round(base_w + target_w)),
         metered_w=max(0, round(group.draw_w - group.guessed_w)) if is_heard else 0,
         is_heard=is_heard,
     )

@@ -25,12 +25,15 @@ from scheduler.hosts import Hosts, devices
 from scheduler.inventories import Inventories
 from scheduler.meters import open_meter, sum_of_reports
 from scheduler.notify import Notifier
-from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter
+from scheduler.patience import PatientStore
+from scheduler.ports import Clock, Cluster, FiguresBook, LimitSource, Meter, Prices
 from scheduler.price_files import SitePrices
+from scheduler.pricing import Pricing
 from scheduler.reconcile import Reconciler
+from scheduler.records import Stored
 from scheduler.settings import Site, load_site
 from scheduler.signal_settings import SignalSettings
-from scheduler.stage import set_stage
+from scheduler.stage import Run, set_stage
 from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
 from scheduler.store.database import open_database
@@ -116,14 +119,14 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     lead = partial(Reconciler, view=view, clock=clock, holder=holder)
     if site.is_shadow:
         stage = set_stage(view, site, store, Desk(engine, site=site.name), clock)
-        loop = lead(store=stage.store, cluster=stage.twin)
+        loop = lead(store=PatientStore(stage.store), cluster=stage.twin)
         acts = Acting(
             loop=loop, meter=stage.meter, machines=machines(stage.twin), beside=stage.beside, told=()
         )
     else:
         ray = await _connect(ray_address)
         standby = _standby(ray, hosts, site, view, clock, state)
-        loop = lead(store=store, cluster=standby or ray)
+        loop = lead(store=PatientStore(store), cluster=standby or ray)
         loop.standby_takes = standby is not None
         notifier = Notifier(SqlOutbox(engine), clock, allow_private=site.notify.allow_private)
         acts = Acting(
@@ -134,7 +137,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
             told=tuple(source for source, _ in sources),
         )
         prices = SitePrices(site.price_series, state, figures=SqlFigures(engine).figures_at)
-        loop.settling.open(site.contracts(), prices, running=stored.settling, hours=stored.hours)
+        acts = replace(acts, beside=(*acts.beside, _settle(loop, site, stored, prices)))
     loop.watchman.restore(stored.power_events)
     forecaster = Forecaster(site.forecast, SqlForecasts(engine), view.hindsight, clock, state=state)
     if site.reckons_revenue:
@@ -150,6 +153,13 @@ def _figures(site: Site, book: FiguresBook, loop: Reconciler, state: Path) -> Fi
 
     sources = open_sources(site.revenue, base=state)
     return FiguresKeeping(sources, book, loop.clock, take=take, tell=loop.watchman.tell)
+
+
+def _settle(loop: Reconciler, site: Site, stored: Stored, prices: Prices) -> Run:
+    """Go on with the books of partners; returns what prices them."""
+    running, measured = stored.settling, stored.measured
+    loop.settling.open(site.contracts(), running=running, measured=measured, hours=stored.hours)
+    return Pricing(loop.settling, prices, loop.clock).run
 
 
 def _meter(site: Site, loop: Reconciler, hosts: Hosts) -> Meter:

@@ -21,7 +21,6 @@ log = logging.getLogger("barq.guard")
 SAME_W = 0.5
 #: A device that refused a cap is asked again this often, s.
 RETRY_S = 10.0
-_LOOKS = 3  #: at machines that change meanwhile
 
 
 class Devices:
@@ -48,35 +47,24 @@ class Devices:
         """Each GPU that answers."""
         return self._gpus.readings()
 
-    def miner_readings(self) -> tuple[MinerReading, ...]:
-        """Each miner that can be told something, with what is wished of it."""
-        readings = self._miners.readings()
-        if not self._wishes:
-            return readings
-        wishes = self._wishes
-        return tuple(replace(m, wish=wishes[m.miner_id]) if m.miner_id in wishes else m for m in readings)
-
     def wish(self, wishes: MinerWishes) -> None:
         """From now on this is what people want of single miners."""
         self._wishes = dict(wishes)
 
-    def spec_now(self, spec: GroupSpec) -> GroupSpec:
-        """The group as its machines are now: those that obey nobody count in its base, at their worst."""
-        watts = self._miners.watts()
-        if watts is None:
-            return spec
-        self.guessed_w = watts.guessed_w
-        return replace(spec, base_w=watts.base_w, miners_max_w=watts.miners_max_w)
-
     def miners_now(self, spec: GroupSpec) -> tuple[GroupSpec, tuple[MinerReading, ...]]:
-        """Both as of one moment: those who talk to the machines go on, and none may count in neither."""
-        readings, now = self.miner_readings(), self.spec_now(spec)
-        for _ in range(_LOOKS):
-            again = self.miner_readings()
-            if [m.miner_id for m in again] == [m.miner_id for m in readings]:
-                break
-            readings, now = again, self.spec_now(spec)
-        return now, readings
+        """The group as its machines are now, and each miner that can be told something, with what is wished of it.
+
+        Machines that obey nobody count in the group's base, at their worst.
+        """
+        now = self._miners.now()
+        if now.watts is not None:
+            self.guessed_w = now.watts.guessed_w
+            spec = replace(spec, base_w=now.watts.base_w, miners_max_w=now.watts.miners_max_w)
+        return spec, tuple(self._wished(reading) for reading in now.readings)
+
+    def _wished(self, reading: MinerReading) -> MinerReading:
+        wish = self._wishes.get(reading.miner_id)
+        return reading if wish is None else replace(reading, wish=wish)
 
     def machine_details(self) -> tuple[MachineDetail, ...]:
         """Every machine of a miner group."""

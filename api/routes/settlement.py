@@ -14,7 +14,9 @@ from api.wire.settlement import (
     AdjustmentView,
     Balances,
     BalanceView,
+    BetweenView,
     LinkView,
+    LoggedView,
     MonthQuery,
     NewAdjustment,
     Statement,
@@ -46,6 +48,8 @@ def statement_of(account: Account, *, site: str, month: str, made_at: datetime) 
         until_at=until,
         made_at=made_at,
         links=[_link(link) for link in account.links],
+        between=[BetweenView.model_validate(row) for row in account.between],
+        logged=None if account.logged is None else LoggedView.model_validate(account.logged),
         measured=TotalsView.model_validate(totals_of(account.rows)),
         adjusted=TotalsView.model_validate(changes_of(account.adjustments)),
     )
@@ -71,7 +75,10 @@ def balances(query: Annotated[MonthQuery, Query()], here: Here) -> Balances:
                 link=link.link,
                 hash=link.hash,
             )
-            for b, link in zip(account.balances, account.links, strict=True)
+            for b, link in sorted(
+                zip(account.balances, account.links, strict=True),
+                key=lambda pair: (pair[0].starts_at, pair[1].number),
+            )
         ],
     )
 

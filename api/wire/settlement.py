@@ -137,6 +137,25 @@ class LinkView(Shown):
     hash: str
 
 
+class BetweenView(Shown):
+    """A row of another month that stands in the chain between those of this one: without what is in it."""
+
+    link: int
+    starts_at: datetime
+    hash_before: str
+    hash: str
+    reading_start_ws: int | None = Field(description="Of the register; null = a person added it")
+    reading_end_ws: int | None
+
+
+class LoggedView(Shown):
+    """What the site's event log, which is chained itself, knows of the newest interval of the month."""
+
+    seq: int = Field(description="Of the event")
+    link: int
+    hash: str
+
+
 class TotalsView(Shown):
     """Sums of rows: watt-seconds, micro-units, milliseconds."""
 
@@ -169,6 +188,8 @@ class Statement(Shown):
             until_at="2026-11-01T00:00:00Z",
             made_at="2026-11-02T10:00:00Z",
             links=[LINK],
+            between=[],
+            logged={"seq": 9120, "link": 54, "hash": "3c" * 32},
             measured=TOTALS,
             adjusted=NOTHING,
         )
@@ -181,6 +202,10 @@ class Statement(Shown):
     until_at: datetime
     made_at: datetime
     links: list[LinkView] = Field(description="In the order in which they were written")
+    between: list[BetweenView] = Field(
+        description="Rows of other months between them, such as late adjustments: no link is left out"
+    )
+    logged: LoggedView | None = Field(description="What the log knows of it; null = nothing")
     measured: TotalsView = Field(description="What the intervals come to")
     adjusted: TotalsView = Field(description="What the adjustments add to that")
 

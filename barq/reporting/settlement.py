@@ -111,10 +111,11 @@ def complaints(statement: StatementView) -> list[str]:
     """What does not add up, empty if all does: amounts by their rates, totals, hashes, order of the chain."""
     rows = written(statement)
     found = [text for link in statement["links"] for text in _unchained(link)]
-    found += _broken(statement["links"])
+    found += _broken(statement)
+    found += _unlike_log(statement)
     found += [text for _, interval in rows.intervals for text in _misreckoned(interval)]
     found += [text for _, interval in rows.intervals for text in _ungranted(interval)]
-    found += _register(rows)
+    found += _register(statement, rows)
     measured = _sums([{**i, **i["draft"]["energy"]} for _, i in rows.intervals])
     adjusted = _sums([{**a} for _, a in rows.adjustments])
     found += _differences("measured", statement["measured"], measured)
@@ -129,10 +130,26 @@ def _unchained(link: LinkView) -> Iterator[str]:
         yield f"row {link['link']} was changed after it was written: its hash is {made[:16]}..., not as it says"
 
 
-def _broken(links: Sequence[LinkView]) -> Iterator[str]:
-    for before, link in pairwise(links):
-        if link["link"] == before["link"] + 1 and link["hash_before"] != before["hash"]:
-            yield f"row {link['link']} is not chained to row {before['link']}"
+def _broken(statement: StatementView) -> Iterator[str]:
+    """From the first row of the month to its last, each is chained to the one before it, and none is left out."""
+    hashes = [(link["link"], link["hash_before"], link["hash"]) for link in statement["links"]]
+    hashes += [(row["link"], row["hash_before"], row["hash"]) for row in statement.get("between", [])]
+    for before, after in pairwise(sorted(hashes)):
+        if after[0] != before[0] + 1 and "between" in statement:
+            yield f"row {before[0] + 1} is missing"
+        elif after[0] == before[0] + 1 and after[1] != before[2]:
+            yield f"row {after[0]} is not chained to row {before[0]}"
+
+
+def _unlike_log(statement: StatementView) -> Iterator[str]:
+    """The newest interval that the event log knows of is there, and the same."""
+    if (logged := statement.get("logged")) is None:
+        return
+    hashes = {link["link"]: link["hash"] for link in statement["links"]}
+    if logged["link"] not in hashes:
+        yield f"row {logged['link']} is missing: event {logged['seq']} of the log knows of it"
+    elif hashes[logged["link"]] != logged["hash"]:
+        yield f"row {logged['link']} is another one than event {logged['seq']} of the log knows"
 
 
 def _misreckoned(interval: IntervalView) -> Iterator[str]:
@@ -171,15 +188,27 @@ def _ungranted(interval: IntervalView) -> Iterator[str]:
         yield f"{at}: granted_ws is {energy['granted_ws']}, its grants come to {least_ws}"
 
 
-def _register(rows: Written) -> Iterator[str]:
-    for (_, interval), following in zip(rows.intervals, [*rows.intervals[1:], None], strict=False):
-        energy, at = interval["draft"]["energy"], interval["draft"]["starts_at"]
-        if energy["reading_end_ws"] - energy["reading_start_ws"] != energy["metered_ws"]:
+def _register(statement: StatementView, rows: Written) -> Iterator[str]:
+    """Each row begins with the reading that the one before it ended with, in the order in which they were written."""
+    for _, at, part in _measured(rows):
+        if part["reading_end_ws"] - part["reading_start_ws"] != part["metered_ws"]:
             yield f"{at}: the readings differ by something else than the energy"
-        if following is None:
-            continue
-        if following[1]["draft"]["energy"]["reading_start_ws"] not in (energy["reading_end_ws"], 0):
-            yield f"{at}: the next interval does not begin with the reading that this one ended with"
+    between = [(row["link"], row["starts_at"], {**row}) for row in statement.get("between", [])]
+    known = [one for one in (*_measured(rows), *between) if one[2]["reading_start_ws"] is not None]
+    for (_, _, before), (_, at, after) in pairwise(sorted(known, key=lambda one: one[0])):
+        if after["reading_start_ws"] not in (before["reading_end_ws"], 0):
+            yield f"{at}: it does not begin with the reading that the interval before ended with"
+
+
+def _measured(rows: Written) -> list[tuple[int, str, dict[str, Any]]]:
+    """What was measured, by its number in the chain; what people added has no reading."""
+    told: list[tuple[int, str, dict[str, Any]]] = []
+    for link, interval in rows.intervals:
+        told.append((link["link"], interval["draft"]["starts_at"], {**interval["draft"]["energy"]}))
+    for link, change in rows.adjustments:
+        if change.get("reading_start_ws") is not None:
+            told.append((link["link"], change["starts_at"], {**change}))
+    return told
 
 
 def _sums(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
@@ -270,6 +299,7 @@ def _adjustment(change: AdjustmentView, excused: Sequence[str]) -> dict[str, Any
     told: dict[str, Any] = {**change}
     return {
         **{name: told[name] for name in names},
+        **{name: told.get(name) for name in ("reading_start_ws", "reading_end_ws")},
         **_by_cause(change["curtailed_ws"]),
         "creditable_ws": creditable_ws(change["curtailed_ws"], excused),
         "quality": "adjustment",

@@ -102,6 +102,8 @@ class AdjustmentView(TypedDict):
     reason: str
     by: str
     recorded_at: str
+    reading_start_ws: NotRequired[int | None]
+    reading_end_ws: NotRequired[int | None]
 
 
 class LinkView(TypedDict):
@@ -111,6 +113,25 @@ class LinkView(TypedDict):
     number: int
     row: object
     hash_before: str
+    hash: str
+
+
+class BetweenView(TypedDict):
+    """A row of another month that stands in the chain between those of this one."""
+
+    link: int
+    starts_at: str
+    hash_before: str
+    hash: str
+    reading_start_ws: int | None
+    reading_end_ws: int | None
+
+
+class LoggedView(TypedDict):
+    """What the event log knows of the newest interval."""
+
+    seq: int
+    link: int
     hash: str
 
 
@@ -144,6 +165,8 @@ class StatementView(TypedDict):
     until_at: str
     made_at: str
     links: list[LinkView]
+    between: NotRequired[list[BetweenView]]
+    logged: NotRequired[LoggedView | None]
     measured: TotalsView
     adjusted: TotalsView
 

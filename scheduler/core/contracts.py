@@ -8,7 +8,7 @@ others (hashprice, a share of a price) are whole micro-units per MWh, rounded do
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, assert_never
@@ -209,8 +209,14 @@ def credit_rate(model: CreditModel, quotes: Quotes) -> Rate:
         case LostHashprice(hashing=hashing, share_ppm=share):
             return _of_hashing(hashing, quotes, share, 0, None)
         case DrPassthrough(series=series, share_ppm=share):
-            return _of_series(series, quotes, share, 0, f"{series} x share")
+            return _at_least_nothing(_of_series(series, quotes, share, 0, f"{series} x share, at least 0"))
     assert_never(model)
+
+
+def _at_least_nothing(rate: Rate) -> Rate:
+    """Nobody pays for having been curtailed, whatever a price is."""
+    known = rate.micro_per_mwh
+    return rate if known is None or known >= 0 else replace(rate, micro_per_mwh=0)
 
 
 def _of_price(price: Price, at: datetime, name: str, formula: str) -> Rate:

@@ -4,6 +4,9 @@ Readings are whole watts, times whole milliseconds, so that energy is exact: W x
 in `accounting` for no longer than `LONGEST_S`. When an interval is over, each sum is told in whole watt-seconds, and
 what is left of one goes into the next interval: nothing is ever lost by rounding. An interval that a restart cuts goes
 on after it; what nobody read in between is not covered.
+
+A clock that was ahead and went back is followed: what was measured stays in the quarters of then, and quarters that are
+passed through again are told as such, for something of them may be on record.
 """
 
 from __future__ import annotations
@@ -98,6 +101,7 @@ class Running:
     presences: Mapping[str, Presence] = field(default_factory=dict)  #: by group
     falls: tuple[Fall, ...] = ()  #: of the limit that were known ahead
     curtailed_at: Mapping[str, datetime] = field(default_factory=dict)  #: when a partner last was
+    ahead_at: datetime | None = None  #: how far a clock had come that went back since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,7 @@ class Over:
     ai_ws: int
     overhead_ws: int
     parts: Mapping[str, PartEnergy]
+    is_second: bool = False  #: the clock went back: something of this quarter may be on record already
 
 
 def begun(at: datetime) -> Running:
@@ -156,6 +161,38 @@ def advanced(running: Running, moment: Moment) -> tuple[Running, tuple[Over, ...
         over.append(closed)
     running = _added(running, last, at, until)
     return replace(running, last=moment), tuple(over)
+
+
+def went_back(running: Running, at: datetime) -> bool:
+    """Whether the clock was ahead when the last reading was taken in, by more than a reading stands for."""
+    last = running.last
+    return last is not None and (last.at - at).total_seconds() > LONGEST_S
+
+
+def resumed(running: Running, at: datetime) -> tuple[Running, tuple[Over, ...]]:
+    """Go on at a time before the last reading. What is remembered of the time ahead counts as of now."""
+    at, over = _whole_ms(at), tuple[Over, ...]()
+    ahead_at = max((t for t in (running.ahead_at, running.last and running.last.at) if t), default=None)
+    if quarter_of(at) != running.starts_at:
+        closed, running = _closed(running, quarter_of(at))
+        over = (closed,) if closed.covered_ms else ()
+    return replace(
+        running,
+        last=None,
+        ahead_at=ahead_at,
+        presences={gid: _until(presence, at) for gid, presence in running.presences.items()},
+        falls=tuple(replace(fall, known_at=min(fall.known_at, at)) for fall in running.falls),
+        curtailed_at={name: min(then, at) for name, then in running.curtailed_at.items()},
+    ), over
+
+
+def _until(presence: Presence, at: datetime) -> Presence:
+    doubted_at, caused_at = presence.doubted_at, presence.caused_at
+    return replace(
+        presence,
+        doubted_at=None if doubted_at is None else min(doubted_at, at),
+        caused_at=None if caused_at is None else min(caused_at, at),
+    )
 
 
 def noted(running: Running, notices: Mapping[str, Notice]) -> Running:
@@ -227,6 +264,7 @@ def _closed(running: Running, next_at: datetime) -> tuple[Over, Running]:
         ai_ws=whole.get(AI, 0),
         overhead_ws=whole.get(OVERHEAD, 0),
         parts=energies,
+        is_second=running.ahead_at is not None and running.starts_at <= running.ahead_at,
     )
     following = Running(
         starts_at=next_at,
@@ -236,6 +274,7 @@ def _closed(running: Running, next_at: datetime) -> tuple[Over, Running]:
         presences=running.presences,
         falls=running.falls,
         curtailed_at=running.curtailed_at,
+        ahead_at=running.ahead_at,
     )
     return over, following
 

@@ -9,7 +9,7 @@ An interval is never edited. What turns out later is an adjustment: a row of its
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
@@ -21,6 +21,9 @@ from scheduler.core.interval import Over, PartEnergy
 from scheduler.core.partners import HOUSE
 
 _GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
+AUTOMATIC: Final = "barq"
+"""Who adjusted what nobody had to look at."""
+AGAIN: Final = "measured after the clock went back, in a quarter that was on record already"
 WHOLE: Final = 0.99
 """An interval of which less was read is estimated."""
 
@@ -54,6 +57,19 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """An interval that is over, and the contracts by which it is settled. Its prices are not looked up yet."""
+
+    over: Over
+    terms: Mapping[str, Terms]
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The price series that it is settled by."""
+        return tuple(sorted({name for terms in self.terms.values() for name in terms.series}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A partner's interval as measured, with its rates. What it comes to is known once the cap is looked at."""
 
@@ -76,6 +92,7 @@ class Closed:
 
     balance: Balance
     drafts: tuple[Draft, ...]
+    is_second: bool = False  #: the clock went back: something of this quarter may be on record already
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,14 +131,21 @@ class Adjustment:
     reason: str
     by: str
     recorded_at: datetime
+    reading_start_ws: int | None = None  #: of the register, where it was measured; None = a person says so
+    reading_end_ws: int | None = None
 
 
 class CannotAdjust(ValueError):
-    """A change that cannot be reckoned."""
+    """A change that cannot be reckoned, or that makes an interval less than nothing. Says what to give instead."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
 
 
-def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
+def closed(measured: Measured, quotes: Quotes) -> Closed:
     """An interval that is over, with its rates. The site's own miners cost nothing."""
+    over, terms = measured.over, measured.terms
     return Closed(
         balance=Balance(
             starts_at=over.starts_at,
@@ -137,6 +161,7 @@ def closed(over: Over, terms: Mapping[str, Terms], quotes: Quotes) -> Closed:
             for name, part in sorted(over.parts.items())
             if part.covered_ms
         ),
+        is_second=over.is_second,
     )
 
 
@@ -191,7 +216,10 @@ def creditable_ws(curtailed_ws: Mapping[Cause, int], excused: Iterable[Cause]) -
 def _quality(draft: Draft, *, is_priced: bool) -> Quality:
     if not is_priced:
         return Quality.UNPRICED
-    if draft.energy.heard_ms < WHOLE * QUARTER.total_seconds() * 1000:
+    whole_ms = QUARTER.total_seconds() * 1000
+    if (
+        draft.energy.heard_ms < WHOLE * whole_ms or draft.covered_ms > whole_ms
+    ):  # more: the clock went back in it
         return Quality.ESTIMATED
     return Quality(draft.metering.value)
 
@@ -213,6 +241,7 @@ def adjusted(
     """
     draft = row.draft
     metered_ws = draft.energy.metered_ws + sum(a.metered_ws for a in before)
+    _check_energy(draft.energy, before, change)
     creditable = creditable_ws(draft.energy.curtailed_ws, draft.excused)
     creditable += sum(creditable_ws(a.curtailed_ws, draft.excused) for a in before)
     more_ws = creditable_ws(change.curtailed_ws, draft.excused)
@@ -236,13 +265,62 @@ def adjusted(
     )
 
 
+def _check_energy(energy: PartEnergy, before: Sequence[Adjustment], change: Change) -> None:
+    """Nobody drew, or lacked, less than nothing."""
+    metered_ws = energy.metered_ws + sum(a.metered_ws for a in before)
+    curtailed_ws = by_cause([energy.curtailed_ws, *(a.curtailed_ws for a in before)])
+    parts = {"metered_ws": (metered_ws, change.metered_ws)}
+    parts |= {f"curtailed_ws.{c}": (curtailed_ws.get(c, 0), ws) for c, ws in change.curtailed_ws.items()}
+    for name, (known_ws, more_ws) in parts.items():
+        if more_ws < 0 and known_ws + more_ws < 0:
+            raise CannotAdjust(
+                f"{name} = {more_ws}: of the interval there are {known_ws} Ws",
+                f"take away {known_ws} Ws at most",
+            )
+
+
+def measured_again(
+    row: Row, before: Sequence[Adjustment], draft: Draft, *, credited_micro: int, at: datetime
+) -> Adjustment:
+    """What was measured in a quarter that was on record already, as the clock went back: added to it by its own rates.
+
+    Where it has none, by those of now; where these are not known either it comes to nothing, and says why.
+    """
+    energy, rates = draft.energy, (row.draft.price, row.draft.credit)
+    creditable = creditable_ws(energy.curtailed_ws, row.draft.excused)
+    charge, credit = (
+        None if rate.micro_per_mwh is not None else _amount(ws, new) or 0
+        for rate, ws, new in zip(
+            rates, (energy.metered_ws, creditable), (draft.price, draft.credit), strict=True
+        )
+    )
+    unknown = {
+        new.why for rate, new in zip(rates, (draft.price, draft.credit), strict=True) if rate.why and new.why
+    }
+    made = adjusted(
+        row,
+        before,
+        Change(
+            metered_ws=energy.metered_ws,
+            curtailed_ws=energy.curtailed_ws,
+            charge_micro=charge,
+            credit_micro=credit,
+        ),
+        credited_micro=credited_micro,
+        reason="; ".join((AGAIN, *sorted(unknown))),
+        by=AUTOMATIC,
+        at=at,
+    )
+    return replace(made, reading_start_ws=energy.reading_start_ws, reading_end_ws=energy.reading_end_ws)
+
+
 def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, name: str) -> int:
     if given_micro is not None:
         return given_micro
     if not more_ws:
         return 0
     if rate.micro_per_mwh is None:
-        raise CannotAdjust(f"{name}: the interval has no rate ({rate.why}); give the {name}, too")
+        raise CannotAdjust(f"{name}: the interval has no rate ({rate.why})", "give the amount of money, too")
     with_it = amount_micro(before_ws + more_ws, rate.micro_per_mwh)
     return with_it - amount_micro(before_ws, rate.micro_per_mwh)
 

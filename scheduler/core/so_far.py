@@ -6,13 +6,13 @@ All of it follows from the rows: it is there so that nobody has to read a month 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 
 from scheduler.core.contracts import Terms
-from scheduler.core.interval import Running
+from scheduler.core.interval import Over, Running
 from scheduler.core.reasons import Event
-from scheduler.core.settlement import Adjustment, Closed, Quality, Row
+from scheduler.core.settlement import Adjustment, Quality, Row
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +79,20 @@ class Hours:
     year: int = 0
     month: int = 0
     curtailed_ms: Mapping[str, int] = field(default_factory=dict)
+    other: Hours | None = None  #: of the month that was counted before: a clock may go back to it
 
-    def after(self, closed: Closed) -> Hours:
+    def after(self, over: Over) -> Hours:
         """With an interval more; one of another month begins anew."""
-        at = closed.balance.starts_at
-        before = self.curtailed_ms if self._is_of(at) else {}
-        more = {d.partner_id: before.get(d.partner_id, 0) + d.energy.curtailed_ms for d in closed.drafts}
-        return Hours(year=at.year, month=at.month, curtailed_ms={**before, **more})
+        at = over.starts_at
+        before = self.of(at)
+        parts = {name: part for name, part in over.parts.items() if part.covered_ms}
+        more = {name: before.get(name, 0) + part.curtailed_ms for name, part in parts.items()}
+        other = self.other if self._is_of(at) else replace(self, other=None)
+        return Hours(year=at.year, month=at.month, curtailed_ms={**before, **more}, other=other)
 
     def spent(self, terms: Mapping[str, Terms], running: Running) -> tuple[str, ...]:
         """Whose contract allows no more of it this month, by name; the running interval counts."""
-        over = self.curtailed_ms if self._is_of(running.starts_at) else {}
+        over = self.of(running.starts_at)
         now = {name: part.curtailed_ms for name, part in running.parts.items()}
         return tuple(
             sorted(
@@ -99,6 +102,12 @@ class Hours:
                 and over.get(name, 0) + now.get(name, 0) >= one.max_curtailed_s * 1000
             )
         )
+
+    def of(self, at: datetime) -> Mapping[str, int]:
+        """Those of the month of `at`."""
+        if self._is_of(at):
+            return self.curtailed_ms
+        return {} if self.other is None else self.other.of(at)
 
     def _is_of(self, at: datetime) -> bool:
         return (self.year, self.month) == (at.year, at.month)

@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
+from scheduler.book_threads import in_book_thread
 from scheduler.connections.messages import Refused
 from scheduler.core.chain_news import absurd, implausible
 from scheduler.core.hashprice import ChainFigures
@@ -57,7 +58,7 @@ class FiguresKeeping:
     async def look(self) -> ChainFigures | None:
         """The newest figures in the book; a store that is down leaves those that are known."""
         try:
-            newest = await asyncio.to_thread(self._book.newest)
+            newest = await in_book_thread(self._book.newest)
         except StoreError as error:
             log.warning("figures of the chain cannot be looked up: %s", error)
             return None
@@ -70,7 +71,7 @@ class FiguresKeeping:
         at = self._clock.now()
         try:
             told = await source.read(at)
-            taken = await asyncio.to_thread(self._taken, source.name, told, at)
+            taken = await in_book_thread(self._taken, source.name, told, at)
         except SignalError as error:
             self._trouble(source.name, "figures.lost", f"cannot be read: {error}", at)
         except Refused as error:

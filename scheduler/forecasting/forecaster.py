@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from scheduler.book_threads import in_book_thread
 from scheduler.errors import StoreError
 from scheduler.forecast_settings import ForecastSettings, Use
 from scheduler.forecasting.worker import Request
@@ -79,7 +80,7 @@ class Forecaster:
         is_used = self._settings.use is Use.STARTS and told.made is not None
         if told is not self._last or told.is_used is not is_used:
             told = replace(told, is_used=is_used)
-            await asyncio.to_thread(self._book.keep, told)
+            await in_book_thread(self._book.keep, told)
         self._last = told
         self._hindsight.learn(told.made if is_used else None, told.method)
         return told
@@ -87,7 +88,7 @@ class Forecaster:
     async def _resume(self) -> None:
         """Go on with what an earlier leader had made, if that was within the hour."""
         try:
-            self._last = await asyncio.to_thread(self._book.newest)
+            self._last = await in_book_thread(self._book.newest)
         except StoreError as error:
             log.warning("the last forecast of the limit cannot be read: %s", error)
 
@@ -98,7 +99,7 @@ class Forecaster:
             return Told(at=now, state=State.OFF, why="the site file says forecast: {use: nothing}")
         if find_spec("sklearn") is None:
             return Told(at=now, state=State.MISSING, why=MISSING)
-        days = await asyncio.to_thread(self._book.days)
+        days = await in_book_thread(self._book.days)
         if history is None and days < LEAST_HISTORY / timedelta(days=1):
             return Told(at=now, state=State.TOO_SHORT, why=too_short(days), history_days=days)
         path = None if history is None else str(self._state / history.path)

@@ -26,6 +26,14 @@ from scheduler.errors import StoreError
 
 BUSY_TIMEOUT_S = 10.0
 """How long a SQLite writer waits for the one before it."""
+_PATIENCE = {
+    "connect_timeout": 5,  # s
+    "keepalives_idle": 5,  # s
+    "keepalives_interval": 2,  # s
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,  # ms
+}
+"""Of connections to PostgreSQL, by the names of its library."""
 _LOCK_LOOK_S = 0.001
 _WRITES = "barq_writes"
 _MIGRATION_LOCK = 0x62617271  # "barq"; the key of PostgreSQL's advisory lock
@@ -112,9 +120,18 @@ def _url(where: str | Path) -> URL:
 
 def _postgresql(url: URL) -> Engine:
     try:
-        return create_engine(url, pool_pre_ping=True)
+        return create_engine(url, pool_pre_ping=True, connect_args=_patience(url))
     except (NoSuchModuleError, ModuleNotFoundError) as error:
         raise StoreError(f"database: no driver for {url.drivername!r}; install psycopg") from error
+
+
+def _patience(url: URL) -> dict[str, int]:
+    """After how long a server that cannot be reached any more counts as gone: without it a dead line hangs for hours.
+
+    What the URL itself says stands. Drivers that are not built on PostgreSQL's own library keep what they have.
+    """
+    known = url.get_driver_name() in {"psycopg", "psycopg_async", "psycopg2"}
+    return {name: value for name, value in _PATIENCE.items() if known and name not in url.query}
 
 
 def _sqlite(url: URL) -> Engine:

@@ -25,8 +25,12 @@ MINUTES_KEPT = timedelta(days=90)
 
 
 def record_sample(session: Session, sample: PowerSample) -> None:
-    """Add a sample, and the energy since the one before to minutes and quarters. A repeated sample adds nothing."""
-    last = session.scalars(select(SampleRow).order_by(col(SampleRow.at).desc()).limit(1)).first()
+    """Add a sample, and the energy since the one before to minutes and quarters. A repeated sample adds nothing.
+
+    A late one adds nothing either, but one of a clock that was ahead, and went back since, makes no other one late.
+    """
+    at, ahead_at = col(SampleRow.at), sample.at + timedelta(seconds=LONGEST_S)
+    last = session.scalars(select(SampleRow).where(at <= ahead_at).order_by(at.desc()).limit(1)).first()
     if last is not None and last.at < sample.at:
         covered_s = min(LONGEST_S, (sample.at - last.at).total_seconds())
         for minute_at, seconds in minutes_of(last.at, covered_s):
@@ -48,8 +52,12 @@ def sample_of(row: SampleRow) -> PowerSample:
 
 
 def forget_old_samples(session: Session, *, at: datetime) -> None:
-    """Drop the seconds that are older than an hour, and minutes older than 90 days; their quarters stay."""
-    session.execute(delete(SampleRow).where(col(SampleRow.at) < at - KEPT))
+    """Drop the seconds that are older than an hour, and minutes older than 90 days; their quarters stay.
+
+    And seconds that are over an hour ahead: the clock went back, and nobody takes them for the newest.
+    """
+    when = col(SampleRow.at)
+    session.execute(delete(SampleRow).where((when < at - KEPT) | (when > at + KEPT)))
     session.execute(delete(SampleMinuteRow).where(col(SampleMinuteRow.minute_at) < at - MINUTES_KEPT))
 
 

@@ -16,8 +16,9 @@ from scheduler.core.forecast import LimitRecord
 from scheduler.core.interval import Running
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
+from scheduler.core.settlement import Measured
 from scheduler.core.trim import Trimmed
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, SETTLING, TRIM, Intents, Stored
+from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, MEASURED, SETTLING, TRIM, Intents, Stored
 from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
@@ -36,7 +37,7 @@ _FINAL = tuple(state.value for state in FINAL_STATES)
 
 def read_stored(session: Session, *, reaction_s: float) -> Stored:
     """Everything a new leader starts from, as one consistent view."""
-    jobs = _open_jobs(session)
+    jobs, settling = _open_jobs(session), _settling(session)
     leader = session.scalars(select(LeaderRow)).one()
     return Stored(
         jobs=jobs,
@@ -58,8 +59,9 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         trim=_trim(session),
         power_events=power_events.open_events(session),
         miner_wishes=machine_wishes.by_group(session),
-        settling=_settling(session),
-        hours=hours_of(session),
+        settling=settling,
+        measured=_measured(session),
+        hours=hours_of(session, settling.starts_at if settling is not None else None),
     )
 
 
@@ -101,6 +103,16 @@ def _settling(session: Session) -> Running | None:
     except WireError as error:
         log.warning("the running interval of settlement cannot be read and begins anew: %s", error)
         return None
+
+
+def _measured(session: Session) -> tuple[Measured, ...]:
+    """Intervals of settlement that waited for their prices. Of another version they are lost, and the log says so."""
+    document = current_document(session, MEASURED)
+    try:
+        return () if document is None else loads(tuple[Measured, ...], document.text)
+    except WireError as error:
+        log.warning("intervals of settlement without a price cannot be read and are not settled: %s", error)
+        return ()
 
 
 def _limits_told(session: Session) -> tuple[Envelope, ...]:

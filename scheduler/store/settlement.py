@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -29,6 +29,7 @@ from scheduler.core.settlement import (
     Closed,
     Row,
     adjusted,
+    measured_again,
     settled,
 )
 from scheduler.core.so_far import of_adjustment, of_row
@@ -38,11 +39,13 @@ from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.corrections import check_over
 from scheduler.store.refusals import InvalidField, NothingSettled
 from scheduler.store.settlement_days import add_up, sums_between
-from scheduler.store.tables import LeaderRow, Table
+from scheduler.store.tables import EventRow, LeaderRow, Table
 from scheduler.wire import dumps, loads
 
 SITE: Final = "*"
 """The party whose rows are the site's balances; no partner can be called that."""
+WRITTEN: Final = "settlement.written"
+"""Kind of the event that tells the newest hashes."""
 
 
 class SettlementRow(Table, table=True):
@@ -71,11 +74,34 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Between:
+    """A row of another stretch of time that stands in the chain between those of this one: without what is in it."""
+
+    link: int
+    starts_at: datetime
+    hash_before: str
+    hash: str
+    reading_start_ws: int | None = None  #: None = a person added it
+    reading_end_ws: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logged:
+    """What the event log knows of a party's chain: its newest row when that was written."""
+
+    seq: int  #: of the event
+    link: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """A party's rows of a stretch of time, in the order in which they were written."""
 
     party: str
     links: tuple[Link, ...]
+    between: tuple[Between, ...] = ()  #: so that nobody can leave one out
+    logged: Logged | None = None  #: of the newest interval of this stretch; None = the log knows of none
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -97,23 +123,62 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
     """Write down what is over; what is there stays as it is. Returns what the log is to be told."""
     told = []
     for interval in intervals:
-        at = interval.balance.starts_at
-        heads = {SITE: _write(session, SITE, at, interval.balance)}
-        for draft in interval.drafts:
-            name = draft.partner_id
-            row = settled(draft, credited_micro(session, name, at))
-            heads[name] = _write(session, name, at, row)
-            if heads[name] is not None:
-                add_up(session, name, at, of_row(row))
+        is_second = interval.is_second and _number_of(session, interval.balance) != 0
+        heads = _added(session, interval) if is_second else _written(session, interval)
         if written := {name: head for name, head in heads.items() if head is not None}:
-            told.append(_told(interval.balance, written))
+            told.append(_told(interval.balance, written, is_second=is_second))
     return tuple(told)
+
+
+def _written(session: Session, interval: Closed) -> dict[str, Link | None]:
+    """The rows of a quarter of which nothing is on record."""
+    at = interval.balance.starts_at
+    heads = {SITE: _write(session, SITE, at, interval.balance)}
+    for draft in interval.drafts:
+        name = draft.partner_id
+        row = settled(draft, credited_micro(session, name, at))
+        heads[name] = _write(session, name, at, row)
+        if heads[name] is not None:
+            add_up(session, name, at, of_row(row))
+    return heads
+
+
+def _added(session: Session, interval: Closed) -> dict[str, Link | None]:
+    """What the clock passed through twice is added to what is on record of it. None of it if it is there already."""
+    at, number = interval.balance.starts_at, _number_of(session, interval.balance)
+    if number is None:
+        return {}
+    heads = {SITE: _write(session, SITE, at, interval.balance, number=number)}
+    for draft in interval.drafts:
+        name = draft.partner_id
+        account = account_of(session, name, at, at, is_single=True)
+        credited = credited_micro(session, name, at)
+        if not account.rows:
+            row = settled(draft, credited)
+            heads[name] = _write(session, name, at, row)
+            add_up(session, name, at, of_row(row))
+            continue
+        made = measured_again(
+            account.rows[0], account.adjustments, draft, credited_micro=credited, at=at + QUARTER
+        )
+        heads[name] = _write(session, name, at, made, number=made.number)
+        add_up(session, name, at, of_adjustment(made))
+    return heads
+
+
+def _number_of(session: Session, balance: Balance) -> int | None:
+    """Which of its quarter it is, 0 = the first; None = it is on record."""
+    known = account_of(session, SITE, balance.starts_at, balance.starts_at, is_single=True)
+    if balance in known.balances:
+        return None
+    return len(known.links)
 
 
 def adjust(
     session: Session, party: str, starts_at: datetime, change: Change, *, reason: str, by: str, at: datetime
 ) -> Adjustment:
     """Add to an interval that is over, and tell who did it. Raises `InvalidField`, `NothingSettled`."""
+    starts_at = starts_at.astimezone(UTC)  # its day and month are those of UTC
     check_over("starts_at", starts_at, at)
     check_partner(session, party)
     session.scalars(select(LeaderRow).with_for_update()).one()  # nobody else writes meanwhile
@@ -131,7 +196,7 @@ def adjust(
             at=at,
         )
     except CannotAdjust as error:
-        raise InvalidField("change", str(error), "give the amount of money, too") from error
+        raise InvalidField("change", str(error), error.remedy) from error
     head = _write(session, party, starts_at, made, number=made.number)
     add_up(session, party, starts_at, of_adjustment(made))
     chain.append(session, [_adjusted(made, head)])
@@ -147,6 +212,56 @@ def account_of(
     wanted = select(SettlementRow).where(col(SettlementRow.party) == party, when)
     rows = session.scalars(wanted.order_by(col(SettlementRow.link)))
     return Account(party=party, links=tuple(_link(row) for row in rows))
+
+
+def whole(session: Session, account: Account, since: datetime, until: datetime) -> Account:
+    """The same with what stands between its rows, of other stretches than this one, and with what the log knows."""
+    account = replace(account, logged=_logged(session, account.party, since, until))
+    if not account.links:
+        return account
+    link, starts_at = col(SettlementRow.link), col(SettlementRow.starts_at)
+    wanted = select(SettlementRow).where(
+        col(SettlementRow.party) == account.party,
+        link > account.links[0].link,
+        link < account.links[-1].link,
+        (starts_at < since) | (starts_at >= until),
+    )
+    return replace(account, between=tuple(_between(row) for row in session.scalars(wanted.order_by(link))))
+
+
+def _logged(session: Session, party: str, since: datetime, until: datetime) -> Logged | None:
+    at, data = col(EventRow.at), col(EventRow.data)
+    wanted = select(EventRow).where(
+        col(EventRow.kind) == WRITTEN,
+        at > since,  # a line is of the end of its interval
+        at <= until,
+        data.contains(f'"{party}":"', autoescape=True),
+    )
+    row = session.scalars(wanted.order_by(col(EventRow.seq).desc()).limit(1)).first()
+    if row is None:
+        return None
+    link, _, known = json.loads(row.data)[party].partition(":")
+    return Logged(seq=row.seq, link=int(link), hash=known)
+
+
+def _between(row: SettlementRow) -> Between:
+    start_ws, end_ws = _readings(_link(row))
+    return Between(
+        link=row.link,
+        starts_at=row.starts_at,
+        hash_before=row.hash_before,
+        hash=row.hash,
+        reading_start_ws=start_ws,
+        reading_end_ws=end_ws,
+    )
+
+
+def _readings(link: Link) -> tuple[int | None, int | None]:
+    if link.number:
+        made = loads(Adjustment, link.body)
+        return made.reading_start_ws, made.reading_end_ws
+    energy = loads(Row, link.body).draft.energy
+    return energy.reading_start_ws, energy.reading_end_ws
 
 
 def parties(session: Session) -> tuple[str, ...]:
@@ -206,11 +321,13 @@ def canonical(row: object) -> str:
     return json.dumps(json.loads(dumps(row)), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _told(balance: Balance, heads: Mapping[str, Link]) -> Event:
+def _told(balance: Balance, heads: Mapping[str, Link], *, is_second: bool) -> Event:
+    quarter = f"the quarter from {balance.starts_at:%Y-%m-%d %H:%M} UTC"
+    text = f"settled {quarter} with mining partners"
     return Event(
         at=balance.starts_at + QUARTER,
-        kind="settlement.written",
-        text=f"settled the quarter from {balance.starts_at:%Y-%m-%d %H:%M} UTC with mining partners",
+        kind=WRITTEN,
+        text=f"added to {quarter} what was measured after the clock went back" if is_second else text,
         data={name: f"{head.link}:{head.hash}" for name, head in heads.items()},
     )
 

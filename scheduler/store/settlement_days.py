@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from sqlmodel import Field, col
 
 from scheduler.core.accounting import QUARTER
+from scheduler.core.compliance_report import month_of
 from scheduler.core.so_far import SUMMED, Hours, SoFar
 from scheduler.store.columns import BIG, UtcDateTime
 from scheduler.store.tables import Table
-
-DAY = timedelta(days=1)
 
 
 class SettlementDayRow(Table, table=True):
@@ -59,15 +58,15 @@ def sums_between(session: Session, since: datetime, until: datetime) -> dict[str
     }
 
 
-def hours_of(session: Session) -> Hours:
-    """For how long partners were curtailed in the newest month of which anything is on record."""
-    newest = session.scalar(select(func.max(col(SettlementDayRow.day_at))))
-    if newest is None:
+def hours_of(session: Session, at: datetime | None) -> Hours:
+    """For how long partners were curtailed in the month of `at`; None = the newest of which anything is on record."""
+    day_at = at or session.scalar(select(func.max(col(SettlementDayRow.day_at))))
+    if day_at is None:
         return Hours()
-    sums = sums_between(session, newest.replace(day=1), newest + DAY)
+    sums = sums_between(session, *month_of(day_at.year, day_at.month, UTC))
     return Hours(
-        year=newest.year,
-        month=newest.month,
+        year=day_at.year,
+        month=day_at.month,
         curtailed_ms={name: so_far.curtailed_ms for name, (so_far, _) in sums.items()},
     )
 

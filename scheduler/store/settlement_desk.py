@@ -37,7 +37,8 @@ class SettlementDesk:
         """What was settled with a partner, of intervals that begin in [since, until). Raises `NothingSettled`."""
         with reading(self._engine) as session:
             settlement.check_partner(session, party)
-            return settlement.account_of(session, party, since, until)
+            account = settlement.account_of(session, party, since, until)
+            return settlement.whole(session, account, since, until)
 
     def balances(self, since: datetime, until: datetime) -> Account:
         """Where the energy at the site's meter went, of intervals that begin in [since, until)."""

@@ -16,7 +16,7 @@ class MinerDriverContract:
 
     def test_each_miner_is_read(self, driver: MinerDriver) -> None:
         """There is one reading for each miner, at rest."""
-        readings = driver.readings()
+        readings = driver.now().readings
 
         assert [r.miner_id for r in readings] == list(driver.max_w())
         assert all(r.target_w == 0 and r.draw_w == 0 for r in readings)
@@ -27,10 +27,10 @@ class MinerDriverContract:
 
         for target_w in (max_w * 0.75, 0.0):
             driver.set_targets({miner_id: target_w})
-            taken_w = driver.readings()[0].target_w
+            taken_w = driver.now().readings[0].target_w
             assert taken_w == pytest.approx(target_w, abs=1.0)
             wait_for(
-                lambda taken_w=taken_w: 0.8 * taken_w <= driver.readings()[0].draw_w <= taken_w + 1.0,  # type: ignore[misc]
+                lambda taken_w=taken_w: 0.8 * taken_w <= driver.now().readings[0].draw_w <= taken_w + 1.0,  # type: ignore[misc]
                 timeout_s=RAMP_S,
                 what="the miner draws its target",
             )
@@ -40,15 +40,15 @@ class MinerDriverContract:
         miner_id, max_w = next(iter(driver.max_w().items()))
 
         driver.set_targets({miner_id: max_w * 9})
-        assert driver.readings()[0].target_w == pytest.approx(max_w, abs=1.0)
+        assert driver.now().readings[0].target_w == pytest.approx(max_w, abs=1.0)
         driver.set_targets({miner_id: -100.0})
-        assert driver.readings()[0].target_w == 0.0
+        assert driver.now().readings[0].target_w == 0.0
 
     def test_many_are_told_at_once(self, driver: MinerDriver) -> None:
         """All targets stand when the call returns, however long the machines take."""
         driver.set_targets(driver.max_w())
 
-        assert [r.target_w for r in driver.readings()] == pytest.approx(
+        assert [r.target_w for r in driver.now().readings] == pytest.approx(
             list(driver.max_w().values()), abs=1.0
         )
 
@@ -66,19 +66,19 @@ class MinerDriverContract:
         """A target for one leaves the others alone."""
         driver.set_targets({next(iter(driver.max_w())): 500.0})
 
-        assert all(r.target_w == 0 for r in driver.readings()[1:])
+        assert all(r.target_w == 0 for r in driver.now().readings[1:])
 
     def test_it_tells_since_when_a_miner_runs_or_sleeps(self, driver: MinerDriver) -> None:
         """Another target while it runs is no new start."""
         miner_id, max_w = next(iter(driver.max_w().items()))
         driver.set_targets({miner_id: max_w})
-        woken_s = driver.readings()[0].switched_boottime_s
+        woken_s = driver.now().readings[0].switched_boottime_s
         driver.set_targets({miner_id: max_w * 0.75})
         assert woken_s is not None
-        assert driver.readings()[0].switched_boottime_s == woken_s
+        assert driver.now().readings[0].switched_boottime_s == woken_s
 
         driver.set_targets({miner_id: 0.0})
-        slept_s = driver.readings()[0].switched_boottime_s
+        slept_s = driver.now().readings[0].switched_boottime_s
         assert slept_s is not None
         assert slept_s >= woken_s
 

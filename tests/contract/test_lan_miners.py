@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.miner_driver import MinerDriverContract
-from tests.miners.lan import MIXED, Site, lan
+from tests.miners.lan import MIXED, Site, lan, watts_of
 from workers.fleet.lan import LanMiners
 
 
@@ -34,7 +34,7 @@ class TestLanMiners(MinerDriverContract):
 
     def test_rests_count_in_the_base_and_the_others_above_it(self, driver: LanMiners) -> None:
         """As the site file says, while all of them obey."""
-        watts = driver.watts()
+        watts = watts_of(driver.now())
 
         assert watts.base_w == pytest.approx(len(MIXED) * 25.0)
         assert watts.miners_max_w == pytest.approx(len(MIXED) * 3375.0)

@@ -45,12 +45,12 @@ def test_a_miner_falls_fast_and_rises_slowly(tmp_path: Path) -> None:
     miners = SimulatedMiners([SLOW], tmp_path / "miners.json", clock=clock)
     miners.set_target("m0", 2000.0)
     clock.now_s += 10.0
-    assert miners.readings()[0].draw_w == 1000.0
+    assert miners.now().readings[0].draw_w == 1000.0
     miners.set_target("m0", 500.0)
     clock.now_s += 0.25
-    assert miners.readings()[0].draw_w == 750.0
+    assert miners.now().readings[0].draw_w == 750.0
     clock.now_s += 99.0
-    assert miners.readings()[0].draw_w == 500.0
+    assert miners.now().readings[0].draw_w == 500.0
 
 
 def test_miners_go_on_while_nobody_watches(tmp_path: Path) -> None:
@@ -59,15 +59,15 @@ def test_miners_go_on_while_nobody_watches(tmp_path: Path) -> None:
     SimulatedMiners([SLOW], tmp_path / "miners.json", clock=clock).set_target("m0", 2000.0)
     clock.now_s += 5.0
     again = SimulatedMiners([SLOW], tmp_path / "miners.json", clock=clock)
-    assert (again.readings()[0].target_w, again.readings()[0].draw_w) == (2000.0, 500.0)
+    assert (again.now().readings[0].target_w, again.now().readings[0].draw_w) == (2000.0, 500.0)
 
     clock.now_s = 1.0
     rebooted = SimulatedMiners([SLOW], tmp_path / "miners.json", clock=clock)
-    assert rebooted.readings()[0].draw_w == 0.0
+    assert rebooted.now().readings[0].draw_w == 0.0
 
 
 def test_a_damaged_memory_is_that_of_miners_at_rest(tmp_path: Path) -> None:
     """A state file that makes no sense does not stop the guard."""
     (tmp_path / "miners.json").write_text("[")
 
-    assert SimulatedMiners([SLOW], tmp_path / "miners.json").readings()[0].draw_w == 0.0
+    assert SimulatedMiners([SLOW], tmp_path / "miners.json").now().readings[0].draw_w == 0.0

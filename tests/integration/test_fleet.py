@@ -13,7 +13,7 @@ from scheduler.core.inventory import Ability, Condition, Wish
 from scheduler.core.obedience import Rules
 from scheduler.core.pdus import Outlets
 from tests.json_served import served
-from tests.miners.braiins import BraiinsEmulator
+from tests.miners.braiins import PASSWORD as BRAIINS_PASSWORD, BraiinsEmulator
 from tests.miners.cgminer import CgminerEmulator
 from tests.miners.emulator import Fault
 from tests.miners.lan import Lan, Site, address, lan
@@ -80,7 +80,7 @@ def test_what_cannot_be_used_is_named_and_the_rest_works(net: Lan, tmp_path: Pat
             assert "password" in refused.trouble
             assert (refused.nameplate_w, stranger.nameplate_w) == (NAMEPLATE_W, 0.0)
             assert "web server" in stranger.trouble or "no miner" in stranger.trouble, stranger.trouble
-            assert site.miners.watts().base_w == REST_W + NAMEPLATE_W
+            assert site.watts.base_w == REST_W + NAMEPLATE_W
             assert any("2 addresses cannot be used" in text for text in site.miners.alarms())
             site.wake(address(good))
 
@@ -93,11 +93,42 @@ def test_a_machine_that_refuses_its_orders_counts_at_its_nameplate(net: Lan, tmp
         detail = site.wait_for(address(locked), Condition.UNUSABLE)
 
         assert detail.trouble
-        assert site.miners.watts().base_w == NAMEPLATE_W
+        assert site.watts.base_w == NAMEPLATE_W
         assert site.miners.max_w() == {}
         locked.breaks()
         site.wait_for_sleep()
-        assert site.miners.watts().base_w == REST_W
+        assert site.watts.base_w == REST_W
+
+
+def test_a_machine_that_lets_nobody_in_sleeps_at_its_outlet(net: Lan, tmp_path: Path) -> None:
+    """With a wrong password nobody knows what it is; where it is to draw nothing, its outlet sees to that."""
+    locked = net.add(BraiinsEmulator)
+    name, outlet = address(locked), FakeOutlet(locked)
+    wrong = Secret(user="root", password_file=str(tmp_path / "wrong"))
+    (tmp_path / "wrong").write_text("not-it")
+    changes = {"credentials": {Firmware.BRAIINS: wrong}, "pdus": Outlets(rules=replace(HASTY, min_off_s=0.1))}
+    with Site(net, tmp_path, **changes, outlets={name: outlet}) as site:
+        detail = site.wait_for(name, Condition.UNUSABLE)
+        wait_for(site.miners.max_w, timeout_s=60, what="it counts as one that can be put to sleep")
+        assert "password" in detail.trouble
+        (reading,) = site.miners.now().readings
+        assert (reading.target_w, reading.draw_w) == (NAMEPLATE_W - REST_W, NAMEPLATE_W - REST_W)
+        assert (reading.wish, reading.least_w, outlet.told) == (Wish.PROTECTED, None, [])
+        assert site.watts.guessed_w == NAMEPLATE_W, "nobody reads it, so nobody is charged for it"
+
+        site.miners.set_targets({name: 0.0})
+        assert site.miners.now().readings[0].draw_w == NAMEPLATE_W - REST_W
+        site.wait_for_sleep()
+        assert outlet.told[:1] == [False]
+        assert (site.watts.base_w, site.watts.guessed_w) == (REST_W, 0.0)
+
+        site.restart()
+        wait_for(site.miners.max_w, timeout_s=60, what="a new guard knows of it")
+        site.wait_for_sleep()
+        (tmp_path / "wrong").write_text(BRAIINS_PASSWORD)
+        site.miners.set_targets({name: NAMEPLATE_W - REST_W})
+        site.wait_for(name, Condition.RUNNING)
+        assert outlet.told[-1] is True
 
 
 def test_a_machine_that_can_only_be_read_counts_at_its_nameplate(net: Lan, tmp_path: Path) -> None:
@@ -108,7 +139,7 @@ def test_a_machine_that_can_only_be_read_counts_at_its_nameplate(net: Lan, tmp_p
         detail = site.wait_for(name, Condition.RUNNING)
 
         assert detail.abilities == (Ability.READ,)
-        assert site.miners.watts().base_w == NAMEPLATE_W
+        assert site.watts.base_w == NAMEPLATE_W
         assert any("can only be read" in text for text in site.miners.alarms())
 
 
@@ -119,13 +150,15 @@ def test_a_machine_that_can_only_be_read_sleeps_at_its_outlet(net: Lan, tmp_path
     rules = replace(HASTY, min_off_s=0.1)
     with Site(net, tmp_path, pdus=Outlets(rules=rules), outlets={name: outlet}) as site:
         site.wait_for(name, Condition.RUNNING)
-        (found,) = site.miners.readings()
+        (found,) = site.miners.now().readings
         assert (found.target_w, found.wish) == (NAMEPLATE_W - REST_W, Wish.PROTECTED)
-        assert site.miners.watts().base_w == REST_W
+        assert site.watts.base_w == REST_W
         assert outlet.told == []
 
         site.miners.set_targets({name: 0.0})
-        assert site.miners.readings()[0].draw_w == NAMEPLATE_W - REST_W, "it counts until its outlet is off"
+        assert site.miners.now().readings[0].draw_w == NAMEPLATE_W - REST_W, (
+            "it counts until its outlet is off"
+        )
         detail = site.wait_for(name, Condition.ASLEEP)
         assert (outlet.told, detail.trouble, site.miners.alarms()) == ([False], "", ())
 
@@ -137,9 +170,9 @@ def test_machines_that_were_not_found_count_from_the_start(net: Lan, tmp_path: P
     """As many as the site file promises, at their nameplate; one more than that is an alarm."""
     net.add(LuxosEmulator)
     with Site(net, tmp_path, count=3) as site:
-        assert site.miners.watts().base_w == 3 * NAMEPLATE_W
+        assert site.watts.base_w == 3 * NAMEPLATE_W
         site.wait_for_sleep(1)
-        watts = site.miners.watts()
+        watts = site.watts
         assert (watts.base_w, watts.guessed_w) == (2 * NAMEPLATE_W + REST_W, 2 * NAMEPLATE_W)
         assert any("2 of 3 miners were not found" in text for text in site.miners.alarms())
 
@@ -150,15 +183,15 @@ def test_a_new_guard_asks_nobody_who_he_is(net: Lan, tmp_path: Path) -> None:
     with Site(net, tmp_path) as site:
         site.wait_for_sleep()
         site.wake()
-        before = site.miners.readings()
+        before = site.miners.now().readings
         for machine in (v2, v3):
             machine.requests.clear()
         site.restart()
 
-        after = site.miners.readings()
+        after = site.miners.now().readings
         assert [r.target_w for r in after] == [r.target_w for r in before]
         assert [r.switched_boottime_s for r in after] == [r.switched_boottime_s for r in before]
-        assert site.miners.watts().base_w == 2 * REST_W
+        assert site.watts.base_w == 2 * REST_W
         wait_for(lambda: len(v2.requests) > 1 and len(v3.requests) > 1, timeout_s=60, what="both are read")
         asked = " ".join(v2.requests + v3.requests)
         assert "get_version" not in asked
@@ -202,9 +235,11 @@ def test_a_machine_that_is_lost_counts_at_its_nameplate(net: Lan, tmp_path: Path
 
         assert detail.draw_w == NAMEPLATE_W
         wait_for(
-            lambda: site.miners.watts().base_w == NAMEPLATE_W + REST_W, timeout_s=60, what="it counts at that"
+            lambda: site.watts.base_w == NAMEPLATE_W + REST_W,
+            timeout_s=60,
+            what="it counts at that",
         )
-        assert site.miners.watts().guessed_w == NAMEPLATE_W
+        assert site.watts.guessed_w == NAMEPLATE_W
         assert list(site.miners.max_w()) == [address(other)]
         assert any(detail.miner_id in text and "lost" in text for text in site.miners.alarms())
         net.move_in(lost, place)
@@ -222,7 +257,7 @@ def test_a_machine_that_lies_loses_its_outlet(net: Lan, tmp_path: Path) -> None:
         detail = site.wait_for(address(liar), Condition.FAULTED)
 
         assert outlet.address in detail.trouble
-        assert site.miners.watts().base_w == 2 * REST_W
+        assert site.watts.base_w == 2 * REST_W
         assert sum('"curtail"' in r for r in liar.requests) >= 2
         assert site.detail(address(other)).condition is Condition.ASLEEP  # type: ignore[union-attr]
 
@@ -254,7 +289,7 @@ def test_a_machine_that_lies_and_has_no_outlet_is_an_alarm(net: Lan, tmp_path: P
         (alarm,) = site.miners.alarms()
         assert address(liar) in alarm
         assert "3400 W" in alarm
-        assert site.miners.watts().base_w == NAMEPLATE_W
+        assert site.watts.base_w == NAMEPLATE_W
         assert site.detail(address(liar)).in_doubt_w == pytest.approx(NAMEPLATE_W - REST_W)  # type: ignore[union-attr]
 
 

@@ -39,7 +39,7 @@ HASTY = Rules(retry_after_s=0.3, cut_after_s=0.8, confirm_s=0.5, fresh_s=6.0)
 
 def told_by(site: Site, guard: Path) -> str:
     """All that a guard of this LAN says and writes."""
-    shown = repr((site.miners.details(), site.miners.alarms(), site.miners.readings(), site.config))
+    shown = repr((site.miners.details(), site.miners.alarms(), site.miners.now().readings, site.config))
     files = b"".join(path.read_bytes() for path in sorted(guard.rglob("*")) if path.is_file())
     return shown + files.decode() + encode(site.config).decode() + encode(site.miners.details()).decode()
 

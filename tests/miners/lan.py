@@ -19,6 +19,7 @@ from tests.miners.whatsminer_v3 import PASSWORD as V3_PASSWORD, WhatsminerV3Emul
 from tests.waiting import wait_for
 from workers.fleet.config import Firmware, LanConfig, Secret
 from workers.fleet.lan import LanMiners
+from workers.miners.port import FleetWatts, MinersNow
 
 T = TypeVar("T")
 MIXED = (LuxosEmulator, WhatsminerV2Emulator, WhatsminerV3Emulator, BraiinsEmulator)
@@ -113,6 +114,11 @@ class Site:
         assert detail is not None
         return detail
 
+    @property
+    def watts(self) -> FleetWatts:
+        """What all come to now."""
+        return watts_of(self.miners.now())
+
     def wait_for_sleep(self, count: int | None = None) -> None:
         """Until so many sleep and nothing is in doubt; None = all that are expected."""
         wanted = self.config.count if count is None else count
@@ -137,8 +143,14 @@ class Site:
         return detail is not None and detail.condition is condition
 
     def _asleep(self) -> int:
-        readings = self.miners.readings()
+        readings = self.miners.now().readings
         return sum(r.target_w == 0 and r.draw_w == 0 for r in readings)
+
+
+def watts_of(now: MinersNow) -> FleetWatts:
+    """What they come to, where they say so."""
+    assert now.watts is not None
+    return now.watts
 
 
 def secrets_in(directory: Path) -> dict[Firmware, Secret]:

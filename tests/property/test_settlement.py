@@ -26,9 +26,12 @@ from scheduler.core.interval import (
 from scheduler.core.settlement import (
     Adjustment,
     Balance,
+    CannotAdjust,
     Change,
+    Measured,
     Row,
     adjusted,
+    by_cause,
     changes_of,
     closed,
     creditable_ws,
@@ -120,7 +123,7 @@ def test_the_parts_of_an_interval_add_up_to_the_site_s_meter(
     """Partners, AI, overhead and losses, in whole watt-seconds; registers go on from interval to interval."""
     reading_ws = 0
     for over in played(steps):
-        balance = closed(over, {}, Quotes(at=over.starts_at)).balance
+        balance = closed(Measured(over=over, terms={}), Quotes(at=over.starts_at)).balance
         parts = sum(balance.partners_ws.values()) + balance.ai_ws + balance.overhead_ws + balance.losses_ws
         assert parts == balance.site_ws
         assert over.covered_ms <= 900_000
@@ -200,9 +203,13 @@ CHANGES = st.builds(
 )
 
 
-def made(row: Row, before: list[Adjustment], change: Change, credited: int) -> Adjustment:
-    """The next adjustment of a row."""
-    return adjusted(row, before, change, credited_micro=credited, reason="log", by="asma", at=AT)
+def adjust(row: Row, before: list[Adjustment], change: Change, credited: int) -> int:
+    """Make the next adjustment of a row, if it leaves no less than nothing; how many were refused."""
+    try:
+        before.append(adjusted(row, before, change, credited_micro=credited, reason="log", by="asma", at=AT))
+    except CannotAdjust:
+        return 1
+    return 0
 
 
 @given(TERMS, st.lists(ENERGIES, min_size=1, max_size=5), st.lists(CHANGES, max_size=6))
@@ -213,13 +220,16 @@ def test_credits_never_exceed_the_cap_whatever_is_adjusted(
     rows = month_of(contract, energies)
     untouched = tuple(rows)
     adjustments: list[Adjustment] = []
+    refused = 0
     for change in changes:
         credited = totals_of(rows).credit_micro + changes_of(adjustments).credit_micro
-        adjustments.append(made(rows[0], adjustments, change, credited))
+        refused += adjust(rows[0], adjustments, change, credited)
         cap = contract.credit_cap_micro
         assert cap is None or totals_of(rows).credit_micro + changes_of(adjustments).credit_micro <= cap
     assert tuple(rows) == untouched
-    assert [a.number for a in adjustments] == list(range(1, len(changes) + 1))
+    assert [a.number for a in adjustments] == list(range(1, len(changes) - refused + 1))
+    energies_ws = [rows[0].draft.energy.curtailed_ws, *(a.curtailed_ws for a in adjustments)]
+    assert all(ws > 0 for ws in by_cause(energies_ws).values())
 
 
 @given(TERMS, ENERGIES, st.lists(st.integers(-(10**10), 10**10), max_size=6))
@@ -230,10 +240,12 @@ def test_late_energy_costs_what_it_would_have_cost_in_time(
     (row,) = month_of(contract, [what])
     adjustments: list[Adjustment] = []
     for metered_ws in later:
-        adjustments.append(made(row, adjustments, Change(metered_ws=metered_ws), 0))
+        adjust(row, adjustments, Change(metered_ws=metered_ws), 0)
     price = row.draft.price.micro_per_mwh
     assert price is not None
-    whole = amount_micro(what.metered_ws + sum(later), price)
+    drawn_ws = what.metered_ws + changes_of(adjustments).metered_ws
+    whole = amount_micro(drawn_ws, price)
+    assert drawn_ws >= 0
     assert (row.charge_micro or 0) + changes_of(adjustments).charge_micro == whole
 
 

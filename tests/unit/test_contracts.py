@@ -98,3 +98,12 @@ def test_machines_that_make_no_sense_are_refused(wrong: dict[str, int]) -> None:
     """With the field and the remedy."""
     with pytest.raises(ValueError, match="give"):
         Hashing(**wrong)
+
+
+def test_nobody_pays_for_having_been_curtailed() -> None:
+    """Where the price that is passed on is below zero, the credit is nothing; a charge may be below it."""
+    price = Price(micro_per_mwh=-40_000_001, source="day-ahead.csv")
+    quotes = Quotes(at=AT, series={"dayahead": price})
+    credit = credit_rate(DrPassthrough(series="dayahead", share_ppm=500_000), quotes)
+    assert (credit.micro_per_mwh, credit.inputs[0].value) == (0, -40_000_001)
+    assert price_rate(SeriesPrice(series="dayahead"), quotes).micro_per_mwh == -40_000_001

@@ -11,7 +11,9 @@ from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
 from workers.devices import RETRY_S, Devices, share
-from workers.miners.port import FleetWatts
+from workers.miners.port import FleetWatts, MinersNow
+
+SPEC = GroupSpec(group_id="m", kind=GroupKind.MINERS, base_w=100.0, miners_max_w=6000.0)
 
 
 class FakeGpus:
@@ -49,11 +51,9 @@ class FakeMiners:
     def max_w(self) -> dict[str, float]:
         return {"a": 3000.0, "b": 3000.0}
 
-    def readings(self) -> tuple[MinerReading, ...]:
-        return tuple(MinerReading(miner_id=m, target_w=w, draw_w=0.0) for m, w in self.targets_w.items())
-
-    def watts(self) -> None:
-        return None
+    def now(self) -> MinersNow:
+        readings = (MinerReading(miner_id=m, target_w=w, draw_w=0.0) for m, w in self.targets_w.items())
+        return MinersNow(readings=tuple(readings))
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         self.targets_w |= {m: w for m, w in targets_w.items() if m != "b"}
@@ -123,9 +123,9 @@ def test_a_miner_that_does_not_answer_does_not_stop_the_others() -> None:
     miners = FakeMiners()
     devices = Devices(FakeGpus(), miners)
 
-    assert devices.set_miners(2000.0, devices.miner_readings())
+    assert devices.set_miners(2000.0, devices.miners_now(SPEC)[1])
     assert miners.targets_w == {"a": 1000.0, "b": 0.0}
-    assert devices.set_miners(2000.0, devices.miner_readings())
+    assert devices.set_miners(2000.0, devices.miners_now(SPEC)[1])
     assert miners.targets_w["a"] == pytest.approx(1000.0 + 1000.0 * 2000 / 5000)
 
 
@@ -134,10 +134,10 @@ def test_a_paused_miner_gets_nothing() -> None:
     miners = FakeMiners()
     devices = Devices(FakeGpus(), miners)
     devices.wish((("b", Wish.PAUSED),))
-    devices.set_miners(2000.0, devices.miner_readings())
+    devices.set_miners(2000.0, devices.miners_now(SPEC)[1])
 
     assert miners.targets_w == {"a": 2000.0, "b": 0.0}
-    assert [m.wish for m in devices.miner_readings()] == [Wish.INHERIT, Wish.PAUSED]
+    assert [m.wish for m in devices.miners_now(SPEC)[1]] == [Wish.INHERIT, Wish.PAUSED]
 
 
 watts = st.floats(0.0, 5000.0)
@@ -165,21 +165,22 @@ class LosesOne(FakeMiners):
         super().__init__()
         self.looks = 0
 
-    def readings(self) -> tuple[MinerReading, ...]:
+    def now(self) -> MinersNow:
         self.looks += 1
-        return super().readings() if self.looks == 1 else super().readings()[:1]
-
-    def watts(self) -> FleetWatts:  # type: ignore[override]
-        lost = 1 if self.looks else 0
-        return FleetWatts(base_w=100.0 + 3000.0 * lost, miners_max_w=6000.0 - 3000.0 * lost)
+        lost = self.looks > 1
+        watts = FleetWatts(base_w=100.0 + 3000.0 * lost, miners_max_w=6000.0 - 3000.0 * lost)
+        readings = super().now().readings
+        return MinersNow(readings=readings[:1] if lost else readings, watts=watts)
 
 
 def test_no_machine_counts_twice_or_not_at_all() -> None:
-    """What is read and what counts in the base are of one moment, although machines come and go meanwhile."""
-    spec = GroupSpec(group_id="m", kind=GroupKind.MINERS, base_w=100.0, miners_max_w=6000.0)
-    now, readings = Devices(FakeGpus(), LosesOne()).miners_now(spec)
+    """What is read and what counts in the base are of one moment, however soon a machine is lost after it."""
+    devices = Devices(FakeGpus(), LosesOne())
+    first, both = devices.miners_now(SPEC)
+    then, one = devices.miners_now(SPEC)
 
-    assert (now.base_w, [m.miner_id for m in readings]) == (3100.0, ["a"])
+    assert (first.base_w, [m.miner_id for m in both]) == (100.0, ["a", "b"])
+    assert (then.base_w, [m.miner_id for m in one]) == (3100.0, ["a"])
 
 
 def test_who_is_lost_since_leaves_nothing_to_others() -> None:
@@ -188,5 +189,5 @@ def test_who_is_lost_since_leaves_nothing_to_others() -> None:
     miners.targets_w = {"a": 0.0, "b": 3000.0}
     devices = Devices(FakeGpus(), miners, machine=MachineKind(max_w=3000, min_on_s=0.0, min_off_s=0.0))
 
-    assert not devices.set_miners(3000.0, devices.miner_readings())
+    assert not devices.set_miners(3000.0, devices.miners_now(SPEC)[1])
     assert miners.targets_w == {"a": 0.0, "b": 3000.0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from tests.miners.lan import watts_of
 from tests.unit.test_fleet_unit import CONFIG, NAMEPLATE_W, REST_W, sleeps, unit
 from workers.clock import boottime_s
 from workers.fleet.roster import DEAD_S, MOVED_S, Roster
@@ -25,10 +26,10 @@ def roster(**silent_s: float) -> Roster:
 def test_a_machine_that_moved_counts_where_it_is_and_no_more_where_it_was() -> None:
     """Its old address is lost for good, and would count at a nameplate that is elsewhere."""
     found = roster(was=MOVED_S + 1.0, now=0.0)
-    assert found.watts().base_w == NAMEPLATE_W + REST_W
+    assert watts_of(found.now()).base_w == NAMEPLATE_W + REST_W
 
     assert [u.miner_id for u in found.forget_moved(boottime_s())] == ["was"]
-    assert found.watts().base_w == REST_W
+    assert watts_of(found.now()).base_w == REST_W
 
 
 def test_a_machine_that_is_heard_nowhere_or_at_two_addresses_is_not_forgotten() -> None:

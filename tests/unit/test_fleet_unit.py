@@ -10,8 +10,16 @@ from workers.clock import boottime_s
 from workers.fleet.config import Firmware, LanConfig
 from workers.fleet.firmware import Found
 from workers.fleet.known import Known
-from workers.fleet.unit import Unit
-from workers.miners.port import Capabilities, Identity, MachineReading, Miner, MinerState, WattTargets
+from workers.fleet.unit import DEAF_S, TRIM_S, Unit
+from workers.miners.port import (
+    Capabilities,
+    Identity,
+    MachineReading,
+    Miner,
+    MinerState,
+    PercentTrim,
+    WattTargets,
+)
 from workers.outlets.port import Outlet
 
 NAMEPLATE_W, REST_W = 3400.0, 25.0
@@ -93,6 +101,16 @@ def test_a_trimmed_machine_that_is_recognised_anew_has_the_nameplate_that_it_had
     assert machine.nameplate_w == NAMEPLATE_W
 
 
+def test_a_machine_that_is_recognised_again_is_shut_no_more() -> None:
+    """A password that was wrong for a while is none for ever; a refused order is a trouble until one is taken."""
+    found = Found(firmware=Firmware.LUXOS, identity=IDENTITY, miner=cast("Miner", Silent()))
+    for is_shut, trouble in ((True, ""), (False, "does not take the password")):
+        machine = unit()
+        machine.trouble, machine.is_shut = "does not take the password", is_shut
+        machine.found_again(found, machine.known)
+        assert machine.trouble == trouble
+
+
 def test_another_machine_at_the_same_place_brings_its_own_nameplate_and_word() -> None:
     """What the one before said is not held for its own."""
     now_s = boottime_s()
@@ -115,3 +133,48 @@ def test_a_machine_that_cannot_be_trimmed_is_never_raised_by_a_lower_target() ->
     machine.want(2000.0, now_s)
 
     assert machine.told.wanted_w == 0.0
+
+
+BY_PERCENT = Capabilities(pause=True, percent=PercentTrim(min_pct=50.0))
+
+
+def trimmed(seconds: float, reading: MachineReading, can: Capabilities = IDENTITY.capabilities) -> Unit:
+    """A machine at full work that was told 2,000 W so long ago, and has said the same ever since."""
+    now_s = boottime_s()
+    machine = unit()
+    machine.known = replace(machine.known, identity=replace(IDENTITY, capabilities=can))
+    machine.want(machine.max_w, now_s - 100.0)
+    machine.hears(works(), now_s - 90.0)
+    machine.judge(now_s - 90.0)
+    machine.want(2000.0 - REST_W, now_s - seconds)
+    machine.hears(reading, now_s - 0.5)
+    machine.judge(now_s)
+    assert machine.counts_w >= NAMEPLATE_W or not machine.is_trimmed_in_vain
+    return machine
+
+
+def test_a_machine_that_is_deaf_to_its_trim_is_given_up_as_soon_as_one_that_is_to_sleep() -> None:
+    """It tells its old target back, or, where that is not told back, draws as before. Then it runs whole or sleeps."""
+    for can in (IDENTITY.capabilities, BY_PERCENT):
+        target_w = NAMEPLATE_W if can.percent is None else 2000.0
+        assert trimmed(DEAF_S - 1.0, works(3380.0, target_w), can).least_w() is not None
+        assert trimmed(DEAF_S + 1.0, works(3380.0, target_w), can).least_w() is None
+
+
+def test_a_machine_that_is_slow_at_its_trim_is_given_its_time() -> None:
+    """It took the target and falls to it as its firmware likes; or its draw is on the way."""
+    for can, reading in ((IDENTITY.capabilities, works(3380.0, 2000.0)), (BY_PERCENT, works(3000.0, 2000.0))):
+        assert trimmed(TRIM_S - 1.0, reading, can).least_w() is not None
+        assert trimmed(TRIM_S + 1.0, reading, can).least_w() is None
+
+
+def test_a_machine_that_wakes_to_a_trim_is_not_deaf_for_that() -> None:
+    """Some take a target only once they run: nothing is held against them before."""
+    now_s = boottime_s()
+    machine = unit()
+    machine.hears(sleeps(), now_s - 60.0)
+    machine.want(2000.0 - REST_W, now_s - 20.0)
+    machine.hears(works(3000.0, NAMEPLATE_W), now_s)
+    machine.judge(now_s)
+    assert machine.is_trimmed_in_vain
+    assert machine.least_w() is not None

@@ -9,14 +9,27 @@ import pytest
 
 from scheduler.core.curtailment import Cause
 from scheduler.core.decide import shed
-from scheduler.core.interval import begun
+from scheduler.core.interval import Over, PartEnergy, begun
 from scheduler.core.partners import Partner
 from scheduler.core.settlement import settled
 from scheduler.core.so_far import Hours, SoFar, of_row, spent_events
 from tests.builders import SiteBuilder, actions, site
-from tests.settled import AT, MWH, draft, energy, interval, terms
+from tests.settled import AT, MWH, WHOLE_MS, draft, energy, terms
 
 CURTAILED = replace(energy(curtailed={Cause.GRID: MWH}), curtailed_ms=600_000)
+
+
+def quarter(number: int, **parts: PartEnergy) -> Over:
+    """The interval of that number of the month, of which only the partners matter."""
+    return Over(
+        starts_at=AT + number * timedelta(minutes=15),
+        covered_ms=WHOLE_MS,
+        metered_ms=WHOLE_MS,
+        site_ws=0,
+        ai_ws=0,
+        overhead_ws=0,
+        parts=parts,
+    )
 
 
 def cut(spent: tuple[str, ...] = (), limit_w: float = 5820.0, **tiers: int) -> list[str]:
@@ -34,19 +47,27 @@ def test_hours_of_a_month_are_those_of_its_intervals() -> None:
     """By partner; the next month begins with none."""
     hours = Hours()
     for number in range(3):
-        hours = hours.after(
-            interval(draft(CURTAILED, number=number), draft(contract=terms("south"), number=number))
-        )
+        hours = hours.after(quarter(number, north=CURTAILED, south=energy()))
     assert hours.curtailed_ms == {"north": 1_800_000, "south": 0}
-    later = hours.after(interval(draft(CURTAILED, number=31 * 96)))
+    later = hours.after(quarter(31 * 96, north=CURTAILED))
     assert (later.month, later.curtailed_ms) == (11, {"north": 600_000})
+
+
+def test_hours_outlive_a_clock_that_was_in_another_month() -> None:
+    """It goes back, and the month goes on with what it had."""
+    contracts = {"north": terms(max_curtailed_s=1200)}
+    hours = Hours().after(quarter(0, north=CURTAILED)).after(quarter(31 * 96, north=energy()))
+    assert hours.spent(contracts, begun(AT + timedelta(hours=1))) == ()
+    hours = hours.after(quarter(1, north=CURTAILED))
+    assert hours.curtailed_ms == {"north": 1_200_000}
+    assert hours.spent(contracts, begun(AT + timedelta(hours=1))) == ("north",)
 
 
 def test_hours_are_spent_once_the_contract_allows_no_more() -> None:
     """Not before; who has no such limit never does; a new month has all of them again."""
     contracts = {"north": terms(max_curtailed_s=1200), "south": terms("south")}
-    once = Hours().after(interval(draft(CURTAILED), draft(CURTAILED, contract=terms("south"))))
-    twice = once.after(interval(draft(CURTAILED, number=1)))
+    once = Hours().after(quarter(0, north=CURTAILED, south=CURTAILED))
+    twice = once.after(quarter(1, north=CURTAILED))
     now = begun(AT + timedelta(hours=1))
     assert once.spent(contracts, now) == ()
     assert twice.spent(contracts, now) == ("north",)

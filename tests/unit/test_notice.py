@@ -13,7 +13,7 @@ from scheduler.settling import Settling
 from scheduler.wire import dumps, loads
 from tests.builders import T0, SiteBuilder, site
 from tests.settled import terms
-from tests.unit.test_settling import Known, Story, energies
+from tests.unit.test_settling import Story, energies
 
 
 def seen(built: SiteBuilder, before: tuple[Fall, ...] = (), horizon_s: float = 900.0) -> tuple[Fall, ...]:
@@ -77,7 +77,7 @@ def test_a_fall_that_is_known_early_enough_is_a_notice_that_is_met() -> None:
     story = Story(terms(notice_s=300)).then(200).then(420, falls_s=620.0)
     running = loads(Running, dumps(story.books.running))
     story.books = Settling()
-    story.books.open({"north": terms(notice_s=300)}, Known(), running=running)
+    story.books.open({"north": terms(notice_s=300)}, running=running)
     story.then(290, given_w=0.0, drawn_w=0.0, limit_w=820.0)
     (notice,) = energies(story.closed()).notices
     assert (notice.given_s, notice.is_met) == (420, True)

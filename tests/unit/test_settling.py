@@ -20,9 +20,10 @@ from scheduler.core.plan import limit_now
 from scheduler.core.settlement import Closed, Quality, settled
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.documents import sample
-from scheduler.errors import StoreError
 from scheduler.journal import Journal
+from scheduler.ports import Prices
 from scheduler.price_files import SitePrices
+from scheduler.pricing import quotes_for
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
 from scheduler.store import chain
@@ -65,7 +66,8 @@ class Story:
     def __init__(self, contract: Terms | None = None, settling: Settling | None = None) -> None:
         self.builder, self.at = two_fleets(), T0
         self.books = settling or Settling()
-        self.books.open({"north": contract or terms()}, Known())
+        self.books.open({"north": contract or terms()})
+        self.prices: Prices = Known()
         self.paused: tuple[MinerReading, ...] = ()  #: machines of north's, where some are
 
     def then(self, seconds: float, **told: Any) -> Story:
@@ -74,6 +76,12 @@ class Story:
         while self.at < until:
             self.step(**told)
             self.at += timedelta(seconds=STEP_S)
+        return self.priced()
+
+    def priced(self) -> Story:
+        """What is over by now is priced."""
+        for measured in self.books.measured:
+            self.books.priced(measured, quotes_for(measured, self.prices))
         return self
 
     def step(
@@ -174,13 +182,23 @@ def test_machines_that_nobody_reads_are_charged_to_nobody() -> None:
     assert (energy.overdraw_ws, energy.curtailed_ws) == (0, {})
 
 
+def test_a_machine_that_only_its_outlet_rules_is_charged_to_nobody_while_it_runs() -> None:
+    """It lets nobody in: what it was given and may draw is no part of what is settled, until it can be read."""
+    story = Story()
+    group = story.builder.groups["a"]
+    story.builder.groups["a"] = replace(group, guessed_w=1000.0)
+    energy = energies(story.then(910, drawn_w=4000.0).closed())
+    assert (energy.metered_ws, energy.granted_ws) == (3000 * 900, 3000 * 900)
+    assert (energy.overdraw_ws, energy.curtailed_ws) == (0, {})
+
+
 def test_a_restart_in_the_middle_loses_what_nobody_read_and_no_more() -> None:
     """The next leader goes on with the interval as it was stored; a reading stands for ten seconds at most."""
     story = Story().then(300)
     stored = loads(Running, dumps(story.books.running))
     assert stored == story.books.running
     story.books = Settling()
-    story.books.open({"north": terms()}, Known(), running=stored)
+    story.books.open({"north": terms()}, running=stored)
     story.at += timedelta(seconds=120)
     story.then(490)
     energy = energies(story.closed())
@@ -205,28 +223,9 @@ def test_prices_are_those_of_the_interval_s_beginning() -> None:
     assert draft.price.micro_per_mwh == S21.micro_per_mwh(figures())
     assert {i.as_of_at for i in draft.price.inputs if i.as_of_at} == {T0}
     story = Story(contract)
-    story.books.open({"north": contract}, SitePrices((), Path("/nowhere")))
+    story.prices = SitePrices((), Path("/nowhere"))
     unpriced = next(d for d in story.then(910).closed().drafts if d.partner_id == "north")
     assert settled(unpriced, 0).charge_micro is None
-
-
-def test_a_store_that_is_down_only_delays_the_price() -> None:
-    """The interval waits, and is priced by its own beginning once the figures can be looked up."""
-    contract, is_down = terms(price=HashpriceIndex(hashing=S21)), [True]
-
-    class Down(Known):
-        def figures_at(self, at: datetime) -> ChainFigures | None:
-            if is_down[0]:
-                raise StoreError("the disk is full")
-            return super().figures_at(at)
-
-    story = Story(contract)
-    story.books.open({"north": contract}, Down())
-    story.then(1000)
-    assert story.books.closed == ()
-    is_down[0] = False
-    draft = next(d for d in story.then(10).closed().drafts if d.partner_id == "north")
-    assert draft.price.micro_per_mwh == S21.micro_per_mwh(figures(T0))
 
 
 def test_what_its_owner_paused_is_the_partner_s_own_request() -> None:
@@ -287,7 +286,7 @@ def test_whose_hours_are_spent_is_told_until_it_is_on_record() -> None:
     assert not story.books.events
     running = story.books.running
     story.books = Settling()
-    story.books.open({"north": contract}, Known(), running=running)
+    story.books.open({"north": contract}, running=running)
     story.then(100)
     assert (story.books.spent, story.books.events) == (("north",), ())
 
@@ -306,10 +305,12 @@ async def test_a_tick_writes_down_what_is_over_and_where_the_next_leader_goes_on
         store, story = SqlStore(engine), Story().then(900)
         epoch = await store.claim("a", at=T0)
         journal = Journal(epoch=epoch, watchman=Watchman(), settling=story.books)
-        snapshot = replace(story.builder.snapshot(), at=story.at)
-        tick = journal.write(snapshot, decide(snapshot), {}, {})
-        await store.record(tick)
-        story.books.recorded(tick)
+        for second in (0, 1):  # what is over with the first is priced before the next
+            snapshot = replace(story.builder.snapshot(), at=story.at + timedelta(seconds=second))
+            tick = journal.write(snapshot, decide(snapshot), {}, {})
+            await store.record(tick)
+            story.books.recorded(tick)
+            story.priced()
         assert story.books.closed == ()
         stored = await store.load()
         assert stored.settling == story.books.running
@@ -330,7 +331,7 @@ def test_who_left_the_site_file_in_an_interval_is_not_charged_by_a_guess() -> No
     story = Story().then(300)
     running = story.books.running
     story.books = Settling()
-    story.books.open({"south": terms("south")}, Known(), running=running)
+    story.books.open({"south": terms("south")}, running=running)
     story.builder.site = replace(story.builder.site, partners=())
     story.then(610)
     rows = {d.partner_id: settled(d, 0) for d in story.closed().drafts}

@@ -7,18 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Engine, inspect, select, text
+from sqlalchemy import Engine, inspect, make_url, select, text
 from sqlmodel import col
 
+import scheduler.store
 from scheduler.errors import StoreError
-from scheduler.store.database import downgrade, migrate, open_database, reading, writing
+from scheduler.store.database import _patience, downgrade, migrate, open_database, reading, writing
 from scheduler.store.event_tables import CounterfactualRow
-from scheduler.store.machine_tables import MachineRow  # noqa: F401 - so that its tables are known
 from scheduler.store.tables import LeaderRow, SiteRow, Table
 from tests.stores import KINDS, POSTGRES, T0, database
 
@@ -50,6 +52,8 @@ def test_postgresql_is_looked_at() -> None:
 
 def test_the_migrations_make_the_tables_that_the_code_uses(engine: Engine) -> None:
     """No column, type, key or index differs between the two."""
+    for module in iter_modules(scheduler.store.__path__):
+        import_module(f"scheduler.store.{module.name}")  # tables are known once they are imported
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, Table.metadata) == []
@@ -113,6 +117,14 @@ def test_a_path_and_its_url_are_the_same_database(sqlite: Engine, tmp_path: Path
     with reading(by_url) as session:
         assert session.get(SiteRow, "here") is not None
     by_url.dispose()
+
+
+def test_a_server_that_is_gone_is_given_up_soon() -> None:
+    """Not after the hours for which TCP waits; what the URL says itself stands."""
+    given = _patience(make_url("postgresql://barq@db/barq?connect_timeout=60"))
+    assert given["tcp_user_timeout"] <= 10_000
+    assert "connect_timeout" not in given
+    assert _patience(make_url("postgresql+pg8000://barq@db/barq")) == {}
 
 
 @pytest.mark.parametrize(

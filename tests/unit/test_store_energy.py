@@ -56,6 +56,17 @@ def test_a_sample_holds_until_the_next_one(engine: Engine) -> None:
     assert energy.drawn_wh == pytest.approx(5.0)
 
 
+def test_a_sample_of_a_clock_that_was_ahead_holds_up_nothing(engine: Engine) -> None:
+    """It went back: energy is reckoned from then on as before, and what is over an hour ahead is not the newest."""
+    before = record(engine, sample(0), sample(5), sample(86_400))
+    energy = record(engine, sample(6), sample(10))
+    assert energy.covered_s - before.covered_s == pytest.approx(5.0)
+    assert record(engine, sample(10)) == energy
+    with writing(engine) as session:
+        forget_old_samples(session, at=after(10))
+        assert max(session.scalars(select(col(SampleRow.at)))) == after(10)
+
+
 def test_time_that_nobody_sampled_is_not_made_up(engine: Engine) -> None:
     """The scheduler was gone for ten minutes: only the first seconds count."""
     energy = record(engine, sample(0), sample(600), sample(601))

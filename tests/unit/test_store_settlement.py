@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import timedelta, timezone
 from functools import reduce
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
-from scheduler.core.settlement import Change, Closed, Quality, totals_of
+from scheduler.core.settlement import Change, Closed, Quality, changes_of, totals_of
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS
@@ -158,6 +158,29 @@ def test_what_cannot_be_adjusted_is_refused(engine: Engine) -> None:
         settled(engine, "nobody")
 
 
+def test_an_interval_is_never_less_than_nothing(engine: Engine) -> None:
+    """More than was drawn, or lacked, cannot be taken away; what was added before can."""
+    write(engine, interval(draft(energy(MWH, {Cause.GRID: 5}))))
+    with pytest.raises(InvalidField, match=f"take away {MWH} Ws at most"):
+        adjust(engine, Change(metered_ws=-MWH - 1))
+    with pytest.raises(InvalidField, match=r"curtailed_ws\.grid = -6"):
+        adjust(engine, Change(curtailed_ws={Cause.GRID: -6}))
+    adjust(engine, Change(metered_ws=1))
+    adjust(engine, Change(metered_ws=-MWH - 1, curtailed_ws={Cause.GRID: -5}))
+    assert totals_of(settled(engine).rows).metered_ws == MWH
+    assert changes_of(settled(engine).adjustments).metered_ws == -MWH
+
+
+def test_an_adjustment_counts_in_the_month_of_its_interval_in_utc(engine: Engine) -> None:
+    """However its time is written: the last quarter of a month is the next month's in the east already."""
+    capped, number = terms(credit_cap_micro=6_000_000), 31 * 96 - 1
+    write(engine, interval(draft(energy(0, {Cause.GRID: MWH}), contract=capped, number=number)))
+    at = (AT + number * timedelta(minutes=15)).astimezone(timezone(timedelta(hours=5)))
+    more = Change(curtailed_ws={Cause.GRID: MWH})
+    made = desk(engine).settlement.adjust("north", at, more, reason="log", by="asma")
+    assert (made.credit_due_micro, made.credit_micro) == (5_000_000, 1_000_000)
+
+
 def test_days_are_added_up_as_rows_are_written(engine: Engine) -> None:
     """As the rows themselves come to, adjustments included; a row that is written twice counts once."""
     for number in (0, 1, 96, 96):
@@ -193,10 +216,10 @@ def test_a_month_that_was_settled_before_there_were_sums_is_added_up_by_the_migr
     )
     adjust(engine, Change(metered_ws=MWH), number=1)
     with reading(engine) as session:
-        before, hours = sums_between(session, *MONTH), hours_of(session)
+        before, hours = sums_between(session, *MONTH), hours_of(session, None)
     downgrade(engine, "0014")
     migrate(engine)
     with reading(engine) as session:
         assert sums_between(session, *MONTH) == before
-        assert hours_of(session) == hours
+        assert hours_of(session, None) == hours
     assert (hours.year, hours.month) == (2026, 10)

@@ -39,6 +39,7 @@ class Unusable:
     why: str
     is_miner: bool  #: it may be a machine that draws its watts
     is_final: bool = False  #: no other firmware need be tried: this one refuses
+    firmware: Firmware | None = None  #: whose API answers, where it refuses
 
 
 def driver(firmware: Firmware, place: Place, config: LanConfig) -> Miner:
@@ -86,6 +87,7 @@ async def _try(firmware: Firmware, place: Place, config: LanConfig) -> Found | U
             why=f"{firmware}: {error}",
             is_miner=not isinstance(error, Wrong | Unreachable),
             is_final=isinstance(error, Refused),
+            firmware=firmware if isinstance(error, Refused) else None,
         )
     return Found(firmware=firmware, identity=identity, miner=miner)
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from scheduler.core.inventory import MachineDetail
 from scheduler.core.lan import places
-from scheduler.core.orders import MinerReading
 from workers.clock import boottime_s
 from workers.fleet.config import LanConfig
 from workers.fleet.crew import Crew
@@ -23,7 +22,7 @@ from workers.fleet.known import Known, Notebook
 from workers.fleet.roster import Roster
 from workers.fleet.scouts import Scouts
 from workers.fleet.unit import Unit
-from workers.miners.port import FleetWatts, MachineReading, MinerError
+from workers.miners.port import MachineReading, Miner, MinerError, MinersNow
 from workers.outlets.port import Outlet
 
 TICK_S: Final = 0.1
@@ -54,6 +53,7 @@ class LanMiners:
         self._loop = asyncio.new_event_loop()
         self._crew = Crew(config, self._roster)
         self._ended = asyncio.Event()
+        self._closing: set[asyncio.Task[None]] = set()
         self._remember()
         sys.setswitchinterval(_SWITCH_S)
         self._thread = threading.Thread(target=self._talk, name="barq-fleet", daemon=True)
@@ -63,13 +63,9 @@ class LanMiners:
         """Of those that can be told something, above rest."""
         return self._roster.max_w()
 
-    def watts(self) -> FleetWatts:
-        """What they come to as they are now."""
-        return self._roster.watts()
-
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Of those that can be told something."""
-        return self._roster.readings()
+    def now(self) -> MinersNow:
+        """Those that can be told something, and what all come to, as they are now."""
+        return self._roster.now()
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         """Tell them, without waiting for any. Raises KeyError, OSError.
@@ -109,7 +105,7 @@ class LanMiners:
 
     async def _work(self) -> None:
         crew = self._crew
-        scouts = Scouts(self._config, self._roster, self._adopt)
+        scouts = Scouts(self._config, self._roster, self._adopt, outlets=self._outlets.keys())
         try:
             while not self._ended.is_set():
                 try:
@@ -127,6 +123,7 @@ class LanMiners:
         finally:
             await scouts.close()
             await crew.close()
+            await asyncio.gather(*self._closing, return_exceptions=True)
             await self._keep(time.monotonic() + KEEP_S)
 
     def _adopt(self, name: str, found: Found, known: Known, reading: MachineReading | None) -> None:
@@ -141,6 +138,7 @@ class LanMiners:
             else:
                 if known.identity != unit.identity:
                     log.warning("miner %s is another machine now: %s", name, known.identity)
+                self._let_go(unit.miner)
                 unit.found_again(found, known)
             if reading is not None:
                 unit.hears(reading, now_s)
@@ -148,6 +146,12 @@ class LanMiners:
             self._roster.changed()
         if unit.is_open and not unit.is_read_only:
             self._crew.go([name])
+
+    def _let_go(self, miner: Miner) -> None:
+        """Another driver talks to the machine from now on."""
+        task = asyncio.get_running_loop().create_task(miner.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _remember(self) -> None:
         """Nobody is asked who he is: that was written down."""

@@ -29,6 +29,7 @@ class Ordered:
         self.miner_id = miner_id
         self.known = known
         self.outlet = outlet
+        self.trouble = ""  #: why it cannot be told anything; "" = it can
         self.told = told or Told(wanted_w=float(self.max_w) if self.is_switched else 0.0)
         self._spoilt_until_s = 0.0  #: it does not take trims
         self._rules = replace(config.rules, slack_w=max(config.rules.slack_w, REST_W - config.rest_w))
@@ -60,8 +61,8 @@ class Ordered:
 
     @property
     def is_switched(self) -> bool:
-        """Whether its outlet is all that puts it to sleep."""
-        return self.is_read_only and self.outlet is not None
+        """Whether its outlet is all that puts it to sleep: it takes no orders, or refuses them for good."""
+        return (self.is_read_only or bool(self.trouble)) and self.outlet is not None
 
     @property
     def is_fixed(self) -> bool:
@@ -106,7 +107,7 @@ class Ordered:
     def least_w(self) -> int | None:
         """The lowest above its rest that it can be trimmed to within seconds."""
         can: Capabilities = self.identity.capabilities
-        if self.is_cut or boottime_s() < self._spoilt_until_s:
+        if self.is_cut or self.is_switched or boottime_s() < self._spoilt_until_s:
             return None
         least_w = self.quick_watts.min_w if self.quick_watts is not None else None
         if can.percent is not None:

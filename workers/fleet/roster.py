@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from scheduler.core.inventory import Condition, MachineDetail
@@ -17,7 +17,7 @@ from workers.fleet.details import detail_of, stranger_of
 from workers.fleet.firmware import Unusable
 from workers.fleet.troubles import Troubles
 from workers.fleet.unit import Unit
-from workers.miners.port import FleetWatts
+from workers.miners.port import FleetWatts, MinersNow
 
 #: Draws that merely drift are told this often, s.
 DRIFT_S: Final = 0.5
@@ -68,27 +68,29 @@ class Roster:
         with self.lock:
             return {name: float(u.max_w) for name, u in self.units.items() if u.is_ruled}
 
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Of those that can be told something."""
-        now_s = time.monotonic()
+    def now(self) -> MinersNow:
+        """Those that can be told something, and what all come to, with who was never found at a nameplate."""
         with self.lock:
-            if self._is_old and now_s - self._read_at_s >= DRIFT_S:
-                self._readings = tuple(u.miner_reading for u in self.units.values() if u.is_ruled)
-                self._is_old, self._read_at_s = False, now_s
-            return self._readings if self.is_watched else ()
+            readings = self._read() if self.is_watched else ()
+            return MinersNow(readings=readings, watts=self._watts({r.miner_id for r in readings}))
 
-    def watts(self) -> FleetWatts:
-        """What all come to: those that are expected and were never found count at their nameplate."""
-        self.readings()  # what counts in the base is what is not among these
-        with self.lock:
-            ruled = {r.miner_id for r in self._readings} if self.is_watched else set()
-            base_w = sum(u.rest_w if n in ruled else u.fixed_w for n, u in self.units.items())
-            max_w = float(sum(u.max_w for n, u in self.units.items() if n in ruled))
-            guessed_w = sum(u.guessed_w for n, u in self.units.items() if n not in ruled)
-            missing_w = self.missing_w
-            return FleetWatts(
-                base_w=base_w + missing_w, miners_max_w=max_w, guessed_w=float(round(guessed_w + missing_w))
-            )
+    def _read(self) -> tuple[MinerReading, ...]:
+        """Of those that can be told something. Held for a while: who drifts makes no news."""
+        now_s = time.monotonic()
+        if self._is_old and now_s - self._read_at_s >= DRIFT_S:
+            self._readings = tuple(u.miner_reading for u in self.units.values() if u.is_ruled)
+            self._is_old, self._read_at_s = False, now_s
+        return self._readings
+
+    def _watts(self, ruled: Collection[str]) -> FleetWatts:
+        """What counts in the base is what is not among the readings."""
+        base_w = sum(u.rest_w if n in ruled else u.fixed_w for n, u in self.units.items())
+        guessed_w = sum(u.guessed_w for u in self.units.values()) + self.missing_w
+        return FleetWatts(
+            base_w=base_w + self.missing_w,
+            miners_max_w=float(sum(u.max_w for n, u in self.units.items() if n in ruled)),
+            guessed_w=float(round(guessed_w)),
+        )
 
     @property
     def missing_w(self) -> float:

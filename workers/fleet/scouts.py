@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Final
 
 from scheduler.core.lan import Place, places
+from workers.fleet.closed import UNKNOWN, Closed
 from workers.fleet.config import LanConfig
 from workers.fleet.firmware import Found, Unusable, recognise
 from workers.fleet.known import Known, who
 from workers.fleet.roster import Roster
 from workers.fleet.unit import Unit
-from workers.miners.port import MachineReading, MinerError, Wrong
+from workers.miners.port import MachineReading, MinerError, Refused, Wrong
 
 AT_ONCE: Final = 32
 
@@ -30,8 +31,11 @@ class Scouts:
         config: LanConfig,
         roster: Roster,
         adopt: Callable[[str, Found, Known, MachineReading | None], None],
+        *,
+        outlets: Collection[str],
     ) -> None:
-        """`adopt` takes a machine that was found."""
+        """`adopt` takes a machine that was found. Those with `outlets` can be put to sleep whatever they say."""
+        self._outlets = outlets
         self._config = config
         self._roster = roster
         self._adopt = adopt
@@ -83,6 +87,8 @@ class Scouts:
             identity = await unit.miner.identify()
         except Wrong:
             return False
+        except Refused as error:
+            return error.retry_after_s is not None
         except MinerError:
             return True
         if who(identity) != who(unit.identity):
@@ -109,10 +115,16 @@ class Scouts:
                     self._roster.changed()
 
     def _is_unusable(self, name: str, found: Unusable) -> None:
+        """One that refuses everything and has an outlet is a machine that only that puts to sleep."""
         with self._roster.lock:
+            if found.firmware is not None and name in self._outlets and name not in self._roster.units:
+                known = Known(firmware=found.firmware, identity=UNKNOWN, nameplate_w=self._config.max_w)
+                closed = Found(firmware=found.firmware, identity=UNKNOWN, miner=Closed(name, found.why))
+                log.warning("address %s lets nobody in, and has an outlet: %s", name, found.why)
+                self._adopt(name, closed, known, None)
             unit = self._roster.units.get(name)
             if unit is not None:
-                unit.trouble = found.why
+                unit.trouble, unit.is_shut = found.why, True
             elif self._roster.strangers.get(name) != found:
                 log.warning("address %s cannot be used: %s", name, found.why)
                 self._roster.strangers[name] = found

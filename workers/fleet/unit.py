@@ -26,7 +26,9 @@ _RAISED: Final = 0.02  #: a target above the nameplate by more was raised by its
 _STEP_W: Final = 50.0
 WAKE_AGAIN_S: Final = 15.0
 TRIM_AGAIN_S: Final = 2.0
-TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more
+TRIM_S: Final = 30.0  #: a machine that is trimmed shows it by then, or is not trimmed any more;
+DEAF_S: Final = 8.0  #: by then, if nothing of it has begun: as long as one has that is to sleep
+_MOVES: Final = 0.98  #: of what it drew when it was told: one that draws less is on its way
 
 
 class Unit(Ordered):
@@ -47,12 +49,14 @@ class Unit(Ordered):
         self.outlet_said: OutletSaid | None = None
         self.reading: MachineReading | None = None
         self.missed = 0  #: calls without an answer since its last word
-        self.trouble = ""  #: why it cannot be used; "" = it can
+        self.is_shut = False  #: its trouble is that it did not let in who asked who it is
         self.complaint = ""  #: what went wrong last
         self.verdict: Verdict | None = None
         self.condition = Condition.LOST
         self.asked_at_s = 0.0  #: when an order last went out
+        self._is_unheard = True  #: nobody had a word of it lately
         self._counted: MinerReading | None = None
+        self._drew_w: float | None = None  #: when it was told what it is told now, if it ran then
 
     # -- what it was told ----------------------------------------------------------------------------------------
 
@@ -67,6 +71,7 @@ class Unit(Ordered):
             told = replace(told, switched_at_s=now_s)
         if switches and taken_w > AWAKE_W:
             told = replace(told, day=today(), cycles=self.cycles_today + 1)
+        self._drew_w = self.draw_w if self.told.state is MinerState.RUNNING else None
         self.told = told
         self.verdict = None if self.verdict is None else self.judged(now_s)
         self._counted = None
@@ -101,7 +106,8 @@ class Unit(Ordered):
         if verdict.record is not self.told.record:
             self.told = replace(self.told, record=verdict.record)
         self.condition = self._condition(now_s)
-        if self.is_trimmed_in_vain and now_s - self.told.told_at_s > TRIM_S:
+        self._is_unheard = self.silent_s(now_s) > self._rules.fresh_s
+        if self.is_trimmed_in_vain and now_s - self.told.told_at_s > (DEAF_S if self.is_deaf else TRIM_S):
             self.spoil(now_s)
         return verdict.step
 
@@ -116,6 +122,26 @@ class Unit(Ordered):
         if not self.is_to_work or self.is_whole:
             return False
         return said is None or said.at_s < self.told.told_at_s or not said.obeys
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it ran, answers, and nothing of its trim has begun.
+
+        A target in watts is told back by a machine that took it, long before its draw is there. A percentage is not,
+        but the draw follows it at once.
+        """
+        reading, said, before_w = self.reading, self.told.said, self._drew_w
+        if (
+            reading is None
+            or said is None
+            or said.at_s < self.told.told_at_s
+            or self.missed
+            or before_w is None
+        ):
+            return False
+        if self.identity.capabilities.percent is not None:
+            return reading.draw_w is not None and reading.draw_w > before_w * _MOVES
+        return reading.target_w is not None and reading.target_w > self.allowed_w * (1 + TOLERANCE)
 
     @property
     def again_s(self) -> float | None:
@@ -148,7 +174,7 @@ class Unit(Ordered):
     @property
     def is_ruled(self) -> bool:
         """Whether it can be counted on to be told something. Who is not counts in the base of its group."""
-        if self.trouble or self.is_fixed or self.verdict is None:
+        if (self.trouble and not self.is_switched) or self.is_fixed or self.verdict is None:
             return False
         if self.is_cut and self.verdict.counts_w <= self.rest_w:
             return True
@@ -160,7 +186,7 @@ class Unit(Ordered):
         worst_w = max(self.nameplate_w, self._last_draw_w)
         if self.verdict is None:
             return worst_w
-        if self.is_cut or not (self.trouble or self.is_fixed):
+        if self.is_cut or self.is_switched or not (self.trouble or self.is_fixed):
             return worst_w if self.is_trimmed_in_vain else self.verdict.counts_w
         return worst_w
 
@@ -172,7 +198,9 @@ class Unit(Ordered):
 
     @property
     def guessed_w(self) -> float:
-        """Of what it counts at in that base, what nobody read."""
+        """Of what it counts at, what nobody read. One that its outlet puts to sleep may be ruled and not be read."""
+        if self.is_ruled:
+            return 0.0 if self.is_cut or not self._is_unheard else self.counts_w
         is_read = self.condition is not Condition.LOST and self.told.said is not None
         return max(0.0, self.fixed_w - self.draw_w) if is_read else self.fixed_w
 
@@ -213,9 +241,11 @@ class Unit(Ordered):
     def found_again(self, found: Found, known: Known) -> None:
         """It was recognised anew: perhaps it is another machine now.
 
-        If it is not, its trouble ends when it takes an order, and its nameplate is no less than it was: it may be
-        trimmed now.
+        If it is not, its trouble ends when it takes an order, unless that was to be recognised, and its nameplate is no
+        less than it was: it may be trimmed now.
         """
+        if self.is_shut:
+            self.trouble, self.is_shut = "", False
         if found.identity != self.identity:
             self.trouble, self.reading = "", None
         if who(known.identity) == who(self.identity):

@@ -36,7 +36,19 @@ class FleetWatts:
 
     base_w: float  #: it draws this whatever it is told: rests, and machines that obey nobody at their worst
     miners_max_w: float  #: and its other machines take at most this on top
-    guessed_w: float = 0.0  #: of `base_w`, what nobody read: of machines that are lost, or were never found
+    guessed_w: float = (
+        0.0  #: of what it draws, what nobody read: who is lost, lets nobody in, or was never found
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinersNow:
+    """The miners of a group at one instant: who is read does not count in the base, and who is not does."""
+
+    readings: tuple[MinerReading, ...]  #: of those that can be told something
+    watts: FleetWatts | None = (
+        None  #: what the group comes to; None = as its site file says, for all of them obey
+    )
 
 
 class MinerDriver(Protocol):
@@ -46,12 +58,11 @@ class MinerDriver(Protocol):
         """The miners that can be told something, each with the most that it draws above its rest."""
         ...
 
-    def watts(self) -> FleetWatts | None:
-        """What the group comes to now; None = as its site file says, for all of them obey."""
-        ...
+    def now(self) -> MinersNow:
+        """What the group comes to, and of each that can be told something its target and draw.
 
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Target and draw of each of them now, and when it was last told to run or to sleep, over restarts too."""
+        And when it was last told to run or to sleep, over restarts too.
+        """
         ...
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:

@@ -61,12 +61,9 @@ class SimulatedMiners:
         """The miners that there are, each with what it draws at most above its rest."""
         return {miner_id: model.max_w for miner_id, model in self._models.items()}
 
-    def watts(self) -> None:
-        """As the site file says: all obey."""
-
-    def readings(self) -> tuple[MinerReading, ...]:
-        """Target and draw of each miner now."""
-        return tuple(self._reading(miner_id) for miner_id in self._models)
+    def now(self) -> port.MinersNow:
+        """Target and draw of each miner now; all obey."""
+        return port.MinersNow(readings=tuple(self._reading(miner_id) for miner_id in self._models))
 
     def set_targets(self, targets_w: Mapping[str, float]) -> None:
         """Give miners new targets. Raises KeyError, OSError."""
@@ -81,7 +78,7 @@ class SimulatedMiners:
 
     def details(self) -> tuple[MachineDetail, ...]:
         """Each miner."""
-        return tuple(self._detail(reading) for reading in self.readings())
+        return tuple(self._detail(reading) for reading in self.now().readings)
 
     def alarms(self) -> tuple[str, ...]:
         """None: simulated miners obey."""
@@ -169,7 +166,7 @@ class SimulatedMiner:
 
     async def read(self) -> port.MachineReading:
         """What it does now."""
-        told = next(r for r in self._group.readings() if r.miner_id == self._model.miner_id)
+        told = next(r for r in self._group.now().readings if r.miner_id == self._model.miner_id)
         draw_w = told.draw_w + self._model.idle_w
         per_th = told.joule_per_th
         return port.MachineReading(

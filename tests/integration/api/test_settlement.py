@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from barq.reporting.settlement import complaints
 from scheduler.core.curtailment import Cause
+from scheduler.store import chain
 from scheduler.store.database import writing
-from scheduler.store.settlement import record_intervals
+from scheduler.store.settlement import link_hash, record_intervals
 from tests.api_site import ApiSite, refused
 from tests.settled import MWH, draft, energy, interval, terms
 
@@ -23,7 +25,7 @@ def write(site: ApiSite) -> None:
             curtailed = {Cause.GRID: MWH // 7, Cause.FAULT: 3}
             north = draft(energy(MWH // 3, curtailed, start_ws=number * (MWH // 3)), number=number)
             south = draft(contract=terms("south"), number=number)
-            record_intervals(session, [interval(north, south)])
+            chain.append(session, record_intervals(session, [interval(north, south)]))
 
 
 async def test_a_statement_adds_up_by_itself(site: ApiSite) -> None:
@@ -34,6 +36,18 @@ async def test_a_statement_adds_up_by_itself(site: ApiSite) -> None:
     assert len(found["links"]) == 2
     assert found["measured"]["charge_micro"] == 2 * 17_500_000
     assert "south" not in str(found)
+
+
+def chained(row: Any, link: int, before: str, **changes: Any) -> Any:
+    """A row that somebody changed, with a hash that fits."""
+    body = json.dumps(row | changes, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return {
+        "link": link,
+        "number": 0,
+        "row": json.loads(body),
+        "hash_before": before,
+        "hash": link_hash(before, body),
+    }
 
 
 def tampered(found: Any, how: str) -> Any:
@@ -50,6 +64,12 @@ def tampered(found: Any, how: str) -> Any:
             total["credit_micro"] += 1
         case "chain":
             found["links"][1]["hash_before"] = "00" * 32
+        case "left out":
+            found["links"][1]["link"] = 3
+        case "end":
+            del found["links"][1]
+        case "made anew":
+            found["links"][1] = chained(interval_of, 2, found["links"][0]["hash"], quality="metered")
     return found
 
 
@@ -60,6 +80,9 @@ def tampered(found: Any, how: str) -> Any:
         ("charge", "by its rate it is 17500000"),
         ("total", "the total measured credit_micro"),
         ("chain", "row 2 is not chained to row 1"),
+        ("left out", "row 2 is missing"),
+        ("end", "row 2 is missing: event"),
+        ("made anew", "row 2 is another one than event"),
     ],
 )
 async def test_whatever_is_changed_in_it_shows(site: ApiSite, how: str, told: str) -> None:

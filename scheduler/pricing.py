@@ -1,0 +1,64 @@
+"""Looks up by which prices intervals are settled, beside the loop: no tick waits for a database or a file for it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from scheduler.book_threads import in_book_thread
+from scheduler.core.contracts import Quotes
+from scheduler.core.settlement import Measured
+from scheduler.errors import StoreError
+from scheduler.ports import Clock, Prices
+from scheduler.settling import Settling
+
+log = logging.getLogger(__name__)
+
+LOOK_S: Final = 1.0
+
+
+class Pricing:
+    """Prices what is over, in the order in which it was, for as long as it runs."""
+
+    def __init__(self, settling: Settling, prices: Prices, clock: Clock) -> None:
+        self._settling, self._prices, self._clock = settling, prices, clock
+        self._trouble = ""  #: why the oldest interval waits, as told last
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except (
+                Exception
+            ):  # a bug here must not end the scheduler: what is measured is kept until it is priced
+                log.exception("intervals of settlement cannot be priced")
+            await self._clock.sleep_s(LOOK_S)
+
+    async def look(self) -> None:
+        """Price all that waits. While the store is down it goes on waiting: nothing goes without its price for that."""
+        for measured in self._settling.measured:
+            try:
+                quotes = await in_book_thread(quotes_for, measured, self._prices)
+            except StoreError as error:
+                self._waits(measured, str(error))
+                return
+            self._settling.priced(measured, quotes)
+            self._trouble = ""
+
+    def _waits(self, measured: Measured, why: str) -> None:
+        """Told once, and when the reason changes."""
+        if why != self._trouble:
+            self._trouble = why
+            log.warning("the interval of %s waits for its prices: %s", measured.over.starts_at, why)
+
+
+def quotes_for(measured: Measured, prices: Prices) -> Quotes:
+    """What is known of prices for an interval: of its beginning. Raises StoreError."""
+    at = measured.over.starts_at
+    found = ((name, prices.price_at(name, at)) for name in measured.series)
+    return Quotes(
+        at=at,
+        figures=prices.figures_at(at),
+        series={name: price for name, price in found if price is not None},
+    )
