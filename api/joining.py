@@ -57,7 +57,7 @@ def check_acts(settings: Settings) -> None:
             409,
             "shadow",
             "the site is in shadow mode, and acts on no machine",
-            remedy="describe the node in the site file (simulated: true); it joins once the site is live",
+            remedy="describe it in the site file (simulated: true); it joins once the site is live",
         )
 
 
@@ -67,7 +67,8 @@ def checks(
     """What to hold the other members against, in the transaction that adds this one. It raises `Refused`."""
     own = site.groups(site.found_before(state))
 
-    def check(others: tuple[Member, ...]) -> None:
+    def check(members: tuple[Member, ...]) -> None:
+        others = [m for m in members if m.spec.group_id != spec.group_id]
         _check_name(spec, own, shown)
         _check_levels(spec, site)
         base_w = site.idle_base_w(own, [m.spec for m in others])
@@ -75,7 +76,7 @@ def checks(
         strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known)
         _check_firm(spec, site, base_w + site.power.overhead * strangers_w, shown, fallback_w)
         _check_domains(
-            spec, site, {s.group_id: idle_w(s) for s in (*own.values(), *(m.spec for m in others))}
+            spec, site, {s.group_id: idle_w(s) for s in (*(m.spec for m in others), *own.values())}
         )
 
     return check

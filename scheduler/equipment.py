@@ -143,7 +143,9 @@ class Miners(Strict):
     machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
     lan: LanSettings | None = None  #: where real ones are
     outlets: OutletSettings = Field(default_factory=OutletSettings)  #: that feed them, of switched PDUs
-    guard_on: Name | None = None  #: the machine that their guard runs on, by `barq miners join`; None = this one
+    guard_on: Name | None = (
+        None  #: the machine that their guard runs on, by `barq miners join`; None = this one
+    )
     simulated: bool
 
     @model_validator(mode="before")
@@ -344,5 +346,7 @@ def miners_spec(miners: Miners) -> GroupSpec:
         miners_max_w=miners.count * (miners.max_w - miners.rest_w),
         machine=miners.kind(),
         simulated=miners.simulated,
-        elsewhere=None if miners.guard_on is None else Elsewhere(machine=miners.guard_on, told=miners.digest()),
+        elsewhere=None
+        if miners.guard_on is None
+        else Elsewhere(machine=miners.guard_on, told=miners.digest()),
     )

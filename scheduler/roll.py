@@ -102,7 +102,9 @@ class Roll:
             remedy = f"on {machine}, `barq down`, then `barq miners join`"
         else:
             return ()
-        return (f"{gid} {wrong}; its machines count at all that they can draw, and are told to sleep; {remedy}",)
+        return (
+            f"{gid} {wrong}; its machines count at all that they can draw, and are told to sleep; {remedy}",
+        )
 
     def _machine(self, group_id: str) -> str:
         place = self._own[group_id].elsewhere

@@ -177,7 +177,7 @@ class Site(Strict):
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
     ) -> float:
         """Site watts with nothing on any group, those that joined from elsewhere included."""
-        specs = [*self.groups(found).values(), *joined]
+        specs = ({s.group_id: s for s in joined} | self.groups(found)).values()  # one may be in both
         nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
         miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
         power = self.power

@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api import machines
+from api import guarding, joining, machines
 from api.context import Asking, Here, Person, is_job_id
 from api.openapi import errors
+from api.routes.nodes import known_nodes
+from api.wire.members import JoinedGuard, JoinGuard
 from api.wire.miners import (
     CannotView,
     HistoryQuery,
@@ -62,6 +64,23 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
         shadow=here.settings.is_shadow,
         next=following,
     )
+
+
+@router.post("/miners/join", responses=errors(409))
+def join_guard(request: JoinGuard, here: Here, person: Person) -> JoinedGuard:
+    """Have a machine take on the groups whose guard the site file leaves to it, new or coming back.
+
+    409 if there are none, if one has a guard already, or if the site is not up for it.
+    """
+    joining.check_acts(here.settings)
+    site = joining.site_of(here.settings)
+    groups = guarding.assigned(request, site)
+    answer = joining.answer(here.settings, site) | {"groups": guarding.told(groups)}
+    specs = guarding.specs_of(groups, request)
+    check = guarding.checks(specs, site, known_nodes(here.desk), again=request.again)
+    here.desk.join(*specs, by=person, check=check)
+    here.waker.wake()
+    return JoinedGuard.model_validate(answer)
 
 
 @router.post("/miners:wish", responses=errors(404, 409))

@@ -16,6 +16,7 @@ from api.openapi import errors
 from api.problems import Refused
 from api.wire.members import NAME, Join, Joined, Left
 from api.wire.site import Nodes, NodeView
+from scheduler.core.orders import GroupKind
 from scheduler.store.desk import Desk
 
 router = APIRouter(tags=["site"])
@@ -49,7 +50,10 @@ def join_node(request: Join, here: Here, person: Person) -> Joined:
 
 @router.post("/nodes/{name}/leave", responses=errors(404))
 def let_node_leave(name: NodeName, here: Here) -> Left:
-    """Send no new work to a node that joined; again is no change. Its jobs go on until its guard ends them."""
+    """Send no new work to a node that joined; again is no change. Its jobs go on until its guard ends them.
+
+    So it is with a group of miners whose guard joined.
+    """
     here.desk.leave(name)
     here.waker.wake()
     return Left(name=name)
@@ -57,7 +61,10 @@ def let_node_leave(name: NodeName, here: Here) -> Left:
 
 @router.post("/nodes/{name}/forget", responses=errors(404, 409))
 def forget_node(name: NodeName, here: Here) -> Left:
-    """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order."""
+    """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order.
+
+    A group of miners stays part of the site, without a guard: it counts at all that it can draw.
+    """
     _check_gone(name, here)
     here.desk.forget(name)
     here.waker.wake()
@@ -85,8 +92,10 @@ def _check_gone(name: str, here: Context) -> None:
     silent_s = (datetime.now(UTC) - node.last_report_at).total_seconds()
     lost_after_s = joining.site_of(here.settings).timing.lost_after_s
     if silent_s < lost_after_s:
-        detail = f"{name} was heard of {silent_s:.0f} s ago; its jobs may go on for {lost_after_s:.0f} s"
-        raise Refused(409, "still_there", detail, remedy="run `barq node leave` there, or try again later")
+        is_node = node.kind == GroupKind.NODE
+        what, verb = ("jobs", "barq node leave") if is_node else ("guard", "barq miners leave")
+        detail = f"{name} was heard of {silent_s:.0f} s ago; its {what} may go on for {lost_after_s:.0f} s"
+        raise Refused(409, "still_there", detail, remedy=f"run `{verb}` there, or try again later")
 
 
 @lru_cache(maxsize=1)  # it is asked for by each request that submits, and changes once a second

@@ -245,7 +245,9 @@ class GroupSpec:
     simulated: bool = False
     standby: Standby | None = None  #: None = it cannot be put to standby
     topology: tuple[tuple[str, str], ...] = ()  #: where a node is in the network: level, name
-    elsewhere: Elsewhere | None = None  #: of miners whose guard runs on a machine that joined; None = on the head
+    elsewhere: Elsewhere | None = (
+        None  #: of miners whose guard runs on a machine that joined; None = on the head
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
