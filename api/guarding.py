@@ -97,3 +97,9 @@ def _check_firm(specs: Sequence[GroupSpec], site: Site, joined: Sequence[GroupSp
         value=firm_w,
         remedy=f"raise power.firm_w, or take {base_w - firm_w:.0f} W of base out",
     )
+
+
+def notices(shown: Sequence[NodeView], group: str | None) -> list[str]:
+    """What is to be known of groups whose machines are listed as a guard told of them that is not there now."""
+    lone = [n for n in shown if n.unguarded and group in (None, n.id)]
+    return [alarm for node in lone for alarm in node.alarms]

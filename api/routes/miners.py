@@ -62,6 +62,7 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
         miners=[machines.shown(one, mined) for one in page],
         totals=machines.totals_of(wanted),
         shadow=here.settings.is_shadow,
+        notices=guarding.notices(known_nodes(here.desk), query.group),
         next=following,
     )
 

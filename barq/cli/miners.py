@@ -81,6 +81,8 @@ def miners(
     emit(form, value=page, ids=(one["id"] for one in page["miners"]), blocks=lambda: _listed(page))
     if form is Format.TABLE and not page["miners"]:
         say("no miners")
+    for notice in page.get("notices", ()) if form is Format.TABLE else ():
+        say(notice)
     if page["next"] is not None:
         say(f"there are more than {most}; --limit shows more")
 

@@ -205,18 +205,20 @@ def _check_members(site: Site, found: Mapping[str, GroupSpec], joined: Sequence[
 def _check_guards(site: Site, joined: Sequence[GroupSpec]) -> None:
     """No group gets a second guard: those that a machine took on stay there until they leave it. Raises Refused."""
     own = site.groups()
-    for spec in (s for s in joined if s.elsewhere is not None):
-        here = own.get(spec.group_id)
-        if here is None or here.elsewhere is None or here.elsewhere.machine != spec.elsewhere.machine:
+    for spec in joined:
+        if (there := spec.elsewhere) is None:
+            continue
+        here = own[spec.group_id].elsewhere if spec.group_id in own else None
+        if here is None or here.machine != there.machine:
             raise Refused(
-                f"{spec.group_id} is guarded on {spec.elsewhere.machine} ({spec.address}), and the site file says "
+                f"{spec.group_id} is guarded on {there.machine} ({spec.address}), and the site file says "
                 "otherwise: two guards would fight over its machines",
-                remedy=f"start with guard_on: {spec.elsewhere.machine} in that group, `barq miners leave` there, and "
+                remedy=f"start with guard_on: {there.machine} in that group, `barq miners leave` there, and "
                 "change it then",
             )
-        if here.elsewhere != spec.elsewhere:
+        if here != there:
             say(
-                f"{spec.group_id} is another one in this site file: on {spec.elsewhere.machine}, `barq down` and "
+                f"{spec.group_id} is another one in this site file: on {there.machine}, `barq down` and "
                 "`barq miners join`, or its machines sleep"
             )
 
