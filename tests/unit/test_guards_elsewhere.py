@@ -1,4 +1,4 @@
-"""Miners whose guard is on another machine: they count at all that they can draw whenever it may be that none is there."""
+"""Miners whose guard is on another machine: they count at all that they can draw whenever there may be none."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from scheduler.core.snapshot import SitePolicy
 from scheduler.group_files import group_config
 from scheduler.records import Intents, Member, Stored
 from scheduler.settings import Site, load_site
+from scheduler.sharing import ShadowSettings
 from scheduler.view import View
 from tests.builders import T0, site
 from workers.group_config import load
@@ -242,6 +243,8 @@ def test_the_head_starts_no_guard_of_a_group_elsewhere(tmp_path: Path) -> None:
     assert (first.machine, other.machine) == ("hut-1", "hut-1")
     assert first.told != other.told
     assert described(tmp_path, guard_on=None).groups()["hall"].elsewhere is None
+    shadow = described(tmp_path).model_copy(update={"mode": ShadowSettings(type="shadow")})
+    assert shadow.groups()["hall"].elsewhere is None
 
 
 def test_secrets_of_a_group_elsewhere_are_below_the_state_directory_there(tmp_path: Path) -> None:
