@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from api.joining import node_token
 from api.problems import Refused
 from api.wire.members import GuardedGroup, JoinGuard
 from api.wire.site import NodeView
@@ -32,6 +33,21 @@ def assigned(request: JoinGuard, site: Site) -> tuple[Miners, ...]:
         remedy="join with the --name that the site file gives this machine, or correct it there, then `barq down` and "
         "`barq up SITE.yaml`",
     )
+
+
+def token_of(machine: str) -> str:
+    """What the token of a machine that guards miners is called."""
+    return f"guard-{machine}"
+
+
+def token_after(name: str, members: Sequence[Member]) -> str:
+    """The token that opens nothing more once this member is forgotten; "" = its machine guards other groups too."""
+    places = {m.spec.group_id: m.spec.elsewhere for m in members}
+    place = places.pop(name, None)
+    if place is None:
+        return node_token(name)
+    is_last = all(other is None or other.machine != place.machine for other in places.values())
+    return token_of(place.machine) if is_last else ""
 
 
 def specs_of(groups: Sequence[Miners], request: JoinGuard) -> list[GroupSpec]:

@@ -253,11 +253,12 @@ class NodeView(TypedDict):
 
 
 class JoinedView(TypedDict):
-    """What a node needs to be part of a site. Holds a secret: Ray's token."""
+    """What a node needs to be part of a site. Holds two secrets: Ray's token and its own."""
 
     site: str
     ray_address: str
     ray_token: str
+    token: NotRequired[str]  #: for it outlives its ticket; "" = as it has it
     guard: dict[str, Any]
 
 

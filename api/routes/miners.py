@@ -81,6 +81,8 @@ def join_guard(request: JoinGuard, here: Here, person: Person) -> JoinedGuard:
     check = guarding.checks(specs, site, known_nodes(here.desk), again=request.again)
     here.desk.join(*specs, by=person, check=check)
     here.waker.wake()
+    if not request.again:
+        answer["token"] = joining.renew_token(here.desk, guarding.token_of(request.name), by=person)
     return JoinedGuard.model_validate(answer)
 
 

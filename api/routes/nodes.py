@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path as InPath
 from pydantic import TypeAdapter
 
-from api import joining
+from api import guarding, joining
 from api.context import Context, Here, Person
 from api.openapi import errors
 from api.problems import Refused
@@ -39,13 +39,14 @@ def join_node(request: Join, here: Here, person: Person) -> Joined:
     """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
     joining.check_acts(here.settings)
     spec, site = joining.spec_of(request), joining.site_of(here.settings)
-    answer = Joined.model_validate(joining.answer(here.settings, site))
+    answer = joining.answer(here.settings, site)
     check = joining.checks(
         spec, site, here.settings.state_dir, known_nodes(here.desk), _fallback_w(here.desk)
     )
     here.desk.join(spec, by=person, check=check)
     here.waker.wake()
-    return answer
+    token = joining.renew_token(here.desk, joining.node_token(request.name), by=person)
+    return Joined.model_validate(answer | {"token": token})
 
 
 @router.post("/nodes/{name}/leave", responses=errors(404))
@@ -60,13 +61,15 @@ def let_node_leave(name: NodeName, here: Here) -> Left:
 
 
 @router.post("/nodes/{name}/forget", responses=errors(404, 409))
-def forget_node(name: NodeName, here: Here) -> Left:
+def forget_node(name: NodeName, here: Here, person: Person) -> Left:
     """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order.
 
     A group of miners stays part of the site, without a guard: it counts at all that it can draw.
     """
     _check_gone(name, here)
+    token = guarding.token_after(name, here.desk.members())
     here.desk.forget(name)
+    here.desk.revoke_token(token, by=person)
     here.waker.wake()
     return Left(name=name)
 

@@ -88,13 +88,14 @@ class GuardSettings(Shown):
 
 
 class Joined(Shown):
-    """What a node needs to be part of the site. Holds a secret: Ray's token."""
+    """What a node needs to be part of the site. Holds two secrets: Ray's token and its own."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
             site="demo",
             ray_address="10.0.0.1:7481",
             ray_token="5f2c...",  # noqa: S106 - an example
+            token="barq_...",  # noqa: S106
             guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
         )
     )
@@ -102,6 +103,10 @@ class Joined(Shown):
     site: str
     ray_address: str
     ray_token: str
+    token: str = Field(
+        "",
+        description="Of this machine until it is forgotten, for it outlives its ticket; empty = as it has it",
+    )
     guard: GuardSettings
 
 
@@ -128,13 +133,14 @@ class GuardedGroup(Shown):
 
 
 class JoinedGuard(Joined):
-    """What a machine needs to guard miners of the site. Holds a secret: Ray's token."""
+    """What a machine needs to guard miners of the site. Holds two secrets: Ray's token and its own."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
             site="demo",
             ray_address="10.0.0.1:7481",
             ray_token="5f2c...",  # noqa: S106 - an example
+            token="barq_...",  # noqa: S106
             guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
             groups=[{"name": "hall-a", "told": {"name": "hall-a", "guard_on": "hut-1", "count": 12}}],
         )

@@ -156,7 +156,7 @@ def _ask_to_join(files: SiteFiles, wanted: Wanted | WantedGuards) -> Membership:
         ports_from=wanted.ports_from,
         guards=isinstance(wanted, WantedGuards),
     )
-    _write_secret(files.token, f"{wanted.ticket.token}\n")
+    _write_secret(files.token, f"{answer.get('token') or wanted.ticket.token}\n")
     _take(files, membership, answer, configs)
     return membership
 

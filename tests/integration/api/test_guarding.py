@@ -99,6 +99,19 @@ async def test_a_group_gets_no_second_guard(ready: ApiSite) -> None:
     refused(await ask(ready, again=True, address="192.0.2.9"), 409, "guarded_already")
 
 
+async def test_a_machine_has_a_token_until_its_last_group_is_forgotten(ready: ApiSite) -> None:
+    """The one that it has stays when it starts again."""
+    yard = HALL | {"name": "other", "lan": {"addresses": ["10.20.0.9"]}}
+    write(ready.state, miners=[HALL, yard])
+    token = (await ask(ready)).json()["token"]
+    assert (await ask(ready, again=True)).json()["token"] == ""
+
+    own = {"Authorization": f"Bearer {token}"}
+    for name in ("hall", "other"):
+        assert (await ready.client.post(f"/api/v1/nodes/{name}/forget", headers=own)).status_code == 200
+    refused(await ready.client.get("/api/v1/me", headers=own), 401, "unauthorized")
+
+
 async def test_a_guard_that_left_makes_room_for_another(ready: ApiSite) -> None:
     """By the verbs of nodes: first it leaves, then it is forgotten."""
     assert (await ask(ready)).status_code == 200
