@@ -13,8 +13,8 @@ import yaml
 from barq.cli import up
 from barq.errors import Refused
 from scheduler.core.decide import decide
-from scheduler.core.ledger import FallbackStep, OpenOrder, exposure_w
-from scheduler.core.orders import NO_FENCE, Elsewhere, Fence, GroupKind, GroupSpec, GuardReport
+from scheduler.core.ledger import OpenOrder, exposure_w
+from scheduler.core.orders import NO_FENCE, Elsewhere, FallbackStep, Fence, GroupKind, GroupSpec, GuardReport
 from scheduler.core.reasons import Code
 from scheduler.core.snapshot import SitePolicy
 from scheduler.group_files import group_config
