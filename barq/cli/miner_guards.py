@@ -84,11 +84,11 @@ def leave(
         str, typer.Option(metavar="DURATION", help="How long the end of what runs here may take.")
     ] = f"{GRACE_S:g}s",
 ) -> None:
-    """Guard miners here no more: they are put to sleep, and nothing of the site is left on this machine."""
+    """Guard miners here no more: they are told to sleep, and nothing of the site is left on this machine."""
     membership = leave_site(directory_of(state), grace_s=duration_s(grace, "--grace"))
     say(
-        f"{membership.node} has left {membership.site}. Its miners sleep, and nobody holds them: the site counts all "
-        "that they can draw until another machine joins for them"
+        f"{membership.node} has left {membership.site}. Its miners were told to sleep, and nobody holds them there: "
+        "the site counts all that they can draw until another machine joins for them"
     )
 
 

@@ -112,7 +112,7 @@ def join(
         )
     membership = join_site(wanted, directory_of(state))
     value = {"node": membership.node, "site": membership.site, "api_url": membership.api_url}
-    line = f"{membership.node} is a node of {membership.site} ({membership.api_url})"
+    line = f"{membership.node} is {membership.what} of {membership.site} ({membership.api_url})"
     emit(form, value=value, ids=[membership.node], blocks=lambda: [line])
 
 

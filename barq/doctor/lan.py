@@ -38,7 +38,7 @@ def lans(place: Place) -> list[Finding]:
         return [warn("lan", first, "the site would not start", "correct the site file")]
     told = [_left_to(name, machine) for name, machine in elsewhere.items()]
     if not configs:
-        return told or [ok("lan", "the site file names no real miners")]
+        return told or [ok("lan", "no real miners are guarded from here")]
     return [*told, *asyncio.run(_look(configs, place))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from tests.miners.luxos import LuxosEmulator
 from tests.miners.plugged import PluggedIn
 from tests.site_harness import SITE, RunningSite
 from tests.waiting import wait_for
+from workers.clock import boottime_s
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -139,12 +140,33 @@ def test_miners_are_guarded_from_another_machine(tmp_path: Path) -> None:
         site.head.client.release_limits()
         site.wait_running()
 
+        _with_another_guard(site)
         _without_a_head(site)
         family = read_processes(site.hut.files).values()
         assert leave_site(site.hut.state, grace_s=10.0).node == "hut-1"
         assert wait_gone([*family], timeout_s=60) == []
         site.wait_asleep()
         wait_for(lambda: site.group()["unguarded"], timeout_s=60, what="nobody guards them any more")
+
+
+def _with_another_guard(site: Yard) -> None:
+    """Its guard dies: the next one takes the machines over as they are, and asks none of them who it is."""
+    guard = site.hut.process("guard:hall")
+    asked = [len(m.requests) for m in site.machines]
+    site.hut.kill("guard:hall")
+    killed_at_s = boottime_s()
+    assert wait_gone([guard], timeout_s=60) == []
+
+    def answers() -> bool:
+        with suppress(OSError):
+            return site.guard().boottime_s > killed_at_s
+        return False
+
+    wait_for(answers, timeout_s=60, what="another guard")
+    assert site.hut.process("guard:hall") != guard
+    site.wait_running()
+    since = [r for m, n in zip(site.machines, asked, strict=True) for r in m.requests[n:]]
+    assert not [r for r in since if "version" in r or "curtail" in r], since
 
 
 def _without_a_head(site: Yard) -> None:
