@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -115,7 +116,10 @@ def _check_firm(specs: Sequence[GroupSpec], site: Site, joined: Sequence[GroupSp
     )
 
 
-def notices(shown: Sequence[NodeView], group: str | None) -> list[str]:
-    """What is to be known of groups whose machines are listed as a guard told of them that is not there now."""
-    lone = [n for n in shown if n.unguarded and group in (None, n.id)]
-    return [alarm for node in lone for alarm in node.alarms]
+def notices(nodes: str, group: str | None) -> list[str]:
+    """What is to be known of groups whose machines are listed as a guard told of them that is not there now.
+
+    `nodes` is the scheduler's document of them.
+    """
+    lone = [n for n in json.loads(nodes) if n.get("unguarded") and group in (None, n["id"])]
+    return [alarm for node in lone for alarm in node["alarms"]]

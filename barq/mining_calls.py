@@ -27,7 +27,7 @@ def miners(
 
 def join_guard(name: str, address: str, *, again: bool) -> Call[JoinedGuardView]:
     """Have a machine take on the guards of miners that the site file leaves to it."""
-    return post("/miners/join", {"name": name, "address": address, "again": again})
+    return post("/miners:join", {"name": name, "address": address, "again": again})
 
 
 def miner(miner_id: str) -> Call[MachineRecord]:

@@ -49,9 +49,10 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
     """List miners by group and name, in pages, with the totals of all that match. None before guards told of any."""
     if query.condition is not None and query.condition not in set(Condition):
         raise InvalidField("condition", query.condition, f"use one of {', '.join(Condition)}")
+    now = here.desk.machines.now()
     wanted = [
         one
-        for one in machines.standing(here.desk.machines.now())
+        for one in machines.standing(now)
         if query.group in (None, one.kept.inventory.group_id)
         and query.partner in (None, one.kept.partner)
         and query.condition in (None, one.detail.condition.value)
@@ -62,12 +63,12 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
         miners=[machines.shown(one, mined) for one in page],
         totals=machines.totals_of(wanted),
         shadow=here.settings.is_shadow,
-        notices=guarding.notices(known_nodes(here.desk), query.group),
+        notices=guarding.notices(now.nodes.text if now.nodes else "[]", query.group),
         next=following,
     )
 
 
-@router.post("/miners/join", responses=errors(409))
+@router.post("/miners:join", responses=errors(409))
 def join_guard(request: JoinGuard, here: Here, person: Person) -> JoinedGuard:
     """Have a machine take on the groups whose guard the site file leaves to it, new or coming back.
 

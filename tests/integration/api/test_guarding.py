@@ -53,7 +53,7 @@ def write(state: Path, **changes: Any) -> None:
 
 async def ask(site: ApiSite, **changes: Any) -> Any:
     """The answer to a machine that asks."""
-    return await site.client.post("/api/v1/miners/join", json=ASKS | changes)
+    return await site.client.post("/api/v1/miners:join", json=ASKS | changes)
 
 
 async def test_a_machine_is_told_of_its_groups_and_remembered(ready: ApiSite) -> None:
@@ -157,7 +157,7 @@ async def test_a_site_that_acts_on_nothing_or_listens_to_nobody_says_so(ready: A
     refused(await ask(ready), 409, "not_listening")
     assert (await ready.store.load()).members == ()
     async with ready.client_with({}) as stranger:
-        refused(await stranger.post("/api/v1/miners/join", json=ASKS), 401, "unauthorized")
+        refused(await stranger.post("/api/v1/miners:join", json=ASKS), 401, "unauthorized")
 
 
 async def test_a_group_that_nobody_guards_is_noted_where_its_machines_are_listed(ready: ApiSite) -> None:
