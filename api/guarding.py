@@ -58,7 +58,7 @@ def specs_of(groups: Sequence[Miners], request: JoinGuard) -> list[GroupSpec]:
 
 def told(groups: Sequence[Miners]) -> list[dict[str, Any]]:
     """All that the guards have to know, but for secrets: the site file names only where these are kept."""
-    return [GuardedGroup(name=m.name, told=m.model_dump(mode="json")).model_dump() for m in groups]
+    return [GuardedGroup(name=m.name, told=m.told()).model_dump() for m in groups]
 
 
 def checks(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -185,7 +186,11 @@ class Miners(Strict):
 
     def digest(self) -> str:
         """By which one knows whether a guard was told just this: 16 hexadecimal digits."""
-        return sha256(self.model_dump_json().encode()).hexdigest()[:16]
+        return sha256(json.dumps(self.told(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def told(self) -> dict[str, Any]:
+        """As plain data from which it can be made again; what goes without saying is left out, for other versions."""
+        return self.model_dump(mode="json", exclude_defaults=True)
 
     def models(self) -> list[dict[str, object]]:
         """What the guard of simulated ones is told of each."""

@@ -12,11 +12,12 @@ import yaml
 
 from barq.cli import up
 from barq.errors import Refused
-from scheduler.core.decide import decide
+from scheduler.core.decide import decide, shed
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import NO_FENCE, Elsewhere, FallbackStep, Fence, GroupKind, GroupSpec, GuardReport
 from scheduler.core.reasons import Code
 from scheduler.core.snapshot import SitePolicy
+from scheduler.equipment import Miners
 from scheduler.group_files import group_config
 from scheduler.records import Intents, Member, Stored
 from scheduler.settings import Site, load_site
@@ -203,6 +204,22 @@ def test_a_job_that_waits_for_their_watts_is_told_so() -> None:
     assert reason.remedy.startswith("a guard for hall (see `barq nodes`), ")
 
 
+def test_work_gives_way_to_machines_that_may_be_at_work() -> None:
+    """What nobody holds comes first out of the limit: 6.8 kW may be drawn, so a node under 8.5 kW is cut."""
+    built = site(firm_w=20_000, overhead=1.0).node("a").running("j", on="a").limit_w(8500)
+    view = View(built.site, {"hall": HALL}, epoch=1, at=T0)
+    view.take_intents(Intents(seq=1, members=(Member(spec=THERE),)))
+    hear(view, a_report())
+    cut = []
+    for after_s in (0.0, LEASE_S):
+        view.give_up_silent(T0 + timedelta(seconds=after_s))
+        snapshot = built.snapshot()
+        reduction = shed(replace(snapshot, groups={**snapshot.groups, **view.groups}))
+        cut.append(reduction is not None and "a" in reduction.drafts)
+
+    assert cut == [False, True]
+
+
 # -- the site file -----------------------------------------------------------------------------------------------------
 
 MINERS: dict[str, Any] = {
@@ -242,6 +259,8 @@ def test_the_head_starts_no_guard_of_a_group_elsewhere(tmp_path: Path) -> None:
     assert other is not None
     assert (first.machine, other.machine) == ("hut-1", "hut-1")
     assert first.told != other.told
+    [said] = described(tmp_path, rest_w=20.0).guarded_on("hut-1")  # which is so anyway
+    assert (said.digest(), Miners.model_validate(said.told())) == (first.told, said)
     assert described(tmp_path, guard_on=None).groups()["hall"].elsewhere is None
     shadow = described(tmp_path).model_copy(update={"mode": ShadowSettings(type="shadow")})
     assert shadow.groups()["hall"].elsewhere is None
