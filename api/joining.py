@@ -11,12 +11,15 @@ from api.problems import Refused
 from api.settings import Settings
 from api.wire.members import Join, JoiningGpu
 from api.wire.site import NodeView
+from barq.roles import Role
 from scheduler.core.domains import check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, PowerLimits
 from scheduler.records import Member
 from scheduler.settings import Site, load_site
+from scheduler.store.desk import Desk
+from scheduler.store.tokens import NewToken
 
 LOOPBACK: Final = "127.0.0.1"
 _LISTEN = "on the site's machine: `barq down`, then `barq up --listen ADDRESS`"
@@ -57,7 +60,7 @@ def check_acts(settings: Settings) -> None:
             409,
             "shadow",
             "the site is in shadow mode, and acts on no machine",
-            remedy="describe the node in the site file (simulated: true); it joins once the site is live",
+            remedy="describe it in the site file (simulated: true); it joins once the site is live",
         )
 
 
@@ -67,7 +70,8 @@ def checks(
     """What to hold the other members against, in the transaction that adds this one. It raises `Refused`."""
     own = site.groups(site.found_before(state))
 
-    def check(others: tuple[Member, ...]) -> None:
+    def check(members: tuple[Member, ...]) -> None:
+        others = [m for m in members if m.spec.group_id != spec.group_id]
         _check_name(spec, own, shown)
         _check_levels(spec, site)
         base_w = site.idle_base_w(own, [m.spec for m in others])
@@ -75,7 +79,7 @@ def checks(
         strangers_w = sum(_at_rest_w(n) for n in shown if n.id not in known)
         _check_firm(spec, site, base_w + site.power.overhead * strangers_w, shown, fallback_w)
         _check_domains(
-            spec, site, {s.group_id: idle_w(s) for s in (*own.values(), *(m.spec for m in others))}
+            spec, site, {s.group_id: idle_w(s) for s in (*(m.spec for m in others), *own.values())}
         )
 
     return check
@@ -158,6 +162,20 @@ def answer(settings: Settings, site: Site) -> dict[str, Any]:
         "ray_token": token.read_text("ascii").strip(),
         "guard": site.guard_config(settings.state_dir),
     }
+
+
+def node_token(node: str) -> str:
+    """What the token of a node that joined is called."""
+    return f"node-{node}"
+
+
+def renew_token(desk: Desk, name: str, *, by: str) -> str:
+    """A new token for a machine that joined, in place of its earlier one: its ticket is good for hours, it stays.
+
+    It needs one for as long as it is a member: to fetch what jobs bring along, and to leave.
+    """
+    desk.revoke_token(name, by=by)
+    return desk.make_token(NewToken(user=name, name=name, role=Role.OPERATOR, by=by))[1]
 
 
 def site_of(settings: Settings) -> Site:

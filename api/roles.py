@@ -70,6 +70,7 @@ LEAST_ROLE: Final[dict[tuple[str, str], Role]] = {
     ("GET", "/api/v1/uploads/blobs/{name}"): Role.OPERATOR,  # by nodes, with the token that they joined with
     ("GET", "/api/v1/uploads/packages/{name}"): Role.OPERATOR,
     ("POST", "/api/v1/nodes/join"): Role.OPERATOR,  # its answer holds the token of Ray
+    ("POST", "/api/v1/miners:join"): Role.OPERATOR,  # and so does this
     ("POST", "/api/v1/nodes/{name}/leave"): Role.OPERATOR,
     ("POST", "/api/v1/nodes/{name}/forget"): Role.OPERATOR,
     ("POST", "/api/v1/power/limits"): Role.OPERATOR,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class MachineWishView(TypedDict):
@@ -66,6 +66,7 @@ class MinerPage(TypedDict):
     miners: list[MachineView]
     totals: MinerTotals
     shadow: bool
+    notices: NotRequired[list[str]]  #: what is wrong with whole groups
     next: str | None
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from barq.calls import Call
     from barq.machine_views import MachineHistory, MachineRecord, MachinesWished, MinerPage
+    from barq.views import JoinedGuardView
 
 T = TypeVar("T")
 
@@ -36,6 +37,13 @@ class MinerVerbs:
             group=group, partner=partner, condition=condition, limit=limit, after=after
         )
         return self._do(call)
+
+    def join_guard(self, name: str, address: str, *, again: bool = False) -> JoinedGuardView:
+        """Have a machine take on the guards of miners that the site file leaves to it. Raises Refused.
+
+        `again` = it did before, and starts again.
+        """
+        return self._do(mining_calls.join_guard(name, address, again=again))
 
     def miner(self, miner_id: str) -> MachineRecord:
         """Return one miner with its record, also one that is no more. Raises NotFound."""

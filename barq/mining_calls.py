@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from barq.partner_views import PartnersView, PartnerView
     from barq.reporting.settlement_views import AdjustmentView, BalancesView, StatementView
     from barq.revenue_views import FiguresPage, FiguresView, HashpriceView
+    from barq.views import JoinedGuardView
 
 
 def miners(
@@ -22,6 +23,11 @@ def miners(
     """One page of the machines of miner groups."""
     params = {"group": group, "partner": partner, "condition": condition}
     return get("/miners", {**params, "limit": limit, "after": after})
+
+
+def join_guard(name: str, address: str, *, again: bool) -> Call[JoinedGuardView]:
+    """Have a machine take on the guards of miners that the site file leaves to it."""
+    return post("/miners:join", {"name": name, "address": address, "again": again})
 
 
 def miner(miner_id: str) -> Call[MachineRecord]:

@@ -239,6 +239,8 @@ class NodeView(TypedDict):
     in_fallback: bool
     address: NotRequired[str]
     cordoned: NotRequired[bool]
+    guard_on: NotRequired[str]  #: the machine on which miners have their guard; "" = the head
+    unguarded: NotRequired[bool]  #: no guard is known to hold these miners: all that they can draw counts
     topology: NotRequired[dict[str, str]]
     estop: NotRequired[StopView | None]
     draw_w: float
@@ -251,12 +253,26 @@ class NodeView(TypedDict):
 
 
 class JoinedView(TypedDict):
-    """What a node needs to be part of a site. Holds a secret: Ray's token."""
+    """What a node needs to be part of a site. Holds two secrets: Ray's token and its own."""
 
     site: str
     ray_address: str
     ray_token: str
+    token: NotRequired[str]  #: for it outlives its ticket; "" = as it has it
     guard: dict[str, Any]
+
+
+class GuardedGroupView(TypedDict):
+    """A group of miners, and what the site file says of it."""
+
+    name: str
+    told: dict[str, Any]
+
+
+class JoinedGuardView(JoinedView):
+    """The same for a machine that guards miners: the groups that the site file leaves to it."""
+
+    groups: list[GuardedGroupView]
 
 
 class TokenView(TypedDict):

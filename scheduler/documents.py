@@ -327,6 +327,8 @@ def _node(
         "in_fallback": group.in_fallback,
         "address": group.spec.address,
         "cordoned": group.cordoned,
+        "guard_on": group.spec.elsewhere.machine if group.spec.elsewhere else "",
+        "unguarded": group.unguarded,
         "storage": group.storage,
         "topology": _topology(group, snapshot),
         "estop": _stop(group.stop),

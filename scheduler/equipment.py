@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -14,7 +16,7 @@ from scheduler.connections.bmc_options import BmcSettings
 from scheduler.connections.registers import ModbusOptions
 from scheduler.core.domains import Domain
 from scheduler.core.machines import MachineKind
-from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
+from scheduler.core.orders import Elsewhere, GpuSlot, GroupKind, GroupSpec
 from scheduler.core.steady import SteadyRule
 from scheduler.core.trim import BAND, TrimRule
 from scheduler.core.trust import Trust
@@ -142,6 +144,9 @@ class Miners(Strict):
     machines: MachineSettings | None = None  #: they sleep and wake whole; None = each takes any watt
     lan: LanSettings | None = None  #: where real ones are
     outlets: OutletSettings = Field(default_factory=OutletSettings)  #: that feed them, of switched PDUs
+    guard_on: Name | None = (
+        None  #: the machine that their guard runs on, by `barq miners join`; None = this one
+    )
     simulated: bool
 
     @model_validator(mode="before")
@@ -178,6 +183,29 @@ class Miners(Strict):
         """What each is like above its rest, None where it takes any watt. Raises ValueError."""
         machines = self.machines or (MachineSettings() if self.lan is not None else None)
         return machines.kind(max_w=self.max_w, rest_w=self.rest_w) if machines is not None else None
+
+    def digest(self) -> str:
+        """By which one knows whether a guard was told just this: 16 hexadecimal digits."""
+        return sha256(json.dumps(self.told(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def told(self) -> dict[str, Any]:
+        """As plain data from which it can be made again; what goes without saying is left out, for other versions."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def models(self) -> list[dict[str, object]]:
+        """What the guard of simulated ones is told of each."""
+        joule_per_th = self.machines.joule_per_th if self.machines else 0.0
+        return [
+            {
+                "miner_id": f"{self.name}-{i + 1}",
+                "nameplate_w": self.max_w,
+                "idle_w": self.rest_w,
+                "joule_per_th": joule_per_th,
+                "fall_w_per_s": self.ramp_down_w_per_s,
+                "rise_w_per_s": self.ramp_up_w_per_s,
+            }
+            for i in range(self.count if self.simulated else 0)
+        ]
 
     def lan_config(self, base: Path) -> Mapping[str, object] | None:
         """What the guard of real ones is told of their LAN. Relative files are below `base`."""
@@ -323,4 +351,7 @@ def miners_spec(miners: Miners) -> GroupSpec:
         miners_max_w=miners.count * (miners.max_w - miners.rest_w),
         machine=miners.kind(),
         simulated=miners.simulated,
+        elsewhere=None
+        if miners.guard_on is None
+        else Elsewhere(machine=miners.guard_on, told=miners.digest()),
     )

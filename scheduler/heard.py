@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
@@ -36,6 +37,7 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
         reported_boottime_s=report.boottime_s,
         draw_w=report.draw_w,
         guessed_w=report.guessed_w,
+        unguarded=False,
         gpus=report.gpus,
         miners=report.miners,
         facts=report.attempts,
@@ -45,6 +47,33 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
         power=report.power,
         cordoned=cordoned,
     )
+
+
+def without_guard(group: Group, agreed: GroupSpec) -> Group:
+    """The group while no guard is known to hold its machines: all that they can draw counts in its base.
+
+    `agreed` is what the site file says of it. Nothing is left to give them, and no order to them allows more.
+    """
+    if group.unguarded:
+        return group
+    most_w = max(nameplate_w(agreed), nameplate_w(group.spec))
+    return altered(
+        group,
+        spec=replace(agreed, base_w=most_w, miners_max_w=0.0),
+        account=altered(group.account, idle_w=most_w, nameplate_w=most_w),
+        miners=(),
+        miners_target_w=0.0,
+        unguarded=True,
+    )
+
+
+def fallen_silent(group: Group, agreed: GroupSpec) -> Group:
+    """The same once its guard was silent for a lease: its orders have expired, and nobody knows what is drawn."""
+    lone = without_guard(group, agreed)
+    most_w = lone.spec.base_w
+    if not lone.account.open and lone.guessed_w == most_w:
+        return lone
+    return altered(lone, account=altered(lone.account, open=()), draw_w=most_w, guessed_w=most_w)
 
 
 def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:

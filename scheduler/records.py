@@ -31,7 +31,7 @@ __all__ = ["CheckpointNote", "Intents", "Member", "PowerSample", "Stored", "Tick
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
-    """A node on another machine that joined the site, as it was agreed on."""
+    """A node on another machine, or miners whose guard is there, that joined the site, as was agreed on."""
 
     spec: GroupSpec
     leaving: bool = False  #: no new work goes there

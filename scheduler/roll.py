@@ -2,6 +2,9 @@
 
 A group that reports without being on the roll, or that rests at more than was agreed on, may exist all the same: what
 it may draw counts like that of any other, and it gets no work, for nobody checked that the firm level has room for it.
+
+Miners whose guard runs elsewhere are on the roll by the site file; a machine that joins takes them on. Whoever else
+speaks for them is not taken for their guard.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ class Roll:
 
     def __init__(self, specs: Mapping[str, GroupSpec]) -> None:
         self._own = dict(specs)
+        self.elsewhere = frozenset(gid for gid, spec in specs.items() if spec.elsewhere is not None)
+        """Groups of miners whose guard runs on a machine that joins."""
+        self._taken_on: dict[str, str] = {}  #: of these, the address of the machine that took them on
         self._leaving: frozenset[str] = frozenset()
         self.agreed: dict[str, GroupSpec] = dict(specs)
         self._known: dict[
@@ -30,10 +36,28 @@ class Roll:
         """Take in who has joined. Returns those that are on the roll no more."""
         before = set(self.agreed)
         self._known.clear()
-        joined = {m.spec.group_id: m for m in members if m.spec.group_id not in self._own}
-        self._leaving = frozenset(gid for gid, m in joined.items() if m.leaving)
+        all_of = {m.spec.group_id: m for m in members}
+        joined = {gid: m for gid, m in all_of.items() if gid not in self._own}
+        self._taken_on = {gid: m.spec.address for gid, m in all_of.items() if gid in self.elsewhere}
+        self._leaving = frozenset(gid for gid, m in all_of.items() if m.leaving)
         self.agreed = self._own | {gid: m.spec for gid, m in joined.items()}
         return before - set(self.agreed)
+
+    def guarded(self, spec: GroupSpec) -> bool:
+        """Whether who describes itself so is the guard that the group is to have."""
+        return spec.group_id not in self.elsewhere or not self.complaints(spec)
+
+    def missing(self, group_id: str, *, heard: bool) -> str:
+        """What to say of a group elsewhere of whose guard nothing is heard; `heard` = something once was."""
+        machine = self._machine(group_id)
+        address = self._taken_on.get(group_id)
+        if address is None:
+            why = f"nobody guards {group_id}: `barq miners join` on {machine} does"
+        elif heard:
+            why = f"the guard of {group_id} on {machine} ({address}) is not heard any more"
+        else:
+            why = f"the guard of {group_id} on {machine} ({address}) was not heard yet"
+        return f"{why}; its machines count at all that they can draw"
 
     def is_barred(self, spec: GroupSpec) -> bool:
         """Whether no new work may go to the group that describes itself so."""
@@ -52,6 +76,8 @@ class Roll:
         if agreed is None:
             wrong = f"never joined this site: its {rests_w:.0f} W at rest are counted"
             remedy = "end it, or let it `barq node join`"
+        elif spec.group_id in self.elsewhere:
+            return self._wrong_guard(spec)
         elif spec.kind is GroupKind.MINERS:
             return ()  # those that obey nobody count in their base: that is what their guard raises alarms about
         elif rests_w > idle_w(agreed) + ROUNDING_W:
@@ -60,3 +86,26 @@ class Roll:
         else:
             return ()
         return (f"{spec.group_id} {wrong}; nothing is started there; {remedy}",)
+
+    def _wrong_guard(self, spec: GroupSpec) -> tuple[str, ...]:
+        """Why who speaks for a group elsewhere is not its guard."""
+        gid, machine = spec.group_id, self._machine(spec.group_id)
+        address = self._taken_on.get(gid)
+        if address is None:
+            wrong = f"has a guard at {spec.address} that did not join"
+            remedy = f"there, `barq down`; on {machine}, `barq miners join`"
+        elif spec.address != address:
+            wrong = f"has a guard at {spec.address}, and {address} took it on: two guards fight"
+            remedy = f"`barq down` at {spec.address}"
+        elif spec.elsewhere != self._own[gid].elsewhere:
+            wrong = "is guarded by what another site file says"
+            remedy = f"on {machine}, `barq down`, then `barq miners join`"
+        else:
+            return ()
+        return (
+            f"{gid} {wrong}; its machines count at all that they can draw, and are told to sleep; {remedy}",
+        )
+
+    def _machine(self, group_id: str) -> str:
+        place = self._own[group_id].elsewhere
+        return place.machine if place is not None else ""

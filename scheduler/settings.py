@@ -44,6 +44,7 @@ from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
 from scheduler.forecast_settings import ForecastSettings
 from scheduler.grid_settings import Power, Timing
+from scheduler.group_files import group_config, write_group
 from scheduler.lan_settings import check_apart
 from scheduler.measured import MeasuredKey, Told, as_measured, told
 from scheduler.plain_yaml import read_yaml
@@ -61,7 +62,7 @@ from scheduler.sharing import (
 )
 from scheduler.signal_settings import SignalSettings
 from scheduler.strict import Strict
-from scheduler.wire import WireError, dumps, loads
+from scheduler.wire import WireError, loads
 
 SIMULATION = "simulation"  #: the key of what only `barq simulate` reads
 
@@ -176,7 +177,7 @@ class Site(Strict):
         self, found: Mapping[str, GroupSpec] = MappingProxyType({}), joined: Iterable[GroupSpec] = ()
     ) -> float:
         """Site watts with nothing on any group, those that joined from elsewhere included."""
-        specs = [*self.groups(found).values(), *joined]
+        specs = ({s.group_id: s for s in joined} | self.groups(found)).values()  # one may be in both
         nodes_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.NODE)
         miners_w = sum(idle_w(s) for s in specs if s.kind is GroupKind.MINERS)
         power = self.power
@@ -208,7 +209,14 @@ class Site(Strict):
             node_spec(n, gid) if spec is None else replace(spec, topology=n.place_of(gid))
             for n, gid, spec in known
         ]
-        return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
+        miners = [miners_spec(m) for m in self.miners]
+        if self.is_shadow:  # its twin plays all guards
+            miners = [replace(s, elsewhere=None) for s in miners]
+        return {s.group_id: s for s in [*nodes, *miners]}
+
+    def guarded_on(self, machine: str) -> tuple[Miners, ...]:
+        """The groups of miners whose guard runs on a machine that joins, by its name."""
+        return tuple(m for m in self.miners if m.guard_on == machine)
 
     def told(self) -> Told:
         """The figures that `barq commission` measures, as this file has them, and of what devices."""
@@ -241,17 +249,12 @@ class Site(Strict):
         *,
         address: str = "127.0.0.1",
     ) -> None:
-        """Leave each guard its configuration: `<id>/group.json`, `specs_dir` says below what."""
+        """Leave each guard of this machine its configuration: `<id>/group.json`, `specs_dir` says below what."""
+        miners, guard = {m.name: m for m in self.miners}, self.guard_config(state)
         for group_id, spec in self.groups(found).items():
-            directory = self.specs_dir(state) / group_id
-            directory.mkdir(parents=True, exist_ok=True)
-            config = self.guard_config(state) | {
-                "spec": replace(spec, address=address),
-                "own_jobs_dir": str(state / "jobs"),
-                "miners": self._miner_models(group_id),
-                "lan": next((m.lan_config(state) for m in self.miners if m.name == group_id), None),
-            }
-            (directory / "group.json").write_bytes(dumps(config))
+            if spec.elsewhere is None:
+                own = group_config(replace(spec, address=address), guard, state, miners.get(group_id))
+                write_group(self.specs_dir(state), group_id, own)
 
     def guard_config(self, state: Path) -> dict[str, object]:
         """What every guard of the site is told alike, on whatever machine it is."""
@@ -261,21 +264,6 @@ class Site(Strict):
             "job_nice": self.job_nice,
             "jobs_dir": str(self.jobs_dir(state)),
         }
-
-    def _miner_models(self, group_id: str) -> list[dict[str, object]]:
-        return [
-            {
-                "miner_id": f"{m.name}-{i + 1}",
-                "nameplate_w": m.max_w,
-                "idle_w": m.rest_w,
-                "joule_per_th": m.machines.joule_per_th if m.machines else 0.0,
-                "fall_w_per_s": m.ramp_down_w_per_s,
-                "rise_w_per_s": m.ramp_up_w_per_s,
-            }
-            for m in self.miners
-            if m.name == group_id and m.simulated
-            for i in range(m.count)
-        ]
 
     def _check_models(self) -> None:
         for n in self.nodes:

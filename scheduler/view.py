@@ -24,7 +24,7 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
-from scheduler.heard import as_heard, unheard_of
+from scheduler.heard import as_heard, fallen_silent, unheard_of, without_guard
 from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
@@ -210,7 +210,9 @@ class View:
             inventory_version=report.inventory_version,
         )
         group = self.groups.get(gid) or unheard_of(report.spec)
-        self.groups[gid] = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
+        group = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
+        is_guarded = self.roll.guarded(report.spec)
+        self.groups[gid] = group if is_guarded else without_guard(group, self.roll.agreed[gid])
         self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
         if report.stop is not None:
             self._take_stops((report.stop,), frozenset())
@@ -359,6 +361,18 @@ class View:
             for gid in sorted(self.following(self.groups.shot()).unknown):
                 group = self.groups[gid]
                 self.groups[gid] = replace(group, account=replace(group.account, known=True))
+        for gid in self.roll.elsewhere:
+            self._give_up_guard(gid, at)
+
+    def _give_up_guard(self, group_id: str, at: datetime) -> None:
+        """Miners elsewhere whose guard was silent for a lease may be without one: they go on without it."""
+        group = self.groups[group_id]
+        since_at = group.reported_at or self.led_since_at
+        if (at - since_at).total_seconds() >= self.site.lease_s:
+            if (lone := fallen_silent(group, self.roll.agreed[group_id])) is not group:
+                self.groups[group_id] = lone
+            heard = group.reported_at is not None
+            self.alarms[group_id] = (self.roll.missing(group_id, heard=heard),)
 
     def next_fence(self, group_id: str) -> Fence:
         """The number of the next order to a group."""

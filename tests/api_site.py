@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 import httpx
@@ -29,6 +30,7 @@ from tests.builders import SiteBuilder, site
 from tests.stores import put_migrated
 
 PROBLEM = "application/problem+json"
+NO_ALARMS: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 BAD_TOKENS: list[dict[str, str]] = [
     {},
     {"Authorization": "Bearer wrong"},
@@ -157,13 +159,13 @@ class ApiSite:
         job = replace(await self.job(job_id), state=state, since_at=datetime.now(UTC))
         await self.record(jobs=(job,))
 
-    async def show(self, world: SiteBuilder) -> None:
+    async def show(self, world: SiteBuilder, *, alarms: Mapping[str, tuple[str, ...]] = NO_ALARMS) -> None:
         """Write the documents of a site, as the scheduler makes them."""
         snapshot, decision = world.snapshot(), world.decided()
         latest = sample(snapshot, decision, over_limit=False)
         offer = world.policy.offer() if isinstance(world.policy, Offering) else None
         power = power_document(snapshot, decision, latest, offer)
-        nodes = nodes_document(world.snapshot(), {})
+        nodes = nodes_document(world.snapshot(), alarms)
         found = {"power": power, "nodes": nodes, "projects": projects_document(world.snapshot())}
         found[PARTNERS], _, _ = told_of_partners(world.snapshot(), decision, {}, {})
         await self.record(sample=latest, current={key: json.dumps(value) for key, value in found.items()})

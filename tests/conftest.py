@@ -17,6 +17,7 @@ WHOLE_SITES: Final = frozenset(
     {
         "tests/browser/test_dashboard.py",
         "tests/integration/test_arrays.py",
+        "tests/integration/test_lan_elsewhere.py",
         "tests/integration/test_lan_site.py",
         "tests/integration/test_many_nodes.py",
         "tests/integration/test_ray_cluster.py",

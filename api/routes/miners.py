@@ -7,9 +7,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
-from api import machines
+from api import guarding, joining, machines
 from api.context import Asking, Here, Person, is_job_id
 from api.openapi import errors
+from api.routes.nodes import known_nodes
+from api.wire.members import JoinedGuard, JoinGuard
 from api.wire.miners import (
     CannotView,
     HistoryQuery,
@@ -47,9 +49,10 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
     """List miners by group and name, in pages, with the totals of all that match. None before guards told of any."""
     if query.condition is not None and query.condition not in set(Condition):
         raise InvalidField("condition", query.condition, f"use one of {', '.join(Condition)}")
+    now = here.desk.machines.now()
     wanted = [
         one
-        for one in machines.standing(here.desk.machines.now())
+        for one in machines.standing(now)
         if query.group in (None, one.kept.inventory.group_id)
         and query.partner in (None, one.kept.partner)
         and query.condition in (None, one.detail.condition.value)
@@ -60,8 +63,28 @@ def list_miners(query: Annotated[MinerQuery, Query()], here: Here) -> Miners:
         miners=[machines.shown(one, mined) for one in page],
         totals=machines.totals_of(wanted),
         shadow=here.settings.is_shadow,
+        notices=guarding.notices(now.nodes.text if now.nodes else "[]", query.group),
         next=following,
     )
+
+
+@router.post("/miners:join", responses=errors(409))
+def join_guard(request: JoinGuard, here: Here, person: Person) -> JoinedGuard:
+    """Have a machine take on the groups whose guard the site file leaves to it, new or coming back.
+
+    409 if there are none, if one has a guard already, or if the site is not up for it.
+    """
+    joining.check_acts(here.settings)
+    site = joining.site_of(here.settings)
+    groups = guarding.assigned(request, site)
+    answer = joining.answer(here.settings, site) | {"groups": guarding.told(groups)}
+    specs = guarding.specs_of(groups, request)
+    check = guarding.checks(specs, site, known_nodes(here.desk), again=request.again)
+    here.desk.join(*specs, by=person, check=check)
+    here.waker.wake()
+    if not request.again:
+        answer["token"] = joining.renew_token(here.desk, guarding.token_of(request.name), by=person)
+    return JoinedGuard.model_validate(answer)
 
 
 @router.post("/miners:wish", responses=errors(404, 409))

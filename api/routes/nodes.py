@@ -10,12 +10,13 @@ from typing import Annotated
 from fastapi import APIRouter, Path as InPath
 from pydantic import TypeAdapter
 
-from api import joining
+from api import guarding, joining
 from api.context import Context, Here, Person
 from api.openapi import errors
 from api.problems import Refused
 from api.wire.members import NAME, Join, Joined, Left
 from api.wire.site import Nodes, NodeView
+from scheduler.core.orders import GroupKind
 from scheduler.store.desk import Desk
 
 router = APIRouter(tags=["site"])
@@ -38,28 +39,37 @@ def join_node(request: Join, here: Here, person: Person) -> Joined:
     """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
     joining.check_acts(here.settings)
     spec, site = joining.spec_of(request), joining.site_of(here.settings)
-    answer = Joined.model_validate(joining.answer(here.settings, site))
+    answer = joining.answer(here.settings, site)
     check = joining.checks(
         spec, site, here.settings.state_dir, known_nodes(here.desk), _fallback_w(here.desk)
     )
     here.desk.join(spec, by=person, check=check)
     here.waker.wake()
-    return answer
+    token = joining.renew_token(here.desk, joining.node_token(request.name), by=person)
+    return Joined.model_validate(answer | {"token": token})
 
 
 @router.post("/nodes/{name}/leave", responses=errors(404))
 def let_node_leave(name: NodeName, here: Here) -> Left:
-    """Send no new work to a node that joined; again is no change. Its jobs go on until its guard ends them."""
+    """Send no new work to a node that joined; again is no change. Its jobs go on until its guard ends them.
+
+    So it is with a group of miners whose guard joined.
+    """
     here.desk.leave(name)
     here.waker.wake()
     return Left(name=name)
 
 
 @router.post("/nodes/{name}/forget", responses=errors(404, 409))
-def forget_node(name: NodeName, here: Here) -> Left:
-    """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order."""
+def forget_node(name: NodeName, here: Here, person: Person) -> Left:
+    """Count a node that joined no more. 409 while it reports, unless it is leaving, or may still follow an order.
+
+    A group of miners stays part of the site, without a guard: it counts at all that it can draw.
+    """
     _check_gone(name, here)
+    token = guarding.token_after(name, here.desk.members())
     here.desk.forget(name)
+    here.desk.revoke_token(token, by=person)
     here.waker.wake()
     return Left(name=name)
 
@@ -85,8 +95,10 @@ def _check_gone(name: str, here: Context) -> None:
     silent_s = (datetime.now(UTC) - node.last_report_at).total_seconds()
     lost_after_s = joining.site_of(here.settings).timing.lost_after_s
     if silent_s < lost_after_s:
-        detail = f"{name} was heard of {silent_s:.0f} s ago; its jobs may go on for {lost_after_s:.0f} s"
-        raise Refused(409, "still_there", detail, remedy="run `barq node leave` there, or try again later")
+        is_node = node.kind == GroupKind.NODE
+        what, verb = ("jobs", "barq node leave") if is_node else ("guard", "barq miners leave")
+        detail = f"{name} was heard of {silent_s:.0f} s ago; its {what} may go on for {lost_after_s:.0f} s"
+        raise Refused(409, "still_there", detail, remedy=f"run `{verb}` there, or try again later")
 
 
 @lru_cache(maxsize=1)  # it is asked for by each request that submits, and changes once a second

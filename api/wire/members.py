@@ -1,9 +1,9 @@
-"""Nodes that join from other machines, on the wire."""
+"""Nodes, and guards of miners, that join from other machines, on the wire."""
 
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -21,6 +21,13 @@ NAME = r"^[a-z0-9][a-z0-9-]{0,31}$"
 def _address(value: object) -> object:
     """Text becomes an address; JSON has no other way to write one."""
     return IPv4Address(value) if isinstance(value, str) else value
+
+
+Address = Annotated[
+    IPv4Address,
+    BeforeValidator(_address),
+    Field(description="By which the other machines reach it"),
+]
 
 
 class GpuLimits(Sent):
@@ -62,11 +69,7 @@ class Join(Sent):
     )
 
     name: str = Field(pattern=NAME, description="Of the node, new to the site or coming back")
-    address: Annotated[
-        IPv4Address,
-        BeforeValidator(_address),
-        Field(description="By which the other machines reach it"),
-    ]
+    address: Address
     base_w: float = Field(gt=0, le=MAX_W, description="Everything but its GPUs, W")
     gpus: list[JoiningGpu] = Field(min_length=1, max_length=MAX_GPUS)
     simulated: bool = False
@@ -85,13 +88,14 @@ class GuardSettings(Shown):
 
 
 class Joined(Shown):
-    """What a node needs to be part of the site. Holds a secret: Ray's token."""
+    """What a node needs to be part of the site. Holds two secrets: Ray's token and its own."""
 
     model_config = ConfigDict(
         json_schema_extra=example(
             site="demo",
             ray_address="10.0.0.1:7481",
             ray_token="5f2c...",  # noqa: S106 - an example
+            token="barq_...",  # noqa: S106
             guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
         )
     )
@@ -99,11 +103,54 @@ class Joined(Shown):
     site: str
     ray_address: str
     ray_token: str
+    token: str = Field(
+        "",
+        description="Of this machine until it is forgotten, for it outlives its ticket; empty = as it has it",
+    )
     guard: GuardSettings
 
 
+class JoinGuard(Sent):
+    """A machine on a LAN of miners asks for the groups whose guard the site file leaves to it."""
+
+    model_config = ConfigDict(json_schema_extra=example(name="hut-1", address="10.20.0.2"))
+
+    name: str = Field(pattern=NAME, description="Of the machine, as `guard_on` in the site file has it")
+    address: Address
+    again: bool = Field(
+        default=False,
+        description="It took them on before, and starts again: what is heard may be its own guard",
+    )
+
+
+class GuardedGroup(Shown):
+    """A group of miners, and what its guard has to know of it."""
+
+    name: str
+    told: dict[str, Any] = Field(
+        description="As the site file describes it. Secrets are named by their place on the machine that joins"
+    )
+
+
+class JoinedGuard(Joined):
+    """What a machine needs to guard miners of the site. Holds two secrets: Ray's token and its own."""
+
+    model_config = ConfigDict(
+        json_schema_extra=example(
+            site="demo",
+            ray_address="10.0.0.1:7481",
+            ray_token="5f2c...",  # noqa: S106 - an example
+            token="barq_...",  # noqa: S106
+            guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
+            groups=[{"name": "hall-a", "told": {"name": "hall-a", "guard_on": "hut-1", "count": 12}}],
+        )
+    )
+
+    groups: list[GuardedGroup]
+
+
 class Left(Shown):
-    """A node that leaves, or has left."""
+    """A node, or a group of miners, that leaves, or has left."""
 
     model_config = ConfigDict(json_schema_extra=example(name="hall-2"))
 

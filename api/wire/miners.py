@@ -147,12 +147,15 @@ class Miners(Shown):
     """A page of miners, and the totals of all that match."""
 
     model_config = ConfigDict(
-        json_schema_extra=example(miners=[MINER], totals=TOTALS, shadow=False, next=None)
+        json_schema_extra=example(miners=[MINER], totals=TOTALS, shadow=False, notices=[], next=None)
     )
 
     miners: list[MachineView]
     totals: MinerTotals
     shadow: Annotated[bool, Field(description="They are those of a twin: nothing is acted")] = False
+    notices: list[str] = Field(
+        [], description="What is wrong with whole groups: such as that nobody guards one"
+    )
     next: str | None = Field(description="`after` of the next page; null = this is the last one")
 
 

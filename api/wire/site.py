@@ -36,6 +36,8 @@ NODE: Final[dict[str, Any]] = {
     "in_fallback": False,
     "address": "10.0.0.1",
     "cordoned": False,
+    "guard_on": "",
+    "unguarded": False,
     "storage": "5f2c41",
     "topology": {"block": "b1", "rack": "r4"},
     "estop": None,
@@ -93,6 +95,8 @@ class NodeView(Shown):
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
+    guard_on: str = Field("", description="Machine that its guard runs on; empty = the head, or its own")
+    unguarded: bool = Field(default=False, description="Miners that no guard is known to hold: all counts")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")
     topology: dict[str, str] = Field(
         {}, description="Where it is, by level, the outermost first; empty where it does not say"

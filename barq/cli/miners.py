@@ -1,4 +1,4 @@
-"""`barq miners`, `barq miners show|history`, `barq miners pause|protect|resume`."""
+"""`barq miners`, `barq miners show|history`, `barq miners pause|protect|resume`; `miner_guards` has the others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from barq.cli import miner_guards
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago, moment, money
 from barq.cli.options import JsonOption, QuietOption
@@ -41,6 +42,8 @@ _STYLES: Final = {
 _RIGHT: Final = frozenset({"TOLD", "DRAW", "J/TH", "PER MWH"})
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, invoke_without_command=True)
+for _verb in (miner_guards.invite, miner_guards.join, miner_guards.leave, miner_guards.forget):
+    app.command()(_verb)
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="A miner's id, as the list gives it.")]
 IdArguments = Annotated[
@@ -78,6 +81,8 @@ def miners(
     emit(form, value=page, ids=(one["id"] for one in page["miners"]), blocks=lambda: _listed(page))
     if form is Format.TABLE and not page["miners"]:
         say("no miners")
+    for notice in page.get("notices", ()) if form is Format.TABLE else ():
+        say(notice)
     if page["next"] is not None:
         say(f"there are more than {most}; --limit shows more")
 

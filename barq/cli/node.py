@@ -58,7 +58,7 @@ def invite(
 ) -> None:
     """Print the line with which another machine joins the site that runs here. It is a secret."""
     form = chosen_format(as_json=as_json, quiet=quiet)
-    ticket, expires_at = make_ticket(SiteFiles(_directory(state)), lasts_s=duration_s(lasts, "--for"))
+    ticket, expires_at = make_ticket(SiteFiles(directory_of(state)), lasts_s=duration_s(lasts, "--for"))
     text = ticket.text()
     value = {"ticket": text, "expires_at": expires_at.isoformat()}
     emit(form, value=value, ids=[text], blocks=lambda: [f"barq node join {text}"])
@@ -103,16 +103,16 @@ def join(
     wanted = None
     if site is not None:
         wanted = Wanted(
-            ticket=_ticket(site, token_file),
+            ticket=ticket_of(site, token_file),
             spec=_own_spec(
-                name or _own_name(), base_w, gpus if simulated else None, gpu_model, topology or []
+                name or own_name(), base_w, gpus if simulated else None, gpu_model, topology or []
             ),
             address=address,
             ports_from=ports,
         )
-    membership = join_site(wanted, _directory(state))
+    membership = join_site(wanted, directory_of(state))
     value = {"node": membership.node, "site": membership.site, "api_url": membership.api_url}
-    line = f"{membership.node} is a node of {membership.site} ({membership.api_url})"
+    line = f"{membership.node} is {membership.what} of {membership.site} ({membership.api_url})"
     emit(form, value=value, ids=[membership.node], blocks=lambda: [line])
 
 
@@ -124,7 +124,7 @@ def leave(
     ] = f"{GRACE_S:g}s",
 ) -> None:
     """Take this machine out of its site: jobs save first and go on elsewhere, nothing of the site is left here."""
-    membership = leave_site(_directory(state), grace_s=duration_s(grace, "--grace"))
+    membership = leave_site(directory_of(state), grace_s=duration_s(grace, "--grace"))
     say(f"{membership.node} has left {membership.site}; it may be switched off")
 
 
@@ -165,11 +165,12 @@ def make_ticket(files: SiteFiles, *, lasts_s: float) -> tuple[Ticket, datetime]:
     return Ticket(url=str(address["api_url"]), token=token), expires_at
 
 
-def _directory(state: Path | None) -> Path:
+def directory_of(state: Path | None) -> Path:
+    """The state directory that is meant, as a whole path."""
     return (state or state_dir(os.environ)).expanduser().resolve()
 
 
-def _ticket(site: str, token_file: Path | None) -> Ticket:
+def ticket_of(site: str, token_file: Path | None) -> Ticket:
     """What the argument means. Raises InvalidInput."""
     text = sys.stdin.readline() if site == "-" else site
     if is_ticket(text):
@@ -234,7 +235,8 @@ def _place(settings: Sequence[str]) -> tuple[tuple[str, str], ...]:
     return tuple(found.items())
 
 
-def _own_name() -> str:
+def own_name() -> str:
+    """This machine's name, as far as the name of a node can be it."""
     host = socket.gethostname().partition(".")[0].lower()
     name = "".join(c if c in _NAME_CHARACTERS else "-" for c in host)[:_LONGEST_NAME].strip("-")
     return name or "node"

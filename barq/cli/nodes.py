@@ -36,6 +36,7 @@ _STYLES = {
     "ok": "green",
     "fallback": "yellow",
     "unreachable": "bold red",
+    "unguarded": "bold red",
     "stopped": "bold red",
     "no new work": "yellow",
 }
@@ -94,6 +95,8 @@ def _miners(miners: Sequence[MinerView]) -> str:
 
 
 def _state(node: NodeView) -> str:
+    if node.get("unguarded"):
+        return "unguarded"
     if not node["reachable"]:
         return "unreachable"
     if node.get("estop"):

@@ -156,7 +156,8 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
 
 def _clear_groups(files: SiteFiles, site: Site) -> None:
     """Leave no guard a configuration that it is not to have; none is to have one while nothing is acted."""
-    wanted = set() if site.is_shadow else set(site.groups())
+    here = {gid for gid, spec in site.groups().items() if spec.elsewhere is None}
+    wanted = set() if site.is_shadow else here
     for group_id in set(files.group_ids()) - wanted:
         (files.groups / group_id / "group.json").unlink()
     if files.is_shadow:
@@ -188,7 +189,8 @@ def _mark_storage(jobs_dir: Path) -> None:
 
 
 def _check_members(site: Site, found: Mapping[str, GroupSpec], joined: Sequence[GroupSpec]) -> None:
-    """With the nodes of other machines too, the firm level must hold the site at rest. Raises InvalidInput."""
+    """With what is on other machines too, the firm level must hold the site at rest. Raises InvalidInput, Refused."""
+    _check_guards(site, joined)
     base_w = site.idle_base_w(found, joined)
     if base_w > site.power.firm_w:
         names = ", ".join(spec.group_id for spec in joined)
@@ -198,6 +200,27 @@ def _check_members(site: Site, found: Mapping[str, GroupSpec], joined: Sequence[
             field="power.firm_w",
             remedy="raise it, or take nodes out",
         )
+
+
+def _check_guards(site: Site, joined: Sequence[GroupSpec]) -> None:
+    """No group gets a second guard: those that a machine took on stay there until they leave it. Raises Refused."""
+    own = site.groups()
+    for spec in joined:
+        if (there := spec.elsewhere) is None:
+            continue
+        here = own[spec.group_id].elsewhere if spec.group_id in own else None
+        if here is None or here.machine != there.machine:
+            raise Refused(
+                f"{spec.group_id} is guarded on {there.machine} ({spec.address}), and the site file says "
+                "otherwise: two guards would fight over its machines",
+                remedy=f"start with guard_on: {there.machine} in that group, `barq miners leave` there, and "
+                "change it then",
+            )
+        if here != there:
+            say(
+                f"{spec.group_id} is another one in this site file: on {there.machine}, `barq down` and "
+                "`barq miners join`, or its machines sleep"
+            )
 
 
 def start_keeper(files: SiteFiles, port: int = 0) -> None:

@@ -48,7 +48,7 @@ VERBS: Final = (
     Verb(
         name="miners",
         target="barq.cli.miners:app",
-        help="List miners one by one; pause, protect or resume them.",
+        help="List miners one by one; pause, protect or resume them; guard them for a site elsewhere.",
     ),
     Verb(
         name="node", target="barq.cli.node:app", help="Add this machine to a site elsewhere, or take it out."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from barq.doctor.finding import Finding, fail, ok, warn
 from barq.doctor.place import Place
 from barq.doctor.rights import OTHERS
+from barq.site.files import SiteFiles
 
 if TYPE_CHECKING:
     from scheduler.core.lan import Place as LanPlace
@@ -28,28 +29,48 @@ NAMED: Final = 3
 def lans(place: Place) -> list[Finding]:
     """Whether the machines of each answer as what they are to be, and what opens them is there and private."""
     from scheduler.errors import SettingsError
+    from workers.group_config import ConfigError
 
     try:
-        configs = _configs(place)
-    except SettingsError as error:
+        configs, elsewhere = _configs(place)
+    except (SettingsError, ConfigError, OSError) as error:
         first = str(error).splitlines()[0]
         return [warn("lan", first, "the site would not start", "correct the site file")]
+    told = [_left_to(name, machine) for name, machine in elsewhere.items()]
     if not configs:
-        return [ok("lan", "the site file names no real miners")]
-    return asyncio.run(_look(configs, place))
+        return told or [ok("lan", "no real miners are guarded from here")]
+    return [*told, *asyncio.run(_look(configs, place))]
 
 
-def _configs(place: Place) -> Mapping[str, LanConfig]:
-    """As the guards would be told, by group. Raises SettingsError."""
+def _configs(place: Place) -> tuple[Mapping[str, LanConfig], Mapping[str, str]]:
+    """What the guards of this machine would be told, by group; and the machines that guard other groups.
+
+    Raises SettingsError, ConfigError, OSError.
+    """
     from scheduler.settings import load_site
     from scheduler.wire import dumps
     from workers.fleet.config import LanConfig
     from workers.wire import decode
 
     if not place.site_file.exists():
-        return {}
-    told = {m.name: m.lan_config(place.state.absolute()) for m in load_site(place.site_file).miners}
-    return {name: decode(LanConfig, dumps(lan)) for name, lan in told.items() if lan is not None}
+        return _joined(place), {}
+    miners = load_site(place.site_file).miners
+    told = {m.name: m.lan_config(place.state.absolute()) for m in miners if m.guard_on is None}
+    configs = {name: decode(LanConfig, dumps(lan)) for name, lan in told.items() if lan is not None}
+    return configs, {m.name: m.guard_on for m in miners if m.guard_on is not None}
+
+
+def _joined(place: Place) -> Mapping[str, LanConfig]:
+    """What the guards of a machine that joined a site elsewhere were told."""
+    from workers.group_config import load
+
+    files = SiteFiles(place.state)
+    configs = {gid: load(files.groups / gid / "group.json").lan for gid in files.group_ids()}
+    return {gid: lan for gid, lan in configs.items() if lan is not None}
+
+
+def _left_to(name: str, machine: str) -> Finding:
+    return ok(f"lan-{name}", f"guarded on {machine} (guard_on): run `barq doctor` there")
 
 
 async def _look(configs: Mapping[str, LanConfig], place: Place) -> list[Finding]:
@@ -130,7 +151,8 @@ def _secrets(name: str, config: LanConfig, place: Place) -> Finding:
             check,
             _some(missing),
             "what it opens is not told anything, and counts at its nameplate",
-            f"write it there; relative files are below {place.state}; variables are those of `barq up`",
+            f"write it there; relative files are below {place.state}; variables are those of `barq up`, or of "
+            "`barq miners join`",
         )
     public = [str(file) for file in files if file.stat().st_mode & OTHERS]
     if public:

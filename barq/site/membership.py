@@ -11,14 +11,25 @@ from barq.site.ray_head import PORTS_FROM
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Membership:
-    """This machine as a node of a site elsewhere. Holds no secret: those are in files of their own."""
+    """This machine as a part of a site elsewhere. Holds no secret: those are in files of their own."""
 
     site: str
-    node: str  #: name of the node, and of its group
+    node: str  #: name of the machine; of a node, also that of its group
     api_url: str
     ray_address: str  #: of the head, HOST:PORT
     host: str  #: of this machine, by which the others reach it
     ports_from: int = PORTS_FROM
+    guards: bool = False  #: it guards miners; False = it is a node
+
+    @property
+    def what(self) -> str:
+        """What it is, in words."""
+        return "a guard of miners" if self.guards else "a node"
+
+    @property
+    def verb(self) -> str:
+        """The command that it came by."""
+        return "barq miners" if self.guards else "barq node"
 
 
 def read_membership(files: SiteFiles) -> Membership | None:

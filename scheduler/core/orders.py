@@ -224,6 +224,14 @@ class Standby:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """That the guard of a group is not on the site's head: on which machine, and by what it was told."""
+
+    machine: str  #: as the site file names it
+    told: str = ""  #: digest of what the site file says of the group
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSpec:
     """How a group describes itself. Nodes have GPUs, miner groups have miners."""
 
@@ -237,6 +245,9 @@ class GroupSpec:
     simulated: bool = False
     standby: Standby | None = None  #: None = it cannot be put to standby
     topology: tuple[tuple[str, str], ...] = ()  #: where a node is in the network: level, name
+    elsewhere: Elsewhere | None = (
+        None  #: of miners whose guard runs on a machine that joined; None = on the head
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

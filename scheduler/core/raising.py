@@ -90,7 +90,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
         needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
         free_w = limit_w - plan.floors_w(job.spec.flex)
         if needed_w > free_w:
-            raises.reasons[job.id] = no_power(needed_w, free_w)
+            raises.reasons[job.id] = no_power(plan, needed_w, free_w)
             raises.refused.append(Refused(job, 1, lacks_gpus=False))
             continue
         resumed = plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)

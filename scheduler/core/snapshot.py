@@ -109,6 +109,9 @@ class Group:
     reported_boottime_s: float = 0.0  #: its guard's clock then
     draw_w: float = 0.0
     guessed_w: float = 0.0  #: of that, what nobody read
+    unguarded: bool = (
+        False  #: of miners: no guard is known to hold them, so all that they can draw is in its base
+    )
     gpus: tuple[GpuReading, ...] = ()
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()

@@ -177,7 +177,7 @@ def _unaffordable(
     needed_w = site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
     free_w = limit_w - plan.floors_w(job.spec.flex)
     if needed_w > free_w:
-        return no_power(needed_w, free_w)
+        return no_power(plan, needed_w, free_w)
     rest_w = plan.fallback_w()
     plan.put(attempt)
     reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job, attempt)
@@ -190,7 +190,7 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
     """Why its part in the fallback does not fit, None if it does."""
     firm_w = plan.site.firm_w * (1.0 - plan.site.margin)  # or a limit at the firm level would end firm work
     if plan.fallback_w() > firm_w:
-        return no_firm_power(plan.fallback_w() - rest_w, firm_w - rest_w)
+        return no_firm_power(plan, plan.fallback_w() - rest_w, firm_w - rest_w)
     return None
 
 

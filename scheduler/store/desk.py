@@ -317,10 +317,10 @@ class Desk:
         with reading(self._engine) as session:
             return members.read_members(session)
 
-    def join(self, spec: GroupSpec, *, by: str, check: Check) -> None:
-        """Add a node, or take in that it comes back. Raises what `check` raises when it sees the other members."""
+    def join(self, *specs: GroupSpec, by: str, check: Check) -> None:
+        """Add groups of one machine, or take in that they come back. Raises what `check` raises at the members."""
         with writing(self._engine) as session:
-            members.join(session, self._site, spec, by=by, at=self._now(), check=check)
+            members.join(session, self._site, specs, by=by, at=self._now(), check=check)
 
     def leave(self, name: str) -> None:
         """Have no new work sent to a node that joined. Raises `NodeNotFound`."""

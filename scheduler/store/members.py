@@ -1,8 +1,8 @@
-"""Nodes that joined the site from other machines: written by people's side, read by the leader."""
+"""Nodes, and guards of miners, that joined from other machines: written by people's side, read by the leader."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from sqlalchemy import select
@@ -18,7 +18,7 @@ from scheduler.store.wishes import MEMBERS, take_numbers
 from scheduler.wire import dumps, loads
 
 Check = Callable[[tuple[Member, ...]], None]
-"""Raises what the caller wants where a node does not go with the members that there are."""
+"""Raises what the caller wants where what joins does not go with the members that there are, itself included."""
 
 
 def read_members(session: Session) -> tuple[Member, ...]:
@@ -27,12 +27,15 @@ def read_members(session: Session) -> tuple[Member, ...]:
     return tuple(_member(row) for row in rows)
 
 
-def join(session: Session, site: str, spec: GroupSpec, *, by: str, at: datetime, check: Check) -> None:
-    """Add a node, or take in that it comes back; `check` sees the others first, in the same transaction."""
+def join(
+    session: Session, site: str, specs: Sequence[GroupSpec], *, by: str, at: datetime, check: Check
+) -> None:
+    """Add groups, or take in that they come back; `check` sees all members first, in the same transaction."""
     take_numbers(session, site, 0)
-    check(tuple(m for m in read_members(session) if m.spec.group_id != spec.group_id))
-    row = MemberRow(name=spec.group_id, spec=dumps(spec).decode(), leaving=False, joined_at=at, joined_by=by)
-    session.merge(row)
+    check(read_members(session))
+    for spec in specs:
+        text = dumps(spec).decode()
+        session.merge(MemberRow(name=spec.group_id, spec=text, leaving=False, joined_at=at, joined_by=by))
     session.add(IntentRow(kind=MEMBERS, at=at))
 
 

@@ -11,6 +11,8 @@ import yaml
 from barq.doctor.finding import Grade
 from barq.doctor.lan import lans
 from barq.doctor.place import Place
+from scheduler.group_files import group_config, write_group
+from scheduler.settings import load_site
 from tests.miners.braiins import PASSWORD, BraiinsEmulator
 from tests.miners.cgminer import CgminerEmulator
 from tests.miners.lan import address, lan
@@ -87,3 +89,19 @@ def test_what_is_wrong_with_a_lan_is_said_with_its_place(place: Place) -> None:
 def test_a_site_without_real_miners_has_no_lan(place: Place) -> None:
     """Nor has a machine without a site."""
     assert [f.grade for f in lans(place)] == [Grade.OK]
+
+
+def test_a_group_that_is_guarded_elsewhere_is_looked_at_there(place: Place) -> None:
+    """On the head it is only said where; on the machine that joined it is known by what its guard was told."""
+    with lan() as net:
+        machine = address(net.add(LuxosEmulator))
+        found = described(place, machine, guard_on="hut-1")
+        assert found == {"lan-hall": (Grade.OK, "guarded on hut-1 (guard_on): run `barq doctor` there")}
+
+        assert place.proposed is not None
+        site = load_site(place.proposed)
+        spec, [miners] = site.groups()["hall"], site.guarded_on("hut-1")
+        there = Place(environ={}, state=place.state)
+        write_group(there.state / "groups", "hall", group_config(spec, {}, there.state, miners))
+        told = {f.check: (f.grade, f.found) for f in lans(there)}
+    assert told["lan-hall"] == (Grade.OK, "1 of 1 machines can be used (1 luxos)")

@@ -71,7 +71,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Site:
     """It answers, and no keeper is started."""
     made = Site()
     monkeypatch.setattr(members, "Client", made)
-    monkeypatch.setattr(members, "_start", lambda files, membership: None)
+    monkeypatch.setattr(members, "_start", lambda files, membership, *, is_new: None)
     return made
 
 

@@ -138,6 +138,14 @@ def test_nodes_are_a_table() -> None:
     ]
 
 
+def test_miners_that_nobody_guards_stand_out() -> None:
+    """Unreachable says too little: all that they can draw counts."""
+    group = {**MINERS, "guard_on": "hut-1", "unguarded": True, "alarms": ["nobody guards miners"]}
+    last = barq(busy_site().on("GET", "/nodes", {"nodes": [group]}), "nodes").stdout.splitlines()[-1]
+    assert last.split()[3] == "unguarded"
+    assert last.endswith("nobody guards miners")
+
+
 def test_a_trimmed_machine_is_told_of() -> None:
     """Where machines run whole."""
     states = (("m1", 3000.0, "running"), ("m2", 2200.0, "trimmed"), ("m3", 0.0, "asleep"))

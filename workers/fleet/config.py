@@ -46,7 +46,7 @@ class Secret:
             return Credentials(user=self.user)
         password = os.environ.get(self.password_env, "")
         if not password:
-            raise Refused(f"password_env: {self.password_env} is not set where the site was started")
+            raise Refused(f"password_env: {self.password_env} is not set where its guard was started")
         return Credentials(user=self.user, password=password)
 
 

@@ -50,7 +50,11 @@ async def test_a_node_that_fits_is_told_what_it_needs_and_remembered(ready: ApiS
     answer = await join(ready)
 
     assert answer.status_code == 200, answer.text
-    assert answer.json() == {
+    told = answer.json()
+    assert (await ready.client.get("/api/v1/me", headers=bearer(told.pop("token")))).json()[
+        "role"
+    ] == "operator"
+    assert told == {
         "site": "t",
         "ray_address": "192.0.2.1:7481",
         "ray_token": "s3cret",
@@ -191,6 +195,25 @@ async def test_a_node_that_may_still_follow_an_order_is_not_forgotten(
     monkeypatch.setattr(builders, "T0", datetime.now(UTC) - timedelta(seconds=61))
     await ready.show(with_hall())
     assert (await ready.client.post("/api/v1/nodes/hall-1/forget")).status_code == 200
+
+
+async def test_the_token_of_a_node_is_its_own_and_ends_with_it(ready: ApiSite) -> None:
+    """Its ticket ends within hours, and it stays: so it has one without an end, until it joins anew or is forgotten."""
+    first, second = [(await join(ready)).json()["token"] for _ in range(2)]
+    assert [(t.name, t.expires_at) for t in ready.context.desk.tokens() if t.name.startswith("node-")] == [
+        ("node-hall-1", None)
+    ]
+    me = "/api/v1/me"
+    refused(await ready.client.get(me, headers=bearer(first)), 401, "unauthorized")
+    assert (await ready.client.get(me, headers=bearer(second))).status_code == 200
+
+    assert (await ready.client.post("/api/v1/nodes/hall-1/forget", headers=bearer(second))).status_code == 200
+    refused(await ready.client.get(me, headers=bearer(second)), 401, "unauthorized")
+
+
+def bearer(token: str) -> dict[str, str]:
+    """As that machine asks."""
+    return {"Authorization": f"Bearer {token}"}
 
 
 def with_hall() -> Any:

@@ -111,6 +111,7 @@ SITE_PATHS = (
     *(f"dispatch/{{instruction_id}}{verb}" for verb in ("", "/acknowledge", "/refuse")),
     "miners",
     "miners:wish",
+    "miners:join",
     *(f"miners/{{miner_id}}{verb}" for verb in ("", "/history", "/wish")),
     "projects",
     "partners",
