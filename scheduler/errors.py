@@ -8,6 +8,7 @@ BarqError
 │   └── HostRefused    its controller answers what cannot be, or declines
 ├── StoreError         the store cannot be read or written
 │   └── StaleEpoch     another leader took over
+├── ClockWasSet        the time of day jumped
 ├── SettingsError      a site file does not make sense
 └── TraceError         what a simulation is to be fed with does not make sense
 """
@@ -45,6 +46,10 @@ class StoreError(BarqError):
 
 class StaleEpoch(StoreError):
     """Another leader took over; this one must stop."""
+
+
+class ClockWasSet(BarqError):
+    """The time of day is another one than the clock has counted to; whoever reckons with it has to begin anew."""
 
 
 class SettingsError(BarqError):
