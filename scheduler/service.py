@@ -61,7 +61,7 @@ class Service:
         self.wake(at_once=True)
 
     async def run(self) -> None:
-        """Tick until stopped, or until another leader takes over. A poller that breaks ends the service too."""
+        """Tick until stopped, or until another leader takes over. What breaks beside a source ends the service too."""
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
@@ -158,6 +158,12 @@ class Service:
         except SignalError as error:
             log.warning("source %s: %s", source.name, error)
             self._hearing.failed(source, error, self.parts.clock.now())
+        except ClockWasSet:
+            raise
+        except Exception as error:  # a fault of ours in one source: it goes stale, the others stand
+            log.exception("source %s: reading it failed", source.name)
+            why = f"an error in Barq: {type(error).__name__}; see the scheduler's log, and report it"
+            self._hearing.failed(source, SignalError(why), self.parts.clock.now())
 
     async def _until_next(self, source: LimitSource, poll_s: float) -> None:
         """For `poll_s`, or less where the source says that there is something new."""
