@@ -10,6 +10,7 @@ from pathlib import Path
 from workers.inspection import Findings, Inspection, is_small, look
 
 AGAIN_S = 2.0  #: until another look where the last one could not be had
+MOST_TOLD = 20  #: quarantined checkpoints that are told of in an attempt; all of them lie in its quarantine
 PATIENCE_S = 60.0  #: for which such looks are tried
 
 log = logging.getLogger("barq.supervisor")
@@ -132,7 +133,7 @@ class Commits:
             self._learn(inspection.findings)
 
     def _learn(self, findings: Findings) -> None:
-        self.quarantined += findings.quarantined
+        self.quarantined = (*self.quarantined, *findings.quarantined)[:MOST_TOLD]
         is_wanted, self._is_wanted = self._is_wanted, False
         if findings.error is None:
             self.newest = findings

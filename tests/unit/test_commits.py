@@ -12,7 +12,7 @@ import pytest
 
 from barq import checkpoint
 from workers import commits, inspection
-from workers.commits import AGAIN_S, PATIENCE_S, Commits
+from workers.commits import AGAIN_S, MOST_TOLD, PATIENCE_S, Commits
 from workers.inspection import SMALL_BYTES, Findings, Inspection, look
 
 
@@ -148,6 +148,21 @@ def test_patience_with_what_cannot_be_read_has_an_end(
     assert watched.commits.is_settled(100.0 + PATIENCE_S)
     with pytest.raises(OSError, match="Stale file handle"):
         watched.commits.check_known()
+
+
+def test_what_is_told_of_damage_is_bounded(tmp_path: Path, watched: Watched) -> None:
+    """A job may leave any number of such: its node's report is one line, and the report of others too."""
+    for step in range(100, 100 + 3 * MOST_TOLD):
+        (tmp_path / f"step-{step:09d}").mkdir()
+    watched.commits.look_for_newest()
+    watched.settle()
+    assert len(watched.commits.quarantined) == MOST_TOLD
+    assert watched.commits.quarantined[0].startswith(f"step-{99 + 3 * MOST_TOLD:09d}: ")
+
+    (tmp_path / "step-000000007").mkdir()
+    watched.commits.look_for_newest()
+    watched.settle()
+    assert len(watched.commits.quarantined) == MOST_TOLD
 
 
 def unreadable(directory: Path) -> None:
