@@ -31,5 +31,5 @@ def verify(path: Path) -> Manifest:
 
 
 if __name__ == "__main__":
-    inspection.newest_verified, inspection.verify = look, verify
+    inspection.__dict__.update(newest_verified=look, verify=verify)
     raise SystemExit(main())

@@ -27,7 +27,8 @@ def node(tmp_path: Path) -> Iterator[StaleNode]:
     node = StaleNode(tmp_path)
     (node.directory / "stale").touch()
     try:
-        yield node.start()
+        node.start()
+        yield node
     finally:
         node.close()
 

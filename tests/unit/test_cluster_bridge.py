@@ -59,7 +59,7 @@ def line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Line:
     made = Line(tmp_path / "said")
     monkeypatch.setattr(module, "LINE_LIMIT_BYTES", LIMIT_BYTES)
     monkeypatch.setattr(module, "FIRST_RETRY_S", 0.0)
-    monkeypatch.setattr(module.asyncio, "create_subprocess_exec", made.begin)
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", made.begin)
     return made
 
 
