@@ -273,6 +273,7 @@ class Reconciler:
         for group_id, answer in answers.items():
             if isinstance(answer, str):
                 log.warning("%s: order not delivered: %s", group_id, answer)
+                self.view.undelivered[group_id] = answer
             else:
                 self.on_report(answer)
 

@@ -86,6 +86,7 @@ class View:
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
+        self.undelivered: dict[str, str] = {}  #: why a group did not take the last order that it did not take
         self.roll = Roll(specs)
         self.inventories: dict[str, Inventory] = {}  #: the newest of each miner group, as fetched
 
@@ -211,10 +212,16 @@ class View:
         )
         group = self.groups.get(gid) or unheard_of(report.spec)
         self.groups[gid] = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
-        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
+        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec), *self._deafness(gid))
         if report.stop is not None:
             self._take_stops((report.stop,), frozenset())
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
+
+    def _deafness(self, group_id: str) -> tuple[str, ...]:
+        if not self.groups[group_id].is_deaf:
+            return ()
+        why = self.undelivered.get(group_id, "its guard does not say why")
+        return (f"{group_id} takes no orders and gets no work: {why}",)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
         """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
