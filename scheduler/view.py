@@ -311,7 +311,7 @@ class View:
         limit_w = self._limit_w(at) if self.site.trim is not None else 0.0
         trim = self.lessons.trimmed(at, limit_w)
         firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
-        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
+        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s, known_at=at) for s in stops[:1]]
         return Snapshot(
             at=at,
             site=self.site,
