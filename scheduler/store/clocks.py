@@ -13,6 +13,7 @@ from scheduler.core.jobs import AttemptState
 from scheduler.store.site_queries import current_document
 from scheduler.store.tables import AttemptRow, CurrentRow
 from scheduler.store.upsert import upsert
+from scheduler.store.wishes import standing_limits
 from scheduler.wire import WireError, dumps, loads
 
 CLOCK = "clock"
@@ -31,7 +32,8 @@ class Reckoning:
 def reckon(session: Session, clock: Reckoning, *, at: datetime) -> float:
     """Note the clock that a new leader reckons by. By how much it was set since the last one of this boot, s.
 
-    Time limits count from when an attempt began to run: that is told by the clock as it is now.
+    Time limits count from when an attempt began to run, and a power limit by hand lasts for as long as a person said:
+    both are told by the clock as it is now.
     """
     before = _known(session)
     values = {"key": CLOCK, "document": dumps(clock).decode(), "updated_at": at}
@@ -44,6 +46,11 @@ def reckon(session: Session, clock: Reckoning, *, at: datetime) -> float:
     going_on = select(AttemptRow).where(col(AttemptRow.state) != AttemptState.ENDED.value)
     for row in session.scalars(going_on):
         _move(row, timedelta(seconds=by_s), at)
+    lasting = standing_limits(at - timedelta(seconds=max(0.0, by_s)))
+    for limit in session.scalars(lasting):
+        limit.created_at = min(at, limit.created_at + timedelta(seconds=by_s))
+        if limit.ends_at is not None:
+            limit.ends_at += timedelta(seconds=by_s)
     session.flush()
     return by_s
 

@@ -12,6 +12,7 @@ from scheduler.core.jobs import Attempt, AttemptState, JobState
 from scheduler.store.clocks import Reckoning
 from scheduler.store.desk import Desk
 from scheduler.store.recorder import SqlStore
+from scheduler.store.wishes import NewLimit
 from tests.stores import KINDS, SITE, T0, after, attempt, database, new_job, tick
 
 HOUR_S = 3600.0
@@ -21,8 +22,8 @@ BOOT = Reckoning(boot_id="boot-1", offset_s=1_700_000_000.0)
 class Led:
     """A store with one running attempt, begun five seconds into the story, and one that has ended."""
 
-    def __init__(self, store: SqlStore) -> None:
-        self.store = store
+    def __init__(self, store: SqlStore, desk: Desk) -> None:
+        self.store, self.desk = store, desk
 
     async def reckon(self, clock: Reckoning, at_s: float) -> float:
         """A leader takes over by this clock."""
@@ -39,7 +40,8 @@ async def led(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
     """A leader reckoned by the clock of `BOOT`, and wrote down what runs."""
     with database(request.param, tmp_path) as engine:
         store = SqlStore(engine)
-        (view, other) = Desk(engine, site=SITE, now=lambda: T0).submit([new_job(), new_job()])
+        desk = Desk(engine, site=SITE, now=lambda: T0)
+        (view, other) = desk.submit([new_job(), new_job()])
         await store.claim("a", at=T0)
         await store.reckon(BOOT, at=T0)
         jobs = [j for j in (await store.intents(0)).jobs if j.id in (view.id, other.id)]
@@ -47,7 +49,7 @@ async def led(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[L
         over = attempt(jobs[1].id, state=AttemptState.ENDED, running_at=after(5), ended_at=after(6))
         assert jobs[0].state is JobState.PENDING
         await store.record(tick(10, 1, attempts=(runs, over)))
-        yield Led(store)
+        yield Led(store, desk)
         store.close()
 
 
@@ -70,6 +72,20 @@ async def test_a_clock_that_was_set_back_moves_it_back(led: Led) -> None:
 
     await led.reckon(BOOT, 2)
     assert (await led.running()).running_at == after(2)
+
+
+@pytest.mark.parametrize("by_s", [HOUR_S, -HOUR_S])
+async def test_a_limit_by_hand_lasts_as_long_as_was_said(led: Led, by_s: float) -> None:
+    """Also one that would be over by the new clock; one without an end stays without."""
+    led.desk.add_limit(NewLimit(limit_w=500.0, reason="heat", by="rana", for_s=600.0))
+    led.desk.add_limit(NewLimit(limit_w=900.0, reason="heat", by="rana"))
+    await led.reckon(Reckoning(boot_id=BOOT.boot_id, offset_s=BOOT.offset_s + by_s), 10 + by_s)
+
+    spans = {
+        e.segments[0].limit_w: (e.segments[0].starts_at, e.valid_until)
+        for e in (await led.store.load()).limits
+    }
+    assert spans == {500.0: (after(by_s), after(600 + by_s)), 900.0: (after(by_s), None)}
 
 
 @pytest.mark.parametrize(
