@@ -11,7 +11,16 @@ from scheduler.core.altered import altered
 from scheduler.core.arrays import settle
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
-from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_domain, unheard, unheard_since
+from scheduler.core.envelope import (
+    OPERATOR,
+    Envelope,
+    begun,
+    is_stale,
+    lowest,
+    of_domain,
+    unheard,
+    unheard_since,
+)
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.hashprice import ChainFigures
@@ -124,7 +133,7 @@ class View:
         self.jobs, self.attempts = {j.id: j for j in stored.jobs}, {a.id: a for a in stored.attempts}
         self.settled = dict(stored.settled)
         self.seq = stored.seq
-        self.manual = stored.limits
+        self.manual = tuple(begun(limit, self.led_since_at) for limit in stored.limits)
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
