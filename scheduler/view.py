@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from scheduler.core.altered import altered
-from scheduler.core.arrays import settle
+from scheduler.core.arrays import settle, still_needed
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
 from scheduler.core.envelope import (
@@ -39,6 +39,8 @@ from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
+
+MOST_SETTLED = 1000  #: jobs that ended, before those are looked for that nobody waits for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ class View:
         self._jobs: Tracked[Job] = Tracked()
         self._attempts: Tracked[Attempt] = Tracked()
         self.settled: dict[str, JobState] = {}
+        self._most_settled = MOST_SETTLED  #: of these, before it is looked which are needed
         self.bound = bound  #: the domain of each source that limits one, not the site
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s, domain=bound.get(name)) for name in sources
@@ -254,6 +257,9 @@ class View:
             if is_final(job.state):
                 settle(self.settled, job)
                 del self.jobs[job.id]
+        if len(self.settled) > self._most_settled:
+            self.settled = still_needed(self.settled, self.jobs.values())
+            self._most_settled = max(MOST_SETTLED, 2 * len(self.settled))
         for attempt in decision.attempts.values():
             if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
                 self._stir(attempt, at)
