@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.core.envelope import OPERATOR, Envelope, Segment
+from scheduler.core.envelope import Envelope, Segment
 from scheduler.core.jobs import JobState, Phase
 from scheduler.core.orders import Fence, Order
 from scheduler.errors import StaleEpoch
@@ -72,27 +72,6 @@ async def test_a_job_is_started_only_after_its_record() -> None:
     assert shape(order) == (FULL_W, [("j.1", Phase.RUN, 400.0)])
     assert there.store.records[-1].orders["a"].fence == order.fence
     assert [(j.id, j.state) for j in there.store.records[-1].jobs] == [("j", JobState.STARTING)]
-
-
-async def test_a_limit_by_hand_holds_at_once_whatever_clock_wrote_it_down() -> None:
-    """The API may run on another machine, whose clock is ahead; it ends when it was to end."""
-    there = await a_busy_node()
-    now, later = there.clock.now(), there.clock.now() + timedelta(minutes=2)
-    there.store.limit(
-        Envelope(
-            source=OPERATOR,
-            issued_at=later,
-            read_at=later,
-            reaction_s=30.0,
-            segments=(Segment(starts_at=later, limit_w=1500.0),),
-            valid_until=later + timedelta(minutes=5),
-        )
-    )
-    (order,) = await there.orders()
-
-    assert order.entitlement_w <= 1500.0
-    (limit,) = there.view.manual
-    assert (limit.segments[0].starts_at, limit.valid_until) == (now, later + timedelta(minutes=5))
 
 
 async def test_a_reduction_goes_out_before_its_record() -> None:

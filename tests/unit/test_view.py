@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-import pytest
-
 from scheduler.core.credit import Owed
 from scheduler.core.decide import decide
 from scheduler.core.envelope import Envelope
@@ -324,19 +322,6 @@ def test_what_ended_leaves_the_view() -> None:
 
     assert (view.jobs, view.attempts) == ({}, {})
     assert view.settled == {"j": JobState.SUCCEEDED}
-
-
-def test_how_jobs_ended_is_kept_for_those_that_wait_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every recorded snapshot holds it: a site that runs for months must not write all that ever ended each time."""
-    monkeypatch.setattr("scheduler.view.MOST_SETTLED", 3)
-    built = site().node("a").limit_w(9000).running("j", on="a").job("waits", dependencies=("old-1", "j"))
-    built.facts("j.1", "a", observed=Observed.ENDED, exit_code=0)
-    view = viewed(built)
-    view.jobs, view.attempts, view.groups = dict(built.jobs), dict(built.attempts), dict(built.groups)
-    view.settled = {f"old-{n}": JobState.FAILED for n in range(5)}
-    view.apply(decide(built.snapshot()), T0)
-
-    assert view.settled == {"old-1": JobState.FAILED, "j": JobState.SUCCEEDED}
 
 
 # -- orders and leaders ----------------------------------------------------------------------------------------------
