@@ -36,6 +36,7 @@ _CODES: Final = {
     415: ("unsupported_encoding", "The body is packed, or JSON that is not UTF-8"),
     422: ("invalid_field", "A field makes no sense, is unknown, or the job never fits"),
     503: ("not_ready", "The database or the scheduler does not answer"),
+    507: ("no_room", "What is left of the site's disk is kept for guards and scheduler"),
 }
 ANYWHERE: Final = (400, 408, 413, 415)
 """Statuses of requests that are refused before any route sees them."""

@@ -143,8 +143,7 @@ class Job:
         order, is_due = self._agree(self._gate.poll(), is_due=self._the_saver().is_due(self.step))
         if order is not None:
             self._obey(order)
-        elif is_due:
-            self._save()
+        elif is_due and self._save_in_passing():
             self._the_saver().prune()
         self._tell(JobPhase.RUNNING)
 
@@ -163,7 +162,7 @@ class Job:
             case Action.SUSPEND:
                 self._hold()
             case Action.SAVE_AND_CONTINUE:
-                self._save()
+                self._save_in_passing()
             case Action.SAVE_AND_EXIT:
                 self._save()
                 raise SystemExit(EXIT_PAUSED)
@@ -189,6 +188,16 @@ class Job:
             self._tell(JobPhase.SAVING)
             saver.save(self.step)
         self._tell(JobPhase.COMMITTED)
+
+    def _save_in_passing(self) -> bool:
+        """Whether this step is committed now. If it cannot be the job goes on, and its log says why."""
+        saver = self._the_saver()
+        if saver.name is None or saver.step != self.step:
+            self._tell(JobPhase.SAVING)
+            if not saver.save_in_passing(self.step):
+                return False
+        self._tell(JobPhase.COMMITTED)
+        return True
 
     def _tell(self, phase: JobPhase) -> None:
         saver = self._the_saver()

@@ -20,6 +20,10 @@ class PeerFailed(Exception):
     """Another rank could not do its part; its own log says why."""
 
 
+class PeerGone(PeerFailed):
+    """Another rank has ended, or is not heard of any more: there is nobody to go on with."""
+
+
 class Ranks(Protocol):
     """All ranks of a job, this one included."""
 
@@ -29,7 +33,7 @@ class Ranks(Protocol):
     def largest(self, values: Sequence[int]) -> list[int]:
         """Return, for each place, the largest value that any rank brought; every rank must call this.
 
-        Raises PeerFailed if one has gone.
+        Raises PeerGone if one has.
         """
 
 
@@ -58,7 +62,7 @@ class GlooRanks:
         self._group = distributed.new_group(backend="gloo", timeout=PATIENCE)
 
     def largest(self, values: Sequence[int]) -> list[int]:
-        """Return, for each place, the largest value that any rank brought. Raises PeerFailed if one has gone."""
+        """Return, for each place, the largest value that any rank brought. Raises PeerGone if one has."""
         import torch
         from torch import distributed
 
@@ -69,7 +73,7 @@ class GlooRanks:
             message = (
                 f"rank {self.rank}: another rank has gone, or was not heard of for {PATIENCE}; see its log"
             )
-            raise PeerFailed(message) from error
+            raise PeerGone(message) from error
         return [int(value) for value in agreed]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,11 @@ from typing import Final
 from barq import checkpoint
 from barq.checkpoint import CheckpointError, Commit, DamagedCheckpoint, StagedCommit
 from barq.job_environment import JobEnvironment
-from barq.ranks import Ranks, all_or_none
+from barq.ranks import PeerFailed, PeerGone, Ranks, all_or_none
 from barq.shards import Savable, Stateful, read_shard, read_state, write_shard
+
+AGAIN_S: Final = 60.0
+"""A commit that could not be made is not tried again by this job's own rhythm before that."""
 
 log: Final = logging.getLogger("barq.job")
 
@@ -63,11 +67,15 @@ class Saver:
         self._keep = keep
         self._elastic = elastic  #: every rank holds the same state: that of any rank will do for any other
         self._since_s = time.monotonic()
+        self._not_before_s = float("-inf")  #: on that clock, the next periodic commit
         self._is_first = True  #: the commit that comes next, of those that this attempt makes
 
     def is_due(self, step: int) -> bool:
         """Tell whether the first rank finds it time for a periodic commit at `step`; the others never do."""
-        since_s = time.monotonic() - self._since_s
+        now_s = time.monotonic()
+        if now_s < self._not_before_s:
+            return False
+        since_s = now_s - self._since_s
         is_due = self._rhythm.is_due(since_s=since_s, since_steps=step - self.step, is_first=self._is_first)
         return self._ranks.rank == 0 and is_due
 
@@ -98,17 +106,38 @@ class Saver:
         started_s = time.monotonic()
         environment, ranks = self._environment, self._ranks
         staging = checkpoint.staging_path(environment.checkpoint_dir, step, environment.attempt)
-        staged = all_or_none(ranks, lambda: self._begin(step))
-        all_or_none(ranks, lambda: write_shard(staging, ranks.rank, self._state))
-        all_or_none(ranks, lambda: self._commit(staged))
+        try:
+            staged = all_or_none(ranks, lambda: self._begin(step))
+            all_or_none(ranks, lambda: write_shard(staging, ranks.rank, self._state))
+            all_or_none(ranks, lambda: self._commit(staged))
+        except Exception:
+            if ranks.rank == 0:  # half a commit is of use to nobody, and the disk may be full of it
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
         self._remember(step)
         self._is_first = False
         self.save_s = time.monotonic() - started_s
 
+    def save_in_passing(self, step: int) -> bool:
+        """Save as `save` does and return True; or say why that could not be, for the job to go on without.
+
+        Whoever ends here would lose for certain what another try may keep. Raises PeerGone, and what is no trouble of
+        a disk: that is for whoever wrote the job.
+        """
+        try:
+            self.save(step)
+        except PeerGone:
+            raise
+        except (OSError, PeerFailed) as error:
+            self._not_before_s = time.monotonic() + AGAIN_S
+            message = "step %d could not be committed, training goes on without it: %s"
+            log.error(message, step, error)  # noqa: TRY400 - once a minute, and the reason says it
+            return False
+        return True
+
     def prune(self) -> None:
         """Let go of commits that newer verified ones have made needless."""
-        if self._ranks.rank == 0:
-            checkpoint.prune(self._environment.checkpoint_dir, self._keep)
+        self._prune()
 
     def _begin(self, step: int) -> StagedCommit | None:
         if self._ranks.rank > 0:
@@ -175,6 +204,13 @@ class Saver:
             log.warning("quarantined %s: %s; it is now %s", item.name, item.why, item.path)
 
     def _clear_rubbish(self) -> None:
-        if self._ranks.rank == 0:
-            environment = self._environment
-            checkpoint.prune(environment.checkpoint_dir, self._keep, attempt=environment.attempt)
+        self._prune(attempt=self._environment.attempt)
+
+    def _prune(self, attempt: str | None = None) -> None:
+        """By the first rank alone, so that it must not fail: the others would wait for it."""
+        if self._ranks.rank > 0:
+            return
+        try:
+            checkpoint.prune(self._environment.checkpoint_dir, self._keep, attempt=attempt)
+        except OSError as error:  # such as files that somebody still has open, over NFS
+            log.warning("old commits are left where they are: %s", error)

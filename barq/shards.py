@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -130,11 +131,21 @@ def _torch_state(text: str) -> Tensor:
 def _dump(state: dict[str, Any], path: Path) -> None:
     """Save by torch if the job uses it, else pickle; `_is_torch_file` tells the two apart."""
     if torch := sys.modules.get("torch"):
-        torch.save(state, path)
+        _save_by_torch(torch, state, path)
     else:
         import pickle
 
         path.write_bytes(pickle.dumps(state, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def _save_by_torch(torch: ModuleType, state: dict[str, Any], path: Path) -> None:
+    """Raises OSError where the disk refuses, of which torch says no more than that its archive came out wrong."""
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:
+        if "inline_container.cc" not in str(error):
+            raise
+        raise OSError(f"{path}: {str(error).partition(chr(10))[0]}") from error
 
 
 def _undump(path: Path) -> dict[str, Any]:

@@ -13,7 +13,6 @@ import logging
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -113,8 +112,7 @@ class RayCluster:
         """End the bridge; agents and guards stay."""
         if self._keeping is not None:
             self._keeping.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._keeping
+            await asyncio.gather(self._keeping, return_exceptions=True)
         self._lose("the connection to the cluster is closed")
 
     # -- deliveries ------------------------------------------------------------------------------------------------
@@ -155,10 +153,13 @@ class RayCluster:
         retry_s = FIRST_RETRY_S
         while True:
             started_s = time.monotonic()
-            status = await self._run_bridge()
+            try:
+                how = f"ended with status {await self._run_bridge()}"
+            except OSError as error:  # the host has no memory or no descriptors for it now
+                how = f"cannot be started: {error}"
             if time.monotonic() - started_s > HEALTHY_AFTER_S:
                 retry_s = FIRST_RETRY_S
-            self._lose(f"the bridge to Ray at {self.address} ended with status {status}; it is started again")
+            self._lose(f"the bridge to Ray at {self.address} {how}; it is started again")
             log.warning("%s in %.1f s", self._missing, retry_s)
             await asyncio.sleep(retry_s)
             retry_s = min(2 * retry_s, LAST_RETRY_S)
@@ -177,10 +178,13 @@ class RayCluster:
             await asyncio.shield(_end(self._bridge))
 
     async def _hear(self, bridge: asyncio.subprocess.Process) -> None:
-        while bridge.stdout is not None and (line := await bridge.stdout.readline()):
+        while bridge.stdout is not None and not bridge.stdout.at_eof():
+            line = b""
             try:
-                self._take(json.loads(line))
+                if line := await bridge.stdout.readline():
+                    self._take(json.loads(line))
             except (ValueError, LookupError) as error:
+                # A line that is too long costs what it said: what is left of it is no JSON.
                 log.error("the bridge said %.200r: %s", line, error)  # noqa: TRY400 - a trace says no more
 
     def _take(self, message: dict[str, Any]) -> None:

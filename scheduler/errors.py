@@ -9,6 +9,7 @@ BarqError
 ├── StoreError         the store cannot be read or written
 │   ├── StaleEpoch     another leader took over
 │   └── StoreSlow      the store did not answer in time
+├── ClockWasSet        the time of day jumped
 ├── SettingsError      a site file does not make sense
 └── TraceError         what a simulation is to be fed with does not make sense
 """
@@ -59,6 +60,10 @@ class StoreSlow(StoreError):
     def __init__(self, message: str, outcome: Future[Any]) -> None:
         super().__init__(message)
         self.outcome = outcome
+
+
+class ClockWasSet(BarqError):
+    """The time of day is another one than the clock has counted to; whoever reckons with it has to begin anew."""
 
 
 class SettingsError(BarqError):

@@ -255,13 +255,16 @@ class Journal:
         return limit_events(snapshot, before)
 
     def _new_checkpoints(self, snapshot: Snapshot) -> list[CheckpointNote]:
-        notes = []
+        """What guards tell of for the first time. What none tells of any more need not be remembered."""
+        notes: list[CheckpointNote] = []
+        told: set[tuple[str, int, str]] = set()
         for facts in (f for g in snapshot.groups.values() for f in g.facts):
             for note in _notes_of(facts, snapshot):
                 key = (note.job_id, note.step, note.path + note.damaged)
-                if key not in self._noted:
-                    self._noted.add(key)
+                if key not in self._noted and key not in told:
                     notes.append(note)
+                told.add(key)
+        self._noted = told
         return notes
 
 

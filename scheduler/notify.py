@@ -38,6 +38,9 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole URLs, and 
 
 _ONE_CALL_EACH: Final = httpx.Limits(max_keepalive_connections=0)
 """A connection is verified for one name, and others may be at the same address."""
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_NAT64_OF_A_SITE: Final = ipaddress.IPv6Network("64:ff9b:1::/48")
+_COMPATIBLE: Final = ipaddress.IPv6Network("::/96")  #: as IPv4 was once written; :: and ::1 are their own
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -152,12 +155,21 @@ class Notifier:
 
 def is_allowed(address: Address, *, allow_private: bool) -> bool:
     """Whether a webhook may be at `address`."""
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        return is_allowed(mapped, allow_private=allow_private)
+    inner = _inside(address) if isinstance(address, ipaddress.IPv6Address) else None
+    if inner is not None:
+        return is_allowed(inner, allow_private=allow_private)
+    if isinstance(address, ipaddress.IPv6Address) and (address.is_site_local or address in _NAT64_OF_A_SITE):
+        return allow_private
     if address.is_link_local or address.is_multicast or address.is_unspecified:
         return False
     return address.is_global or (allow_private and (address.is_private or address.is_loopback))
+
+
+def _inside(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address to which a router would hand on what is sent to this one, None where it is one of its own."""
+    if address in _NAT64 or (address in _COMPATIBLE and int(address) > 1):
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 def retry_at(delivery: Delivery, at: datetime) -> datetime | None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from scheduler.core.altered import altered
 from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
+from scheduler.core.envelope import begun
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
@@ -215,6 +216,9 @@ class Reconciler:
             self._store_is(up=False, why=error)
             return False
         self.view.seq = intents.seq
+        if intents.limits is not None:
+            now = self.clock.now()
+            intents = replace(intents, limits=tuple(begun(limit, now) for limit in intents.limits))
         self.view.take_intents(intents)
         self.view.note_given(self.clock.now())
         limited = intents.limits is not None or self.view.dispatch.left_out != left_out
@@ -324,6 +328,7 @@ class Reconciler:
         for group_id, answer in answers.items():
             if isinstance(answer, str):
                 log.warning("%s: order not delivered: %s", group_id, answer)
+                self.view.undelivered[group_id] = answer
             else:
                 self.on_report(answer)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from scheduler.core.envelope import at_feeder
 from scheduler.core.given import Refusal
 from scheduler.core.orders import GuardReport
-from scheduler.errors import MeterError, SignalError, StaleEpoch
+from scheduler.errors import ClockWasSet, MeterError, SignalError, StaleEpoch
 from scheduler.garbage import sweep, uncollected
 from scheduler.hearing import Hearing
 from scheduler.ports import LimitSource, ListeningSource, PushedSource
@@ -31,6 +31,7 @@ BURST_GAP_S = 0.03  #: requests that follow each other this closely are one burs
 BURST_S = TICK_S  #: up to this long
 SWEEP_S = 60.0
 METER_S = 0.25
+CLOCK_WAS_SET = 4  #: exit code: whoever keeps the service starts another, by the new time
 NEWS_GAP_S = (
     0.1  #: between readings of a source that says when it has news: one that never stops is no burden
 )
@@ -60,7 +61,7 @@ class Service:
         self.wake(at_once=True)
 
     async def run(self) -> None:
-        """Tick until stopped, or until another leader takes over. A poller that breaks ends the service too."""
+        """Tick until stopped, or until another leader takes over. What breaks beside a source ends the service too."""
         self.parts.cluster.listen(self._on_report)
         pollers = [self._poll(s, poll_s) for s, poll_s in self.parts.sources]
         work = [self._tick_until_stopped(), *pollers, self._poll_meter(), self._hear_wakes()]
@@ -157,6 +158,12 @@ class Service:
         except SignalError as error:
             log.warning("source %s: %s", source.name, error)
             self._hearing.failed(source, error, self.parts.clock.now())
+        except ClockWasSet:
+            raise
+        except Exception as error:  # a fault of ours in one source: it goes stale, the others stand
+            log.exception("source %s: reading it failed", source.name)
+            why = f"an error in Barq: {type(error).__name__}; see the scheduler's log, and report it"
+            self._hearing.failed(source, SignalError(why), self.parts.clock.now())
 
     async def _until_next(self, source: LimitSource, poll_s: float) -> None:
         """For `poll_s`, or less where the source says that there is something new."""
@@ -202,7 +209,7 @@ class Service:
 
 
 async def serve(state: Path, ray_address: str) -> int:
-    """Run the service until SIGTERM. Returns the exit code: 3 when another leader took over."""
+    """Run the service until SIGTERM. Returns the exit code: 3 when another leader took over, or `CLOCK_WAS_SET`."""
     parts = await assemble(state, ray_address, holder=f"{socket.gethostname()}")
     service = Service(parts)
     loop = asyncio.get_running_loop()
@@ -213,6 +220,9 @@ async def serve(state: Path, ray_address: str) -> int:
     except StaleEpoch as error:
         log.warning("stopping: %s", error)
         return 3
+    except ClockWasSet as error:
+        log.warning("%s", error)
+        return CLOCK_WAS_SET
     return 0
 
 

@@ -8,10 +8,19 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from scheduler.core.altered import altered
-from scheduler.core.arrays import settle
+from scheduler.core.arrays import settle, still_needed
 from scheduler.core.credit import Owed
 from scheduler.core.decide import Decision
-from scheduler.core.envelope import OPERATOR, Envelope, is_stale, lowest, of_domain, unheard, unheard_since
+from scheduler.core.envelope import (
+    OPERATOR,
+    Envelope,
+    begun,
+    is_stale,
+    lowest,
+    of_domain,
+    unheard,
+    unheard_since,
+)
 from scheduler.core.estop import EmergencyStop, envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.hashprice import ChainFigures
@@ -30,6 +39,8 @@ from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.usage import UsageBook
+
+MOST_SETTLED = 1000  #: jobs that ended, before those are looked for that nobody waits for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +75,7 @@ class View:
         self._jobs: Tracked[Job] = Tracked()
         self._attempts: Tracked[Attempt] = Tracked()
         self.settled: dict[str, JobState] = {}
+        self._most_settled = MOST_SETTLED  #: of these, before it is looked which are needed
         self.bound = bound  #: the domain of each source that limits one, not the site
         self.envelopes: dict[str, Envelope] = {
             name: unheard(name, at=at, reaction_s=site.reaction_s, domain=bound.get(name)) for name in sources
@@ -86,6 +98,7 @@ class View:
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
+        self.undelivered: dict[str, str] = {}  #: why a group did not take the last order that it did not take
         self.roll = Roll(specs)
         self.inventories: dict[str, Inventory] = {}  #: the newest of each miner group, as fetched
 
@@ -123,7 +136,7 @@ class View:
         self.jobs, self.attempts = {j.id: j for j in stored.jobs}, {a.id: a for a in stored.attempts}
         self.settled = dict(stored.settled)
         self.seq = stored.seq
-        self.manual = stored.limits
+        self.manual = tuple(begun(limit, self.led_since_at) for limit in stored.limits)
         self._take_stops(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
@@ -213,10 +226,16 @@ class View:
         group = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         is_guarded = self.roll.guarded(report.spec)
         self.groups[gid] = group if is_guarded else without_guard(group, self.roll.agreed[gid])
-        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec))
+        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec), *self._deafness(gid))
         if report.stop is not None:
             self._take_stops((report.stop,), frozenset())
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
+
+    def _deafness(self, group_id: str) -> tuple[str, ...]:
+        if not self.groups[group_id].is_deaf:
+            return ()
+        why = self.undelivered.get(group_id, "its guard does not say why")
+        return (f"{group_id} takes no orders and gets no work: {why}",)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
         """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
@@ -240,6 +259,9 @@ class View:
             if is_final(job.state):
                 settle(self.settled, job)
                 del self.jobs[job.id]
+        if len(self.settled) > self._most_settled:
+            self.settled = still_needed(self.settled, self.jobs.values())
+            self._most_settled = max(MOST_SETTLED, 2 * len(self.settled))
         for attempt in decision.attempts.values():
             if attempt.state is AttemptState.ENDED or attempt.id not in self.attempts:
                 self._stir(attempt, at)
@@ -306,7 +328,7 @@ class View:
         limit_w = self._limit_w(at) if self.site.trim is not None else 0.0
         trim = self.lessons.trimmed(at, limit_w)
         firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
-        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s) for s in stops[:1]]
+        stopped = [envelope_of(s, firm_w=firm_w, reaction_s=reaction_s, known_at=at) for s in stops[:1]]
         return Snapshot(
             at=at,
             site=self.site,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Callable, Coroutine, Mapping
@@ -13,7 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from scheduler.clock import SystemClock
+from scheduler.clock import SystemClock, boot_id
 from scheduler.cluster import RayCluster
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.steady import AT_ONCE, SteadyRule
@@ -36,6 +37,7 @@ from scheduler.signal_settings import SignalSettings
 from scheduler.stage import Run, set_stage
 from scheduler.standby import StandbyCluster, Yard
 from scheduler.steadying import Steadying
+from scheduler.store.clocks import Reckoning
 from scheduler.store.database import open_database
 from scheduler.store.desk import Desk
 from scheduler.store.figures import SqlFigures
@@ -63,6 +65,8 @@ SOURCES: Mapping[str, str] = {
 FLOORED = frozenset({"surplus"})  #: sources that are never below the firm level, unless they say otherwise
 PLAYED = frozenset({"replay", "synthetic_day"})  #: sources that need to know when their day began
 UNWATCHED = PLAYED | {"constant", "surplus"}  #: that never jump about, do on purpose, or climb by themselves
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +105,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     clock = SystemClock()
     engine = open_database(site.database(state))
     store = SqlStore(engine)
-    epoch = await store.claim(holder, at=clock.now())
+    epoch = await _claim(store, clock, holder)
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
     view = View(
         site.policy(),
@@ -145,6 +149,16 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         await keeping.look()  # so that the first decision has them
         acts = replace(acts, beside=(*acts.beside, keeping.run))
     return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+async def _claim(store: SqlStore, clock: SystemClock, holder: str) -> int:
+    """Become leader. What runs already began by the clock as it is now, if that was set meanwhile."""
+    epoch = await store.claim(holder, at=clock.now())
+    clock_of_now = Reckoning(boot_id=boot_id(), offset_s=clock.offset_s)
+    by_s = await store.reckon(clock_of_now, at=clock.now())
+    if by_s:
+        log.warning("the clock was set by %+.1f s since the last leader: so is when its work began", by_s)
+    return epoch
 
 
 def _figures(site: Site, book: FiguresBook, loop: Reconciler, state: Path) -> FiguresKeeping:

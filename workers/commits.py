@@ -9,6 +9,10 @@ from pathlib import Path
 
 from workers.inspection import Findings, Inspection, is_small, look
 
+AGAIN_S = 2.0  #: until another look where the last one could not be had
+MOST_TOLD = 20  #: quarantined checkpoints that are told of in an attempt; all of them lie in its quarantine
+PATIENCE_S = 60.0  #: for which such looks are tried
+
 log = logging.getLogger("barq.supervisor")
 
 
@@ -24,6 +28,12 @@ class Commits:
         self._inspection: Inspection | None = None
         self._checked: str | None = None
         self._is_wanted = False  #: the newest is, whatever becomes of the look at the one that was checked
+        self._is_for_newest = False  #: the look in progress
+        self._trouble: str | None = (
+            None  #: why the newest is not known: that is not to say that there is none
+        )
+        self._trouble_since_s: float | None = None
+        self._looked_at_s = float("-inf")
         self.newest = Findings()  #: the newest commit that verified
         self.quarantined: tuple[str, ...] = ()
 
@@ -32,11 +42,30 @@ class Commits:
         """Whether a look is in progress."""
         return self._inspection is not None
 
+    def is_settled(self, now_s: float) -> bool:
+        """Whether the newest is known, or given up. What could not be read is looked at again, now and then."""
+        if self.is_looking or self._trouble is None:
+            return not self.is_looking
+        if self._trouble_since_s is None:
+            self._trouble_since_s = self._looked_at_s = now_s
+        if now_s - self._trouble_since_s >= PATIENCE_S:
+            return True
+        if now_s - self._looked_at_s >= AGAIN_S:
+            self._looked_at_s = now_s
+            self.look_for_newest()
+        return False
+
+    def check_known(self) -> None:
+        """Raise OSError if it is not known where to go on: a job that began anew would lose what it has."""
+        if self._trouble is not None:
+            raise OSError(f"{self._trouble}; see whether the storage of checkpoints is at hand")
+
     def look_for_newest(self) -> None:
         """Find the newest commit that verifies; damaged ones on the way are quarantined.
 
         What verified since this attempt began, or is just being looked at, is not read a second time.
         """
+        self._trouble = None
         try:
             newest = self._newest_on_disk()
         except OSError:
@@ -76,6 +105,7 @@ class Commits:
             self._start(name)
 
     def _start(self, only: str | None) -> None:
+        self._is_for_newest = only is None
         try:
             inspection = Inspection(self._dir, only=only)
         except OSError as error:
@@ -103,7 +133,7 @@ class Commits:
             self._learn(inspection.findings)
 
     def _learn(self, findings: Findings) -> None:
-        self.quarantined += findings.quarantined
+        self.quarantined = (*self.quarantined, *findings.quarantined)[:MOST_TOLD]
         is_wanted, self._is_wanted = self._is_wanted, False
         if findings.error is None:
             self.newest = findings
@@ -111,6 +141,8 @@ class Commits:
         log.warning("%s", findings.error)
         if is_wanted:
             self._start(None)
+        elif self._is_for_newest:
+            self._trouble = findings.error
 
     def _newest_name(self) -> str | None:
         return None if self.newest.path is None else Path(self.newest.path).name

@@ -171,6 +171,8 @@ class Guard:
         stands = standing(
             self._memory.now, now_boottime_s=boottime_s(), save_after_s=self._config.save_after_s
         )
+        if self._memory.now.order is None:
+            stands = replace(stands, attempts=tuple(_unremembered(a.order) for a in self._attempts.present))
         if self._stop_grace_s is None:
             return stands
         return replace(
@@ -253,6 +255,13 @@ def _sent_home(order: AttemptOrder) -> AttemptOrder:
     if order.phase in LEAVING:
         return order
     return replace(order, phase=Phase.SAVE_EXIT, reason="the site is being stopped")
+
+
+def _unremembered(order: AttemptOrder) -> AttemptOrder:
+    """One that runs, and nobody knows what was ordered of it: it saves, for nothing may go on, and leaves."""
+    return replace(
+        order, phase=Phase.SAVE_EXIT, reason="this node's guard lost its memory of what was ordered"
+    )
 
 
 def _check_names(orders: Sequence[AttemptOrder]) -> None:

@@ -163,15 +163,14 @@ class Supervisor:
         wanted = self._instructions.wanted().phase
         if wanted in (Phase.SAVE_EXIT, Phase.KILL):
             self._climb()
-        if self._commits.is_looking and not self._ladder.is_killed:
-            return
-        if self._ladder.is_leaving:
+        if self._ladder.is_killed or (self._ladder.is_leaving and not self._commits.is_looking):
             self._stage = Stage.ENDED
+        elif self._ladder.is_leaving or not self._commits.is_settled(boottime_s()):
+            return
         elif wanted is Phase.RUN and self._is_to_prepare:
             self._launch_error = self._enter(Stage.PREPARING, partial(self._start_beside, PREPARE))
         elif wanted is Phase.RUN:
             self._oom.begin()
-            self._resumed_step = self._commits.newest.step or 0
             self._launch_error = self._enter(Stage.RUNNING, self._start)
 
     def _tick_preparing(self) -> None:
@@ -208,6 +207,8 @@ class Supervisor:
         self._beside = start_beside(module, self._launching, self._files, output)
 
     def _start(self, output: int) -> None:
+        self._commits.check_known()
+        self._resumed_step = self._commits.newest.step or 0
         launch = self._launching.order.launch
         for directory in (launch.output_dir, launch.checkpoint_dir):
             Path(directory).mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import anyio
@@ -23,6 +23,11 @@ PING_EVERY_S: Final = 10.0
 """A browser hears something at least this often, or it knows that nobody is there."""
 RETRY_MS: Final = 2000
 log = logging.getLogger(__name__)
+
+
+async def _always() -> bool:
+    """Whoever is asked about is welcome."""
+    return True
 
 
 class Feed:
@@ -43,12 +48,12 @@ class Feed:
                 self._looked_s = time.monotonic()
             return self._latest
 
-    async def follow(self) -> AsyncIterator[str]:
-        """Server-sent events: all of it first, then what changed, until the site stops."""
+    async def follow(self, is_welcome: Callable[[], Awaitable[bool]] = _always) -> AsyncIterator[str]:
+        """Server-sent events: all of it first, then what changed, until the site stops or who asks must go."""
         yield f"retry: {RETRY_MS}\n\n"
         shown: Picture | None = None
         told_s = time.monotonic()
-        while not self._is_stopping():
+        while not self._is_stopping() and await is_welcome():
             try:
                 picture = await self.latest()
             except StoreError as error:

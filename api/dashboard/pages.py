@@ -15,12 +15,13 @@ from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
 from starlette.staticfiles import StaticFiles
 
-from api.context import Context, Here, JobId, Person
+from api.context import Asking, Context, Here, JobId, Person
 from api.dashboard import assets
 from api.dashboard.chart import chart_json
 from api.dashboard.feed import Feed
 from api.dashboard.look import Looker
 from api.session import cookie_name, is_same_origin, keep, local_path
+from api.welcome import Welcome
 from api.wire import from_store
 from scheduler.store.refusals import JobNotFound
 
@@ -165,10 +166,13 @@ async def logout(here: Here) -> Response:
 
 
 @router.get("/stream")
-async def stream(shared: Shared) -> Response:
+async def stream(shared: Shared, here: Here, asking: Asking) -> Response:
     """Tell what changes, as server-sent events."""
+    welcome = Welcome(here.desk, asking.token)
     headers = _DRESS | {"X-Accel-Buffering": "no"}  # a proxy that collects would make it late
-    return StreamingResponse(shared.feed.follow(), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(
+        shared.feed.follow(welcome.lasts), media_type="text/event-stream", headers=headers
+    )
 
 
 @router.get("/chart.json")

@@ -12,10 +12,11 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.context import Context, Here, JobId, OwnJob
+from api.context import Asking, Context, Here, JobId, OwnJob
 from api.logs import LogReader, follow
 from api.openapi import TEXT, errors
 from api.problems import Refused
+from api.welcome import Welcome
 from api.wire import from_store
 from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, WhyView
 from api.wire.notifications import Notifications
@@ -66,17 +67,18 @@ def notifications(job_id: OwnJob, here: Here) -> Notifications:
 
 @router.get("/logs", response_class=StreamingResponse, responses={**errors(404), 200: TEXT})
 async def logs(
-    job_id: OwnJob, query: Annotated[LogQuery, Query()], request: Request, here: Here
+    job_id: OwnJob, query: Annotated[LogQuery, Query()], request: Request, here: Here, asking: Asking
 ) -> StreamingResponse:
     """Give a job's output, that of all its attempts: what there is, or `follow` it until the job has ended."""
     job = await run_sync(here.desk.get, job_id)
     reader = await run_sync(_open, Path(job.spec.launch.log_path), query.tail)
+    welcome = Welcome(here.desk, asking.token)
 
     def is_ended() -> bool:
         return not query.follow or _is_ended(job_id, here)
 
     async def is_gone() -> bool:
-        return here.stopping.is_set() or await request.is_disconnected()
+        return here.stopping.is_set() or await request.is_disconnected() or not await welcome.lasts()
 
     return _LogResponse(follow(reader, is_ended=is_ended, is_gone=is_gone), reader)
 

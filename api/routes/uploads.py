@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path as PathOnDisk
 from typing import Annotated, Any, Final
 
 from anyio.to_thread import run_sync
@@ -30,6 +32,10 @@ _BYTES: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 
+LEAST_FREE_BYTES: Final = 1_000_000_000
+"""So much of the disk is left alone, or a fiftieth of a small one: guards note each order on it before they act."""
+_PART_OF_DISK: Final = 50
+
 Name = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of the content, lower-case hex")]
 
 router = APIRouter(tags=["uploads"])
@@ -52,14 +58,14 @@ def missing_blobs(wanted: Wanted, here: Here) -> Missing:
     return Missing(missing=blobs_of(here).missing(dict.fromkeys(wanted.blobs)))
 
 
-@router.put("/uploads/blobs/{name}", status_code=204, openapi_extra=_BODY, responses=errors(400))
+@router.put("/uploads/blobs/{name}", status_code=204, openapi_extra=_BODY, responses=errors(400, 507))
 async def put_blob(name: Name, request: Request, here: Here) -> None:
     """Send one blob. It is checked against its hash on the way, and kept whole or not at all."""
     limit_bytes = here.settings.upload_limit_bytes
     try:
         incoming = await run_sync(lambda: blobs_of(here).receive(name, limit_bytes=limit_bytes))
         with incoming:
-            await _take_in(request, incoming)
+            await _take_in(request, incoming, blobs_of(here).root)
             await run_sync(incoming.finish)
     except TooLarge as error:
         remedy = "leave the file out, or fetch it with `inputs`"
@@ -75,15 +81,24 @@ async def put_blob(name: Name, request: Request, here: Here) -> None:
         ) from error
 
 
-async def _take_in(request: Request, incoming: Incoming) -> None:
+async def _take_in(request: Request, incoming: Incoming, root: PathOnDisk) -> None:
     """To the disk in parts, which is waited for beside the loop."""
     part = bytearray()
     async for data in request.stream():
         part += data
         if len(part) >= CHUNK_BYTES:
-            await run_sync(incoming.write, bytes(part))
+            await run_sync(_write, incoming, bytes(part), root)
             part.clear()
-    await run_sync(incoming.write, bytes(part))
+    await run_sync(_write, incoming, bytes(part), root)
+
+
+def _write(incoming: Incoming, part: bytes, root: PathOnDisk) -> None:
+    disk = shutil.disk_usage(root)
+    if disk.free < min(LEAST_FREE_BYTES, disk.total // _PART_OF_DISK):
+        detail = f"the site's disk has {disk.free / 1e6:.0f} MB left, which are kept for guards and scheduler"
+        remedy = "have an operator make room below the state directory, or fetch large files with `inputs`"
+        raise Refused(507, "no_room", detail, remedy=remedy)
+    incoming.write(part)
 
 
 @router.get("/uploads/blobs/{name}", response_class=FileResponse, responses=_BYTES | errors(404))

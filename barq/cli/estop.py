@@ -236,7 +236,7 @@ def _asked(site: _Site, question: Callable[[Client], T]) -> tuple[T | None, Barq
 
 
 def _said(reason: str | None) -> str:
-    text = (reason or "").strip()
+    text = _sendable(reason or "").strip()
     if not text or len(text) > _MOST_CHARACTERS:
         raise InvalidInput(
             f"--reason: {'none is given' if not text else f'longer than {_MOST_CHARACTERS} characters'}",
@@ -246,9 +246,14 @@ def _said(reason: str | None) -> str:
     return text
 
 
+def _sendable(text: str) -> str:
+    """The text as far as it can be sent: no stop fails for bytes that a terminal spells in another way than we."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def _user() -> str:
     try:
-        return getpass.getuser()
+        return _sendable(getpass.getuser())
     except (KeyError, OSError):  # a user id without a name
         return f"uid {os.getuid()}"
 

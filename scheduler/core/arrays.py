@@ -5,7 +5,7 @@ Kept up with the jobs and attempts one by one, so that an array of any length co
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 
 from scheduler.core.jobs import Attempt, Job, JobState
 from scheduler.core.reasons import Code, Reason
@@ -77,6 +77,12 @@ def settle(settled: MutableMapping[str, JobState], job: Job) -> None:
     if job.spec.array is not None:
         known = settled.get(job.spec.array.id, JobState.SUCCEEDED)
         settled[job.spec.array.id] = worse(known, job.state)
+
+
+def still_needed(settled: Mapping[str, JobState], jobs: Iterable[Job]) -> dict[str, JobState]:
+    """Of how jobs ended what others wait for that have not. Who is submitted later brings what it needs along."""
+    needed = {job_id for job in jobs for job_id in job.spec.dependencies}
+    return {job_id: settled[job_id] for job_id in needed if job_id in settled}
 
 
 def worse(one: JobState, other: JobState) -> JobState:

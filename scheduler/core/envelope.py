@@ -120,6 +120,17 @@ def at_feeder(envelope: Envelope, feeder: str) -> Envelope:
     return replace(envelope, feeder=feeder) if feeder else envelope
 
 
+def begun(envelope: Envelope, at: datetime) -> Envelope:
+    """The envelope of a person, which holds by `at` at the latest: their word is not for later.
+
+    The clock by which it was written down may be ahead.
+    """
+    if all(s.starts_at <= at for s in envelope.segments):
+        return envelope
+    segments = tuple(replace(s, starts_at=min(at, s.starts_at)) for s in envelope.segments)
+    return replace(envelope, segments=segments)
+
+
 def is_stale(envelope: Envelope, at: datetime) -> bool:
     """Whether its source has been silent for too long."""
     age_s = (at - envelope.read_at).total_seconds()

@@ -26,16 +26,22 @@ class EmergencyStop:
     at: datetime
 
 
-def envelope_of(stop: EmergencyStop, *, firm_w: float, reaction_s: float) -> Envelope:
-    """The stop as a limit: the firm level, never stale, until it is released."""
+def envelope_of(
+    stop: EmergencyStop, *, firm_w: float, reaction_s: float, known_at: datetime | None = None
+) -> Envelope:
+    """The stop as a limit: the firm level, never stale, until it is released.
+
+    At `known_at` it holds already, also where the clock of the machine on which it was made is ahead.
+    """
+    starts_at = stop.at if known_at is None else min(stop.at, known_at)
     segment = Segment(
-        starts_at=stop.at,
+        starts_at=starts_at,
         limit_w=firm_w,
         provenance=f"{stop.reason} ({stop.by})",
         document=f"emergency stop {stop.id}",
     )
     return Envelope(
-        source=SOURCE, issued_at=stop.at, read_at=stop.at, reaction_s=reaction_s, segments=(segment,)
+        source=SOURCE, issued_at=starts_at, read_at=starts_at, reaction_s=reaction_s, segments=(segment,)
     )
 
 

@@ -170,6 +170,7 @@ class Followed(Listed):
             self.since.storage = True
             self._site_changed()
         (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
+        (self.deaf.add if new is not None and new.is_deaf else self.deaf.discard)(group_id)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)

@@ -14,6 +14,7 @@ from scheduler.core.jobs import (
     JobState,
     Outcome,
     Phase,
+    Placement,
 )
 from scheduler.core.judge import Verdict, after_attempt, newest_commit, seen, shown, verdict, with_facts
 from scheduler.core.orders import AttemptFacts, Observed
@@ -22,6 +23,9 @@ from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group, Snapshot
+
+Facts = dict[tuple[str, str], AttemptFacts]
+"""What guards saw, by node and attempt."""
 
 
 def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
@@ -34,10 +38,11 @@ def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
         if lost := _lost_node(attempt, plan, snapshot):
             _end(plan, attempt, _node_lost(lost), ())
             continue
-        members = _members(attempt, facts)
+        looked = _not_there(plan, attempt, facts)
+        members = _members(looked, facts, plan)
         if members is None:
             continue
-        _look(plan, attempt, members, snapshot)
+        _look(plan, looked, members, snapshot)
     refresh(plan)
 
 
@@ -50,16 +55,38 @@ def _news(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
         *since.attempts,
         *(a.id for a in plan.roster.each_in(*LEAVING)),
     }  # an acknowledgement may end these
-    for gid in (*since.groups, *silent, *plan.away()):
+    for gid in (*since.groups, *silent, *plan.away(), *plan.deaf):
         found.update(a.id for a in plan.on(gid))
     found.update(a.id for job_id in since.jobs if (a := plan.of(job_id)) is not None)
     return [plan.attempts[k] for k in sorted(found) if k in plan.attempts]
 
 
-def _members(attempt: Attempt, facts: dict[tuple[str, str], AttemptFacts]) -> list[AttemptFacts] | None:
-    """One fact sheet per member; members not heard of yet are absent. None while nothing was heard of any."""
+def _not_there(plan: Plan, attempt: Attempt, facts: Facts) -> Attempt:
+    """The attempt, told to leave if it is to begin on a node that takes no orders: it would wait there for ever."""
+    deaf = [p.node_id for p in _unheard_of(attempt, facts) if p.node_id in plan.deaf]
+    old_s = (plan.at - attempt.created_at).total_seconds()
+    if not deaf or attempt.phase in LEAVING or old_s <= plan.site.lease_s + plan.site.fall_s:
+        return attempt
+    text = f"{attempt.job_id} cannot begin: {deaf[0]} takes no orders; it is started elsewhere"
+    plan.events.append(
+        Event(
+            at=plan.at, kind="attempt.deaf", text=text, job_id=attempt.job_id, attempt_id=attempt.id, data={}
+        )
+    )
+    return plan.stop(attempt, Phase.KILL, None)
+
+
+def _unheard_of(attempt: Attempt, facts: Facts) -> list[Placement]:
+    return [p for p in attempt.placements if (p.node_id, attempt.id) not in facts]
+
+
+def _members(attempt: Attempt, facts: Facts, plan: Plan) -> list[AttemptFacts] | None:
+    """One fact sheet per member; members not heard of yet are absent. None while nothing was heard of any.
+
+    But for nodes that take no orders: nothing will be heard of it there.
+    """
     found = [facts.get((p.node_id, attempt.id)) for p in attempt.placements]
-    if not any(found):
+    if not any(found) and not all(p.node_id in plan.deaf for p in attempt.placements):
         return None
     return [f or AttemptFacts(attempt_id=attempt.id, observed=Observed.ABSENT) for f in found]
 
@@ -86,10 +113,17 @@ def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snaps
     if snapshot.attempts[attempt.id].phase not in LEAVING:
         return False
     over = all(m.observed in (Observed.ABSENT, Observed.ENDED) for m in members)
-    accounts = [
-        snapshot.groups[p.node_id].account for p in attempt.placements if p.node_id in snapshot.groups
-    ]
-    return over and all(a.acked >= a.sent and a.acked.epoch == snapshot.epoch for a in accounts)
+    groups = [snapshot.groups[p.node_id] for p in attempt.placements if p.node_id in snapshot.groups]
+    return over and all(_cannot_begin(attempt, group, snapshot) for group in groups)
+
+
+def _cannot_begin(attempt: Attempt, group: Group, snapshot: Snapshot) -> bool:
+    """Whether no order that would have it run can come to stand there any more: fenced off, or expired unheeded."""
+    account, site = group.account, snapshot.site
+    if account.acked >= account.sent and account.acked.epoch == snapshot.epoch:
+        return True
+    last_at = attempt.since_at + timedelta(seconds=site.lease_s + site.fall_s)
+    return group.is_deaf and group.reported_at is not None and group.reported_at > last_at
 
 
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:

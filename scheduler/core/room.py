@@ -91,5 +91,5 @@ class Room:
 
 def takes_work(group: Group) -> bool:
     """Whether new work may be put on a group that is heard of."""
-    is_on = group.power is NodePower.ON and not group.cordoned
-    return is_on and group.spec.kind is GroupKind.NODE and bool(group.spec.gpus)
+    obeys = group.power is NodePower.ON and not group.cordoned and not group.is_deaf
+    return obeys and group.spec.kind is GroupKind.NODE and bool(group.spec.gpus)

@@ -128,6 +128,11 @@ class Group:
         None  #: when an attempt last began or ended on it; None = not under this leader
     )
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it speaks and takes no orders: its lease is over, and it did not agree to the newest one."""
+        return self.in_fallback and self.account.acked < self.account.sent
+
     def is_heard(self, at: datetime, site: SitePolicy) -> bool:
         """Whether it was heard of lately, so that it can be counted on to do what it is told."""
         seen_at = self.reported_at

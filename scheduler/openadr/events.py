@@ -20,6 +20,7 @@ MOST_INTERVALS: Final = 3000  #: of one event; two days of minutes
 MOST_SHIFT: Final = timedelta(days=1)
 _MOST_PAYLOADS: Final = 100
 _MOST_NAME: Final = 60
+_MOST_ID: Final = 128  #: characters, as OpenADR has it
 
 
 class Kind(Enum):
@@ -114,7 +115,9 @@ def read_event(
         raise Refused("one of the events is no object; send events as OpenADR 3.1 defines them")
     event_id = id_of(document)
     if not event_id:
-        raise Refused("one of the events has no id; the VTN gives each its own")
+        raise Refused(
+            f"one of the events has no id of 1 to {_MOST_ID} printable characters; the VTN gives each its own"
+        )
     label = label_of(document)
     if not _is_ours(document, rules):
         return None
@@ -127,8 +130,9 @@ def read_event(
 
 
 def id_of(document: object) -> str:
-    """The VTN's id of an event; empty if there is none."""
-    return _text(document.get("id")) if isinstance(document, dict) else ""
+    """The VTN's id of an event; empty if there is none that can be written down, as it will be."""
+    event_id = _text(document.get("id")) if isinstance(document, dict) else ""
+    return event_id if event_id.isprintable() and len(event_id) <= _MOST_ID else ""
 
 
 def label_of(document: Mapping[str, Any]) -> str:

@@ -121,9 +121,12 @@ def read_event(
     for field, wanted in (("specversion", VERSIONS), ("type", (TYPE,)), ("source", (source,))):
         if (value := at_field(event, field)) not in wanted:
             raise Refused(f"{field} is {shown(value)}; it has to be {' or '.join(wanted)}")
-    event_id, sent_at = at_field(event, "id"), instant(at_field(event, "time"), "time")
-    if not isinstance(event_id, str) or not event_id:
-        raise Refused(f"id is {shown(event_id)}; each event needs one of its own")
+    told_id, sent_at = at_field(event, "id"), instant(at_field(event, "time"), "time")
+    event_id = _written(told_id)
+    if not event_id:
+        raise Refused(
+            f"id is {shown(told_id)}; each event needs one of its own, of 1 to {_LONGEST_ID} printable characters"
+        )
     data = _data(at_field(event, "data"), keys_file)
     requests = at_field(data, "targets")
     if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
@@ -141,10 +144,15 @@ def read_event(
 def event_id_of(payload: bytes) -> str:
     """The id of an event that may be refused for anything else; empty where it has none."""
     try:
-        event_id = at_field(read_json(payload), "id")
+        return _written(at_field(read_json(payload), "id"))
     except Refused:
         return ""
-    return event_id[:_LONGEST_ID] if isinstance(event_id, str) and event_id.isprintable() else ""
+
+
+def _written(event_id: object) -> str:
+    """An id that can be put on record, as it will be; empty where it cannot: half a character, or no end of them."""
+    is_one = isinstance(event_id, str) and event_id.isprintable() and len(event_id) <= _LONGEST_ID
+    return str(event_id) if is_one else ""
 
 
 def _data(data: object, keys_file: Path | None) -> object:

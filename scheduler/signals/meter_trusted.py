@@ -6,6 +6,7 @@ Each is read in the background, so that one that hangs holds nobody up.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from scheduler.core.snapshot import MeterReading, Quality
 from scheduler.core.trust import Doubt, Look, Trust, doubted, judged
 from scheduler.errors import MeterError, MeterRefused
 from scheduler.ports import Meter
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +175,7 @@ class _Watched:
 
     def _take(self, asked: asyncio.Task[MeterReading], at: datetime) -> MeterReading | None:
         try:
-            self._last, self._why = asked.result(), None
+            self._last, self._why = _outcome(asked, self.link.name), None
         except MeterError as error:
             self._why = error
             if isinstance(error, MeterRefused) and not self._is_refused:
@@ -187,3 +190,17 @@ class _Watched:
 
     def _say(self, at: datetime, kind: str, text: str) -> None:
         self._tell(Event(at=at, kind=kind, text=text, data={"meter": self.link.name}))
+
+
+def _outcome(asked: asyncio.Task[MeterReading], name: str) -> MeterReading:
+    """The reading that was asked for. Raises `MeterError`, for a fault of ours too: others stand in then."""
+    try:
+        return asked.result()
+    except MeterError:
+        raise
+    except Exception as error:
+        log.exception("meter %s: reading it failed", name)
+        why = (
+            f"meter {name}: an error in Barq: {type(error).__name__}; see the scheduler's log, and report it"
+        )
+        raise MeterError(why) from error

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import Engine, select
 
 from scheduler.records import Intents, Stored, TickRecord
+from scheduler.store.clocks import Reckoning, reckon
 from scheduler.store.database import reading, writing
 from scheduler.store.intake import read_intents, read_stored
 from scheduler.store.tables import LeaderRow
@@ -36,6 +37,10 @@ class SqlStore:
     async def claim(self, holder: str, *, at: datetime, at_least: int = 0) -> int:
         """Become leader: a new epoch, 1 + max(stored, `at_least`). Older leaders' writes are refused from now on."""
         return await self._run(lambda: self._claim(holder, at=at, at_least=at_least))
+
+    async def reckon(self, clock: Reckoning, *, at: datetime) -> float:
+        """Have what runs begun by the clock that counts from now on. By how much that was set meanwhile, s."""
+        return await self._run(lambda: self._reckon(clock, at=at))
 
     async def load(self) -> Stored:
         """Everything a new leader starts from, as one consistent view."""
@@ -65,6 +70,10 @@ class SqlStore:
             leader.epoch = 1 + max(leader.epoch, at_least)
             leader.holder, leader.claimed_at, leader.tick_digest = holder, at, ""
             return leader.epoch
+
+    def _reckon(self, clock: Reckoning, *, at: datetime) -> float:
+        with writing(self._engine) as session:
+            return reckon(session, clock, at=at)
 
     def _load(self) -> Stored:
         with reading(self._engine) as session:

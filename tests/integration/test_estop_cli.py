@@ -107,6 +107,22 @@ def test_all_is_well_when_guards_and_api_have_it(node: GuardedNode) -> None:
     assert "n1     stopped" in told.stdout
 
 
+def test_no_stop_fails_for_how_its_reason_is_spelled(
+    node: GuardedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a terminal that does not speak UTF-8: the words suffer, the stop does not."""
+    monkeypatch.setenv("LOGNAME", "ren\udce9")
+    site = answering()
+
+    result = barq("--reason", "fum\udce9e", "--yes", site=site)
+
+    report = node.report()
+    assert result.exit_code == 0, result.output
+    assert report.stop is not None
+    assert (report.stop.reason, report.stop.by) == ("fum?e", "ren?")
+    assert site.asked() == [("/api/v1/power/estop", {"reason": "fum?e", "id": report.stop.id})]
+
+
 def test_a_guard_that_hangs_is_told_of(node: GuardedNode, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits for it longer than the deadline, and the exit code says that it is not confirmed."""
     monkeypatch.setattr(emergency, "GUARD_TIMEOUT_S", 0.3)

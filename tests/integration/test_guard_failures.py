@@ -131,6 +131,22 @@ def test_a_restarted_guard_adopts_what_runs(make_node: MakeNode) -> None:
     assert node.await_observed("a-1.1", Observed.ENDED).exit_code == 85
 
 
+@pytest.mark.parametrize("is_there", [True, False], ids=["damaged", "gone"])
+def test_a_guard_that_lost_its_memory_has_what_runs_saved(make_node: MakeNode, is_there: bool) -> None:
+    """Nobody knows what was ordered, so nothing may go on; and nothing is killed with its work."""
+    node = make_node()
+    job = node.counter("a-1.1")
+    node.order(job)
+    node.await_steps("a-1.1", 5)
+    node.end(signal.SIGKILL)
+    memory = node.directory / "memory.json"
+    memory.write_bytes(b"{") if is_there else memory.unlink()
+
+    node.start()
+    end = node.await_observed("a-1.1", Observed.ENDED)
+    assert (end.exit_code, end.killed, end.committed_step) == (85, False, end.step)
+
+
 def test_a_guard_told_to_end_leaves_everything_running(make_node: MakeNode) -> None:
     """SIGTERM to a guard ends the guard alone."""
     node = make_node()

@@ -100,7 +100,7 @@ def test_a_rank_whose_peer_has_gone_does_not_wait_for_it(tmp_path: Path) -> None
         wait_for(place.steps, timeout_s=PATIENCE_S)
         ranks[1].process.kill()
         assert ranks[0].wait_for_exit() == 1
-    assert "PeerFailed: rank 0: another rank has gone" in ranks[0].log.read_text()
+    assert "PeerGone: rank 0: another rank has gone" in ranks[0].log.read_text()
 
 
 LEAVING = """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import selectors
 from collections.abc import Iterator
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from barq import checkpoint
-from workers import commits
-from workers.commits import Commits
+from workers import commits, inspection
+from workers.commits import AGAIN_S, MOST_TOLD, PATIENCE_S, Commits
 from workers.inspection import SMALL_BYTES, Findings, Inspection, look
 
 
@@ -63,8 +64,8 @@ def watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched
     watched = Watched(tmp_path)
     yield watched
     watched.close()
-    for inspection in made:
-        os.waitpid(inspection.pid, 0)
+    for made_one in made:
+        os.waitpid(made_one.pid, 0)
 
 
 def test_no_commit_is_found_where_there_is_none(tmp_path: Path) -> None:
@@ -113,6 +114,60 @@ def test_the_last_look_replaces_one_in_progress(tmp_path: Path, watched: Watched
     watched.settle()
 
     assert watched.commits.newest.step == 20
+
+
+def test_a_look_that_fails_is_not_a_look_that_found_nothing(
+    tmp_path: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is had again later; while it cannot be had nobody says that there is no commit."""
+    commit(tmp_path, 10, SMALL_BYTES + 1)
+    with monkeypatch.context() as stale:
+        stale.setattr(inspection, "newest_verified", unreadable)
+        watched.commits.look_for_newest()
+        watched.settle()
+        assert not watched.commits.is_settled(100.0)
+        with pytest.raises(OSError, match="see whether the storage of checkpoints is at hand"):
+            watched.commits.check_known()
+    assert not watched.commits.is_settled(100.0 + AGAIN_S)
+    watched.settle()
+
+    assert watched.commits.is_settled(100.0 + AGAIN_S)
+    watched.commits.check_known()
+    assert watched.commits.newest.step == 10
+
+
+def test_patience_with_what_cannot_be_read_has_an_end(
+    tmp_path: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has to be told."""
+    commit(tmp_path, 10, SMALL_BYTES + 1)
+    monkeypatch.setattr(inspection, "newest_verified", unreadable)
+    watched.commits.look_for_newest()
+    watched.settle()
+    assert not watched.commits.is_settled(100.0)
+    assert watched.commits.is_settled(100.0 + PATIENCE_S)
+    with pytest.raises(OSError, match="Stale file handle"):
+        watched.commits.check_known()
+
+
+def test_what_is_told_of_damage_is_bounded(tmp_path: Path, watched: Watched) -> None:
+    """A job may leave any number of such: its node's report is one line, and the report of others too."""
+    for step in range(100, 100 + 3 * MOST_TOLD):
+        (tmp_path / f"step-{step:09d}").mkdir()
+    watched.commits.look_for_newest()
+    watched.settle()
+    assert len(watched.commits.quarantined) == MOST_TOLD
+    assert watched.commits.quarantined[0].startswith(f"step-{99 + 3 * MOST_TOLD:09d}: ")
+
+    (tmp_path / "step-000000007").mkdir()
+    watched.commits.look_for_newest()
+    watched.settle()
+    assert len(watched.commits.quarantined) == MOST_TOLD
+
+
+def unreadable(directory: Path) -> None:
+    """What the kernel says of a mount whose server has gone."""
+    raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), str(directory))
 
 
 def test_a_small_commit_is_verified_at_once(tmp_path: Path, watched: Watched) -> None:

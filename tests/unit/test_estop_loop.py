@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
+from scheduler.documents import in_force
 from scheduler.reconcile import Reconciler
 from scheduler.view import View
 from tests.builders import site
@@ -39,6 +41,16 @@ async def test_a_stop_in_the_store_latches_every_guard() -> None:
     assert {(o.group_id, o.stop) for o in orders} == {("a", STOP), ("b", STOP)}
     assert phases(there) == {Phase.SUSPEND}
     assert {g.memory.stop for g in there.guards.values()} == {STOP}
+
+
+async def test_a_stop_limits_the_site_at_once_whatever_its_maker_s_clock_says() -> None:
+    """It may be made on another machine, whose clock is ahead: nobody waits for ours to come there."""
+    there = await two_busy_nodes()
+    there.store.engage(replace(STOP, at=T0 + timedelta(minutes=10)))
+    await there.orders()
+
+    limit = in_force(there.view.snapshot(there.clock.now()))
+    assert (limit.source, limit.limit_w) == ("emergency stop", there.view.site.firm_w)
 
 
 async def test_a_stop_goes_out_before_it_is_recorded() -> None:

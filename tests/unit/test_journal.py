@@ -10,6 +10,7 @@ import pytest
 
 from scheduler.core.decide import Policy, PowerAware, decide
 from scheduler.core.flexibility import FlexOffer
+from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.partners import Partner
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
@@ -44,6 +45,25 @@ def test_the_snapshot_is_written_once_a_minute_and_when_raises_become_possible()
     assert is_full(journal, later(quiet, 2))
     assert not is_full(journal, later(quiet, 3))
     assert is_full(journal, later(quiet, 2 + SNAPSHOT_S))
+
+
+def test_a_checkpoint_is_noted_once_and_remembered_as_long_as_it_is_told_of() -> None:
+    """A site that saves for months needs no more memory for it than one that has just begun."""
+    watchman = Watchman()
+    journal = Journal(epoch=1, watchman=watchman)
+    quiet = site().node("a", gpus=4).limit_w(5000).snapshot()
+    watchman.look(quiet)
+
+    def noted(step: int) -> list[int]:
+        fact = AttemptFacts(
+            attempt_id="j.1", observed=Observed.RUNNING, committed_step=step, committed_path=f"/c/{step}"
+        )
+        groups = {gid: replace(group, facts=(fact, fact)) for gid, group in quiet.groups.items()}
+        now = replace(quiet, groups=groups)
+        return [note.step for note in journal.write(now, decide(now), {}, {}).checkpoints]
+
+    assert [noted(step) for step in (1, 1, 2, 2, 3)] == [[1], [], [2], [], [3]]
+    assert len(journal._noted) == 1
 
 
 def test_the_flex_offer_is_asked_for_once_a_second() -> None:

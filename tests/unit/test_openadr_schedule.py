@@ -12,6 +12,7 @@ from scheduler.core.given import Refusal
 from scheduler.openadr.events import Refused, Rules
 from scheduler.openadr.schedule import Schedule, Skew, compile_schedule
 from scheduler.openadr.times import FOREVER, Untrue, instant, span
+from scheduler.wire import dumps
 from tests.vtn import LIMIT, event
 
 T0 = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
@@ -65,6 +66,16 @@ def test_the_document_is_the_event_with_its_program() -> None:
     events = [one(SUBSCRIPTION, 30, "s"), one(RESERVATION, 12, "r")]
     (segment,) = compiled(*events, programs=programs).segments
     assert segment.document == "event the s (s) of program surplus + event the r (r) of program surplus"
+
+
+@pytest.mark.parametrize("event_id", ["", "half \ud83d", "nothing \0", "x" * 129])
+def test_an_event_whose_id_cannot_be_written_down_is_refused(event_id: str) -> None:
+    """What is on record, and in every document, is text: half a character would end whoever writes it."""
+    schedule = compiled(at_t0(event_id, [50]))
+
+    assert "1 to 128 printable characters" in schedule.refusals[0]
+    assert [s.limit_w for s in schedule.segments] == [20_000]
+    dumps((schedule.segments, schedule.refusals))
 
 
 def test_an_interval_s_own_period_comes_before_the_event_s() -> None:

@@ -156,6 +156,14 @@ def test_a_shard_brings_the_random_generators_back(tmp_path: Path) -> None:
     assert note.text == "kept"
 
 
+def test_a_disk_without_room_is_told_as_such_by_torch_too(tmp_path: Path) -> None:
+    """Who goes on without a commit has to know it from a fault in the job."""
+    torch = import_module("torch")
+    (tmp_path / "rank-0.state").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="rank-0"):
+        write_shard(tmp_path, 0, torch.nn.Linear(300, 300))
+
+
 def test_generators_that_were_not_in_use_are_left_alone() -> None:
     """Nothing is imported that the job does not use."""
     state = random.getstate()

@@ -99,6 +99,24 @@ class Pushed:
         pass
 
 
+async def test_a_source_that_breaks_ends_nothing() -> None:
+    """It is told why, goes stale by itself, and all others are read on."""
+    reading = ReadingService()
+    broken: Any = Broken()
+    await reading.service.look(broken)
+
+    (told,) = reading.watchman.events
+    assert (told.kind, told.data) == ("signal.lost", {"source": "feeder"})
+    assert "an error in Barq: ZeroDivisionError" in told.text
+
+
+class Broken(Pushed):
+    """A source with a fault in it."""
+
+    async def read(self, at: datetime) -> Any:
+        return 1 / 0
+
+
 async def test_a_source_with_news_is_read_before_its_time(service: Service) -> None:
     """Whatever `poll_s` is: a limit that was pushed waits for nobody."""
     source = Pushed()

@@ -137,6 +137,9 @@ def test_an_event_in_which_something_cannot_be_is_refused_as_a_whole(data: objec
         ({"specversion": "2.0"}, "it has to be 1.0 or 1.0.2"),
         ({"id": ""}, "each event needs one of its own"),
         ({"id": 5}, "each event needs one of its own"),
+        ({"id": "half \ud83d"}, "of 1 to 200 printable characters"),
+        ({"id": "nothing \0"}, "of 1 to 200 printable characters"),
+        ({"id": "x" * 201}, "of 1 to 200 printable characters"),
         ({"time": "yesterday"}, "time is 'yesterday', no time"),
     ],
 )

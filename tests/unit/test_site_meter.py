@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,14 @@ from barq.doctor.place import Place
 from scheduler.core.decide import decide
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import MeterReading, Quality
+from scheduler.core.trust import Trust
 from scheduler.documents import power_document, sample
 from scheduler.errors import SettingsError
 from scheduler.meters import open_meter
 from scheduler.settings import Site, load_site
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
-from scheduler.signals.meter_trusted import TrustedMeter
+from scheduler.signals.meter_trusted import Link, TrustedMeter
 from scheduler.wire import dumps, loads
 from tests.builders import T0, site
 
@@ -79,6 +81,30 @@ def test_a_meter_that_makes_no_sense_is_refused(tmp_path: Path, text: str, compl
     """When the site file is read, by field."""
     with pytest.raises(SettingsError, match=complaint):
         a_site(tmp_path, text)
+
+
+class Broken:
+    """A meter with a fault in its driver."""
+
+    async def read(self) -> MeterReading:
+        raise ZeroDivisionError
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+async def test_a_meter_that_breaks_is_one_that_cannot_be_read() -> None:
+    """What devices report stands in, and the scheduler goes on."""
+    trust = Trust(fresh_s=2, stale_after_s=5, tolerance=0.1, tolerance_w=100, disagree_after_s=3)
+    links = [Link(name="main", meter=Broken(), trust=trust, poll_s=0)]
+    meter = TrustedMeter(links, SimulatedMeter(lambda: 1000.0, source="reports"), tell=told)
+    await meter.read()
+    await asyncio.sleep(0)
+
+    reading = await meter.read()
+    assert (reading.draw_w, reading.quality) == (1000.0, Quality.ESTIMATED)
+    assert "an error in Barq: ZeroDivisionError" in meter._watched[0].complaint()
+    await meter.close()
 
 
 def test_a_reading_of_before_there_were_qualities_is_good() -> None:

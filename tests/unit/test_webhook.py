@@ -53,10 +53,18 @@ def test_a_receiver_knows_who_calls() -> None:
         ("::ffff:127.0.0.1", False, True),
         ("224.0.0.1", False, False),
         ("::", False, False),
+        ("64:ff9b::93.184.215.14", True, True),
+        ("64:ff9b::169.254.169.254", False, False),
+        ("64:ff9b::10.0.0.1", False, True),
+        ("64:ff9b:1::1", False, True),
+        ("2002:a9fe:a9fe::1", False, False),
+        ("2001:0:4136:e378:8000:63bf:5601:5601", False, False),
+        ("::10.0.0.1", False, True),
+        ("fec0::1", False, True),
     ],
 )
 def test_where_a_webhook_may_be(address: str, public: bool, private: bool) -> None:
-    """Public addresses always; private ones if the site says so; link-local and such never."""
+    """Public addresses always; private ones if the site says so; link-local and such never, however wrapped."""
     found = ipaddress.ip_address(address)
 
     assert is_allowed(found, allow_private=False) is public

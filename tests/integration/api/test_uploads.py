@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from api.app import create_app
+from api.routes.uploads import LEAST_FREE_BYTES
 from api.settings import Settings
 from barq.client import Client
 from barq.errors import InvalidInput
@@ -129,6 +131,19 @@ async def test_an_endless_body_is_cut_off(site: ApiSite) -> None:
     response = await site.client.put(f"/api/v1/uploads/blobs/{EMPTY}", content=endless())
     refused(response, 413, "body_too_large")
     assert stored(site.state) == set()
+
+
+async def test_nothing_is_taken_that_would_fill_the_disk(
+    site: ApiSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Guards write each order to it before they act, and the scheduler each decision: people's files come after."""
+    usage = shutil.disk_usage(site.state)._replace(total=100 * LEAST_FREE_BYTES)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=LEAST_FREE_BYTES - 1))
+    refused(await put(site, b"x"), 507, "no_room")
+    assert stored(site.state) == set()
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=LEAST_FREE_BYTES))
+    assert (await put(site, b"x")).status_code == 204
 
 
 async def test_a_blob_with_the_wrong_content_is_refused(site: ApiSite) -> None:
