@@ -209,7 +209,7 @@ class Reconciler:
     async def _take_intents(self) -> bool:
         """Take in what people did. Whether they changed the limits, or stopped the site: that waits for no record."""
         self._hear_late()
-        before, left_out = set(self.view.stops), self.view.dispatch.left_out
+        before, left_out = self.view.stops.ids, self.view.dispatch.left_out
         try:
             intents = await self.store.intents(self.view.seq)
         except StoreError as error:
@@ -222,7 +222,7 @@ class Reconciler:
         self.view.take_intents(intents)
         self.view.note_given(self.clock.now())
         limited = intents.limits is not None or self.view.dispatch.left_out != left_out
-        return limited or bool(self.view.stops.keys() - before)
+        return limited or bool(self.view.stops.ids - before)
 
     async def _outrank(self, epoch: int) -> None:
         """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
@@ -286,7 +286,7 @@ class Reconciler:
         """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
         told = (*self.view.counted, *self.view.manual)  # a stop that stood already limits no less by now
         limit = limit_under(told, self.view.site, self.clock.now())
-        stopped = bool(self.view.stops) and snapshot.stop is None
+        stopped = bool(self.view.stops.ids) and snapshot.stop is None
         if stopped or limit.limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
             return False

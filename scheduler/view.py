@@ -21,7 +21,7 @@ from scheduler.core.envelope import (
     unheard,
     unheard_since,
 )
-from scheduler.core.estop import EmergencyStop, envelope_of
+from scheduler.core.estop import envelope_of
 from scheduler.core.forecast import LimitRecord, noted, resumed
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.inventory import Inventory
@@ -38,6 +38,7 @@ from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
+from scheduler.stops import Stops
 from scheduler.usage import UsageBook
 
 MOST_SETTLED = 1000  #: jobs that ended, before those are looked for that nobody waits for
@@ -83,8 +84,7 @@ class View:
         self.hindsight = Hindsight()
         self.manual: tuple[Envelope, ...] = ()
         self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
-        self.stops: dict[str, EmergencyStop] = {}
-        self.released_stops: frozenset[str] = frozenset()
+        self.stops = Stops()
         self.lessons = Lessons(site, at)  #: of the site's meter
         self.usage = UsageBook(site, at)
         self.last_cut_at: datetime | None = None
@@ -137,7 +137,7 @@ class View:
         self.settled = dict(stored.settled)
         self.seq = stored.seq
         self.manual = tuple(begun(limit, self.led_since_at) for limit in stored.limits)
-        self._take_stops(stored.stops, stored.released_stops)
+        self.stops.take(stored.stops, stored.released_stops)
         self.last_cut_at = stored.last_cut_at
         self.record = None if stored.record is None else resumed(stored.record, self.led_since_at)
         self.owed = stored.owed and stored.owed.resumed(self.led_since_at)
@@ -175,18 +175,12 @@ class View:
         if intents.members is not None:
             self._take_members(intents.members)
         if intents.stops is not None:
-            self._take_stops(intents.stops, intents.released_stops)
+            self.stops.take(intents.stops, intents.released_stops)
         if intents.miner_wishes is not None:
             self._take_wishes(intents.miner_wishes)
         self.dispatch.answer(intents.answers)
         news = (intents.limits, intents.members, intents.stops, intents.miner_wishes)
         return bool(intents.jobs or intents.desired or any(n is not None for n in news))
-
-    def _take_stops(self, standing: Iterable[EmergencyStop], released: frozenset[str]) -> None:
-        """A stop goes only when it was released: those that guards told of may not be stored yet."""
-        self.released_stops = self.released_stops | released
-        known = self.stops | {s.id: s for s in standing}
-        self.stops = {i: s for i, s in known.items() if i not in self.released_stops}
 
     def _take_members(self, members: Iterable[Member]) -> None:
         """Count the nodes that joined from now on, and those that left no more."""
@@ -228,7 +222,7 @@ class View:
         self.groups[gid] = group if is_guarded else without_guard(group, self.roll.agreed[gid])
         self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec), *self._deafness(gid))
         if report.stop is not None:
-            self._take_stops((report.stop,), frozenset())
+            self.stops.take((report.stop,))
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
 
     def _deafness(self, group_id: str) -> tuple[str, ...]:
@@ -324,7 +318,7 @@ class View:
 
     def snapshot(self, at: datetime) -> Snapshot:
         """Everything as known at `at`."""
-        stops = tuple(sorted(self.stops.values(), key=lambda s: (s.at, s.id)))
+        stops = self.stops.standing()
         limit_w = self._limit_w(at) if self.site.trim is not None else 0.0
         trim = self.lessons.trimmed(at, limit_w)
         firm_w, reaction_s = self.site.firm_w, self.site.reaction_s
@@ -348,7 +342,7 @@ class View:
             owed=self.owed,
             raises_allowed=self.store_up and self.leads(at),
             stops=stops,
-            released_stops=self._released_but_held(),
+            released_stops=self.stops.released_but_held(self.groups.values()),
             used=self.usage.used,
             record=self.record,
             chain=self.chain,
@@ -358,13 +352,6 @@ class View:
     def _limit_w(self, at: datetime) -> float:
         told = (e for e in self.envelopes.values() if e.domain is None)
         return lowest((*told, *self.manual), at, now=at, firm_w=self.site.firm_w).limit_w
-
-    def _released_but_held(self) -> tuple[str, ...]:
-        """Stops that were released and that some guard still holds."""
-        if not self.released_stops:
-            return ()
-        held = {g.stop.id for g in self.groups.values() if g.stop is not None}
-        return tuple(sorted(held & self.released_stops))
 
     def leads(self, at: datetime) -> bool:
         """Whether every group acknowledged this leader, or can no longer follow an earlier one."""
