@@ -17,6 +17,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.filling import fill_idle
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.foresight import turns
 from scheduler.core.growing import grow, next_growth_at
@@ -52,7 +53,7 @@ class Decision:
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
     events: Sequence[Event] = ()
     cut_work: bool = False  #: AI work was cut for power in this round
-    miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
+    miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group, and of fillers
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
     sharing: tuple[Reason, ...] = ()  #: how the surplus is divided, where partners or a mode are named
@@ -129,11 +130,14 @@ class PowerAware:
         leaves_at = _release(plan, snapshot, usable)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
-        plan.kept_w = kept_for_mining(plan, self._queue, usable)
+        plan.kept_w, filled_w = kept_for_mining(plan, self._queue, usable), plan.empty()
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
-        # 5. Miners take what is left.
+        # 5. Miners take what is left; what they leave, programs that mine on idle GPUs.
         plan.kept_w = 0.0
         fed = feed_miners(plan, snapshot, usable, raises)
+        fill_idle(
+            plan, snapshot, usable - max(0.0, fed.wanted_w - sum(plan.miners_w.values())), raises, filled_w
+        )
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since, self._last = News(), (snapshot, raises)
@@ -272,7 +276,7 @@ def _decision(
         reasons=reasons or {},
         events=plan.events,
         cut_work=cut_work,
-        miners_w=dict(plan.miners_w),
+        miners_w={**plan.miners_w, **plan.fillers_w},
         planned_w=plan.site_w(),
         exposed_w=plan.exposed_w(),
         lease_end=lease_end(plan, snapshot),
