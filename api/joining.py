@@ -15,6 +15,7 @@ from scheduler.core.domains import check_domains
 from scheduler.core.entitlement import idle_w
 from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
 from scheduler.core.power import GPU_MODELS, PowerLimits
+from scheduler.filler_settings import told_to_joiner
 from scheduler.records import Member
 from scheduler.settings import Site, load_site
 
@@ -143,7 +144,7 @@ def _at_rest_w(node: NodeView) -> float:
     return node.base_w + sum(model.idle_w for model in models if model is not None)
 
 
-def answer(settings: Settings, site: Site) -> dict[str, Any]:
+def answer(settings: Settings, site: Site, group_id: str) -> dict[str, Any]:
     """What a node needs: where Ray is and the token that it wants, and how its guard is to behave. Raises `Refused`."""
     record = _read(settings.run_dir / "site.json")
     ray_address, token = str(record.get("ray_address", "")), settings.run_dir / "ray.token"
@@ -157,6 +158,7 @@ def answer(settings: Settings, site: Site) -> dict[str, Any]:
         "ray_address": ray_address,
         "ray_token": token.read_text("ascii").strip(),
         "guard": site.guard_config(settings.state_dir),
+        "filler": told_to_joiner(site.fillers, group_id),
     }
 
 

@@ -257,6 +257,7 @@ class JoinedView(TypedDict):
     ray_address: str
     ray_token: str
     guard: dict[str, Any]
+    filler: dict[str, Any] | None
 
 
 class TokenView(TypedDict):

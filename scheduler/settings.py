@@ -42,6 +42,7 @@ from scheduler.equipment import (
 )
 from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
+from scheduler.filler_settings import FillerSettings, check_fillers, run_of, with_filler
 from scheduler.forecast_settings import ForecastSettings
 from scheduler.grid_settings import Power, Timing
 from scheduler.lan_settings import check_apart
@@ -88,6 +89,7 @@ class Site(Strict):
     topology: Annotated[tuple[Name, ...], Field(max_length=MAX_LEVELS)] = ()  #: levels, the outermost first
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
+    fillers: tuple[FillerSettings, ...] = ()  #: of nodes, those that join as well
     partners: tuple[PartnerSettings, ...] = ()
     revenue: MiningRevenue = MiningRevenue()
     price_series: tuple[PriceSeriesSettings, ...] = ()  #: that contracts of partners name
@@ -117,6 +119,7 @@ class Site(Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_fillers(self.fillers, self.partners, self.groups().values())
         check_apart({m.name: m.lan for m in self.miners})
         check_series(self.contracts().values(), self.price_series)
         check_meters(self.meter, self.meters_behind, self.bmcs)
@@ -208,6 +211,7 @@ class Site(Strict):
             node_spec(n, gid) if spec is None else replace(spec, topology=n.place_of(gid))
             for n, gid, spec in known
         ]
+        nodes = [with_filler(spec, self.fillers) for spec in nodes]
         return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
 
     def told(self) -> Told:
@@ -250,6 +254,7 @@ class Site(Strict):
                 "own_jobs_dir": str(state / "jobs"),
                 "miners": self._miner_models(group_id),
                 "lan": next((m.lan_config(state) for m in self.miners if m.name == group_id), None),
+                "filler": run_of(self.fillers, spec),
             }
             (directory / "group.json").write_bytes(dumps(config))
 

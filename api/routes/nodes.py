@@ -38,7 +38,7 @@ def join_node(request: Join, here: Here, person: Person) -> Joined:
     """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
     joining.check_acts(here.settings)
     spec, site = joining.spec_of(request), joining.site_of(here.settings)
-    answer = Joined.model_validate(joining.answer(here.settings, site))
+    answer = Joined.model_validate(joining.answer(here.settings, site, spec.group_id))
     check = joining.checks(
         spec, site, here.settings.state_dir, known_nodes(here.desk), _fallback_w(here.desk)
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -100,6 +100,9 @@ class Joined(Shown):
     ray_address: str
     ray_token: str
     guard: GuardSettings
+    filler: dict[str, Any] | None = Field(
+        None, description="What may mine on its GPUs while nobody else has them: its kind, and how it is run"
+    )
 
 
 class Left(Shown):

@@ -114,7 +114,10 @@ def _write_group(files: SiteFiles, spec: GroupSpec, answer: JoinedView) -> None:
     """The configuration of this machine's guard; it looks after this group and no other."""
     for group_id in set(files.group_ids()) - {spec.group_id}:
         (files.groups / group_id / "group.json").unlink()
-    config = answer["guard"] | {"spec": asdict(spec), "own_jobs_dir": str(files.jobs)}
+    filler = answer.get("filler")  # a site of before tells of none
+    told = {} if filler is None else {"filler": filler["run"]}
+    facts = asdict(spec) if filler is None else asdict(spec) | {"filler": filler["kind"]}
+    config = answer["guard"] | {"spec": facts, "own_jobs_dir": str(files.jobs)} | told
     directory = files.groups / spec.group_id
     directory.mkdir(parents=True, exist_ok=True)
     (directory / "group.json").write_text(json.dumps(config), encoding="utf-8")

@@ -76,7 +76,8 @@ class FilledNode(GuardedNode):
 def filled(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[FilledNode]:
     """A guard, running; the parameter is the program."""
     program, config = request.param
-    made = FilledNode(tmp_path, program, **config).start()
+    made = FilledNode(tmp_path, program, **config)
+    made.start()
     yield made
     made.close()
 
@@ -121,14 +122,13 @@ def test_work_starts_once_its_gpu_is_free(filled: FilledNode) -> None:
     filled.order(job, miners_target_w=MOST_W, entitlement_w=REST_W + MOST_W + 245)
     first = filled.facts("j.1")
     filled.await_observed("j.1", Observed.RUNNING)
-    report = filled.report()
+    report = filled.await_report(lambda r: r.gpus[0].processes > 0, "it computes there")
 
     assert first.observed is Observed.ABSENT
     assert "filler n1-gpu-g0" in first.doing
     assert not filled.programs("g0")
     assert filled.programs("g1") == before
     assert report.alarms == ()
-    assert report.gpus[0].processes > 0
 
 
 @running(LEAVES_ONE, "leaves-one", stuck_s=0.5)
