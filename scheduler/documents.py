@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from scheduler.core.decide import Decision
-from scheduler.core.entitlement import entitlement_w
+from scheduler.core.entitlement import entitlement_w, has_miners
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
 from scheduler.core.fleets import state_word
@@ -332,7 +332,7 @@ def _node(
         "estop": _stop(group.stop),
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)
-        + (group.miners_target_w if group.spec.kind is GroupKind.MINERS else 0.0),
+        + (group.miners_target_w if has_miners(group.spec) else 0.0),
         "exposure_w": exposure_w(group.account, snapshot.at, fall_s=snapshot.site.fall_s),
         "base_w": group.spec.base_w,
         "gpus": [

@@ -53,8 +53,10 @@ class Decision:
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
     events: Sequence[Event] = ()
     cut_work: bool = False  #: AI work was cut for power in this round
-    miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group, and of fillers
+    miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
+    fillers_w: Mapping[str, float] = field(default_factory=dict)  #: of what fills idle GPUs, by node
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
+    filled_w: float = 0.0  #: of these, what fills idle GPUs, the hall's overhead included
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
     sharing: tuple[Reason, ...] = ()  #: how the surplus is divided, where partners or a mode are named
     partners_w: Mapping[str, int] = field(default_factory=dict)  #: what that gives each partner
@@ -276,8 +278,10 @@ def _decision(
         reasons=reasons or {},
         events=plan.events,
         cut_work=cut_work,
-        miners_w={**plan.miners_w, **plan.fillers_w},
+        miners_w=dict(plan.miners_w),
+        fillers_w=dict(plan.fillers_w),
         planned_w=plan.site_w(),
+        filled_w=plan.filled_w(),
         exposed_w=plan.exposed_w(),
         lease_end=lease_end(plan, snapshot),
         wake_at=wake_at,

@@ -119,7 +119,7 @@ def test_fillers_go_first() -> None:
     decision = shed(built.snapshot())
 
     assert decision is not None
-    assert decision.miners_w == {"m": 1000.0, "node-1": 300.0}
+    assert (decision.miners_w, decision.fillers_w) == ({"m": 1000.0}, {"node-1": 300.0})
     assert decision.attempts == {}
 
 
@@ -130,7 +130,7 @@ def test_a_filler_below_its_least_rests_in_a_cut() -> None:
     decision = shed(built.snapshot())
 
     assert decision is not None
-    assert decision.miners_w == {"node-1": 0.0}
+    assert decision.fillers_w == {"node-1": 0.0}
 
 
 def test_orders_that_expire_leave_nothing_to_fillers() -> None:
@@ -218,7 +218,7 @@ def test_an_emergency_stop_ends_them() -> None:
     decision = shed(replace(built.snapshot(), stops=(stop,)))
 
     assert decision is not None
-    assert decision.miners_w == {"node-1": 0.0}
+    assert decision.fillers_w == {"node-1": 0.0}
 
 
 def test_a_gpu_counts_at_what_its_cap_lets_it_draw() -> None:
