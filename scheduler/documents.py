@@ -10,6 +10,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import entitlement_w, has_miners
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
+from scheduler.core.fillers import kind_of
 from scheduler.core.fleets import state_word
 from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
 from scheduler.core.foresight import next_foreseen, word
@@ -348,7 +349,7 @@ def _node(
             }
             for r in group.gpus
         ],
-        "miners": [_miner(m, group.spec.machine) for m in group.miners],
+        "miners": [_miner(m, group.spec.machine or kind_of(group.spec)) for m in group.miners],
         "last_report_at": heard_at.isoformat() if heard_at else None,
         "alarms": list(alarms),
     }

@@ -24,7 +24,7 @@ NOTHING: Final = Filled()
 
 
 def mining_groups(snapshot: Snapshot) -> list[str]:
-    """The groups that a partner has, or the site itself: all miner groups, and nodes with a filler of the site's own."""
+    """What partners or the site itself own: all miner groups, and nodes with a filler of the site's own."""
     return [
         gid
         for gid, g in snapshot.groups.items()

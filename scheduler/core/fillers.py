@@ -63,6 +63,11 @@ def machine_of(found: Range) -> MachineKind:
     return MachineKind(max_w=found.most_w, least_w=least_w, min_on_s=0.0, min_off_s=MIN_OFF_S)
 
 
+def kind_of(spec: GroupSpec) -> MachineKind | None:
+    """What the GPUs that a node's filler may have are like, where they do not say otherwise; None = it has none."""
+    return next((machine_of(found) for _, found in slots(spec)), None)
+
+
 def lowered_w(spec: GroupSpec, filler_w: float, by_w: float) -> float:
     """What is left to the filler of a node that is to give up so much: nothing, where no GPU runs on less."""
     left_w = math.floor(filler_w - by_w + _EPSILON_W)

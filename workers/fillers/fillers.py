@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from scheduler.core.fillers import machine_of, slots
+from scheduler.core.fillers import kind_of, slots
 from scheduler.core.inventory import Ability, Condition, MachineDetail, MachineIdentity, ObservedPool
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GroupSpec, MinerReading
@@ -54,7 +54,7 @@ class Fillers:
         attach: Callable[[list[str], ProcessTree], None],
     ) -> None:
         """Take over what an earlier guard left: it is ended."""
-        self._attach = attach
+        self._attach, self._kind = attach, kind_of(spec)
         self._loop = asyncio.new_event_loop()
         self._ended = asyncio.Event()
         self._seats: dict[str, Seat] = {}
@@ -72,7 +72,7 @@ class Fillers:
     @property
     def kind(self) -> MachineKind | None:
         """What the machines are like where they do not say otherwise; None = no GPU can be had."""
-        return next((machine_of(seat.range) for seat in self._seats.values()), None)
+        return self._kind
 
     @property
     def filled(self) -> frozenset[str]:
