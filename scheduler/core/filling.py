@@ -25,6 +25,8 @@ from scheduler.core.room import takes_work
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.zoning import exposed_w, load_w
 
+_WORTH_W = 10.0  #: a rise by less is not worth an order to a filler that runs
+
 
 def fill_idle(
     plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises, known_w: Mapping[str, float]
@@ -47,6 +49,8 @@ def fill_idle(
         ranges = _idle(plan, group)
         wanted_w = left.of(group, sum(r.most_w for r in ranges) if may_raise else had_w)
         wanted_w = min(wanted_w, _room_in_zones_w(plan, raises, gid))
+        if had_w < wanted_w < had_w + _WORTH_W and had_w:
+            wanted_w = had_w
         least_w = min((r.least_w for r in ranges), default=math.inf)
         if wanted_w >= least_w and (given_w := _given_w(plan, raises, gid, wanted_w, limit_w)) >= least_w:
             plan.fill(gid, given_w)

@@ -247,3 +247,15 @@ def test_what_is_left_after_a_cut_is_enough_for_a_gpu_or_nothing() -> None:
 
     assert lowered_w(spec, 400.0, 99.5) == 300.0
     assert lowered_w(spec, 400.0, 360.0) == 0.0
+
+
+def test_a_small_rise_is_not_worth_an_order() -> None:
+    """Limits and meters jitter; what demands less is obeyed to the watt."""
+    built = filled(1000).settles()
+    jittered = built.limit_w(NODE_W + 1009).does()
+    more = built.limit_w(NODE_W + 1020).does()
+    less = built.limit_w(NODE_W + 1019).does()
+
+    assert jittered == []
+    assert more == ["mine 1020 W on node-1"]
+    assert less == ["mine 1019 W on node-1"]
