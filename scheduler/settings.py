@@ -211,7 +211,7 @@ class Site(Strict):
             node_spec(n, gid) if spec is None else replace(spec, topology=n.place_of(gid))
             for n, gid, spec in known
         ]
-        nodes = [with_filler(spec, self.fillers) for spec in nodes]
+        nodes = [with_filler(s, () if self.is_shadow else self.fillers) for s in nodes]
         return {s.group_id: s for s in [*nodes, *(miners_spec(m) for m in self.miners)]}
 
     def told(self) -> Told:

@@ -5,7 +5,7 @@ the GPUs, caps them, and ends the program on a GPU before it starts anything els
 any order: the watts are part of the node's entitlement, and no part of its fallback.
 
 Nothing is raised here before the books have room for it, nor soon after a cut. Behind a limited domain fillers run only
-while everything else there has all that it can take.
+while no work waits, and all that runs there has all that it can take.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _room_in_zones_w(plan: Plan, raises: Raises, group_id: str) -> float:
     """What the domains above a node leave to its filler."""
     room_w = math.inf
     for zone in plan.zones.above(group_id):
-        if not _all_have_enough(plan, zone):
+        if raises.refused or raises.reserved_w or not _all_have_enough(plan, zone):
             return 0.0
         free_w = raises.zones.room_w(zone) - load_w(plan, zone)
         room_w = min(room_w, math.floor(free_w / zone.factors[group_id] + EPSILON_W))

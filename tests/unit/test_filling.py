@@ -200,15 +200,17 @@ def test_a_partner_may_have_nothing_but_fillers() -> None:
 
 
 def test_behind_a_limit_of_its_own_work_has_all_that_it_can_take_first() -> None:
-    """A capped job there keeps the filler out."""
+    """A capped job there keeps the filler out, and so does one that waits."""
     wires = Domain(name="rack", limit_w=NODE_W + 345 + 300.0, groups=("node-1",))
     alone = filled(9000, domains=(wires,)).settles()
     beside = filled(9000, domains=(wires,)).running("j", "node-1", gpus=1).settles()
     capped = filled(9000, domains=(wires,)).running("j", "node-1", gpus=3, cap_w=200.0).settles()
+    waits = filled(9000, domains=(wires,)).job("j", gpus=4, priority=1).job("k", gpus=4).settles()
 
     assert fillers_w(alone) == {"node-1": 645.0}
     assert fillers_w(beside) == {"node-1": 300.0}
     assert fillers_w(capped) == {"node-1": 0.0}
+    assert fillers_w(waits) == {"node-1": 0.0}
 
 
 def test_an_emergency_stop_ends_them() -> None:

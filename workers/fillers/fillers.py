@@ -116,7 +116,7 @@ class Fillers:
         if seat is None:
             return reading
         seat.look(reading, was_gone=reading.gpu_id in gone)
-        if seat.is_clear or reading.lost:
+        if not seat.is_ours:
             return reading
         if (
             seat.stage is Stage.STUCK

@@ -57,10 +57,15 @@ class Seat:
         return self.stage is Stage.CLEAR
 
     @property
+    def is_ours(self) -> bool:
+        """Whether what the GPU draws above its rest is the filler's: not that of a job which an earlier guard left."""
+        return not self.raw.lost and self.stage is not Stage.CLEAR and self.driver.needs_proof
+
+    @property
     def obeys(self) -> bool:
         """Whether it may be given watts now."""
-        is_idle = not self.is_held and not self.raw.lost and self.stage in (Stage.CLEAR, Stage.TAKEN)
-        return is_idle and self.driver.is_ready
+        is_had = self.stage is Stage.TAKEN or (self.stage is Stage.CLEAR and is_free(self.raw))
+        return is_had and not self.is_held and not self.raw.lost and self.driver.is_ready
 
     @property
     def why(self) -> str:
@@ -115,18 +120,14 @@ class Seat:
     @property
     def counts_w(self) -> float:
         """What it may draw above the rest of its GPU: what it was told, or what the enforced cap lets it."""
-        if self.stage is Stage.CLEAR or self.raw.lost:
+        if not self.is_ours:
             return 0.0
         return max(self.told_w, self.model.charge_w(self.raw.cap_w) - self.model.idle_w)
 
     @property
     def draw_w(self) -> float:
         """What its GPU draws above its rest."""
-        return (
-            0.0
-            if self.stage is Stage.CLEAR or self.raw.lost
-            else max(0.0, self.raw.draw_w - self.model.idle_w)
-        )
+        return max(0.0, self.raw.draw_w - self.model.idle_w) if self.is_ours else 0.0
 
     def reading(self) -> MinerReading:
         """As a machine that mines."""
