@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from barq.cli.commission_facts import read_facts
 from barq.doctor.fillers import fillers
 from barq.doctor.finding import Grade
 from barq.doctor.place import Place
+from barq.errors import Refused
 from scheduler.core.orders import FillerKind
 from scheduler.errors import SettingsError
 from scheduler.settings import Site, load_site
@@ -173,3 +175,19 @@ def test_doctor_has_nothing_to_look_for_without_fillers(tmp_path: Path) -> None:
     broken = fillers(Place(environ={}, state=tmp_path, proposed=tmp_path / "site.yaml"))
 
     assert [f.grade for f in (*none, *without, *broken)] == [Grade.OK, Grade.OK, Grade.WARN]
+
+
+def test_a_site_with_fillers_is_not_commissioned(tmp_path: Path) -> None:
+    """They would draw what is taken for the rest of its GPUs."""
+    (tmp_path / "state").mkdir()
+    written(tmp_path / "state", RIG)
+
+    with pytest.raises(Refused, match="fillers: they would mine on the very GPUs that are measured"):
+        read_facts(tmp_path / "state")
+
+
+def test_a_shadow_runs_none(tmp_path: Path) -> None:
+    """Its twin knows no programs."""
+    site = loaded(tmp_path, RIG, mode="shadow")
+
+    assert {spec.filler for spec in site.groups().values()} == {None}
