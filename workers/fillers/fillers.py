@@ -157,8 +157,8 @@ class Fillers:
     def alarms(self) -> tuple[str, ...]:
         """GPUs that are not given back, and programs that do not run."""
         stuck = [
-            f"GPU {g}: filler {s.miner_id} was ended and {s.why}; the GPU counts at its cap and is given to nobody "
-            "until it says that it is free: end what holds it"
+            f"filler {s.miner_id} was ended, and {s.why}; the GPU counts at its cap and is given to nobody until it "
+            "says that it is free: end what holds it"
             for g, s in self._seats.items()
             if s.stage is Stage.STUCK
         ]
@@ -202,7 +202,7 @@ class Fillers:
 
 def _detail(seat: Seat) -> MachineDetail:
     reading, driver, idle_w = seat.driver.reading, seat.driver, seat.model.idle_w
-    stuck = f"GPU {seat.slot.gpu_id}: {seat.why}" if seat.stage is Stage.STUCK else ""
+    stuck = f"was ended, and {seat.why}; end what holds it" if seat.stage is Stage.STUCK else ""
     pools = () if reading is None else reading.pools
     return MachineDetail(
         miner_id=seat.miner_id,
