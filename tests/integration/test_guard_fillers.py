@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
+from scheduler.core.inventory import Condition, Inventory, MachineDetail
 from scheduler.core.orders import FillerKind, GuardReport, MinerReading, Observed
 from tests.guarding import BASE_W, IDLE_W, PATIENCE_S, GuardedNode, node
 from tests.waiting import wait_for
 from workers.fillers.config import FillerConfig
+from workers.fleet.config import Secret
 from workers.miners.gpu_miner import MARK
 from workers.processes import ProcessId, carrying, is_alive, send
+from workers.wire import decode
 
 REST_W = BASE_W + 2 * IDLE_W
 MOST_W = 345.0  #: of one GPU above its rest
 BUSY = "import sys\nwhile True:\n    sum(range(10_000))\n"
 DEAF = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + BUSY
+XMRIG = Path(__file__).parent.parent / "miners" / "xmrig.py"
+SERVES = f"import runpy; runpy.run_path({str(XMRIG)!r}, run_name='__main__')"
 #: Its child is not known by its mark, and stays when it goes.
 LEAVES_ONE = (
     "import subprocess, sys\n"
@@ -29,11 +35,26 @@ LEAVES_ONE = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
+class InventoryAnswer:
+    """What a guard answers to who asks for its machines."""
+
+    inventory: Inventory
+
+
 class FilledNode(GuardedNode):
     """A node of two GPUs whose filler is a few lines of Python."""
 
     def __init__(self, directory: Path, program: str, **config: object) -> None:
-        filler = FillerConfig(command=(sys.executable, "-c", program), **config)  # type: ignore[arg-type]
+        (directory / "token").write_text("secret\n")
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = int(taken.getsockname()[1])
+        filler = FillerConfig(
+            command=(sys.executable, "-c", program, "{port}", "secret"),
+            api_port=port,
+            token=Secret(password_file=str(directory / "token")),
+            **config,  # type: ignore[arg-type]
+        )
         super().__init__(directory, spec=replace(node(), filler=FillerKind(name="rig")), filler=filler)
 
     def programs(self, gpu_id: str) -> set[ProcessId]:
@@ -45,6 +66,11 @@ class FilledNode(GuardedNode):
     def miner(self, gpu_id: str) -> MinerReading:
         """What the guard tells of one GPU's filler."""
         return {m.miner_id: m for m in self.report().miners}[f"n1-gpu-{gpu_id}"]
+
+    def machine(self, gpu_id: str) -> MachineDetail:
+        """All that the guard knows of one GPU's filler."""
+        machines = decode(InventoryAnswer, self.ask(b'{"op":"inventory"}')).inventory.machines
+        return {m.miner_id: m for m in machines}[f"n1-gpu-{gpu_id}"]
 
     def fill(self, filler_w: float, **order: object) -> None:
         """Let the fillers draw so much."""
@@ -165,18 +191,21 @@ def _sleepers(filled: FilledNode) -> set[ProcessId]:
     return found
 
 
-@running(BUSY, "killed")
-def test_nothing_fills_a_gpu_without_a_guard(filled: FilledNode) -> None:
-    """Killed outright; and one that is told to end ends them first."""
+@running(SERVES, "serves")
+def test_a_program_tells_its_hashes_and_goes_with_its_guard(filled: FilledNode) -> None:
+    """By XMRig's API; killed outright with it, and ended by a guard that is told to end."""
     filled.fill(2 * MOST_W)
-    filled.await_draw("g0")
+    wait_for(lambda: filled.machine("g0").hashrate_th, timeout_s=PATIENCE_S, what="it tells its hashes")
+    machine = filled.machine("g0")
+    assert (machine.condition, machine.trouble) == (Condition.RUNNING, "")
+    assert [pool.url for pool in machine.identity.pools] == ["pool.example:3333"]
     programs = filled.programs("g0") | filled.programs("g1")
     filled.end(signal.SIGKILL)
     wait_for(lambda: not any(map(is_alive, programs)), timeout_s=PATIENCE_S, what="they died with it")
 
     filled.start()
     filled.fill(2 * MOST_W)
-    filled.await_draw("g0")
+    wait_for(lambda: filled.programs("g0"), timeout_s=PATIENCE_S, what="it runs again")
     filled.end(signal.SIGTERM)
     assert not filled.programs("g0") | filled.programs("g1")
 
@@ -188,7 +217,8 @@ def test_a_program_that_does_not_run_is_told_of(filled: FilledNode) -> None:
     report = filled.await_report(
         lambda r: any("ended by itself with 3" in a for a in r.alarms), "it is told of"
     )
-    report = filled.await_report(lambda r: not any(m.target_w for m in r.miners), "nothing is given to it")
+    report = filled.await_report(
+        lambda r: r.draw_w < REST_W + 1 and not any(m.target_w for m in r.miners), "nothing is given to it"
+    )
 
     assert not any(m.obeys for m in report.miners if "g0" in m.miner_id)
-    assert report.draw_w == pytest.approx(REST_W)
