@@ -145,8 +145,8 @@ def test_work_starts_once_its_gpu_is_free(filled: FilledNode) -> None:
     filled.await_draw("g1")
     before = filled.programs("g1")
     job = filled.counter("j.1")
-    filled.order(job, miners_target_w=MOST_W, entitlement_w=REST_W + MOST_W + 245)
-    first = filled.facts("j.1")
+    answer = filled.order(job, miners_target_w=MOST_W, entitlement_w=REST_W + MOST_W + 245)
+    (first,) = answer.report.attempts
     filled.await_observed("j.1", Observed.RUNNING)
     report = filled.await_report(lambda r: r.gpus[0].processes > 0, "it computes there")
 
@@ -172,7 +172,7 @@ def test_a_gpu_that_is_not_given_back_is_nobodys(filled: FilledNode) -> None:
     assert facts.launch_error is not None
     assert "filler n1-gpu-g0" in facts.launch_error
     assert any("given to nobody" in alarm for alarm in report.alarms)
-    assert [slot.gpu_id for slot in report.spec.gpus][-1:] != ["g0"]
+    assert "g0" not in [slot.gpu_id for slot in report.spec.gpus]
     assert report.spec.base_w > BASE_W
     for process in _sleepers(filled):
         send(process, signal.SIGKILL)
