@@ -260,6 +260,7 @@ class JoinedView(TypedDict):
     ray_token: str
     token: NotRequired[str]  #: for it outlives its ticket; "" = as it has it
     guard: dict[str, Any]
+    filler: NotRequired[dict[str, Any] | None]  #: of a node: the program on its idle GPUs
 
 
 class GuardedGroupView(TypedDict):

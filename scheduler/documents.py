@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from scheduler.core.decide import Decision
-from scheduler.core.entitlement import entitlement_w
+from scheduler.core.entitlement import entitlement_w, has_miners
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
+from scheduler.core.fillers import kind_of
 from scheduler.core.fleets import state_word
 from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
 from scheduler.core.foresight import next_foreseen, word
@@ -334,7 +335,7 @@ def _node(
         "estop": _stop(group.stop),
         "draw_w": group.draw_w,
         "entitlement_w": entitlement_w(group.spec, members)
-        + (group.miners_target_w if group.spec.kind is GroupKind.MINERS else 0.0),
+        + (group.miners_target_w if has_miners(group.spec) else 0.0),
         "exposure_w": exposure_w(group.account, snapshot.at, fall_s=snapshot.site.fall_s),
         "base_w": group.spec.base_w,
         "gpus": [
@@ -350,7 +351,7 @@ def _node(
             }
             for r in group.gpus
         ],
-        "miners": [_miner(m, group.spec.machine) for m in group.miners],
+        "miners": [_miner(m, group.spec.machine or kind_of(group.spec)) for m in group.miners],
         "last_report_at": heard_at.isoformat() if heard_at else None,
         "alarms": list(alarms),
     }

@@ -11,11 +11,16 @@ from scheduler.wire import dumps
 
 
 def group_config(
-    spec: GroupSpec, guard: Mapping[str, object], state: Path, miners: Miners | None
+    spec: GroupSpec,
+    guard: Mapping[str, object],
+    state: Path,
+    miners: Miners | None = None,
+    filler: Mapping[str, object] | None = None,
 ) -> dict[str, object]:
     """The configuration of one group on the machine whose state directory is `state`.
 
     `guard` is what every guard of the site is told alike. Relative files that `miners` names are below `state`.
+    `filler` is how the program on idle GPUs is run.
     """
     return {
         **guard,
@@ -23,6 +28,7 @@ def group_config(
         "own_jobs_dir": str(state / "jobs"),
         "miners": miners.models() if miners is not None else [],
         "lan": miners.lan_config(state) if miners is not None else None,
+        "filler": filler,
     }
 
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from scheduler.book_threads import in_book_thread
+from scheduler.core.entitlement import has_miners
 from scheduler.core.identities import without_secrets
 from scheduler.core.inventory import Inventory
-from scheduler.core.orders import GroupKind
-from scheduler.core.partners import with_house
+from scheduler.core.partners import HOUSE, with_house
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.ports import Clock, InventorySource, MachineBook
 from scheduler.records import KeptInventory
@@ -69,7 +69,7 @@ class Inventories:
         await asyncio.gather(*(self._fetch(gid) for gid in due))
 
     def _miner_groups(self) -> list[str]:
-        return sorted(gid for gid, g in self._view.groups.items() if g.spec.kind is GroupKind.MINERS)
+        return sorted(gid for gid, g in self._view.groups.items() if has_miners(g.spec))
 
     def _is_due(self, group_id: str) -> bool:
         link, known = self._view.links.get(group_id), self._fetched.get(group_id)
@@ -129,6 +129,9 @@ class Inventories:
         return replace(inventory, machines=own), f"{why}: correct the site file"
 
     def _owner_of(self, group_id: str) -> str:
+        filler = self._view.groups[group_id].spec.filler
+        if filler is not None:
+            return filler.partner or HOUSE
         partners = with_house(self._view.site.partners, self._miner_groups())
         return next(p.partner_id for p in partners if group_id in p.groups)
 

@@ -42,6 +42,7 @@ from scheduler.equipment import (
 )
 from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
+from scheduler.filler_settings import FillerSettings, check_fillers, run_of, with_filler
 from scheduler.forecast_settings import ForecastSettings
 from scheduler.grid_settings import Power, Timing
 from scheduler.group_files import group_config, write_group
@@ -89,6 +90,7 @@ class Site(Strict):
     topology: Annotated[tuple[Name, ...], Field(max_length=MAX_LEVELS)] = ()  #: levels, the outermost first
     nodes: tuple[Nodes, ...]
     miners: tuple[Miners, ...] = ()
+    fillers: tuple[FillerSettings, ...] = ()  #: of nodes, those that join as well
     partners: tuple[PartnerSettings, ...] = ()
     revenue: MiningRevenue = MiningRevenue()
     price_series: tuple[PriceSeriesSettings, ...] = ()  #: that contracts of partners name
@@ -118,6 +120,7 @@ class Site(Strict):
         self._check_pace()
         self._check_firm()
         self._check_mode()
+        check_fillers(self.fillers, self.partners, self.groups().values())
         check_apart({m.name: m.lan for m in self.miners})
         check_series(self.contracts().values(), self.price_series)
         check_meters(self.meter, self.meters_behind, self.bmcs)
@@ -209,6 +212,7 @@ class Site(Strict):
             node_spec(n, gid) if spec is None else replace(spec, topology=n.place_of(gid))
             for n, gid, spec in known
         ]
+        nodes = [with_filler(s, () if self.is_shadow else self.fillers) for s in nodes]
         miners = [miners_spec(m) for m in self.miners]
         if self.is_shadow:  # its twin plays all guards
             miners = [replace(s, elsewhere=None) for s in miners]
@@ -253,7 +257,13 @@ class Site(Strict):
         miners, guard = {m.name: m for m in self.miners}, self.guard_config(state)
         for group_id, spec in self.groups(found).items():
             if spec.elsewhere is None:
-                own = group_config(replace(spec, address=address), guard, state, miners.get(group_id))
+                own = group_config(
+                    replace(spec, address=address),
+                    guard,
+                    state,
+                    miners.get(group_id),
+                    run_of(self.fillers, spec),
+                )
                 write_group(self.specs_dir(state), group_id, own)
 
     def guard_config(self, state: Path) -> dict[str, object]:

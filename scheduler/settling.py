@@ -13,6 +13,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import rest_w
 from scheduler.core.envelope import OPERATOR
 from scheduler.core.estop import SOURCE as STOPPED
+from scheduler.core.filler_books import NOTHING, Filled, filled_w, mining_groups
 from scheduler.core.fleets import full_w, paused_w
 from scheduler.core.interval import (
     AI,
@@ -106,15 +107,19 @@ class Settling:
         if not self.is_open:
             return
         running = self._running_at(snapshot.at)
-        partners = with_house(snapshot.site.partners, _miner_groups(snapshot))
+        partners = with_house(snapshot.site.partners, mining_groups(snapshot))
+        filled = filled_w(snapshot, decision)
         sides = self._sides(partners, snapshot, decision, running)
         sides = {gid: replace(s, presence=confirmed(s, snapshot.at)) for gid, s in sides.items()}
         causes = curtailed(_scene(snapshot, decision), list(sides.values()))
         newest = {gid: orders.get(gid) or snapshot.groups[gid].account.newest for gid in sides}
-        flows = {p.partner_id: self._flow(p, sides, causes, newest) for p in partners}
+        flows = {
+            p.partner_id: self._flow(p, sides, causes, newest, filled.get(p.partner_id, NOTHING))
+            for p in partners
+        }
         moment = Moment(
             at=snapshot.at,
-            site=_site(snapshot, sample, sides),
+            site=_site(snapshot, sample, sides, sum(f.metered_w for f in filled.values())),
             flows=flows,
             is_metered=snapshot.meter is not None,
         )
@@ -197,7 +202,8 @@ class Settling:
         """Each miner group beside its share of its partner's cap."""
         sides: dict[str, Side] = {}
         for partner in partners:
-            groups = {gid: snapshot.groups[gid] for gid in partner.groups if gid in snapshot.groups}
+            found = ((gid, snapshot.groups.get(gid)) for gid in partner.groups)
+            groups = {gid: g for gid, g in found if g is not None and g.spec.kind is GroupKind.MINERS}
             above_w = {gid: round(full_w(g.spec, g.miners)) for gid, g in groups.items()}
             for gid, group in groups.items():
                 side = _side(
@@ -217,14 +223,15 @@ class Settling:
         sides: Mapping[str, Side],
         causes: Mapping[str, Mapping[Cause, int]],
         newest: Mapping[str, OpenOrder | None],
+        filled: Filled,
     ) -> Flow:
         own = [sides[gid] for gid in partner.groups if gid in sides]
         own_orders = {s.group_id: order for s in own if (order := newest[s.group_id]) is not None}
         watts = {
-            METERED: sum(s.metered_w for s in own),
-            GRANTED: sum(s.granted_w for s in own),
-            OVERDRAW: sum(max(0, s.metered_w - s.granted_w) for s in own),
-            BASELINE: sum(s.baseline_w for s in own),
+            METERED: sum(s.metered_w for s in own) + filled.metered_w,
+            GRANTED: sum(s.granted_w for s in own) + filled.granted_w,
+            OVERDRAW: sum(max(0, s.metered_w - s.granted_w) for s in own) + filled.overdraw_w,
+            BASELINE: sum(s.baseline_w for s in own) + filled.metered_w,
         }
         terms = self._terms.get(partner.partner_id)
         owed_w = 0
@@ -249,10 +256,6 @@ def _clock_back(ahead_at: datetime, at: datetime) -> Event:
     )
     data: dict[str, str | float] = {"ahead_at": ahead_at.isoformat(), "by_s": (ahead_at - at).total_seconds()}
     return Event(at=at, kind="settlement.clock_back", text=text, data=data)
-
-
-def _miner_groups(snapshot: Snapshot) -> list[str]:
-    return [gid for gid, g in snapshot.groups.items() if g.spec.kind is GroupKind.MINERS]
 
 
 def _side(group: Group, snapshot: Snapshot, *, above_w: int, may_w: int, target_w: float) -> Side:
@@ -302,6 +305,7 @@ def _scene(snapshot: Snapshot, decision: Decision) -> Scene:
         for gid, g in snapshot.groups.items()
         if g.spec.kind is GroupKind.MINERS
     )
+    miners_w += site.overhead * sum(f.granted_w for f in filled_w(snapshot, decision).values())
     return Scene(
         at=snapshot.at,
         room_w=int(usable_w(snapshot, limit) - at_rest_w),
@@ -310,8 +314,13 @@ def _scene(snapshot: Snapshot, decision: Decision) -> Scene:
     )
 
 
-def _site(snapshot: Snapshot, sample: PowerSample, sides: Mapping[str, Side]) -> dict[str, int]:
-    """The meter's draw, what AI has of it, and what the site needs beside; without a meter what devices report."""
+def _site(
+    snapshot: Snapshot, sample: PowerSample, sides: Mapping[str, Side], fillers_w: int
+) -> dict[str, int]:
+    """The meter's draw, what AI has of it, and what the site needs beside; without a meter what devices report.
+
+    What fills idle GPUs is drawn by nodes, and its owner's: the hall's overhead on it is the site's.
+    """
     site = snapshot.site
     nodes_w = site_w(
         it_w=sum(g.draw_w for g in snapshot.groups.values() if g.spec.kind is GroupKind.NODE),
@@ -322,4 +331,4 @@ def _site(snapshot: Snapshot, sample: PowerSample, sides: Mapping[str, Side]) ->
     ai_w = min(round(sample.ai_w), round(nodes_w))
     miners_w = sum(s.metered_w for s in sides.values())
     drawn_w = round(nodes_w) + miners_w if snapshot.meter is None else round(snapshot.meter.draw_w)
-    return {SITE: drawn_w, AI: ai_w, OVERHEAD: round(nodes_w) - ai_w}
+    return {SITE: drawn_w, AI: ai_w, OVERHEAD: round(nodes_w) - ai_w - fillers_w}

@@ -40,7 +40,7 @@ class PartnerSettings(PoolSettings):
     """One owner of miners and its part of the surplus; `scheduler.core.partners` says what each field means."""
 
     name: Name
-    groups: Annotated[tuple[Name, ...], Field(min_length=1)]
+    groups: tuple[Name, ...] = ()  #: none only of one that has a filler
     weight: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     floor_w: WholeWatts = 0
     cap_w: WholeWatts | None = None

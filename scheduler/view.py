@@ -263,7 +263,7 @@ class View:
                 self.attempts.pop(attempt.id, None)
             else:
                 self.attempts[attempt.id] = attempt
-        for gid, target_w in decision.miners_w.items():
+        for gid, target_w in (*decision.miners_w.items(), *decision.fillers_w.items()):
             if self.groups[gid].miners_target_w != target_w:
                 self.groups[gid] = altered(self.groups[gid], miners_target_w=target_w)
         if decision.cut_work:

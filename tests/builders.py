@@ -11,7 +11,7 @@ from typing import Any
 
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, Policy, PowerAware
-from scheduler.core.entitlement import charged_w, fallback_profile, idle_w, nameplate_w
+from scheduler.core.entitlement import charged_w, fallback_profile, has_miners, idle_w, nameplate_w
 from scheduler.core.envelope import Envelope, Foreseen, Quantile, Segment
 from scheduler.core.jobs import (
     Attempt,
@@ -302,7 +302,7 @@ def obey(world: SiteBuilder, gid: str) -> None:
     holder = {g: a for a in members for p in a.placements if p.node_id == gid for g in p.gpu_ids}
     gpus = tuple(_reading(g.gpu_id, holder.get(g.gpu_id)) for g in group.spec.gpus)
     miners: tuple[MinerReading, ...] = ()
-    if group.spec.kind is GroupKind.MINERS:
+    if has_miners(group.spec):
         thrift = group.miners[0].joule_per_th if group.miners else 0.0
         target_w = group.miners_target_w
         miners = (MinerReading(miner_id="m", target_w=target_w, draw_w=target_w, joule_per_th=thrift),)

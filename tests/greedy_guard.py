@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from scheduler.core.entitlement import charged_w, idle_w
+from scheduler.core.entitlement import charged_w, has_miners, idle_w
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.lease import GuardMemory, accept, after_boot, latched, standing
@@ -13,7 +13,6 @@ from scheduler.core.orders import (
     AttemptFacts,
     AttemptOrder,
     GpuReading,
-    GroupKind,
     GroupSpec,
     GuardReport,
     MinerReading,
@@ -231,7 +230,7 @@ class GreedyGuard:
         }
         gpus = tuple(_reading(s.gpu_id, holders.get(s.gpu_id)) for s in self.spec.gpus)
         target_w = stands.miners_target_w
-        mines = self.spec.kind is GroupKind.MINERS
+        mines = has_miners(self.spec)
         miners = (MinerReading(miner_id="m", target_w=target_w, draw_w=target_w),) if mines else ()
         return Device(gpus, miners)
 

@@ -18,7 +18,7 @@ from scheduler.core.envelope import Envelope, Segment, lowest, of_domain
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.feeding import limit_below
 from scheduler.core.jobs import Job, JobSpec, JobState
-from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec, GuardReport, Order
+from scheduler.core.orders import FillerKind, GpuSlot, GroupKind, GroupSpec, GuardReport, Order
 from scheduler.core.power import A100_SXM, site_w
 from scheduler.core.snapshot import MeterReading, SitePolicy
 from scheduler.core.trim import TrimRule
@@ -102,11 +102,15 @@ class World:
     policy: Callable[[], Policy] = PowerAware  #: of each leader
     domains: tuple[Domain, ...] = ()  #: below the site's meter
     saves_at_once: int | None = None
+    filled: frozenset[str] = frozenset()  #: nodes with a filler
+    specs: dict[str, GroupSpec] = field(init=False)
     trim: TrimRule | None = None  #: what its meter is trusted with, None = it has none of its own
     _runner: asyncio.Runner = field(default_factory=asyncio.Runner)
 
     def __post_init__(self) -> None:
-        for gid, spec in SPECS.items():
+        filler = FillerKind(name="f")
+        self.specs = {g: replace(s, filler=filler if g in self.filled else None) for g, s in SPECS.items()}
+        for gid, spec in self.specs.items():
             self.guards[gid] = GreedyGuard(spec=spec, save_after_s=POLICY.save_after_s, lag_ms=1999)
         self.push("grid", 4000.0)
         self.start()
@@ -118,7 +122,7 @@ class World:
         epoch = self.run(self.store.claim("x", at=self.clock.now(), at_least=at_least))
         view = View(
             replace(POLICY, domains=self.domains, saves_at_once=self.saves_at_once, trim=self.trim),
-            SPECS,
+            self.specs,
             epoch=epoch,
             at=self.clock.now(),
             sources=self.sources,
@@ -305,7 +309,7 @@ class World:
         """The limited domains, as sources now have them."""
         now, told = self.clock.now(), [s.told for s in self.sources.values()]
         limits = {d.name: x for d in self.domains if (x := limit_below(d, told, now, now=now)) is not None}
-        return zones_of(self.domains, SPECS, limits).limited
+        return zones_of(self.domains, self.specs, limits).limited
 
     # -- what must never be ------------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TypeVar
 
 from scheduler.core.enforce import PhaseCommand
@@ -137,7 +138,7 @@ class Attempts:
         attempt.remember(instruction)
         self._add(attempt)
 
-    def refuse(self, order: AttemptOrder, why: str) -> None:
+    def refuse(self, order: AttemptOrder, why: str, *, fits_elsewhere: bool = False) -> None:
         """Note that an attempt cannot be started here, for good."""
         log.warning("refusing %s: %s", order.attempt_id, why)
         files = AttemptFiles(self._around.directory / order.attempt_id)
@@ -145,7 +146,7 @@ class Attempts:
         try:
             files.create(self._launching(order))
             self._claim(files)
-            attempt.end(launch_error=why)
+            attempt.end(launch_error=why, fits_elsewhere=fits_elsewhere)
         except OSError:
             log.exception("the refusal of %s cannot be written; trying again", order.attempt_id)
             return
@@ -169,11 +170,17 @@ class Attempts:
             except OSError:
                 log.exception("%s cannot be removed; the next guard will find it", path)
 
-    def facts(self, ordered: Iterable[AttemptOrder]) -> tuple[AttemptFacts, ...]:
-        """The facts of all that were started, and the absence of those that were not."""
+    def facts(
+        self, ordered: Iterable[AttemptOrder], waits: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[AttemptFacts, ...]:
+        """The facts of all that were started, and the absence of those that were not; some tell what they wait for."""
         absent = [o.attempt_id for o in ordered if o.attempt_id not in self._known]
         started = [attempt.known.facts for attempt in self]
-        return (*started, *(AttemptFacts(attempt_id=name, observed=Observed.ABSENT) for name in absent))
+        missing = (
+            AttemptFacts(attempt_id=name, observed=Observed.ABSENT, doing=waits.get(name, ""))
+            for name in absent
+        )
+        return (*started, *missing)
 
     def _add(self, attempt: LocalAttempt) -> None:
         self._known[attempt.order.attempt_id] = attempt

@@ -13,6 +13,7 @@ from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GroupSpec, MinerReading, MinerWishes
 from workers.clock import boottime_s
+from workers.fillers.fillers import Fillers
 from workers.gpu.port import GpuDriver
 from workers.miners.port import MinerDriver
 
@@ -33,9 +34,11 @@ class Devices:
         *,
         machine: MachineKind | None = None,
         pace: WakePace | None = None,
+        fillers: Fillers | None = None,
     ) -> None:
         self._gpus = gpus
-        self._miners = miners
+        self._miners = miners if fillers is None else fillers
+        self.fillers = fillers  #: that have GPUs of the node while nobody else does
         self._machine = machine  #: None = miners take any watt
         self._pace = pace  #: None = all wake at once
         self._asked_w: dict[str, tuple[float, float, float]] = {}
@@ -44,8 +47,11 @@ class Devices:
         self.guessed_w = 0.0  #: of the group's draw as last looked at, what nobody read
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
-        """Each GPU that answers."""
-        return self._gpus.readings()
+        """Each GPU that answers; what a filler makes of one is told by `miner_readings`."""
+        if self.fillers is None:
+            return self._gpus.readings()
+        gone = self.fillers.gone()
+        return self.fillers.look(self._gpus.readings(), gone)
 
     def wish(self, wishes: MinerWishes) -> None:
         """From now on this is what people want of single miners."""
@@ -76,7 +82,7 @@ class Devices:
         return self._miners.alarms()
 
     def close(self) -> None:
-        """Let go of the machines; they go on as they are."""
+        """Let go of the machines; they go on as they are. Fillers end."""
         self._miners.close()
 
     def cap_floors_w(self) -> dict[str, float]:
@@ -89,6 +95,8 @@ class Devices:
 
     def set_caps(self, caps_w: Mapping[str, float], readings: tuple[GpuReading, ...]) -> bool:
         """Set the caps that are not what they should be; True if any was. Read again to see what came of it."""
+        if self.fillers is not None:
+            caps_w = {**caps_w, **self.fillers.caps_w()}
         now_w = {reading.gpu_id: reading.cap_w for reading in readings}
         wrong = {g: cap_w for g, cap_w in caps_w.items() if not self._stands(g, cap_w, now_w.get(g))}
         for gpu_id, cap_w in wrong.items():
@@ -100,6 +108,8 @@ class Devices:
 
         True if any got a new one. It was reckoned from these readings: whoever is lost since leaves nothing to others.
         """
+        if self.fillers is not None:
+            readings, target_w = _of_those_that_stay(readings, target_w)
         targets_w = {m.miner_id: m.target_w for m in readings}
         if self._machine is None:
             max_w = self._miners.max_w()
@@ -137,6 +147,16 @@ class Devices:
             self._floors[gpu_id] = (got_w, time.monotonic() + RETRY_S)
         else:
             self._floors.pop(gpu_id, None)
+
+
+def _of_those_that_stay(
+    readings: tuple[MinerReading, ...], target_w: float
+) -> tuple[tuple[MinerReading, ...], float]:
+    """The fillers that are not on their way out, and their part: what the others still may draw raises nobody."""
+    stay = tuple(m for m in readings if m.obeys)
+    leaving_w = sum(max(m.target_w, m.draw_w) for m in readings if not m.obeys)
+    now_w = min(target_w, sum(m.target_w for m in stay))
+    return stay, max(now_w, target_w - leaving_w)
 
 
 def share(total_w: float, targets_w: Mapping[str, float], max_w: Mapping[str, float]) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from workers.fillers.fillers import Fillers
 from workers.fleet.lan import LanMiners
 from workers.gpu.nvml import NvmlGpus
 from workers.gpu.port import GpuDriver
@@ -20,6 +21,13 @@ def open_gpus(config: GroupConfig, directory: Path) -> GpuDriver:
     if spec.gpus and not spec.simulated:
         return NvmlGpus(spec.gpus)
     return SimulatedGpus(spec.gpus, directory / "gpus.json", physics=config.physics)
+
+
+def open_fillers(config: GroupConfig, directory: Path, gpus: GpuDriver) -> Fillers | None:
+    """The programs that mine on idle GPUs of a node, None where it has no such thing. Starts none yet."""
+    if config.filler is None:
+        return None
+    return Fillers(config.spec, config.filler, directory, gpus.attach)
 
 
 def open_miners(config: GroupConfig, directory: Path) -> MinerDriver:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from scheduler.core.orders import GpuSlot, GroupSpec
 from scheduler.core.power import GPU_MODELS
+from workers.fillers.config import FillerConfig
 from workers.fleet.config import LanConfig
 from workers.gpu.simulated import GpuPhysics
 from workers.miners.simulated import MinerModel
@@ -32,6 +33,7 @@ class GroupConfig:
     physics: GpuPhysics = field(default_factory=GpuPhysics)
     miners: tuple[MinerModel, ...] = ()
     lan: LanConfig | None = None  #: of real miners
+    filler: FillerConfig | None = None  #: of a node: the program that its spec names
     jobs_dir: str = (
         ""  #: below which the site keeps its jobs' directories; empty = wherever their launch says
     )
@@ -44,6 +46,10 @@ class GroupConfig:
                 raise ConfigError(f"{name}={value}: is not a time; give seconds, more than 0")
         for slot in self.spec.gpus:
             _check_power(slot)
+        if (self.filler is None) is not (self.spec.filler is None):
+            raise ConfigError(
+                "filler: what runs and what it may take go together; give spec.filler and filler, or none"
+            )
         self._check_miners()
 
     def _check_miners(self) -> None:

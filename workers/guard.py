@@ -35,7 +35,7 @@ from workers.alarms import MinerWatch, attempt_alarms, gpu_alarms, group_alarms
 from workers.attempts import Attempts, Surroundings
 from workers.clock import boot_id, boottime_s
 from workers.devices import Devices
-from workers.drivers import open_gpus, open_miners
+from workers.drivers import open_fillers, open_gpus, open_miners
 from workers.forkserver import ForkServer
 from workers.group_config import ConfigError, GroupConfig, load
 from workers.guard_socket import serve
@@ -62,11 +62,13 @@ class Guard:
         fresh = GuardMemory(group_id=spec.group_id, boot_id=boot_id(), idle_w=idle_w(spec))
         self._memory = DurableMemory(directory / "memory.json", fresh)
         gpus = open_gpus(config, directory)
+        fillers = open_fillers(config, directory, gpus)
         self._devices = Devices(
             gpus,
             open_miners(config, directory),
-            machine=spec.machine,
+            machine=spec.machine if fillers is None else fillers.kind,
             pace=config.lan.pace if config.lan else None,
+            fillers=fillers,
         )
         self._inventories = InventoryKeeper(spec.group_id, self._devices.machine_details)
         self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
@@ -125,11 +127,12 @@ class Guard:
             self.step()
 
     async def stop(self, grace_s: float) -> None:
-        """End everything: saved within `grace_s`, or killed; miners rest. Returns when nothing is left."""
+        """End everything: saved within `grace_s`, or killed; miners rest, fillers end. Returns when nothing is left."""
         log.info("stopping: all attempts save and exit within %g s", grace_s)
         self._stop_grace_s = grace_s
         self.step()
-        while self._attempts.present:
+        fillers = self._devices.fillers
+        while self._attempts.present or not (fillers is None or fillers.is_empty):
             await self.report_after(self.report.version, timeout_s=1.0)
 
     def close(self) -> None:
@@ -154,12 +157,20 @@ class Guard:
         order = self._memory.now.order
         self._devices.wish(order.miner_wishes if order is not None else ())
         stands = self._standing()
+        self._make_way(stands)
         seen = self._seen()
         commands = self._commands(stands, seen)
         if self._act(commands, seen):
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
         self._attempts.clear_away()
+
+    def _make_way(self, stands: Standing) -> None:
+        """End fillers on GPUs that any attempt has, or is to have."""
+        if self._devices.fillers is not None:
+            ordered = [g for order in stands.attempts for g in order.gpu_ids]
+            present = [g for a in self._attempts.present for g in a.order.gpu_ids]
+            self._devices.fillers.hold({*ordered, *present})
 
     def _commands(self, stands: Standing, seen: Seen) -> Commands:
         """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""
@@ -194,6 +205,7 @@ class Guard:
             attempts=present,
             ended=self._attempts.ended_ids,
             cap_floors_w=self._devices.cap_floors_w(),
+            filled=frozenset() if self._devices.fillers is None else self._devices.fillers.filled,
         )
 
     def _act(self, commands: Commands, seen: Seen) -> bool:
@@ -202,8 +214,8 @@ class Guard:
         Attempts are told first: they take their time, and a device may take its own for each cap.
         """
         self._attempts.tell(commands.phases, grace_s=self._stop_grace_s)
-        changed = self._devices.set_caps(dict(commands.caps_w), seen.gpus)
-        changed |= self._devices.set_miners(commands.miners_target_w, seen.miners)
+        changed = self._devices.set_miners(commands.miners_target_w, seen.miners)
+        changed |= self._devices.set_caps(dict(commands.caps_w), seen.gpus)
         for order in commands.starts:
             self._attempts.start(order)
         self._refuse_impossible(seen)
@@ -213,10 +225,25 @@ class Guard:
         """What is to run on GPUs that are not here, or lost, will never start: say so."""
         order = self._memory.now.order
         known = seen.ended | {a.order.attempt_id for a in self._attempts}
+        fillers = self._devices.fillers
         for wanted in order.attempts if order is not None else ():
             missing = [gpu_id for gpu_id in wanted.gpu_ids if not seen.has(gpu_id)]
-            if missing and wanted.attempt_id not in known:
+            if missing and wanted.attempt_id not in known and fillers is not None and fillers.stuck(missing):
+                self._attempts.refuse(wanted, fillers.why_not(missing), fits_elsewhere=True)
+            elif missing and wanted.attempt_id not in known:
                 self._attempts.refuse(wanted, f"this node has no GPU {', '.join(missing)}")
+
+    def _is_stuck(self, gpu: GpuReading) -> bool:
+        """Whether it answers, and a filler keeps it: that is told by an alarm of its own."""
+        fillers = self._devices.fillers
+        return fillers is not None and fillers.stuck((gpu.gpu_id,))
+
+    def _waits(self) -> dict[str, str]:
+        """What attempts that did not start yet wait for, in words, by id."""
+        order, fillers = self._memory.now.order, self._devices.fillers
+        if order is None or fillers is None:
+            return {}
+        return {a.attempt_id: why for a in order.attempts if (why := fillers.why_not(a.gpu_ids))}
 
     def _observed(self, stands: Standing, seen: Seen, over_w: float) -> GuardReport:
         memory = self._memory.now
@@ -224,7 +251,7 @@ class Guard:
         alarms = [self._memory.damage] if self._memory.damage else []
         alarms += (
             self._storage_alarms()
-            + gpu_alarms(self._config.spec, self._read)
+            + gpu_alarms(self._config.spec, [r for r in self._read if not self._is_stuck(r)])
             + group_alarms(seen, over_w)
             + self._miner_watch.look(seen.miners, time.monotonic())
             + [*self._devices.alarms()]
@@ -243,7 +270,7 @@ class Guard:
             guessed_w=self._devices.guessed_w,
             gpus=self._read,
             miners=seen.miners,
-            attempts=self._attempts.facts(() if order is None else order.attempts),
+            attempts=self._attempts.facts(() if order is None else order.attempts, self._waits()),
             alarms=(*alarms, *attempt_alarms(self._attempts)),
             storage="" if self._storage is None else self._storage.storage,
             stop=memory.stop,

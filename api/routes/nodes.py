@@ -17,6 +17,7 @@ from api.problems import Refused
 from api.wire.members import NAME, Join, Joined, Left
 from api.wire.site import Nodes, NodeView
 from scheduler.core.orders import GroupKind
+from scheduler.filler_settings import told_to_joiner
 from scheduler.store.desk import Desk
 
 router = APIRouter(tags=["site"])
@@ -39,7 +40,7 @@ def join_node(request: Join, here: Here, person: Person) -> Joined:
     """Take a node of another machine into the site, new or coming back; 409 if it does not go with the firm level."""
     joining.check_acts(here.settings)
     spec, site = joining.spec_of(request), joining.site_of(here.settings)
-    answer = joining.answer(here.settings, site)
+    answer = joining.answer(here.settings, site) | {"filler": told_to_joiner(site.fillers, spec.group_id)}
     check = joining.checks(
         spec, site, here.settings.state_dir, known_nodes(here.desk), _fallback_w(here.desk)
     )

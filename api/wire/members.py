@@ -108,6 +108,9 @@ class Joined(Shown):
         description="Of this machine until it is forgotten, for it outlives its ticket; empty = as it has it",
     )
     guard: GuardSettings
+    filler: dict[str, Any] | None = Field(
+        None, description="What may mine on its GPUs while nobody else has them: its kind, and how it is run"
+    )
 
 
 class JoinGuard(Sent):

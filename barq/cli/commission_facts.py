@@ -35,6 +35,11 @@ def read_facts(state: Path) -> tuple[SiteFacts, Mapping[str, Any]]:
         raise InvalidInput(str(error)) from error
     if site.is_shadow:
         raise Refused("mode: shadow: nothing is acted on, so nothing can be measured", remedy="go live first")
+    if site.fillers:
+        raise Refused(
+            "fillers: they would mine on the very GPUs that are measured",
+            remedy="take fillers out of the site file, start the site anew, and put them back afterwards",
+        )
     joined = _members(files, site.name)
     return facts_of(site, found, joined), site.told().devices.model_dump(mode="json")
 

@@ -59,11 +59,15 @@ class Wanted(Entrant):
 
     def ask(self, site: Client, host: str, state: Path) -> tuple[JoinedView, Configs]:
         """What the site answers, and what its guard is told. Raises Refused, BarqError."""
+        from scheduler.core.orders import FillerKind
         from scheduler.group_files import group_config
 
         spec = replace(self.spec, address=host)
         answer = site.join_node(_description(spec))
-        return answer, {spec.group_id: group_config(spec, answer["guard"], state, None)}
+        filler = answer.get("filler")  # a site of before tells of none
+        kind, run = (None, None) if filler is None else (FillerKind(**filler["kind"]), filler["run"])
+        config = group_config(replace(spec, filler=kind), answer["guard"], state, filler=run)
+        return answer, {spec.group_id: config}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

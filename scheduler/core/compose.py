@@ -85,7 +85,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     to_compose = contents.to_compose(plan.groups.keys(), snapshot.stop, snapshot.released_stops, doublings)
     fed = {
         gid
-        for gid, target_w in plan.miners_w.items()
+        for gid, target_w in (*plan.miners_w.items(), *plan.fillers_w.items())
         if _is_fed_otherwise(contents.of(gid), target_w, snapshot.groups.get(gid))
     }
     for gid in to_compose.keys() | fed:
@@ -102,7 +102,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
 
 
 def _is_fed_otherwise(known: Draft | None, target_w: float, group: Group | None) -> bool:
-    """Whether miners are to have another target, or people other wishes, than is known: all else is noted."""
+    """Whether what mines is to have another target, or people other wishes, than is known: all else is noted."""
     if known is None or known.miners_target_w != target_w:
         return True
     return group is not None and known.miner_wishes != group.miner_wishes
@@ -145,7 +145,7 @@ def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[At
         attempts=tuple(
             [_reordered(a, ordered.get(a.id)) or _attempt_order(plan, a, group_id, snapshot) for a in members]
         ),
-        miners_target_w=plan.miners_w.get(group_id, 0.0),
+        miners_target_w=plan.miners_w.get(group_id) or plan.fillers_w.get(group_id, 0.0),
         expires_at=_NEVER,
         stop=snapshot.stop,
         released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",

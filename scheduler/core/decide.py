@@ -17,6 +17,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.filling import fill_idle
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.foresight import turns
 from scheduler.core.growing import grow, next_growth_at
@@ -53,7 +54,9 @@ class Decision:
     events: Sequence[Event] = ()
     cut_work: bool = False  #: AI work was cut for power in this round
     miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
+    fillers_w: Mapping[str, float] = field(default_factory=dict)  #: of what fills idle GPUs, by node
     planned_w: float = 0.0  #: site watts by entitlement once all is confirmed
+    filled_w: float = 0.0  #: of these, what fills idle GPUs, the hall's overhead included
     exposed_w: float = 0.0  #: site watts that could be drawn at most right now
     sharing: tuple[Reason, ...] = ()  #: how the surplus is divided, where partners or a mode are named
     partners_w: Mapping[str, int] = field(default_factory=dict)  #: what that gives each partner
@@ -129,11 +132,14 @@ class PowerAware:
         leaves_at = _release(plan, snapshot, usable)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
-        plan.kept_w = kept_for_mining(plan, self._queue, usable)
+        plan.kept_w, filled_w = kept_for_mining(plan, self._queue, usable), plan.empty()
         raises = self._raise(plan, snapshot, usable, cut_work=cut_work)
-        # 5. Miners take what is left.
+        # 5. Miners take what is left; what they leave, programs that mine on idle GPUs.
         plan.kept_w = 0.0
         fed = feed_miners(plan, snapshot, usable, raises)
+        fill_idle(
+            plan, snapshot, usable - max(0.0, fed.wanted_w - sum(plan.miners_w.values())), raises, filled_w
+        )
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since, self._last = News(), (snapshot, raises)
@@ -273,7 +279,9 @@ def _decision(
         events=plan.events,
         cut_work=cut_work,
         miners_w=dict(plan.miners_w),
+        fillers_w=dict(plan.fillers_w),
         planned_w=plan.site_w(),
+        filled_w=plan.filled_w(),
         exposed_w=plan.exposed_w(),
         lease_end=lease_end(plan, snapshot),
         wake_at=wake_at,

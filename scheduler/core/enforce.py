@@ -84,7 +84,7 @@ def _startable(standing: Standing, seen: Seen) -> list[AttemptOrder]:
         if order.phase is Phase.RUN
         and order.attempt_id not in present | seen.ended
         and order.job_id not in jobs
-        and all(seen.has(g) and not seen.is_busy(g) for g in order.gpu_ids)
+        and all(seen.has(g) and not seen.is_busy(g) and g not in seen.filled for g in order.gpu_ids)
     ]
     return sorted(ready, key=lambda o: (o.tier, -o.priority, o.attempt_id))
 

@@ -10,6 +10,11 @@ from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
 
 
+def has_miners(spec: GroupSpec) -> bool:
+    """Whether anything mines there: the machines of a miner group, or a filler on a node's idle GPUs."""
+    return spec.kind is GroupKind.MINERS or spec.filler is not None
+
+
 def idle_w(spec: GroupSpec) -> float:
     """The group with nothing on it."""
     return spec.base_w + sum(g.power.idle_w for g in spec.gpus)
@@ -76,7 +81,7 @@ def _ordered_w(spec: GroupSpec, attempt: Attempt, gpu_id: str) -> float:
 
 def _gpus_w(spec: GroupSpec, busy_w: Mapping[str, float], miners_w: float) -> float:
     gpus_w = sum(busy_w.get(g.gpu_id, g.power.idle_w) for g in spec.gpus)
-    return spec.base_w + gpus_w + (miners_w if spec.kind is GroupKind.MINERS else 0.0)
+    return spec.base_w + gpus_w + (miners_w if has_miners(spec) else 0.0)
 
 
 def _held(spec: GroupSpec, attempts: Iterable[Attempt]) -> Iterable[tuple[Attempt, str]]:

@@ -158,6 +158,8 @@ class Followed(Listed):
             self._switch(gid, asleep=_is_asleep(groups[gid]))
         self._switched = set()
         self.miners_w = {gid: groups[gid].miners_target_w for gid in self._miner_bounds}
+        for gid in self._tally.fillers_w:
+            self._tally.fill(gid, groups[gid].miners_target_w)
 
     def _regroup(self, group_id: str, old: Group | None, new: Group | None) -> None:
         self.touched.add(group_id)

@@ -78,6 +78,8 @@ def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verd
     asked = any(m.asked_to_exit for m in members)
     if all(m.exit_code == 0 for m in members) and (not asked or any(m.says_done for m in members)):
         return Verdict(outcome=Outcome.SUCCEEDED, cause=None, text="all members exited 0")
+    if elsewhere := next((m.launch_error for m in members if m.fits_elsewhere), None):
+        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=elsewhere)
     if error := next((m.launch_error for m in members if m.launch_error), None):
         return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=error)
     if job.desired is Desired.CANCEL:

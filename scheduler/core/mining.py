@@ -29,6 +29,7 @@ class Fed:
 
     reasons: tuple[Reason, ...] = ()
     partners_w: Mapping[str, int] = field(default_factory=dict)
+    wanted_w: float = 0.0  #: what all miners are to have, once open orders leave room for it
     owed: Owed | None = None  #: between partners whose machines run whole
     wake_at: datetime | None = None
 
@@ -50,7 +51,7 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
     landed = on_machines(plan, wanted, limit_w - plan.nodes_w())
     paced = _paced(plan, landed.targets_w, limit_w)
     _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
-    fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at)
+    fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at, wanted_w=sum(landed.targets_w.values()))
     if paced is landed.targets_w:
         return fed
     return altered(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))

@@ -63,6 +63,7 @@ class NodeTally:
     __slots__ = (
         "_asleep",
         "_bounds",
+        "_filler",
         "_idle",
         "_is_alike",
         "_is_plain",
@@ -86,9 +87,13 @@ class NodeTally:
         self._shares: dict[str, _Share] = {}
         self._idle = whole_uw(idle_w(spec))
         self._asleep = 0  #: what it draws less than idle, in standby
+        self._filler = 0  #: what fills its idle GPUs, above their rest
         self._sums = (self._idle,) * 4
         self.totals = (0, 0, 0, 0)
-        """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say."""
+        """Its part in the site's: planned, settled, exposed, in fallback, none below what the books say.
+
+        Only the exposed counts what fills idle GPUs: that gives way to all else.
+        """
         self.book(bounds)
 
     def book(self, bounds: Bounds) -> None:
@@ -110,6 +115,11 @@ class NodeTally:
         self._sums = (s[0] - less, s[1] - less, s[2] - less, s[3] - less)
         self._add_up()
 
+    def fill(self, filler: int) -> None:
+        """Have its idle GPUs draw so much above their rest, for what fills them."""
+        self._filler = filler
+        self._add_up()
+
     @property
     def is_plain(self) -> bool:
         """Whether its watts are a sum over its attempts: GPUs of one type, each held by one at most."""
@@ -123,7 +133,7 @@ class NodeTally:
     @property
     def planned(self) -> int:
         """What an order under this plan entitles it to."""
-        return self._sums[0]
+        return self._sums[0] + self._filler
 
     @property
     def slack(self) -> int:
@@ -153,7 +163,7 @@ class NodeTally:
         self.totals = (
             max(resting, planned),
             max(final, settled),
-            max(planned, exposure),
+            max(planned + self._filler, exposure),
             max(first, fallback),
         )
 
@@ -207,7 +217,7 @@ class NodeTally:
     def exposed_rise(self, attempt: Attempt, placement: Placement, tier: int, cap_w: float) -> int:
         """What could be drawn at most would rise by with this attempt, under that cap, in place of the one there."""
         planned = self._planned_with(attempt, placement, tier, attempt.phase, cap_w)
-        return max(planned, self._bounds[2]) - self.totals[2]
+        return max(planned + self._filler, self._bounds[2]) - self.totals[2]
 
     def _planned_with(
         self, attempt: Attempt, placement: Placement, tier: int, phase: Phase, cap_w: float

@@ -109,7 +109,9 @@ class Order:
     entitlement_w: float  #: watts the group may draw while this order stands (before site overhead)
     fallback: tuple[FallbackStep, ...]  #: non-increasing
     attempts: tuple[AttemptOrder, ...] = ()
-    miners_target_w: float = 0.0
+    miners_target_w: float = (
+        0.0  #: what miners may draw above their rest, and a node's filler above that of its GPUs
+    )
     stop: EmergencyStop | None = None  #: to be latched by a guard that is not latched yet
     released_stop: str = ""  #: id of the guard's own latch, once a person released it
     standby: bool = False  #: go to standby once nothing is left on it, or stay there; False = be on
@@ -198,6 +200,7 @@ class AttemptFacts:
     launch_error: str | None = None
     doing: str = ""  #: what is being done before the job can start, in words
     outputs_error: str | None = None  #: why not all outputs were copied to where they should be
+    fits_elsewhere: bool = False  #: what kept it from starting is this node's own doing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +235,17 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FillerKind:
+    """A program that mines on a node's GPUs while nobody else has them, and what it may make of one."""
+
+    name: str
+    partner: str = ""  #: whose it is; empty = the site's own
+    gpu_ids: tuple[str, ...] = ()  #: on which it may run; none = on all
+    least_cap_w: float = 0.0  #: below such a cap a GPU is not worth it
+    most_cap_w: float | None = None  #: None = as much as the GPU takes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSpec:
     """How a group describes itself. Nodes have GPUs, miner groups have miners."""
 
@@ -245,9 +259,8 @@ class GroupSpec:
     simulated: bool = False
     standby: Standby | None = None  #: None = it cannot be put to standby
     topology: tuple[tuple[str, str], ...] = ()  #: where a node is in the network: level, name
-    elsewhere: Elsewhere | None = (
-        None  #: of miners whose guard runs on a machine that joined; None = on the head
-    )
+    elsewhere: Elsewhere | None = None  #: of miners: the machine that guards them; None = the head
+    filler: FillerKind | None = None  #: what may run on GPUs of a node that nobody else has; None = nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

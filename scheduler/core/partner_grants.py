@@ -6,7 +6,7 @@ guard that hears no more by then goes to its fallback by itself. Nothing here pr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from scheduler.core.altered import altered
 from scheduler.core.decide import Decision
 from scheduler.core.dividing import takes_w
 from scheduler.core.estop import sentence
+from scheduler.core.filler_books import fillers_of, mining_groups
 from scheduler.core.fleets import AWAKE_W
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import GroupKind
@@ -74,7 +75,7 @@ def partner_grants(
 ) -> tuple[PartnerGrant, ...]:
     """Of each partner that has miners; `orders` are those that go out with this decision."""
     miners = {gid: g for gid, g in snapshot.groups.items() if g.spec.kind is GroupKind.MINERS}
-    partners = with_house(snapshot.site.partners, miners)
+    partners, filled = with_house(snapshot.site.partners, mining_groups(snapshot)), fillers_of(snapshot)
     heard_w = {
         gid: takes_w(g) if g.is_heard(snapshot.at, snapshot.site) else 0.0 for gid, g in miners.items()
     }
@@ -84,7 +85,8 @@ def partner_grants(
         newest = {gid: o for gid, g in groups.items() if (o := _newest(gid, g, orders)) is not None}
         own = _Own(partner=partner, claim=claim, groups=groups, newest=newest)
         bare = _grant(own, snapshot, decision)
-        found.append(altered(bare, reasons=tuple(_reasons(bare, own, snapshot, decision))))
+        told = altered(bare, reasons=tuple(_reasons(bare, own, snapshot, decision)))
+        found.append(_with_fillers(told, filled.get(partner.partner_id, ()), snapshot))
     return tuple(found)
 
 
@@ -133,6 +135,23 @@ def _grant(own: _Own, snapshot: Snapshot, decision: Decision) -> PartnerGrant:
         wants_w=own.claim.cap_w,
         due_w=decision.partners_w.get(name),
         owed_wh=owed.credit_ws.get(name, 0) / _WS_PER_WH if owed and name in owed.shares_w else None,
+    )
+
+
+def _with_fillers(grant: PartnerGrant, nodes: Sequence[Group], snapshot: Snapshot) -> PartnerGrant:
+    """With what fills idle GPUs for it: it comes and goes with what all others leave, and is due nothing."""
+    if not nodes:
+        return grant
+    fillers = [m for g in nodes for m in g.miners]
+    stand = [o for g in nodes if (o := g.account.newest) is not None and o.expires_at > snapshot.at]
+    ends_at = [*(o.expires_at for o in stand), *([grant.until_at] if grant.until_at else [])]
+    return altered(
+        grant,
+        granted_w=grant.granted_w + sum(g.miners_target_w for g in nodes),
+        until_at=min(ends_at, default=None),
+        draw_w=grant.draw_w + sum(m.draw_w for m in fillers),
+        machines=grant.machines + len(fillers),
+        machines_on=grant.machines_on + sum(m.target_w > AWAKE_W for m in fillers),
     )
 
 

@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -166,7 +166,7 @@ class Plan(Followed):
     # -- watts ---------------------------------------------------------------------------------------------------
 
     def nodes_w(self) -> float:
-        """Site watts of everything but miners, by entitlement.
+        """Site watts of everything but miners and fillers, by entitlement.
 
         A guard may never hear of a lower one: no group counts less than it comes down to by itself.
         """
@@ -176,11 +176,40 @@ class Plan(Followed):
     def settled_w(self) -> float:
         """Site watts once all that were told to leave have left, miners at their targets."""
         settled_w = self._site_w(self._tally.settled_it_w, self._idle_miners_w("final_w"))
-        return settled_w + self._unmetered_w + sum(self.miners_w.values())
+        return settled_w + self._unmetered_w + self.mined_w()
 
     def site_w(self) -> float:
         """Site watts by entitlement, miners at their targets."""
-        return self.nodes_w() + sum(self.miners_w.values())
+        return self.nodes_w() + self.mined_w()
+
+    def mined_w(self) -> float:
+        """Site watts of all that mines: miners at their targets, and what fills idle GPUs."""
+        return sum(self.miners_w.values()) + self.filled_w()
+
+    # -- what fills idle GPUs --------------------------------------------------------------------------------------
+
+    @property
+    def fillers_w(self) -> Mapping[str, float]:
+        """By node that has a filler, what that may draw above the rest of its GPUs, W of the node."""
+        return self._tally.fillers_w
+
+    def filled_w(self) -> float:
+        """Site watts of all fillers."""
+        fillers_w = self._tally.fillers_w
+        return self.site.overhead * sum(fillers_w.values()) if fillers_w else 0.0
+
+    def fill(self, group_id: str, filler_w: float) -> None:
+        """Let the filler of a node draw so much above the rest of its GPUs."""
+        self._tally.fill(group_id, filler_w)
+
+    def empty(self) -> dict[str, float]:
+        """Let no filler draw anything. What each that could did before."""
+        before = {gid: w for gid, w in self._tally.fillers_w.items() if w}
+        for gid in before:
+            self._tally.fill(gid, 0.0)
+        return before
+
+    # -- what others draw ------------------------------------------------------------------------------------------
 
     def exposed_w(self) -> float:
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
@@ -239,7 +268,9 @@ class Plan(Followed):
     def group_bounds_w(self, group_id: str) -> GroupWatts:
         """What a group is planned, settled and exposed at, by itself."""
         if group_id not in self._miner_bounds:
-            return GroupWatts(*self._tally.bounds_w(group_id))
+            planned_w, settled_w, exposed_w = self._tally.bounds_w(group_id)
+            filler_w = self._tally.fillers_w.get(group_id, 0.0)
+            return GroupWatts(planned_w + filler_w, settled_w + filler_w, exposed_w)
         bounds, target_w, base_w = (
             self._miner_bounds[group_id],
             self.miners_w[group_id],

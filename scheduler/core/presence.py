@@ -49,6 +49,9 @@ class Seen:
     attempts: tuple[Present, ...] = ()  #: not ended
     ended: frozenset[str] = frozenset()  #: ids of attempts that ran here once: they never start again
     cap_floors_w: Mapping[str, float] = field(default_factory=dict)  #: GPUs that refused a lower cap
+    filled: frozenset[str] = (
+        frozenset()
+    )  #: GPUs that a filler has, or is not seen to have left: nothing starts there
     _readings: Mapping[str, GpuReading] = field(init=False, repr=False, compare=False)
     _slots: Mapping[str, GpuSlot] = field(init=False, repr=False, compare=False)
     _holders: Mapping[str, tuple[Present, ...]] = field(init=False, repr=False, compare=False)
@@ -115,4 +118,4 @@ class Seen:
         return self.spec.base_w + sum(g.draw_w for g in self.gpus) + sum(m.draw_w for m in self.miners)
 
     def _has_miners(self) -> bool:
-        return self.spec.kind is GroupKind.MINERS
+        return self.spec.kind is GroupKind.MINERS or self.spec.filler is not None

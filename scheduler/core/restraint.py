@@ -96,6 +96,8 @@ def _as_ordered(standing: Standing, seen: Seen) -> Restraint:
         draft.reasons[attempt.attempt_id] = order.reason if order else NOT_ORDERED
     if seen.spec.kind is GroupKind.MINERS:
         draft.miners_target_w = min(max(standing.miners_target_w, 0.0), seen.spec.miners_max_w)
+    elif seen.spec.filler is not None:
+        draft.miners_target_w = max(standing.miners_target_w, 0.0)
     return draft
 
 

@@ -72,7 +72,7 @@ def _miners(plan: Plan, pace: _Pace, silent: frozenset[str]) -> Means:
     kinds = [kind for gid in mine if (kind := plan.groups[gid].spec.machine) is not None]
     return Means(
         name="miners",
-        power_w=whole_w(sum(plan.miners_w[gid] for gid in mine)),
+        power_w=whole_w(sum(plan.miners_w[gid] for gid in mine) + plan.filled_w()),
         after_s=pace.falls_s,
         again_after_s=max((kind.min_off_s for kind in kinds), default=0.0),
     )

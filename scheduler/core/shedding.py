@@ -13,6 +13,7 @@ from scheduler.core.altered import altered
 from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
+from scheduler.core.fillers import lowered_w
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.landing import on_machines
 from scheduler.core.plan import EPSILON_W, Plan
@@ -27,7 +28,8 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
 
     Whether anything was lowered by it.
     """
-    mined_w = sum(plan.miners_w.values())
+    mined_w = plan.mined_w()
+    plan.empty()
     plan.miners_w.update(dict.fromkeys(plan.miners_w, 0.0))
     held = plan.flexible()
     for attempt in held:
@@ -42,6 +44,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     Attempts that are already leaving still count as held: they are waited for, and firm work is touched only if the
     site would not fit even without them.
     """
+    cut_fillers(plan, limit_w)
     cut_miners(plan, limit_w)
     if plan.site_w() <= limit_w + EPSILON_W:  # what miners keep lands beside the limit by a rounding
         return False
@@ -65,6 +68,17 @@ def _each_suspended(at: datetime, held: Iterable[Attempt], limit_w: float) -> It
 
 def _is_slower(attempt: Attempt, before_w: float) -> bool:
     return attempt.phase is Phase.RUN and attempt.cap_w < before_w
+
+
+def cut_fillers(plan: Plan, limit_w: float) -> None:
+    """Lower what fills idle GPUs, before all else, until the plan fits or none of it runs."""
+    if not plan.fillers_w:
+        return
+    for gid, filler_w in sorted(plan.fillers_w.items(), reverse=True):
+        over_w = plan.site_w() - limit_w
+        if over_w <= 0:
+            return
+        plan.fill(gid, lowered_w(plan.groups[gid].spec, filler_w, over_w / plan.site.overhead))
 
 
 def cut_miners(plan: Plan, limit_w: float) -> None:

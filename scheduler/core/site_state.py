@@ -158,16 +158,15 @@ def _wanted_w(decision: Decision, offer: FlexOffer | None, limit_w: float) -> fl
     if offer is None:
         return 0.0
     more_w = math.fsum(means.power_w for means in offer.up if means.name in _WORK)
-    work_w = decision.planned_w - math.fsum(decision.miners_w.values())
+    work_w = decision.planned_w - decision.filled_w - math.fsum(decision.miners_w.values())
     return max(0.0, work_w + more_w - limit_w) if more_w else 0.0
 
 
 def _operating(snapshot: Snapshot, decision: Decision, wanted_w: float) -> Operating:
     if snapshot.stop is not None:
         return Operating.ERROR
-    runs = any(w > 0 for w in decision.miners_w.values()) or any(
-        a.phase is Phase.RUN for a in snapshot.attempts.values()
-    )
+    mined_w = (*decision.miners_w.values(), decision.filled_w)
+    runs = any(w > 0 for w in mined_w) or any(a.phase is Phase.RUN for a in snapshot.attempts.values())
     if wanted_w > 0:
         return Operating.RUNNING_CURTAILED if runs else Operating.IDLE_CURTAILED
     return Operating.RUNNING_NORMAL if runs else Operating.NORMAL

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from scheduler.core.jobs import Attempt, Phase
-from scheduler.core.node_tally import Bounds, Depth, NodeTally, watts
+from scheduler.core.node_tally import Bounds, Depth, NodeTally, watts, whole_uw
 from scheduler.core.orders import GroupSpec
 
 
@@ -18,14 +18,19 @@ class Tally:
     def __init__(self) -> None:
         self._nodes: dict[str, NodeTally] = {}
         self._totals = (0, 0, 0, 0)
+        self.fillers_w: dict[str, float] = {}
+        """What fills the idle GPUs of each node that has such a thing, above their rest."""
 
     def add(self, node_id: str, spec: GroupSpec) -> None:
         """Count a node from now on."""
         node = self._nodes[node_id] = NodeTally(spec)
+        if spec.filler is not None:
+            self.fillers_w[node_id] = 0.0
         self._move((0, 0, 0, 0), node.totals)
 
     def drop(self, node_id: str) -> None:
         """Count a node no more, if it was counted."""
+        self.fillers_w.pop(node_id, None)
         if node := self._nodes.pop(node_id, None):
             self._move(node.totals, (0, 0, 0, 0))
 
@@ -41,6 +46,13 @@ class Tally:
         node = self._nodes[node_id]
         before = node.totals
         node.rest(standby_w)
+        self._move(before, node.totals)
+
+    def fill(self, node_id: str, filler_w: float) -> None:
+        """Have what fills a node's idle GPUs draw so much above their rest."""
+        node, self.fillers_w[node_id] = self._nodes[node_id], filler_w
+        before = node.totals
+        node.fill(whole_uw(filler_w))
         self._move(before, node.totals)
 
     def is_plain(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from scheduler.core.domains import Zone
 from scheduler.core.envelope import Limit
+from scheduler.core.fillers import lowered_w
 from scheduler.core.floors import STEP_W, above_floor_w
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
@@ -61,7 +62,13 @@ def _sum_w(zone: Zone, of_group: _Watts) -> float:
 
 
 def _mined_w(plan: Plan, zone: Zone) -> float:
-    return sum(plan.miners_w[gid] * factor for gid, factor in zone.factors.items() if gid in plan.miners_w)
+    mined_w = sum(plan.miners_w[gid] * factor for gid, factor in zone.factors.items() if gid in plan.miners_w)
+    return mined_w + _filled_w(plan, zone)
+
+
+def _filled_w(plan: Plan, zone: Zone) -> float:
+    fillers_w = plan.fillers_w
+    return sum(w * zone.factors.get(gid, 0.0) for gid, w in fillers_w.items()) if fillers_w else 0.0
 
 
 def is_over(plan: Plan) -> bool:
@@ -104,7 +111,10 @@ def _cut(plan: Plan, zone: Zone) -> bool:
 
 
 def _lower_miners(plan: Plan, zone: Zone, room_w: float) -> None:
-    """All of a domain's miners by the same share, until it fits or they rest."""
+    """What fills idle GPUs, then all of a domain's miners by the same share, until it fits or they rest."""
+    for gid, filler_w in sorted(plan.fillers_w.items(), reverse=True):
+        if (over_w := load_w(plan, zone) - room_w) > 0 and (factor := zone.factors.get(gid, 0.0)) > 0:
+            plan.fill(gid, lowered_w(plan.groups[gid].spec, filler_w, over_w / factor))
     over_w, mined_w = load_w(plan, zone) - room_w, _mined_w(plan, zone)
     if over_w <= 0 or mined_w <= 0:
         return

@@ -1,7 +1,8 @@
-"""A whole site with a LAN of real firmware: what a limit does to machines that really draw, one of which lies."""
+"""A whole site with a LAN of real firmware, and programs on idle GPUs: what a limit does to what really draws."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ NAMEPLATE_W, REST_W = 3400.0, 25.0
 LIMIT_W = 1800.0  #: less than the least that any of them can be trimmed to, beside the node
 NODE_W = 1075.0  #: the node without work, and the hall
 WAKE_EVERY_S = 2.0
+MINES = "while True: sum(range(9999)), __import__('time').sleep(0.005)"  #: what runs on idle GPUs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,10 @@ class Hall:
             wait_for(are, timeout_s=60)
         except AssertionError:
             assert told == [*conditions], self.site.client.miners()
+
+    def filled(self) -> list[str]:
+        """What runs on idle GPUs: its processes hold them, and it may draw."""
+        return [m.miner_id for m in self.site.report("node-1").miners if m.draw_w > 0 and m.target_w > 0]
 
     def gaps_s(self) -> list[float]:
         """Between one waking and the next, by the guard's clock."""
@@ -130,6 +136,7 @@ def site_file(machines: Sequence[Emulator], pdu_port: int) -> dict[str, Any]:
     return {
         "nodes": [{"prefix": "node", "count": 1, "gpus": 4, "base_w": 600, "simulated": True}],
         "miners": [miners],
+        "fillers": [{"name": "rig", "nodes": ["node-*"], "command": [sys.executable, "-c", MINES]}],
         "signals": [{"type": "constant", "name": "contract", "limit_w": 20000}],
     }
 
@@ -140,16 +147,34 @@ def orders(machine: Emulator, firmware: str, folder: Path) -> tuple[set[str], fr
     return {order for r in machine.requests if (order := bench.orders_in(r))}, bench.may_order
 
 
+def gives_way(yard: Hall) -> None:
+    """What no machine of the LAN can take, programs on idle GPUs do; a job starts where they were."""
+    wait_for(lambda: len(yard.filled()) == 4, timeout_s=60, what="all GPUs are filled")
+    wait_for(
+        lambda: len(yard.site.client.miners(group="node-1")["miners"]) == 4,
+        timeout_s=60,
+        what="all are listed",
+    )
+    assert {m["partner"] for m in yard.site.client.miners(group="node-1")["miners"]} == {"house"}
+    job_id = yard.site.submit("counter.py", "--steps", "100000", name="work", gpus=3)
+    yard.site.wait_state(job_id, "RUNNING")
+    wait_for(lambda: len(yard.filled()) == 1, timeout_s=60, what="the GPU that is left is filled")
+    yard.site.client.cancel(job_id)
+    yard.site.wait_state(job_id, "CANCELLED")
+
+
 def test_a_limit_holds_for_what_machines_really_draw(tmp_path: Path) -> None:
     """They wake one by one, fall at once, and one that says OK and mines on is cut and named; no pool is touched."""
     with lan() as net, hall(net, tmp_path / "state") as yard:
         yard.wait(*["running"] * 4)
         assert min(yard.gaps_s()) >= WAKE_EVERY_S
         assert yard.strip.all_w() > 3 * NAMEPLATE_W
+        gives_way(yard)
 
         yard.machines[-1].breaks(Fault.DEAF)
         yard.site.client.limit(LIMIT_W, reason="the wind has died down")
         wait_for(lambda: yard.strip.all_w() + NODE_W <= LIMIT_W, timeout_s=60, what="they draw little enough")
+        wait_for(lambda: not yard.filled(), timeout_s=60, what="nothing fills idle GPUs")
         yard.wait(*["asleep"] * 3, "faulted")
         assert yard.strip.off == {"4"}, "one outlet was switched off"
         liar = yard.site.client.miner(yard.names[-1])["now"]

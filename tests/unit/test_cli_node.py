@@ -19,6 +19,7 @@ from barq.errors import BarqError, InvalidInput, Refused
 from barq.site.files import SiteFiles, write_json
 from barq.site.membership import Membership, read_membership, write_membership
 from barq.site.ticket import PREFIX, Ticket, is_ticket
+from scheduler.core.orders import FillerKind
 from scheduler.core.power import PowerLimits
 from scheduler.store.database import migrate, open_database
 from scheduler.store.desk import Desk
@@ -37,6 +38,12 @@ class Site:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, Any]] = []
+        self.answer: dict[str, Any] = {
+            "site": "t",
+            "ray_address": "127.0.0.2:7481",
+            "ray_token": "s3cret",
+            "guard": GUARD,
+        }
 
     def __call__(self, url: str, token: str) -> Site:
         self.asked.append(("client", (url, token)))
@@ -52,7 +59,7 @@ class Site:
         self.asked.append(("join", node))
         if self.refuses is not None:
             raise self.refuses
-        return {"site": "t", "ray_address": "127.0.0.2:7481", "ray_token": "s3cret", "guard": GUARD}
+        return self.answer
 
     def let_node_leave(self, name: str) -> None:
         self.asked.append(("leave", name))
@@ -124,6 +131,20 @@ def test_joining_leaves_all_that_a_guard_and_ray_need(site: Site, state: Path) -
         "127.0.0.3",
         "127.0.0.2:7481",
     )
+
+
+def test_a_node_has_the_filler_that_the_site_names_for_it(site: Site, state: Path) -> None:
+    """In its spec what it may make of a GPU, beside it how it is run."""
+    kind = {"name": "rig", "partner": "north", "gpu_ids": [], "least_cap_w": 0.0, "most_cap_w": 300.0}
+    run = {"command": ["mine"], "api_port": 18_088, "token": {"password_file": "t", "password_env": None}}
+    site.answer["filler"] = {"kind": kind, "run": run}
+    done = barq(state, "join", TICKET.text(), "--name", "hall-1", "--address", "127.0.0.3", *GPUS)
+
+    assert done.exit_code == 0, done.output
+    config = load(SiteFiles(state).groups / "hall-1" / "group.json")
+    assert config.spec.filler == FillerKind(name="rig", partner="north", most_cap_w=300.0)
+    assert config.filler is not None
+    assert (config.filler.command, config.filler.token.password_file) == (("mine",), "t")
 
 
 def test_a_machine_says_where_it_is(site: Site, state: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from scheduler.core.inventory import MachineDetail, Wish
-from scheduler.core.machines import MachineKind
+from scheduler.core.machines import MachineKind, Trim
 from scheduler.core.orders import GpuReading, GpuSlot, GroupKind, GroupSpec, MinerReading
 from workers.devices import RETRY_S, Devices, share
 from workers.miners.port import FleetWatts, MinersNow
@@ -191,3 +191,58 @@ def test_who_is_lost_since_leaves_nothing_to_others() -> None:
 
     assert not devices.set_miners(3000.0, devices.miners_now(SPEC)[1])
     assert miners.targets_w == {"a": 0.0, "b": 3000.0}
+
+
+class FakeFillers(FakeMiners):
+    """Two GPUs, of which fillers may have what they are told; `leaving` is on its way out."""
+
+    kind = MachineKind(max_w=300, least_w=50, min_on_s=0.0, min_off_s=0.0)
+    leaving = ""
+
+    def readings(self) -> tuple[MinerReading, ...]:
+        return tuple(
+            MinerReading(
+                miner_id=m,
+                target_w=w,
+                draw_w=w,
+                max_w=300,
+                least_w=50,
+                trim=Trim.WATTS,
+                obeys=m != self.leaving,
+            )
+            for m, w in self.targets_w.items()
+        )
+
+    def set_targets(self, targets_w: Mapping[str, float]) -> None:
+        self.targets_w |= targets_w
+
+    def caps_w(self) -> dict[str, float]:
+        return {"g0": 250.0}
+
+
+def test_a_filler_that_leaves_lowers_no_other_and_raises_none() -> None:
+    """What it may still draw is nobody else's until it is gone."""
+    fillers = FakeFillers()
+    devices = Devices(FakeGpus(), fillers, machine=fillers.kind, fillers=fillers)  # type: ignore[arg-type]
+    devices.set_miners(500.0, fillers.readings())
+    both = dict(fillers.targets_w)
+    fillers.leaving = "a"
+    devices.set_miners(200.0, fillers.readings())
+    while_it_leaves = fillers.targets_w["b"]
+    devices.set_miners(290.0, fillers.readings())
+    not_yet = fillers.targets_w["b"]
+    fillers.targets_w["a"] = 0.0
+    devices.set_miners(290.0, fillers.readings())
+
+    assert both == {"a": 300.0, "b": 200.0}
+    assert (while_it_leaves, not_yet) == (200.0, 200.0)
+    assert fillers.targets_w["b"] == 290.0
+
+
+def test_a_gpu_that_a_filler_has_gets_the_fillers_cap() -> None:
+    """Not that of an idle one."""
+    gpus, fillers = FakeGpus(), FakeFillers()
+    devices = Devices(gpus, fillers, machine=fillers.kind, fillers=fillers)  # type: ignore[arg-type]
+    devices.set_caps({"g0": 100.0}, gpus.readings())
+
+    assert gpus.told == [250.0]

@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.core.inventory import Inventory, Wish
-from scheduler.core.orders import NO_FENCE, GroupKind, GroupSpec, GuardReport
-from scheduler.core.partners import Partner
+from scheduler.core.orders import NO_FENCE, FillerKind, GroupKind, GroupSpec, GuardReport
+from scheduler.core.partners import HOUSE, Partner
 from scheduler.core.snapshot import SitePolicy
 from scheduler.inventories import LEAST_GAP_S, RENEW_S, Inventories
 from scheduler.records import Intents
@@ -50,11 +50,11 @@ class World:
         self.view = View(policy, {"acme": SPEC}, epoch=0, at=self.clock.now())
         self.inventories = Inventories(self.source, book, self.view, self.clock)
 
-    def hear(self, version: int, *, boot_id: str = "b1") -> None:
+    def hear(self, version: int, *, boot_id: str = "b1", spec: GroupSpec = SPEC) -> None:
         """The guard reports that its inventory has this version."""
         now_s = self.clock.monotonic_s()
         report = GuardReport(
-            spec=SPEC,
+            spec=spec,
             boot_id=boot_id,
             boottime_s=now_s,
             version=version,
@@ -96,6 +96,20 @@ async def test_news_is_fetched_once_and_kept(world: World) -> None:
     assert kept is not None
     assert (kept.partner, kept.inventory) == ("acme-ltd", world.source.answer)
     assert world.desk.machines.get("acme-1").partner == "acme-ltd"
+
+
+@pytest.mark.parametrize("partner", ["acme-ltd", ""])
+async def test_what_fills_idle_gpus_is_kept_with_its_owner(world: World, partner: str) -> None:
+    """Of nodes only those that have such a thing are asked; the site's own is the site's."""
+    node = replace(SPEC, kind=GroupKind.NODE, miners_max_w=0.0)
+    world.hear(7, spec=node)
+    assert await world.asked_after(60) == 0
+    world.hear(8, spec=replace(node, filler=FillerKind(name="rig", partner=partner)))
+    assert await world.asked_after(1) == 1
+
+    [kept] = [read_inventory(text) for text in world.desk.machines.now().inventories]
+    assert kept is not None
+    assert kept.partner == (partner or HOUSE)
 
 
 async def test_news_that_never_ends_is_fetched_now_and_then(world: World) -> None:

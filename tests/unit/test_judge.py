@@ -101,6 +101,8 @@ NEWER = {"committed_step": 9, "committed_path": "/c/step-9"}
         # no word at all, and a launch that failed
         ({}, Outcome.LOST, FailureCause.NODE_LOST),
         ({"launch_error": "no such file: train.py"}, Outcome.FAILED, FailureCause.LAUNCH_FAILED),
+        # it is not the job's fault, and another node will do
+        ({"launch_error": "its GPU is not given back", "fits_elsewhere": True}, Outcome.PREEMPTED, None),
     ],
 )
 def test_exit_codes_are_hints(facts: dict[str, Any], outcome: Outcome, cause: object) -> None:

@@ -55,7 +55,8 @@ class HttpApi:
 class Filler:
     """What is run, and on which GPUs."""
 
-    name: str  #: of its own on this host
+    name: str  #: of its own on this node
+    mark: str = ""  #: of its own on this host; empty = its name is
     command: tuple[str, ...]
     gpu_ids: tuple[str, ...]
     log_path: Path
@@ -96,6 +97,15 @@ class GpuMiner:
     def address(self) -> str:
         """Its name: it is on this host."""
         return f"filler:{self._filler.name}"
+
+    @property
+    def main(self) -> ProcessId | None:
+        """Its first process, None while none was started."""
+        return self._main
+
+    def is_there(self) -> bool:
+        """Whether any process of it lives, also one that an earlier guard started."""
+        return self._runs()
 
     async def identify(self) -> Identity:
         """Its program. It can be put to sleep; its watts follow the caps of its GPUs."""
@@ -163,6 +173,11 @@ class GpuMiner:
             await asyncio.sleep(_LOOK_S)
         return Vacancy(is_free=not why, after_s=time.monotonic() - began_s, why=why)
 
+    async def end(self, *, patience_s: float) -> None:
+        """End it with all that it started, whatever becomes of its GPUs."""
+        self._is_wanted = False
+        await asyncio.wait({self._end()}, timeout=patience_s)
+
     async def close(self) -> None:
         """Let go of its API; the program goes on."""
         if self._http is not None:
@@ -219,18 +234,18 @@ class GpuMiner:
             **kept,
             **self._filler.environment,
             "CUDA_VISIBLE_DEVICES": ",".join(self._filler.gpu_ids),
-            MARK: self._filler.name,
+            MARK: self._filler.mark or self._filler.name,
         }
         with self._filler.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                guardian, "--pdeathsig", "KILL", "--", program, *self._filler.command[1:],
+                guardian, "--pdeathsig", "KILL", "--", "nice", "-n", "19", program, *self._filler.command[1:],
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
         self._main = identify(self._process.pid)
 
     def _members(self) -> set[ProcessId]:
         """All that bears its mark, also of a guard that is gone."""
-        return carrying(f"{MARK}={self._filler.name}")
+        return carrying(f"{MARK}={self._filler.mark or self._filler.name}")
 
     def _end(self) -> asyncio.Task[None]:
         """Ending goes on in the background, whoever waits for it."""

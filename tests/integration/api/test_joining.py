@@ -59,10 +59,28 @@ async def test_a_node_that_fits_is_told_what_it_needs_and_remembered(ready: ApiS
         "ray_address": "192.0.2.1:7481",
         "ray_token": "s3cret",
         "guard": {"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/jobs"},
+        "filler": None,
     }
     [member] = (await ready.store.load()).members
     assert (member.spec.group_id, member.spec.address, member.spec.base_w) == ("hall-1", "192.0.2.8", 400.0)
     assert not member.leaving
+
+
+async def test_a_node_is_told_what_may_mine_on_its_idle_gpus(ready: ApiSite) -> None:
+    """By the site file of the head: what a filler may make of a GPU, and how it is run."""
+    filler = {"name": "rig", "nodes": ["hall-*"], "command": ["mine", "--gpu={gpu}"], "most_w": 300}
+    (ready.state / "site.yaml").write_text(yaml.safe_dump(SITE | {"fillers": [filler]}))
+
+    told = (await join(ready)).json()["filler"]
+    assert told["kind"] | {"gpu_ids": []} == {
+        "name": "rig",
+        "partner": "",
+        "gpu_ids": [],
+        "least_cap_w": 0.0,
+        "most_cap_w": 300.0,
+    }
+    assert told["run"] == {"command": ["mine", "--gpu={gpu}"], "api_port": None, "token": {}}
+    assert (await join(ready, name="yard-1")).json()["filler"] is None
 
 
 async def test_a_node_that_would_break_the_firm_level_is_refused_with_numbers(ready: ApiSite) -> None:
