@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
 from scheduler.core.altered import altered, altering
+from scheduler.core.contents import Attempts
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.feeding import limits_ahead
 from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
@@ -136,14 +137,17 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     return full
 
 
-def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[Attempt]) -> Draft:
-    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id)
+def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Attempts) -> Draft:
+    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id, members)
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
         attempts=tuple(
-            [_reordered(a, ordered.get(a.id)) or _attempt_order(plan, a, group_id, snapshot) for a in members]
+            [
+                _reordered(a, known) or _attempt_order(plan, a, group_id, snapshot)
+                for a, known in zip(members.values(), ordered, strict=True)
+            ]
         ),
         miners_target_w=plan.miners_w.get(group_id, 0.0),
         expires_at=_NEVER,

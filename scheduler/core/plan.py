@@ -217,9 +217,15 @@ class Plan(Followed):
         first_w, last_w = self._tally.fallback_w(group_id)
         if last_w >= first_w:
             return _falling(first_w, 0.0, first_w)
-        jobs = self.jobs
-        grace_s = max([GRACE_S, *[jobs[a.job_id].spec.launch.grace_s for a in self.on(group_id)]])
-        return _falling(first_w, self.site.save_after_s + grace_s, last_w)
+        return _falling(first_w, self.site.save_after_s + self._longest_grace_s(group_id), last_w)
+
+    def _longest_grace_s(self, group_id: str) -> float:
+        """The longest that it may take all on a node to save and exit."""
+        known = self.occupants.graces_s.get(group_id)
+        if known is None:
+            known = max([GRACE_S, *[self.grace_s(a) for a in self.on(group_id)]])
+            self.occupants.graces_s[group_id] = known
+        return known
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""
