@@ -18,6 +18,7 @@ from scheduler.core.zoning import is_above, overdrawn
 _ALONE = Rank()
 _dated = altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
+_SAVES = Phase.SAVE_EXIT  #: under a name of its own: to look a member up in its enum takes as long as all else here
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -167,9 +168,10 @@ def _reordered(attempt: Attempt, ordered: tuple[Attempt, AttemptOrder] | None) -
         return order
     if known.placements is not attempt.placements or known.resume_from is not attempt.resume_from:
         return None
-    if known.phase is Phase.SAVE_EXIT or attempt.phase is Phase.SAVE_EXIT:
+    phase = attempt.phase
+    if known.phase is _SAVES or phase is _SAVES:
         return None  # which changes how much time it is given
-    return _ordered_as(order, attempt.phase, attempt.cap_w, attempt.pause_cause or "")
+    return _ordered_as(order, phase, attempt.cap_w, attempt.pause_cause or "")
 
 
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:
