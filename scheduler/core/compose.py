@@ -18,7 +18,7 @@ from scheduler.core.zoning import is_above, overdrawn
 _ALONE = Rank()
 _dated = altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
-_SAVES = Phase.SAVE_EXIT  #: under a name of its own: to look a member up in its enum takes as long as all else here
+_SAVES = Phase.SAVE_EXIT  #: by a name of its own: a look into an enum takes as long as all the rest
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
