@@ -99,7 +99,8 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
         if group is not None:
             is_news = contents.of(gid) != _undated(group.ordered)
             contents.judge(gid, is_news=is_news)
-            plan.unsettled.update([gid] if is_news else [])
+            if is_news:
+                plan.unsettled.add(gid)
     return contents.news
 
 

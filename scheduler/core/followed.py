@@ -263,8 +263,11 @@ class Followed(Listed):
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
         touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
         known, living, ended = self._attempts_seen, self.attempts, self.ended
-        found = ((k, living.get(k) or ended.get(k)) for k in touched)
-        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
+        return {
+            k: a
+            for k in touched
+            if (a := living.get(k) or ended.get(k)) is not None and _is_another(known.get(k), a)
+        }
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""

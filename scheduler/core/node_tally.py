@@ -178,22 +178,23 @@ class NodeTally:
 
     def put_all(self, changed: Sequence[Attempt]) -> None:
         """Replace attempts that are here by changed ones of the same tiers and GPUs, and add up once."""
-        self._members.update([(attempt.id, attempt) for attempt in changed])
-        model, shares = self._model, self._shares
+        members, model, shares = self._members, self._model, self._shares
         if not self._is_plain or model is None:
+            members.update([(attempt.id, attempt) for attempt in changed])
             self._recount()
             return
         p, s, f, last = self._sums
         for attempt in changed:
             attempt_id = attempt.id
-            old = shares[attempt_id]
-            new = _share(model, old.gpus, attempt.phase, attempt.cap_w, old.is_firm)
-            if new is not old:
-                shares[attempt_id] = new
-                p += new.planned - old.planned
-                s += new.settled - old.settled
-                f += new.first - old.first
-                last += new.last - old.last
+            members[attempt_id] = attempt
+            old_p, old_s, old_f, old_last, gpus, is_firm = shares[attempt_id]
+            share = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
+            shares[attempt_id] = share
+            new_p, new_s, new_f, new_last, _, _ = share
+            p += new_p - old_p
+            s += new_s - old_s
+            f += new_f - old_f
+            last += new_last - old_last
         self._sums = (p, s, f, last)
         self._add_up()
 
