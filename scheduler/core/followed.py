@@ -193,9 +193,8 @@ class Followed(Listed):
         """What an attempt is charged by, or ordered by, is another than it was."""
         self.roster.take(attempt.id)  # its kind may be another now
         self.put(attempt)
-        for placement in attempt.placements:
-            self.occupants.graces_s.pop(placement.node_id, None)
-        self.contents.reopen(p.node_id for p in attempt.placements)
+        self.occupants.reopen(p.node_id for p in attempt.placements)
+        self.recompose(attempt)
 
     def recompose(self, attempt: Attempt) -> None:
         """What is ordered of an attempt may be another than it was."""
@@ -263,11 +262,8 @@ class Followed(Listed):
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
         touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
         known, living, ended = self._attempts_seen, self.attempts, self.ended
-        return {
-            k: a
-            for k in touched
-            if (a := living.get(k) or ended.get(k)) is not None and _is_another(known.get(k), a)
-        }
+        found = ((k, living.get(k) or ended.get(k)) for k in touched)
+        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""

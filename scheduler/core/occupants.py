@@ -46,6 +46,11 @@ class Occupants:
             self.graces_s.pop(node_id, None)
             self.bare.discard(node_id)
 
+    def reopen(self, node_ids: Iterable[str]) -> None:
+        """What was worked out of all on these nodes may be another: the job of one of them is."""
+        for node_id in node_ids:
+            self.graces_s.pop(node_id, None)
+
     def take(self, node_id: str, attempt_id: str) -> None:
         """One is on a node no more."""
         here = self.on.get(node_id)
