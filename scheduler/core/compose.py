@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Set as AbstractSet
+from collections.abc import Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
 from scheduler.core.altered import altered, altering
+from scheduler.core.contents import Attempts
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.feeding import limits_ahead
 from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
@@ -17,6 +18,7 @@ from scheduler.core.zoning import is_above, overdrawn
 _ALONE = Rank()
 _dated = altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
+_SAVES = Phase.SAVE_EXIT  #: by a name of its own: a look into an enum takes as long as all the rest
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -97,7 +99,8 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
         if group is not None:
             is_news = contents.of(gid) != _undated(group.ordered)
             contents.judge(gid, is_news=is_news)
-            plan.unsettled.update([gid] if is_news else [])
+            if is_news:
+                plan.unsettled.add(gid)
     return contents.news
 
 
@@ -136,14 +139,17 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
     return full
 
 
-def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Iterable[Attempt]) -> Draft:
-    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id)
+def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Attempts) -> Draft:
+    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id, members)
     return Draft(
         group_id=group_id,
         entitlement_w=plan.group_w(group_id),
         fallback=plan.fallback_of(group_id),
         attempts=tuple(
-            [_reordered(a, ordered.get(a.id)) or _attempt_order(plan, a, group_id, snapshot) for a in members]
+            [
+                _reordered(a, known) or _attempt_order(plan, a, group_id, snapshot)
+                for a, known in zip(members.values(), ordered, strict=True)
+            ]
         ),
         miners_target_w=plan.miners_w.get(group_id) or plan.fillers_w.get(group_id, 0.0),
         expires_at=_NEVER,
@@ -163,9 +169,10 @@ def _reordered(attempt: Attempt, ordered: tuple[Attempt, AttemptOrder] | None) -
         return order
     if known.placements is not attempt.placements or known.resume_from is not attempt.resume_from:
         return None
-    if known.phase is Phase.SAVE_EXIT or attempt.phase is Phase.SAVE_EXIT:
+    phase = attempt.phase
+    if known.phase is _SAVES or phase is _SAVES:
         return None  # which changes how much time it is given
-    return _ordered_as(order, attempt.phase, attempt.cap_w, attempt.pause_cause or "")
+    return _ordered_as(order, phase, attempt.cap_w, attempt.pause_cause or "")
 
 
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:

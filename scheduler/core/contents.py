@@ -8,7 +8,7 @@ from scheduler.core.jobs import Attempt
 from scheduler.core.orders import AttemptOrder, Draft
 
 Attempts = Mapping[str, Attempt]
-"""Attempts with a member on a group, by id."""
+"""Attempts with a member on a group, by id and in that order."""
 
 
 class Contents:
@@ -18,7 +18,7 @@ class Contents:
         self._on = on  #: who is where by now
         self.news: set[str] = set()  #: groups of which something else is desired than was ordered
         self.unjudged: set[str] = set()  #: groups of which that is to be seen
-        self._known: dict[str, tuple[Draft, list[Attempt]]] = {}
+        self._known: dict[str, tuple[Draft, Attempts]] = {}
         self._shuffled: set[str] = set()
         self._moved: set[str] = set()  #: groups of which nothing but the attempts is other than it was
         self._open: set[str] = set()
@@ -42,7 +42,7 @@ class Contents:
         self.news.discard(group_id)
         self._open.add(group_id)
 
-    def to_compose(self, groups: AbstractSet[str], *stop: object) -> dict[str, list[Attempt]]:
+    def to_compose(self, groups: AbstractSet[str], *stop: object) -> dict[str, Attempts]:
         """The groups whose orders have to be put together anew, and of whom; all once a stop comes or goes."""
         if stop != self._stopped:
             self._stopped = stop
@@ -52,24 +52,27 @@ class Contents:
         self._shuffled.clear()
         return {gid: here for gid, here in members.items() if gid in self._moved or gid in self._open}
 
-    def _is_of(self, group_id: str, members: list[Attempt]) -> bool:
+    def _is_of(self, group_id: str, members: Attempts) -> bool:
         known = self._known.get(group_id)
         return known is not None and known[1] == members
 
-    def ordered(self, group_id: str) -> dict[str, tuple[Attempt, AttemptOrder]]:
-        """By id, the attempts on a group as they were known, and what was ordered of them: that still holds of each."""
+    def ordered(self, group_id: str, members: Attempts) -> Iterable[tuple[Attempt, AttemptOrder] | None]:
+        """Of each of the attempts on a group, how it was known and what was ordered of it, if that still holds."""
         known = None if group_id in self._open else self._known.get(group_id)
         if known is None:
-            return {}
-        content, members = known
-        return {a.id: (a, order) for a, order in zip(members, content.attempts, strict=True)}
+            return [None] * len(members)
+        content, before = known
+        ordered = zip(before.values(), content.attempts, strict=True)
+        if list(before) == list(members):
+            return ordered
+        found = dict(zip(before, ordered, strict=True))
+        return [found.get(attempt_id) for attempt_id in members]
 
-    def members(self, group_id: str) -> list[Attempt]:
-        """Attempts with a member on a group, by id."""
-        here = self._on.get(group_id, {})
-        return [here[k] for k in sorted(here)]
+    def members(self, group_id: str) -> Attempts:
+        """Attempts with a member on a group, as they are now."""
+        return dict(self._on.get(group_id, {}))
 
-    def compose(self, group_id: str, content: Draft, members: list[Attempt]) -> None:
+    def compose(self, group_id: str, content: Draft, members: Attempts) -> None:
         """Keep what is desired of a group, and of whom on it."""
         self._known[group_id] = (content, members)
         self._open.discard(group_id)

@@ -196,7 +196,8 @@ class Followed(Listed):
         """What an attempt is charged by, or ordered by, is another than it was."""
         self.roster.take(attempt.id)  # its kind may be another now
         self.put(attempt)
-        self.contents.reopen(p.node_id for p in attempt.placements)
+        self.occupants.reopen(p.node_id for p in attempt.placements)
+        self.recompose(attempt)
 
     def recompose(self, attempt: Attempt) -> None:
         """What is ordered of an attempt may be another than it was."""
@@ -306,8 +307,7 @@ class Followed(Listed):
                 by_node[placement.node_id].append(attempt)
         for node_id, here in by_node.items():
             self.occupants.put(node_id, here)
-        self.touched |= by_node.keys()
-        self.contents.shuffle(by_node)
+        self._shuffle(by_node)
         self.roster.put_all(attempts)
         self._tally.put_all(by_node)
 
@@ -321,12 +321,16 @@ class Followed(Listed):
 
     def _note_on(self, attempt: Attempt, *, is_news: bool) -> None:
         """Note it on its nodes, and whether their orders have to be put together anew."""
-        for placement in attempt.placements:
-            node_id = placement.node_id
+        node_ids = [p.node_id for p in attempt.placements]
+        for node_id in node_ids:
             self.occupants.put(node_id, (attempt,))
-            if is_news:
-                self.touched.add(node_id)
-                self.contents.shuffle([node_id])
+        if is_news:
+            self._shuffle(node_ids)
+
+    def _shuffle(self, node_ids: Collection[str]) -> None:
+        """The orders of nodes have to be put together anew, and their free GPUs counted."""
+        self.touched.update(node_ids)
+        self.contents.shuffle(node_ids)
 
     def forget(self, attempt: Attempt) -> None:
         """Take an attempt out: its GPUs are free."""
@@ -338,11 +342,10 @@ class Followed(Listed):
         self.roster.take(attempt.id)
         for placement in attempt.placements:
             self.occupants.take(placement.node_id, attempt.id)
-            self.touched.add(placement.node_id)
-            self.contents.shuffle([placement.node_id])
+        self._shuffle([p.node_id for p in attempt.placements])
 
     def on(self, group_id: str) -> Collection[Attempt]:
-        """Attempts with a member on this group."""
+        """Attempts with a member on this group, by id."""
         return self.occupants.on.get(group_id, {}).values()
 
     def of(self, job_id: str) -> Attempt | None:

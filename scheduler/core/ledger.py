@@ -6,6 +6,7 @@ All instants are on the scheduler's clock; `expires_at` is an upper bound of the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -110,10 +111,21 @@ def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
     return account.charged_w if at < last or since_fall else 0.0
 
 
-def confirmed_w(account: Account, at: datetime, *, fall_s: float) -> float:
-    """What the group showed that it may draw: by the order that it accepted and by its last reading."""
-    accepted = (o.may_draw_w(at, fall_s=fall_s) for o in account.open if o.fence <= account.acked)
-    return max([account.idle_w, _charged_w(account, at, fall_s=fall_s), *accepted])
+def is_confirmed(account: Account, load_w: float, at: datetime, *, fall_s: float, within_w: float) -> bool:
+    """Whether the group showed that it may draw so much, or less by no more than `within_w`.
+
+    By the order that it accepted, or by its last reading.
+    """
+    return any(load_w <= w + within_w for w in _shown_w(account, at, fall_s))
+
+
+def _shown_w(account: Account, at: datetime, fall_s: float) -> Iterator[float]:
+    """All that it showed, what is quickest found first."""
+    yield account.idle_w
+    yield _charged_w(account, at, fall_s=fall_s)
+    for order in account.open:
+        if order.fence <= account.acked:
+            yield order.may_draw_w(at, fall_s=fall_s)
 
 
 def unsent(account: Account, fence: Fence) -> Account:

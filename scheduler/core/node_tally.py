@@ -49,12 +49,18 @@ class Depth(NamedTuple):
     clears: bool  #: whether nothing is on it then
 
 
-_Share = tuple[int, int, int, int]
-"""What one attempt adds to a node above idle, in microwatts.
+class _Share(NamedTuple):
+    """What one attempt adds to a node above idle, in microwatts, and by what."""
 
-Planned; settled, without those that leave; in fallback, first and last.
-"""
-_NOTHING: _Share = (0, 0, 0, 0)
+    planned: int
+    settled: int  #: once all that leave have left
+    first: int  #: in fallback, at once
+    last: int  #: and once all that is not firm has left
+    gpus: int = 0
+    is_firm: bool = False
+
+
+_NOTHING = _Share(planned=0, settled=0, first=0, last=0)
 
 
 class NodeTally:
@@ -181,33 +187,26 @@ class NodeTally:
             self._recount()
 
     def put_all(self, changed: Sequence[Attempt]) -> None:
-        """Replace attempts that are here by changed ones of the same tiers, and add up once."""
-        self._members.update([(attempt.id, attempt) for attempt in changed])
-        model, shares = self._model, self._shares
+        """Replace attempts that are here by changed ones of the same tiers and GPUs, and add up once."""
+        members, model, shares = self._members, self._model, self._shares
         if not self._is_plain or model is None:
+            members.update([(attempt.id, attempt) for attempt in changed])
             self._recount()
             return
         p, s, f, last = self._sums
         for attempt in changed:
             attempt_id = attempt.id
-            gpus = self._gpus_of(attempt)
-            is_firm = self._tiers[attempt_id] == 0
-            old = shares[attempt_id]
-            new = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
-            if new is not old:
-                shares[attempt_id] = new
-                p += new[0] - old[0]
-                s += new[1] - old[1]
-                f += new[2] - old[2]
-                last += new[3] - old[3]
+            members[attempt_id] = attempt
+            old_p, old_s, old_f, old_last, gpus, is_firm = shares[attempt_id]
+            share = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
+            shares[attempt_id] = share
+            new_p, new_s, new_f, new_last, _, _ = share
+            p += new_p - old_p
+            s += new_s - old_s
+            f += new_f - old_f
+            last += new_last - old_last
         self._sums = (p, s, f, last)
         self._add_up()
-
-    def _gpus_of(self, attempt: Attempt) -> int:
-        """How many of its GPUs are here."""
-        placements = attempt.placements
-        here = placements if len(placements) == 1 else self._here(attempt)
-        return len(here[0].gpu_ids)
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""
@@ -225,7 +224,7 @@ class NodeTally:
         attempt_id, model = attempt.id, self._model
         if self._is_plain and model is not None and attempt_id in self._shares:
             share = _share(model, len(placement.gpu_ids), phase, cap_w, tier == 0)
-            return self._sums[0] + share[0] - self._shares[attempt_id][0]
+            return self._sums[0] + share.planned - self._shares[attempt_id].planned
         members = {a.id: a for a in self.members} | {attempt_id: altered(attempt, phase=phase, cap_w=cap_w)}
         return whole_uw(entitlement_w(self._spec, members.values())) - self._asleep
 
@@ -271,10 +270,10 @@ class NodeTally:
             return
         self._shares[attempt_id] = share
         self._sums = (
-            sums[0] + share[0] - old[0],
-            sums[1] + share[1] - old[1],
-            sums[2] + share[2] - old[2],
-            sums[3] + share[3] - old[3],
+            sums[0] + share.planned - old.planned,
+            sums[1] + share.settled - old.settled,
+            sums[2] + share.first - old.first,
+            sums[3] + share.last - old.last,
         )
         self._add_up()
 
@@ -298,5 +297,11 @@ def _share(model: GpuModel, gpus: int, phase: Phase, cap_w: float, is_firm: bool
     leaves = phase in LEAVING
     first = ordered if is_firm and not leaves else held
     planned = gpus * (ordered - idle)
-    last = gpus * (first - idle) if is_firm and not leaves else 0
-    return planned, 0 if leaves else planned, gpus * (first - idle), last
+    return _Share(
+        planned=planned,
+        settled=0 if leaves else planned,
+        first=gpus * (first - idle),
+        last=gpus * (first - idle) if is_firm and not leaves else 0,
+        gpus=gpus,
+        is_firm=is_firm,
+    )

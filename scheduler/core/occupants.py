@@ -11,7 +11,10 @@ class Occupants:
     """Kept up by a plan, one attempt and one node at a time, so that nobody looks at every node."""
 
     def __init__(self) -> None:
-        self.on: dict[str, dict[str, Attempt]] = {}  #: by node and id
+        self.on: dict[str, dict[str, Attempt]] = {}  #: by node, and by id in order
+        self.graces_s: dict[
+            str, float
+        ] = {}  #: the longest grace of all on a node, where somebody worked it out
         self.bare: set[str] = set()  #: groups of the site with nobody on them
         self._site: set[str] = set()
         self._beyond: set[str] = set()  #: nodes that had somebody on them and are not part of the site
@@ -36,13 +39,25 @@ class Occupants:
             here = self.on[node_id] = {}
             if node_id not in self._site:
                 self._beyond.add(node_id)
+        known = len(here)
         here.update([(a.id, a) for a in attempts])
-        self.bare.discard(node_id)
+        if len(here) > known:
+            self.on[node_id] = {k: here[k] for k in sorted(here)}
+            self.graces_s.pop(node_id, None)
+            self.bare.discard(node_id)
+
+    def reopen(self, node_ids: Iterable[str]) -> None:
+        """What was worked out of all on these nodes may be another: the job of one of them is."""
+        for node_id in node_ids:
+            self.graces_s.pop(node_id, None)
 
     def take(self, node_id: str, attempt_id: str) -> None:
         """One is on a node no more."""
         here = self.on.get(node_id)
-        if here is not None and here.pop(attempt_id, None) is not None and not here and node_id in self._site:
+        if here is None or here.pop(attempt_id, None) is None:
+            return
+        self.graces_s.pop(node_id, None)
+        if not here and node_id in self._site:
             self.bare.add(node_id)
 
     def away(self) -> list[str]:

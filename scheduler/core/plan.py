@@ -15,9 +15,7 @@ from scheduler.core.domains import Zones, zones_of
 from scheduler.core.envelope import Envelope, Limit, lowest_within
 from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
-from scheduler.core.ledger import (
-    confirmed_w,
-)
+from scheduler.core.ledger import is_confirmed
 from scheduler.core.node_tally import Depth
 from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
@@ -231,9 +229,8 @@ class Plan(Followed):
 
     def raises(self, group_id: str) -> bool:
         """Whether an order under this plan would entitle a group to more than it is known to be allowed already."""
-        account = self.groups[group_id].account
-        known_w = confirmed_w(account, self.at, fall_s=self.site.fall_s)
-        return self.group_w(group_id) > known_w + EPSILON_W
+        account, load_w, fall_s = self.groups[group_id].account, self.group_w(group_id), self.site.fall_s
+        return not is_confirmed(account, load_w, self.at, fall_s=fall_s, within_w=EPSILON_W)
 
     def fallback_w(self) -> float:
         """Site watts that are left when every order has expired, over the plan and all open orders."""
@@ -246,9 +243,15 @@ class Plan(Followed):
         first_w, last_w = self._tally.fallback_w(group_id)
         if last_w >= first_w:
             return _falling(first_w, 0.0, first_w)
-        jobs = self.jobs
-        grace_s = max([GRACE_S, *[jobs[a.job_id].spec.launch.grace_s for a in self.on(group_id)]])
-        return _falling(first_w, self.site.save_after_s + grace_s, last_w)
+        return _falling(first_w, self.site.save_after_s + self._longest_grace_s(group_id), last_w)
+
+    def _longest_grace_s(self, group_id: str) -> float:
+        """The longest that it may take all on a node to save and exit."""
+        known = self.occupants.graces_s.get(group_id)
+        if known is None:
+            known = max([GRACE_S, *[self.grace_s(a) for a in self.on(group_id)]])
+            self.occupants.graces_s[group_id] = known
+        return known
 
     def grace_s(self, attempt: Attempt) -> float:
         """The longest that it may take from a request to save and exit to its end."""

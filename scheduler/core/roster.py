@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from functools import lru_cache
+from itertools import repeat
 from typing import NamedTuple
 
 from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w
@@ -88,7 +89,7 @@ class Roster:
         """Count attempts in one way from now on."""
         phase, kind, cap_w, gpus = where
         ids = [a.id for a in attempts]
-        self._where.update(dict.fromkeys(ids, where))
+        self._where.update(zip(ids, repeat(where)))
         self._phases[phase].update(zip(ids, attempts, strict=True))
         if phase is Phase.RUN:
             self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)

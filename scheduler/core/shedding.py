@@ -56,7 +56,8 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
-    held = [a for a in suspended if plan.attempts[a.id].phase is Phase.SUSPEND]
+    saving = {a.id for a in plan.roster.each_in(Phase.SAVE_EXIT)}
+    held = [a for a in suspended if a.id not in saving]
     plan.events.extend(_each_suspended(plan.at, held, limit_w))
     return bool(suspended) or any(_is_slower(plan.attempts[k], cap_w) for k, cap_w in before.items())
 
@@ -166,7 +167,9 @@ def _are_all_needed(plan: Plan, suspended: list[Attempt], left_w: float) -> bool
     """Whether each takes more than is left, as those of one sort are judged together."""
     if not suspended or not plan.is_plain():
         return not suspended
-    most_w = plan.slack_w() * max(len(a.placements) for a in suspended)
+    most_w = plan.slack_w()
+    if most_w > 0:
+        most_w *= max(len(a.placements) for a in suspended)
     wheres = set(map(plan.roster.where, [a.id for a in suspended]))
     return None not in wheres and all(plan.resumed_w(w) - most_w > left_w for w in wheres if w)
 

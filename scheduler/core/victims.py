@@ -10,7 +10,7 @@ What holding frees is judged once for all attempts that are alike.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -45,7 +45,7 @@ def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -
     """
     prices: dict[tuple[Where, int], Price] = {}
     alike: dict[tuple[int, bool, float], list[Victim]] = defaultdict(list)
-    where_of, jobs = plan.roster.where, plan.jobs
+    where_of, jobs, counted_s = plan.roster.where, plan.jobs, _counting(plan)
     for attempt in attempts:
         where, gpus = where_of(attempt.id), attempt.gpu_count
         if where is None or not gpus:
@@ -55,7 +55,7 @@ def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -
             price = prices[where, gpus] = _price(plan, where, gpus, caps)
         job = jobs[attempt.job_id]
         waits = job.spec.deadline_at is not None and is_urgent(job, attempt, plan.at, plan.site)
-        loss_per_w = _counted_s(plan, job, attempt) * price.gpus_per_w
+        loss_per_w = counted_s(job, attempt) * price.gpus_per_w
         alike[-where.kind.tier, waits, loss_per_w].append((attempt, price))
     youngest_first = (sorted(alike[key], key=_created_at, reverse=True) for key in sorted(alike))
     return [victim for found in youngest_first for victim in found]
@@ -76,36 +76,36 @@ def _price(plan: Plan, where: Where, gpus: int, caps: Caps | None) -> Price:
     )
 
 
-def _counted_s(plan: Plan, job: Job, attempt: Attempt) -> float:
-    """What a pause counts: the seconds that each GPU loses by it, more if the same one gave way lately."""
-    cut_at = attempt.cut_at or job.cut_at
-    weight = _TWICE if cut_at is not None and plan.at - cut_at < _REMEMBERED else 1.0
-    return weight * _lost_s(plan, job, attempt)
+def _counting(plan: Plan) -> Callable[[Job, Attempt], float]:
+    """What a pause counts now: the seconds that each GPU loses by it, more if the same one gave way lately."""
+    at, site_s, notice_s = plan.at, plan.site.restart_s, plan.site.reaction_s - plan.site.lead_s
+
+    def counted_s(job: Job, attempt: Attempt) -> float:
+        save_s = job.save_s or UNMEASURED_SAVE_S
+        lost_s = save_s + (site_s if attempt.resume_from is None else _restart_s(attempt, site_s))
+        if save_s > notice_s:
+            lost_s += _at_risk_s(at, job, attempt)
+        cut_at = attempt.cut_at or job.cut_at
+        return _TWICE * lost_s if cut_at is not None and at - cut_at < _REMEMBERED else lost_s
+
+    return counted_s
 
 
-def _lost_s(plan: Plan, job: Job, attempt: Attempt) -> float:
-    """Seconds that each GPU of an attempt loses by a pause."""
-    site, save_s = plan.site, job.save_s or UNMEASURED_SAVE_S
-    lost_s = save_s + _restart_s(plan, attempt)
-    return lost_s + _at_risk_s(plan, job, attempt) if save_s > site.reaction_s - site.lead_s else lost_s
-
-
-def _restart_s(plan: Plan, attempt: Attempt) -> float:
+def _restart_s(attempt: Attempt, site_s: float) -> float:
     """What coming back costs: as long as it took this time, if that was longer than what the site counts with."""
-    site_s = plan.site.restart_s
-    if attempt.resume_from is None or attempt.running_at is None:
+    if attempt.running_at is None:
         return site_s
     return max(site_s, (attempt.running_at - attempt.created_at).total_seconds())
 
 
-def _at_risk_s(plan: Plan, job: Job, attempt: Attempt) -> float:
+def _at_risk_s(at: datetime, job: Job, attempt: Attempt) -> float:
     """Seconds of work since the newest verified commit, by the job's steps; at most what lies between two commits.
 
     Only a save that takes longer than the notice that a limit gives puts them at risk.
     """
     if attempt.running_at is None:
         return 0.0
-    ran_s = max(0.0, (plan.at - attempt.running_at).total_seconds())
+    ran_s = max(0.0, (at - attempt.running_at).total_seconds())
     most_s = min(ran_s, job.spec.launch.checkpoint_interval_s)
     began, step = attempt.resumed_step, attempt.last_step
     if began is None or step is None or step <= began:

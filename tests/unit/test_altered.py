@@ -26,3 +26,5 @@ def test_an_unknown_field_is_named() -> None:
     """Before anything is changed."""
     with pytest.raises(AttributeError, match="Attempt has no field speed"):
         altering(type(ATTEMPT), "cap_w", "speed")
+    with pytest.raises(AttributeError, match="Attempt has no field speed"):
+        altered(ATTEMPT, speed=1.0)

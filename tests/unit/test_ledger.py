@@ -12,10 +12,10 @@ from scheduler.core.ledger import (
     Account,
     OpenOrder,
     acknowledged,
-    confirmed_w,
     exposure_w,
     fallback_exposure_w,
     final_w,
+    is_confirmed,
     next_change_at,
     pruned,
     reported,
@@ -51,6 +51,11 @@ def order(
 def exposed_w(account: Account, at_s: float) -> float:
     """At an instant."""
     return exposure_w(account, after(at_s), fall_s=FALL_S)
+
+
+def has_shown(account: Account, load_w: float) -> bool:
+    """That it may draw so much."""
+    return is_confirmed(account, load_w, T0, fall_s=FALL_S, within_w=0.0)
 
 
 def test_a_group_that_nothing_is_known_of_counts_at_nameplate() -> None:
@@ -154,8 +159,10 @@ def test_confirmed_is_what_the_group_showed() -> None:
     account = sent(sent(KNOWN, order(1, 300.0)), order(2, 700.0))
     shown = reported(account, fence=Fence(epoch=1, seq=1), charged_w=250.0, at=T0)
 
-    assert confirmed_w(account, T0, fall_s=FALL_S) == 100.0
-    assert confirmed_w(shown, T0, fall_s=FALL_S) == 300.0
+    assert has_shown(account, 100.0)
+    assert not has_shown(account, 101.0)
+    assert has_shown(shown, 300.0)
+    assert not has_shown(shown, 301.0)
     assert exposed_w(shown, 0) == 700.0
 
 

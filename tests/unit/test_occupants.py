@@ -43,3 +43,16 @@ def test_an_attempt_that_changed_takes_its_own_place() -> None:
     known.put("a", [ATTEMPT])
     known.put("a", [changed])
     assert list(known.on["a"].values()) == [changed]
+
+
+def test_all_on_a_node_are_in_order() -> None:
+    """Whoever came first; and what was worked out of all of them holds as long as they are the same."""
+    known, other = Occupants(), replace(ATTEMPT, id="a.1")
+    known.put("a", [ATTEMPT])
+    known.graces_s["a"] = 30.0
+    known.put("a", [ATTEMPT])
+    assert known.graces_s == {"a": 30.0}
+
+    known.put("a", [other])
+    assert list(known.on["a"].values()) == [other, ATTEMPT]
+    assert known.graces_s == {}
