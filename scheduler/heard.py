@@ -21,10 +21,13 @@ def unheard_of(spec: GroupSpec) -> Group:
 def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool) -> Group:
     """The group as its guard reports it."""
     spec = group.spec if report.spec == group.spec else report.spec
-    rests_w = rest_w(spec, report.power)
-    is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
-    charged = rests_w if is_off else charged_w(spec, report.gpus, report.miners)
     account = group.account
+    if _draws_as_before(group, report, spec):
+        rests_w, charged = account.idle_w, account.charged_w
+    else:
+        rests_w = rest_w(spec, report.power)
+        is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
+        charged = rests_w if is_off else charged_w(spec, report.gpus, report.miners)
     if rests_w != account.idle_w or spec is not group.spec:
         account = altered(account, idle_w=rests_w, nameplate_w=nameplate_w(spec))
     if report.accepted != NO_FENCE and all(o.fence != report.accepted for o in account.open):
@@ -74,6 +77,13 @@ def fallen_silent(group: Group, agreed: GroupSpec) -> Group:
     if not lone.account.open and lone.guessed_w == most_w:
         return lone
     return altered(lone, account=altered(lone.account, open=()), draw_w=most_w, guessed_w=most_w)
+
+
+def _draws_as_before(group: Group, report: GuardReport, spec: GroupSpec) -> bool:
+    """Whether the books stand as they are: it was heard of before, and tells the same of all that they go by."""
+    if group.reported_at is None or spec is not group.spec or report.power is not group.power:
+        return False
+    return report.gpus == group.gpus and report.miners == group.miners
 
 
 def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:

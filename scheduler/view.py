@@ -101,6 +101,7 @@ class View:
         self.undelivered: dict[str, str] = {}  #: why a group did not take the last order that it did not take
         self.roll = Roll(specs)
         self.inventories: dict[str, Inventory] = {}  #: the newest of each miner group, as fetched
+        self._shown = Snapshot(at=at, site=site)  #: the last snapshot
 
     @property
     def jobs(self) -> Tracked[Job]:
@@ -317,7 +318,13 @@ class View:
     # -- what goes out -------------------------------------------------------------------------------------------
 
     def snapshot(self, at: datetime) -> Snapshot:
-        """Everything as known at `at`."""
+        """Everything as known at `at`: the same object as long as neither time passes nor anything comes in."""
+        made = self._as_known(at)
+        if made != self._shown:
+            self._shown = made
+        return self._shown
+
+    def _as_known(self, at: datetime) -> Snapshot:
         stops = self.stops.standing()
         limit_w = self._limit_w(at) if self.site.trim is not None else 0.0
         trim = self.lessons.trimmed(at, limit_w)

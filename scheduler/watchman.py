@@ -28,6 +28,7 @@ class Watchman:
         self._broken_at: datetime | None = None  #: since when the limit is broken, None while it is kept
         self._over_at: datetime | None = None  #: the last breach that is not on record
         self._events: tuple[Event, ...] = ()
+        self._noted: Snapshot | None = None
 
     def restore(self, events: tuple[PowerEvent, ...]) -> None:
         """Go on with the power events that an earlier leader left open."""
@@ -36,6 +37,9 @@ class Watchman:
 
     def note(self, snapshot: Snapshot) -> None:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""
+        if snapshot is self._noted:
+            return
+        self._noted = snapshot
         limit = in_force(snapshot)
         reaction_s = _reaction_s(limit, snapshot)
         self._follow(note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s))

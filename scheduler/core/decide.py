@@ -104,15 +104,18 @@ class PowerAware:
         self._queue = Queue()
         self._explainer = Explainer()
         self._last: tuple[Snapshot, Raises] | None = None  #: of the decision that the plan is of
+        self._begun: tuple[Snapshot, Plan, Limit, float] | None = (
+            None  #: what the plan is of while it is untouched
+        )
 
     def shed(self, snapshot: Snapshot) -> Decision | None:
         """The reductions that a stop or the limit in force demand, None where none is. Raises nothing, ever."""
         self._last = None
-        plan, limit = self._follow(snapshot), limit_now(snapshot)
-        usable = usable_w(snapshot, limit)
+        plan, limit, usable = self._begin(snapshot)
         halted = _halt(plan, snapshot)
         if plan.site_w() <= usable and not halted and not is_over(plan):
             return None
+        self._begun = None
         cut_work = _cut(plan, usable) or halted
         plan.is_tried = True  # the decision that follows takes the same step from the present
         return _decision(plan, snapshot, limit, usable, cut_work=cut_work, wake_at=_wake_at(snapshot))
@@ -120,8 +123,8 @@ class PowerAware:
     def decide(self, snapshot: Snapshot) -> Decision:
         """Everything: facts, wishes, reductions, raises, miners, reasons."""
         # 1. What became of the attempts, and what people want of the jobs.
-        plan, limit = self._follow(snapshot), limit_now(snapshot)
-        usable = usable_w(snapshot, limit)
+        plan, limit, usable = self._begin(snapshot)
+        self._begun = None
         settle_facts(plan, snapshot)
         fulfil(plan, snapshot, self._queue.dependents)
         note_missed(plan)
@@ -171,6 +174,13 @@ class PowerAware:
             down=down(plan),
             up=up(plan, snapshot, raises.refused, raises.free_gpus),
         )
+
+    def _begin(self, snapshot: Snapshot) -> tuple[Plan, Limit, float]:
+        """The plan of what the snapshot says is being done, the limit, and what of that may be entitled."""
+        if self._begun is None or self._begun[0] is not snapshot:
+            plan, limit = self._follow(snapshot), limit_now(snapshot)
+            self._begun = snapshot, plan, limit, usable_w(snapshot, limit)
+        return self._begun[1:]
 
     def _follow(self, snapshot: Snapshot) -> Plan:
         if self._plan is None:

@@ -22,7 +22,7 @@ from scheduler.core.listed import Listed
 from scheduler.core.news import News, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.occupants import Occupants
-from scheduler.core.orders import GroupKind, NodePower
+from scheduler.core.orders import AttemptFacts, GroupKind, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
 from scheduler.core.roster import Kind, Roster
@@ -68,6 +68,7 @@ class Followed(Listed):
             tuple[object, ...], AbstractSet[str]
         ] = {}  #: what `placement.usable` and `roomy` found out
         self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
+        self.looked: dict[str, tuple[Attempt, Job, list[AttemptFacts]]] = {}  #: what `progress` made of them
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
         self.occupants = Occupants()
@@ -338,6 +339,7 @@ class Followed(Listed):
         if self._living.get(attempt.job_id) == attempt.id:
             del self._living[attempt.job_id]
         self._unlist(attempt)
+        self.looked.pop(attempt.id, None)
         self._tally.take(attempt)
         self.roster.take(attempt.id)
         for placement in attempt.placements:

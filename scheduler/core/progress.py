@@ -40,10 +40,21 @@ def settle_facts(plan: Plan, snapshot: Snapshot) -> None:
             continue
         looked = _not_there(plan, attempt, facts)
         members = _members(looked, facts, plan)
-        if members is None:
+        if members is None or _is_known(plan, looked, members):
             continue
         _look(plan, looked, members, snapshot)
     refresh(plan)
+
+
+def _is_known(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> bool:
+    """Whether it was looked at as it is, and told the same: then nothing comes of another look.
+
+    But for who leaves, whose end hangs on more than on facts.
+    """
+    known = plan.looked.get(attempt.id)
+    if known is None or plan.since.storage or attempt.phase in LEAVING:
+        return False
+    return known[0] is attempt and known[1] is plan.jobs[attempt.job_id] and known[2] == members
 
 
 def _news(plan: Plan, snapshot: Snapshot) -> list[Attempt]:
@@ -106,6 +117,7 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         plan.jobs[job.id] = job
         if known.save_s != job.save_s:
             plan.recompose(looked)
+    plan.looked[looked.id] = looked, job, members
 
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:

@@ -188,17 +188,14 @@ class Heads:
         """Look at nobody of a smaller priority any more: those who are left out."""
         if self.is_ended:
             return
-        heads, self._heap = self._heap, []
-        ends = {kind: self._end(kind) for *_, kind, _ in heads}
         self._last_rank = entry.rank
-        for head in heads:
-            *_, kind, index = head
-            end = max(index, self._end(kind))
-            if end > index:
-                self._heap.append(head)
-            if end < ends[kind]:
-                yield Left(self._ready[kind], end, ends[kind])
+        passed = [head for head in self._heap if self._ready[head[4]][-1].rank > entry.rank]
+        if not passed:
+            return
+        self._heap = [head for head in self._heap if head[0] <= entry.rank]
         heapify(self._heap)
+        for *_, kind, index in passed:
+            yield Left(self._ready[kind], max(index, self._end(kind)), len(self._ready[kind]))
 
     def rest(self) -> Iterator[Left]:
         """All that are left, shape by shape."""
@@ -207,7 +204,9 @@ class Heads:
 
     def _end(self, kind: Shape) -> int:
         entries = self._ready[kind]
-        return len(entries) if self._last_rank is None else bisect_left(entries, (self._last_rank + 1,))
+        if self._last_rank is None or entries[-1].rank <= self._last_rank:
+            return len(entries)
+        return bisect_left(entries, (self._last_rank + 1,))
 
 
 def start_shape(job: Job, plan: Plan) -> Shape:

@@ -83,11 +83,19 @@ def is_reclaiming(plan: Plan) -> bool:
 
 def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> bool:
     """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it."""
-    if job.spec.scatter and plan.site.little_service_gpu_h <= 0:
-        return False  # who takes any GPUs needs nobody to move, and all have had as much service as another
+    if not may_have_others_leave(plan, job):
+        return False
     victims = victims_of(plan, room, job, ByService(plan, job, quotas))
     have_leave(plan, victims, job)
     return bool(victims)
+
+
+def may_have_others_leave(plan: Plan, job: Job) -> bool:
+    """Whether it can be that somebody leaves for a job.
+
+    Who takes any GPUs needs nobody to move, and where service does not count all have had as much as another.
+    """
+    return not job.spec.scatter or plan.site.little_service_gpu_h > 0
 
 
 def have_leave(plan: Plan, victims: Iterable[Attempt], job: Job) -> None:

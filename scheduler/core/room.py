@@ -86,7 +86,7 @@ class Room:
     @staticmethod
     def leaving(plan: Plan) -> int:
         """GPUs of attempts that were told to leave."""
-        return sum(a.gpu_count for a in plan.roster.each_in(*LEAVING))
+        return plan.roster.held(*LEAVING)
 
 
 def takes_work(group: Group) -> bool:

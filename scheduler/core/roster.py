@@ -54,6 +54,7 @@ class Roster:
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
         self._above_knees: dict[int, int] = defaultdict(int)  #: by tier, in microwatts
+        self._held: dict[Phase, int] = dict.fromkeys(Phase, 0)
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
@@ -91,6 +92,7 @@ class Roster:
         ids = [a.id for a in attempts]
         self._where.update(zip(ids, repeat(where)))
         self._phases[phase].update(zip(ids, attempts, strict=True))
+        self._held[phase] += gpus * len(ids)
         if phase is Phase.RUN:
             self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
             counts = self._gpus.setdefault(kind, {})
@@ -103,6 +105,7 @@ class Roster:
         here = self._phases[phase]
         for attempt_id in ids:
             del here[attempt_id]
+        self._held[phase] -= gpus * len(ids)
         if phase is not Phase.RUN:
             return
         caps, counts = self._caps[kind], self._gpus[kind]
@@ -139,6 +142,10 @@ class Roster:
     def count(self, phase: Phase) -> int:
         """How many are ordered into a phase."""
         return len(self._phases[phase])
+
+    def held(self, *phases: Phase) -> int:
+        """GPUs of the site that those have who are ordered into one of these phases."""
+        return sum([self._held[phase] for phase in phases])
 
     def gpus(self) -> Mapping[Kind, Mapping[float, int]]:
         """GPUs that run, by kind and cap."""

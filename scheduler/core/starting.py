@@ -15,7 +15,7 @@ from scheduler.core.plan import Plan
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reclaiming import is_reclaiming, reclaim
+from scheduler.core.reclaiming import is_reclaiming, may_have_others_leave, reclaim
 from scheduler.core.reunion import apart, pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
@@ -75,7 +75,8 @@ def startable(
             raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
         if not _has_waited_long(plan, job):
             continue
-        if may_reclaim and tried.code in _LACKS_GPUS and _is_carried(plan, job, limit_w):
+        may_gain = may_reclaim and tried.code in _LACKS_GPUS and may_have_others_leave(plan, job)
+        if may_gain and _is_carried(plan, job, limit_w):
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
         _hold_back(heads, entry, job, raises)
     return wanted

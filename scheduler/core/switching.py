@@ -39,6 +39,8 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
         return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
     for some in refused:
+        if not yard.has_whole_nodes:
+            break  # nobody else can be housed
         if some.lacks_gpus:
             yard.house(some)
     if not all(some.lacks_gpus for some in refused):
@@ -114,6 +116,11 @@ class _Yard:
         self._rest_w = (
             plan.site.firm_w * (1.0 - plan.site.margin) - plan.fallback_w()
         )  #: as starts are judged
+
+    @property
+    def has_whole_nodes(self) -> bool:
+        """Whether there are any left, on or asleep."""
+        return len(self._used) < len(self._ready) + len(self._asleep)
 
     def unused(self) -> list[str]:
         """Empty nodes on which nobody is housed."""

@@ -17,6 +17,7 @@ from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
+from scheduler.garbage import uncollected
 from scheduler.reconcile import Reconciler, Recorder
 from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
@@ -84,6 +85,12 @@ class Engine:
 
     async def run(self) -> RunOutcome:
         """From the start of the window to its end."""
+        with (
+            uncollected()
+        ):  # next to nothing of a run is in cycles, and all else that it keeps would be looked through
+            return await self._run()
+
+    async def _run(self) -> RunOutcome:
         began_s = time.perf_counter()
         await self._lead()
         self._schedule()

@@ -43,6 +43,7 @@ class Member:
     """The processes of a gang on one node."""
 
     __slots__ = (
+        "_told",
         "asked_to_exit",
         "attempt_id",
         "cap_w",
@@ -76,6 +77,9 @@ class Member:
         self.exit_code: int | None = None
         self.asked_to_exit = False
         self.killed = False
+        self._told: tuple[tuple[object, ...], AttemptFacts] | None = (
+            None  #: the last facts, and of what they were
+        )
 
     @property
     def lives(self) -> bool:
@@ -84,6 +88,21 @@ class Member:
 
     def facts(self) -> AttemptFacts:
         """What its supervisor tells of it."""
+        run, gang = self.gang.run, self.gang
+        now = (
+            self.observed,
+            int(run.progress_s),
+            int(run.committed_s),
+            gang.is_ready,
+            self.asked_to_exit,
+            self.killed,
+            self.exit_code,
+        )
+        if self._told is None or self._told[0] != now:
+            self._told = now, self._facts()
+        return self._told[1]
+
+    def _facts(self) -> AttemptFacts:
         run, gang = self.gang.run, self.gang
         step = int(run.committed_s)
         return AttemptFacts(
