@@ -15,6 +15,7 @@ from scheduler.core.domains import Zones
 from scheduler.core.entitlement import idle_w, spared_w
 from scheduler.core.exits import Exits
 from scheduler.core.feeding import limits_now
+from scheduler.core.fitting import Fitting
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
@@ -31,8 +32,6 @@ from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
-Part = tuple[str, ...]
-"""One rack, or one block: its name, behind those of the parts that it is in."""
 _NEVER = datetime.max.replace(tzinfo=UTC)
 _LONG = 200_000  #: entries of the logs before new ones are begun
 
@@ -62,12 +61,7 @@ class Followed(Listed):
         self.since = News()
         self.is_tried = False  #: what was changed since the last snapshot was only tried: nothing came of it
         self.touched: set[str] = set()  #: groups whose free GPUs have to be counted anew
-        self.generation = 0  #: rises when nodes come, go, or read other checkpoints
-        self.fitting_shapes: dict[tuple[object, ...], bool] = {}  #: what `placement.ever_fits` found out
-        self.usable_nodes: dict[
-            tuple[object, ...], AbstractSet[str]
-        ] = {}  #: what `placement.usable` and `roomy` found out
-        self.parts: dict[tuple[str, ...], Mapping[str, Part]] = {}  #: what `topology.parts_at` found out
+        self.fitting = Fitting()  #: where jobs fit, as far as anybody looked
         self.looked: dict[str, tuple[Attempt, Job, list[AttemptFacts]]] = {}  #: what `progress` made of them
         self.unsettled: set[str] = set()  #: groups to which an order may be due
         self._tally = Tally()
@@ -171,7 +165,7 @@ class Followed(Listed):
             self.contents.unjudged.add(group_id)
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
-            self._site_changed()
+            self.fitting.site_changed()
         (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
         (self.deaf.add if new is not None and new.is_deaf else self.deaf.discard)(group_id)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
@@ -185,13 +179,6 @@ class Followed(Listed):
         if not is_known:
             for attempt in list(self.on(group_id)):
                 self._remade(attempt)
-
-    def _site_changed(self) -> None:
-        """Jobs may fit where they did not."""
-        self.generation += 1
-        self.fitting_shapes.clear()
-        self.usable_nodes.clear()
-        self.parts.clear()
 
     def _remade(self, attempt: Attempt) -> None:
         """What an attempt is charged by, or ordered by, is another than it was."""
@@ -208,7 +195,7 @@ class Followed(Listed):
         """A group came, went, or is another than it was."""
         self._tally.drop(group_id)
         self.tenants.count(group_id, 0 if group is None else len(group.spec.gpus))
-        self._site_changed()
+        self.fitting.site_changed()
         self.contents.reopen_all()  # its address is in the orders of others
         for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)

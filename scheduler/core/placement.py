@@ -108,10 +108,10 @@ def sizes(job: Job) -> list[int]:
 def usable(job: Job, plan: Plan) -> AbstractSet[str]:
     """The nodes that the job may use, whatever is on them."""
     key = job.spec.gpu_type, job.spec.node, job.storage, job.pinned_to
-    known = plan.usable_nodes.get(key)
+    known = plan.fitting.usable.get(key)
     if known is None:
         nodes = (gid for gid, g in plan.groups.items() if g.spec.kind is GroupKind.NODE)
-        known = plan.usable_nodes[key] = frozenset(n for n in nodes if may_use(job, n, plan))
+        known = plan.fitting.usable[key] = frozenset(n for n in nodes if may_use(job, n, plan))
     return known
 
 
@@ -119,10 +119,10 @@ def roomy(job: Job, plan: Plan) -> AbstractSet[str]:
     """Those of them that, empty, have GPUs enough for a member of the job."""
     least = 1 if job.spec.scatter else job.spec.gpus
     key = job.spec.gpu_type, job.storage, job.pinned_to, least
-    known = plan.usable_nodes.get(key)
+    known = plan.fitting.roomy.get(key)
     if known is None:
         nodes = (n for n in usable(job, plan) if len(plan.groups[n].spec.gpus) >= least)
-        known = plan.usable_nodes[key] = frozenset(nodes)
+        known = plan.fitting.roomy[key] = frozenset(nodes)
     return known
 
 
@@ -148,11 +148,11 @@ def shape(job: Job) -> tuple[object, ...]:
 
 def ever_fits(job: Job, plan: Plan) -> bool:
     """Whether the site, empty and with all power, could run the job."""
-    known = plan.fitting_shapes.get(shape(job))
+    known = plan.fitting.shapes.get(shape(job))
     if known is None:
         places = (nodes for place in _places(job, plan) for nodes in within(job, place, plan))
         known = any(_would_hold(job, nodes, plan) for nodes in places)
-        plan.fitting_shapes[shape(job)] = known
+        plan.fitting.shapes[shape(job)] = known
     return known
 
 

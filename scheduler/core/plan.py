@@ -44,7 +44,7 @@ class Plan(Followed):
     @property
     def zones(self) -> Zones:
         """The limited domains below the site, and who is behind them."""
-        made_of = self.site.domains, self.generation, self.below
+        made_of = self.site.domains, self.fitting.generation, self.below
         if self._zones is None or self._zones[0] != made_of:
             self._zones = made_of, zones_of(self.site.domains, self.groups, self.below)
         return self._zones[1]

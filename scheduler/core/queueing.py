@@ -55,8 +55,8 @@ class Queue:
     def sync(self, plan: Plan, settled: Mapping[str, JobState]) -> None:
         """Take in what changed: jobs, nodes, what others depend on, and the time."""
         self._turns = plan.tenants.turns
-        if plan.generation != self._generation or plan.tenants.projects is not self._projects:
-            self._generation, self._projects = plan.generation, plan.tenants.projects
+        if plan.fitting.generation != self._generation or plan.tenants.projects is not self._projects:
+            self._generation, self._projects = plan.fitting.generation, plan.tenants.projects
             keys = plan.jobs.keys() | self._where.keys() | self.barred.keys()
         else:
             keys = set(plan.jobs.log[self._read :]) | self.dependents

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from scheduler.core.followed import Part
+from scheduler.core.fitting import Part
 from scheduler.core.jobs import Job
 from scheduler.core.plan import Plan
 
@@ -26,10 +26,10 @@ def parts_at(level: str, plan: Plan) -> Mapping[str, Part]:
     """In which part of a level each node is."""
     names = plan.site.topology
     above = names[: names.index(level) + 1] if level in names else (level,)
-    known = plan.parts.get(above)
+    known = plan.fitting.parts.get(above)
     if known is None:
         is_known = level in names
-        known = plan.parts[above] = {
+        known = plan.fitting.parts[above] = {
             gid: _part(gid, dict(group.spec.topology) if is_known else {}, above)
             for gid, group in plan.groups.items()
         }
