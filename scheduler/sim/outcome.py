@@ -6,7 +6,7 @@ Instants are seconds since the window began; watts are at the site meter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from scheduler.sim.workload import SimJob
 
@@ -62,10 +62,10 @@ class RunOutcome:
     seed: int
     window_s: float
     reaction_s: float
-    intervals: tuple[Interval, ...] = field(repr=False)  # asyncio words the outcome of a task that it runs
-    jobs: tuple[JobOutcome, ...] = field(repr=False)
+    intervals: tuple[Interval, ...]
+    jobs: tuple[JobOutcome, ...]
     wall_s: float
-    spans: tuple[Span, ...] = field(default=(), repr=False)
+    spans: tuple[Span, ...] = ()
 
     def __post_init__(self) -> None:
         starts_s = [interval.starts_s for interval in self.intervals]
