@@ -16,10 +16,10 @@ from scheduler.core.presence import LEAVING
 from scheduler.sim.clock import NEVER_US, US, Timeline, us
 from scheduler.sim.commits import Commits
 from scheduler.sim.site import Pace
+from scheduler.sim.told import Told
 from scheduler.sim.work import Doing, JobRun
 
 SAVED = 85  #: "saved, requeue me"
-_KILLED = 9  #: the signal
 _BROKEN = 1
 
 
@@ -43,6 +43,7 @@ class Member:
     """The processes of a gang on one node."""
 
     __slots__ = (
+        "_facts",
         "_told",
         "asked_to_exit",
         "attempt_id",
@@ -77,9 +78,8 @@ class Member:
         self.exit_code: int | None = None
         self.asked_to_exit = False
         self.killed = False
-        self._told: tuple[tuple[object, ...], AttemptFacts] | None = (
-            None  #: the last facts, and of what they were
-        )
+        self._told: Told | None = None
+        self._facts = AttemptFacts(attempt_id=self.attempt_id, observed=self.observed)
 
     @property
     def lives(self) -> bool:
@@ -87,38 +87,22 @@ class Member:
         return self.observed is not Observed.ENDED
 
     def facts(self) -> AttemptFacts:
-        """What its supervisor tells of it."""
+        """What its supervisor tells of it: the same object as long as that is the same."""
         run, gang = self.gang.run, self.gang
-        now = (
-            self.observed,
-            int(run.progress_s),
-            int(run.committed_s),
-            gang.is_ready,
-            self.asked_to_exit,
-            self.killed,
-            self.exit_code,
-        )
-        if self._told is None or self._told[0] != now:
-            self._told = now, self._facts()
-        return self._told[1]
-
-    def _facts(self) -> AttemptFacts:
-        run, gang = self.gang.run, self.gang
-        step = int(run.committed_s)
-        return AttemptFacts(
+        told = Told(
             attempt_id=self.attempt_id,
             observed=self.observed,
             step=int(run.progress_s),
-            committed_step=step or None,
-            committed_path=f"/sim/step-{step}" if step else None,
+            committed_step=int(run.committed_s),
             resumed_step=gang.resumed_step if gang.is_ready else None,
-            save_s=gang.pace.save_s if step else None,
+            save_s=gang.pace.save_s,
             asked_to_exit=self.asked_to_exit,
-            says_done=self.exit_code == 0,
             killed=self.killed,
             exit_code=self.exit_code,
-            signal=_KILLED if self.killed else None,
         )
+        if told != self._told:
+            self._told, self._facts = told, told.as_facts()
+        return self._facts
 
 
 class Gang:
