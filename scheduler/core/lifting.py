@@ -15,8 +15,7 @@ from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
-_LEAST_SHARE = 0.003  #: of the limit: what is less is not worth telling nodes about
-_SEEN_SHARE = 0.0005  #: the same where the site's own meter sees what becomes of it
+_LEAST_SHARE = 0.0005  #: of the limit: what is less is not worth telling nodes about
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -42,10 +41,9 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 
     The site watts kept for lifts that wait for confirmed room.
     """
-    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
-    least_share = _LEAST_SHARE if plan.site.trim is None else _SEEN_SHARE
-    if not lower or limit_w - plan.nodes_w() < least_share * limit_w:
+    if limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w:
         return 0.0
+    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
     reserved_w = 0.0
     for attempt, target_w in sorted(
         lower, key=lambda m: (plan.tier(m[0]), m[0].cap_w, m[0].created_at, m[0].id)
@@ -68,11 +66,8 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     """Lift some one step above the common level, where all of them would not fit: most of what that leaves.
 
-    Only where the site has a meter of its own: it is less than what anybody else would see. The watts as of
-    `lift_caps`.
+    The watts as of `lift_caps`.
     """
-    if plan.site.trim is None:
-        return 0.0
     level_w = max((w for kind, w in caps.items() if w < kind.model.tdp_w), default=0.0)
     above = {k: min(k.model.tdp_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
     return lift_caps(plan, above, limit_w, zones)

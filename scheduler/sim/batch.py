@@ -86,7 +86,13 @@ def judged(batch: Batch, *, at_once: int = 1, tell: Tell) -> Iterator[tuple[int,
 
 
 def _bound(pair: Inputs, site: SimSite) -> Bound:
-    return upper_bound(Capacity.of(site), pair.power, pair.workload.jobs, window_s=pair.window_s)
+    return upper_bound(
+        Capacity.of(site),
+        pair.power,
+        pair.workload.jobs,
+        window_s=pair.window_s,
+        standby_w=_standby_w(site),
+    )
 
 
 def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[str, Any]:
@@ -97,11 +103,15 @@ def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[st
         bound,
         site=Capacity.of(site),
         firm_w=min(site.firm_w, lowest_w),
-        standby_w=site.standby.draw_w if site.standby else 0.0,
+        standby_w=_standby_w(site),
     )
     days = outcome.window_s / DAY_S
     foretold = {"notice_s": site.notice_s, **_forecast(site)}
     return figures | foretold | {"simulated_days_per_s": days / outcome.wall_s}
+
+
+def _standby_w(site: SimSite) -> float:
+    return site.standby.draw_w if site.standby else 0.0
 
 
 def _forecast(site: SimSite) -> dict[str, float]:

@@ -23,6 +23,7 @@ from typing import Final
 import numpy as np
 
 from scheduler.sim.capacity import Capacity, Floats, capacity_integral
+from scheduler.sim.caps_bound import caps_bound, charged
 from scheduler.sim.pools import Pools
 from scheduler.sim.prices import prices_by_window
 from scheduler.sim.value import value_weights
@@ -40,6 +41,7 @@ class Bound:
 
     gpu_h: float  #: no schedule keeps more full-speed GPU-hours
     value: float  #: no schedule is worth more, by `value_weights`
+    caps_gpu_h: float  #: no schedule that keeps the limit by caps keeps more: see `scheduler.sim.caps_bound`
     offered_gpu_h: float  #: all the work that arrives within the window
     reachable_gpu_h: float  #: of it, what fits between each job's arrival and the end of the window
     capacity_gpu_h: float  #: what the site could compute under the limit, were there always enough work
@@ -53,10 +55,12 @@ def upper_bound(
     window_s: float,
     step_s: float = HOUR_S,
     solve_s: float = WEEK_S,
+    standby_w: float = 0.0,
 ) -> Bound:
     """The bound of a window, solved in pieces of at most `solve_s`: a longer window costs its length, no more.
 
-    A shorter `step_s` makes the bound tighter where the limit flickers. Cutting into pieces can only make it looser.
+    `standby_w` is what a node draws that is not powered; it counts for `caps_gpu_h` alone. A shorter `step_s` makes
+    the bound tighter where the limit flickers. Cutting into pieces can only make it looser.
     Raises ValueError if a length is not positive or the trace does not begin at 0.
     """
     if min(window_s, step_s, solve_s) <= 0:
@@ -71,10 +75,12 @@ def upper_bound(
     worth = (
         goodput if alike else _dual_bound(Pools.of(jobs, weights, edges_s), capacity, np.diff(edges_s), steps)
     )
+    by_caps = caps_bound(charged(site, standby_w), power, jobs, edges_s=edges_s, solve_s=solve_s)
     reachable = np.minimum(pools.work, pools.room_in_all(np.diff(edges_s)))
     return Bound(
         gpu_h=goodput / HOUR_S,
         value=worth / HOUR_S,
+        caps_gpu_h=min(goodput, by_caps) / HOUR_S,
         offered_gpu_h=float(pools.work.sum()) / HOUR_S,
         reachable_gpu_h=float(reachable.sum()) / HOUR_S,
         capacity_gpu_h=float(capacity.sum()) / HOUR_S,

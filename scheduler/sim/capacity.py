@@ -120,12 +120,16 @@ def _slope(low: tuple[float, float], high: tuple[float, float]) -> float:
 
 def capacity_integral(site: Capacity, steps: tuple[tuple[float, float], ...], edges_s: Floats) -> Floats:
     """GPU-seconds that fit between neighbouring edges, exactly: capacity is taken of every step, not of their mean."""
+    return integral(steps, site.capacity_gpus([limit_w for _, limit_w in steps]), edges_s)
+
+
+def integral(steps: tuple[tuple[float, float], ...], values: Floats, edges_s: Floats) -> Floats:
+    """The integral between neighbouring edges of what has one value in each step."""
     starts_s = np.array([at for at, _ in steps])
     if starts_s[0] > edges_s[0] or np.any(np.diff(starts_s) < 0):
         raise ValueError(
             f"steps: the first at {starts_s[0]} s; let them begin at or before {edges_s[0]} s, in order"
         )
-    gpus = site.capacity_gpus([limit_w for _, limit_w in steps])
     knots_s = np.append(starts_s, max(starts_s[-1], edges_s[-1]) + 1.0)
-    filled = np.append(0.0, np.cumsum(gpus * np.diff(knots_s)))
+    filled = np.append(0.0, np.cumsum(values * np.diff(knots_s)))
     return np.diff(np.interp(edges_s, knots_s, filled))

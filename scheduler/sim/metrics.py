@@ -61,6 +61,7 @@ def _name(outcome: RunOutcome) -> dict[str, Any]:
 def _against(bound: Bound | None) -> dict[str, Any]:
     return {
         "bound_gpu_h": bound.gpu_h if bound else None,
+        "bound_caps_gpu_h": bound.caps_gpu_h if bound else None,
         "bound_value": bound.value if bound else None,
         "offered_gpu_h": bound.offered_gpu_h if bound else None,
         "reachable_gpu_h": bound.reachable_gpu_h if bound else None,
@@ -70,6 +71,7 @@ def _against(bound: Bound | None) -> dict[str, Any]:
 def _shares(figures: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "share_of_bound": _ratio(figures["goodput_gpu_h"], figures["bound_gpu_h"]),
+        "share_of_bound_caps": _ratio(figures["goodput_gpu_h"], figures["bound_caps_gpu_h"]),
         "value_share_of_bound": _ratio(figures["value"], figures["bound_value"]),
     }
 

@@ -10,6 +10,7 @@ from scheduler.core.power import CapPoint, GpuModel
 from scheduler.sim import prices
 from scheduler.sim.bound import Bound, priced, upper_bound
 from scheduler.sim.capacity import Capacity, capacity_integral, upper_hull
+from scheduler.sim.caps_bound import charged
 from scheduler.sim.pools import Pools
 from scheduler.sim.value import value_weights
 from scheduler.sim.workload import PowerTrace, SimJob
@@ -24,6 +25,17 @@ GPU = GpuModel(
     curve=(
         CapPoint(cap_w=200.0, speed=0.6, draw_w=200.0),
         CapPoint(cap_w=400.0, speed=1.0, draw_w=380.0),
+    ),
+)
+CURVED = GpuModel(
+    name="curved",
+    tdp_w=400.0,
+    idle_w=50.0,
+    context_w=40.0,
+    curve=(
+        CapPoint(cap_w=100.0, speed=0.2, draw_w=103.0),
+        CapPoint(cap_w=250.0, speed=0.78, draw_w=245.0),
+        CapPoint(cap_w=400.0, speed=1.0, draw_w=382.0),
     ),
 )
 SITES = st.builds(
@@ -105,6 +117,42 @@ def test_no_schedule_is_better_than_the_bound(
 
     assert best <= bound(site, limits_w, 1800.0, jobs).gpu_h * HOUR_S + 1e-3
     assert best <= bound(site, limits_w, 1800.0, jobs, step_s=1800.0).gpu_h * HOUR_S + 1e-3
+
+
+@given(
+    st.builds(
+        Capacity,
+        nodes=st.integers(1, 2),
+        gpus_per_node=st.just(2),
+        node_base_w=st.sampled_from([100.0, 600.0]),
+        standby_w=st.sampled_from([0.0, 60.0]),
+        gpu=st.sampled_from([GPU, CURVED]),
+        auxiliary_w=st.sampled_from([0.0, 100.0]),
+    ),
+    st.lists(st.sampled_from([0.0, 700.0, 1200.0, 2000.0, 4000.0]), min_size=1, max_size=4),
+    st.lists(
+        st.builds(
+            job,
+            st.uuids().map(str),
+            arrives_s=st.sampled_from([0.0, 1800.0, 3600.0]),
+            gpus=st.integers(1, 4),
+            work_s=st.sampled_from([600.0, 1800.0, 5400.0]),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+@settings(max_examples=100)
+def test_no_schedule_that_keeps_the_limit_by_caps_is_better_than_its_bound(
+    site: Capacity, limits_w: list[float], jobs: list[SimJob]
+) -> None:
+    """Each way is tried again, every GPU at its cap; and the bound is never looser than the one by draws."""
+    best = best_schedule(charged(site, site.standby_w), limits_w, 1800.0, jobs)
+
+    for step_s in (1800.0, 3600.0):
+        found = bound(site, limits_w, 1800.0, jobs, step_s=step_s, standby_w=site.standby_w)
+        assert best <= found.caps_gpu_h * HOUR_S + 1e-3
+        assert found.caps_gpu_h <= found.gpu_h
 
 
 @given(

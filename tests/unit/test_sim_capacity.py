@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from scheduler.core.power import CapPoint, GpuModel
 from scheduler.sim.bound import upper_bound
 from scheduler.sim.capacity import Capacity, capacity_integral
 from scheduler.sim.value import value_weights
@@ -70,6 +71,52 @@ def test_a_length_of_nothing_is_refused() -> None:
 def test_ten_more_of_priority_is_worth_twice() -> None:
     """Up to a thousandfold."""
     assert value_weights([0, 10, -10, 5000]).tolist() == [1.0, 2.0, 0.5, 1024.0]
+
+
+SMALL = GpuModel(
+    name="small",
+    tdp_w=400.0,
+    idle_w=50.0,
+    context_w=40.0,
+    curve=(
+        CapPoint(cap_w=200.0, speed=0.6, draw_w=200.0),
+        CapPoint(cap_w=400.0, speed=1.0, draw_w=380.0),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "limit_w, gpu_h, caps_gpu_h",
+    [
+        (200.0, 0.6, 0.6),  # one GPU at the thriftier cap
+        (300.0, 0.9, 0.6 + 0.4 * 100 / 200),  # 1.5 GPUs at that cap, were the job not on one
+        (380.0, 1.0, 0.6 + 0.4 * 180 / 200),  # all of its speed is drawn, and 400 W are charged
+        (400.0, 1.0, 1.0),
+    ],
+)
+def test_by_caps_a_job_has_the_curve_of_its_own_gpus(limit_w: float, gpu_h: float, caps_gpu_h: float) -> None:
+    """One GPU for an hour, on a node of two that costs nothing."""
+    site = Capacity(nodes=1, gpus_per_node=2, node_base_w=0.0, gpu=SMALL, overhead=1.0)
+    power = PowerTrace(name="level", steps=((0.0, limit_w),))
+
+    found = upper_bound(site, power, [job("a", gpus=1, work_s=7200.0)], window_s=3600.0)
+
+    assert found.gpu_h == pytest.approx(gpu_h)
+    assert found.caps_gpu_h == pytest.approx(caps_gpu_h)
+
+
+def test_by_caps_a_node_in_standby_draws_what_it_draws() -> None:
+    """And leaves less for the others."""
+    site = Capacity(nodes=2, gpus_per_node=1, node_base_w=100.0, gpu=SMALL, overhead=1.0)
+    power = PowerTrace(name="level", steps=((0.0, 340.0),))
+    jobs = [job("a", gpus=1, work_s=7200.0)]
+
+    off = upper_bound(site, power, jobs, window_s=3600.0)
+    resting = upper_bound(site, power, jobs, window_s=3600.0, standby_w=40.0)
+
+    assert off.caps_gpu_h == pytest.approx(0.6 + 0.4 * 40 / 200)
+    assert resting.caps_gpu_h == pytest.approx(0.6)
+    assert resting.gpu_h == off.gpu_h
 
 
 def test_the_bound_says_what_was_offered(capfd: pytest.CaptureFixture[str]) -> None:

@@ -192,12 +192,20 @@ def test_progress_times_and_slowdown() -> None:
 
 def test_goodput_is_held_against_the_bound() -> None:
     """In GPU-hours and in value."""
-    limits = Bound(gpu_h=2.0, value=8.0, offered_gpu_h=5.0, reachable_gpu_h=3.0, capacity_gpu_h=9.0)
+    limits = Bound(
+        gpu_h=2.0,
+        value=8.0,
+        caps_gpu_h=1.6,
+        offered_gpu_h=5.0,
+        reachable_gpu_h=3.0,
+        capacity_gpu_h=9.0,
+    )
     hour = run(interval(0.0, 1e6), jobs=[became(job("a", priority=20, gpus=1), kept_gpu_s=3600.0)])
 
     found = summary(hour, limits)
 
     assert (found["bound_gpu_h"], found["share_of_bound"], found["value_share_of_bound"]) == (2.0, 0.5, 0.5)
+    assert (found["bound_caps_gpu_h"], found["share_of_bound_caps"]) == (1.6, 0.625)
 
 
 def test_rebound_is_the_worst_minute_after_a_curtailment_over_what_was_before() -> None:
