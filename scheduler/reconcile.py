@@ -14,6 +14,7 @@ from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.envelope import begun
 from scheduler.core.flexibility import FlexOffer
+from scheduler.core.jobs import AttemptState
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
@@ -202,7 +203,7 @@ class Reconciler:
         self._is_recorded(late.record)
         self._journal = late.journal
         self.view.apply(late.decision, late.record.at)
-        self._unrecorded = self._unrecorded[late.cuts :]
+        self._unrecorded = tuple(_without_ended(cut, late.decision) for cut in self._unrecorded[late.cuts :])
         for cut in self._unrecorded:
             self.view.apply(cut, self.clock.now())
 
@@ -344,6 +345,12 @@ def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[Fallb
     if all(step.limit_w >= rests_w for step in fallback):
         return fallback
     return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
+
+
+def _without_ended(cut: Decision, earlier: Decision) -> Decision:
+    """The cut without what had ended by an earlier decision that it knew nothing of: that does not come back."""
+    ended = {a.id for a in earlier.attempts.values() if a.state is AttemptState.ENDED}
+    return replace(cut, attempts={k: a for k, a in cut.attempts.items() if k not in ended})
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:
