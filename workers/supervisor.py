@@ -44,6 +44,7 @@ from workers.prepared import (
     PREPARE,
     Prepared,
     check_working_dir,
+    make_directories,
     read_collected,
     read_doing,
     read_prepared,
@@ -210,8 +211,7 @@ class Supervisor:
         self._commits.check_known()
         self._resumed_step = self._commits.newest.step or 0
         launch = self._launching.order.launch
-        for directory in (launch.output_dir, launch.checkpoint_dir):
-            Path(directory).mkdir(parents=True, exist_ok=True)
+        make_directories(launch)
         check_working_dir(Path(self._prepared.working_dir))
         self._job.start(
             launch.command,
