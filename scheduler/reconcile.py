@@ -16,7 +16,7 @@ from scheduler.core.envelope import begun
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.jobs import AttemptState
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
+from scheduler.core.orders import NO_FENCE, Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError, StoreSlow
@@ -84,6 +84,7 @@ class Reconciler:
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._late: Late | None = None
+        self._is_shared = False  #: guards follow orders of this very epoch that this leader never gave
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
@@ -131,7 +132,8 @@ class Reconciler:
         self._is_recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
-        if (epoch := self.view.following(snapshot.groups).newest) > self.view.epoch:
+        epoch = self.view.following(snapshot.groups).newest
+        if epoch > self.view.epoch or self._is_shared:
             await self._outrank(epoch)
         elif self._still_fits(snapshot, decision):
             self._act(numbered)
@@ -141,6 +143,9 @@ class Reconciler:
 
     def on_report(self, report: GuardReport) -> bool:
         """Take in a guard's report, asked for or not. Whether it told something new."""
+        group, accepted = self.view.groups.get(report.spec.group_id), report.accepted
+        sent = NO_FENCE if group is None else group.account.sent
+        self._is_shared |= accepted.epoch == self.view.epoch and accepted > sent
         return self.view.take_report(report, at=self.clock.now(), heard_s=self.clock.monotonic_s())
 
     def on_meter(self, reading: MeterReading) -> None:
@@ -226,7 +231,10 @@ class Reconciler:
         return limited or bool(self.view.stops.ids - before)
 
     async def _outrank(self, epoch: int) -> None:
-        """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
+        """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost.
+
+        Or it gave away that of another leader once more, as one that was restored from a backup does.
+        """
         log.warning(
             "guards follow epoch %d, the store knows of %d: leading from above both", epoch, self.view.epoch
         )
@@ -236,6 +244,7 @@ class Reconciler:
             self._store_is(up=False, why=error)
             return
         self.view.lead(claimed, self.clock.now())
+        self._is_shared = False
         self._journal = self._new_journal(claimed)
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
