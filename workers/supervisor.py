@@ -365,7 +365,7 @@ class Supervisor:
             asked_to_exit=self._ladder.was_asked_to_exit,
             says_done=status is not None and status.state is JobPhase.DONE,
             killed=self._ladder.is_killed,
-            exit_code=self._job.exit_code,
+            exit_code=os.EX_TEMPFAIL if self._commits.are_away else self._job.exit_code,
             signal=self._job.signal,
             oom_killed=self._job.signal == signal.SIGKILL and self._oom.has_killed,
             launch_error=self._launch_error,
