@@ -223,13 +223,10 @@ class GreedyGuard:
         """All that stands, drawn to the last watt: what is ordered to run counts as running, whether it does or not."""
         stands = standing(self.memory, now_boottime_s=self.boottime_s(now_ms), save_after_s=self.save_after_s)
         living = {a.attempt_id for a in self.living()}
-        left_over = {
-            a.attempt_id for a in self.memory.left_over
-        }  # once gone they are: nobody starts them again
         holders = {
             g: a
             for a in stands.attempts
-            if a.attempt_id in living or not (stands.in_fallback or a.attempt_id in left_over)
+            if not stands.in_fallback or a.attempt_id in living
             for g in a.gpu_ids
         }
         gpus = tuple(_reading(s.gpu_id, holders.get(s.gpu_id)) for s in self.spec.gpus)

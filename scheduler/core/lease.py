@@ -7,24 +7,17 @@ The guard persists its memory *before* it acts on it.
 An emergency stop that the guard latched has the effect of an expired lease, from the moment of the latch: orders are
 accepted, so that the leader goes on being heard, and not acted on beyond their fallback. Only an order that names the
 latched stop as released ends it.
-
-What an earlier leader had running, and a new one does not name, saves before it ends: the new one's books may be older
-than it, as those of a database that was restored from a backup.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
 
 from scheduler.core.altered import altered
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import NO_FENCE, PROTOCOL, AttemptOrder, FallbackStep, Fence, Order
-
-MOST_LEFT_OVER: Final = 64
-"""So many are remembered of those that a new leader did not name: a node has fewer at a time."""
 
 
 class Refusal(StrEnum):
@@ -48,16 +41,13 @@ class GuardMemory:
     seen: Fence = NO_FENCE  #: the highest fence accepted, kept over a reboot
     stop: EmergencyStop | None = None  #: latched, kept over a reboot
     stopped_boottime_s: float = 0.0  #: since when; 0 after a reboot
-    left_over: tuple[
-        AttemptOrder, ...
-    ] = ()  #: of earlier leaders, and the one that leads now does not name them
 
 
 def after_boot(memory: GuardMemory, boot_id: str) -> GuardMemory:
     """Forget the order of an earlier boot (its clock means nothing now); keep the fence and the stop."""
     if memory.boot_id == boot_id:
         return memory
-    return replace(memory, boot_id=boot_id, order=None, stopped_boottime_s=0.0, left_over=())
+    return replace(memory, boot_id=boot_id, order=None, stopped_boottime_s=0.0)
 
 
 def latched(memory: GuardMemory, stop: EmergencyStop, *, now_boottime_s: float) -> GuardMemory:
@@ -71,18 +61,7 @@ def accept(memory: GuardMemory, order: Order, *, now_boottime_s: float) -> tuple
     refusal = _refuse(memory, order, now_boottime_s)
     if refusal is not None:
         return memory, refusal
-    known = altered(memory, order=order, seen=order.fence, left_over=_left_over(memory, order))
-    return _with_stop(known, order, now_boottime_s), None
-
-
-def _left_over(memory: GuardMemory, order: Order) -> tuple[AttemptOrder, ...]:
-    before = memory.left_over
-    if memory.order is not None and order.fence.epoch != memory.order.fence.epoch:
-        before = (*before, *(a for a in memory.order.attempts if a.phase is not Phase.KILL))
-    if not before:
-        return ()
-    named = {a.attempt_id for a in order.attempts}
-    return tuple(a for a in before if a.attempt_id not in named)[-MOST_LEFT_OVER:]
+    return _with_stop(altered(memory, order=order, seen=order.fence), order, now_boottime_s), None
 
 
 def _with_stop(memory: GuardMemory, order: Order, now_boottime_s: float) -> GuardMemory:
@@ -125,7 +104,6 @@ def standing(memory: GuardMemory, *, now_boottime_s: float, save_after_s: float)
     order = memory.order
     if order is None:
         return Standing(in_fallback=True, entitlement_w=memory.idle_w, attempts=(), miners_target_w=0.0)
-    attempts = (*order.attempts, *map(_saved, memory.left_over)) if memory.left_over else order.attempts
     late_s = now_boottime_s - order.expires_boottime_s
     why = "no word from the scheduler: lease expired"
     if memory.stop is not None:
@@ -135,19 +113,15 @@ def standing(memory: GuardMemory, *, now_boottime_s: float, save_after_s: float)
         return Standing(
             in_fallback=False,
             entitlement_w=order.entitlement_w,
-            attempts=attempts,
+            attempts=order.attempts,
             miners_target_w=order.miners_target_w,
         )
     return Standing(
         in_fallback=True,
         entitlement_w=fallback_w(order.fallback, late_s, otherwise_w=memory.idle_w),
-        attempts=tuple(_fallen(a, save=late_s >= save_after_s, why=why) for a in attempts),
+        attempts=tuple(_fallen(a, save=late_s >= save_after_s, why=why) for a in order.attempts),
         miners_target_w=0.0,
     )
-
-
-def _saved(attempt: AttemptOrder) -> AttemptOrder:
-    return replace(attempt, phase=Phase.SAVE_EXIT, reason="the scheduler that leads now does not know of it")
 
 
 def fallback_w(profile: tuple[FallbackStep, ...], late_s: float, *, otherwise_w: float) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from scheduler.core.jobs import Phase
-from scheduler.core.lease import MOST_LEFT_OVER, GuardMemory, Refusal, accept, after_boot, standing
+from scheduler.core.lease import GuardMemory, Refusal, accept, after_boot, standing
 from scheduler.core.orders import NO_FENCE, AttemptOrder, FallbackStep, Fence, Order
 from tests.builders import launch
 
@@ -156,35 +156,3 @@ def test_a_reboot_forgets_the_order_and_keeps_the_fence() -> None:
     assert (memory.order, memory.seen, memory.boot_id) == (None, Fence(epoch=1, seq=1), "boot-2")
     assert after_boot(memory, "boot-2") is memory
     assert accept(memory, order(1, boot_id="boot-2"), now_boottime_s=0.0)[1] is Refusal.STALE
-
-
-def phases(memory: GuardMemory) -> dict[str, Phase]:
-    """What is to become of whom, ten seconds in."""
-    stands = standing(memory, now_boottime_s=10.0, save_after_s=30.0)
-    return {a.attempt_id: a.phase for a in stands.attempts}
-
-
-def test_what_a_new_leader_knows_nothing_of_saves_before_it_ends() -> None:
-    """Its books may be older than what runs; what it names is as it says, and it may name it later."""
-    memory = with_order(attempt("a"), attempt("b"), attempt("c", phase=Phase.KILL))
-    memory, _ = accept(memory, order(epoch=2, attempts=(attempt("b"),)), now_boottime_s=1.0)
-    assert phases(memory) == {"a": Phase.SAVE_EXIT, "b": Phase.RUN}
-
-    memory, _ = accept(memory, order(2, epoch=2), now_boottime_s=2.0)
-    assert phases(memory) == {"a": Phase.SAVE_EXIT}, "b is over by the word of who knew of it"
-
-    memory, _ = accept(memory, order(epoch=3), now_boottime_s=3.0)
-    assert phases(memory) == {"a": Phase.SAVE_EXIT}
-    named, _ = accept(memory, order(epoch=4, attempts=(attempt("a", phase=Phase.KILL),)), now_boottime_s=4.0)
-    assert phases(named) == {"a": Phase.KILL}
-    assert after_boot(memory, "boot-2").left_over == ()
-
-
-def test_no_more_is_remembered_of_those_than_a_node_can_have() -> None:
-    """However many leaders come and go."""
-    memory = FRESH
-    for epoch in range(1, 100):
-        attempts = (attempt(f"a-{epoch}"), attempt(f"b-{epoch}"))
-        memory, _ = accept(memory, order(epoch=epoch, attempts=attempts), now_boottime_s=0.0)
-    assert len(memory.left_over) == MOST_LEFT_OVER
-    assert memory.left_over[-1].attempt_id == "b-98"

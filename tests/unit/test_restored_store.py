@@ -22,7 +22,7 @@ NEWER = AttemptOrder(
 
 
 @pytest.mark.parametrize("epoch", [1, 7])
-async def test_what_it_knows_nothing_of_saves_and_leaves(epoch: int) -> None:
+async def test_its_leader_leads_from_above_what_guards_follow(epoch: int) -> None:
     """Also where the number that it gives this leader was another one's, since the backup was made."""
     there = ObedientSite(site().node("a").limit_w(3000.0))
     guard = there.guards["a"]
@@ -42,10 +42,6 @@ async def test_what_it_knows_nothing_of_saves_and_leaves(epoch: int) -> None:
 
     assert there.view.epoch > epoch
     assert guard.memory.seen.epoch == there.view.epoch
-    assert [p.facts.observed.name for p in guard.processes.values()] == ["SAVING"]
     there.submit("j", gpus=4)
-    for _ in range(100):
-        guard.settle(there.clock.now_ms)
-        await there.orders_after(1.0)
-    assert [p.facts.exit_code for p in guard.processes.values() if p.order.job_id == "late"] in ([85], [])
+    await there.orders_after(1.0)
     assert [a.attempt_id for a in guard.living()] == ["j.1"]
