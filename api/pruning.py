@@ -27,8 +27,8 @@ def prune_sometimes(blobs: Blobs, desk: Desk) -> None:
 
 
 def _needed(desk: Desk) -> Iterator[str]:
-    """The packages of jobs that have not ended."""
-    for state in ("waiting", "active"):
+    """The packages of jobs that have not ended. Those that wait twice: one may have been paused meanwhile."""
+    for state in ("waiting", "active", "waiting"):
         after = None
         while True:
             which = job_queries.JobFilter(state=state)

@@ -14,12 +14,14 @@ import os
 import tempfile
 import time
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from barq.contract import fsync_directory
 from barq.package import Package, hash_of, is_hash
+from barq.strict_json import ContractError
 
 CHUNK_BYTES: Final = 1024 * 1024
 KEEP_S: Final = 30 * 86400.0
@@ -94,8 +96,11 @@ class Blobs:
         """Remove what nobody used for that long, but for the packages in `keep` and their blobs. How many files."""
         wanted = set(keep)
         for name in keep:
-            package = self.package(name)
-            wanted |= set() if package is None else set(package.blobs)
+            with suppress(
+                WrongContent, ContractError
+            ):  # a damaged one says nothing of its blobs, and cannot be used
+                package = self.package(name)
+                wanted |= set() if package is None else set(package.blobs)
         old = [path for path in self._all() if path.name not in wanted and _age_s(path) > older_than_s]
         parts = self.root.glob(".incoming/*")
         old += [path for path in parts if _age_s(path) > _STALE_S]

@@ -43,6 +43,7 @@ __all__ = [
     "StagedCommit",
     "begin",
     "commit_name",
+    "make_directory",
     "newest_verified",
     "prune",
     "quarantine",
@@ -113,13 +114,24 @@ def staging_path(checkpoint_dir: Path, step: int, attempt: str) -> Path:
     return checkpoint_dir / name
 
 
+def make_directory(checkpoint_dir: Path) -> None:
+    """Make it, and the directories above it, for good: whatever reaches the disk in one that does not is lost with it.
+
+    Raises OSError.
+    """
+    missing = [folder for folder in (checkpoint_dir, *checkpoint_dir.parents) if not folder.exists()]
+    checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    for made in reversed(missing):
+        fsync_directory(made.parent)
+
+
 def begin(checkpoint_dir: Path, step: int, attempt: str) -> StagedCommit:
     """Make an empty staging directory for `step`, in place of one that this attempt left half-written.
 
     Raises OSError if the disk refuses.
     """
     path = staging_path(checkpoint_dir, step, attempt)
-    checkpoint_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(checkpoint_dir)
     if path.exists():
         shutil.rmtree(path)
     path.mkdir()

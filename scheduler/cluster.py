@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -49,7 +50,8 @@ def read_answer(line: bytes | str) -> GuardReport | str:
     if answer.refusal is not None:
         log.warning("order refused: %s", answer.refusal)
     if answer.report is not None:
-        return answer.report
+        watts = (answer.report.draw_w, answer.report.guessed_w)
+        return answer.report if all(map(math.isfinite, watts)) else "the guard reports a draw without end"
     return answer.error or answer.refusal or "the guard's answer holds neither a report nor an error"
 
 

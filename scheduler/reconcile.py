@@ -14,8 +14,9 @@ from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.envelope import begun
 from scheduler.core.flexibility import FlexOffer
+from scheduler.core.jobs import AttemptState
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import Draft, FallbackStep, GuardReport, Order
+from scheduler.core.orders import NO_FENCE, Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError, StoreSlow
@@ -83,6 +84,7 @@ class Reconciler:
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._late: Late | None = None
+        self._is_shared = False  #: guards follow orders of this very epoch that this leader never gave
         self._sending: set[asyncio.Task[None]] = set()
 
     def _plain_journal(self, epoch: int) -> Recorder:
@@ -130,7 +132,8 @@ class Reconciler:
         self._is_recorded(record)
         self._unrecorded = ()
         self.view.apply(decision, snapshot.at)
-        if (epoch := self.view.following(snapshot.groups).newest) > self.view.epoch:
+        epoch = self.view.following(snapshot.groups).newest
+        if epoch > self.view.epoch or self._is_shared:
             await self._outrank(epoch)
         elif self._still_fits(snapshot, decision):
             self._act(numbered)
@@ -140,6 +143,9 @@ class Reconciler:
 
     def on_report(self, report: GuardReport) -> bool:
         """Take in a guard's report, asked for or not. Whether it told something new."""
+        group, accepted = self.view.groups.get(report.spec.group_id), report.accepted
+        sent = NO_FENCE if group is None else group.account.sent
+        self._is_shared |= accepted.epoch == self.view.epoch and accepted > sent
         return self.view.take_report(report, at=self.clock.now(), heard_s=self.clock.monotonic_s())
 
     def on_meter(self, reading: MeterReading) -> None:
@@ -202,7 +208,7 @@ class Reconciler:
         self._is_recorded(late.record)
         self._journal = late.journal
         self.view.apply(late.decision, late.record.at)
-        self._unrecorded = self._unrecorded[late.cuts :]
+        self._unrecorded = tuple(_without_ended(cut, late.decision) for cut in self._unrecorded[late.cuts :])
         for cut in self._unrecorded:
             self.view.apply(cut, self.clock.now())
 
@@ -225,7 +231,10 @@ class Reconciler:
         return limited or bool(self.view.stops.ids - before)
 
     async def _outrank(self, epoch: int) -> None:
-        """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost."""
+        """The store, which just let this leader write, knows nothing of an epoch that guards follow: it was lost.
+
+        Or it gave away that of another leader once more, as one that was restored from a backup does.
+        """
         log.warning(
             "guards follow epoch %d, the store knows of %d: leading from above both", epoch, self.view.epoch
         )
@@ -235,6 +244,7 @@ class Reconciler:
             self._store_is(up=False, why=error)
             return
         self.view.lead(claimed, self.clock.now())
+        self._is_shared = False
         self._journal = self._new_journal(claimed)
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
@@ -344,6 +354,12 @@ def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[Fallb
     if all(step.limit_w >= rests_w for step in fallback):
         return fallback
     return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
+
+
+def _without_ended(cut: Decision, earlier: Decision) -> Decision:
+    """The cut without what had ended by an earlier decision that it knew nothing of: that does not come back."""
+    ended = {a.id for a in earlier.attempts.values() if a.state is AttemptState.ENDED}
+    return replace(cut, attempts={k: a for k, a in cut.attempts.items() if k not in ended})
 
 
 def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:

@@ -26,6 +26,9 @@ class Roll:
         self.elsewhere = frozenset(gid for gid, spec in specs.items() if spec.elsewhere is not None)
         """Groups of miners whose guard runs on a machine that joins."""
         self._taken_on: dict[str, str] = {}  #: of these, the address of the machine that took them on
+        self.moved: frozenset[str] = (
+            frozenset()
+        )  #: of these, those that another machine has than before the last call
         self._leaving: frozenset[str] = frozenset()
         self.agreed: dict[str, GroupSpec] = dict(specs)
         self._known: dict[
@@ -38,7 +41,9 @@ class Roll:
         self._known.clear()
         all_of = {m.spec.group_id: m for m in members}
         joined = {gid: m for gid, m in all_of.items() if gid not in self._own}
+        had = self._taken_on
         self._taken_on = {gid: m.spec.address for gid, m in all_of.items() if gid in self.elsewhere}
+        self.moved = frozenset(gid for gid in self.elsewhere if had.get(gid) != self._taken_on.get(gid))
         self._leaving = frozenset(gid for gid, m in all_of.items() if m.leaving)
         self.agreed = self._own | {gid: m.spec for gid, m in joined.items()}
         return before - set(self.agreed)

@@ -192,9 +192,7 @@ class Settling:
     def recorded(self, record: TickRecord) -> None:
         """These intervals and events are on record now."""
         self.events = tuple(event for event in self.events if event not in record.events)
-        if record.intervals:
-            written = {c.balance.starts_at for c in record.intervals}
-            self._closed = tuple(c for c in self._closed if c.balance.starts_at not in written)
+        self._closed = tuple(c for c in self._closed if c not in record.intervals)
 
     def _sides(
         self, partners: Iterable[Partner], snapshot: Snapshot, decision: Decision, running: Running

@@ -94,7 +94,7 @@ class View:
         self.chain: ChainFigures | None = None
         self.spent: tuple[str, ...] = ()  #: partners whose month has no more hours of curtailment
         self.links: dict[str, Link] = {}
-        self._past_boots: set[str] = set()
+        self._past_boots: set[tuple[str, str]] = set()  #: of each group
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
@@ -189,6 +189,7 @@ class View:
             self.groups.pop(gid, None)
             self.links.pop(gid, None)
             self.alarms.pop(gid, None)
+        self._past_boots = {past for past in self._past_boots if past[0] not in self.roll.moved}
         for gid, spec in self.roll.agreed.items():
             group = self.groups.get(gid) or unheard_of(spec)
             self.groups[gid] = replace(group, cordoned=self.roll.is_barred(group.spec))
@@ -236,9 +237,10 @@ class View:
         """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
         if known.boot_id == report.boot_id:
             return known.boottime_s > report.boottime_s
-        if report.boot_id in self._past_boots:
+        gid = report.spec.group_id
+        if (gid, report.boot_id) in self._past_boots:
             return True
-        self._past_boots.add(known.boot_id)
+        self._past_boots.add((gid, known.boot_id))
         return False
 
     def take_meter(self, reading: MeterReading) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -33,13 +35,23 @@ def dumps(value: object) -> bytes:
 def loads(kind: type[T], data: bytes | str) -> T:
     """The `kind` that `dumps` wrote: any dataclass of the core, or a container of them.
 
-    Strict: no text where a number belongs, no key that the type does not know.
-    Raises `WireError`, which names the field, the value and the remedy.
+    Strict: no text where a number belongs, no key that the type does not know, no NaN, which no comparison finds too
+    high. Raises `WireError`, which names the field, the value and the remedy.
     """
     try:
-        return _adapter(kind).validate_json(data, strict=True, extra="forbid")
+        value = _adapter(kind).validate_json(data, strict=True, extra="forbid")
     except ValidationError as error:
         raise WireError(_sentence(kind, error.errors(include_url=False))) from error
+    if (b"NaN" in data) if isinstance(data, bytes) else ("NaN" in data):  # a text may hold it
+        json.loads(data, parse_constant=partial(_check_constant, kind))
+    return value
+
+
+def _check_constant(kind: object, constant: str) -> float:
+    if constant == "NaN":
+        name = getattr(kind, "__name__", str(kind))
+        raise WireError(f"not a {name}: it holds NaN, which is no number; see who measures it")
+    return float(constant)
 
 
 def _adapter(kind: type[T]) -> TypeAdapter[T]:

@@ -58,6 +58,8 @@ class Agent:
             return _error(f"the guard at {self._socket} did not answer within {timeout_s:g} s")
         except OSError as error:
             return _error(f"the guard at {self._socket} cannot be reached: {error}")
+        except ValueError as error:
+            return _error(f"the answer of the guard at {self._socket} is too long: {error}")
 
     async def _exchange(self, request: bytes) -> bytes:
         stream = connect(self._socket, timeout_s=CONNECT_TIMEOUT_S)

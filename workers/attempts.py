@@ -138,15 +138,15 @@ class Attempts:
         attempt.remember(instruction)
         self._add(attempt)
 
-    def refuse(self, order: AttemptOrder, why: str, *, fits_elsewhere: bool = False) -> None:
-        """Note that an attempt cannot be started here, for good."""
+    def refuse(self, order: AttemptOrder, why: str, *, is_passing: bool = False) -> None:
+        """Note that an attempt cannot be started here, for good; `is_passing`: a later one of the job may be."""
         log.warning("refusing %s: %s", order.attempt_id, why)
         files = AttemptFiles(self._around.directory / order.attempt_id)
         attempt = LocalAttempt(files, order, None, self._table)
         try:
             files.create(self._launching(order))
             self._claim(files)
-            attempt.end(launch_error=why, fits_elsewhere=fits_elsewhere)
+            attempt.end(launch_error=why, exit_code=os.EX_TEMPFAIL if is_passing else None)
         except OSError:
             log.exception("the refusal of %s cannot be written; trying again", order.attempt_id)
             return

@@ -34,6 +34,7 @@ class Commits:
         )
         self._trouble_since_s: float | None = None
         self._looked_at_s = float("-inf")
+        self.are_away = False  #: the job was not started, because they could not be read
         self.newest = Findings()  #: the newest commit that verified
         self.quarantined: tuple[str, ...] = ()
 
@@ -58,6 +59,7 @@ class Commits:
     def check_known(self) -> None:
         """Raise OSError if it is not known where to go on: a job that began anew would lose what it has."""
         if self._trouble is not None:
+            self.are_away = True
             raise OSError(f"{self._trouble}; see whether the storage of checkpoints is at hand")
 
     def look_for_newest(self) -> None:

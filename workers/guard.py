@@ -229,7 +229,7 @@ class Guard:
         for wanted in order.attempts if order is not None else ():
             missing = [gpu_id for gpu_id in wanted.gpu_ids if not seen.has(gpu_id)]
             if missing and wanted.attempt_id not in known and fillers is not None and fillers.stuck(missing):
-                self._attempts.refuse(wanted, fillers.why_not(missing), fits_elsewhere=True)
+                self._attempts.refuse(wanted, fillers.why_not(missing), is_passing=True)
             elif missing and wanted.attempt_id not in known:
                 self._attempts.refuse(wanted, f"this node has no GPU {', '.join(missing)}")
 

@@ -11,7 +11,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from barq.checkpoint import make_directory
 from barq.contract import ENV_CONTROL_DIR, write_atomically
+from scheduler.core.jobs import Launch
 from workers.attempt_files import AttemptFiles, Launching
 from workers.job_process import JobProcess
 from workers.wire import WireError, decode, encode
@@ -54,6 +56,12 @@ def start_beside(module: str, launching: Launching, files: AttemptFiles, output:
         nice=launching.nice,
     )
     return started
+
+
+def make_directories(launch: Launch) -> None:
+    """Where the job leaves what it makes. Raises OSError."""
+    Path(launch.output_dir).mkdir(parents=True, exist_ok=True)
+    make_directory(Path(launch.checkpoint_dir))
 
 
 def check_working_dir(path: Path) -> None:

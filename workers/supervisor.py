@@ -44,6 +44,7 @@ from workers.prepared import (
     PREPARE,
     Prepared,
     check_working_dir,
+    make_directories,
     read_collected,
     read_doing,
     read_prepared,
@@ -210,8 +211,7 @@ class Supervisor:
         self._commits.check_known()
         self._resumed_step = self._commits.newest.step or 0
         launch = self._launching.order.launch
-        for directory in (launch.output_dir, launch.checkpoint_dir):
-            Path(directory).mkdir(parents=True, exist_ok=True)
+        make_directories(launch)
         check_working_dir(Path(self._prepared.working_dir))
         self._job.start(
             launch.command,
@@ -365,7 +365,7 @@ class Supervisor:
             asked_to_exit=self._ladder.was_asked_to_exit,
             says_done=status is not None and status.state is JobPhase.DONE,
             killed=self._ladder.is_killed,
-            exit_code=self._job.exit_code,
+            exit_code=os.EX_TEMPFAIL if self._commits.are_away else self._job.exit_code,
             signal=self._job.signal,
             oom_killed=self._job.signal == signal.SIGKILL and self._oom.has_killed,
             launch_error=self._launch_error,

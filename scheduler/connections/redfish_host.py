@@ -189,6 +189,7 @@ class RedfishHost:
         elif places.supplies:
             draw_w = sum([supply_w(await self._bmc.get(path), max_w=max_w) for path in places.supplies])
         if draw_w is None:
+            self._known = None  # some show none while the machine is off, and where to read it only then
             raise Refused("its chassis shows no power; name another chassis or a sensor, if it has one")
         return draw_w
 

@@ -78,10 +78,8 @@ def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verd
     asked = any(m.asked_to_exit for m in members)
     if all(m.exit_code == 0 for m in members) and (not asked or any(m.says_done for m in members)):
         return Verdict(outcome=Outcome.SUCCEEDED, cause=None, text="all members exited 0")
-    if elsewhere := next((m.launch_error for m in members if m.fits_elsewhere), None):
-        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=elsewhere)
-    if error := next((m.launch_error for m in members if m.launch_error), None):
-        return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=error)
+    if unlaunched := [m for m in members if m.launch_error]:
+        return _unlaunched(unlaunched)
     if job.desired is Desired.CANCEL:
         return Verdict(outcome=Outcome.CANCELLED, cause=None, text="cancelled")
     if attempt.cause is FailureCause.TIME_LIMIT:
@@ -92,6 +90,14 @@ def verdict(attempt: Attempt, job: Job, members: Sequence[AttemptFacts]) -> Verd
         return Verdict(outcome=Outcome.PREEMPTED, cause=attempt.pause_cause, text="it had not begun")
     worst = _culprit(members)
     return _paused(attempt, members, worst, asked=asked) or _broken(worst)
+
+
+def _unlaunched(members: Sequence[AttemptFacts]) -> Verdict:
+    """None of the job's processes ran. It is no fault of the job where another try, or another node, will do."""
+    worst = next((m for m in members if m.exit_code not in REQUEUE_CODES), None)
+    if worst is None:
+        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=members[0].launch_error or "")
+    return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=worst.launch_error or "")
 
 
 def _paused(

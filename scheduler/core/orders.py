@@ -200,7 +200,6 @@ class AttemptFacts:
     launch_error: str | None = None
     doing: str = ""  #: what is being done before the job can start, in words
     outputs_error: str | None = None  #: why not all outputs were copied to where they should be
-    fits_elsewhere: bool = False  #: what kept it from starting is this node's own doing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from scheduler.core.jobs import AttemptState
+from scheduler.core.jobs import AttemptState, JobState
 from scheduler.store.site_queries import current_document
-from scheduler.store.tables import AttemptRow, CurrentRow
+from scheduler.store.tables import AttemptRow, CurrentRow, JobRow, LeaderRow
 from scheduler.store.upsert import upsert
 from scheduler.store.wishes import standing_limits
 from scheduler.wire import WireError, dumps, loads
@@ -32,27 +32,47 @@ class Reckoning:
 def reckon(session: Session, clock: Reckoning, *, at: datetime) -> float:
     """Note the clock that a new leader reckons by. By how much it was set since the last one of this boot, s.
 
-    Time limits count from when an attempt began to run, and a power limit by hand lasts for as long as a person said:
-    both are told by the clock as it is now.
+    Time limits count from when an attempt began to run, what waits does so for a while, and a power limit by hand lasts
+    for as long as a person said: all are told by the clock as it is now. Of the clock of another boot nothing is known
+    but that it was ahead, if anything began later than now.
     """
     before = _known(session)
     values = {"key": CLOCK, "document": dumps(clock).decode(), "updated_at": at}
     upsert(session, CurrentRow, [values])
-    if before is None or before.boot_id != clock.boot_id:
-        return 0.0
-    by_s = clock.offset_s - before.offset_s
+    is_known = before is not None and before.boot_id == clock.boot_id
+    by_s = clock.offset_s - before.offset_s if before is not None and is_known else 0.0
     if abs(by_s) <= _NOISE_S:
-        return 0.0
+        by_s = 0.0
+    _move_work(session, timedelta(seconds=by_s), at)
+    if by_s:
+        _move_limits(session, by_s, at)
+    session.flush()
+    return by_s
+
+
+def _move_work(session: Session, by: timedelta, at: datetime) -> None:
     going_on = select(AttemptRow).where(col(AttemptRow.state) != AttemptState.ENDED.value)
     for row in session.scalars(going_on):
-        _move(row, timedelta(seconds=by_s), at)
+        _move(row, by, at)
+    retried = select(JobRow).where(
+        col(JobRow.state) == JobState.PENDING.value, col(JobRow.not_before_at).is_not(None)
+    )
+    for job in session.scalars(retried):
+        since_at = min(at, job.since_at + by)
+        if job.not_before_at is not None:
+            job.not_before_at += since_at - job.since_at
+        job.since_at = since_at
+    leader = session.scalars(select(LeaderRow)).one()
+    if leader.last_cut_at is not None:
+        leader.last_cut_at = min(at, leader.last_cut_at + by)
+
+
+def _move_limits(session: Session, by_s: float, at: datetime) -> None:
     lasting = standing_limits(at - timedelta(seconds=max(0.0, by_s)))
     for limit in session.scalars(lasting):
         limit.created_at = min(at, limit.created_at + timedelta(seconds=by_s))
         if limit.ends_at is not None:
             limit.ends_at += timedelta(seconds=by_s)
-    session.flush()
-    return by_s
 
 
 def _known(session: Session) -> Reckoning | None:

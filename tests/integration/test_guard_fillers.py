@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
@@ -168,7 +169,7 @@ def test_a_gpu_that_is_not_given_back_is_nobodys(filled: FilledNode) -> None:
     facts = filled.await_observed("j.1", Observed.ENDED)
     report = filled.report()
 
-    assert facts.fits_elsewhere
+    assert facts.exit_code == os.EX_TEMPFAIL
     assert facts.launch_error is not None
     assert "filler n1-gpu-g0" in facts.launch_error
     assert any("given to nobody" in alarm for alarm in report.alarms)

@@ -97,6 +97,18 @@ async def test_a_chassis_without_power_says_so(peer: Controller, opened: Opened)
     assert await host.state() is HostState.ON
 
 
+async def test_a_reading_that_comes_only_once_the_machine_is_on_is_found(
+    peer: Controller, opened: Opened
+) -> None:
+    """Some controllers show none, nor where it would be, of a machine that is off."""
+    peer.shape = "none"
+    host = opened()
+    with pytest.raises(HostRefused, match="shows no power"):
+        await host.read_w()
+    peer.shape = "metrics"
+    assert await host.read_w() == 800.0
+
+
 async def test_of_several_machines_one_is_named(opened: Opened) -> None:
     """None is guessed."""
     with pytest.raises(HostRefused, match=f"system: not given, and it has {SYSTEMS[0]}, .*; name one"):

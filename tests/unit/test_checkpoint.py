@@ -26,6 +26,16 @@ def test_a_commit_holds_what_was_staged(tmp_path: Path) -> None:
     assert made.manifest.saved_at.tzinfo is not None
 
 
+def test_directories_that_are_new_are_made_for_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is known to the disk in the one above it before anything is written there."""
+    known: list[Path | str] = []
+    monkeypatch.setattr("barq.checkpoint.fsync_directory", known.append)
+    for step in (1, 2):
+        begin(tmp_path / "jobs" / "j1" / "checkpoints", step, "a1")
+
+    assert known == [tmp_path, tmp_path / "jobs", tmp_path / "jobs" / "j1"]
+
+
 def test_a_flipped_bit_is_found_wherever_it_is(tmp_path: Path) -> None:
     """In each file, the manifest included, at many random places: every single flip is found."""
     path = commit(tmp_path, 1).path

@@ -19,6 +19,7 @@ from scheduler.core.interval import Running
 from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.journal import Journal
+from scheduler.pricing import quotes_for
 from scheduler.records import TickRecord
 from scheduler.store import chain
 from scheduler.store.database import reading, writing
@@ -192,3 +193,20 @@ def test_samples_are_taken_though_the_last_one_is_of_a_day_ahead() -> None:
     assert back.snapshot_json is not None
     assert told(0.5).sample is None
     assert told(1.0).sample is not None
+
+
+def test_a_second_turn_of_a_quarter_is_kept_while_the_first_is_being_written() -> None:
+    """Both wait for their prices; what is priced while the other is on its way to the record is not taken for it."""
+    story = Story()
+    for _ in range(2):
+        story.at = T0
+        for _ in range(91):
+            story.step()
+            story.at += timedelta(seconds=10)
+    first, second = story.books.measured
+    assert first.over.starts_at == second.over.starts_at == T0
+    story.books.priced(first, quotes_for(first, story.prices))
+    record = TickRecord(at=story.at, epoch=1, intervals=story.books.closed)
+    story.books.priced(second, quotes_for(second, story.prices))
+    story.books.recorded(record)
+    assert [c.is_second for c in story.books.closed] == [True]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,13 @@ def report_json() -> bytes:
 def test_a_report_is_read_as_it_was_written() -> None:
     """Infinite deadlines too."""
     assert read_answer(b'{"report":' + report_json() + b"}") == StubGuard(Path("node-1")).report()
+
+
+@pytest.mark.parametrize("draw_w", [float("nan"), float("inf")])
+def test_a_draw_that_nobody_can_reckon_with_is_no_report(draw_w: float) -> None:
+    """Its group goes silent, which is safe; the loop would not get over it."""
+    report = replace(StubGuard(Path("node-1")).report(), draw_w=draw_w)
+    assert isinstance(read_answer(dumps({"report": report})), str)
 
 
 def test_a_refusal_carries_the_standing_report(caplog: pytest.LogCaptureFixture) -> None:

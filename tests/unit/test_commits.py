@@ -146,8 +146,10 @@ def test_patience_with_what_cannot_be_read_has_an_end(
     watched.settle()
     assert not watched.commits.is_settled(100.0)
     assert watched.commits.is_settled(100.0 + PATIENCE_S)
+    assert not watched.commits.are_away
     with pytest.raises(OSError, match="Stale file handle"):
         watched.commits.check_known()
+    assert watched.commits.are_away
 
 
 def test_what_is_told_of_damage_is_bounded(tmp_path: Path, watched: Watched) -> None:

@@ -303,3 +303,26 @@ def test_a_guard_takes_what_it_is_told(tmp_path: Path) -> None:
     config = load(tmp_path / "g" / "hall" / "group.json")
     assert config.spec == spec
     assert config.lan is not None
+
+
+def test_a_machine_that_takes_them_on_again_is_heard() -> None:
+    """Though its guard ran in the same boot before another machine had them for a while."""
+    view = viewed(Member(spec=THERE))
+    unguarded = []
+
+    def heard(report: GuardReport, after_s: float) -> None:
+        hear(view, report, after_s)
+        unguarded.append(view.groups["hall"].unguarded)
+
+    heard(a_report(), 0.0)
+    other = replace(HALL, address="192.0.2.9")
+    for seq, members in enumerate(((), (Member(spec=other),)), 2):
+        view.take_intents(Intents(seq=seq, members=members))
+    heard(a_report(other, boot_id="boot-2"), 100.0)
+    for seq, members in enumerate(((), (Member(spec=THERE),)), 4):
+        view.take_intents(Intents(seq=seq, members=members))
+    heard(a_report(other, boot_id="boot-2"), 150.0)  # the last word of the one that leaves comes late
+    heard(a_report(), 200.0)
+
+    assert unguarded == [False, False, True, False]
+    assert counted_w(view, 201.0) == REST_W

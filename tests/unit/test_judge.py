@@ -101,8 +101,7 @@ NEWER = {"committed_step": 9, "committed_path": "/c/step-9"}
         # no word at all, and a launch that failed
         ({}, Outcome.LOST, FailureCause.NODE_LOST),
         ({"launch_error": "no such file: train.py"}, Outcome.FAILED, FailureCause.LAUNCH_FAILED),
-        # it is not the job's fault, and another node will do
-        ({"launch_error": "its GPU is not given back", "fits_elsewhere": True}, Outcome.PREEMPTED, None),
+        ({"launch_error": "the checkpoints cannot be read", "exit_code": 75}, Outcome.PREEMPTED, None),
     ],
 )
 def test_exit_codes_are_hints(facts: dict[str, Any], outcome: Outcome, cause: object) -> None:
@@ -192,6 +191,16 @@ def test_the_crash_of_one_rank_explains_the_end_of_all() -> None:
         FailureCause.OUT_OF_MEMORY,
     )
     assert judged(killed, ended()) == (Outcome.LOST, FailureCause.NODE_LOST)
+
+
+def test_of_launches_that_failed_the_one_that_is_the_job_s_fault_counts() -> None:
+    """Where there is none it costs no retry, and the sentence says what is wrong."""
+    away = ended(launch_error="the checkpoints cannot be read", exit_code=75)
+    attempt, job = pair()
+
+    assert verdict(attempt, job, [away, member(Observed.RUNNING)]).text == "the checkpoints cannot be read"
+    assert judged(away, ended(launch_error="no such file")) == (Outcome.FAILED, FailureCause.LAUNCH_FAILED)
+    assert must_end([away, member(Observed.RUNNING)])
 
 
 def test_a_gang_ends_with_the_member_that_ended_badly() -> None:

@@ -141,3 +141,15 @@ async def test_a_status_without_meaning_is_not_understood(miner: Braiins, machin
 
     with pytest.raises(NotUnderstood, match="status is 9"):
         await miner.read()
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf"), 10**400])
+async def test_figures_that_are_none_are_not_told(
+    machine: BraiinsEmulator, miner: Braiins, figure: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """JSON lets a machine say what no site can reckon with."""
+    stats = machine._stats()
+    stats["power_stats"]["approximated_consumption"]["watt"] = figure
+    monkeypatch.setattr(machine, "_stats", lambda: stats)
+
+    assert (await miner.read()).draw_w is None

@@ -6,13 +6,17 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from api.pruning import prune_sometimes
 from barq.blobs import Blobs, TooLarge, WrongContent
 from barq.package import Package, PackedFile, hash_of
 from barq.strict_json import ContractError
+from scheduler.store.desk import Desk
+from scheduler.store.job_queries import JobFilter
 
 EMPTY = hash_of(b"")
 
@@ -171,3 +175,42 @@ def test_what_nobody_uses_is_removed(tmp_path: Path) -> None:
 
     assert blobs.prune(keep=[package.id]) == 2
     assert everything(tmp_path) == sorted([hash_of(b"kept"), hash_of(b"new"), package.id])
+
+
+def test_a_package_that_is_damaged_keeps_nothing_else_from_being_removed(tmp_path: Path) -> None:
+    """It is left as it is; what nobody uses goes all the same."""
+    blobs = Blobs(tmp_path)
+    put(blobs, b"old")
+    package = Package(files=(PackedFile(path="a", mode=0o644, size=3, hash=hash_of(b"old")),))
+    blobs.put_package(package.id, package.to_bytes(), limit_bytes=100)
+    blobs.package_path(package.id).write_bytes(b"{}")
+    then = time.time() - 40 * 86400
+    for path in (blobs.path(hash_of(b"old")), blobs.package_path(package.id)):
+        os.utime(path, (then, then))
+
+    assert blobs.prune(keep=[package.id]) == 1
+    assert everything(tmp_path) == [package.id]
+
+
+def test_the_package_of_a_job_that_is_paused_meanwhile_is_kept(tmp_path: Path) -> None:
+    """It neither waited nor ran when it was looked which do."""
+    needed = hash_of(b"package")
+
+    class Pausing:
+        """A desk with one job, which is paused right after it was looked which jobs wait."""
+
+        state = "active"
+
+        def list(self, which: JobFilter, **_: object) -> SimpleNamespace:
+            """The job, if it is in that state."""
+            jobs = [SimpleNamespace(request={"package": needed})] if which.state == self.state else []
+            self.state = "waiting"
+            return SimpleNamespace(jobs=jobs, next=None)
+
+    blobs = Blobs(tmp_path)
+    path = blobs.package_path(needed)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"package")
+    os.utime(path, (0, 0))
+    prune_sometimes(blobs, cast("Desk", Pausing()))
+    assert path.exists()

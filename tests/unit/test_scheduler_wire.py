@@ -60,6 +60,14 @@ def test_infinity_survives() -> None:
     assert loads(Segment, dumps(Segment(starts_at=AT, limit_w=float("inf")))).limit_w == float("inf")
 
 
+def test_what_is_no_number_is_refused() -> None:
+    """No comparison finds it too high; the word alone in a text is none."""
+    with pytest.raises(WireError, match="not a Segment: it holds NaN"):
+        loads(Segment, dumps(Segment(starts_at=AT, limit_w=float("nan"))))
+    named = Segment(starts_at=AT, limit_w=float("inf"), provenance="of: NaN Ltd")
+    assert loads(Segment, dumps(named)) == named
+
+
 def test_an_unknown_key_is_refused_by_name() -> None:
     """What a newer version added is not dropped in silence."""
     data = dumps(ENVELOPE).replace(b'"provenance"', b'"line":1,"provenance"')

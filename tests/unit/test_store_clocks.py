@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,22 @@ async def test_another_boot_and_noise_move_nothing(led: Led, clock: Reckoning) -
     """Of the clock of another boot, or of another machine, nothing is known."""
     assert await led.reckon(clock, 20) == 0.0
     assert (await led.running()).running_at == T0 + timedelta(seconds=5)
+
+
+async def test_nothing_waits_for_a_time_that_a_clock_ahead_made_up(led: Led) -> None:
+    """Neither the retry of a job, nor what is raised again a while after a cut."""
+    (job,) = [j for j in (await led.store.load()).jobs if j.id != (await led.running()).job_id]
+    failed = replace(job, since_at=after(20), not_before_at=after(80))
+    await led.store.record(tick(20, 1, jobs=(failed,), last_cut_at=after(20)))
+
+    async def waits() -> tuple[datetime | None, datetime | None]:
+        stored = await led.store.load()
+        (found,) = [j for j in stored.jobs if j.id == job.id]
+        return found.not_before_at, stored.last_cut_at
+
+    await led.reckon(Reckoning(boot_id=BOOT.boot_id, offset_s=BOOT.offset_s - HOUR_S), 30 - HOUR_S)
+    assert await waits() == (after(80 - HOUR_S), after(20 - HOUR_S))
+    await led.reckon(Reckoning(boot_id="boot-2", offset_s=0.0), 50 - 2 * HOUR_S)
+    assert await waits() == (after(110 - 2 * HOUR_S), after(50 - 2 * HOUR_S))
+    await led.reckon(Reckoning(boot_id="boot-3", offset_s=0.0), 90 - 2 * HOUR_S)
+    assert await waits() == (after(110 - 2 * HOUR_S), after(50 - 2 * HOUR_S))

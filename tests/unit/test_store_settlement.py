@@ -13,6 +13,7 @@ from sqlalchemy import Engine
 
 from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
+from scheduler.core.notice import Notice
 from scheduler.core.settlement import Change, Closed, Quality, changes_of, totals_of
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.store import chain
@@ -208,11 +209,14 @@ def test_a_month_that_was_settled_before_there_were_sums_is_added_up_by_the_migr
     unpriced = draft(
         contract=terms(credit=LostHashprice(hashing=S21)), number=2, what=energy(curtailed={Cause.GRID: 1})
     )
+    told = tuple(
+        Notice(begun_at=AT + timedelta(minutes=30), cause=Cause.GRID, given_s=s, due_s=60) for s in (59, 60)
+    )
     write(
         engine,
         interval(draft(energy(curtailed={Cause.GRID: MWH // 10}))),
         interval(draft(number=1)),
-        interval(unpriced),
+        interval(replace(unpriced, energy=replace(unpriced.energy, notices=told))),
     )
     adjust(engine, Change(metered_ws=MWH), number=1)
     with reading(engine) as session:

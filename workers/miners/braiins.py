@@ -29,6 +29,7 @@ from workers.miners.port import (
 
 PORT: Final = 80
 SLOW_S: Final = 30.0
+_BEYOND: Final = 1e12  #: no figure of a machine is as high
 _UNAUTHORIZED: Final = 401
 _FORBIDDEN: Final = 403
 _STATES: Final = {
@@ -225,7 +226,9 @@ def _at(told: object, *path: str) -> object:
 
 def _number(told: object, *path: str) -> float | None:
     value = _at(told, *path)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if abs(value) < _BEYOND else None  # nor is it NaN
 
 
 def _text(told: object, *path: str) -> str:

@@ -38,6 +38,7 @@ from workers.whatsminer import framed
 from workers.whatsminer.framed import Account, Write
 
 PORT: Final = 4433
+_BEYOND: Final = 1e12  #: no figure of a machine is as high
 _NO_PERMISSION: Final = -4
 _REMEDIES: Final = {
     -1: "look at the machine, or give another value",
@@ -282,7 +283,7 @@ def _limit_w(summary: Mapping[str, Any]) -> float | None:
 def _temperatures(summary: Mapping[str, Any]) -> tuple[float, ...]:
     boards = summary.get("board-temperature")
     figures = boards if isinstance(boards, list) else []
-    return tuple(float(figure) for figure in figures if isinstance(figure, int | float))
+    return tuple(float(f) for f in figures if isinstance(f, int | float) and abs(f) < _BEYOND)  # nor NaN
 
 
 def _pools(status: Mapping[str, Any]) -> tuple[Pool, ...]:

@@ -70,10 +70,13 @@ def _empty(party: str, day_at: datetime) -> dict[str, Any]:
 
 def _sums(row: dict[str, Any], *, is_adjustment: bool) -> dict[str, int]:
     energy = row if is_adjustment else row["draft"]["energy"]
+    notices = energy.get("notices", ())
     return {
         **{name: energy.get(name, 0) for name in ("metered_ws", "granted_ws", "curtailed_ms")},
         "curtailed_ws": sum(energy["curtailed_ws"].values()),
         "charge_micro": row["charge_micro"] or 0,
         "credit_micro": row["credit_micro"] or 0,
         "unpriced": int(row.get("quality") == "unpriced"),
+        "notices": len(notices),
+        "notices_missed": sum(notice["given_s"] < notice["due_s"] for notice in notices),
     }
