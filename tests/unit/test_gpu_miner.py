@@ -17,7 +17,7 @@ from scheduler.core.orders import GpuReading, GpuSensors
 from tests.waiting import wait_for, wait_until
 from workers.miners.gpu_miner import MARK, Filler, GpuMiner, HttpApi
 from workers.miners.port import Capabilities, MachineReading, MinerState, Refused
-from workers.processes import ProcessId, carrying, send
+from workers.processes import ProcessId, ProcessTable, carrying, is_alive, send
 
 PATIENCE_S = 60.0
 PROGRAM = str(Path(__file__).parent.parent / "miners" / "xmrig.py")
@@ -190,6 +190,33 @@ async def test_what_its_children_started_ends_too(name: str, gpus: Gpus, tmp_pat
     again = GpuMiner(spec, gpus)  # as after the guard was started anew
     assert (await again.vacate(patience_s=PATIENCE_S)).is_free
     assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
+
+
+@pytest.mark.parametrize("how", ["exec env -i sleep 600", "env -i setsid sleep 600 & exec env -i sleep 600"])
+async def test_one_that_wipes_its_mark_ends_too(name: str, gpus: Gpus, tmp_path: Path, how: str) -> None:
+    """Its first process is known by its PID, and who descends from that as long as anybody looked."""
+    miner = GpuMiner(filler(name, tmp_path, "sh", "-c", how, api=False, term_s=0.5), gpus)
+    await miner.wake()
+    main = miner.main
+    assert main is not None
+    count = how.count("sleep")
+    table = ProcessTable()
+
+    def family() -> set[ProcessId]:
+        table.refresh(is_full=True)
+        found = {s.id for s in (table.get(main.pid), *table.below(main.pid)) if s is not None}
+        return found if len(found) == count and not bearing(name) else set()
+
+    await wait_until(family, timeout_s=PATIENCE_S)
+    started = family()
+    assert (await miner.read()).state is MinerState.RUNNING
+    await miner.vacate(patience_s=PATIENCE_S)
+    left = {process for process in started if is_alive(process)}
+    for process in left:
+        send(process, signal.SIGKILL)
+
+    assert left == set()
+    assert not miner.is_there()
 
 
 GUARD = """

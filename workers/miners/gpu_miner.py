@@ -16,6 +16,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -34,7 +35,7 @@ from workers.miners.port import (
     Refused,
     Unreachable,
 )
-from workers.processes import ProcessId, carrying, identify, is_alive, send
+from workers.processes import Family, ProcessId, ProcessTable, carrying, identify, is_alive, send
 
 MARK: Final = "BARQ_FILLER"  #: in the environment of the program and of all that it starts
 _TERM_S: Final = 3.0  #: after SIGTERM, until SIGKILL
@@ -90,6 +91,7 @@ class GpuMiner:
         self._http = None if filler.api is None else HttpLine("127.0.0.1", filler.api.port)
         self._process: asyncio.subprocess.Process | None = None
         self._main: ProcessId | None = None
+        self._family: Family | None = None  #: of its first process, for those that bear no mark
         self._is_wanted = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -120,6 +122,7 @@ class GpuMiner:
 
     async def read(self) -> MachineReading:
         """Asleep it draws nothing of its own: what its GPUs draw then is theirs, or another's."""
+        self._relatives()
         if not self._runs():
             return self._ended()
         told = await self._told()
@@ -242,10 +245,18 @@ class GpuMiner:
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
         self._main = identify(self._process.pid)
+        self._family = None if self._main is None else Family(self._main, ProcessTable())
 
     def _members(self) -> set[ProcessId]:
-        """All that bears its mark, also of a guard that is gone."""
-        return carrying(f"{MARK}={self._filler.mark or self._filler.name}")
+        """All that bears its mark, also of a guard that is gone, and all that was seen below its first process."""
+        return carrying(f"{MARK}={self._filler.mark or self._filler.name}") | self._relatives()
+
+    def _relatives(self) -> set[ProcessId]:
+        """Its first process and who descends from it: a program may wipe its environment, and the mark with it."""
+        if self._family is None:
+            return set()
+        self._family.refresh()
+        return {stat.id for stat in self._family.members}
 
     def _end(self) -> asyncio.Task[None]:
         """Ending goes on in the background, whoever waits for it."""
@@ -256,7 +267,10 @@ class GpuMiner:
     async def _end_members(self) -> None:
         for signum, patience_s in ((signal.SIGTERM, self._filler.term_s), (signal.SIGKILL, _TERM_S)):
             for member in self._members():
-                send(member, signum)
+                with suppress(
+                    PermissionError
+                ):  # one that became somebody else's: it keeps its GPU, and that is told
+                    send(member, signum)
             until_s = time.monotonic() + patience_s
             while (members := self._members()) and time.monotonic() < until_s:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(_LOOK_S)
@@ -264,7 +278,7 @@ class GpuMiner:
                 break
         if self._process is not None and not self._is_ours():
             await self._process.wait()  # so that nobody is left to bury it
-        self._main = None
+            self._main = None
 
     # -- its API -------------------------------------------------------------------------------------------------
 
