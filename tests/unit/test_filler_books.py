@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from scheduler.core.earnings import earnings
 from scheduler.core.filler_books import Filled, filled_w
 from scheduler.core.orders import FillerKind
 from scheduler.core.partner_grants import partner_grants
@@ -107,3 +108,12 @@ def test_a_node_shows_what_runs_on_its_idle_gpus() -> None:
     assert [m["state"] for m in shown["a"]["miners"]] == ["running"]
     assert {gpu["attempt_id"] for gpu in shown["a"]["gpus"]} == {None}
     assert shown["c"]["miners"] == []
+
+
+def test_a_node_with_a_filler_is_no_fleet() -> None:
+    """What it draws is for the most part AI's and its own: nobody earns with that, nor with hashes that are not told."""
+    built = of_two_owners()
+    snapshot = built.snapshot()
+    told = earnings(snapshot.site, snapshot.groups, None, T0)
+
+    assert [(e.partner_id, [g.group_id for g in e.groups]) for e in told] == [("north", ["m"])]
