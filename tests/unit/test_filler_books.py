@@ -111,7 +111,7 @@ def test_a_node_shows_what_runs_on_its_idle_gpus() -> None:
 
 
 def test_a_node_with_a_filler_is_no_fleet() -> None:
-    """What it draws is for the most part AI's and its own: nobody earns with that, nor with hashes that are not told."""
+    """What it draws is for the most part AI's and its own: nobody earns with that, nor with unknown hashes."""
     built = of_two_owners()
     snapshot = built.snapshot()
     told = earnings(snapshot.site, snapshot.groups, None, T0)
