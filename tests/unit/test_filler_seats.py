@@ -46,11 +46,10 @@ def test_a_filler_ends_on_a_gpu_that_does_not_answer() -> None:
     """Nobody can say any more what it draws, nor cap it, and no order reaches one that obeys nobody."""
     seat, driver = seated()
     seat.tell(345.0)
-    assert driver.runs
+    ran = driver.runs
     seat.look(replace(REST, processes=1, lost=True), was_gone=False)
 
-    assert not driver.runs
-    assert seat.stage is Stage.LEAVING
+    assert (ran, driver.runs, seat.stage) == (True, False, Stage.LEAVING)
 
 
 def test_no_filler_starts_under_a_cap_that_lets_it_draw_more() -> None:
