@@ -2,6 +2,8 @@
 
 A group that reports without being on the roll, or that rests at more than was agreed on, may exist all the same: what
 it may draw counts like that of any other, and it gets no work, for nobody checked that the firm level has room for it.
+GPUs that are lost, or that a filler does not give back, count in their node's base, and bar no other of it: every start
+is held against what all groups really rest at.
 
 A filler runs as the site file says now: a node that was told otherwise is given nothing for it until it joins again.
 
@@ -106,7 +108,7 @@ class Roll:
             return self._wrong_guard(spec)
         elif spec.kind is GroupKind.MINERS:
             return ()  # those that obey nobody count in their base: that is what their guard raises alarms about
-        elif rests_w > idle_w(agreed) + ROUNDING_W:
+        elif rests_w > idle_w(agreed) + _lost_w(spec, agreed) + ROUNDING_W:
             wrong = f"rests at {rests_w:.0f} W, and {idle_w(agreed):.0f} W were agreed on"
             remedy = "correct it, or let it join again"
         else:
@@ -135,3 +137,10 @@ class Roll:
     def _machine(self, group_id: str) -> str:
         place = self._own[group_id].elsewhere
         return place.machine if place is not None else ""
+
+
+def _lost_w(spec: GroupSpec, agreed: GroupSpec) -> float:
+    """What GPUs that were agreed on and cannot be had now may make a node rest at more: each up to its highest cap."""
+    here = {slot.gpu_id for slot in spec.gpus}
+    lost = (slot.power for slot in agreed.gpus if slot.gpu_id not in here)
+    return sum(model.charge_w(model.tdp_w) - model.idle_w for model in lost)
