@@ -192,23 +192,18 @@ async def test_what_its_children_started_ends_too(name: str, gpus: Gpus, tmp_pat
     assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
 
 
-@pytest.mark.parametrize("how", ["exec env -i sleep 600", "env -i setsid sleep 600 & exec env -i sleep 600"])
+DETACHED = "(env -i setsid sleep 600 & ) ; sleep 0.1; exec env -i sleep 600"
+
+
+@pytest.mark.parametrize("how", ["exec env -i sleep 600", DETACHED])
 async def test_one_that_wipes_its_mark_ends_too(name: str, gpus: Gpus, tmp_path: Path, how: str) -> None:
-    """Its first process is known by its PID, and who descends from that as long as anybody looked."""
+    """Also with its parent gone and in a session of its own: all that it started stays below its keeper."""
     miner = GpuMiner(filler(name, tmp_path, "sh", "-c", how, api=False, term_s=0.5), gpus)
     await miner.wake()
-    main = miner.main
-    assert main is not None
-    count = how.count("sleep")
-    table = ProcessTable()
-
-    def family() -> set[ProcessId]:
-        table.refresh(is_full=True)
-        found = {s.id for s in (table.get(main.pid), *table.below(main.pid)) if s is not None}
-        return found if len(found) == count and not bearing(name) else set()
-
-    await wait_until(family, timeout_s=PATIENCE_S)
-    started = family()
+    assert miner.main is not None
+    started = await wait_until(
+        lambda: unmarked(name, miner.main, how.count("sleep 600")), timeout_s=PATIENCE_S, what="they detached"
+    )
     assert (await miner.read()).state is MinerState.RUNNING
     await miner.vacate(patience_s=PATIENCE_S)
     left = {process for process in started if is_alive(process)}
@@ -219,6 +214,15 @@ async def test_one_that_wipes_its_mark_ends_too(name: str, gpus: Gpus, tmp_path:
     assert not miner.is_there()
 
 
+def unmarked(name: str, keeper: ProcessId | None, count: int) -> set[ProcessId]:
+    """The keeper's descendants, once they are so many and none bears the mark any more."""
+    assert keeper is not None
+    table = ProcessTable()
+    table.refresh(is_full=True)
+    below = {stat.id for stat in table.below(keeper.pid)}
+    return below if len(below) == count and not bearing(name) else set()
+
+
 GUARD = """
 import asyncio, sys
 from pathlib import Path
@@ -226,7 +230,10 @@ from scheduler.core.orders import GpuReading
 from workers.miners.gpu_miner import Filler, GpuMiner
 async def main():
     gpus = lambda: [GpuReading(gpu_id="GPU-0", draw_w=50.0, cap_w=700.0, processes=0)]
-    spec = Filler(name=sys.argv[1], command=("sleep", "600"), gpu_ids=("GPU-0",), log_path=Path(sys.argv[2]))
+    deaf = ("sh", "-c", "trap '' TERM; sleep 600 & wait; sleep 600")
+    spec = Filler(
+        name=sys.argv[1], command=deaf, gpu_ids=("GPU-0",), log_path=Path(sys.argv[2]), term_s=0.1
+    )
     await GpuMiner(spec, gpus).wake()
     print("mines", flush=True)
     await asyncio.sleep(600)
@@ -235,12 +242,12 @@ asyncio.run(main())
 
 
 def test_it_dies_with_the_guard(name: str, tmp_path: Path) -> None:
-    """A guard that is killed leaves nobody who could let it sleep."""
+    """With all that it started: a guard that is killed leaves nobody who could let it sleep."""
     command = [sys.executable, "-c", GUARD, name, str(tmp_path / "log")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as guard:
         assert guard.stdout is not None
         assert guard.stdout.readline() == b"mines\n"
-        assert bearing(name)
+        wait_for(lambda: len(bearing(name)) > 1, timeout_s=PATIENCE_S, what="its child runs")
         guard.kill()
 
     wait_for(lambda: not bearing(name), timeout_s=PATIENCE_S)

@@ -14,8 +14,9 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ MARK: Final = "BARQ_FILLER"  #: in the environment of the program and of all tha
 _TERM_S: Final = 3.0  #: after SIGTERM, until SIGKILL
 _LOOK_S: Final = 0.05
 _OK: Final = 200
+_KEEPER: Final = Path(__file__).parents[1] / "fillers" / "keeper.py"
 _KEPT: Final = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  #: of our own environment
 
 
@@ -237,11 +239,11 @@ class GpuMiner:
             **kept,
             **self._filler.environment,
             "CUDA_VISIBLE_DEVICES": ",".join(self._filler.gpu_ids),
-            MARK: self._filler.mark or self._filler.name,
         }
+        keeper = (sys.executable, "-I", "-S", str(_KEEPER), str(self._filler.term_s), self._mark())
         with self._filler.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                guardian, "--pdeathsig", "KILL", "--", "nice", "-n", "19", program, *self._filler.command[1:],
+                guardian, "--pdeathsig", "TERM", "--", *keeper, "nice", "-n", "19", program, *self._filler.command[1:],
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
         self._main = identify(self._process.pid)
@@ -249,7 +251,10 @@ class GpuMiner:
 
     def _members(self) -> set[ProcessId]:
         """All that bears its mark, also of a guard that is gone, and all that was seen below its first process."""
-        return carrying(f"{MARK}={self._filler.mark or self._filler.name}") | self._relatives()
+        return carrying(self._mark()) | self._relatives()
+
+    def _mark(self) -> str:
+        return f"{MARK}={self._filler.mark or self._filler.name}"
 
     def _relatives(self) -> set[ProcessId]:
         """Its first process and who descends from it: a program may wipe its environment, and the mark with it."""
@@ -265,17 +270,17 @@ class GpuMiner:
         return self._ending
 
     async def _end_members(self) -> None:
+        """Its keeper ends by itself once it has nobody to keep; until then it shows who is left."""
         for signum, patience_s in ((signal.SIGTERM, self._filler.term_s), (signal.SIGKILL, _TERM_S)):
-            for member in self._members():
-                with suppress(
-                    PermissionError
-                ):  # one that became somebody else's: it keeps its GPU, and that is told
-                    send(member, signum)
+            _tell(self._members() - {self._main}, signum)
             until_s = time.monotonic() + patience_s
-            while (members := self._members()) and time.monotonic() < until_s:  # noqa: ASYNC110 - nobody tells
+            while (members := self._members()) and time.monotonic() < until_s:
                 await asyncio.sleep(_LOOK_S)
+                if signum == signal.SIGKILL:  # whoever came since
+                    _tell(members - {self._main}, signum)
             if not members:
                 break
+        _tell(self._members(), signal.SIGKILL)
         if self._process is not None and not self._is_ours():
             await self._process.wait()  # so that nobody is left to bury it
             self._main = None
@@ -310,6 +315,15 @@ class GpuMiner:
                 f"{self.address}: {path}: HTTP {reply.status}: {reply.text}; is its API restricted?"
             )
         return reply.object(self.address)
+
+
+def _tell(members: AbstractSet[ProcessId | None], signum: int) -> None:
+    for member in members:
+        if member is not None:
+            with suppress(
+                PermissionError
+            ):  # one that became somebody else's: it keeps its GPU, and that is told
+                send(member, signum)
 
 
 def _hashrate_th(told: Mapping[str, Any]) -> float | None:
