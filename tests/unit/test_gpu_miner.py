@@ -37,7 +37,7 @@ class Gpus:
     def __call__(self) -> list[GpuReading]:
         runs = bool(bearing(self.name))
         self._held = self.frees_after if runs else max(0, self._held - 1)
-        used = GpuSensors(memory_used_bytes=2 << 30 if runs or self._held else 0)
+        used = GpuSensors(memory_used_bytes=2 << 30 if runs or self._held else 0, pids=(4711,) * self.others)
         return [
             GpuReading(
                 gpu_id="GPU-0",
@@ -132,7 +132,7 @@ async def test_memory_that_stays_in_use_is_told(name: str, gpus: Gpus, tmp_path:
     """No AI job starts on it; so it is with a GPU that does not answer."""
     gpus.others = 1
     vacancy = await GpuMiner(filler(name, tmp_path), gpus).vacate(patience_s=0.1)
-    assert (vacancy.is_free, "1 processes" in vacancy.why) == (False, True)
+    assert (vacancy.is_free, "1 processes (PID 4711)" in vacancy.why) == (False, True)
 
     gpus.is_lost = True
     assert "does not answer" in (await GpuMiner(filler(name, tmp_path), gpus).vacate(patience_s=0.1)).why

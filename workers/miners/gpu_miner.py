@@ -222,7 +222,9 @@ class GpuMiner:
                 return f"GPU {gpu_id} does not answer"
             used_bytes = 0 if gpu.sensors is None else gpu.sensors.memory_used_bytes or 0
             if gpu.processes or used_bytes:
-                return f"GPU {gpu_id} has {gpu.processes} processes and {used_bytes} bytes in use"
+                pids = () if gpu.sensors is None else gpu.sensors.pids
+                named = f" (PID {', '.join(map(str, pids))})" if pids else ""
+                return f"GPU {gpu_id} has {gpu.processes} processes{named} and {used_bytes} bytes in use"
         return ""
 
     async def _start(self) -> None:
