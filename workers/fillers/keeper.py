@@ -1,4 +1,4 @@
-"""Keeps what one filler starts together: `python -I -S keeper.py TERM_S NAME=VALUE COMMAND...`, standard library alone.
+"""Keeps what one filler starts together: `python -I -S keeper.py TERM_S GUARD_PID NAME=VALUE COMMAND...`, no library.
 
 All that the program starts, bearing NAME=VALUE in its environment, stays below this process: also what detaches itself
 from its parent and its session, and wipes its environment. Told by SIGTERM, which the kernel sends when the guard dies,
@@ -24,10 +24,12 @@ _WOKEN_BY = {signal.SIGTERM, signal.SIGCHLD}
 def main(arguments: list[str]) -> int:
     """Start the program, and see all that comes of it to its end."""
     signal.pthread_sigmask(signal.SIG_BLOCK, _WOKEN_BY)
-    term_s, mark, command = float(arguments[0]), arguments[1].split("=", 1), arguments[2:]
+    term_s, guard, mark, command = float(arguments[0]), int(arguments[1]), arguments[2], arguments[3:]
+    if os.getppid() != guard:  # it died before the kernel was asked to tell of that
+        return 1
     if ctypes.CDLL(None, use_errno=True).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "this kernel lets nobody keep what a program starts")
-    environment = os.environ | {mark[0]: mark[1]}
+    environment = os.environ | dict([mark.split("=", 1)])
     codes = {os.posix_spawnp(command[0], command, environment, setsigmask=()): 0}
     kill_at_s: float | None = None
     while _bury(codes):

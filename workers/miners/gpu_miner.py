@@ -242,7 +242,8 @@ class GpuMiner:
             **self._filler.environment,
             "CUDA_VISIBLE_DEVICES": ",".join(self._filler.gpu_ids),
         }
-        keeper = (sys.executable, "-I", "-S", str(_KEEPER), str(self._filler.term_s), self._mark())
+        told = (str(self._filler.term_s), str(os.getpid()), self._mark())
+        keeper = (sys.executable, "-I", "-S", str(_KEEPER), *told)
         with self._filler.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 guardian, "--pdeathsig", "TERM", "--", *keeper, "nice", "-n", "19", program, *self._filler.command[1:],
