@@ -15,6 +15,7 @@ from barq.doctor.place import Place
 from barq.errors import Refused
 from scheduler.core.orders import FillerKind
 from scheduler.errors import SettingsError
+from scheduler.filler_settings import stated
 from scheduler.settings import Site, load_site
 from workers.fillers.config import FillerConfig
 from workers.fleet.config import Secret
@@ -64,6 +65,7 @@ def test_guards_of_the_nodes_that_are_named_are_told(tmp_path: Path) -> None:
     kinds = {gid: told[gid].spec.filler for gid in ("node-1", "node-2")}
     digests = {kind.told for kind in kinds.values() if kind is not None}
 
+    assert kinds == {gid: stated(site.fillers)(gid) for gid in kinds}
     assert len(digests) == 2
     assert kinds["node-1"] == FillerKind(name="rig", told=RIG_TOLD)
     assert told["node-1"].filler == FillerConfig(command=("sh", "-c", "mine {gpu} {x}"))
