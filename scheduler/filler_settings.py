@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
+from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
 
-from scheduler.core.fillers import range_of
+from scheduler.core.fillers import StatedFiller, range_of
 from scheduler.core.orders import FillerKind, GpuSlot, GroupSpec
 from scheduler.equipment import Name, Watts
 from scheduler.sharing import PartnerSettings
@@ -82,6 +85,7 @@ class FillerSettings(Strict):
             gpu_ids=self.gpus,
             least_cap_w=self.least_w,
             most_cap_w=self.most_w,
+            told=sha256(json.dumps(self.config(), sort_keys=True).encode()).hexdigest()[:16],
         )
 
     def config(self) -> dict[str, Any]:
@@ -99,6 +103,17 @@ def filler_of(fillers: Sequence[FillerSettings], group_id: str) -> FillerSetting
     return next((filler for filler in fillers if filler.is_of(group_id)), None)
 
 
+def stated(fillers: Sequence[FillerSettings]) -> StatedFiller:
+    """What the site file says now of the filler of any node."""
+
+    @cache
+    def kind(group_id: str) -> FillerKind | None:
+        filler = filler_of(fillers, group_id)
+        return None if filler is None else filler.kind()
+
+    return kind
+
+
 def told_to_joiner(fillers: Sequence[FillerSettings], group_id: str) -> dict[str, Any] | None:
     """What a node that joins is told of its filler: what of it goes into its spec, and how it is run."""
     filler = filler_of(fillers, group_id)
@@ -113,8 +128,7 @@ def run_of(fillers: Sequence[FillerSettings], spec: GroupSpec) -> dict[str, Any]
 
 def with_filler(spec: GroupSpec, fillers: Sequence[FillerSettings]) -> GroupSpec:
     """A node with what the site file says now, whatever it was found with."""
-    filler = filler_of(fillers, spec.group_id)
-    kind = None if filler is None else filler.kind()
+    kind = stated(fillers)(spec.group_id)
     return spec if spec.filler == kind else replace(spec, filler=kind)
 
 

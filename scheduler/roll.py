@@ -2,6 +2,10 @@
 
 A group that reports without being on the roll, or that rests at more than was agreed on, may exist all the same: what
 it may draw counts like that of any other, and it gets no work, for nobody checked that the firm level has room for it.
+GPUs that are lost, or that a filler does not give back, count in their node's base, and bar no other of it: every start
+is held against what all groups really rest at.
+
+A filler runs as the site file says now: a node that was told otherwise is given nothing for it until it joins again.
 
 Miners whose guard runs elsewhere are on the roll by the site file; a machine that joins takes them on. Whoever else
 speaks for them is not taken for their guard.
@@ -10,12 +14,15 @@ speaks for them is not taken for their guard.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from scheduler.core.entitlement import idle_w
-from scheduler.core.orders import GroupKind, GroupSpec
+from scheduler.core.fillers import StatedFiller
+from scheduler.core.orders import GroupKind, GroupSpec, GuardReport
 from scheduler.records import Member
 
 ROUNDING_W = 1.0
+_NO_GPU = ("-",)
 
 
 class Roll:
@@ -34,6 +41,7 @@ class Roll:
         self._known: dict[
             str, tuple[GroupSpec, tuple[str, ...]]
         ] = {}  #: complaints, as long as nothing changes
+        self.stated_filler: StatedFiller | None = None  #: None = whatever nodes say
 
     def call(self, members: Iterable[Member]) -> set[str]:
         """Take in who has joined. Returns those that are on the roll no more."""
@@ -75,6 +83,26 @@ class Roll:
             known = self._known[spec.group_id] = (spec, self._wrong(spec))
         return known[1]
 
+    def held_to_filler(self, report: GuardReport) -> tuple[GuardReport, tuple[str, ...]]:
+        """The report, without a GPU for a filler that is not the stated one, and what to say of that.
+
+        Such a filler stays in the node's spec: what it draws until it has ended counts.
+        """
+        gid, has = report.spec.group_id, report.spec.filler
+        stated = has if self.stated_filler is None else self.stated_filler(gid)
+        if has == stated or report.spec.kind is GroupKind.MINERS:
+            return report, ()
+        remedy = f"let {gid} join again; if it is in the site file, start the site again"
+        if has is None:
+            name = "" if stated is None else stated.name
+            return report, (
+                f"{gid} was not told of its filler {name}: nothing fills its idle GPUs; {remedy}",
+            )
+        owner = "" if stated is None else stated.partner
+        spec = replace(report.spec, filler=replace(has, gpu_ids=_NO_GPU, partner=owner))
+        wrong = f"{gid} has filler {has.name} as the site file does not say any more: it is given nothing"
+        return replace(report, spec=spec), (f"{wrong}; {remedy}",)
+
     def _wrong(self, spec: GroupSpec) -> tuple[str, ...]:
         agreed = self.agreed.get(spec.group_id)
         rests_w = idle_w(spec)
@@ -85,7 +113,7 @@ class Roll:
             return self._wrong_guard(spec)
         elif spec.kind is GroupKind.MINERS:
             return ()  # those that obey nobody count in their base: that is what their guard raises alarms about
-        elif rests_w > idle_w(agreed) + ROUNDING_W:
+        elif rests_w > idle_w(agreed) + _lost_w(spec, agreed) + ROUNDING_W:
             wrong = f"rests at {rests_w:.0f} W, and {idle_w(agreed):.0f} W were agreed on"
             remedy = "correct it, or let it join again"
         else:
@@ -114,3 +142,10 @@ class Roll:
     def _machine(self, group_id: str) -> str:
         place = self._own[group_id].elsewhere
         return place.machine if place is not None else ""
+
+
+def _lost_w(spec: GroupSpec, agreed: GroupSpec) -> float:
+    """What GPUs that were agreed on and cannot be had now may make a node rest at more: each up to its highest cap."""
+    here = {slot.gpu_id for slot in spec.gpus}
+    lost = (slot.power for slot in agreed.gpus if slot.gpu_id not in here)
+    return sum(model.charge_w(model.tdp_w) - model.idle_w for model in lost)

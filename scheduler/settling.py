@@ -238,7 +238,7 @@ class Settling:
             owed_w += 0 if terms is not None and cause in terms.excused else w
         return Flow(
             watts=watts,
-            is_heard=all(s.is_heard for s in own),
+            is_heard=all(s.is_heard for s in own) and filled.is_heard,
             is_curtailed=owed_w > STEADY * watts[BASELINE],
             is_confirmed=all(s.presence.confirmed_w is not None for s in own),
             orders={gid: _order_id(order) for gid, order in own_orders.items()},

@@ -211,6 +211,7 @@ class View:
         known = self.links.get(gid)
         if known is not None and self._is_late(report, known):
             return False
+        report, on_filler = self.roll.held_to_filler(report)
         self.links[gid] = Link(
             boot_id=report.boot_id,
             boottime_s=report.boottime_s,
@@ -222,7 +223,8 @@ class View:
         group = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         is_guarded = self.roll.guarded(report.spec)
         self.groups[gid] = group if is_guarded else without_guard(group, self.roll.agreed[gid])
-        self.alarms[gid] = (*report.alarms, *self.roll.complaints(report.spec), *self._deafness(gid))
+        on_group = (*self.roll.complaints(report.spec), *on_filler, *self._deafness(gid))
+        self.alarms[gid] = (*report.alarms, *on_group)
         if report.stop is not None:
             self.stops.take((report.stop,))
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)

@@ -21,6 +21,7 @@ from scheduler.core.steady import AT_ONCE, SteadyRule
 from scheduler.errors import SettingsError
 from scheduler.figures import open_sources
 from scheduler.figures.keeping import FiguresKeeping
+from scheduler.filler_settings import stated
 from scheduler.forecasting.forecaster import Forecaster
 from scheduler.hosts import Hosts, devices
 from scheduler.inventories import Inventories
@@ -116,6 +117,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         voluntary=site.voluntary_sources(),
         bound=site.bound_sources(),
     )
+    view.roll.stated_filler = stated(() if site.is_shadow else site.fillers)
     stored = await store.load()
     view.restore(stored)
     hosts = Hosts(site.bmcs, state)

@@ -266,3 +266,14 @@ class ProcessTree:
     def _spent_ticks(self, stat: ProcessStat) -> int:
         known = self._members.get(stat.id)
         return max(0, stat.cpu_ticks - known.cpu_ticks) if known else stat.cpu_ticks
+
+
+class Family(ProcessTree):
+    """One process and all below it, whatever their sessions."""
+
+    def _descendants(self) -> list[ProcessStat]:
+        first = self._table.get(self.root.pid)
+        known = (
+            [first, *self._table.below(self.root.pid)] if first is not None and first.id == self.root else []
+        )
+        return known + [stat for process in self._members for stat in self._table.below(process.pid)]

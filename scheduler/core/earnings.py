@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scheduler.core.hashprice import ChainFigures
+from scheduler.core.orders import GroupKind
 from scheduler.core.partners import HOUSE, Partner, PoolTerms, with_house
 from scheduler.core.revenue import Earning, Efficiency, drawn_efficiency, earning
 from scheduler.core.snapshot import Group, SitePolicy
@@ -53,7 +54,7 @@ def earnings(
     site: SitePolicy, groups: Mapping[str, Group], figures: ChainFigures | None, at: datetime
 ) -> tuple[PartnerEarning, ...]:
     """Of each partner with miners, the site itself among them."""
-    miners = {gid: g for gid, g in groups.items() if g.miners or g.spec.miners_max_w}
+    miners = {gid: g for gid, g in groups.items() if g.spec.kind is GroupKind.MINERS}
     owners = with_house(site.partners, miners)
     return tuple(_partner(p, site, miners, figures, at) for p in owners if any(g in miners for g in p.groups))
 

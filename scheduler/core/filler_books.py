@@ -18,6 +18,7 @@ class Filled:
     metered_w: int = 0
     granted_w: int = 0
     overdraw_w: int = 0
+    is_heard: bool = True  #: all of their nodes are: of one that is not nothing is metered
 
 
 NOTHING: Final = Filled()
@@ -48,9 +49,11 @@ def filled_w(snapshot: Snapshot, decision: Decision) -> dict[str, Filled]:
 
 def _filled(groups: list[Group], snapshot: Snapshot, decision: Decision) -> Filled:
     metered = granted = overdraw = 0
+    all_heard = True
     for group in groups:
         told_w = round(decision.fillers_w.get(group.spec.group_id, group.miners_target_w))
         is_heard = group.is_heard(snapshot.at, snapshot.site)
+        all_heard = all_heard and is_heard
         drawn_w = round(sum(m.draw_w for m in group.miners)) if is_heard else 0
         metered, granted, overdraw = metered + drawn_w, granted + told_w, overdraw + max(0, drawn_w - told_w)
-    return Filled(metered_w=metered, granted_w=granted, overdraw_w=overdraw)
+    return Filled(metered_w=metered, granted_w=granted, overdraw_w=overdraw, is_heard=all_heard)

@@ -6,7 +6,7 @@ Watts of a filler are those above the rest of its GPUs, whole ones; caps are tho
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from scheduler.core.machines import MachineKind
@@ -15,6 +15,9 @@ from scheduler.core.power import GpuModel
 
 _EPSILON_W = 1e-6
 MIN_OFF_S = 30.0  #: a program that was ended is not started again on that GPU sooner
+
+StatedFiller = Callable[[str], FillerKind | None]
+"""The filler of a node by its id, as the site file says now; None = it has none."""
 
 
 class Range(NamedTuple):

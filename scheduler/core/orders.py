@@ -242,6 +242,7 @@ class FillerKind:
     gpu_ids: tuple[str, ...] = ()  #: on which it may run; none = on all
     least_cap_w: float = 0.0  #: below such a cap a GPU is not worth it
     most_cap_w: float | None = None  #: None = as much as the GPU takes
+    told: str = ""  #: digest of how it is run, as the site file had it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

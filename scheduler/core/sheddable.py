@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from scheduler.core.dividing import is_heard
+from scheduler.core.fillers import MIN_OFF_S
 from scheduler.core.flexibility import HORIZONS_S, Means, by_tier, whole_w
 from scheduler.core.floors import above_floor_w
 from scheduler.core.jobs import Phase
@@ -70,11 +71,12 @@ def _miners(plan: Plan, pace: _Pace, silent: frozenset[str]) -> Means:
     """To their rest, whole machines as well: before a limit no minimum time counts."""
     mine = [gid for gid, w in plan.miners_w.items() if w > 0 and gid not in silent]
     kinds = [kind for gid in mine if (kind := plan.groups[gid].spec.machine) is not None]
+    rests_s = [kind.min_off_s for kind in kinds] + ([MIN_OFF_S] if plan.filled_w() else [])
     return Means(
         name="miners",
         power_w=whole_w(sum(plan.miners_w[gid] for gid in mine) + plan.filled_w()),
         after_s=pace.falls_s,
-        again_after_s=max((kind.min_off_s for kind in kinds), default=0.0),
+        again_after_s=max(rests_s, default=0.0),
     )
 
 

@@ -101,6 +101,22 @@ def test_all_that_a_gpu_tells_is_read(library: FakeLibrary, opened: Callable[...
     assert (reading.sensors.pids, reading.sensors.memory_used_bytes) == ((4, 7), 1024)
 
 
+def test_memory_is_told_of_those_who_compute_now(
+    library: FakeLibrary, opened: Callable[..., NvmlGpus]
+) -> None:
+    """What else it tells may be a second old: whoever waits until a GPU is free waits for nothing more."""
+    driver = opened()
+    library.gpus[0].processes = lambda: {7: 1000}
+    before = first(driver)
+    library.gpus[0].processes = dict
+    after = first(driver)
+
+    assert before.sensors is not None
+    assert after.sensors is not None
+    assert (before.sensors.memory_used_bytes, before.sensors.pids) == (1000, (7,))
+    assert (after.processes, after.sensors.memory_used_bytes, after.sensors.pids) == (0, 0, ())
+
+
 @pytest.mark.parametrize(
     "said, missing, draw_w",
     [

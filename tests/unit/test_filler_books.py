@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from scheduler.core.earnings import earnings
 from scheduler.core.filler_books import Filled, filled_w
 from scheduler.core.orders import FillerKind
 from scheduler.core.partner_grants import partner_grants
@@ -58,6 +59,7 @@ def test_what_a_filler_draws_too_much_is_an_overdraw_of_its_node() -> None:
     found = filled_w(replace(snapshot, groups=groups), built.decided())
 
     assert found["north"] == Filled(metered_w=1400, granted_w=1380, overdraw_w=20)
+    assert (found["north"].is_heard, found[HOUSE].is_heard) == (True, False)
     assert found[HOUSE].metered_w == 0
 
 
@@ -107,3 +109,29 @@ def test_a_node_shows_what_runs_on_its_idle_gpus() -> None:
     assert [m["state"] for m in shown["a"]["miners"]] == ["running"]
     assert {gpu["attempt_id"] for gpu in shown["a"]["gpus"]} == {None}
     assert shown["c"]["miners"] == []
+
+
+def test_a_node_with_a_filler_is_no_fleet() -> None:
+    """What it draws is for the most part AI's and its own: nobody earns with that, nor with unknown hashes."""
+    built = of_two_owners()
+    snapshot = built.snapshot()
+    told = earnings(snapshot.site, snapshot.groups, None, T0)
+
+    assert [(e.partner_id, [g.group_id for g in e.groups]) for e in told] == [("north", ["m"])]
+
+
+def test_what_a_silent_node_draws_is_missing_in_its_owners_interval() -> None:
+    """And said to be: the quality of the interval is that of all that the partner has."""
+    built, books = of_two_owners(), Settling()
+    books.open({"north": terms()})
+    decision, snapshot = built.decided(), built.snapshot()
+    for seconds in range(0, 910, 10):
+        at = T0 + timedelta(seconds=seconds)
+        groups = {gid: replace(g, reported_at=at) for gid, g in snapshot.groups.items()}
+        groups["a"] = replace(groups["a"], reported_at=T0 - timedelta(seconds=60))
+        now = replace(snapshot, at=at, groups=groups, meter=MeterReading(draw_w=9000, measured_at=at))
+        books.measure(now, decision, sample(now, decision, over_limit=False))
+    (measured,) = books.measured
+    heard_ms = {name: part.heard_ms for name, part in measured.over.parts.items()}
+
+    assert heard_ms == {"north": 0, HOUSE: 900_000}

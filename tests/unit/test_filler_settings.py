@@ -15,6 +15,7 @@ from barq.doctor.place import Place
 from barq.errors import Refused
 from scheduler.core.orders import FillerKind
 from scheduler.errors import SettingsError
+from scheduler.filler_settings import stated
 from scheduler.settings import Site, load_site
 from workers.fillers.config import FillerConfig
 from workers.fleet.config import Secret
@@ -22,6 +23,7 @@ from workers.group_config import load
 
 IN_FILE = Secret(password_file=str(Path("secrets") / "rig"))
 RIG = {"name": "rig", "nodes": ["node-*"], "command": ["sh", "-c", "mine {gpu} {x}"]}
+RIG_TOLD = "d81fd73e6a418bfb"  #: how it is run, digested
 PLAIN: dict[str, Any] = {
     "name": "s",
     "power": {"firm_w": 3000},
@@ -60,10 +62,20 @@ def test_guards_of_the_nodes_that_are_named_are_told(tmp_path: Path) -> None:
     site.write_groups(tmp_path)
     told = {gid: load(tmp_path / "groups" / gid / "group.json") for gid in site.groups()}
 
-    assert told["node-1"].spec.filler == FillerKind(name="rig")
+    kinds = {gid: told[gid].spec.filler for gid in ("node-1", "node-2")}
+    digests = {kind.told for kind in kinds.values() if kind is not None}
+
+    assert kinds == {gid: stated(site.fillers)(gid) for gid in kinds}
+    assert len(digests) == 2
+    assert kinds["node-1"] == FillerKind(name="rig", told=RIG_TOLD)
     assert told["node-1"].filler == FillerConfig(command=("sh", "-c", "mine {gpu} {x}"))
-    assert told["node-2"].spec.filler == FillerKind(
-        name="own", partner="north", gpu_ids=("1",), least_cap_w=150.0, most_cap_w=300.0
+    assert kinds["node-2"] == FillerKind(
+        name="own",
+        partner="north",
+        gpu_ids=("1",),
+        least_cap_w=150.0,
+        most_cap_w=300.0,
+        told=max(digests - {RIG_TOLD}),
     )
     assert told["node-2"].filler == FillerConfig(
         command=("mine", "--port={port}"), api_port=18_088, token=IN_FILE

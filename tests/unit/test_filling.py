@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from scheduler.core.decide import shed
+from scheduler.core.decide import PowerAware, shed
 from scheduler.core.domains import Domain
 from scheduler.core.estop import EmergencyStop
-from scheduler.core.fillers import Range, cap_w, lowered_w, miner_id, range_of
+from scheduler.core.fillers import MIN_OFF_S, Range, cap_w, lowered_w, miner_id, range_of
 from scheduler.core.inventory import Wish
 from scheduler.core.orders import FillerKind, MinerReading, NodePower
 from scheduler.core.partners import Partner
@@ -261,3 +261,15 @@ def test_a_small_rise_is_not_worth_an_order() -> None:
     assert jittered == []
     assert more == ["mine 1020 W on node-1"]
     assert less == ["mine 1019 W on node-1"]
+
+
+def test_who_was_shed_says_when_it_may_mine_again() -> None:
+    """A program that was ended on a GPU is not started there again sooner."""
+    policy, built = PowerAware(), filled(1000).settles()
+    policy.decide(built.snapshot())
+    offer = policy.offer()
+
+    assert offer is not None
+    assert [(m.name, m.power_w, m.again_after_s) for m in offer.down if m.name == "miners"] == [
+        ("miners", 1000, MIN_OFF_S)
+    ]

@@ -17,7 +17,7 @@ from scheduler.core.orders import GpuReading, GpuSensors
 from tests.waiting import wait_for, wait_until
 from workers.miners.gpu_miner import MARK, Filler, GpuMiner, HttpApi
 from workers.miners.port import Capabilities, MachineReading, MinerState, Refused
-from workers.processes import ProcessId, carrying, send
+from workers.processes import ProcessId, ProcessTable, carrying, is_alive, send
 
 PATIENCE_S = 60.0
 PROGRAM = str(Path(__file__).parent.parent / "miners" / "xmrig.py")
@@ -37,7 +37,7 @@ class Gpus:
     def __call__(self) -> list[GpuReading]:
         runs = bool(bearing(self.name))
         self._held = self.frees_after if runs else max(0, self._held - 1)
-        used = GpuSensors(memory_used_bytes=2 << 30 if runs or self._held else 0)
+        used = GpuSensors(memory_used_bytes=2 << 30 if runs or self._held else 0, pids=(4711,) * self.others)
         return [
             GpuReading(
                 gpu_id="GPU-0",
@@ -132,7 +132,7 @@ async def test_memory_that_stays_in_use_is_told(name: str, gpus: Gpus, tmp_path:
     """No AI job starts on it; so it is with a GPU that does not answer."""
     gpus.others = 1
     vacancy = await GpuMiner(filler(name, tmp_path), gpus).vacate(patience_s=0.1)
-    assert (vacancy.is_free, "1 processes" in vacancy.why) == (False, True)
+    assert (vacancy.is_free, "1 processes (PID 4711)" in vacancy.why) == (False, True)
 
     gpus.is_lost = True
     assert "does not answer" in (await GpuMiner(filler(name, tmp_path), gpus).vacate(patience_s=0.1)).why
@@ -192,6 +192,37 @@ async def test_what_its_children_started_ends_too(name: str, gpus: Gpus, tmp_pat
     assert (await miner.vacate(patience_s=PATIENCE_S)).is_free
 
 
+DETACHED = "(env -i setsid sleep 600 & ) ; sleep 0.1; exec env -i sleep 600"
+
+
+@pytest.mark.parametrize("how", ["exec env -i sleep 600", DETACHED])
+async def test_one_that_wipes_its_mark_ends_too(name: str, gpus: Gpus, tmp_path: Path, how: str) -> None:
+    """Also with its parent gone and in a session of its own: all that it started stays below its keeper."""
+    miner = GpuMiner(filler(name, tmp_path, "sh", "-c", how, api=False, term_s=0.5), gpus)
+    await miner.wake()
+    assert miner.main is not None
+    started = await wait_until(
+        lambda: unmarked(name, miner.main, how.count("sleep 600")), timeout_s=PATIENCE_S, what="they detached"
+    )
+    assert (await miner.read()).state is MinerState.RUNNING
+    await miner.vacate(patience_s=PATIENCE_S)
+    left = {process for process in started if is_alive(process)}
+    for process in left:
+        send(process, signal.SIGKILL)
+
+    assert left == set()
+    assert not miner.is_there()
+
+
+def unmarked(name: str, keeper: ProcessId | None, count: int) -> set[ProcessId]:
+    """The keeper's descendants, once they are so many and none bears the mark any more."""
+    assert keeper is not None
+    table = ProcessTable()
+    table.refresh(is_full=True)
+    below = {stat.id for stat in table.below(keeper.pid)}
+    return below if len(below) == count and not bearing(name) else set()
+
+
 GUARD = """
 import asyncio, sys
 from pathlib import Path
@@ -199,7 +230,10 @@ from scheduler.core.orders import GpuReading
 from workers.miners.gpu_miner import Filler, GpuMiner
 async def main():
     gpus = lambda: [GpuReading(gpu_id="GPU-0", draw_w=50.0, cap_w=700.0, processes=0)]
-    spec = Filler(name=sys.argv[1], command=("sleep", "600"), gpu_ids=("GPU-0",), log_path=Path(sys.argv[2]))
+    deaf = ("sh", "-c", "trap '' TERM; sleep 600 & wait; sleep 600")
+    spec = Filler(
+        name=sys.argv[1], command=deaf, gpu_ids=("GPU-0",), log_path=Path(sys.argv[2]), term_s=0.1
+    )
     await GpuMiner(spec, gpus).wake()
     print("mines", flush=True)
     await asyncio.sleep(600)
@@ -208,12 +242,12 @@ asyncio.run(main())
 
 
 def test_it_dies_with_the_guard(name: str, tmp_path: Path) -> None:
-    """A guard that is killed leaves nobody who could let it sleep."""
+    """With all that it started: a guard that is killed leaves nobody who could let it sleep."""
     command = [sys.executable, "-c", GUARD, name, str(tmp_path / "log")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as guard:
         assert guard.stdout is not None
         assert guard.stdout.readline() == b"mines\n"
-        assert bearing(name)
+        wait_for(lambda: len(bearing(name)) > 1, timeout_s=PATIENCE_S, what="its child runs")
         guard.kill()
 
     wait_for(lambda: not bearing(name), timeout_s=PATIENCE_S)

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from scheduler.core.decide import decide
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import NO_FENCE, FallbackStep, Fence, GpuReading, GuardReport
@@ -107,6 +109,40 @@ def test_a_node_that_rests_at_more_than_was_agreed_on_gets_no_work() -> None:
     assert view.groups["b"].cordoned
     assert "b rests at 820 W, and 420 W were agreed on" in view.alarms["b"][0]
     assert view.groups["b"].account.idle_w == IDLE_W
+
+
+def without_one_gpu(built: SiteBuilder, more_w: float, *, version: int) -> GuardReport:
+    """A node that counts one of its GPUs in its base, at so much more than its rest."""
+    report = a_report(built, "a", version=version)
+    spec, lost = report.spec, report.spec.gpus[0]
+    kept = replace(spec, gpus=spec.gpus[1:], base_w=spec.base_w + lost.power.idle_w + more_w)
+    return replace(report, spec=kept, gpus=report.gpus[1:])
+
+
+def test_a_gpu_that_is_lost_bars_no_other_of_its_node() -> None:
+    """It counts at its cap, and each start is held against what all rest at then; more than that it cannot explain."""
+    built = site().node("a")
+    view = viewed(built)
+    heard(view, without_one_gpu(built, 345.0, version=1))
+    open_to_work, told = not view.groups["a"].cordoned, view.alarms["a"]
+    heard(view, without_one_gpu(built, 347.0, version=2), after_s=1.0)
+
+    assert (open_to_work, told) == (True, ())
+    assert view.groups["a"].cordoned
+
+
+@pytest.mark.parametrize("firm_w, starts", [(IDLE_W + 345.0 + 40.0, True), (IDLE_W + 345.0 + 20.0, False)])
+def test_no_work_starts_beside_a_lost_gpu_that_the_firm_level_has_no_room_for(
+    firm_w: float, starts: bool
+) -> None:
+    """A job that is held draws more than nothing until it has left, and the lost GPU goes on."""
+    built = site(firm_w=firm_w).node("a").job("j").limit_w(9000)
+    view = viewed(built)
+    heard(view, without_one_gpu(built, 345.0, version=1))
+    snapshot = replace(built.snapshot(), groups=view.groups.shot())
+    decision = decide(snapshot)
+
+    assert bool(decision.attempts) is starts
 
 
 def test_a_node_that_leaves_gets_no_work_and_one_that_left_counts_no_more() -> None:

@@ -25,6 +25,7 @@ class FillerConfig:
     command: tuple[str, ...]
     api_port: int | None = None  #: of the first GPU, the next ones follow; None = it has no API
     token: Secret = field(default_factory=Secret)
+    term_s: float = TERM_S
     stuck_s: float = (
         10.0  #: a GPU that is not seen to be free so long after its program was ended is given to nobody
     )
@@ -43,7 +44,7 @@ class FillerConfig:
             gpu_ids=(gpu_id,),
             log_path=directory / f"filler-{index}.log",
             api=None if port is None else HttpApi(port=port, token=_read(secret)),
-            term_s=TERM_S,
+            term_s=self.term_s,
         )
 
 

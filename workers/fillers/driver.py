@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from scheduler.core.orders import GpuReading
@@ -23,6 +25,10 @@ _VACATE_S: Final = 5.0
 _RETRY_S: Final = 10.0
 _LONGEST_RETRY_S: Final = 320.0
 _STEADY_S: Final = 60.0  #: who ran so long begins anew with `_RETRY_S`
+_LOG_BYTES: Final = (
+    8 << 20
+)  #: a log that grew beyond is cut to its end: the guard needs the disk for its memory
+_LOG_KEPT_BYTES: Final = 1 << 16
 
 log = logging.getLogger("barq.fillers")
 
@@ -104,9 +110,10 @@ class Driver:
             log.info("%s: starts", self.filler.name)
             try:
                 await self._miner.wake()
-            except MinerError as error:
+            except (MinerError, OSError) as error:
                 self._failed(str(error))
                 return
+        keep_end(self.filler.log_path, _LOG_BYTES, _LOG_KEPT_BYTES)
         reading = await self._miner.read()
         if reading.state is MinerState.FAULTED:
             self._failed(f"{self.filler.name}: {reading.fault}")
@@ -134,3 +141,18 @@ class Driver:
         self.fault = f"{why}; tried again after {self._retry_s:g} s"
         self._retry_at_s = time.monotonic() + self._retry_s
         self._retry_s = min(2 * self._retry_s, _LONGEST_RETRY_S)
+
+
+def keep_end(path: Path, most_bytes: int, kept_bytes: int) -> None:
+    """Cut a file that others append to, once it is longer than `most_bytes`. Raises OSError."""
+    if not path.exists():  # a person took it away
+        return
+    with path.open("r+b") as file:
+        length = file.seek(0, os.SEEK_END)
+        if length <= most_bytes:
+            return
+        file.seek(length - kept_bytes)
+        kept = file.read(kept_bytes)
+        file.truncate(0)
+        file.seek(0)
+        file.write(kept)

@@ -23,24 +23,11 @@ from workers.fillers.config import FillerConfig
 from workers.fillers.driver import Driver
 from workers.fillers.seat import Seat, Stage
 from workers.miners.port import MinersNow
-from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree
+from workers.processes import Family, FamilyTable, ProcessTree
 
 _END_S: Final = 15.0
 
 log = logging.getLogger("barq.fillers")
-
-
-class FillerTree(ProcessTree):
-    """The processes of one filler: its first and all below."""
-
-    def __init__(self, root: ProcessId) -> None:
-        super().__init__(root, FamilyTable(root.pid))
-
-    def _descendants(self) -> list[ProcessStat]:
-        first = self._table.get(self.root.pid)
-        return (
-            [first, *self._table.below(self.root.pid)] if first is not None and first.id == self.root else []
-        )
 
 
 class Fillers:
@@ -58,7 +45,7 @@ class Fillers:
         self._loop = asyncio.new_event_loop()
         self._ended = asyncio.Event()
         self._seats: dict[str, Seat] = {}
-        self._trees: dict[str, FillerTree] = {}
+        self._trees: dict[str, Family] = {}
         places = {slot.gpu_id: i for i, slot in enumerate(spec.gpus)}
         for slot, found in slots(spec):
             program = config.program(spec.group_id, slot.gpu_id, places[slot.gpu_id], directory)
@@ -175,7 +162,7 @@ class Fillers:
         for gpu_id, seat in self._seats.items():
             main, tree = seat.driver.main, self._trees.get(gpu_id)
             if main is not None and (tree is None or tree.root != main):
-                tree = self._trees[gpu_id] = FillerTree(main)
+                tree = self._trees[gpu_id] = Family(main, FamilyTable(main.pid))
                 self._attach([gpu_id], tree)
             if tree is not None:
                 tree.refresh()

@@ -74,12 +74,17 @@ class Seat:
 
     def tell(self, told_w: float) -> None:
         """It may draw so much above the rest of its GPU; 0 = end it."""
-        if told_w > 0 and self.stage is Stage.CLEAR and self.obeys:
+        if self.stage is Stage.CLEAR and self.obeys and self._cap_fits(told_w):
             self.stage, self.switched_s, self._fits_s = Stage.TAKEN, boottime_s(), time.monotonic()
             self.driver.start()
         self.told_w = told_w if self.stage is Stage.TAKEN else 0.0
         if self.told_w == 0 and self.stage is Stage.TAKEN:
             self._leave()
+
+    def _cap_fits(self, told_w: float) -> bool:
+        """Whether the cap as read back holds it down to that: what it is about to be told may fail."""
+        enforced_w = self.model.charge_w(self.raw.cap_w) - self.model.idle_w
+        return told_w > 0 and enforced_w <= told_w + _OVER_W
 
     def hold(self, *, is_held: bool) -> None:
         """Whether somebody else is to have the GPU."""
@@ -99,11 +104,11 @@ class Seat:
                 self.stage = Stage.STUCK
 
     def _watch(self) -> None:
-        """End a program that failed, and one that its GPU does not hold down."""
+        """End a program that failed, one that its GPU does not hold down, and one on a GPU that does not answer."""
         now_s = time.monotonic()
         if self.counts_w <= self.told_w + _OVER_W:
             self._fits_s = now_s
-        if not self.driver.is_ready or now_s - self._fits_s >= _OVER_S:
+        if self.raw.lost or not self.driver.is_ready or now_s - self._fits_s >= _OVER_S:
             self.tell(0.0)
 
     def _leave(self) -> None:

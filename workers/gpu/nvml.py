@@ -174,7 +174,11 @@ class _Gpu:
         try:
             device = self._device_there()
             cap_w, processes = device.enforced_w(), device.processes()
-            if self._clock() - self._sensed_at_s >= self._patience.sensors_s:
+            known = None if self._sensors is None else self._sensors.pids
+            if (
+                known != tuple(sorted(processes))
+                or self._clock() - self._sensed_at_s >= self._patience.sensors_s
+            ):
                 self._sensors, self._sensed_at_s = device.sensors(processes), self._clock()
         except (GpuLost, NoNvml):
             self._device = None  # its handle may be worth nothing when it comes back

@@ -14,8 +14,10 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -34,12 +36,13 @@ from workers.miners.port import (
     Refused,
     Unreachable,
 )
-from workers.processes import ProcessId, carrying, identify, is_alive, send
+from workers.processes import Family, ProcessId, ProcessTable, carrying, identify, is_alive, send
 
 MARK: Final = "BARQ_FILLER"  #: in the environment of the program and of all that it starts
 _TERM_S: Final = 3.0  #: after SIGTERM, until SIGKILL
 _LOOK_S: Final = 0.05
 _OK: Final = 200
+_KEEPER: Final = Path(__file__).parents[1] / "fillers" / "keeper.py"
 _KEPT: Final = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH")  #: of our own environment
 
 
@@ -90,6 +93,7 @@ class GpuMiner:
         self._http = None if filler.api is None else HttpLine("127.0.0.1", filler.api.port)
         self._process: asyncio.subprocess.Process | None = None
         self._main: ProcessId | None = None
+        self._family: Family | None = None  #: of its first process, for those that bear no mark
         self._is_wanted = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -120,6 +124,7 @@ class GpuMiner:
 
     async def read(self) -> MachineReading:
         """Asleep it draws nothing of its own: what its GPUs draw then is theirs, or another's."""
+        self._relatives()
         if not self._runs():
             return self._ended()
         told = await self._told()
@@ -217,7 +222,9 @@ class GpuMiner:
                 return f"GPU {gpu_id} does not answer"
             used_bytes = 0 if gpu.sensors is None else gpu.sensors.memory_used_bytes or 0
             if gpu.processes or used_bytes:
-                return f"GPU {gpu_id} has {gpu.processes} processes and {used_bytes} bytes in use"
+                pids = () if gpu.sensors is None else gpu.sensors.pids
+                named = f" (PID {', '.join(map(str, pids))})" if pids else ""
+                return f"GPU {gpu_id} has {gpu.processes} processes{named} and {used_bytes} bytes in use"
         return ""
 
     async def _start(self) -> None:
@@ -234,18 +241,30 @@ class GpuMiner:
             **kept,
             **self._filler.environment,
             "CUDA_VISIBLE_DEVICES": ",".join(self._filler.gpu_ids),
-            MARK: self._filler.mark or self._filler.name,
         }
+        told = (str(self._filler.term_s), str(os.getpid()), self._mark())
+        keeper = (sys.executable, "-I", "-S", str(_KEEPER), *told)
         with self._filler.log_path.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
-                guardian, "--pdeathsig", "KILL", "--", "nice", "-n", "19", program, *self._filler.command[1:],
+                guardian, "--pdeathsig", "TERM", "--", *keeper, "nice", "-n", "19", program, *self._filler.command[1:],
                 stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log, env=environment, start_new_session=True,
             )  # fmt: skip
         self._main = identify(self._process.pid)
+        self._family = None if self._main is None else Family(self._main, ProcessTable())
 
     def _members(self) -> set[ProcessId]:
-        """All that bears its mark, also of a guard that is gone."""
-        return carrying(f"{MARK}={self._filler.mark or self._filler.name}")
+        """All that bears its mark, also of a guard that is gone, and all that was seen below its first process."""
+        return carrying(self._mark()) | self._relatives()
+
+    def _mark(self) -> str:
+        return f"{MARK}={self._filler.mark or self._filler.name}"
+
+    def _relatives(self) -> set[ProcessId]:
+        """Its first process and who descends from it: a program may wipe its environment, and the mark with it."""
+        if self._family is None:
+            return set()
+        self._family.refresh()
+        return {stat.id for stat in self._family.members}
 
     def _end(self) -> asyncio.Task[None]:
         """Ending goes on in the background, whoever waits for it."""
@@ -254,17 +273,20 @@ class GpuMiner:
         return self._ending
 
     async def _end_members(self) -> None:
+        """Its keeper ends by itself once it has nobody to keep; until then it shows who is left."""
         for signum, patience_s in ((signal.SIGTERM, self._filler.term_s), (signal.SIGKILL, _TERM_S)):
-            for member in self._members():
-                send(member, signum)
+            _tell(self._members() - {self._main}, signum)
             until_s = time.monotonic() + patience_s
-            while (members := self._members()) and time.monotonic() < until_s:  # noqa: ASYNC110 - nobody tells
+            while (members := self._members()) and time.monotonic() < until_s:
                 await asyncio.sleep(_LOOK_S)
+                if signum == signal.SIGKILL:  # whoever came since
+                    _tell(members - {self._main}, signum)
             if not members:
                 break
+        _tell(self._members(), signal.SIGKILL)
         if self._process is not None and not self._is_ours():
             await self._process.wait()  # so that nobody is left to bury it
-        self._main = None
+            self._main = None
 
     # -- its API -------------------------------------------------------------------------------------------------
 
@@ -296,6 +318,15 @@ class GpuMiner:
                 f"{self.address}: {path}: HTTP {reply.status}: {reply.text}; is its API restricted?"
             )
         return reply.object(self.address)
+
+
+def _tell(members: AbstractSet[ProcessId | None], signum: int) -> None:
+    for member in members:
+        if member is not None:
+            with suppress(
+                PermissionError
+            ):  # one that became somebody else's: it keeps its GPU, and that is told
+                send(member, signum)
 
 
 def _hashrate_th(told: Mapping[str, Any]) -> float | None:
