@@ -230,3 +230,25 @@ def test_a_machine_waits_for_all_its_groups_and_for_no_site_when_it_may_be_alone
     with pytest.raises(Unreachable):
         members._is_reachable(files, known, may_be_alone=False)
     assert not members._is_reachable(files, known, may_be_alone=True), "no guard runs here"
+
+
+def test_words_fit_a_machine_that_guards_miners(site: Site, files: SiteFiles) -> None:
+    """Who has nothing to join by is told of both invitations; whichever verb it leaves by, its miners are told of."""
+    assert "`barq miners invite`" in barq(files, "join").stderr
+    assert "`barq miners invite`" in barq(files, "join", "halls").stderr
+    assert barq(files, *JOIN).exit_code == 0
+
+    done = CliRunner(env={"BARQ_STATE": str(files.state)}).invoke(app, ["node", "leave"])
+
+    assert (done.exit_code, "nobody holds them" in done.stderr) == (0, True)
+
+
+def test_nothing_is_forgotten_that_no_other_machine_guards(
+    site: Site, files: SiteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It exists all the same, and the refusal does not say otherwise."""
+    monkeypatch.setattr(site, "nodes", lambda: [{"id": "hall-a", "kind": "miners", "guard_on": ""}])
+
+    done = barq(files, "forget", "hall-a")
+
+    assert (done.exit_code, "does not say guard_on" in done.stderr) == (4, True)
