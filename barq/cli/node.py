@@ -41,15 +41,14 @@ Topology = Annotated[
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
+_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
+_LONGEST_NAME: Final = 32
+_REMEDY: Final = "see `barq doctor`, or give --simulated --gpus N"
+
 
 @app.callback()
 def node() -> None:
     """Add this machine to a site elsewhere, or take it out."""
-
-
-_NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
-_LONGEST_NAME: Final = 32
-_REMEDY: Final = "see `barq doctor`, or give --simulated --gpus N"
 
 
 @app.command()

@@ -73,7 +73,7 @@ def _row(node: NodeView) -> list[str]:
     return [
         node["id"],
         node["kind"],
-        node.get("address") or NOTHING,
+        NOTHING if node.get("unguarded") else node.get("address") or NOTHING,
         _state(node),
         format_power(node["draw_w"]),
         format_power(node["entitlement_w"]),
