@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from scheduler.core.hashprice import ChainFigures
+from scheduler.core.orders import GroupKind
 from scheduler.core.partners import HOUSE, Partner, PoolTerms, with_house
 from scheduler.core.revenue import Earning, Efficiency, drawn_efficiency, earning
 from scheduler.core.snapshot import Group, SitePolicy
@@ -52,9 +53,15 @@ class PartnerEarning:
 def earnings(
     site: SitePolicy, groups: Mapping[str, Group], figures: ChainFigures | None, at: datetime
 ) -> tuple[PartnerEarning, ...]:
-    """Of each partner with miners, the site itself among them."""
+    """Of each partner with miners or fillers, the site itself among them."""
     miners = {gid: g for gid, g in groups.items() if g.miners or g.spec.miners_max_w}
-    owners = with_house(site.partners, miners)
+    filled = {
+        gid: g.spec.filler.partner for gid, g in miners.items() if g.spec.filler and g.spec.filler.partner
+    }
+    owners = (
+        replace(p, groups=(*p.groups, *(gid for gid, owner in filled.items() if owner == p.partner_id)))
+        for p in with_house(site.partners, (gid for gid in miners if gid not in filled))
+    )
     return tuple(_partner(p, site, miners, figures, at) for p in owners if any(g in miners for g in p.groups))
 
 
@@ -72,7 +79,7 @@ def _partner(
         partner_id=partner.partner_id,
         pool=pool,
         follows=partner.follows is not None,
-        draw_w=sum(g.draw_w for g in its),
+        draw_w=sum(map(_draw_w, its)),
         efficiency=found,
         earning=earning(found.joule_per_th, figures, at, pool=pool),
         groups=tuple(_group(g, pool, figures, at) for g in its),
@@ -92,8 +99,13 @@ def _group(group: Group, pool: PoolTerms, figures: ChainFigures | None, at: date
     )
     return GroupEarning(
         group_id=group.spec.group_id,
-        draw_w=group.draw_w,
+        draw_w=_draw_w(group),
         efficiency=found,
         earning=earning(found.joule_per_th, figures, at, pool=pool),
         machines=tuple(machines),
     )
+
+
+def _draw_w(group: Group) -> float:
+    """What a fleet draws, rest included; on a node what its fillers draw above the rest of their GPUs."""
+    return group.draw_w if group.spec.kind is GroupKind.MINERS else sum(m.draw_w for m in group.miners)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from scheduler.core.earnings import earnings
 from scheduler.core.filler_books import Filled, filled_w
 from scheduler.core.orders import FillerKind
 from scheduler.core.partner_grants import partner_grants
@@ -107,3 +108,16 @@ def test_a_node_shows_what_runs_on_its_idle_gpus() -> None:
     assert [m["state"] for m in shown["a"]["miners"]] == ["running"]
     assert {gpu["attempt_id"] for gpu in shown["a"]["gpus"]} == {None}
     assert shown["c"]["miners"] == []
+
+
+def test_what_a_filler_brings_is_listed_for_its_owner() -> None:
+    """By what it draws above the rest of its GPUs; a node without one is in no list."""
+    built = of_two_owners()
+    built.decided()
+    snapshot = built.snapshot()
+    found = {p.partner_id: p for p in earnings(snapshot.site, snapshot.groups, None, T0)}
+
+    listed = {name: {g.group_id: g.draw_w for g in p.groups} for name, p in found.items()}
+    fleet_w = snapshot.groups["m"].draw_w
+    assert listed == {"north": {"m": fleet_w, "a": 1380.0}, HOUSE: {"b": 620.0}}
+    assert found["north"].draw_w == fleet_w + 1380
