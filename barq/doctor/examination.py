@@ -29,7 +29,7 @@ from barq.doctor.place import Place
 
 Check = Callable[[Place], Finding | Sequence[Finding]]
 
-PATIENCE_S: Final = 2.5
+PATIENCE_S: Final = 10.0  #: a busy machine needs some seconds alone to load what reads a site file
 
 CHECKS: Final[dict[str, Check]] = {
     "python": python.python,
