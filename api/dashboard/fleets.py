@@ -39,7 +39,7 @@ def tiles(nodes: Iterable[NodeView], inventories: Iterable[str]) -> list[Tile]:
 
 
 def _tile(node: NodeView, machines: Sequence[MachineDetail]) -> Tile:
-    if not machines:
+    if not machines or node.unguarded:
         return Tile(node=node, counts=machines_text(node.miners))
     troubled = [machine for machine in machines if machine.trouble]
     told = [
