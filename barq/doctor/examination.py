@@ -101,6 +101,6 @@ def _late(name: str, patience_s: float) -> Finding:
     return warn(
         name,
         f"no answer within {patience_s:g} s",
-        "something that it asks hangs: a network file system, or a driver",
+        "something that it asks hangs (a network file system, a driver), or this machine is very busy",
         "see dmesg, and run it again",
     )
