@@ -23,6 +23,7 @@ from barq.doctor import (
     python,
     ray_here,
     rights,
+    sources,
 )
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
@@ -51,6 +52,7 @@ CHECKS: Final[dict[str, Check]] = {
     "loopback": network.loopback,
     "ports": network.ports,
     "api-port": network.api_port,
+    "signals": sources.sources,
     "meter": meter.meter,
     "bmc": bmcs.bmcs,
     "lan": lan.lans,
