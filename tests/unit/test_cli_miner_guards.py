@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from typer.testing import CliRunner
 
-from barq.cli import app, members, miner_guards
+from barq.cli import app, down, members, miner_guards
 from barq.errors import BarqError, NotFound, Refused, Unreachable
 from barq.site.files import SiteFiles
 from barq.site.membership import Membership, read_membership, write_membership
@@ -252,3 +252,14 @@ def test_nothing_is_forgotten_that_no_other_machine_guards(
     done = barq(files, "forget", "hall-a")
 
     assert (done.exit_code, "does not say guard_on" in done.stderr) == (4, True)
+
+
+def test_a_machine_that_goes_down_stays_part_of_its_site(
+    site: Site, files: SiteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said that the site is down."""
+    monkeypatch.setattr(down, "stop_site", lambda directory, *, grace_s: True)
+    env = {"BARQ_STATE": str(files.state)}
+    assert CliRunner(env=env).invoke(app, ["down"]).stderr == "the site is down\n"
+    assert barq(files, *JOIN).exit_code == 0
+    assert "stays part of its site" in CliRunner(env=env).invoke(app, ["down"]).stderr
