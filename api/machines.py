@@ -6,14 +6,14 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 from api.wire.miners import MachineView, MachineWishView, MinerTotals
 from scheduler.core.hashprice import ChainFigures
-from scheduler.core.inventory import MachineDetail
+from scheduler.core.inventory import Condition, MachineDetail
 from scheduler.core.partners import NO_POOL, PoolTerms
 from scheduler.core.revenue import Earning, earning_of_machine
 from scheduler.records import KeptInventory
@@ -72,11 +72,12 @@ class Mined:
 
 def standing(now: MachinesNow) -> list[Standing]:
     """All machines, by group and name."""
-    watts, wishes = _watts(now.nodes.text if now.nodes else "[]"), {w.miner_id: w for w in now.wishes}
+    nodes, wishes = now.nodes.text if now.nodes else "[]", {w.miner_id: w for w in now.wishes}
+    watts, lone = _watts(nodes), _unguarded(nodes)
     found = [
         Standing(
             kept=kept,
-            detail=detail,
+            detail=_left_alone(detail) if kept.inventory.group_id in lone else detail,
             watts=watts.get(kept.inventory.group_id, {}).get(detail.miner_id),
             wish=wishes.get(detail.miner_id),
         )
@@ -165,6 +166,17 @@ def _seen_at(one: Standing) -> datetime | None:
 def _watts(nodes: str) -> Mapping[str, Mapping[str, Watts]]:
     """What each miner was told and draws by the newest report, by group."""
     return {node["id"]: dict(_of_group(node)) for node in json.loads(nodes) if node.get("miners")}
+
+
+@lru_cache(maxsize=1)
+def _unguarded(nodes: str) -> frozenset[str]:
+    """The groups that nobody guards now."""
+    return frozenset(node["id"] for node in json.loads(nodes) if node.get("unguarded"))
+
+
+def _left_alone(detail: MachineDetail) -> MachineDetail:
+    """A machine that nobody guards: what it last did says nothing of what it does."""
+    return replace(detail, condition=Condition.LOST, trouble="nobody guards it")
 
 
 def _of_group(node: Mapping[str, Any]) -> Iterator[tuple[str, Watts]]:

@@ -16,7 +16,7 @@ BarqError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asyncio import Future
@@ -75,3 +75,20 @@ class TraceError(BarqError):
 
     The message names file, line, column, value and remedy, as far as there are such.
     """
+
+
+_ALONE: Final = "write the number alone; its unit is the end of the field's name"
+_REMEDIES: Final = {
+    "extra_forbidden": "remove the key or correct its spelling",
+    "tuple_type": "write a list, [a, b]",
+    "float_type": _ALONE,
+    "float_parsing": _ALONE,
+    "int_type": _ALONE,
+    "int_parsing": _ALONE,
+}
+
+
+def with_remedy(text: str, kind: str) -> str:
+    """A complaint about one field of a site file, with what to do where pydantic's words for that `kind` do not say."""
+    remedy = _REMEDIES.get(kind)
+    return f"{text}; {remedy}" if remedy else text

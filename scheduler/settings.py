@@ -40,7 +40,7 @@ from scheduler.equipment import (
     miners_spec,
     node_spec,
 )
-from scheduler.errors import SettingsError
+from scheduler.errors import SettingsError, with_remedy
 from scheduler.feeders import check_bound
 from scheduler.filler_settings import FillerSettings, check_fillers, run_of, with_filler
 from scheduler.forecast_settings import ForecastSettings
@@ -389,5 +389,4 @@ def complaint(path: Path, error: ErrorDetails, *, below: str = "") -> str:
     """One mistake in a file, `below` one of its keys: file, field, value and remedy."""
     field = ".".join(str(p) for p in ((below, *error["loc"]) if below else error["loc"])) or "the site"
     value = "" if isinstance(error["input"], dict) else f" (given: {str(error['input'])[:60]!r})"
-    remedy = "; remove the key or correct its spelling" if error["type"] == "extra_forbidden" else ""
-    return f"{path}: {field}: {error['msg'].removeprefix('Value error, ')}{value}{remedy}"
+    return with_remedy(f"{path}: {field}: {error['msg'].removeprefix('Value error, ')}{value}", error["type"])

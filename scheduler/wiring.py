@@ -248,13 +248,24 @@ def _standby(
     return StandbyCluster(cluster, hosts, yard, clock=clock, folder=state)
 
 
-def open_source(settings: SignalSettings, site: Site, base: Path) -> LimitSource:
-    """The source that a part of the site file describes. Raises `SettingsError` on an unknown type."""
+def check_sources(site: Site, base: Path) -> None:
+    """Make each source as it will be opened, and keep none. Raises `SettingsError`, `OSError`."""
+    for settings in site.signals:
+        open_source(settings, site, base, first_at=datetime.now(UTC))
+
+
+def open_source(
+    settings: SignalSettings, site: Site, base: Path, *, first_at: datetime | None = None
+) -> LimitSource:
+    """The source that a part of the site file describes. Raises `SettingsError` on an unknown type.
+
+    `first_at` = when a played day begins, None = when this site first opened it.
+    """
     if settings.type not in SOURCES:
         raise SettingsError(f"signals.type: {settings.type!r} is not known; use one of {sorted(SOURCES)}")
     name, options = settings.name or settings.type, settings.options()
     if settings.type in PLAYED and "began_at" not in options:
-        options["began_at"] = _first_opened(base, name).isoformat()
+        options["began_at"] = (first_at or _first_opened(base, name)).isoformat()
     if settings.type in FLOORED:
         options.setdefault("floor_w", site.firm_of_bound_w().get(name, site.power.firm_w))
     module = import_module(SOURCES[settings.type])

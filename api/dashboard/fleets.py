@@ -9,8 +9,9 @@ from typing import Final
 
 from api.dashboard.words import machines_text
 from api.machines import read
-from api.wire.site import NodeView
+from api.wire.site import GpuView, NodeView
 from barq.machine_words import without_name
+from scheduler.core.fillers import miner_id
 from scheduler.core.inventory import Condition, MachineDetail
 
 SHOWN_TROUBLES: Final = 3
@@ -25,6 +26,11 @@ class Tile:
     counts: str = ""  #: of machines; empty = there are none, or nothing is known of each
     troubles: tuple[str, ...] = ()
 
+    def mined_w(self, gpu: GpuView) -> float:
+        """What a filler draws on a GPU above its rest, W."""
+        name = miner_id(self.node.id, gpu.id)
+        return next((m.draw_w for m in self.node.miners if m.id == name), 0.0)
+
 
 def tiles(nodes: Iterable[NodeView], inventories: Iterable[str]) -> list[Tile]:
     """Each node, with the machines of its newest inventory where it has one."""
@@ -33,7 +39,7 @@ def tiles(nodes: Iterable[NodeView], inventories: Iterable[str]) -> list[Tile]:
 
 
 def _tile(node: NodeView, machines: Sequence[MachineDetail]) -> Tile:
-    if not machines:
+    if not machines or node.unguarded:
         return Tile(node=node, counts=machines_text(node.miners))
     troubled = [machine for machine in machines if machine.trouble]
     told = [
@@ -50,4 +56,5 @@ def _counts(node: NodeView, machines: Iterable[MachineDetail]) -> str:
     counts = Counter(machine.condition for machine in machines)
     trimmed = sum(miner.state == "trimmed" for miner in node.miners)
     words = [f"{counts[condition]} {condition}" for condition in Condition if counts[condition]]
-    return ", ".join([*words, f"{trimmed} trimmed"] if trimmed else words)
+    counted = ", ".join([*words, f"{trimmed} trimmed"] if trimmed else words)
+    return f"fillers: {counted}" if node.kind == "node" else counted

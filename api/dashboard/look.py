@@ -50,7 +50,7 @@ class Looker:
         now = datetime.now(UTC)
         summary = self._sums(now)
         power = known_power(self.desk, over_limit_s=summary.over_limit_s)
-        jobs, nodes = self._jobs(), _nodes_first(known_nodes(self.desk))
+        jobs, nodes = self._jobs(), _troubled_first(known_nodes(self.desk))
         shown = tiles(nodes, self.desk.machines.now().inventories)
         events = self.desk.recent_events(limit=SHOWN_EVENTS)[::-1]
         told = self.desk.instructions(InstructionFilter(state=ACTIVE), limit=SHOWN_INSTRUCTIONS).instructions
@@ -116,6 +116,6 @@ def _when(one: Instruction) -> tuple[datetime, int]:
     return one.starts_at, one.number
 
 
-def _nodes_first(nodes: Sequence[NodeView]) -> list[NodeView]:
-    """Groups of miners come after the nodes."""
-    return sorted(nodes, key=lambda node: node.kind != "node")
+def _troubled_first(nodes: Sequence[NodeView]) -> list[NodeView]:
+    """Nobody has to look for what is wrong; apart from that, groups of miners come after the nodes."""
+    return sorted(nodes, key=lambda node: (node.reachable and not node.alarms, node.kind != "node"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,12 +13,14 @@ from api.wire.parts import Sent, Shown, example
 from api.wire.signals import Instant
 from api.wire.why import Why
 
+_MONTH: Final = r"^[0-9]{4}-[0-9]{2}$"
 _YEARS: Final = range(2000, 2200)
 MAX_WH: Final = 1e12
 
 
 def _is_month(text: str) -> str:
-    if int(text[:4]) not in _YEARS or not 1 <= int(text[5:]) <= 12:  # noqa: PLR2004 - months of a year
+    found = re.fullmatch(_MONTH, text)
+    if not found or int(text[:4]) not in _YEARS or not 1 <= int(text[5:]) <= 12:  # noqa: PLR2004 - months of a year
         raise ValueError(
             f"there is no such month; write one of the years {_YEARS.start} to {_YEARS.stop - 1}, like 2026-10"
         )
@@ -32,7 +35,7 @@ def _is_zone(text: str) -> str:
     return text
 
 
-Month = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}$"), AfterValidator(_is_month)]
+Month = Annotated[str, Field(json_schema_extra={"pattern": _MONTH}), AfterValidator(_is_month)]
 
 
 class ReportQuery(BaseModel):

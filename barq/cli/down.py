@@ -35,10 +35,12 @@ def down(
         str, typer.Option(metavar="DURATION", help="How long jobs may take to save before they are killed.")
     ] = "60s",
 ) -> None:
-    """Stop the site on this machine; running jobs save first, and go on after the next `barq up`."""
+    """Stop what runs of a site on this machine; running jobs save first, and go on once it is up again."""
     directory = (state or state_dir(os.environ)).expanduser().resolve()
     ran = stop_site(directory, grace_s=duration_s(grace, "--grace"))
-    say("the site is down" if ran else f"no site runs in {directory}")
+    is_member = SiteFiles(directory).membership.exists()
+    done = "this machine is down, and stays part of its site" if is_member else "the site is down"
+    say(done if ran else f"no site runs in {directory}")
 
 
 def stop_site(state: Path, *, grace_s: float = GRACE_S) -> bool:

@@ -184,7 +184,9 @@ class _Done:
             elif not guard.has_fallen:
                 yield f"{guard.group_id}: it holds to the stop and has not fallen to its fallback yet"
         for node in self.others:
-            if not node.get("estop"):
+            if node.get("unguarded"):
+                yield f"{node['id']}: nobody guards it: its machines were not told, and may draw on"
+            elif not node.get("estop"):
                 yield f"{node['id']}: not confirmed; with the scheduler dead it falls by itself within {fall}"
         if self.api_error is not None:
             yield f"API: not confirmed: {self.api_error}"
@@ -221,7 +223,7 @@ def _others(site: _Site, here: set[str]) -> list[NodeView]:
     while True:
         nodes, _ = _asked(site, lambda client: client.nodes())
         others = [node for node in nodes or [] if node["id"] not in here]
-        if all(node.get("estop") for node in others) or time.monotonic() > deadline_s:
+        if all(n.get("estop") or n.get("unguarded") for n in others) or time.monotonic() > deadline_s:
             return others
         time.sleep(_LOOK_EVERY_S)
 
@@ -275,19 +277,12 @@ def _url_here(directory: Path) -> str:
 
 def _blocks(done: _Done) -> list[Block]:
     said = f"EMERGENCY STOP by {done.stop['by']}: {done.stop['reason']}"
-    blocks: list[Block] = [
-        said if done.is_engaged else f"NOT STOPPED, nobody took it: {said}",
-        _guards_table(done.here),
-    ]
-    others = [
-        (n["id"], "stopped" if n.get("estop") else "not confirmed", format_power(n["draw_w"]), NOTHING)
-        for n in done.others
-    ]
+    shown = said if done.is_engaged else f"NOT STOPPED, nobody took it: {said}"
     until = ["It holds until a person says `barq estop release --reason ...`."] if done.is_engaged else []
-    return [*blocks, Table(rows=others), *until]
+    return [shown, _guards_table(done.here, done.others), *until]
 
 
-def _guards_table(guards: Sequence[GuardState]) -> Table:
+def _guards_table(guards: Sequence[GuardState], others: Sequence[NodeView] = ()) -> Table:
     rows = [
         (
             guard.group_id,
@@ -297,9 +292,16 @@ def _guards_table(guards: Sequence[GuardState]) -> Table:
         )
         for guard in guards
     ]
+    rows += [(n["id"], _state(n), format_power(n["draw_w"]), NOTHING) for n in others]
     headers = ("GUARD", "STATE", "DRAW", "FALLBACK")
-    styles = {"stopped": "green", "no answer": "bold red", "not stopped": "yellow"}
+    styles = {"stopped": "green", "no answer": "bold red", "not stopped": "yellow", "unguarded": "bold red"}
     return Table(headers=headers, rows=rows, right=frozenset({"DRAW", "FALLBACK"}), styles=styles)
+
+
+def _state(node: NodeView) -> str:
+    if node.get("estop"):
+        return "stopped"
+    return "unguarded" if node.get("unguarded") else "not confirmed"
 
 
 def _shown(guard: GuardState) -> dict[str, Any]:

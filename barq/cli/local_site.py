@@ -60,6 +60,7 @@ def read_site(files: SiteFiles, site_file: Path | None, look: Callable[[], Machi
     """
     from scheduler.errors import SettingsError
     from scheduler.settings import load_site
+    from scheduler.wiring import check_sources
 
     if site_file is None and not files.site_file.exists() and (machine := look()).usable:
         path = files.run / "found-site.yaml"
@@ -67,13 +68,18 @@ def read_site(files: SiteFiles, site_file: Path | None, look: Callable[[], Machi
     else:
         path = site_file or (files.site_file if files.site_file.exists() else DEFAULT_SITE)
     try:
-        return path.read_text(encoding="utf-8"), load_site(path)
+        text, site = path.read_text(encoding="utf-8"), load_site(path)
     except FileNotFoundError as error:
         raise InvalidInput(
             f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/"
         ) from error
     except SettingsError as error:
         raise InvalidInput(str(error)) from error
+    try:
+        check_sources(site, files.state)
+    except (SettingsError, OSError) as error:
+        raise InvalidInput(f"{path}: {error}") from error
+    return text, site
 
 
 def keep_measured(files: SiteFiles, site: Site, site_file: Path | None) -> None:

@@ -124,7 +124,7 @@ def join_site(wanted: Wanted | WantedGuards | None, state: Path) -> Membership:
             raise InvalidInput(
                 "this machine has not joined a site yet",
                 field="TICKET",
-                remedy="paste what `barq node invite` printed",
+                remedy="paste what `barq node invite` or `barq miners invite` printed on the site",
             )
         _start(files, membership, is_new=wanted is not None)
     return membership

@@ -13,7 +13,7 @@ from barq.cli.members import WantedGuards, join_site, leave_site
 from barq.cli.node import directory_of, make_ticket, own_name, ticket_of
 from barq.cli.options import JsonOption, QuietOption, duration_s
 from barq.cli.output import chosen_format, emit, say
-from barq.errors import NotFound
+from barq.errors import NotFound, Refused
 from barq.site.files import SiteFiles
 from barq.site.ray_head import PORTS_FROM
 
@@ -86,10 +86,7 @@ def leave(
 ) -> None:
     """Guard miners here no more: they are told to sleep, and nothing of the site is left on this machine."""
     membership = leave_site(directory_of(state), grace_s=duration_s(grace, "--grace"))
-    say(
-        f"{membership.node} has left {membership.site}. Its miners were told to sleep, and nobody holds them there: "
-        "the site counts all that they can draw until another machine joins for them"
-    )
+    say(membership.farewell)
 
 
 def forget(
@@ -99,9 +96,13 @@ def forget(
 ) -> None:
     """Let another machine take on miners whose guard is gone for good. Two guards would fight: be sure that it is."""
     with connect() as site:
-        groups = [
-            n["id"] for n in site.nodes() if name in (n["id"], n.get("guard_on", "")) and n.get("guard_on")
-        ]
+        named = [n for n in site.nodes() if name in (n["id"], n.get("guard_on"))]
+        groups = [n["id"] for n in named if n.get("guard_on")]
+        if not groups and any(n.get("kind") == "miners" for n in named):
+            raise Refused(
+                f"{name} does not say guard_on in the site file: no other machine guards it",
+                remedy="name one that does; `barq nodes` lists all",
+            )
         if not groups:
             raise NotFound(
                 f"no group of miners is called {name}, nor guarded on a machine of that name",

@@ -80,7 +80,7 @@ def miners(
         page = site.miners(group=group, partner=partner, condition=condition, limit=most)
     emit(form, value=page, ids=(one["id"] for one in page["miners"]), blocks=lambda: _listed(page))
     if form is Format.TABLE and not page["miners"]:
-        say("no miners")
+        say("no miners match; `barq miners` lists all" if group or partner or condition else "no miners")
     for notice in page.get("notices", ()) if form is Format.TABLE else ():
         say(notice)
     if page["next"] is not None:
@@ -176,7 +176,6 @@ def _table(found: Sequence[MachineView]) -> Table:
         "ID",
         "PARTNER",
         "MODEL",
-        "FIRMWARE",
         "STATE",
         "WISH",
         "TOLD",
@@ -194,7 +193,6 @@ def _row(one: MachineView) -> list[str]:
         one["id"],
         one["partner"],
         _joined(one["make"], one["model"]),
-        _joined(one["firmware"], one["firmware_version"]),
         one["condition"],
         NOTHING if wish is None else wish["wish"],
         format_power(one["target_w"]),

@@ -46,6 +46,11 @@ _LONGEST_NAME: Final = 32
 _REMEDY: Final = "see `barq doctor`, or give --simulated --gpus N"
 
 
+@app.callback()
+def node() -> None:
+    """Add this machine to a site elsewhere, or take it out."""
+
+
 @app.command()
 def invite(
     *,
@@ -125,7 +130,7 @@ def leave(
 ) -> None:
     """Take this machine out of its site: jobs save first and go on elsewhere, nothing of the site is left here."""
     membership = leave_site(directory_of(state), grace_s=duration_s(grace, "--grace"))
-    say(f"{membership.node} has left {membership.site}; it may be switched off")
+    say(membership.farewell)
 
 
 @app.command()
@@ -179,7 +184,7 @@ def ticket_of(site: str, token_file: Path | None) -> Ticket:
         raise InvalidInput(
             f"{text.strip()[:80]!r} is no ticket, and for an address a token is needed",
             field="TICKET|URL",
-            remedy="run `barq node invite` where the site is, or give --token-file",
+            remedy="paste what `barq node invite` or `barq miners invite` prints on the site, or give --token-file",
         )
     try:
         token = token_file.read_text("utf-8").strip()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from barq.cli.connect import connect
 from barq.cli.facts import NOTHING, ago
 from barq.cli.options import JsonOption, QuietOption
-from barq.cli.output import Format, Table, chosen_format, emit, say
+from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.cli.shadow_text import notice
 from barq.units import format_power
 
@@ -27,7 +27,6 @@ _HEADERS = (
     "CAP",
     "MINERS",
     "REPORT",
-    "ALARMS",
 )
 _TOPOLOGY = "TOPOLOGY"
 """A column of sites that have levels."""
@@ -47,11 +46,14 @@ def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         found = site.nodes()
-    emit(
-        form, value=found, ids=(node["id"] for node in found), blocks=lambda: [*notice(found), _table(found)]
-    )
+    emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: _blocks(found))
     if form is Format.TABLE and not found:
         say("no nodes")
+
+
+def _blocks(found: Sequence[NodeView]) -> list[Block]:
+    alarms = [f"{node['id']}: {alarm}" for node in found for alarm in node["alarms"]]
+    return [*notice(found), _table(found), *(["", *alarms] if alarms else [])]
 
 
 def _table(found: Sequence[NodeView]) -> Table:
@@ -73,7 +75,7 @@ def _row(node: NodeView) -> list[str]:
     return [
         node["id"],
         node["kind"],
-        node.get("address") or NOTHING,
+        NOTHING if node.get("unguarded") else node.get("address") or NOTHING,
         _state(node),
         format_power(node["draw_w"]),
         format_power(node["entitlement_w"]),
@@ -81,7 +83,6 @@ def _row(node: NodeView) -> list[str]:
         _caps(node),
         _miners(node["miners"]),
         ago(node["last_report_at"]),
-        "; ".join(node["alarms"]) or NOTHING,
     ]
 
 

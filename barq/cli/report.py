@@ -144,10 +144,13 @@ def _write(path: Path, text: str, option: str) -> None:
 def _blocks(found: ComplianceView, comparison: Comparison | None, zone: ZoneInfo) -> list[Block]:
     from barq.reporting import words
 
+    read = [day for day in found["days"] if day["tally"]["covered_s"] or day["tally"]["draw_wh"]]
+    dark = len(found["days"]) - len(read)
+    by_day = f"By day, without {dark} of which nothing was read:" if dark and read else "By day:"
     blocks: list[Block] = [
         f"{found['site']}, {found['month']} ({found['tz']})",
         Table(rows=words.summary_facts(found, zone)),
-        *_titled("By day:", words.day_rows(found)),
+        *_titled(by_day, words.day_rows({**found, "days": read})),
         *_titled("Documents that granted power:", words.grant_rows(found)),
         *_titled("Breaches:", words.breach_rows(found, zone)),
         *_titled("Corrections:", words.correction_rows(found, zone)),

@@ -84,7 +84,7 @@ def up(
     running = start_site(site, directory, port=port, listen=listen)
     value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
     if not running.is_new:
-        say("the site is up already")
+        say(_up_already(SiteFiles(directory), site))
     blocks = [
         *([SHADOW_LINE] if SiteFiles(directory).is_shadow else []),
         f"API:       {running.api_url}",
@@ -95,6 +95,14 @@ def up(
     emit(form, value=value, ids=[running.api_url], blocks=lambda: blocks)
     if foreground:
         _stay(directory)
+
+
+def _up_already(files: SiteFiles, wanted: Path | None) -> str:
+    """What to say of a site that was not started; that it runs by another file than is wanted, if so."""
+    known = files.site_file
+    if wanted is None or (wanted.is_file() and wanted.read_bytes() == known.read_bytes()):
+        return "the site is up already"
+    return f"the site is up already, and not as {wanted} says now: `barq down` first to start it so"
 
 
 def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: str | None = None) -> Running:

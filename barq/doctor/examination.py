@@ -23,13 +23,14 @@ from barq.doctor import (
     python,
     ray_here,
     rights,
+    sources,
 )
 from barq.doctor.finding import Finding, fail, warn
 from barq.doctor.place import Place
 
 Check = Callable[[Place], Finding | Sequence[Finding]]
 
-PATIENCE_S: Final = 2.5
+PATIENCE_S: Final = 10.0  #: a busy machine needs some seconds alone to load what reads a site file
 
 CHECKS: Final[dict[str, Check]] = {
     "python": python.python,
@@ -51,6 +52,7 @@ CHECKS: Final[dict[str, Check]] = {
     "loopback": network.loopback,
     "ports": network.ports,
     "api-port": network.api_port,
+    "signals": sources.sources,
     "meter": meter.meter,
     "bmc": bmcs.bmcs,
     "lan": lan.lans,
@@ -101,6 +103,6 @@ def _late(name: str, patience_s: float) -> Finding:
     return warn(
         name,
         f"no answer within {patience_s:g} s",
-        "something that it asks hangs: a network file system, or a driver",
+        "something that it asks hangs (a network file system, a driver), or this machine is very busy",
         "see dmesg, and run it again",
     )

@@ -40,7 +40,10 @@ def fillers(place: Place) -> list[Finding]:
 def _of(filler: FillerSettings, place: Place, *, is_here: bool) -> Finding:
     check = f"filler-{filler.name}"
     if not is_here:
-        return ok(check, "is for nodes that join; each needs its program and setpriv")
+        names = ", ".join(filler.nodes)
+        return ok(
+            check, f"no node here is called {names}: for those that join; each needs its program and setpriv"
+        )
     path = place.environ.get("PATH")
     missing = [
         f"{tool} ({package})" for tool, package in _NEEDED.items() if shutil.which(tool, path=path) is None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from barq.doctor.finding import Finding, fail, ok, warn
 from barq.doctor.place import Place
 from barq.doctor.rights import OTHERS
+from barq.machine_words import without_name
 from barq.site.files import SiteFiles
 
 if TYPE_CHECKING:
@@ -92,23 +93,30 @@ async def _machines(name: str, config: LanConfig) -> Finding:
 
     told = await _recognised(config)
     found = [t for t in told.values() if isinstance(t, Found)]
-    bad = [_named(where, t.why) for where, t in told.items() if isinstance(t, Unusable)]
+    bad = _by_reason({where: t.why for where, t in told.items() if isinstance(t, Unusable)})
+    silent = [where for where, t in told.items() if t is None]
     kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(str(f.firmware) for f in found).items()))
     text = f"{len(found)} of {config.count} machines can be used{f' ({kinds})' if kinds else ''}"
     readable = [f.miner.address for f in found if not f.identity.capabilities.pause]
     if readable:
         text = f"{text}; {len(readable)} of them can only be read: {_some(readable)}"
     if bad:
-        text = f"{text}; {len(bad)} cannot: {_some(bad)}"
+        text = f"{text}; not usable: {_some(bad)}"
     check, means = f"lan-{name}", "who is not found, and who cannot be told anything, counts at its nameplate"
     if len(found) < config.count:
+        if silent:
+            text = f"{text}; nobody answers at {_some(silent, ', ')}"
         remedy = "see that they are on and reachable from here, and that addresses, count and credentials are right"
         return warn(check, text, means, remedy)
     return ok(check, text)
 
 
-def _named(where: str, why: str) -> str:
-    return why if where in why else f"{where}: {why}"
+def _by_reason(whys: Mapping[str, str]) -> list[str]:
+    """Each reason once, with the machines that it holds for."""
+    machines: dict[str, list[str]] = {}
+    for where, why in whys.items():
+        machines.setdefault(without_name(why, where), []).append(where)
+    return [f"{_some(named, ', ')}: {why}" for why, named in machines.items()]
 
 
 async def _recognised(config: LanConfig) -> dict[str, Told]:
@@ -116,13 +124,14 @@ async def _recognised(config: LanConfig) -> dict[str, Told]:
     from scheduler.core.lan import places
     from workers.fleet.firmware import Found, recognise
 
-    gate, told = asyncio.Semaphore(AT_ONCE), dict[str, "Told"]()
+    wanted = [*places(config.addresses)]
+    gate, told = asyncio.Semaphore(AT_ONCE), dict[str, "Told"].fromkeys(place.name for place in wanted)
 
     async def ask(place: LanPlace) -> None:
         async with gate:
             told[place.name] = await recognise(place, config)
 
-    tasks = [asyncio.create_task(ask(place)) for place in places(config.addresses)]
+    tasks = [asyncio.create_task(ask(place)) for place in wanted]
     _, late = await asyncio.wait(tasks, timeout=ASK_S)
     for task in late:
         task.cancel()
@@ -213,7 +222,7 @@ def _of_outlets(name: str, count: int, wrong: list[str]) -> Finding:
     return ok(check, f"{count} answer, and are on")
 
 
-def _some(words: Iterable[str]) -> str:
+def _some(words: Iterable[str], between: str = "; ") -> str:
     named = [*words]
-    more = f"; and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return f"{'; '.join(named[:NAMED])}{more}"
+    more = [f"and {len(named) - NAMED} more"] if len(named) > NAMED else []
+    return between.join([*named[:NAMED], *more])

@@ -31,6 +31,16 @@ class Membership:
         """The command that it came by."""
         return "barq miners" if self.guards else "barq node"
 
+    @property
+    def farewell(self) -> str:
+        """What is to be known once it left."""
+        if not self.guards:
+            return f"{self.node} has left {self.site}; it may be switched off"
+        return (
+            f"{self.node} has left {self.site}. Its miners were told to sleep, and nobody holds them there: "
+            "the site counts all that they can draw until another machine joins for them"
+        )
+
 
 def read_membership(files: SiteFiles) -> Membership | None:
     """What was written when this machine joined, None if it is no member. Raises ValueError if it makes no sense."""

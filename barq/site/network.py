@@ -66,5 +66,5 @@ def what_to_open(ray_address: str) -> list[str]:
     return [
         f"Other machines must reach {ports}. Ray listens on every interface, and asks for its token.",
         "The API speaks plain HTTP: listen on a private network, or put a proxy with TLS before it.",
-        "Invite a machine: `barq node invite`",
+        "Invite a machine: `barq node invite`, or `barq miners invite` for one that guards miners",
     ]

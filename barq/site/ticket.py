@@ -36,7 +36,7 @@ class Ticket:
             raise InvalidInput(
                 "the ticket makes no sense; was it cut short?",
                 field="TICKET",
-                remedy="paste the whole line that `barq node invite` printed",
+                remedy="paste it whole, as it was printed",
             ) from error
 
 

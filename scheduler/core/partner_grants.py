@@ -195,7 +195,8 @@ def _reasons(grant: PartnerGrant, own: _Own, snapshot: Snapshot, decision: Decis
 def _silent(own: _Own, snapshot: Snapshot) -> Iterator[Reason]:
     for gid, group in own.groups.items():
         if not group.is_heard(snapshot.at, snapshot.site):
-            text = f"{gid} is not heard of: nothing is planned with its machines"
+            state = f"nobody guards {gid}" if group.unguarded else f"{gid} is not heard of"
+            text = f"{state}: nothing is planned with its machines"
             yield Reason(code=GrantCode.NOT_HEARD, text=text, remedy=f"see to the guard of {gid}")
 
 

@@ -88,12 +88,16 @@ def _power(request: Request, days: float | None) -> Power:
 
 
 def _power_from_file(request: Request, days: float | None) -> Power:
+    path = Path(request.power)
+    if not path.is_file():
+        raise TraceError(
+            f"--power {request.power}: there is no such file; check the path, or take {' or '.join(SHAPED)}"
+        )
     if request.power_map is None:
         raise TraceError(
             f"--power {request.power}: --power-map is missing; say how its values become watts: "
             "--power-map value=COLUMN,scale=p95:700kW,min=160kW"
         )
-    path = Path(request.power)
     return read_power(
         path,
         parse_power_map(request.power_map),

@@ -65,19 +65,23 @@ def test_a_lan_where_all_is_well_is_told_by_its_machines(place: Place) -> None:
 
 
 def test_what_is_wrong_with_a_lan_is_said_with_its_place(place: Place) -> None:
-    """A secret that others can read, or that is not there; a machine that does not take it; a silent outlet."""
+    """A secret that others can read, or that is not there; machines that do not take it or are silent; an outlet."""
     public = place.state / "secrets" / "braiins"
     public.write_text("not-it")
     public.chmod(0o644)
     braiins = {"user": "root", "password_file": "secrets/braiins"}
     pdu = {"name": "pdu-a", "type": "snmp", "host": "127.0.0.1", "port": 9, "make": "apc", "version": "2c"}
     with lan() as net:
-        where = address(net.add(BraiinsEmulator))
-        found = described(place, where, lan={"credentials": {"braiins": braiins}})
+        where, other = (address(net.add(BraiinsEmulator)) for _ in range(2))
+        gone = "127.0.0.1:9"
+        found = described(place, where, other, gone, lan={"credentials": {"braiins": braiins}})
         assert found["lan-hall-secrets"] == (Grade.WARN, f"can be read by others: {public}")
         grade, text = found["lan-hall"]
         assert grade is Grade.WARN
-        assert text.startswith(f"0 of 1 machines can be used; 1 cannot: braiins: {where}: does not take")
+        assert text.startswith(
+            f"0 of 3 machines can be used; not usable: {where}, {other}: braiins: does not take"
+        )
+        assert text.endswith(f"; nobody answers at {gone}")
 
         outlets = {"pdus": [pdu | {"community_env": "NOT_SET_HERE"}], "feeds": {where: "pdu-a/7"}}
         found = described(place, where, lan={"credentials": {"braiins": braiins}}, outlets=outlets)

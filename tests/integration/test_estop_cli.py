@@ -154,6 +154,20 @@ def test_guards_on_other_machines_are_waited_for(node: GuardedNode, monkeypatch:
     assert "far-1" not in result.stderr
 
 
+def test_miners_that_nobody_guards_are_named_and_not_waited_for(
+    node: GuardedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No lease makes them fall: they may draw on, and the exit code says that not all is stopped."""
+    monkeypatch.setattr("barq.cli.estop.OTHERS_TIMEOUT_S", 1e9)
+    hut = {"id": "hut", "draw_w": 6800.0, "estop": None, "unguarded": True}
+
+    result = barq("--reason", "smoke", site=answering(hut))
+
+    assert result.exit_code == 1
+    assert "hut: nobody guards it: its machines were not told, and may draw on" in result.stderr
+    assert any(line.split() == ["hut", "unguarded", "6.8", "kW", "-"] for line in result.stdout.splitlines())
+
+
 @pytest.mark.parametrize("words", [(), ("release",), ("--reason", "x", "release"), ("--reason", " ")])
 def test_nothing_is_done_without_a_reason(node: GuardedNode, words: tuple[str, ...]) -> None:
     """Neither a stop nor its release."""

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from typer.testing import CliRunner
 
-from barq.cli import app, members, miner_guards
+from barq.cli import app, down, members, miner_guards
 from barq.errors import BarqError, NotFound, Refused, Unreachable
 from barq.site.files import SiteFiles
 from barq.site.membership import Membership, read_membership, write_membership
@@ -230,3 +230,36 @@ def test_a_machine_waits_for_all_its_groups_and_for_no_site_when_it_may_be_alone
     with pytest.raises(Unreachable):
         members._is_reachable(files, known, may_be_alone=False)
     assert not members._is_reachable(files, known, may_be_alone=True), "no guard runs here"
+
+
+def test_words_fit_a_machine_that_guards_miners(site: Site, files: SiteFiles) -> None:
+    """Who has nothing to join by is told of both invitations; whichever verb it leaves by, its miners are told of."""
+    assert "`barq miners invite`" in barq(files, "join").stderr
+    assert "`barq miners invite`" in barq(files, "join", "halls").stderr
+    assert barq(files, *JOIN).exit_code == 0
+
+    done = CliRunner(env={"BARQ_STATE": str(files.state)}).invoke(app, ["node", "leave"])
+
+    assert (done.exit_code, "nobody holds them" in done.stderr) == (0, True)
+
+
+def test_nothing_is_forgotten_that_no_other_machine_guards(
+    site: Site, files: SiteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It exists all the same, and the refusal does not say otherwise."""
+    monkeypatch.setattr(site, "nodes", lambda: [{"id": "hall-a", "kind": "miners", "guard_on": ""}])
+
+    done = barq(files, "forget", "hall-a")
+
+    assert (done.exit_code, "does not say guard_on" in done.stderr) == (4, True)
+
+
+def test_a_machine_that_goes_down_stays_part_of_its_site(
+    site: Site, files: SiteFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not said that the site is down."""
+    monkeypatch.setattr(down, "stop_site", lambda directory, *, grace_s: True)
+    env = {"BARQ_STATE": str(files.state)}
+    assert CliRunner(env=env).invoke(app, ["down"]).stderr == "the site is down\n"
+    assert barq(files, *JOIN).exit_code == 0
+    assert "stays part of its site" in CliRunner(env=env).invoke(app, ["down"]).stderr

@@ -60,6 +60,7 @@ def test_the_month_is_told_in_figures() -> None:
         "breach 0.013 kWh, 60 s over the limit",
         "peak of 15 min 12 kW, in the quarter from 2026-10-01 00:15+02:00",
         "covered 0.07 % of 31 d 1 h",
+        "By day, without 30 of which nothing was read:",
         "2026-10-01 4.450 kWh 2.438 kWh",
         "grid 1.988 kWh 1.000 kWh 0.013 kWh 15 min 1 f12 <b>odd</b>",
         "2026-10-01 00:15+02:00 60 s 0.013 kWh 8 kW by grid, <b>odd</b>, feeder f12, 2026-10-01 00:15+02:00 to",

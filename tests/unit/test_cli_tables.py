@@ -130,20 +130,22 @@ def test_power_tells_what_the_meter_makes_of_the_margin() -> None:
 
 
 def test_nodes_are_a_table() -> None:
-    """Draw beside entitlement, GPUs in use, caps, miners that are on, alarms."""
+    """Draw beside entitlement, GPUs in use, caps, miners that are on; alarms below, each on a line."""
     assert barq(busy_site(), "nodes").stdout.splitlines() == [
-        "NODE    KIND    ADDRESS   STATE          DRAW  ALLOWED  GPUS          CAP  MINERS  REPORT   ALARMS",
-        "node-1  node    10.0.0.1  ok           1.5 kW   2.2 kW   1/2  250 W-400 W       -  2 s ago  -",
-        "miners  miners  10.0.0.1  unreachable  1.5 kW   2.2 kW     -            -  1/2 on  2 s ago  m2 is on",
+        "NODE    KIND    ADDRESS   STATE          DRAW  ALLOWED  GPUS          CAP  MINERS  REPORT",
+        "node-1  node    10.0.0.1  ok           1.5 kW   2.2 kW   1/2  250 W-400 W       -  2 s ago",
+        "miners  miners  10.0.0.1  unreachable  1.5 kW   2.2 kW     -            -  1/2 on  2 s ago",
+        "",
+        "miners: m2 is on",
     ]
 
 
 def test_miners_that_nobody_guards_stand_out() -> None:
     """Unreachable says too little: all that they can draw counts."""
     group = {**MINERS, "guard_on": "hut-1", "unguarded": True, "alarms": ["nobody guards miners"]}
-    last = barq(busy_site().on("GET", "/nodes", {"nodes": [group]}), "nodes").stdout.splitlines()[-1]
-    assert last.split()[3] == "unguarded"
-    assert last.endswith("nobody guards miners")
+    row, _, alarm = barq(busy_site().on("GET", "/nodes", {"nodes": [group]}), "nodes").stdout.splitlines()[1:]
+    assert row.split()[2:4] == ["-", "unguarded"]
+    assert alarm == "miners: nobody guards miners"
 
 
 def test_a_trimmed_machine_is_told_of() -> None:

@@ -177,6 +177,8 @@ def test_doctor_looks_for_programs_and_tokens(tmp_path: Path) -> None:
     assert found(tmp_path, path, **api) == (Grade.OK, "mine and its token are there")
     by_env = api | {"api": {"port": 18_088, "token_env": "RIG"}}
     assert found(tmp_path, path, **by_env) == (Grade.WARN, "api.token_env: RIG is not set")
+    elsewhere = found(tmp_path, path, nodes=["hall-1"])
+    assert (elsewhere[0], "no node here is called hall-1" in elsewhere[1]) == (Grade.OK, True)
 
 
 def test_doctor_has_nothing_to_look_for_without_fillers(tmp_path: Path) -> None:

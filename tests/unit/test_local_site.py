@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 
 from barq.cli.local_site import DEFAULT_SITE, find_gpus, read_site, site_text
+from barq.cli.up import _up_already
+from barq.doctor.finding import Grade
+from barq.doctor.place import Place
+from barq.doctor.sources import sources
 from barq.errors import InvalidInput
 from barq.site.files import SiteFiles
 from scheduler.core.entitlement import nameplate_w
@@ -126,3 +130,30 @@ def test_the_text_is_a_site_file(tmp_path: Path) -> None:
     path.write_text(site_text(machine(FakeLibrary(*gpus(1), is_root=False))))
 
     assert load_site(path).name == "local"
+
+
+def test_a_source_that_makes_no_sense_is_refused_before_anything_starts(
+    files: SiteFiles, tmp_path: Path
+) -> None:
+    """By the file, the source, its field and the value; `barq doctor` says the same."""
+    given = tmp_path / "given.yaml"
+    given.write_text(f"{SITE}signals: [{{type: constant, name: grid, limit_w: 3kW}}]\n", encoding="utf-8")
+    with pytest.raises(InvalidInput, match=r"given.yaml: signals: grid: limit_w: .* got '3kW'"):
+        read_site(files, given, never)
+
+    found = sources(Place(environ={}, state=files.state, proposed=given))
+    assert (found.grade, "'3kW'" in found.found) == (Grade.FAIL, True)
+    given.write_text(f"{SITE}signals: [{{type: synthetic_day, name: day, max_w: 9000}}]\n", encoding="utf-8")
+    assert sources(Place(environ={}, state=files.state, proposed=given)).grade is Grade.OK
+    assert not list(files.run.glob("began-*")), "its day has not begun"
+
+
+def test_who_wants_another_file_while_a_site_is_up_is_told(files: SiteFiles, tmp_path: Path) -> None:
+    """It goes on as it was started; the same file again is no news."""
+    given = tmp_path / "given.yaml"
+    for path in (given, files.site_file):
+        path.write_text(SITE, encoding="utf-8")
+    assert _up_already(files, given) == _up_already(files, None) == "the site is up already"
+    given.write_text(SITE.replace("2000", "3000"), encoding="utf-8")
+    assert "`barq down` first" in _up_already(files, given)
+    assert "`barq down` first" in _up_already(files, tmp_path / "none.yaml")

@@ -83,8 +83,13 @@ def test_who_is_not_heard_of_is_named() -> None:
     north, south = partner_grants(replace(snapshot, groups={**snapshot.groups, "n": silent}), decision, {})
 
     assert (codes(north)[0], north.wants_w, north.granted_w) == ("NotHeardOf", 0, 3000.0)
+    assert north.reasons[0].text == "n is not heard of: nothing is planned with its machines"
     assert north.reasons[0].remedy == "see to the guard of n"
     assert codes(south) == ["SurplusShared"]
+
+    lone = replace(silent, unguarded=True)
+    north, _ = partner_grants(replace(snapshot, groups={**snapshot.groups, "n": lone}), decision, {})
+    assert north.reasons[0].text == "nobody guards n: nothing is planned with its machines"
 
 
 def test_an_emergency_stop_comes_first() -> None:

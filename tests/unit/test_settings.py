@@ -95,7 +95,10 @@ def test_a_source_keeps_its_own_options(tmp_path: Path) -> None:
         ({"power": {"firm_w": float("inf")}}, "power.firm_w: Input should be a finite number (given: 'inf')"),
         (
             {"power": {"firm_w": "3 kW"}},
-            "power.firm_w: Input should be a valid number, unable to parse string as a number (given: '3 kW')",
+            (
+                "power.firm_w: Input should be a valid number, unable to parse string as a number (given: '3 kW'); "
+                "write the number alone; its unit is the end of the field's name"
+            ),
         ),
         (
             {"power": {"firm_w": 3000, "overhead": 0.9}},

@@ -78,6 +78,7 @@ def test_files_are_fitted_to_a_load(files: Request) -> None:
     "changes, words",
     [
         ({"power_map": None}, "--power-map is missing; say how its values become watts"),
+        ({"power": "pakistan-sumer"}, "there is no such file; check the path, or take pakistan-summer"),
         ({"power_map": "value=limit_kw,scal=p95:1kW"}, "--power-map: there is no key 'scal'"),
         ({"jobs_map": None}, "of no known format .* --jobs-map arrival="),
         ({"jobs_map": "arrival=at"}, "--jobs-map: gpus is missing"),

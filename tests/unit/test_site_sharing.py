@@ -116,8 +116,8 @@ def test_ramps_of_mining_are_taken_over(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "document, words",
     [
-        ({"partners": [{"name": "p"}]}, "partners.0.groups: Field required"),
-        ({"partners": [{"name": "p", "groups": []}]}, "partners.0.groups"),
+        ({"partners": [{"name": "p"}]}, "partners.groups: partner 'p' has neither miners nor a filler"),
+        ({"partners": [{"name": "p", "groups": []}]}, "partners.groups: partner 'p' has neither"),
         ({"partners": [{"name": "p", "groups": ["x"]}]}, "groups: 'x' is no miner group of this site"),
         ({"partners": [{"name": "p", "groups": ["north"], "wieght": 2}]}, "partners.0.wieght"),
         ({"partners": [{"name": "p", "groups": ["north"], "weight": 0}]}, "partners.0.weight"),

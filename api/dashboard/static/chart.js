@@ -99,7 +99,10 @@ export class Chart {
   }
 
   #tell(limits, draws) {
-    const of = (values) => `${Math.min(...values).toFixed(1)} to ${Math.max(...values).toFixed(1)} kW`;
+    const of = (values) => {
+      const ends = [Math.min(...values), Math.max(...values)].map((kw) => kw.toFixed(1));
+      return `${[...new Set(ends)].join(" to ")} kW`;
+    };
     const span = this.#minutes < 60 ? `${this.#minutes} minutes` : `${this.#minutes / 60} h`;
     const text = limits.length
       ? `In the last ${span}, until ${said(new Date(this.#newestMs), "short")}: limit ${of(limits)}, load ${of(draws)}.`

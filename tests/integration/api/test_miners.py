@@ -80,6 +80,19 @@ async def test_watts_are_those_of_the_newest_report(site: ApiSite) -> None:
     assert datetime.fromisoformat(fresh["seen_at"]) <= datetime.now(UTC)
 
 
+async def test_machines_that_nobody_guards_are_lost(site: ApiSite) -> None:
+    """What their guard told last is not what they do now."""
+    await told(site, inventory(machine(1)))
+    await site.record(
+        current={"nodes": json.dumps([{"id": "acme", "miners": [], "unguarded": True, "alarms": []}])}
+    )
+    page = await site.get("/miners", condition="lost")
+
+    assert [one["trouble"] for one in page["miners"]] == ["nobody guards it"]
+    assert page["totals"]["conditions"] == {"lost": 1}
+    assert (await site.get("/miners/acme-1"))["now"]["condition"] == "lost"
+
+
 async def test_a_miner_is_shown_with_its_record_and_history(site: ApiSite) -> None:
     """Also once it is no more."""
     await told(site, inventory(machine(1)), inventory(machine(1, identity=identity(1, serial="SN9"))))

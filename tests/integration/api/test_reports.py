@@ -77,20 +77,24 @@ async def test_the_month_before_in_utc_has_it(site: ApiSite) -> None:
 
 
 @pytest.mark.parametrize(
-    "query,field",
+    "query,field,remedy",
     [
-        ({}, "month"),
-        ({"month": "2026-13"}, "month"),
-        ({"month": "october"}, "month"),
-        ({"month": "9999-01"}, "month"),
-        ({"month": "2026-10", "tz": "Mars/Base"}, "tz"),
-        ({"month": "2026-10", "tz": "../etc/passwd"}, "tz"),
+        ({}, "month", "add it"),
+        ({"month": "2026-13"}, "month", "like 2026-10"),
+        ({"month": "october"}, "month", "like 2026-10"),
+        ({"month": "9999-01"}, "month", "like 2026-10"),
+        ({"month": "2026-10", "tz": "Mars/Base"}, "tz", "like Asia/Karachi"),
+        ({"month": "2026-10", "tz": "../etc/passwd"}, "tz", "like Asia/Karachi"),
     ],
 )
-async def test_what_is_no_month_or_zone_is_refused(site: ApiSite, query: dict[str, str], field: str) -> None:
-    """By its name."""
+async def test_what_is_no_month_or_zone_is_refused(
+    site: ApiSite, query: dict[str, str], field: str, remedy: str
+) -> None:
+    """By its name, with one that would do."""
     answer = await site.client.get("/api/v1/reports/compliance", params=query)
-    assert field in refused(answer, 422, "invalid_field")["field"]
+    problem = refused(answer, 422, "invalid_field")
+    assert field in problem["field"]
+    assert remedy in problem["remedy"]
 
 
 async def test_a_correction_is_in_the_report_and_stays_listed(site: ApiSite) -> None:
