@@ -160,6 +160,7 @@ class Guard:
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
         self._attempts.clear_away()
+        self._attempts.get_ready(gpus=len(seen.spec.gpus))
 
     def _commands(self, stands: Standing, seen: Seen) -> Commands:
         """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""

@@ -1,0 +1,102 @@
+"""Supervisors forked ahead, each with a child that waits to be its job: a start finds the dear part of it done.
+
+As many are kept as the guard says that it may need; they are made, and ended, one by one while nobody wants anything.
+One ends when the fork server does, which it sees as the end of its socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final, NoReturn
+
+from workers.rehearsal import rehearse
+from workers.starter import Starter
+
+QUIET_S: Final = 0.5  #: after a start there are other things to do
+PACE_S: Final = 0.02  #: between one spare and the next
+_LONGEST_BYTES: Final = 8192
+
+Become = Callable[[Path, Starter | None], NoReturn]
+
+
+class Spares:
+    """The spare supervisors of one fork server, whose end of the guard's socket is `requests`."""
+
+    def __init__(self, become: Become, requests: socket.socket) -> None:
+        self._become = become
+        self._requests = requests
+        self._ready: list[tuple[int, socket.socket]] = []
+        self._wanted = 0
+        self._due_s = 0.0  #: on the monotonic clock
+
+    @property
+    def rest_s(self) -> float | None:
+        """How long until there is something to do, s; None = for ever."""
+        return None if len(self._ready) == self._wanted else max(0.0, self._due_s - time.monotonic())
+
+    def want(self, number: int) -> None:
+        """From now on keep so many."""
+        self._wanted = number
+
+    def tend(self) -> None:
+        """Make one, or end one, unless that is not due yet. Raises OSError if none can be forked."""
+        now_s = time.monotonic()
+        if now_s < self._due_s:
+            return
+        self._due_s = now_s + PACE_S
+        if len(self._ready) < self._wanted:
+            self._ready.append(self._fork())
+        elif len(self._ready) > self._wanted:
+            self._ready.pop()[1].close()
+
+    def start(self, attempt: Path) -> int:
+        """Have a spare one look after `attempt`, or a new one if there is none; its PID. Raises OSError."""
+        self._due_s = time.monotonic() + QUIET_S
+        while self._ready:
+            pid, theirs = self._ready.pop()
+            with theirs:
+                try:
+                    theirs.send(os.fsencode(attempt))
+                except OSError:
+                    continue  # somebody ended it
+            return pid
+        pid = os.fork()
+        if pid == 0:
+            self._let_go()
+            self._become(attempt, None)
+        return pid
+
+    def _fork(self) -> tuple[int, socket.socket]:
+        ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            self._let_go()
+            self._wait(its_end)
+        its_end.close()
+        return pid, ours
+
+    def _let_go(self) -> None:
+        """A child that held these would keep others from seeing the fork server's end."""
+        self._requests.close()
+        for _, theirs in self._ready:
+            theirs.close()
+
+    def _wait(self, requests: socket.socket) -> NoReturn:
+        """The life of a spare one until it is needed."""
+        code = 1
+        try:
+            os.setsid()
+            starter = Starter()
+            rehearse()
+            request = requests.recv(_LONGEST_BYTES)
+            requests.close()
+            if request:
+                self._become(Path(os.fsdecode(request)), starter)
+            code = 0
+        finally:
+            os._exit(code)
