@@ -84,7 +84,7 @@ def _serve(requests: socket.socket, parent: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.closerange(3, requests.fileno())
         os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
-        _, received, *_ = socket.recv_fds(requests, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        _, received, *_ = socket.recv_fds(requests, 1, 1)
         if received:
             failure = _become(json.loads(_read_all(requests)), received[0])
             requests.sendall(json.dumps(failure).encode())
@@ -100,6 +100,7 @@ def _become(wanted: dict[str, Any], output: int) -> dict[str, Any]:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         for descriptor in (1, 2):
             os.dup2(output, descriptor)
+        os.close(output)
         os.chdir(what)
         what = f"a niceness of {wanted['nice']}"
         os.nice(wanted["nice"])
