@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
 
-from scheduler.core.orders import GpuReading, GuardReport, MinerReading
+from scheduler.core.orders import AttemptFacts, GpuReading, GuardReport, MinerReading, Observed
+from workers.courtesy import Courtesy
 
 T = TypeVar("T")
 
@@ -24,16 +25,19 @@ _STEADY: Final = attrgetter(*(f.name for f in fields(MinerReading) if f.name != 
 class Reporter:
     """The newest report, and those who wait for the next.
 
-    Whoever asks is told what is observed now; only news wakes those who wait, and raises the version.
+    Whoever asks is told what is observed now; only news wakes those who wait, and raises the version. That jobs come
+    up is told with what follows it while others on this host have to wait for a processor, for they may be jobs, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_courtesy: Callable[[], Courtesy] = Courtesy) -> None:
         """Versions go on rising over the guard's own restarts: they begin at the wall clock's milliseconds."""
         self._version = time.time_ns() // 1_000_000
         self._report: GuardReport | None = None
         self._told: GuardReport | None = None  #: as it was when it last was news: drift adds up from there
         self._told_at_s = 0.0
         self._news = asyncio.Event()
+        self._new_courtesy = new_courtesy
+        self._courtesy: Courtesy | None = None  #: while there is something that can wait
 
     @property
     def report(self) -> GuardReport:
@@ -50,9 +54,9 @@ class Reporter:
     def update(self, observed: GuardReport) -> None:
         """Take in what is observed now, whatever its version says."""
         now_s = time.monotonic()
-        if self._is_news(observed, now_s):
+        if self._is_news(observed, now_s) and not self._waits(observed, now_s):
             self._version += 1
-            self._told, self._told_at_s = observed, now_s
+            self._told, self._told_at_s, self._courtesy = observed, now_s, None
             self._news.set()
             self._news = asyncio.Event()
         self._report = replace(observed, version=self._version)
@@ -66,6 +70,14 @@ class Reporter:
             except TimeoutError:
                 break
         return self.report
+
+    def _waits(self, observed: GuardReport, now_s: float) -> bool:
+        """Whether these news are told later, with more of their kind."""
+        if self._told is None or not _only_come_up(observed, self._told):
+            return False
+        if self._courtesy is None:
+            self._courtesy = self._new_courtesy()
+        return self._courtesy.waits(now_s)
 
     def _is_news(self, observed: GuardReport, now_s: float) -> bool:
         told = self._told
@@ -84,6 +96,26 @@ def _is_other(a: GuardReport, b: GuardReport) -> bool:
         or _differ(a.miners, b.miners, _STEADY)
         or _differ(a.attempts, b.attempts, lambda facts: replace(facts, step=None))
     )
+
+
+def _only_come_up(now: GuardReport, before: GuardReport) -> bool:
+    """Whether no more has happened than that attempts began to run, and draw: nobody waits for word of that."""
+    return (
+        any(facts.observed is Observed.STARTING for facts in before.attempts)
+        and _frame(now) == _frame(before)
+        and not _differ(now.gpus, before.gpus, _without_use)
+        and not _differ(now.miners, before.miners, _STEADY)
+        and not _differ(now.attempts, before.attempts, _without_coming)
+    )
+
+
+def _without_coming(facts: AttemptFacts) -> AttemptFacts:
+    observed = Observed.RUNNING if facts.observed is Observed.STARTING else facts.observed
+    return replace(facts, observed=observed, step=None, resumed_step=None, doing="")
+
+
+def _without_use(gpu: GpuReading) -> GpuReading:
+    return replace(_without_draw(gpu), processes=0)
 
 
 def _frame(report: GuardReport) -> GuardReport:

@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from workers.parenthood import die_with_parent
@@ -37,6 +37,17 @@ class Wanted:
     environment: Mapping[str, str]
     nice: int
 
+    def to_json(self) -> str:
+        """As it is told to the child."""
+        return json.dumps(
+            {
+                "command": [*self.command],
+                "working_dir": self.working_dir,
+                "environment": {**self.environment},
+                "nice": self.nice,
+            }
+        )
+
 
 class Starter:
     """The child. It dies with this process, is in its session until it is used, and can be used once."""
@@ -58,7 +69,7 @@ class Starter:
         with self._socket:
             try:
                 socket.send_fds(self._socket, [b"."], [output])
-                self._socket.sendall(json.dumps(asdict(wanted)).encode())
+                self._socket.sendall(wanted.to_json().encode())
                 self._socket.shutdown(socket.SHUT_WR)
                 answer = _read_all(self._socket)
             except OSError:
