@@ -18,6 +18,7 @@ DRIFT_EVERY_S = 1.0
 #: A change of the draw by more than this is news at once.
 JUMP_W = 10.0
 JUMP_SHARE = 0.02
+_ON_THE_WAY: Final = frozenset({Observed.STARTING, Observed.RUNNING, Observed.SAVING})
 #: A miner without what drifts: a copy of each of a thousand would take its time.
 _STEADY: Final = attrgetter(*(f.name for f in fields(MinerReading) if f.name != "draw_w"))
 
@@ -26,7 +27,7 @@ class Reporter:
     """The newest report, and those who wait for the next.
 
     Whoever asks is told what is observed now; only news wakes those who wait, and raises the version. That jobs come
-    up is told with what follows it while others on this host have to wait for a processor, for they may be jobs, too.
+    up or leave is told with what follows it while others on this host have to wait for a processor: those jobs do, too.
     """
 
     def __init__(self, new_courtesy: Callable[[], Courtesy] = Courtesy) -> None:
@@ -73,7 +74,7 @@ class Reporter:
 
     def _waits(self, observed: GuardReport, now_s: float) -> bool:
         """Whether these news are told later, with more of their kind."""
-        if self._told is None or not _only_come_up(observed, self._told):
+        if self._told is None or not _are_on_their_way(observed, self._told):
             return False
         if self._courtesy is None:
             self._courtesy = self._new_courtesy()
@@ -98,20 +99,36 @@ def _is_other(a: GuardReport, b: GuardReport) -> bool:
     )
 
 
-def _only_come_up(now: GuardReport, before: GuardReport) -> bool:
-    """Whether no more has happened than that attempts began to run, and draw: nobody waits for word of that."""
+def _are_on_their_way(now: GuardReport, before: GuardReport) -> bool:
+    """Whether no more has happened than that attempts began to run, or to leave, and draw as they do.
+
+    Nobody waits for word of that: what counts is what they draw when told to hold, and that they are gone.
+    """
+    are_moving = any(facts.observed is Observed.STARTING for facts in before.attempts) or any(
+        facts.observed is Observed.SAVING for facts in now.attempts
+    )
     return (
-        any(facts.observed is Observed.STARTING for facts in before.attempts)
+        are_moving
         and _frame(now) == _frame(before)
         and not _differ(now.gpus, before.gpus, _without_use)
         and not _differ(now.miners, before.miners, _STEADY)
-        and not _differ(now.attempts, before.attempts, _without_coming)
+        and not _differ(now.attempts, before.attempts, _without_way)
     )
 
 
-def _without_coming(facts: AttemptFacts) -> AttemptFacts:
-    observed = Observed.RUNNING if facts.observed is Observed.STARTING else facts.observed
-    return replace(facts, observed=observed, step=None, resumed_step=None, doing="")
+def _without_way(facts: AttemptFacts) -> AttemptFacts:
+    if facts.observed not in _ON_THE_WAY:
+        return facts
+    return replace(
+        facts,
+        observed=Observed.RUNNING,
+        step=None,
+        resumed_step=None,
+        save_s=None,
+        pause_seq=0,
+        asked_to_exit=False,
+        doing="",
+    )
 
 
 def _without_use(gpu: GpuReading) -> GpuReading:

@@ -137,6 +137,20 @@ def test_that_jobs_come_up_waits_while_the_host_is_crowded() -> None:
     assert reporter.report.version == before + 1
 
 
+def test_that_jobs_leave_waits_while_the_host_is_crowded_but_not_that_they_are_gone() -> None:
+    """An attempt that saves is told of when it has ended, at the latest."""
+    reporter = Reporter(Crowd)  # type: ignore[arg-type]
+    reporter.update(REPORT)
+    before = reporter.report.version
+    saving = AttemptFacts(
+        attempt_id="a-1.1", observed=Observed.SAVING, step=2, pause_seq=1, asked_to_exit=True
+    )
+    reporter.update(replace(REPORT, draw_w=500.0, attempts=(saving,)))
+    assert reporter.report.version == before
+    reporter.update(replace(REPORT, draw_w=400.0, attempts=(replace(saving, observed=Observed.ENDED),)))
+    assert reporter.report.version == before + 1
+
+
 @pytest.mark.parametrize(
     "changes",
     [
