@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from workers.fleet.lan import LanMiners
 from workers.gpu.nvml import NvmlGpus
 from workers.gpu.port import GpuDriver
 from workers.gpu.simulated import SimulatedGpus
 from workers.group_config import GroupConfig
 from workers.miners.port import MinerDriver
 from workers.miners.simulated import SimulatedMiners
-from workers.outlet_opening import open_outlets
 
 
 def open_gpus(config: GroupConfig, directory: Path) -> GpuDriver:
@@ -25,5 +23,9 @@ def open_gpus(config: GroupConfig, directory: Path) -> GpuDriver:
 def open_miners(config: GroupConfig, directory: Path) -> MinerDriver:
     """The miners of a group: real ones where it has a LAN. Looks for them at once, and waits for none."""
     if config.lan is not None:
+        # Only here: what speaks to machines takes cryptography and HTTP along, which each supervisor would inherit.
+        from workers.fleet.lan import LanMiners  # noqa: PLC0415
+        from workers.outlet_opening import open_outlets  # noqa: PLC0415
+
         return LanMiners(config.lan, directory / "lan", outlets=open_outlets(config.lan.outlets))
     return SimulatedMiners(config.miners, directory / "miners.json")
