@@ -19,8 +19,9 @@ from scheduler.core.jobs import Launch, Phase
 from scheduler.core.orders import AttemptFacts, AttemptOrder, Observed
 from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction, Launching
 from workers.clock import boot_id
-from workers.inspection import Findings
+from workers.inspection import Findings, look
 from workers.job_environment import job_environment
+from workers.job_process import handles_term
 from workers.oom import oom_kills
 from workers.prepared import Collected, Prepared
 from workers.processes import ProcessId, identify
@@ -32,7 +33,15 @@ NOWHERE: Final = Path("/nonexistent/barq/attempts/rehearsal")  #: nothing is eve
 
 
 def rehearse() -> None:
-    """Go through it."""
+    """Go through it, without a word."""
+    logging.disable()
+    try:
+        _go_through()
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _go_through() -> None:
     for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
         adapter(kind)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads who said it
@@ -41,6 +50,8 @@ def rehearse() -> None:
     _say(files, launching)
     job_environment(launching, files, resume_from="")
     Supervisor(files, launching).rehearse()
+    look(NOWHERE)
+    handles_term(os.getpid())
 
 
 def _launching() -> Launching:

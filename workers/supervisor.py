@@ -112,10 +112,12 @@ class Supervisor:
             self._wakeups.wait(self._rest_s(), unhurried=signal.SIGIO, gather_s=Bell.EVERY_S)
 
     def rehearse(self) -> None:
-        """Look around once, for an attempt of which nothing is there: nobody wants it to run, so nothing is started."""
-        self._tick()
-        self._rest_s()
-        self._facts()
+        """Look around for an attempt of which nothing is there, and leave it. Nobody wants it to run: nothing does."""
+        for told in (self._instructions.read, self._instructions.shut_down):
+            told()
+            self._tick()
+            self._rest_s()
+            self._facts()
         self._selector.close()
 
     def _rest_s(self) -> float:
