@@ -16,7 +16,7 @@ from typing import Final, NoReturn
 from workers.rehearsal import rehearse
 from workers.starter import Starter
 
-QUIET_S: Final = 0.5  #: after a start there are other things to do
+QUIET_S: Final = 0.5  #: after a start, or an end, there are other things to do
 PACE_S: Final = 0.02  #: between one spare and the next
 _LONGEST_BYTES: Final = 8192
 
@@ -39,8 +39,9 @@ class Spares:
         return None if len(self._ready) == self._wanted else max(0.0, self._due_s - time.monotonic())
 
     def want(self, number: int) -> None:
-        """From now on keep so many."""
+        """From now on keep so many; not at once, for a guard that says so has just begun, or seen somebody end."""
         self._wanted = number
+        self._due_s = time.monotonic() + QUIET_S
 
     def tend(self) -> None:
         """Make one, or end one, unless that is not due yet. Raises OSError if none can be forked."""
