@@ -6,6 +6,7 @@ One ends when the fork server does, which it sees as the end of its socket.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
@@ -18,7 +19,10 @@ from workers.starter import Starter
 
 QUIET_S: Final = 0.5  #: after a start, or an end, there are other things to do
 PACE_S: Final = 0.02  #: between one spare and the next
+LATER_S: Final = 30.0  #: until it is tried again, where no process can be had
 _LONGEST_BYTES: Final = 8192
+
+log = logging.getLogger("barq.supervisor")
 
 Become = Callable[[Path, Starter | None], NoReturn]
 
@@ -48,11 +52,12 @@ class Spares:
         now_s = time.monotonic()
         if now_s < self._due_s:
             return
-        self._due_s = now_s + PACE_S
+        self._due_s = now_s + LATER_S  # if the host refuses
         if len(self._ready) < self._wanted:
             self._ready.append(self._fork())
         elif len(self._ready) > self._wanted:
             self._ready.pop()[1].close()
+        self._due_s = now_s + PACE_S
 
     def start(self, attempt: Path) -> int:
         """Have a spare one look after `attempt`, or a new one if there is none; its PID. Raises OSError."""
@@ -99,5 +104,9 @@ class Spares:
             if request:
                 self._become(Path(os.fsdecode(request)), starter)
             code = 0
+        except OSError:
+            log.exception(
+                "this supervisor, forked ahead, is of no use; another will be forked when it is needed"
+            )
         finally:
             os._exit(code)
