@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn
 from workers.parenthood import die_with_parent
 
 _CHUNK_BYTES: Final = 65536
+_ERRORS: Final = 2  #: the last of the three that every process has open
 _RESET: Final = (
     signal.SIGINT,
     signal.SIGTERM,
@@ -76,9 +77,8 @@ class Starter:
                 return False
         if answer:
             raise _error(json.loads(answer))
-        return (
-            True  # closed by the exec, or by its death just before: then it is buried like a job that ended
-        )
+        # Closed by the exec. Or by its death just before: then it is buried like a job that ended.
+        return True
 
 
 def _error(failure: dict[str, Any]) -> OSError | ValueError:
@@ -93,8 +93,7 @@ def _serve(requests: socket.socket, parent: int) -> NoReturn:
         for signum in _RESET:
             signal.signal(signum, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
-        os.closerange(3, requests.fileno())
-        os.closerange(requests.fileno() + 1, os.sysconf("SC_OPEN_MAX"))
+        _keep_only(requests.fileno())
         _, received, *_ = socket.recv_fds(requests, 1, 1)
         if received:
             failure = _become(json.loads(_read_all(requests)), received[0])
@@ -121,6 +120,14 @@ def _become(wanted: dict[str, Any], output: int) -> dict[str, Any]:
         return {"number": error.errno, "what": what}
     except ValueError as error:
         return {"number": None, "what": str(error)}
+
+
+def _keep_only(descriptor: int) -> None:
+    """Close all others but input and output, also those that a library of the guard has open."""
+    for other in map(int, os.listdir("/proc/self/fd")):  # noqa: PTH208 - numbers are enough
+        if other > _ERRORS and other != descriptor:
+            with suppress(OSError):  # what listed them is closed by now
+                os.close(other)
 
 
 def _read_all(of: socket.socket) -> bytes:
