@@ -23,7 +23,7 @@ from workers.attempt_files import AttemptFiles, Claim
 from workers.clock import boot_id
 from workers.parenthood import adopt_orphans
 from workers.processes import identify
-from workers.rehearsal import rehearse
+from workers.rehearsal import rehearse, rehearse_words
 from workers.spares import Spares
 from workers.starter import Starter
 from workers.supervisor import Supervisor
@@ -50,7 +50,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         """Fork the server. Call it early: the child has what this process has now."""
-        rehearse()
+        rehearse_words()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -99,6 +99,7 @@ def _serve(requests: socket.socket) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_IGN)  # SIGCHLD ignored: the kernel buries dead supervisors
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+        rehearse()
         gc.collect()
         gc.freeze()  # leave the shared pages alone
         spares = Spares(_become_supervisor, requests)

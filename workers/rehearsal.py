@@ -33,25 +33,27 @@ NOWHERE: Final = Path("/nonexistent/barq/attempts/rehearsal")  #: nothing is eve
 
 
 def rehearse() -> None:
-    """Go through it, without a word."""
+    """Go through it, without a word. Only in a process whose children, if any, are in its own session."""
     logging.disable()
     try:
-        _go_through()
+        files, launching = rehearse_words()
+        job_environment(launching, files, resume_from="")
+        Supervisor(files, launching).rehearse()
+        look(NOWHERE)
+        handles_term(os.getpid())
     finally:
         logging.disable(logging.NOTSET)
 
 
-def _go_through() -> None:
+def rehearse_words() -> tuple[AttemptFiles, Launching]:
+    """The part of it that a guard has in common with its supervisors: what they and the job tell each other."""
     for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
         adapter(kind)
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads who said it
     oom_kills()
     files, launching = AttemptFiles(NOWHERE), decode(Launching, encode(_launching()))
     _say(files, launching)
-    job_environment(launching, files, resume_from="")
-    Supervisor(files, launching).rehearse()
-    look(NOWHERE)
-    handles_term(os.getpid())
+    return files, launching
 
 
 def _launching() -> Launching:
@@ -79,7 +81,7 @@ def _launching() -> Launching:
 
 
 def _say(files: AttemptFiles, launching: Launching) -> None:
-    """What guard, supervisor and job tell each other, there and back."""
+    """There and back, as far as that goes without a file."""
     own = identify(os.getpid())
     facts = AttemptFacts(attempt_id=launching.order.attempt_id, observed=Observed.STARTING)
     with suppress(OSError):

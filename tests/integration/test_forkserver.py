@@ -186,3 +186,22 @@ def test_a_starter_becomes_the_job_and_one_that_is_gone_says_so() -> None:
         os.waitid(os.P_PID, dead.pid, os.WEXITED | os.WNOWAIT)
         assert not dead.start(WANTED, reader)
         os.waitpid(dead.pid, 0)
+
+
+REHEARSES = """
+import os
+from workers.processes import family
+from workers.rehearsal import NOWHERE, rehearse
+rehearse()
+before = os.listdir("/proc/self/fd")
+rehearse()
+assert os.listdir("/proc/self/fd") == before
+assert family(os.getpid()) == {os.getpid()}
+assert not any(path.exists() for path in (NOWHERE, *NOWHERE.parents[:-1]))
+"""
+
+
+def test_a_rehearsal_leaves_nothing_behind() -> None:
+    """No process, no open file, no folder, no word."""
+    rehearsing = subprocess.run([sys.executable, "-c", REHEARSES], capture_output=True, check=False)
+    assert (rehearsing.returncode, rehearsing.stdout, rehearsing.stderr) == (0, b"", b"")
