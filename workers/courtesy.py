@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 
 LONGEST_S = 0.5
 
@@ -20,17 +18,6 @@ class Courtesy:
         if self._since_s is None:
             self._since_s = now_s
         return now_s - self._since_s < LONGEST_S and is_crowded()
-
-
-def step_back(by: int) -> None:
-    """Let all others on this host go first from now on, by so much niceness.
-
-    Where the kernel shares the CPU out by session, which is usual, niceness counts within a session only; so that of
-    the session is set too.
-    """
-    os.nice(by)
-    with contextlib.suppress(OSError):  # there are no such shares here
-        Path("/proc/self/autogroup").write_text(str(by), encoding="ascii")
 
 
 def is_crowded() -> bool:

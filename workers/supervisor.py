@@ -12,6 +12,7 @@ Without a guard for `orphan_s`, a job above tier 0 is suspended until a guard sa
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import signal
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from workers.cadence import rest_s
 from workers.clock import boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
-from workers.courtesy import Courtesy, step_back
+from workers.courtesy import Courtesy
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
@@ -55,7 +56,7 @@ from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
 
 log = logging.getLogger("barq.supervisor")
 
-NICE_AFTERWARDS = 15  #: jobs that still save and leave come before the books of one that has left
+NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
 
 
 class Supervisor:
@@ -225,7 +226,7 @@ class Supervisor:
         if self._ladder.is_killed:
             self._job.kill()
         if self._job.is_over:
-            step_back(NICE_AFTERWARDS)
+            os.nice(NICE_AFTERWARDS)
             self._stage = Stage.CLEARING
             self._tick_clearing()
         else:
