@@ -1,6 +1,7 @@
 """Supervisors forked ahead, each with a child that waits to be its job: a start finds the dear part of it done.
 
-As many are kept as the guard says that it may need; they are made, and ended, one by one while nobody wants anything.
+As many are kept as the guard says that it may need. They are made, and ended, one by one, while nobody wants anything
+and no other process of this host waits for a processor.
 One ends when the fork server does, which it sees as the end of its socket.
 """
 
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NoReturn
 
+from workers.courtesy import is_crowded
 from workers.rehearsal import rehearse
 from workers.starter import Starter
 
@@ -51,6 +53,9 @@ class Spares:
         """Make one, or end one, unless that is not due yet. Raises OSError if none can be forked."""
         now_s = time.monotonic()
         if now_s < self._due_s:
+            return
+        if is_crowded():  # nothing is won by work ahead where others wait for a processor
+            self._due_s = now_s + QUIET_S
             return
         self._due_s = now_s + LATER_S  # if the host refuses
         if len(self._ready) < self._wanted:
