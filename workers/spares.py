@@ -83,7 +83,12 @@ class Spares:
 
     def _fork(self) -> tuple[int, socket.socket]:
         ours, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+            its_end.close()
+            raise
         if pid == 0:
             ours.close()
             self._let_go()
