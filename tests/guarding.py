@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,8 +117,19 @@ class GuardedNode:
         table = ProcessTable()
         table.refresh()
         roots = [claim.process for files in self.attempts() if (claim := files.read_claim()) is not None]
-        alive = {process for process in roots if is_alive(process)}
+        alive = {process for process in (*roots, *self._forked()) if is_alive(process)}
         return alive | {stat.id for process in alive for stat in table.below(process.pid)}
+
+    def _forked(self) -> list[ProcessId]:
+        """What guards of this node forked, also who has not claimed an attempt yet: it has their command line."""
+        mark = os.fsencode(self.directory / "group.json")
+        found = []
+        for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()):
+            process = identify(pid)
+            with suppress(OSError):
+                if process is not None and mark in (Path("/proc") / str(pid) / "cmdline").read_bytes():
+                    found.append(process)
+        return found
 
     @property
     def has_ended(self) -> bool:

@@ -30,6 +30,7 @@ from workers.wire import WireError
 T = TypeVar("T")
 
 CLEAR_AWAY_S = 2.0  #: the longest that the directories of what is over are left lying
+MAX_READY = 16  #: supervisors that wait for an attempt; each takes about 2 MB
 LOOK_AT_PROCESSES_S = 0.2  #: the dearest part of a look, and the slowest to matter
 
 log = logging.getLogger("barq.guard")
@@ -158,9 +159,19 @@ class Attempts:
         now_s = time.monotonic()
         self._forgotten += [(now_s, self._known.pop(name).files.path) for name in gone - frozenset(wanted)]
 
+    def get_ready(self, *, gpus: int) -> None:
+        """Have a supervisor ready for each attempt that could start on one of `gpus`; not while others save."""
+        if not self._are_leaving:
+            taken = sum(len(a.order.gpu_ids) for a in self.present)
+            self._around.fork_server.keep_ready(min(MAX_READY, max(0, gpus - taken)))
+
+    @property
+    def _are_leaving(self) -> bool:
+        return any(a.present.phase in LEAVING for a in self.present)
+
     def clear_away(self) -> None:
         """Remove the directories of those that were forgotten; not while others save, who need the disk more."""
-        is_quiet = not any(a.present.phase in LEAVING for a in self.present)
+        is_quiet = not self._are_leaving
         late_s = time.monotonic() - CLEAR_AWAY_S
         due = [path for since_s, path in self._forgotten if is_quiet or since_s < late_s]
         self._forgotten = [(since_s, path) for since_s, path in self._forgotten if path not in due]

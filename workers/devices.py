@@ -7,15 +7,18 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from scheduler.core.fleets import WakePace, next_targets_w
 from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GroupSpec, MinerReading, MinerWishes
 from workers.clock import boottime_s
-from workers.fillers.fillers import Fillers
 from workers.gpu.port import GpuDriver
 from workers.miners.port import MinerDriver
+
+if TYPE_CHECKING:
+    from workers.fillers.fillers import Fillers
 
 log = logging.getLogger("barq.guard")
 

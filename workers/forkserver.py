@@ -1,4 +1,4 @@
-"""The fork server: a warm, single-threaded child of the guard that forks supervisors in well under a millisecond each.
+"""The fork server: a warm, single-threaded child of the guard that forks supervisors, some of them ahead.
 
 It is started before the guard has any thread, event loop or lock, so that a fork copies none of them. It ends when
 the guard does, which it sees as the end of its socket; its supervisors do not: each has a session of its own.
@@ -10,26 +10,29 @@ import contextlib
 import gc
 import logging
 import os
+import select
+import shutil
 import signal
 import socket
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
-from scheduler.core.orders import AttemptFacts, Observed
-from workers.attempt_files import AttemptFiles, Claim, FactsFile, Instruction, Launching
+from workers.attempt_files import AttemptFiles, Claim
 from workers.clock import boot_id
-from workers.inspection import Findings
-from workers.oom import oom_kills
-from workers.prepared import Collected, Prepared
+from workers.parenthood import adopt_orphans
 from workers.processes import identify
-from workers.supervisor import supervise
-from workers.wire import adapter, encode
+from workers.rehearsal import rehearse, rehearse_words
+from workers.spares import Spares
+from workers.starter import Starter
+from workers.supervisor import Supervisor
 
 ANSWER_TIMEOUT_S = 10.0
 _LONGEST_BYTES = 8192
 _FAILED = "failed: "
+_START = b"start "
+_READY = b"ready "
 
 log = logging.getLogger("barq.supervisor")
 
@@ -47,7 +50,7 @@ class ForkServer:
 
     def __init__(self) -> None:
         """Fork the server. Call it early: the child has what this process has now."""
-        _rehearse()
+        rehearse_words()
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -57,11 +60,22 @@ class ForkServer:
             _serve(theirs)
         theirs.close()
         self._socket.settimeout(ANSWER_TIMEOUT_S)
+        self._kept_ready = 0
+
+    def keep_ready(self, number: int) -> None:
+        """Have so many supervisors forked ahead, soon. Raises ForkServerGone."""
+        if number == self._kept_ready:
+            return
+        try:
+            self._socket.send(_READY + str(number).encode())
+        except OSError as error:
+            raise ForkServerGone(f"the fork server (PID {self.pid}) does not listen: {error}") from error
+        self._kept_ready = number
 
     def start(self, attempt: Path) -> int:
-        """Fork a supervisor for the directory `attempt` and return its PID. Raises ForkFailed, ForkServerGone."""
+        """Have a supervisor look after the directory `attempt`; its PID. Raises ForkFailed, ForkServerGone."""
         try:
-            self._socket.send(os.fsencode(attempt))
+            self._socket.send(_START + os.fsencode(attempt))
             answer = self._socket.recv(_LONGEST_BYTES).decode("utf-8", "replace")
         except OSError as error:
             raise ForkServerGone(f"the fork server (PID {self.pid}) does not answer: {error}") from error
@@ -85,49 +99,50 @@ def _serve(requests: socket.socket) -> None:
         for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD):
             signal.signal(signum, signal.SIG_IGN)  # SIGCHLD ignored: the kernel buries dead supervisors
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", force=True)
+        rehearse()
         gc.collect()
         gc.freeze()  # leave the shared pages alone
-        while request := requests.recv(_LONGEST_BYTES):
-            requests.send(_fork(Path(os.fsdecode(request)), requests))
+        spares = Spares(_become_supervisor, requests)
+        while True:
+            ready, _, _ = select.select([requests], [], [], spares.rest_s)
+            if not ready:
+                _tend(spares)
+            elif not (request := requests.recv(_LONGEST_BYTES)):
+                break
+            elif request.startswith(_START):
+                requests.send(_start(Path(os.fsdecode(request.removeprefix(_START))), spares))
+            else:
+                spares.want(int(request.removeprefix(_READY)))
         code = 0
     finally:
         os._exit(code)
 
 
-def _rehearse() -> None:
-    """Do once what guard and supervisors do at a start, so that neither builds or looks it up while a job waits."""
-    for kind in (Claim, Collected, FactsFile, Findings, Instruction, Launching, Prepared):
-        adapter(kind)
-    identify(os.getpid())
-    boot_id()
-    oom_kills()
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False  # nobody reads who said it
-    nobody = AttemptFacts(attempt_id="", observed=Observed.STARTING)
-    encode(FactsFile(facts=nobody))
-    replace(nobody, step=1)
-
-
-def _fork(attempt: Path, requests: socket.socket) -> bytes:
+def _start(attempt: Path, spares: Spares) -> bytes:
     try:
-        pid = os.fork()
+        return str(spares.start(attempt)).encode()
     except OSError as error:
         return f"{_FAILED}{error}".encode()
-    if pid == 0:
-        requests.close()
-        _become_supervisor(attempt)
-    return str(pid).encode()
 
 
-def _become_supervisor(attempt: Path) -> None:
+def _tend(spares: Spares) -> None:
+    try:
+        spares.tend()
+    except OSError:
+        log.exception("no supervisor can be forked ahead; trying again")
+
+
+def _become_supervisor(attempt: Path, starter: Starter | None) -> NoReturn:
     """The life of a supervisor."""
     code = 70
     try:
-        os.setsid()
+        if starter is None:
+            os.setsid()
         signal.signal(
             signal.SIGCHLD, signal.SIG_DFL
         )  # it buries its own dead, and wants to know how they died
         _speak_into(AttemptFiles(attempt).log_path)
-        supervise(attempt)
+        supervise(attempt, starter)
         code = 0
     except BaseException:
         traceback.print_exc()
@@ -135,6 +150,22 @@ def _become_supervisor(attempt: Path) -> None:
         raise
     finally:
         os._exit(code)
+
+
+def supervise(path: Path, starter: Starter | None = None) -> None:
+    """Look after the attempt in `path` until it is over; nothing if somebody ever did so before."""
+    files = AttemptFiles(path)
+    own = identify(os.getpid())
+    if own is None or not files.claim(Claim(process=own, boot_id=boot_id())):
+        return
+    launching = files.read_launching()
+    if launching is None:
+        raise FileNotFoundError(
+            f"{path}/launch.json is missing; a guard writes it before it forks a supervisor"
+        )
+    adopt_orphans()
+    Supervisor(files, launching, starter).run()
+    shutil.rmtree(files.work_dir, ignore_errors=True)  # what it left goes with the next attempt's
 
 
 def _speak_into(path: Path) -> None:

@@ -164,6 +164,7 @@ class Guard:
             seen = self._seen()
         self._reporter.update(self._observed(stands, seen, commands.over_w))
         self._attempts.clear_away()
+        self._attempts.get_ready(gpus=len(seen.spec.gpus))
 
     def _make_way(self, stands: Standing) -> None:
         """End fillers on GPUs that any attempt has, or is to have."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from workers.parenthood import die_with_parent
 from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree, family, identify, read_stat
+from workers.starter import Starter, Wanted
 
 _FREEZE_ROUNDS = 50
 _FREEZE_PAUSE_S = 0.002
@@ -19,8 +20,10 @@ _RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.
 class JobProcess:
     """The job of this supervisor. Everything below this process that is not in its session belongs to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, starter: Starter | None = None) -> None:
+        """`starter`, if any, is to become its first process."""
         pid = os.getpid()
+        self._starter = starter
         self._tree = ProcessTree(ProcessId(pid=pid, start=_own_start()), FamilyTable(pid))
         self.main: ProcessId | None = None
         self.exit_code: int | None = None
@@ -39,32 +42,13 @@ class JobProcess:
         """Start the first process; it dies with this one. Raises OSError or ValueError, saying what is in the way."""
         if not command:
             raise ValueError("the command is empty; give the program to run")
-        parent = os.getpid()
-
-        def prepare() -> None:
-            for signum in _RESET:
-                signal.signal(signum, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            die_with_parent(parent)
-            os.nice(nice)
-
-        try:
-            started = subprocess.Popen(
-                list(command),
-                cwd=working_dir,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                preexec_fn=prepare,  # noqa: PLW1509 - there is one thread here
-            )
-        except subprocess.SubprocessError as error:
-            raise OSError(
-                f"a niceness of {nice} or a death signal is refused by this host: {error}"
-            ) from error
-        started.returncode = 0  # reaped by `reap`, never by Popen
-        stat = read_stat(started.pid)  # a zombie at worst: only `reap` makes it vanish
+        wanted = Wanted(
+            command=list(command), working_dir=working_dir, environment=dict(environment), nice=nice
+        )
+        starter, self._starter = self._starter, None
+        is_started = starter is not None and starter.start(wanted, output)
+        pid = starter.pid if starter is not None and is_started else _fork(wanted, output)
+        stat = read_stat(pid)  # a zombie at worst: only `reap` makes it vanish
         self.main = None if stat is None else stat.id
 
     def reap(self) -> None:
@@ -160,6 +144,36 @@ class JobProcess:
             self.signal = -code
         else:
             self.exit_code = code
+
+
+def _fork(wanted: Wanted, output: int) -> int:
+    """Start it from here. Its PID, for `reap`. Raises OSError or ValueError."""
+    parent = os.getpid()
+
+    def prepare() -> None:
+        for signum in _RESET:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        die_with_parent(parent)
+        os.nice(wanted.nice)
+
+    try:
+        started = subprocess.Popen(
+            wanted.command,
+            cwd=wanted.working_dir,
+            env=wanted.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            preexec_fn=prepare,  # noqa: PLW1509 - there is one thread here
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(
+            f"a niceness of {wanted.nice} or a death signal is refused by this host: {error}"
+        ) from error
+    started.returncode = 0  # reaped by `reap`, never by Popen
+    return started.pid
 
 
 def handles_term(pid: int) -> bool:

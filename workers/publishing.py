@@ -1,10 +1,11 @@
-"""Leaving the facts of an attempt for its guard: news at once; the step, or what was asked, now and then."""
+"""Leaving the facts of an attempt for its guard: news at once; its step, what was asked, that it saves, later."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import replace
 
+from scheduler.core.orders import Observed
 from workers.attempt_files import AttemptFiles, FactsFile
 from workers.clock import boottime_s
 
@@ -41,14 +42,17 @@ class Publisher:
         return facts.is_final
 
     def _may_wait(self, facts: FactsFile, now_s: float) -> bool:
-        """Steps are told now and then. What was asked travels with its answer, if that comes soon."""
+        """Steps are told now and then; what was asked with its answer, and a save with its end, if that comes soon."""
         known = self._published
         if known is None:
             return False
         if facts == known:
             return True
         told, now = known.facts, facts.facts
-        if replace(known, facts=replace(told, step=now.step, pause_seq=now.pause_seq)) != facts:
+        told_so = replace(told, step=now.step, pause_seq=now.pause_seq)
+        if now.observed is Observed.SAVING:
+            told_so = replace(told_so, observed=now.observed, asked_to_exit=now.asked_to_exit)
+        if replace(known, facts=told_so) != facts:
             return False
         if told.pause_seq == now.pause_seq:
             return now_s - self._published_at_s < PROGRESS_EVERY_S

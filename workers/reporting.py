@@ -9,7 +9,8 @@ from dataclasses import fields, replace
 from operator import attrgetter
 from typing import Final, TypeVar
 
-from scheduler.core.orders import GpuReading, GuardReport, MinerReading
+from scheduler.core.orders import AttemptFacts, GpuReading, GuardReport, MinerReading, Observed
+from workers.courtesy import Courtesy
 
 T = TypeVar("T")
 
@@ -17,6 +18,7 @@ DRIFT_EVERY_S = 1.0
 #: A change of the draw by more than this is news at once.
 JUMP_W = 10.0
 JUMP_SHARE = 0.02
+_ON_THE_WAY: Final = frozenset({Observed.STARTING, Observed.RUNNING, Observed.SAVING})
 #: A miner without what drifts: a copy of each of a thousand would take its time.
 _STEADY: Final = attrgetter(*(f.name for f in fields(MinerReading) if f.name != "draw_w"))
 
@@ -24,16 +26,19 @@ _STEADY: Final = attrgetter(*(f.name for f in fields(MinerReading) if f.name != 
 class Reporter:
     """The newest report, and those who wait for the next.
 
-    Whoever asks is told what is observed now; only news wakes those who wait, and raises the version.
+    Whoever asks is told what is observed now; only news wakes those who wait, and raises the version. That jobs come
+    up or leave is told with what follows it while others on this host have to wait for a processor: those jobs do, too.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, new_courtesy: Callable[[], Courtesy] = Courtesy) -> None:
         """Versions go on rising over the guard's own restarts: they begin at the wall clock's milliseconds."""
         self._version = time.time_ns() // 1_000_000
         self._report: GuardReport | None = None
         self._told: GuardReport | None = None  #: as it was when it last was news: drift adds up from there
         self._told_at_s = 0.0
         self._news = asyncio.Event()
+        self._new_courtesy = new_courtesy
+        self._courtesy: Courtesy | None = None  #: while there is something that can wait
 
     @property
     def report(self) -> GuardReport:
@@ -50,9 +55,9 @@ class Reporter:
     def update(self, observed: GuardReport) -> None:
         """Take in what is observed now, whatever its version says."""
         now_s = time.monotonic()
-        if self._is_news(observed, now_s):
+        if self._is_news(observed, now_s) and not self._waits(observed, now_s):
             self._version += 1
-            self._told, self._told_at_s = observed, now_s
+            self._told, self._told_at_s, self._courtesy = observed, now_s, None
             self._news.set()
             self._news = asyncio.Event()
         self._report = replace(observed, version=self._version)
@@ -66,6 +71,14 @@ class Reporter:
             except TimeoutError:
                 break
         return self.report
+
+    def _waits(self, observed: GuardReport, now_s: float) -> bool:
+        """Whether these news are told later, with more of their kind."""
+        if self._told is None or not _are_on_their_way(observed, self._told):
+            return False
+        if self._courtesy is None:
+            self._courtesy = self._new_courtesy()
+        return self._courtesy.waits(now_s)
 
     def _is_news(self, observed: GuardReport, now_s: float) -> bool:
         told = self._told
@@ -84,6 +97,42 @@ def _is_other(a: GuardReport, b: GuardReport) -> bool:
         or _differ(a.miners, b.miners, _STEADY)
         or _differ(a.attempts, b.attempts, lambda facts: replace(facts, step=None))
     )
+
+
+def _are_on_their_way(now: GuardReport, before: GuardReport) -> bool:
+    """Whether no more has happened than that attempts began to run, or to leave, and draw as they do.
+
+    Nobody waits for word of that: what counts is what they draw when told to hold, and that they are gone.
+    """
+    are_moving = any(facts.observed is Observed.STARTING for facts in before.attempts) or any(
+        facts.observed is Observed.SAVING for facts in now.attempts
+    )
+    return (
+        are_moving
+        and _frame(now) == _frame(before)
+        and not _differ(now.gpus, before.gpus, _without_use)
+        and not _differ(now.miners, before.miners, _STEADY)
+        and not _differ(now.attempts, before.attempts, _without_way)
+    )
+
+
+def _without_way(facts: AttemptFacts) -> AttemptFacts:
+    if facts.observed not in _ON_THE_WAY:
+        return facts
+    return replace(
+        facts,
+        observed=Observed.RUNNING,
+        step=None,
+        resumed_step=None,
+        save_s=None,
+        pause_seq=0,
+        asked_to_exit=False,
+        doing="",
+    )
+
+
+def _without_use(gpu: GpuReading) -> GpuReading:
+    return replace(_without_draw(gpu), processes=0)
 
 
 def _frame(report: GuardReport) -> GuardReport:

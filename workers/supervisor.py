@@ -14,7 +14,6 @@ from __future__ import annotations
 import logging
 import os
 import selectors
-import shutil
 import signal
 from collections.abc import Callable
 from functools import partial
@@ -25,9 +24,9 @@ from barq.contract import PAUSE_FILE, Action, JobPhase, PauseRequest, write_paus
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
 from workers.ahead import Ahead
-from workers.attempt_files import AttemptFiles, Claim, FactsFile, Launching
+from workers.attempt_files import AttemptFiles, FactsFile, Launching
 from workers.cadence import rest_s
-from workers.clock import boot_id, boottime_s
+from workers.clock import boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
 from workers.courtesy import Courtesy
@@ -38,7 +37,6 @@ from workers.job_output import JobOutput
 from workers.job_process import JobProcess
 from workers.ladder import Act, Ladder, Sight
 from workers.oom import OomWatch
-from workers.parenthood import adopt_orphans
 from workers.prepared import (
     COLLECT,
     PREPARE,
@@ -50,10 +48,10 @@ from workers.prepared import (
     read_prepared,
     start_beside,
 )
-from workers.processes import identify
 from workers.publishing import Publisher
 from workers.reminding import Reminding, first_share
 from workers.stages import Stage
+from workers.starter import Starter
 from workers.wakeups import Wakeups
 from workers.watches import Bell, ComputingWatch, GuardWatch, StatusWatch
 
@@ -62,26 +60,10 @@ log = logging.getLogger("barq.supervisor")
 NICE_AFTERWARDS = 10  #: jobs that still save and leave come before the books of one that has left
 
 
-def supervise(path: Path) -> None:
-    """Look after the attempt in `path` until it is over; nothing if somebody ever did so before."""
-    files = AttemptFiles(path)
-    own = identify(os.getpid())
-    if own is None or not files.claim(Claim(process=own, boot_id=boot_id())):
-        return
-    launching = files.read_launching()
-    if launching is None:
-        raise FileNotFoundError(
-            f"{path}/launch.json is missing; a guard writes it before it forks a supervisor"
-        )
-    adopt_orphans()
-    Supervisor(files, launching).run()
-    shutil.rmtree(files.work_dir, ignore_errors=True)  # what it left goes with the next attempt's
-
-
 class Supervisor:
     """Looks after one attempt."""
 
-    def __init__(self, files: AttemptFiles, launching: Launching) -> None:
+    def __init__(self, files: AttemptFiles, launching: Launching, starter: Starter | None = None) -> None:
         order = launching.order
         self._files = files
         self._launching = launching
@@ -91,7 +73,7 @@ class Supervisor:
         )
         self._ladder = self._new_ladder()
         self._ahead = Ahead(files.control_dir)
-        self._job = JobProcess()
+        self._job = JobProcess(starter)
         self._beside: JobProcess | None = None  #: preparing, or collecting
         self._is_to_prepare = order.launch.needs_preparation
         self._prepared = Prepared(working_dir=order.launch.working_dir)
@@ -130,6 +112,15 @@ class Supervisor:
                 return
             # What a job says can wait a moment: others may just be told to hold.
             self._wakeups.wait(self._rest_s(), unhurried=signal.SIGIO, gather_s=Bell.EVERY_S)
+
+    def rehearse(self) -> None:
+        """Look around for an attempt of which nothing is there, and leave it. Nobody wants it to run: nothing does."""
+        for told in (self._instructions.read, self._instructions.shut_down):
+            told()
+            self._tick()
+            self._rest_s()
+            self._facts()
+        self._selector.close()
 
     def _rest_s(self) -> float:
         said, owes, now_s = self._said, self._publisher.owes, boottime_s()

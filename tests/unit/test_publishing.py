@@ -60,3 +60,24 @@ def test_what_was_asked_is_told_with_the_answer(told: Told) -> None:
     again = replace(answered, pause_seq=2)
     assert told.after(10.0, again) == answered
     assert (told.after(PROGRESS_EVERY_S, again), told.publisher.owes) == (again, False)
+
+
+def test_that_a_job_saves_is_told_with_its_end(told: Told) -> None:
+    """One file for both if the end comes soon; one that takes its time is seen to save meanwhile."""
+    saving = replace(RUNNING, observed=Observed.SAVING, pause_seq=1, asked_to_exit=True)
+    ended = replace(saving, exit_code=85)
+
+    assert told.after(10.0, saving) == RUNNING
+    assert told.after(PROGRESS_EVERY_S, saving) == saving
+    assert told.after(0.01, ended) == ended
+
+
+def test_what_a_save_brought_is_told_at_once(told: Told) -> None:
+    """A commit that verified, or an exit code, waits for nothing."""
+    saving = replace(RUNNING, observed=Observed.SAVING, pause_seq=1, asked_to_exit=True)
+    for news in (
+        replace(saving, committed_step=1),
+        replace(saving, exit_code=85),
+        replace(saving, killed=True),
+    ):
+        assert told.after(0.01, news) == news

@@ -108,6 +108,69 @@ def test_drift_adds_up_from_what_was_told(reporter: Reporter) -> None:
     assert reporter.report.version == before + 1
 
 
+class Crowd:
+    """Whether this host is crowded, as the test says."""
+
+    is_there = True
+
+    def waits(self, now_s: float) -> bool:
+        """While it is there."""
+        return self.is_there
+
+
+STARTING = replace(
+    REPORT, draw_w=500.0, attempts=(AttemptFacts(attempt_id="a-1.1", observed=Observed.STARTING),)
+)
+
+
+def test_that_jobs_come_up_waits_while_the_host_is_crowded() -> None:
+    """An attempt that runs by now, its draw and its GPU's use wait for the crowd to go, and are told then."""
+    crowd = Crowd()
+    reporter = Reporter(lambda: crowd)  # type: ignore[arg-type, return-value]
+    reporter.update(replace(STARTING, gpus=(replace(GPU, draw_w=60.0, processes=0),)))
+    before = reporter.report.version
+
+    reporter.update(REPORT)
+    assert (reporter.report.version, reporter.report.draw_w) == (before, 700.0)
+    crowd.is_there = False
+    reporter.update(REPORT)
+    assert reporter.report.version == before + 1
+
+
+def test_that_jobs_leave_waits_while_the_host_is_crowded_but_not_that_they_are_gone() -> None:
+    """An attempt that saves is told of when it has ended, at the latest."""
+    reporter = Reporter(Crowd)  # type: ignore[arg-type]
+    reporter.update(REPORT)
+    before = reporter.report.version
+    saving = AttemptFacts(
+        attempt_id="a-1.1", observed=Observed.SAVING, step=2, pause_seq=1, asked_to_exit=True
+    )
+    reporter.update(replace(REPORT, draw_w=500.0, attempts=(saving,)))
+    assert reporter.report.version == before
+    reporter.update(replace(REPORT, draw_w=400.0, attempts=(replace(saving, observed=Observed.ENDED),)))
+    assert reporter.report.version == before + 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"alarms": ("smoke",)},
+        {"gpus": (replace(GPU, cap_w=200.0),)},
+        {"attempts": (AttemptFacts(attempt_id="a-1.1", observed=Observed.ENDED, exit_code=1),)},
+        {"attempts": (AttemptFacts(attempt_id="a-1.1", observed=Observed.RUNNING, committed_step=3),)},
+        {"attempts": ()},
+    ],
+    ids=["alarm", "cap", "end", "commit", "gone"],
+)
+def test_nothing_else_waits_for_the_crowd(changes: dict[str, object]) -> None:
+    """While attempts come up on a crowded host, whatever else happens is told at once, and they with it."""
+    reporter = Reporter(Crowd)  # type: ignore[arg-type]
+    reporter.update(STARTING)
+    before = reporter.report.version
+    reporter.update(replace(STARTING, **changes))  # type: ignore[arg-type]
+    assert reporter.report.version == before + 1
+
+
 async def test_a_reader_waits_for_news(reporter: Reporter) -> None:
     """A long poll returns with the next version, for each that waits."""
     version = reporter.report.version
