@@ -108,16 +108,7 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
     store = SqlStore(engine)
     epoch = await _claim(store, clock, holder)
     sources = tuple((open_source(s, site, state), s.poll_s) for s in site.signals)
-    view = View(
-        site.policy(),
-        site.groups(site.found_before(state)),
-        epoch=epoch,
-        at=clock.now(),
-        sources=[source.name for source, _ in sources],
-        voluntary=site.voluntary_sources(),
-        bound=site.bound_sources(),
-    )
-    view.roll.stated_filler = stated(() if site.is_shadow else site.fillers)
+    view = _view(site, state, epoch, clock.now(), sources=[source.name for source, _ in sources])
     stored = await store.load()
     view.restore(stored)
     hosts = Hosts(site.bmcs, state)
@@ -151,6 +142,21 @@ async def assemble(state: Path, ray_address: str, *, holder: str) -> Parts:
         await keeping.look()  # so that the first decision has them
         acts = replace(acts, beside=(*acts.beside, keeping.run))
     return _parts(acts, forecaster, state=state, site=site, store=store, hosts=hosts, sources=sources)
+
+
+def _view(site: Site, state: Path, epoch: int, at: datetime, *, sources: list[str]) -> View:
+    """What is known before anything was heard: what the site file says."""
+    view = View(
+        site.policy(),
+        site.groups(site.found_before(state)),
+        epoch=epoch,
+        at=at,
+        sources=sources,
+        voluntary=site.voluntary_sources(),
+        bound=site.bound_sources(),
+    )
+    view.roll.stated_filler = stated(() if site.is_shadow else site.fillers)
+    return view
 
 
 async def _claim(store: SqlStore, clock: SystemClock, holder: str) -> int:
