@@ -9,7 +9,7 @@ from scheduler.core.altered import altered
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.ledger import Account, OpenOrder, reported, sent
 from scheduler.core.orders import NO_FENCE, GroupSpec, GuardReport, NodePower
-from scheduler.core.snapshot import Group
+from scheduler.core.snapshot import Group, SitePolicy
 
 
 def unheard_of(spec: GroupSpec) -> Group:
@@ -77,6 +77,28 @@ def fallen_silent(group: Group, agreed: GroupSpec) -> Group:
     if not lone.account.open and lone.guessed_w == most_w:
         return lone
     return altered(lone, account=altered(lone.account, open=()), draw_w=most_w, guessed_w=most_w)
+
+
+def as_heeding(group: Group, before: Group, at: datetime, site: SitePolicy) -> Group:
+    """The group, heard at `at`, with whether it takes orders: its lease is over, and it did not agree to the newest.
+
+    Who was not heard of for a while, as when Ray was away, could not be told anything: that begins anew.
+    """
+    since_at = None
+    if group.in_fallback and group.account.acked < group.account.sent:
+        since_at = (before.unheeding_since_at if before.is_heard(at, site) else None) or at
+    is_deaf = since_at is not None and (at - since_at).total_seconds() >= site.lease_s
+    if (since_at, is_deaf) == (group.unheeding_since_at, group.is_deaf):
+        return group
+    return altered(group, unheeding_since_at=since_at, is_deaf=is_deaf)
+
+
+def deafness(group: Group, undelivered: str | None) -> tuple[str, ...]:
+    """What to say of it if it takes no orders; `undelivered` is what became of the last one, None = nobody knows."""
+    if not group.is_deaf:
+        return ()
+    why = undelivered or "its guard does not say why"
+    return (f"{group.spec.group_id} takes no orders and gets no work: {why}",)
 
 
 def _draws_as_before(group: Group, report: GuardReport, spec: GroupSpec) -> bool:

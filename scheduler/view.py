@@ -33,7 +33,7 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
 from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
-from scheduler.heard import as_heard, fallen_silent, unheard_of, without_guard
+from scheduler.heard import as_heard, as_heeding, deafness, fallen_silent, unheard_of, without_guard
 from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
@@ -220,20 +220,20 @@ class View:
             inventory_version=report.inventory_version,
         )
         group = self.groups.get(gid) or unheard_of(report.spec)
-        group = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
+        heard = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
+        heeding = as_heeding(heard, group, at, self.site)
         is_guarded = self.roll.guarded(report.spec)
-        self.groups[gid] = group if is_guarded else without_guard(group, self.roll.agreed[gid])
-        on_group = (*self.roll.complaints(report.spec), *on_filler, *self._deafness(gid))
-        self.alarms[gid] = (*report.alarms, *on_group)
+        self.groups[gid] = heeding if is_guarded else without_guard(heeding, self.roll.agreed[gid])
+        complaints = self.roll.complaints(report.spec)
+        self.alarms[gid] = (
+            *report.alarms,
+            *complaints,
+            *on_filler,
+            *deafness(heeding, self.undelivered.get(gid)),
+        )
         if report.stop is not None:
             self.stops.take((report.stop,))
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
-
-    def _deafness(self, group_id: str) -> tuple[str, ...]:
-        if not self.groups[group_id].is_deaf:
-            return ()
-        why = self.undelivered.get(group_id, "its guard does not say why")
-        return (f"{group_id} takes no orders and gets no work: {why}",)
 
     def _is_late(self, report: GuardReport, known: Link) -> bool:
         """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""

@@ -116,6 +116,8 @@ class Group:
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()
     in_fallback: bool = False
+    unheeding_since_at: datetime | None = None  #: since when it speaks and takes no orders; None = it does
+    is_deaf: bool = False  #: it did so for a whole lease: no order reaches it, though its word reaches us
     ordered: Draft | None = None  #: the last order that this leader sent
     ordered_at: datetime | None = None
     miners_target_w: float = 0.0  #: as last decided
@@ -127,11 +129,6 @@ class Group:
     stirred_at: datetime | None = (
         None  #: when an attempt last began or ended on it; None = not under this leader
     )
-
-    @property
-    def is_deaf(self) -> bool:
-        """Whether it speaks and takes no orders: its lease is over, and it did not agree to the newest one."""
-        return self.in_fallback and self.account.acked < self.account.sent
 
     def is_heard(self, at: datetime, site: SitePolicy) -> bool:
         """Whether it was heard of lately, so that it can be counted on to do what it is told."""

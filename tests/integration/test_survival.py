@@ -57,7 +57,7 @@ def all_go_on(site: RunningSite, ids: list[str], before: dict[str, Process]) -> 
     assert processes_of(site, ids) == before
     for job_id in ids:
         attempts = site.client.attempts(job_id)
-        assert [a["outcome"] for a in attempts] == [None]
+        assert [a["outcome"] for a in attempts] == [None], site.client.events(job_id)
         done = [s["step"] for s in site.steps(job_id)]
         assert done == list(range(len(done)))
 

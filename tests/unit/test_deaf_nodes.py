@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 from scheduler.core.jobs import Desired, JobState
-from scheduler.core.orders import GuardReport, Order
-from tests.builders import site
+from scheduler.core.orders import Fence, GuardReport, Order
+from scheduler.core.snapshot import Group, SitePolicy
+from scheduler.heard import as_heeding
+from tests.builders import T0, site
 from tests.obedient_site import ObedientSite
 
 WHY = "[Errno 28] No space left on device"
@@ -47,7 +52,7 @@ async def test_what_a_deaf_node_was_to_start_is_started_elsewhere() -> None:
     """Once no order for it can still be taken; and it costs no retry."""
     there = await begun()
     lease_s, fall_s = there.view.site.lease_s, there.view.site.fall_s
-    await there.pass_s(round(2 * (lease_s + fall_s)) + 5)
+    await there.pass_s(round(3 * (lease_s + fall_s)) + 5)
 
     assert there.nodes() == [("j.2", "b")]
     job = there.view.jobs["j"]
@@ -73,7 +78,7 @@ async def test_a_job_on_a_deaf_node_can_be_cancelled() -> None:
     """A person does not wait for a node that does not listen."""
     there = await begun()
     there.store.wish("j", Desired.CANCEL)
-    await there.pass_s(30)
+    await there.pass_s(50)
 
     assert there.nodes() == []
     assert [j.state for r in there.store.records for j in r.jobs][-1] is JobState.CANCELLED
@@ -82,9 +87,33 @@ async def test_a_job_on_a_deaf_node_can_be_cancelled() -> None:
 async def test_people_are_told_which_node_it_is_and_why() -> None:
     """The alarm goes when it obeys."""
     there = await begun()
-    await there.pass_s(20)
+    await there.pass_s(40)
     assert any(WHY in alarm for alarm in there.view.alarms["a"])
 
     there.is_deaf = False
     await there.pass_s(2)
     assert there.view.alarms["a"] == ()
+
+
+def test_who_could_not_be_told_is_not_deaf() -> None:
+    """A node that is heard again after an outage, in its fallback, has a whole lease to take the newest order."""
+    snapshot = site().node("a").limit_w(9000).snapshot()
+    group, terms = snapshot.groups["a"], snapshot.site
+    sent = replace(group.account, sent=Fence(epoch=1, seq=9), acked=Fence(epoch=1, seq=8))
+    fallen = replace(group, in_fallback=True, account=sent, reported_at=T0)
+    outage_s = terms.unreachable_after_s + 60
+
+    back = as_heeding(fallen, fallen, T0 + timedelta(seconds=outage_s), terms)
+    assert not back.is_deaf
+    later = heeding_for(back, terms, from_s=outage_s, seconds=terms.lease_s - 1)
+    assert not later.is_deaf
+    assert heeding_for(later, terms, from_s=outage_s + terms.lease_s - 1, seconds=2).is_deaf
+    assert not as_heeding(replace(later, in_fallback=False), later, T0, terms).is_deaf
+
+
+def heeding_for(group: Group, terms: SitePolicy, *, from_s: float, seconds: float) -> Group:
+    """The group after so many seconds of reports that tell the same."""
+    for second in range(1, round(seconds) + 1):
+        at = T0 + timedelta(seconds=from_s + second)
+        group = as_heeding(replace(group, reported_at=at), group, at, terms)
+    return group
