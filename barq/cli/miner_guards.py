@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,7 +9,16 @@ import typer
 from barq.cli.connect import connect
 from barq.cli.down import GRACE_S, StateOption
 from barq.cli.members import WantedGuards, join_site, leave_site
-from barq.cli.node import directory_of, make_ticket, own_name, ticket_of
+from barq.cli.node import (
+    Address,
+    Lasts,
+    Ports,
+    TokenFile,
+    directory_of,
+    own_name,
+    print_ticket,
+    ticket_of,
+)
 from barq.cli.options import JsonOption, QuietOption, duration_s
 from barq.cli.output import chosen_format, emit, say
 from barq.errors import NotFound, Refused
@@ -20,19 +28,14 @@ from barq.site.ray_head import PORTS_FROM
 
 def invite(
     *,
-    lasts: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="How long the ticket is good.")
-    ] = "24h",
+    lasts: Lasts = "24h",
     state: StateOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Print the line with which another machine takes on miners of the site that runs here. It is a secret."""
     form = chosen_format(as_json=as_json, quiet=quiet)
-    ticket, expires_at = make_ticket(SiteFiles(directory_of(state)), lasts_s=duration_s(lasts, "--for"))
-    text = ticket.text()
-    value = {"ticket": text, "expires_at": expires_at.isoformat()}
-    emit(form, value=value, ids=[text], blocks=lambda: [f"barq miners join {text}"])
+    print_ticket(form, "barq miners join", SiteFiles(directory_of(state)), duration_s(lasts, "--for"))
 
 
 def join(
@@ -45,21 +48,15 @@ def join(
         ),
     ] = None,
     *,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds a token of the site, for use with its address.")
-    ] = None,
+    token_file: TokenFile = None,
     name: Annotated[
         str | None,
         typer.Option(
             metavar="NAME", help="Of this machine, as guard_on in the site file has it; else its own."
         ),
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="By which the other machines reach this one.")
-    ] = None,
-    ports: Annotated[
-        int, typer.Option(min=1024, max=65435, metavar="N", help="First of 100 TCP ports for Ray.")
-    ] = PORTS_FROM,
+    address: Address = None,
+    ports: Ports = PORTS_FROM,
     state: StateOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,

@@ -19,7 +19,7 @@ from barq.cli.down import GRACE_S, StateOption
 from barq.cli.local_site import checked_machine
 from barq.cli.members import Wanted, join_site, leave_site
 from barq.cli.options import JsonOption, QuietOption, duration_s
-from barq.cli.output import chosen_format, emit, say
+from barq.cli.output import Format, chosen_format, emit, say
 from barq.errors import InvalidInput, Refused, Unreachable
 from barq.location import state_dir
 from barq.site.files import SiteFiles, read_json
@@ -39,6 +39,15 @@ Topology = Annotated[
     typer.Option(metavar="LEVEL=NAME", help="Where it is, by levels of the site, such as rack=r4."),
 ]
 
+Lasts = Annotated[str, typer.Option("--for", metavar="DURATION", help="How long the ticket is good.")]
+TokenFile = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Holds a token of the site, for use with its address.")
+]
+Address = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="By which the other machines reach this one.")
+]
+Ports = Annotated[int, typer.Option(min=1024, max=65435, metavar="N", help="First of 100 TCP ports for Ray.")]
+
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 _NAME_CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
@@ -54,19 +63,14 @@ def node() -> None:
 @app.command()
 def invite(
     *,
-    lasts: Annotated[
-        str, typer.Option("--for", metavar="DURATION", help="How long the ticket is good.")
-    ] = "24h",
+    lasts: Lasts = "24h",
     state: StateOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Print the line with which another machine joins the site that runs here. It is a secret."""
     form = chosen_format(as_json=as_json, quiet=quiet)
-    ticket, expires_at = make_ticket(SiteFiles(directory_of(state)), lasts_s=duration_s(lasts, "--for"))
-    text = ticket.text()
-    value = {"ticket": text, "expires_at": expires_at.isoformat()}
-    emit(form, value=value, ids=[text], blocks=lambda: [f"barq node join {text}"])
+    print_ticket(form, "barq node join", SiteFiles(directory_of(state)), duration_s(lasts, "--for"))
 
 
 @app.command()
@@ -80,18 +84,12 @@ def join(
         ),
     ] = None,
     *,
-    token_file: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Holds a token of the site, for use with its address.")
-    ] = None,
+    token_file: TokenFile = None,
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the node; else this machine's own.")
     ] = None,
-    address: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="By which the other machines reach this one.")
-    ] = None,
-    ports: Annotated[
-        int, typer.Option(min=1024, max=65435, metavar="N", help="First of 100 TCP ports for Ray.")
-    ] = PORTS_FROM,
+    address: Address = None,
+    ports: Ports = PORTS_FROM,
     simulated: Annotated[
         bool, typer.Option("--simulated", help="Simulated GPUs; jobs are real all the same.")
     ] = False,
@@ -141,6 +139,14 @@ def forget(
     with connect() as site:
         site.forget_node(name)
     say(f"{name} is no part of the site any more")
+
+
+def print_ticket(form: Format, command: str, files: SiteFiles, lasts_s: float) -> None:
+    """Make a ticket and print the command that uses it. Raises as `make_ticket`."""
+    ticket, expires_at = make_ticket(files, lasts_s=lasts_s)
+    text = ticket.text()
+    value = {"ticket": text, "expires_at": expires_at.isoformat()}
+    emit(form, value=value, ids=[text], blocks=lambda: [f"{command} {text}"])
 
 
 def make_ticket(files: SiteFiles, *, lasts_s: float) -> tuple[Ticket, datetime]:

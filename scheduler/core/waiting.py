@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -109,29 +108,7 @@ def _backoff(job: Job, plan: Plan) -> Reason | None:
 def no_power(plan: Plan, needed_w: float, free_w: float) -> Reason:
     """Even at the lowest cap that the job accepts, it does not fit the limit."""
     text = f"needs {needed_w / 1000:.2f} kW more, {max(0.0, free_w) / 1000:.2f} kW is free under the limit"
-    return _beside_unguarded(
-        plan,
-        Reason(
-            code=Code.POWER_UNAVAILABLE,
-            text=text,
-            numbers={"needed_w": needed_w, "free_w": free_w},
-            remedy="a higher limit, or fewer GPUs",
-        ),
-    )
-
-
-def _beside_unguarded(plan: Plan, reason: Reason) -> Reason:
-    """The same where miners without a guard take of the power that lacks: they are named, and so is the remedy."""
-    lone = [gid for gid in sorted(plan.miners_w) if plan.groups[gid].unguarded]
-    if not lone:
-        return reason
-    names, count_w = ", ".join(lone), sum(plan.groups[gid].spec.base_w for gid in lone)
-    return replace(
-        reason,
-        text=f"{reason.text}; {count_w / 1000:.2f} kW count for miners that nobody guards: {names}",
-        numbers={**reason.numbers, "unguarded_w": count_w},
-        remedy=f"a guard for {names} (see `barq nodes`), {reason.remedy}",
-    )
+    return _lacks_power(plan, text, needed_w, free_w, remedy="a higher limit, or fewer GPUs")
 
 
 def no_firm_power(plan: Plan, needed_w: float, free_w: float) -> Reason:
@@ -140,15 +117,19 @@ def no_firm_power(plan: Plan, needed_w: float, free_w: float) -> Reason:
         f"would rest at {needed_w / 1000:.2f} kW on loss of signal, "
         f"{max(0.0, free_w) / 1000:.2f} kW of the firm level is free"
     )
-    return _beside_unguarded(
-        plan,
-        Reason(
-            code=Code.POWER_UNAVAILABLE,
-            text=text,
-            numbers={"needed_w": needed_w, "free_w": free_w},
-            remedy="a flex tier above 0, fewer GPUs, or more firm power",
-        ),
-    )
+    remedy = "a flex tier above 0, fewer GPUs, or more firm power"
+    return _lacks_power(plan, text, needed_w, free_w, remedy=remedy)
+
+
+def _lacks_power(plan: Plan, text: str, needed_w: float, free_w: float, *, remedy: str) -> Reason:
+    """Where miners without a guard take of the power that lacks, they are named, and so is the remedy."""
+    numbers = {"needed_w": needed_w, "free_w": free_w}
+    if lone := [gid for gid in sorted(plan.miners_w) if plan.groups[gid].unguarded]:
+        names, count_w = ", ".join(lone), sum(plan.groups[gid].spec.base_w for gid in lone)
+        text = f"{text}; {count_w / 1000:.2f} kW count for miners that nobody guards: {names}"
+        numbers["unguarded_w"] = count_w
+        remedy = f"a guard for {names} (see `barq nodes`), {remedy}"
+    return Reason(code=Code.POWER_UNAVAILABLE, text=text, numbers=numbers, remedy=remedy)
 
 
 def ramping(site: SitePolicy, cut_at: datetime) -> Reason:

@@ -86,6 +86,20 @@ def test_the_bound_is_the_optimum_of_its_program(
     assert found.value * HOUR_S == pytest.approx(worth, rel=1e-6, abs=1e-3)
 
 
+FEW_LIMITS_W = st.lists(st.sampled_from([0.0, 700.0, 1200.0, 2000.0, 4000.0]), min_size=1, max_size=4)
+FEW_JOBS = st.lists(
+    st.builds(
+        job,
+        st.uuids().map(str),
+        arrives_s=st.sampled_from([0.0, 1800.0, 3600.0]),
+        gpus=st.integers(1, 4),
+        work_s=st.sampled_from([600.0, 1800.0, 5400.0]),
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
 @given(
     st.builds(
         Capacity,
@@ -95,18 +109,8 @@ def test_the_bound_is_the_optimum_of_its_program(
         standby_w=st.sampled_from([0.0, 60.0]),
         gpu=st.just(GPU),
     ),
-    st.lists(st.sampled_from([0.0, 700.0, 1200.0, 2000.0, 4000.0]), min_size=1, max_size=4),
-    st.lists(
-        st.builds(
-            job,
-            st.uuids().map(str),
-            arrives_s=st.sampled_from([0.0, 1800.0, 3600.0]),
-            gpus=st.integers(1, 4),
-            work_s=st.sampled_from([600.0, 1800.0, 5400.0]),
-        ),
-        min_size=1,
-        max_size=3,
-    ),
+    FEW_LIMITS_W,
+    FEW_JOBS,
 )
 @settings(max_examples=150)
 def test_no_schedule_is_better_than_the_bound(
@@ -129,18 +133,8 @@ def test_no_schedule_is_better_than_the_bound(
         gpu=st.sampled_from([GPU, CURVED]),
         auxiliary_w=st.sampled_from([0.0, 100.0]),
     ),
-    st.lists(st.sampled_from([0.0, 700.0, 1200.0, 2000.0, 4000.0]), min_size=1, max_size=4),
-    st.lists(
-        st.builds(
-            job,
-            st.uuids().map(str),
-            arrives_s=st.sampled_from([0.0, 1800.0, 3600.0]),
-            gpus=st.integers(1, 4),
-            work_s=st.sampled_from([600.0, 1800.0, 5400.0]),
-        ),
-        min_size=1,
-        max_size=3,
-    ),
+    FEW_LIMITS_W,
+    FEW_JOBS,
 )
 @settings(max_examples=100)
 def test_no_schedule_that_keeps_the_limit_by_caps_is_better_than_its_bound(
