@@ -28,7 +28,9 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 GATHER_S = 0.05  #: events that come within this long share a tick
 BURST_GAP_S = 0.03  #: requests that follow each other this closely are one burst: they share a tick, too,
-BURST_S = 2 * TICK_S  #: up to this long: whoever starts jobs meanwhile takes the processor from who submits them
+BURST_S = (
+    2 * TICK_S
+)  #: up to this long: whoever starts jobs meanwhile takes the processor from who submits them
 SWEEP_S = 60.0
 METER_S = 0.25
 CLOCK_WAS_SET = 4  #: exit code: whoever keeps the service starts another, by the new time
