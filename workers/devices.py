@@ -50,7 +50,7 @@ class Devices:
         self.guessed_w = 0.0  #: of the group's draw as last looked at, what nobody read
 
     def gpu_readings(self) -> tuple[GpuReading, ...]:
-        """Each GPU that answers; what a filler makes of one is told by `miner_readings`."""
+        """Each GPU that answers; what a filler makes of one is told by `miners_now`."""
         if self.fillers is None:
             return self._gpus.readings()
         gone = self.fillers.gone()

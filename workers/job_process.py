@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 
 from workers.parenthood import die_with_parent
 from workers.processes import FamilyTable, ProcessId, ProcessStat, ProcessTree, family, identify, read_stat
-from workers.starter import Starter, Wanted
+from workers.starter import Starter, Wanted, forget_signals
 
 _FREEZE_ROUNDS = 50
 _FREEZE_PAUSE_S = 0.002
-_RESET = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGCHLD, signal.SIGPIPE)
 
 
 class JobProcess:
@@ -151,9 +150,7 @@ def _fork(wanted: Wanted, output: int) -> int:
     parent = os.getpid()
 
     def prepare() -> None:
-        for signum in _RESET:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        forget_signals()
         die_with_parent(parent)
         os.nice(wanted.nice)
 

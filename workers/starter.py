@@ -86,13 +86,18 @@ def _error(failure: dict[str, Any]) -> OSError | ValueError:
     return ValueError(what) if number is None else OSError(number, os.strerror(number), what)
 
 
+def forget_signals() -> None:
+    """Have no handler and no blocked signal of whom this process was forked from, as a program that a shell starts."""
+    for signum in _RESET:
+        signal.signal(signum, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
 def _serve(requests: socket.socket, parent: int) -> NoReturn:
     """The life of the child until it is the job."""
     try:
         die_with_parent(parent)
-        for signum in _RESET:
-            signal.signal(signum, signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        forget_signals()
         _keep_only(requests.fileno())
         _, received, *_ = socket.recv_fds(requests, 1, 1)
         if received:
