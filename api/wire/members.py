@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
@@ -87,18 +87,20 @@ class GuardSettings(Shown):
     jobs_dir: str = Field(description="Where the site keeps its jobs, if this machine can use it")
 
 
+_TOLD: Final[dict[str, Any]] = {
+    "site": "demo",
+    "ray_address": "10.0.0.1:7481",
+    "ray_token": "5f2c...",
+    "token": "barq_...",
+    "guard": {"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
+}
+"""An example of what each machine that joins is told."""
+
+
 class Joined(Shown):
     """What a node needs to be part of the site. Holds two secrets: Ray's token and its own."""
 
-    model_config = ConfigDict(
-        json_schema_extra=example(
-            site="demo",
-            ray_address="10.0.0.1:7481",
-            ray_token="5f2c...",  # noqa: S106 - an example
-            token="barq_...",  # noqa: S106
-            guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
-        )
-    )
+    model_config = ConfigDict(json_schema_extra=example(**_TOLD))
 
     site: str
     ray_address: str
@@ -140,11 +142,7 @@ class JoinedGuard(Joined):
 
     model_config = ConfigDict(
         json_schema_extra=example(
-            site="demo",
-            ray_address="10.0.0.1:7481",
-            ray_token="5f2c...",  # noqa: S106 - an example
-            token="barq_...",  # noqa: S106
-            guard={"save_after_s": 5.0, "orphan_s": 18.0, "job_nice": 5, "jobs_dir": "/shared/barq/jobs"},
+            **_TOLD,
             groups=[{"name": "hall-a", "told": {"name": "hall-a", "guard_on": "hut-1", "count": 12}}],
         )
     )

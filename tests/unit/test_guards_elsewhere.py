@@ -14,7 +14,7 @@ from barq.cli import up
 from barq.errors import Refused
 from scheduler.core.decide import decide, shed
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import NO_FENCE, Elsewhere, FallbackStep, Fence, GroupKind, GroupSpec, GuardReport
+from scheduler.core.orders import Elsewhere, FallbackStep, Fence, GroupKind, GroupSpec, GuardReport
 from scheduler.core.reasons import Code
 from scheduler.core.snapshot import SitePolicy
 from scheduler.equipment import Miners
@@ -24,6 +24,7 @@ from scheduler.settings import Site, load_site
 from scheduler.sharing import ShadowSettings
 from scheduler.view import View
 from tests.builders import T0, site
+from tests.reports import quiet_report
 from workers.group_config import load
 
 REST_W, MORE_W, MOST_W = 50.0, 6750.0, 6800.0
@@ -48,19 +49,7 @@ def viewed(*members: Member) -> View:
 
 def a_report(spec: GroupSpec = THERE, **changes: Any) -> GuardReport:
     """What its guard says, with nothing ordered."""
-    plain = GuardReport(
-        spec=spec,
-        boot_id="boot-1",
-        boottime_s=1000.0,
-        version=1,
-        accepted=NO_FENCE,
-        expires_boottime_s=0.0,
-        entitlement_w=0.0,
-        fallback=(),
-        in_fallback=True,
-        draw_w=REST_W,
-    )
-    return replace(plain, **changes)
+    return replace(quiet_report(spec, draw_w=REST_W), **changes)
 
 
 def hear(view: View, report: GuardReport, after_s: float = 0.0) -> None:

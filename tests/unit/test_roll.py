@@ -10,10 +10,11 @@ import pytest
 
 from scheduler.core.decide import decide
 from scheduler.core.ledger import OpenOrder, exposure_w
-from scheduler.core.orders import NO_FENCE, FallbackStep, Fence, GpuReading, GuardReport
+from scheduler.core.orders import FallbackStep, Fence, GuardReport
 from scheduler.records import Intents, Member, Stored
 from scheduler.view import View
 from tests.builders import T0, SiteBuilder, site
+from tests.reports import quiet_report
 
 IDLE_W, NAMEPLATE_W = 820.0, 2200.0  #: a node of four A100
 
@@ -25,22 +26,7 @@ def viewed(built: SiteBuilder) -> View:
 
 def a_report(built: SiteBuilder, gid: str, **changes: Any) -> GuardReport:
     """What a guard with nothing on its devices says."""
-    spec = built.groups[gid].spec
-    idle = tuple(GpuReading(gpu_id=g.gpu_id, draw_w=55.0, cap_w=100.0, processes=0) for g in spec.gpus)
-    plain = GuardReport(
-        spec=spec,
-        boot_id="boot-1",
-        boottime_s=1000.0,
-        version=1,
-        accepted=NO_FENCE,
-        expires_boottime_s=0.0,
-        entitlement_w=0.0,
-        fallback=(),
-        in_fallback=True,
-        draw_w=IDLE_W,
-        gpus=idle,
-    )
-    return replace(plain, **changes)
+    return replace(quiet_report(built.groups[gid].spec, draw_w=IDLE_W), **changes)
 
 
 def heard(view: View, report: GuardReport, after_s: float = 0.0) -> bool:

@@ -12,7 +12,6 @@ from scheduler.core.envelope import Envelope
 from scheduler.core.jobs import AttemptState, Desired, JobState
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import (
-    NO_FENCE,
     AttemptFacts,
     Draft,
     FallbackStep,
@@ -26,6 +25,7 @@ from scheduler.core.snapshot import MeterReading
 from scheduler.records import Intents, Stored
 from scheduler.view import Link, View
 from tests.builders import T0, SiteBuilder, site
+from tests.reports import quiet_report
 
 IDLE_W, NAMEPLATE_W = 820.0, 2200.0  #: a node of four A100
 
@@ -39,22 +39,7 @@ def viewed(built: SiteBuilder, *, epoch: int = 1, sources: tuple[str, ...] = ())
 
 def a_report(built: SiteBuilder, gid: str = "a", **changes: Any) -> GuardReport:
     """What a guard with nothing on its devices says, a thousand seconds after its boot."""
-    spec = built.groups[gid].spec
-    idle = tuple(GpuReading(gpu_id=g.gpu_id, draw_w=55.0, cap_w=100.0, processes=0) for g in spec.gpus)
-    plain = GuardReport(
-        spec=spec,
-        boot_id="boot-1",
-        boottime_s=1000.0,
-        version=1,
-        accepted=NO_FENCE,
-        expires_boottime_s=0.0,
-        entitlement_w=0.0,
-        fallback=(),
-        in_fallback=True,
-        draw_w=IDLE_W,
-        gpus=idle,
-    )
-    return replace(plain, **changes)
+    return replace(quiet_report(built.groups[gid].spec, draw_w=IDLE_W), **changes)
 
 
 def heard(view: View, report: GuardReport, after_s: float = 0.0) -> bool:
