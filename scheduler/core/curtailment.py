@@ -173,14 +173,15 @@ def _explained(scene: Scene, side: Side, grid_w: int, ai_w: int) -> dict[Cause, 
         return _positive({Cause.COMMS_LOSS: side.shortfall_w})
     lately = side.presence.lately(scene.at)
     found = dict.fromkeys(Cause, 0)
-    found[Cause.PARTNER_REQUEST] = min(side.paused_w, side.shortfall_w)
+    asked_w = min(side.paused_w, side.shortfall_w)
+    found[Cause.PARTNER_REQUEST] = asked_w
     if scene.is_stopped:
         found[Cause.MAINTENANCE] += side.withheld_w
     else:
         found[Cause.GRID] += grid_w
         found[Cause.AI_PREEMPT] += ai_w
         found[_main(grid_w, ai_w) or lately or Cause.MAINTENANCE] += side.withheld_w - grid_w - ai_w
-    found[lately or Cause.FAULT] += side.shortfall_w - found[Cause.PARTNER_REQUEST] - side.withheld_w
+    found[lately or Cause.FAULT] += side.shortfall_w - asked_w - side.withheld_w
     return _positive(found)
 
 

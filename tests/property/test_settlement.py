@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from scheduler.core.contracts import Quotes, Terms, amount_micro
 from scheduler.core.curtailment import Cause, Presence, Scene, Side, confirmed, curtailed, remembered
@@ -66,6 +66,19 @@ SCENES = st.builds(
 
 
 @given(SCENES, SIDES)
+@example(
+    Scene(at=AT, room_w=1, ai_w=0),
+    [
+        Side(
+            group_id="g0",
+            takes_w=1,
+            may_w=1,
+            granted_w=0,
+            metered_w=0,
+            presence=Presence(cause=Cause.PARTNER_REQUEST, caused_at=AT),
+        )
+    ],
+)
 def test_the_causes_of_a_group_add_up_to_what_it_lacks(scene: Scene, sides: list[Side]) -> None:
     """Each watt that it draws less than it would has one cause, and none has a watt below 0."""
     found = curtailed(scene, sides)
