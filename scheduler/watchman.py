@@ -33,7 +33,7 @@ class Watchman:
     def restore(self, events: tuple[PowerEvent, ...]) -> None:
         """Go on with the power events that an earlier leader left open."""
         self._witness.restore(events)
-        self._watch = Watch(falls=tuple(e.fall for e in events if e.fall.complied_at is None))
+        self._watch = Watch(falls=tuple(e.fall for e in events if e.fall.settled_at is None))
 
     def note(self, snapshot: Snapshot) -> None:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""

@@ -131,12 +131,19 @@ def _row(one: PowerEventView) -> tuple[str, ...]:
         _power(one["baseline_w"]),
         _power(one["held_mean_w"]),
         NOTHING if share is None else f"{share:.0%}",
-        "not yet" if one["time_to_comply_s"] is None else format_duration(one["time_to_comply_s"]),
+        _complied(one),
         "goes on" if one["duration_s"] is None else format_duration(one["duration_s"]),
         format_duration(one["over_limit_s"]),
         NOTHING if rebound is None else f"{rebound:.2f}",
         one["source"],
     )
+
+
+def _complied(one: PowerEventView) -> str:
+    """After how long. A limit that was raised again before is none that was complied with, and asks nothing more."""
+    if one["time_to_comply_s"] is not None:
+        return format_duration(one["time_to_comply_s"])
+    return "not yet" if one["released_at"] is None else "released"
 
 
 def _power(power_w: float | None) -> str:
