@@ -19,7 +19,7 @@ from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
-from scheduler.partner_documents import PARTNERS, Lacking, told_of_partners
+from scheduler.partner_documents import PARTNERS, told_of_partners
 from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
@@ -70,7 +70,6 @@ class Journal:
         self._used: Used | None = None
         self._told_projects = False
         self._told_partners = False
-        self._lacking: Lacking = {}  #: since when which partners have lacked their floors
 
     def write(
         self,
@@ -82,7 +81,7 @@ class Journal:
         """The record of one tick."""
         due = self._is_sampled(snapshot, decision, orders)
         told_now = bool(due or decision.events)
-        partners, floors = self._partners(snapshot, decision, orders) if told_now else ({}, [])
+        partners = self._partners(snapshot, decision, orders) if told_now else {}
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
             *self._limit_event(snapshot),
@@ -90,7 +89,7 @@ class Journal:
             *self._domain_events(snapshot),
             *self._watchman.events,
             *_checkpoint_events(notes),
-            *floors,
+            *self._watchman.floors.events,
             *self._settling.events,
             *decision.events,
         )
@@ -194,13 +193,13 @@ class Journal:
 
     def _partners(
         self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]
-    ) -> tuple[dict[str, str], list[Event]]:
+    ) -> dict[str, str]:
         """What each may draw, and whose floor is missed. Where there are none, that is said once."""
         if self._told_partners and not any(g.miners for g in snapshot.groups.values()):
-            return {}, []
+            return {}
         self._told_partners = True
-        document, events, self._lacking = told_of_partners(snapshot, decision, orders, self._lacking)
-        return {PARTNERS: json.dumps(document)}, events
+        document = told_of_partners(snapshot, decision, orders, self._watchman.floors)
+        return {PARTNERS: json.dumps(document)}
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""
