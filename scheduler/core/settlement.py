@@ -18,6 +18,7 @@ from scheduler.core.accounting import QUARTER
 from scheduler.core.contracts import Metering, Quotes, Rate, Terms, amount_micro, credit_rate, price_rate
 from scheduler.core.curtailment import Cause
 from scheduler.core.interval import Over, PartEnergy
+from scheduler.core.notice import Notice
 from scheduler.core.partners import HOUSE
 
 _GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
@@ -133,6 +134,8 @@ class Adjustment:
     recorded_at: datetime
     reading_start_ws: int | None = None  #: of the register, where it was measured; None = a person says so
     reading_end_ws: int | None = None
+    curtailed_ms: int = 0  #: notably, where it was measured
+    notices: tuple[Notice, ...] = ()  #: of curtailments that began then
 
 
 class CannotAdjust(ValueError):
@@ -311,7 +314,13 @@ def measured_again(
         by=AUTOMATIC,
         at=at,
     )
-    return replace(made, reading_start_ws=energy.reading_start_ws, reading_end_ws=energy.reading_end_ws)
+    return replace(
+        made,
+        reading_start_ws=energy.reading_start_ws,
+        reading_end_ws=energy.reading_end_ws,
+        curtailed_ms=energy.curtailed_ms,
+        notices=energy.notices,
+    )
 
 
 def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, name: str) -> int:
@@ -381,6 +390,9 @@ def changes_of(adjustments: Iterable[Adjustment]) -> Totals:
         charge_micro=sum(a.charge_micro for a in made),
         credit_due_micro=sum(a.credit_due_micro for a in made),
         credit_micro=sum(a.credit_micro for a in made),
+        curtailed_ms=sum(a.curtailed_ms for a in made),
+        notices=sum(len(a.notices) for a in made),
+        notices_missed=sum(not n.is_met for a in made for n in a.notices),
     )
 
 
