@@ -50,11 +50,9 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
         ("read", format_duration(measured["heard_ms"] / 1000)),
         ("curtailed for", _curtailed_for(statement, [i for _, i in rows.intervals])),
     ]
-    notices, missed = (
-        sum(int(part.get(name) or 0) for part in (measured, statement["adjusted"]))
-        for name in ("notices", "notices_missed")
-    )
-    if notices:
+    parts = (measured, statement["adjusted"])
+    missed = sum(part.get("notices_missed", 0) for part in parts)
+    if notices := sum(part.get("notices", 0) for part in parts):
         facts.append(("notice", f"{missed} of {notices} curtailments had too little"))
     if measured["unpriced"]:
         which = f"{measured['unpriced']} of {len(rows.intervals)} intervals"

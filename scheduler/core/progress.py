@@ -162,7 +162,7 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
 
 def _backoff_s(plan: Plan, job: Job, found: Verdict) -> float:
     """How long the next attempt waits, s: after a fault of the node at least a lease, for the fault may last."""
-    backoff_s = job.spec.backoff_s * 2**job.failures
+    backoff_s: float = job.spec.backoff_s * 2**job.failures
     return max(backoff_s, plan.site.lease_s) if found.cause is FailureCause.NODE_FAULT else backoff_s
 
 

@@ -75,8 +75,9 @@ def newest_decision(session: Session, *, since: int) -> tuple[int, DecisionView]
 
 def summary(session: Session) -> Summary:
     """How the site did since its store was made."""
-    rows = (PowerEventRow.began_at, PowerEventRow.complied_at, PowerEventRow.released_at)
-    times = select(*(col(row) for row in rows))
+    times = select(
+        col(PowerEventRow.began_at), col(PowerEventRow.complied_at), col(PowerEventRow.released_at)
+    )
     falls = session.execute(times.where(col(PowerEventRow.draw_w) > col(PowerEventRow.limit_w))).all()
     seconds = sorted((done - began).total_seconds() for began, done, _ in falls if done is not None)
     energy = total_energy(session)
