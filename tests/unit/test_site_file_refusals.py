@@ -57,7 +57,7 @@ LAN = "miners: [{name: hall, count: 2, max_w: 3000, simulated: false, lan: {addr
 NOT_KNOWN = [
     (
         LAN % "firmware: luxo",
-        "firmware = 'luxo' is not known; did you mean luxos? it is one of braiins, luxos, whatsminer-v2, whatsminer-v3,",
+        "firmware = 'luxo' is not known; did you mean luxos? it is one of braiins, luxos, whatsminer-v2, ",
     ),
     (
         LAN % "credentials: {luxo: {password_env: X}}",
