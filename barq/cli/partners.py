@@ -43,6 +43,8 @@ _SETTLED = (
     "SHARE",
     "BY WEIGHT",
 )
+_SPARE = ("TIER", "WEIGHT", "COULD TAKE", "FOR", "OWED")
+_SPARE_SETTLED = ("GRANTED", "BY WEIGHT", "FOR", "SHARE")
 _WS_PER_WH = 3600
 _WORDS = frozenset({"PARTNER", "WHY NO MORE"})
 
@@ -82,12 +84,13 @@ def _blocks(found: PartnersView) -> list[Block]:
             headers=_HEADERS,
             rows=[_row(one) for one in found["partners"]],
             right=frozenset(_HEADERS) - _WORDS,
+            spare=_SPARE,
         )
     ]
     settled = [row for one in found["partners"] for row in _settled_rows(one)]
     if settled:
         right = frozenset(_SETTLED) - {"PARTNER", "SETTLED"}
-        blocks += ["", Table(headers=_SETTLED, rows=settled, right=right), ""]
+        blocks += ["", Table(headers=_SETTLED, rows=settled, right=right, spare=_SPARE_SETTLED), ""]
     if division := found.get("division"):
         blocks.append(f"{division[:1].upper()}{division[1:]}.")
     if change := found.get("next_change"):

@@ -37,6 +37,7 @@ _HEADERS = (
     "REBOUND",
     "SOURCE",
 )
+_SPARE = ("REBOUND", "BEFORE", "HELD AT", "OVER")
 _LOCAL = frozenset({"id", "began_at", "plan"})
 """What a single event says in words of its own."""
 
@@ -118,7 +119,9 @@ def _found(site: Client, *, since: str | None, until: str | None, most: int | No
 
 
 def _table(found: Sequence[PowerEventView]) -> Table:
-    return Table(headers=_HEADERS, rows=[_row(e) for e in found], right=frozenset(_HEADERS[2:-1]))
+    return Table(
+        headers=_HEADERS, rows=[_row(e) for e in found], right=frozenset(_HEADERS[2:-1]), spare=_SPARE
+    )
 
 
 def _row(one: PowerEventView) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from barq.cli.output import Table, fitted, plain_lines
+from barq.cli.partners import _blocks
 from tests.busy_site import barq, busy_site
 from tests.stub_site import StubSite, problem
 
@@ -144,3 +146,14 @@ def test_a_partner_that_is_none_is_not_found() -> None:
 
     assert result.exit_code == 3
     assert "use one of: north" in result.stderr
+
+
+def test_its_tables_fit_a_narrow_terminal() -> None:
+    """What is left out is what says least; who, what it may draw, and why it is no more are always there."""
+    tables = [b for b in _blocks({"partners": [NORTH | {"month": MONTH}]}) if isinstance(b, Table)]  # type: ignore[typeddict-item]
+    now, settled = (fitted(table, 80)[0] for table in tables)
+
+    assert max(len(line) for line in plain_lines(settled)) <= 80
+    assert now.headers[-1] == "WHY NO MORE"
+    assert {"PARTNER", "MAY DRAW", "DRAWS", "DUE"} <= set(now.headers)
+    assert len(plain_lines(now)[0]) <= 80
