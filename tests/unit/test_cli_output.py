@@ -77,12 +77,10 @@ def test_a_narrow_terminal_goes_without_what_can_be_spared(
         right=frozenset({"DRAW"}),
         spare=("TIER", "OWED"),
     )
-    lines = drawn(monkeypatch, wide, COLUMNS="60", NO_COLOR="1").splitlines()
+    head, row = drawn(monkeypatch, wide, COLUMNS="60", NO_COLOR="1").splitlines()
 
-    assert [line.split() for line in lines] == [
-        ["ID", "DRAW", "OWED", "WHY"],
-        ["demo-1", "4.2", "kW", "3", "kWh", "less", "than", "it", "could", "take"],
-    ]
+    assert ("TIER" in head, "OWED" in head) == (False, True)
+    assert row.split() == ["demo-1", "4.2", "kW", "3", "kWh", "less", "than", "it", "could", "take"]
     assert "left out for want of width: TIER;" in capsys.readouterr().err
     assert "TIER" in drawn(monkeypatch, wide, COLUMNS="100")
     assert "TIER" in plain_lines(wide)[0]
