@@ -60,10 +60,11 @@ def partners_document(
 
 
 def _partner(grant: PartnerGrant) -> dict[str, Any]:
-    partner = grant.partner
+    partner, filled = grant.partner, {node for _, node in grant.fillers}
     return {
         "name": partner.partner_id,
-        "groups": list(partner.groups),
+        "groups": [group for group in partner.groups if group not in filled],
+        "fillers": [{"name": name, "node": node} for name, node in grant.fillers],
         "weight": partner.weight,
         "tier": partner.tier,
         "floor_w": partner.floor_w,

@@ -124,6 +124,15 @@ def test_one_partner_is_told_what_is_left_of_its_month() -> None:
     assert "none left: it is shed last of its tier until the month is over" in spent.stdout
 
 
+def test_a_partner_with_fillers_is_told_of_them_by_name() -> None:
+    """Each once, with the nodes on which it may run."""
+    fillers = [{"name": "rig", "node": f"node-{n}"} for n in (2, 1)] + [{"name": "own", "node": "hall-1"}]
+    site = busy_site().on("GET", "/partners/north", NORTH | {"groups": [], "fillers": fillers})
+    lines = barq(site, "partners", "show", "north").stdout.splitlines()
+
+    assert lines[1:3] == ["miners      -", "fillers     own on hall-1; rig on node-1, node-2"]
+
+
 def test_json_and_quiet_are_for_scripts() -> None:
     """The answer as it came, or names alone."""
     assert barq(shared_site(NORTH, HOUSE), "partners", "-q").stdout.split() == ["north", "house"]
