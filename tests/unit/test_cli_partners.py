@@ -159,7 +159,7 @@ def test_a_partner_that_is_none_is_not_found() -> None:
 
 def test_its_tables_fit_a_narrow_terminal() -> None:
     """What is left out is what says least; who, what it may draw, and why it is no more are always there."""
-    tables = [b for b in _blocks({"partners": [NORTH | {"month": MONTH}]}) if isinstance(b, Table)]  # type: ignore[typeddict-item]
+    tables = [b for b in _blocks({"partners": [NORTH | {"month": MONTH}]}) if isinstance(b, Table)]  # type: ignore[list-item]
     now, settled = (fitted(table, 80)[0] for table in tables)
 
     assert max(len(line) for line in plain_lines(settled)) <= 80
