@@ -11,6 +11,7 @@ from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.interval import Running
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
@@ -67,6 +68,7 @@ class Journal:
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
         self._measured: tuple[Measured, ...] | None = None  #: as written last, None = not yet
+        self._told_running: Running | None = None  #: as written last
         self._used: Used | None = None
         self._told_projects = False
         self._told_partners = False
@@ -135,13 +137,15 @@ class Journal:
 
     def _running(self) -> dict[str, str]:
         """The interval of settlement as it is now: who leads next goes on with it."""
-        running = self._settling.running
-        return {} if running is None else {SETTLING: dumps(running).decode()}
+        before, self._told_running = self._told_running, self._settling.running
+        running = self._told_running
+        return {} if running is None or running is before else {SETTLING: dumps(running).decode()}
 
     def _waiting(self) -> dict[str, str]:
         """Intervals that wait for their prices, when that changes: together with those that do so no more."""
         measured = self._settling.measured
-        if measured is self._measured or not self._settling.is_open:
+        is_about_any = self._settling.is_open or measured or self._measured
+        if measured is self._measured or not is_about_any:
             return {}
         self._measured = measured
         return {MEASURED: dumps(measured).decode()}

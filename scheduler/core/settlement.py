@@ -24,7 +24,7 @@ from scheduler.core.partners import HOUSE
 _GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
 AUTOMATIC: Final = "barq"
 """Who adjusted what nobody had to look at."""
-AGAIN: Final = "measured after the clock went back, in a quarter that was on record already"
+AGAIN: Final = "measured when the quarter was on record already, as after a clock went back"
 WHOLE: Final = 0.99
 """An interval of which less was read is estimated."""
 
