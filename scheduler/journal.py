@@ -25,6 +25,7 @@ from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
     MEASURED,
+    QUARANTINED,
     SETTLING,
     TRIM,
     CheckpointNote,
@@ -308,9 +309,9 @@ def _checkpoint_events(notes: Iterable[CheckpointNote]) -> Iterable[Event]:
         if note.damaged:
             yield Event(
                 at=note.at,
-                kind="checkpoint.quarantined",
+                kind=QUARANTINED,
                 text=f"{note.job_id}: a damaged checkpoint was set aside, the one before it is used: {note.damaged}",
                 job_id=note.job_id,
                 attempt_id=note.attempt_id,
-                data={"step": note.step},
+                data={"step": note.step, "what": note.damaged},
             )
