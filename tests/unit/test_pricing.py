@@ -131,8 +131,8 @@ async def test_a_series_that_cannot_be_read_is_waited_for_a_while(*, is_mended: 
         await clock.sleep_s(UNREAD_S)
     await pricing.look()
 
-    (rate,) = (d.price for c in story.books.closed for d in c.drafts if d.partner_id == "north")
-    assert rate.micro_per_mwh == (7_000_000 if is_mended else None)
+    draft = next(d for d in story.closed().drafts if d.partner_id == "north")
+    assert draft.price.micro_per_mwh == (7_000_000 if is_mended else None)
 
 
 async def test_an_interval_outlives_the_scheduler_that_measured_it(tmp_path: Path) -> None:
