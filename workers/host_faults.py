@@ -12,7 +12,6 @@ _OF_THE_HOST: Final = frozenset(
         errno.EMFILE,
         errno.ENFILE,
         errno.ENOSPC,
-        errno.EROFS,  # as a file system becomes whose disk fails
         errno.EIO,
         errno.ESTALE,
     }

@@ -106,6 +106,7 @@ def test_a_host_that_takes_no_more_processes_is_at_fault_itself(tmp_path: Path) 
         (OSError(errno.EMFILE, "too many open files"), True),
         (OSError(errno.ENOSPC, "no space left"), True),
         (FileNotFoundError(errno.ENOENT, "no such file"), False),
+        (OSError(errno.EROFS, "a folder that cannot be written"), False),
         (PermissionError(errno.EACCES, "denied"), False),
         (OSError(errno.E2BIG, "argument list too long"), False),
         (ValueError("a NUL byte"), False),
