@@ -237,3 +237,25 @@ def test_the_month_before_is_known_after_a_restart_too(tmp_path: Path) -> None:
     with database("sqlite", tmp_path) as engine, reading(engine) as session:
         known = hours_of(session, story.at)
     assert (known.month, known.of(T0)["north"]) == (2, 300_000)
+
+
+def test_turns_of_a_quarter_that_come_to_the_same_all_count(tmp_path: Path) -> None:
+    """They are told apart by the register, which goes on; each is on record once, however often it is written down."""
+    story = Story()
+    for _ in range(3):
+        story.at = T0
+        story.then(300)
+        story.at = T0 + AHEAD
+        story.then(20)
+    story.at = T0 + AHEAD + timedelta(minutes=15)
+    account = settled(story.then(10), tmp_path)
+
+    drawn = {T0: 0, T0 + AHEAD: 0}
+    for starts_at, ws in [
+        *((r.draft.starts_at, r.draft.energy.metered_ws) for r in account.rows),
+        *((a.starts_at, a.metered_ws) for a in account.adjustments),
+    ]:
+        drawn[starts_at] += ws
+    assert len(account.adjustments) == 4
+    assert drawn == {T0: 4000 * 900, T0 + AHEAD: pytest.approx(4000 * 60, abs=4000 * 30)}
+    assert wrong(account) == []
