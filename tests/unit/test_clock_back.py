@@ -16,7 +16,8 @@ from scheduler.core.contracts import HashpriceIndex
 from scheduler.core.curtailment import Cause
 from scheduler.core.decide import decide
 from scheduler.core.interval import Running
-from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality, changes_of
+from scheduler.core.settled_totals import changes_of
+from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.journal import Journal
 from scheduler.pricing import quotes_for
