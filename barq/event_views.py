@@ -27,6 +27,7 @@ class PowerEventView(TypedDict):
     measured_min_w: float | None
     measured_max_w: float | None
     complied_at: str | None
+    released_at: str | None
     time_to_comply_s: float | None
     held_mean_w: float | None
     depth_w: float | None

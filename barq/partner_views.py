@@ -16,6 +16,13 @@ class WhyLess(TypedDict):
     remedy: NotRequired[str]
 
 
+class FillerOfPartner(TypedDict):
+    """A program on the idle GPUs of one node."""
+
+    name: str
+    node: str
+
+
 class SoFarView(TypedDict):
     """What was settled: watt-seconds, micro-units, seconds. Money is None for who may not see it."""
 
@@ -39,6 +46,7 @@ class PartnerView(TypedDict):
 
     name: str
     groups: list[str]
+    fillers: NotRequired[list[FillerOfPartner]]
     weight: int
     tier: int
     floor_w: float

@@ -252,15 +252,20 @@ class NodeView(TypedDict):
     alarms: list[str]
 
 
-class JoinedView(TypedDict):
-    """What a node needs to be part of a site. Holds two secrets: Ray's token and its own."""
+class AdmittedView(TypedDict):
+    """What a machine needs to be part of a site. Holds two secrets: Ray's token and its own."""
 
     site: str
     ray_address: str
     ray_token: str
     token: NotRequired[str]  #: for it outlives its ticket; "" = as it has it
     guard: dict[str, Any]
-    filler: NotRequired[dict[str, Any] | None]  #: of a node: the program on its idle GPUs
+
+
+class JoinedView(AdmittedView):
+    """The same for a node."""
+
+    filler: NotRequired[dict[str, Any] | None]  #: the program on its idle GPUs
 
 
 class GuardedGroupView(TypedDict):
@@ -270,7 +275,7 @@ class GuardedGroupView(TypedDict):
     told: dict[str, Any]
 
 
-class JoinedGuardView(JoinedView):
+class JoinedGuardView(AdmittedView):
     """The same for a machine that guards miners: the groups that the site file leaves to it."""
 
     groups: list[GuardedGroupView]

@@ -81,6 +81,7 @@ _ALONE: Final = "write the number alone; its unit is the end of the field's name
 _REMEDIES: Final = {
     "extra_forbidden": "remove the key or correct its spelling",
     "tuple_type": "write a list, [a, b]",
+    "model_attributes_type": "write its keys below it: type, and those of its kind",
     "float_type": _ALONE,
     "float_parsing": _ALONE,
     "int_type": _ALONE,

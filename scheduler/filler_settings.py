@@ -159,6 +159,12 @@ def _check_node(spec: GroupSpec, filler: FillerSettings | None) -> None:
         raise ValueError(
             f"fillers.api.port = {filler.api.port}: leaves no port for each GPU of {spec.group_id}; lower it"
         )
+    here = [slot.gpu_id for slot in spec.gpus]
+    if spec.simulated and (absent := next((gpu for gpu in filler.gpus if gpu not in here), None)) is not None:
+        raise ValueError(
+            f"fillers.{filler.name}.gpus = {absent!r}: {spec.group_id} has no such GPU, it has {', '.join(here)}; "
+            f"correct it, or name {spec.group_id} in a filler of its own"
+        )
     if not any(range_of(filler.kind(), slot.power) for slot in spec.gpus if _is_meant(slot, filler)):
         raise ValueError(
             f"fillers.{filler.name}: gpus, least_w and most_w leave it no GPU of {spec.group_id}; correct them"

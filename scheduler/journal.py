@@ -11,6 +11,7 @@ from scheduler.accounts import projects_document
 from scheduler.core.decide import Decision
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.forecast import LimitRecord
+from scheduler.core.interval import Running
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
@@ -19,11 +20,12 @@ from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
-from scheduler.partner_documents import PARTNERS, Lacking, told_of_partners
+from scheduler.partner_documents import PARTNERS, told_of_partners
 from scheduler.records import (
     LIMIT_RECORD,
     LIMITS_TOLD,
     MEASURED,
+    QUARANTINED,
     SETTLING,
     TRIM,
     CheckpointNote,
@@ -67,10 +69,10 @@ class Journal:
         self._full_at: datetime | None = None
         self._raises_allowed: bool | None = None
         self._measured: tuple[Measured, ...] | None = None  #: as written last, None = not yet
+        self._told_running: Running | None = None  #: as written last
         self._used: Used | None = None
         self._told_projects = False
         self._told_partners = False
-        self._lacking: Lacking = {}  #: since when which partners have lacked their floors
 
     def write(
         self,
@@ -82,7 +84,7 @@ class Journal:
         """The record of one tick."""
         due = self._is_sampled(snapshot, decision, orders)
         told_now = bool(due or decision.events)
-        partners, floors = self._partners(snapshot, decision, orders) if told_now else ({}, [])
+        partners = self._partners(snapshot, decision, orders) if told_now else {}
         notes, plans = self._new_checkpoints(snapshot), self._watchman.counterfactuals
         events = (
             *self._limit_event(snapshot),
@@ -90,7 +92,7 @@ class Journal:
             *self._domain_events(snapshot),
             *self._watchman.events,
             *_checkpoint_events(notes),
-            *floors,
+            *self._watchman.floors.events,
             *self._settling.events,
             *decision.events,
         )
@@ -136,13 +138,15 @@ class Journal:
 
     def _running(self) -> dict[str, str]:
         """The interval of settlement as it is now: who leads next goes on with it."""
-        running = self._settling.running
-        return {} if running is None else {SETTLING: dumps(running).decode()}
+        before, self._told_running = self._told_running, self._settling.running
+        running = self._told_running
+        return {} if running is None or running is before else {SETTLING: dumps(running).decode()}
 
     def _waiting(self) -> dict[str, str]:
         """Intervals that wait for their prices, when that changes: together with those that do so no more."""
         measured = self._settling.measured
-        if measured is self._measured or not self._settling.is_open:
+        is_about_any = self._settling.is_open or measured or self._measured
+        if measured is self._measured or not is_about_any:
             return {}
         self._measured = measured
         return {MEASURED: dumps(measured).decode()}
@@ -194,13 +198,13 @@ class Journal:
 
     def _partners(
         self, snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder]
-    ) -> tuple[dict[str, str], list[Event]]:
+    ) -> dict[str, str]:
         """What each may draw, and whose floor is missed. Where there are none, that is said once."""
         if self._told_partners and not any(g.miners for g in snapshot.groups.values()):
-            return {}, []
+            return {}
         self._told_partners = True
-        document, events, self._lacking = told_of_partners(snapshot, decision, orders, self._lacking)
-        return {PARTNERS: json.dumps(document)}, events
+        document = told_of_partners(snapshot, decision, orders, self._watchman.floors)
+        return {PARTNERS: json.dumps(document)}
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
         """New and changed reasons, None for those that are gone."""
@@ -305,9 +309,9 @@ def _checkpoint_events(notes: Iterable[CheckpointNote]) -> Iterable[Event]:
         if note.damaged:
             yield Event(
                 at=note.at,
-                kind="checkpoint.quarantined",
+                kind=QUARANTINED,
                 text=f"{note.job_id}: a damaged checkpoint was set aside, the one before it is used: {note.damaged}",
                 job_id=note.job_id,
                 attempt_id=note.attempt_id,
-                data={"step": note.step},
+                data={"step": note.step, "what": note.damaged},
             )

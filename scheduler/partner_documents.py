@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,16 +16,32 @@ from scheduler.core.snapshot import Snapshot
 PARTNERS = "partners"  #: the name of the document
 _AHEAD = timedelta(days=366)
 
-Lacking = Mapping[str, datetime]
+
+class Floors:
+    """Whose floor is missed and since when, and what of that is not on record yet: a store that is down loses none."""
+
+    def __init__(self) -> None:
+        self._since: Mapping[str, datetime] = {}
+        self.events: tuple[Event, ...] = ()
+
+    def look(self, grants: Iterable[PartnerGrant], at: datetime) -> None:
+        """Take in what partners are due."""
+        found = tuple(grants)
+        self.events += tuple(floor_events(self._since, found, at))
+        self._since = lacking(self._since, found, at)
+
+    def recorded(self, events: Collection[Event]) -> None:
+        """These are on record now."""
+        self.events = tuple(e for e in self.events if e not in events)
 
 
 def told_of_partners(
-    snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder], before: Lacking
-) -> tuple[dict[str, Any], list[Event], Lacking]:
-    """The document, that floors are missed or reached again since `before`, and since when which are missed."""
+    snapshot: Snapshot, decision: Decision, orders: Mapping[str, OpenOrder], floors: Floors
+) -> dict[str, Any]:
+    """The document; `floors` learns which are missed."""
     grants = partner_grants(snapshot, decision, orders)
-    document = partners_document(snapshot, decision, grants)
-    return document, floor_events(before, grants, snapshot.at), lacking(before, grants, snapshot.at)
+    floors.look(grants, snapshot.at)
+    return partners_document(snapshot, decision, grants)
 
 
 def partners_document(
@@ -44,10 +60,11 @@ def partners_document(
 
 
 def _partner(grant: PartnerGrant) -> dict[str, Any]:
-    partner = grant.partner
+    partner, filled = grant.partner, {node for _, node in grant.fillers}
     return {
         "name": partner.partner_id,
-        "groups": list(partner.groups),
+        "groups": [group for group in partner.groups if group not in filled],
+        "fillers": [{"name": name, "node": node} for name, node in grant.fillers],
         "weight": partner.weight,
         "tier": partner.tier,
         "floor_w": partner.floor_w,

@@ -276,5 +276,8 @@ class Prices(Protocol):
         ...
 
     def price_at(self, series: str, at: datetime) -> Price | None:
-        """The value per MWh of a named series that was the newest at `at`; None = nothing is known for then."""
+        """The value per MWh of a named series that was the newest at `at`; None = nothing is known for then.
+
+        Raises `SignalError` if that cannot be read now.
+        """
         ...

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,8 +16,6 @@ from scheduler.errors import SignalError
 from scheduler.revenue_settings import micro
 from scheduler.series.csv_table import CsvTable, Sizes, read_table
 from scheduler.series.csv_times import read_times
-
-log = logging.getLogger(__name__)
 
 SIZES = Sizes(most_bytes=16 * 1024 * 1024, most_rows=400_000)  #: four years of five minutes
 _MOST = 10**6  #: per MWh, either way
@@ -35,7 +32,7 @@ class _Read:
 
 
 class SitePrices:
-    """The port `Prices`. A file is read anew when it changes; one that cannot be read gives no price and a warning."""
+    """The port `Prices`. A file is read anew when it changes."""
 
     def __init__(
         self,
@@ -54,15 +51,14 @@ class SitePrices:
         return self._figures(at)
 
     def price_at(self, series: str, at: datetime) -> Price | None:
-        """The value of the last row that begins at `at` or before."""
+        """The value of the last row that begins at `at` or before. Raises `SignalError` if the file cannot be read."""
         settings = self._series.get(series)
+        if settings is None:
+            return None
         try:
-            read = None if settings is None else self._read(settings)
+            read = self._read(settings)
         except (OSError, SignalError) as error:
-            log.warning("price series %s: %s", series, error)
-            return None
-        if settings is None or read is None:
-            return None
+            raise SignalError(f"price series {series}: {error}") from error
         index = bisect_right(read.times, at)
         if not index:
             return None

@@ -61,6 +61,8 @@ SETTLING = "settling"
 """Key of the document that holds the running interval of settlement."""
 MEASURED = "settling-measured"
 """Key of the document that holds intervals of settlement that are over and wait for their prices."""
+QUARANTINED = "checkpoint.quarantined"
+"""Kind of the event that tells of a damaged checkpoint; its data say which, as its note does."""
 TRIM = "trim"
 """Key of the document that holds what the meter taught of the model's error."""
 

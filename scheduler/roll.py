@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from scheduler.core.entitlement import idle_w
-from scheduler.core.fillers import StatedFiller
+from scheduler.core.fillers import StatedFiller, slots
 from scheduler.core.orders import GroupKind, GroupSpec, GuardReport
 from scheduler.records import Member
 
@@ -84,14 +84,16 @@ class Roll:
         return known[1]
 
     def held_to_filler(self, report: GuardReport) -> tuple[GuardReport, tuple[str, ...]]:
-        """The report, without a GPU for a filler that is not the stated one, and what to say of that.
+        """The report, without a GPU for a filler that is not the stated one, and what is wrong with its filler.
 
         Such a filler stays in the node's spec: what it draws until it has ended counts.
         """
         gid, has = report.spec.group_id, report.spec.filler
         stated = has if self.stated_filler is None else self.stated_filler(gid)
-        if has == stated or report.spec.kind is GroupKind.MINERS:
+        if report.spec.kind is GroupKind.MINERS:
             return report, ()
+        if has == stated:
+            return report, self._unusable(report.spec)
         remedy = f"let {gid} join again; if it is in the site file, start the site again"
         if has is None:
             name = "" if stated is None else stated.name
@@ -102,6 +104,21 @@ class Roll:
         spec = replace(report.spec, filler=replace(has, gpu_ids=_NO_GPU, partner=owner))
         wrong = f"{gid} has filler {has.name} as the site file does not say any more: it is given nothing"
         return replace(report, spec=spec), (f"{wrong}; {remedy}",)
+
+    def _unusable(self, spec: GroupSpec) -> tuple[str, ...]:
+        """What its filler can have nothing of: GPUs that the node never had, or all of them by their caps."""
+        if spec.filler is None:
+            return ()
+        name, agreed = spec.filler.name, self.agreed.get(spec.group_id, spec)
+        here = [slot.gpu_id for slot in agreed.gpus]
+        absent = [gpu_id for gpu_id in spec.filler.gpu_ids if gpu_id not in here]
+        if absent:
+            wrong = f"filler {name} names GPU {', '.join(absent)}, and {spec.group_id} has {', '.join(here)}"
+            return (f"{wrong}; correct fillers.{name}.gpus in the site file",)
+        if here and not any(slots(replace(agreed, filler=spec.filler))):
+            wrong = f"filler {name} can have no GPU of {spec.group_id}: its caps leave none"
+            return (f"{wrong}; correct fillers.{name}.least_w and most_w in the site file",)
+        return ()
 
     def _wrong(self, spec: GroupSpec) -> tuple[str, ...]:
         agreed = self.agreed.get(spec.group_id)

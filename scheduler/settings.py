@@ -15,8 +15,8 @@ from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
 
+from scheduler.complaints import complaints
 from scheduler.connections.bmc_options import BmcSettings
 from scheduler.contract_settings import PriceSeriesSettings, check_series
 from scheduler.core.contracts import Terms
@@ -40,7 +40,7 @@ from scheduler.equipment import (
     miners_spec,
     node_spec,
 )
-from scheduler.errors import SettingsError, with_remedy
+from scheduler.errors import SettingsError
 from scheduler.feeders import check_bound
 from scheduler.filler_settings import FillerSettings, check_fillers, run_of, with_filler
 from scheduler.forecast_settings import ForecastSettings
@@ -382,11 +382,4 @@ def site_of(document: dict[str, Any], path: Path) -> Site:
     try:
         return Site.model_validate(document)
     except ValidationError as error:
-        raise SettingsError("\n".join(complaint(path, e) for e in error.errors(include_url=False))) from error
-
-
-def complaint(path: Path, error: ErrorDetails, *, below: str = "") -> str:
-    """One mistake in a file, `below` one of its keys: file, field, value and remedy."""
-    field = ".".join(str(p) for p in ((below, *error["loc"]) if below else error["loc"])) or "the site"
-    value = "" if isinstance(error["input"], dict) else f" (given: {str(error['input'])[:60]!r})"
-    return with_remedy(f"{path}: {field}: {error['msg'].removeprefix('Value error, ')}{value}", error["type"])
+        raise SettingsError(complaints(path, error)) from error

@@ -29,6 +29,7 @@ from scheduler.core.interval import (
     Running,
     advanced,
     begun,
+    left,
     noted,
     resumed,
     went_back,
@@ -50,7 +51,7 @@ _NOBODY: Mapping[str, Terms] = MappingProxyType({})
 
 
 class Settling:
-    """The books of partners. Without effect until it is opened: a site that names no partners settles with nobody."""
+    """The books of partners. Without effect until it is opened: a site that names none settles with nobody."""
 
     def __init__(self) -> None:
         self._terms = _NOBODY
@@ -105,6 +106,7 @@ class Settling:
     ) -> None:
         """Take in one second of the site; `orders` are those that go out with this decision."""
         if not self.is_open:
+            self._leave()
             return
         running = self._running_at(snapshot.at)
         partners = with_house(snapshot.site.partners, mining_groups(snapshot))
@@ -138,6 +140,12 @@ class Settling:
         running, over = resumed(running, at)
         self._keep(over)
         return running
+
+    def _leave(self) -> None:
+        """The site file names no partner any more: what was measured before goes on record."""
+        if self._running is not None and self._running.last is not None:
+            over, self._running = left(self._running)
+            self._keep(over)
 
     def _keep(self, over: Iterable[Over]) -> None:
         for one in over:

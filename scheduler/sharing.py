@@ -227,8 +227,8 @@ class ShadowSettings(Strict):
 
 
 def _spelled_out(value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
-    """`mode: shadow` is short for `mode: {type: shadow}`."""
-    return {"type": "shadow"} if value == "shadow" else value
+    """`mode: shadow` is short for `mode: {type: shadow}`; so it is with any other."""
+    return {"type": value} if isinstance(value, str) else value
 
 
 ModeSettings = Annotated[

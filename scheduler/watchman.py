@@ -1,4 +1,4 @@
-"""Watches the meter for the record: falls of the limit, seconds over the limit; and what sources tell."""
+"""Watches the meter for the record: falls of the limit, seconds over it, floors of partners; and what sources tell."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
+from scheduler.partner_documents import Floors
 from scheduler.records import PowerSample, TickRecord
 from scheduler.witness import Witness
 
@@ -25,6 +26,7 @@ class Watchman:
         self._grants: Grants = ()  #: of the same time as the limits that are watched
         self._allowed: Grant | None = None  #: what the last reading was judged by
         self._witness = Witness()
+        self.floors = Floors()
         self._broken_at: datetime | None = None  #: since when the limit is broken, None while it is kept
         self._over_at: datetime | None = None  #: the last breach that is not on record
         self._events: tuple[Event, ...] = ()
@@ -33,7 +35,7 @@ class Watchman:
     def restore(self, events: tuple[PowerEvent, ...]) -> None:
         """Go on with the power events that an earlier leader left open."""
         self._witness.restore(events)
-        self._watch = Watch(falls=tuple(e.fall for e in events if e.fall.complied_at is None))
+        self._watch = Watch(falls=tuple(e.fall for e in events if e.fall.settled_at is None))
 
     def note(self, snapshot: Snapshot) -> None:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""
@@ -103,6 +105,7 @@ class Watchman:
     def recorded(self, record: TickRecord) -> None:
         """This is on record now. Readings that came in meanwhile are not."""
         self._witness.recorded(record)
+        self.floors.recorded(record.events)
         self._events = tuple(e for e in self._events if e not in record.events)
         if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
             self._over_at = None

@@ -67,8 +67,8 @@ class Witness:
                 del self._before[next(iter(self._before))]
 
     def judged(self, fall: Fall, limit: Limit, *, at: datetime) -> None:
-        """Take in a fall that the meter shows, or that is complied with."""
-        is_new = fall.complied_at in (None, fall.began_at)
+        """Take in a fall that the meter shows, or that is complied with or released."""
+        is_new = fall.settled_at in (None, fall.began_at)
         digest = self._plan_of(fall, limit.source, at) if is_new else ""
         self._keep(
             self._verifier.fell(fall, source=limit.source, provenance=limit.provenance, plan_sha256=digest)

@@ -21,7 +21,7 @@ from scheduler.accounts import projects_document
 from scheduler.core.decide import Offering
 from scheduler.core.jobs import Attempt, AttemptState, Job, JobState, Placement
 from scheduler.documents import nodes_document, power_document, sample
-from scheduler.partner_documents import PARTNERS, told_of_partners
+from scheduler.partner_documents import PARTNERS, Floors, told_of_partners
 from scheduler.records import TickRecord
 from scheduler.store.database import open_database
 from scheduler.store.recorder import SqlStore
@@ -167,7 +167,7 @@ class ApiSite:
         power = power_document(snapshot, decision, latest, offer)
         nodes = nodes_document(world.snapshot(), alarms)
         found = {"power": power, "nodes": nodes, "projects": projects_document(world.snapshot())}
-        found[PARTNERS], _, _ = told_of_partners(world.snapshot(), decision, {}, {})
+        found[PARTNERS] = told_of_partners(world.snapshot(), decision, {}, Floors())
         await self.record(sample=latest, current={key: json.dumps(value) for key, value in found.items()})
 
 

@@ -131,7 +131,7 @@ class Attempts:
             files.write_instruction(instruction)
             pid = self._around.fork_server.start(files.path)
         except OSError as error:
-            self.refuse(order, f"the node cannot start it: {error}")
+            self.refuse(order, f"the node cannot start it: {error}", is_passing=True)
             return
         process = identify(pid)
         claim = None if process is None else Claim(process=process, boot_id=boot_id())

@@ -229,10 +229,13 @@ class Guard:
         fillers = self._devices.fillers
         for wanted in order.attempts if order is not None else ():
             missing = [gpu_id for gpu_id in wanted.gpu_ids if not seen.has(gpu_id)]
-            if missing and wanted.attempt_id not in known and fillers is not None and fillers.stuck(missing):
-                self._attempts.refuse(wanted, fillers.why_not(missing), is_passing=True)
-            elif missing and wanted.attempt_id not in known:
-                self._attempts.refuse(wanted, f"this node has no GPU {', '.join(missing)}")
+            if not missing or wanted.attempt_id in known:
+                continue
+            is_filled = fillers is not None and fillers.stuck(missing)
+            why = fillers.why_not(missing) if fillers is not None and is_filled else ""
+            self._attempts.refuse(
+                wanted, why or f"this node has no GPU {', '.join(missing)}", is_passing=True
+            )
 
     def _is_stuck(self, gpu: GpuReading) -> bool:
         """Whether it answers, and a filler keeps it: that is told by an alarm of its own."""

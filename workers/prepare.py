@@ -19,6 +19,7 @@ from barq.blobs import Blobs, WrongContent
 from barq.contract import ContractError
 from workers.attempt_files import AttemptFiles, Launching
 from workers.fetching import CannotFetch, SiteApi, ensure_package
+from workers.host_faults import is_of_the_host
 from workers.prepared import Prepared, check_working_dir, leave_prepared, tell
 from workers.runtimes import CannotBuild, make_runtime
 from workers.transfers import CannotTransfer, fetch
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         prepared = prepare(files, launching)
     except (CannotFetch, CannotBuild, CannotTransfer, WrongContent, ContractError, OSError) as error:
-        prepared = Prepared(error=f"cannot prepare: {error}")
+        prepared = Prepared(error=f"cannot prepare: {error}", is_hosts_fault=is_of_the_host(error))
         print(f"[barq] {prepared.error}", flush=True)  # noqa: T201 - this is the job's log
     leave_prepared(files, prepared)
     return 0 if prepared.error is None else 1

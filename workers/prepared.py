@@ -30,6 +30,7 @@ class Prepared:
     path: tuple[str, ...] = ()
     virtual_env: str = ""
     error: str | None = None
+    is_hosts_fault: bool = False  #: the error
 
 
 PLAIN = Prepared()  #: nothing had to be made ready

@@ -30,6 +30,7 @@ from workers.clock import boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
 from workers.courtesy import Courtesy
+from workers.host_faults import is_of_the_host
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
@@ -87,6 +88,7 @@ class Supervisor:
         self._started_at_s = 0.0
         self._resumed_step: int | None = None
         self._launch_error: str | None = None
+        self._is_hosts_fault = False  #: that it could not be started
         self._was_terminated = self._is_looked_through = False
         self._oom, self._courtesy = OomWatch(), Courtesy()
         self._wakeups = Wakeups(
@@ -175,6 +177,7 @@ class Supervisor:
             self._stage = Stage.ENDED
         elif self._prepared.error is not None:
             self._launch_error, self._stage = self._prepared.error, Stage.ENDED
+            self._is_hosts_fault = self._prepared.is_hosts_fault
         else:  # the job itself was never asked anything
             (self._files.control_dir / PAUSE_FILE).unlink(missing_ok=True)
             self._ladder, self._stage = self._new_ladder(), Stage.CHECKING
@@ -190,6 +193,7 @@ class Supervisor:
         except (OSError, ValueError) as error:  # ValueError: a NUL byte where none may be
             why = f"{' '.join(self._launching.order.launch.command)[:200]}: {error}"
             log.warning("cannot start: %s", why)
+            self._is_hosts_fault = stage is not Stage.COLLECTING and is_of_the_host(error)
             self._stage = Stage.ENDED
             return why
         self._stage = stage
@@ -343,6 +347,7 @@ class Supervisor:
 
     def _facts(self) -> FactsFile:
         status, newest = self._said.status, self._commits.newest
+        is_to_be_tried_again = self._commits.are_away or self._is_hosts_fault
         facts = AttemptFacts(
             attempt_id=self._launching.order.attempt_id,
             observed=self._observed(),
@@ -356,7 +361,7 @@ class Supervisor:
             asked_to_exit=self._ladder.was_asked_to_exit,
             says_done=status is not None and status.state is JobPhase.DONE,
             killed=self._ladder.is_killed,
-            exit_code=os.EX_TEMPFAIL if self._commits.are_away else self._job.exit_code,
+            exit_code=os.EX_TEMPFAIL if is_to_be_tried_again else self._job.exit_code,
             signal=self._job.signal,
             oom_killed=self._job.signal == signal.SIGKILL and self._oom.has_killed,
             launch_error=self._launch_error,

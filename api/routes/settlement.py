@@ -23,7 +23,7 @@ from api.wire.settlement import (
     TotalsView,
 )
 from scheduler.core.compliance_report import month_of
-from scheduler.core.settlement import changes_of, totals_of
+from scheduler.core.settled_totals import changes_of, totals_of
 from scheduler.store.refusals import InvalidField
 from scheduler.store.settlement import Account, Link
 

@@ -120,6 +120,7 @@ def power_event(view: views.PowerEventView) -> PowerEventView:
         measured_min_w=event.least_w,
         measured_max_w=event.most_w,
         complied_at=fall.complied_at,
+        released_at=fall.released_at,
         time_to_comply_s=figures.time_to_comply_s,
         held_mean_w=figures.held_w,
         depth_w=figures.depth_w,

@@ -97,10 +97,8 @@ _TOLD: Final[dict[str, Any]] = {
 """An example of what each machine that joins is told."""
 
 
-class Joined(Shown):
-    """What a node needs to be part of the site. Holds two secrets: Ray's token and its own."""
-
-    model_config = ConfigDict(json_schema_extra=example(**_TOLD))
+class Admitted(Shown):
+    """What a machine needs to be part of the site. Holds two secrets: Ray's token and its own."""
 
     site: str
     ray_address: str
@@ -110,6 +108,13 @@ class Joined(Shown):
         description="Of this machine until it is forgotten, for it outlives its ticket; empty = as it has it",
     )
     guard: GuardSettings
+
+
+class Joined(Admitted):
+    """What a node needs to be part of the site. Holds two secrets: Ray's token and its own."""
+
+    model_config = ConfigDict(json_schema_extra=example(**_TOLD))
+
     filler: dict[str, Any] | None = Field(
         None, description="What may mine on its GPUs while nobody else has them: its kind, and how it is run"
     )
@@ -137,7 +142,7 @@ class GuardedGroup(Shown):
     )
 
 
-class JoinedGuard(Joined):
+class JoinedGuard(Admitted):
     """What a machine needs to guard miners of the site. Holds two secrets: Ray's token and its own."""
 
     model_config = ConfigDict(

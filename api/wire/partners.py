@@ -33,6 +33,7 @@ SO_FAR: Final[dict[str, Any]] = {
 PARTNER: Final[dict[str, Any]] = {
     "name": "north",
     "groups": ["miners-north"],
+    "fillers": [{"name": "rig", "node": "node-1"}],
     "weight": 3,
     "tier": 2,
     "floor_w": 3500.0,
@@ -63,6 +64,15 @@ class WhyLess(Shown):
     text: str
     numbers: dict[str, float] = Field({}, description="Those of the text, in base units")
     remedy: str = ""
+
+
+class FillerOfPartner(Shown):
+    """A filler of the partner on one node."""
+
+    model_config = ConfigDict(json_schema_extra=example(name="rig", node="node-1"))
+
+    name: str
+    node: str
 
 
 class SoFarView(Shown):
@@ -96,7 +106,10 @@ class PartnerView(Shown):
     model_config = ConfigDict(json_schema_extra=example(**PARTNER))
 
     name: str = Field(description="`house` = the site itself, for miners that nobody else owns")
-    groups: list[str]
+    groups: list[str] = Field(description="Of miners")
+    fillers: list[FillerOfPartner] = Field(
+        default_factory=list, description="Programs on idle GPUs; each GPU of theirs is one of its machines"
+    )
     weight: int = Field(description="Its part of what is mined, beside the weights of the others")
     tier: int = Field(description="0 gives way last, 4 first")
     floor_w: float = Field(description="Kept first for it")

@@ -33,6 +33,7 @@ _EXAMPLE: Final[dict[str, Any]] = {
     "measured_min_w": 3700.0,
     "measured_max_w": 11_400.0,
     "complied_at": "2026-03-01T13:00:01.500000Z",
+    "released_at": None,
     "time_to_comply_s": 1.5,
     "held_mean_w": 3800.0,
     "depth_w": 7500.0,
@@ -108,13 +109,18 @@ class PowerEventView(Shown):
     baseline_w: float | None = Field(description="Mean draw before it: meter before / meter after")
     baseline_since_at: datetime | None
     baseline_covered_s: float = Field(description="Of the 900 s before it, those that were read")
-    commanded_w: float | None = Field(description="Mean of what orders allowed once it was complied with")
+    commanded_w: float | None = Field(
+        description="Mean of what orders allowed once it was complied with or released"
+    )
     measured_mean_w: float | None
     measured_min_w: float | None
     measured_max_w: float | None
-    complied_at: datetime | None
+    complied_at: datetime | None = Field(description="First reading at or under the limit that was told")
+    released_at: datetime | None = Field(
+        description="The limit was raised again before that: first reading at or under the one in force then"
+    )
     time_to_comply_s: float | None
-    held_mean_w: float | None = Field(description="Mean draw once it was complied with")
+    held_mean_w: float | None = Field(description="Mean draw once it was complied with or released")
     depth_w: float | None = Field(description="baseline_w - held_mean_w")
     depth_share: float | None = Field(description="Of the baseline")
     duration_s: float | None
@@ -124,8 +130,8 @@ class PowerEventView(Shown):
     not_drawn_wh: float | None = Field(
         description="What the baseline would have drawn in covered_s, less drawn_wh"
     )
-    over_curtailment_w: float | None = Field(description="Mean of limit less draw once it was complied with")
-    over_curtailment_share: float | None = Field(description="Of the limit in that time")
+    over_curtailment_w: float | None = Field(description="Mean of limit less draw in that time")
+    over_curtailment_share: float | None = Field(description="Of the limit then")
     over_limit_s: float = Field(description="Beyond the reaction time")
     after_covered_s: float = Field(description="Of the 900 s behind it, those that were read in calm")
     after_peak_w: float | None = Field(description="The highest minute of them")

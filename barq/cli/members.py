@@ -21,7 +21,7 @@ from barq.site.membership import Membership, own_address, read_membership, write
 from barq.site.network import check_address
 from barq.site.parts import ENROL, KEEPER, RAY
 from barq.site.ticket import Ticket
-from barq.views import JoinedGuardView, JoinedView
+from barq.views import AdmittedView, JoinedGuardView, JoinedView
 
 if TYPE_CHECKING:
     from scheduler.core.orders import GroupSpec
@@ -76,7 +76,7 @@ class WantedGuards(Entrant):
 
     name: str
 
-    def ask(self, site: Client, host: str, state: Path) -> tuple[JoinedView, Configs]:
+    def ask(self, site: Client, host: str, state: Path) -> tuple[AdmittedView, Configs]:
         """What the site answers, and what the guards are told. Raises Refused, BarqError."""
         answer = site.join_guard(self.name, host)
         return answer, guards_of(answer, host, state)
@@ -185,7 +185,7 @@ def _as_before(files: SiteFiles, known: Membership) -> Membership:
     return membership
 
 
-def _take(files: SiteFiles, membership: Membership, answer: JoinedView, configs: Configs) -> None:
+def _take(files: SiteFiles, membership: Membership, answer: AdmittedView, configs: Configs) -> None:
     """Put what the site said in its place."""
     _write_secret(files.ray_token, answer["ray_token"])
     _write_groups(files, configs)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from itertools import zip_longest
 from typing import Final
@@ -38,6 +38,9 @@ class Table:
     rows: Sequence[Sequence[str]]
     right: frozenset[str] = frozenset()  #: headers of columns of numbers
     styles: Mapping[str, str] = field(default_factory=dict)
+    spare: Sequence[
+        str
+    ] = ()  #: headers of columns that a narrow terminal goes without, the first to go first
 
 
 Block = Table | str
@@ -100,12 +103,17 @@ def _echo_lines(lines: Iterable[str]) -> None:
 
 
 def _print_rich(table: Table) -> None:
-    """Draw a table; only its last column is folded, and nothing is cut, however narrow the terminal is."""
+    """Draw a table; only its last column is folded, and nothing is cut, however narrow the terminal is.
+
+    Columns that can be spared are left out where there is no room for them, and that is said.
+    """
     from rich.console import Console
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    console, widths = Console(file=sys.stdout), _widths(table)
+    console = Console(file=sys.stdout)
+    table, left_out = fitted(table, console.width)
+    widths = _widths(table)
     before_last = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
     widths[-1] = min(widths[-1], max(console.width - before_last, _LEAST_LAST_WIDTH))
     console.width = before_last + widths[-1]
@@ -116,6 +124,30 @@ def _print_rich(table: Table) -> None:
         header_style = "bold" if table.headers and index == 0 else ""
         drawn.add_row(*(Text(cell, style=header_style or table.styles.get(cell, "")) for cell in line))
     console.print(drawn)
+    if left_out:
+        say(f"left out for want of width: {', '.join(left_out)}; --json, a pipe or a wider terminal has them")
+
+
+def fitted(table: Table, width: int) -> tuple[Table, Sequence[str]]:
+    """The table without as many of its spare columns as it takes to fit, and the headers of those."""
+    gone: list[str] = []
+    for header in table.spare:
+        if _least_width(table) <= width:
+            break
+        gone.append(header)
+        table = _without(table, header)
+    return table, gone
+
+
+def _least_width(table: Table) -> int:
+    *others, last = _widths(table)
+    return sum(others) + len(_GAP) * len(others) + min(last, _LEAST_LAST_WIDTH)
+
+
+def _without(table: Table, header: str) -> Table:
+    at = list(table.headers).index(header)
+    rows = [[cell for n, cell in enumerate(row) if n != at] for row in table.rows]
+    return replace(table, headers=[h for h in table.headers if h != header], rows=rows)
 
 
 def _cells(table: Table) -> list[list[str]]:

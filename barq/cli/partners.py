@@ -43,6 +43,8 @@ _SETTLED = (
     "SHARE",
     "BY WEIGHT",
 )
+_SPARE = ("TIER", "WEIGHT", "COULD TAKE", "FOR", "OWED")
+_SPARE_SETTLED = ("GRANTED", "BY WEIGHT", "FOR", "SHARE")
 _WS_PER_WH = 3600
 _WORDS = frozenset({"PARTNER", "WHY NO MORE"})
 
@@ -82,12 +84,13 @@ def _blocks(found: PartnersView) -> list[Block]:
             headers=_HEADERS,
             rows=[_row(one) for one in found["partners"]],
             right=frozenset(_HEADERS) - _WORDS,
+            spare=_SPARE,
         )
     ]
     settled = [row for one in found["partners"] for row in _settled_rows(one)]
     if settled:
         right = frozenset(_SETTLED) - {"PARTNER", "SETTLED"}
-        blocks += ["", Table(headers=_SETTLED, rows=settled, right=right), ""]
+        blocks += ["", Table(headers=_SETTLED, rows=settled, right=right, spare=_SPARE_SETTLED), ""]
     if division := found.get("division"):
         blocks.append(f"{division[:1].upper()}{division[1:]}.")
     if change := found.get("next_change"):
@@ -143,7 +146,8 @@ def _facts(one: PartnerView) -> list[tuple[str, str]]:
     kept = f"floor {format_power(one['floor_w'])}, cap {power(one['cap_w'])}"
     return [
         ("partner", one["name"]),
-        ("miners", ", ".join(one["groups"])),
+        ("miners", ", ".join(one["groups"]) or NOTHING),
+        *_fillers(one),
         ("contract", f"weight {one['weight']}, tier {one['tier']}, {kept}"),
         ("may draw", f"{format_power(one['granted_w'])} for {_left(one['until_at'])}{acknowledged}"),
         ("then", f"{format_power(one['then_w'])} if nothing more is said"),
@@ -155,6 +159,15 @@ def _facts(one: PartnerView) -> list[tuple[str, str]]:
         *(row for name in ("month", "today") for row in _so_far_facts(name, one)),
         *_hours(one),
     ]
+
+
+def _fillers(one: PartnerView) -> list[tuple[str, str]]:
+    """Whose GPUs are among its machines, each filler once with its nodes."""
+    nodes: dict[str, list[str]] = {}
+    for filler in one.get("fillers", ()):
+        nodes.setdefault(filler["name"], []).append(filler["node"])
+    told = "; ".join(f"{name} on {', '.join(sorted(on))}" for name, on in sorted(nodes.items()))
+    return [("fillers", told)] if told else []
 
 
 def _so_far_facts(name: Literal["month", "today"], one: PartnerView) -> list[tuple[str, str]]:

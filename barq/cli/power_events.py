@@ -37,6 +37,7 @@ _HEADERS = (
     "REBOUND",
     "SOURCE",
 )
+_SPARE = ("REBOUND", "BEFORE", "HELD AT", "OVER")
 _LOCAL = frozenset({"id", "began_at", "plan"})
 """What a single event says in words of its own."""
 
@@ -118,7 +119,9 @@ def _found(site: Client, *, since: str | None, until: str | None, most: int | No
 
 
 def _table(found: Sequence[PowerEventView]) -> Table:
-    return Table(headers=_HEADERS, rows=[_row(e) for e in found], right=frozenset(_HEADERS[2:-1]))
+    return Table(
+        headers=_HEADERS, rows=[_row(e) for e in found], right=frozenset(_HEADERS[2:-1]), spare=_SPARE
+    )
 
 
 def _row(one: PowerEventView) -> tuple[str, ...]:
@@ -131,12 +134,19 @@ def _row(one: PowerEventView) -> tuple[str, ...]:
         _power(one["baseline_w"]),
         _power(one["held_mean_w"]),
         NOTHING if share is None else f"{share:.0%}",
-        "not yet" if one["time_to_comply_s"] is None else format_duration(one["time_to_comply_s"]),
+        _complied(one),
         "goes on" if one["duration_s"] is None else format_duration(one["duration_s"]),
         format_duration(one["over_limit_s"]),
         NOTHING if rebound is None else f"{rebound:.2f}",
         one["source"],
     )
+
+
+def _complied(one: PowerEventView) -> str:
+    """After how long. A limit that was raised again before is none that was complied with, and asks nothing more."""
+    if one["time_to_comply_s"] is not None:
+        return format_duration(one["time_to_comply_s"])
+    return "not yet" if one["released_at"] is None else "released"
 
 
 def _power(power_w: float | None) -> str:

@@ -48,12 +48,30 @@ _FIGURES: Final[tuple[tuple[str, str, Callable[[float], str]], ...]] = (
     ("Took s", "wall_s", _tenths),
 )
 
+_SPARE: Final = (
+    "Took s",
+    "Unfinished",
+    "p50 h",
+    "Finished",
+    "Mined kWh",
+    "p99 h",
+    "Wasted",
+    "Pauses",
+    "Kills",
+    "Flow h",
+    "Lost GPU-h",
+    "Surplus used",
+    "Of bound",
+)
+
 
 def blocks(runs: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[Block]:
     """A row for each run, and below what belongs beside them."""
     headers = [header for header, _ in _NAMES] + [header for header, *_ in _FIGURES]
     rows = [_row(run) for run in runs]
-    table = Table(headers=headers, rows=rows, right=frozenset(header for header, *_ in _FIGURES))
+    table = Table(
+        headers=headers, rows=rows, right=frozenset(header for header, *_ in _FIGURES), spare=_SPARE
+    )
     return [table, *(["", *notes] if notes else [])]
 
 

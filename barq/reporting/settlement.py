@@ -299,7 +299,8 @@ def _adjustment(change: AdjustmentView, excused: Sequence[str]) -> dict[str, Any
     told: dict[str, Any] = {**change}
     return {
         **{name: told[name] for name in names},
-        **{name: told.get(name) for name in ("reading_start_ws", "reading_end_ws")},
+        **{name: told.get(name) for name in ("reading_start_ws", "reading_end_ws", "curtailed_ms")},
+        "notices": "; ".join(_notice(n) for n in change.get("notices", [])),
         **_by_cause(change["curtailed_ws"]),
         "creditable_ws": creditable_ws(change["curtailed_ws"], excused),
         "quality": "adjustment",

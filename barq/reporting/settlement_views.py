@@ -104,6 +104,8 @@ class AdjustmentView(TypedDict):
     recorded_at: str
     reading_start_ws: NotRequired[int | None]
     reading_end_ws: NotRequired[int | None]
+    curtailed_ms: NotRequired[int]
+    notices: NotRequired[list[NoticeView]]
 
 
 class LinkView(TypedDict):

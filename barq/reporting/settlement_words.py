@@ -50,10 +50,10 @@ def summary_facts(statement: StatementView) -> list[tuple[str, str]]:
         ("read", format_duration(measured["heard_ms"] / 1000)),
         ("curtailed for", _curtailed_for(statement, [i for _, i in rows.intervals])),
     ]
-    if notices := measured.get("notices", 0):
-        facts.append(
-            ("notice", f"{measured.get('notices_missed', 0)} of {notices} curtailments had too little")
-        )
+    parts = (measured, statement["adjusted"])
+    missed = sum(part.get("notices_missed", 0) for part in parts)
+    if notices := sum(part.get("notices", 0) for part in parts):
+        facts.append(("notice", f"{missed} of {notices} curtailments had too little"))
     if measured["unpriced"]:
         which = f"{measured['unpriced']} of {len(rows.intervals)} intervals"
         facts.append(("without a price", f"{which}: what is not known of them is in no sum"))
@@ -75,7 +75,7 @@ def _credit(statement: StatementView) -> str:
 
 
 def _curtailed_for(statement: StatementView, intervals: Sequence[IntervalView]) -> str:
-    seconds = statement["measured"]["curtailed_ms"] / 1000
+    seconds = total_of(statement, "curtailed_ms") / 1000
     most_s = intervals[-1]["draft"]["max_curtailed_s"] if intervals else None
     told = format_duration(seconds)
     if most_s is None:
@@ -126,6 +126,10 @@ def cause_rows(statement: StatementView) -> Rows:
 
 def notice_rows(statement: StatementView) -> Rows:
     """A row for each curtailment of which notice was due."""
+    rows_written = written(statement)
+    energies = [interval["draft"]["energy"] for _, interval in rows_written.intervals]
+    told = [notice for energy in energies for notice in energy.get("notices", [])]
+    told += [notice for _, change in rows_written.adjustments for notice in change.get("notices", [])]
     rows = [
         (
             notice["begun_at"],
@@ -134,8 +138,7 @@ def notice_rows(statement: StatementView) -> Rows:
             f"{notice['due_s']:,} s",
             "met" if notice["given_s"] >= notice["due_s"] else "missed",
         )
-        for _, interval in written(statement).intervals
-        for notice in interval["draft"]["energy"].get("notices", [])
+        for notice in sorted(told, key=lambda notice: notice["begun_at"])
     ]
     return ("CURTAILED FROM", "CAUSE", "NOTICE", "BY CONTRACT", ""), rows
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from enum import Enum
 from itertools import pairwise
 
 
@@ -22,6 +23,27 @@ class Fall:
     entitled_w: float  #: the most that the site drew or was entitled to shortly before
     reaction_s: float
     complied_at: datetime | None = None
+    released_at: datetime | None = None  #: it was raised again first: under what is in force since then
+
+    @property
+    def settled_at(self) -> datetime | None:
+        """Since when it asks nothing more of the site than that it stays where it is."""
+        return self.complied_at or self.released_at
+
+
+class Met(Enum):
+    """What a reading of the meter is to a limit that was told."""
+
+    NOT_YET = "not yet"
+    COMPLIED = "complied"  #: the draw is at or under it while it is in force
+    RELEASED = "released"  #: a higher one is in force by now, and the draw is at or under that
+
+
+def met(asked_w: float, *, in_force_w: float, draw_w: float) -> Met:
+    """Whether what was told is complied with: the one rule for falls of the limit and for instructions."""
+    if draw_w > in_force_w:
+        return Met.NOT_YET
+    return Met.COMPLIED if in_force_w <= asked_w else Met.RELEASED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +54,7 @@ class Watch:
         tuple[datetime, float], ...
     ] = ()  #: (since, limit_w) of the last reaction time, oldest first
     judged_at: datetime | None = None  #: the last reading
-    falls: tuple[Fall, ...] = ()  #: not complied with yet
+    falls: tuple[Fall, ...] = ()  #: neither complied with nor released yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +63,7 @@ class Judgement:
 
     watch: Watch
     over_limit: bool
-    changed: tuple[Fall, ...]  #: begun, or complied with, at this reading
+    changed: tuple[Fall, ...]  #: begun, complied with or released, at this reading
 
 
 def note_limit(watch: Watch, *, at: datetime, limit_w: float, reaction_s: float) -> Watch:
@@ -63,9 +85,9 @@ def judge_draw(
     draw lowered already.
     """
     noted = note_limit(watch, at=at, limit_w=limit_w, reaction_s=reaction_s)
-    under = draw_w <= limit_w  # the limit in force: one that has risen again asks for no more than that
-    complied = tuple(replace(f, complied_at=at) for f in watch.falls if under)
-    standing = () if under else watch.falls
+    judged = tuple(_settled(f, at=at, limit_w=limit_w, draw_w=draw_w) for f in watch.falls)
+    settled = tuple(f for f in judged if f.settled_at is not None)
+    standing = tuple(f for f in judged if f.settled_at is None)
     begun = _begun(noted, draw_w=draw_w, entitled_w=max(entitled_w, draw_w), reaction_s=reaction_s)
     return Judgement(
         watch=replace(
@@ -74,8 +96,19 @@ def judge_draw(
             falls=(*standing, *(f for f in begun if f.complied_at is None)),
         ),
         over_limit=draw_w > max(w for _, w in noted.limits),
-        changed=(*complied, *begun),
+        changed=(*settled, *begun),
     )
+
+
+def _settled(fall: Fall, *, at: datetime, limit_w: float, draw_w: float) -> Fall:
+    """The fall after a reading under the limit in force, the same object if it still asks for more."""
+    match met(fall.limit_w, in_force_w=limit_w, draw_w=draw_w):
+        case Met.COMPLIED:
+            return replace(fall, complied_at=at)
+        case Met.RELEASED:
+            return replace(fall, released_at=at)
+        case Met.NOT_YET:
+            return fall
 
 
 def _begun(watch: Watch, *, draw_w: float, entitled_w: float, reaction_s: float) -> tuple[Fall, ...]:
@@ -88,6 +121,7 @@ def _begun(watch: Watch, *, draw_w: float, entitled_w: float, reaction_s: float)
     )
     if before_w <= limit_w:
         return ()
+    is_met = met(limit_w, in_force_w=limit_w, draw_w=draw_w) is Met.COMPLIED
     return (
         Fall(
             began_at=began_at,
@@ -96,6 +130,6 @@ def _begun(watch: Watch, *, draw_w: float, entitled_w: float, reaction_s: float)
             draw_w=draw_w,
             entitled_w=entitled_w,
             reaction_s=reaction_s,
-            complied_at=began_at if draw_w <= limit_w else None,
+            complied_at=began_at if is_met else None,
         ),
     )

@@ -13,6 +13,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import Final
 
+from scheduler.core.compliance import Met, met
 from scheduler.core.envelope import Envelope, Segment, spans
 
 BARQ: Final = "barq"
@@ -129,7 +130,7 @@ def judged(
     limit_w = instruction.limit_w
     if limit_w is None or not instruction.is_open or at < instruction.starts_at:
         return instruction
-    if draw_w <= limit_w:
+    if met(limit_w, in_force_w=limit_w, draw_w=draw_w) is Met.COMPLIED:  # it is open: it is in force itself
         return instruction if instruction.complied_at is not None else _complied(instruction, at, draw_w)
     if at <= instruction.due_at:
         return instruction

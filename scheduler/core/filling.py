@@ -47,7 +47,8 @@ def fill_idle(
         if not (may_raise or had_w):
             continue
         ranges = _idle(plan, group)
-        wanted_w = left.of(group, sum(r.most_w for r in ranges) if may_raise else had_w)
+        most_w = sum(r.most_w for r in ranges)
+        wanted_w = left.of(group, most_w if may_raise else min(had_w, most_w))
         wanted_w = min(wanted_w, _room_in_zones_w(plan, raises, gid))
         if had_w < wanted_w < had_w + _WORTH_W and had_w:
             wanted_w = had_w

@@ -163,6 +163,16 @@ def advanced(running: Running, moment: Moment) -> tuple[Running, tuple[Over, ...
     return replace(running, last=moment), tuple(over)
 
 
+def left(running: Running) -> tuple[tuple[Over, ...], Running]:
+    """What is known of an interval of which no more will be: over as it is.
+
+    Registers are kept, for who comes back; if that is in the same quarter, something of it is on record.
+    """
+    closed, following = _closed(running, running.starts_at)
+    ahead_at = max((t for t in (running.ahead_at, running.last and running.last.at) if t), default=None)
+    return (closed,) if closed.covered_ms else (), replace(following, last=None, ahead_at=ahead_at)
+
+
 def went_back(running: Running, at: datetime) -> bool:
     """Whether the clock was ahead when the last reading was taken in, by more than a reading stands for."""
     last = running.last

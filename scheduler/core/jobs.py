@@ -87,6 +87,7 @@ class FailureCause(StrEnum):
     TIME_LIMIT = "TimeLimit"
     DEADLINE_MISSED = "DeadlineMissed"
     NODE_LOST = "NodeLost"
+    NODE_FAULT = "NodeFault"  #: a node could not start it, for no fault of the job. Spends no retry
     LAUNCH_FAILED = "LaunchFailed"
     CHECKPOINT_FAILED = "CheckpointFailed"
     RETRY_LIMIT = "RetryLimit"

@@ -96,7 +96,8 @@ def _unlaunched(members: Sequence[AttemptFacts]) -> Verdict:
     """None of the job's processes ran. It is no fault of the job where another try, or another node, will do."""
     worst = next((m for m in members if m.exit_code not in REQUEUE_CODES), None)
     if worst is None:
-        return Verdict(outcome=Outcome.PREEMPTED, cause=None, text=members[0].launch_error or "")
+        text = members[0].launch_error or ""
+        return Verdict(outcome=Outcome.PREEMPTED, cause=FailureCause.NODE_FAULT, text=text)
     return Verdict(outcome=Outcome.FAILED, cause=FailureCause.LAUNCH_FAILED, text=worst.launch_error or "")
 
 
@@ -203,6 +204,8 @@ def after_attempt(job: Job, found: Verdict, at: datetime, *, backoff_s: float) -
             return moved(job, JobState.SUCCEEDED, at)
         case Outcome.CANCELLED:
             return moved(job, JobState.CANCELLED, at)
+        case Outcome.PREEMPTED if found.cause is FailureCause.NODE_FAULT:
+            return _later(job, at, backoff_s)
         case Outcome.PREEMPTED | Outcome.LOST:
             return _waiting(
                 job, JobState.PAUSED if found.outcome is Outcome.PREEMPTED else JobState.PENDING, at
@@ -222,7 +225,11 @@ def _after_failure(job: Job, found: Verdict, at: datetime, backoff_s: float) -> 
     final = found.cause in (FailureCause.TIME_LIMIT, FailureCause.DEADLINE_MISSED)
     if final or failed.failures > job.spec.max_failures:
         return moved(failed, JobState.FAILED, at)
-    return _waiting(replace(failed, not_before_at=at + timedelta(seconds=backoff_s)), JobState.PENDING, at)
+    return _later(failed, at, backoff_s)
+
+
+def _later(job: Job, at: datetime, backoff_s: float) -> Job:
+    return _waiting(replace(job, not_before_at=at + timedelta(seconds=backoff_s)), JobState.PENDING, at)
 
 
 def shown(job: Job, attempt: Attempt, at: datetime) -> Job:

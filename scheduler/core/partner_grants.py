@@ -58,6 +58,7 @@ class PartnerGrant:
     due_w: int | None  #: by the division of the surplus; None = nothing was divided in this round
     owed_wh: float | None  #: positive = owed to it; None = its machines take any watt
     reasons: tuple[Reason, ...] = ()
+    fillers: tuple[tuple[str, str], ...] = ()  #: that count among its machines: name and node
 
     @property
     def floor_w(self) -> int:
@@ -152,6 +153,7 @@ def _with_fillers(grant: PartnerGrant, nodes: Sequence[Group], snapshot: Snapsho
         draw_w=grant.draw_w + sum(m.draw_w for m in fillers),
         machines=grant.machines + len(fillers),
         machines_on=grant.machines_on + sum(m.target_w > AWAKE_W for m in fillers),
+        fillers=tuple((f.name, g.spec.group_id) for g in nodes if (f := g.spec.filler) is not None),
     )
 
 

@@ -81,8 +81,8 @@ class PowerEvent:
     def plus(self, piece: Piece) -> PowerEvent:
         """The event with one more of its readings."""
         reading, covered_s = piece.reading, piece.covered_s
-        complied_at = self.fall.complied_at
-        is_held = complied_at is not None and reading.at >= complied_at
+        settled_at = self.fall.settled_at
+        is_held = settled_at is not None and reading.at >= settled_at
         return replace(
             self,
             during=self.during.plus(reading, covered_s),

@@ -11,6 +11,7 @@ from scheduler.core.jobs import (
     AttemptState,
     Desired,
     FailureCause,
+    Job,
     JobState,
     Outcome,
     Phase,
@@ -140,8 +141,7 @@ def _cannot_begin(attempt: Attempt, group: Group, snapshot: Snapshot) -> bool:
 
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
     job = plan.jobs[attempt.job_id]
-    backoff_s = job.spec.backoff_s * 2**job.failures
-    after = after_attempt(job, found, plan.at, backoff_s=backoff_s)
+    after = after_attempt(job, found, plan.at, backoff_s=_backoff_s(plan, job, found))
     if attempt.running_at is not None:
         after = replace(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
     if attempt.cut_at is not None:
@@ -158,6 +158,12 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
     )
     plan.events.append(_ended_event(plan, attempt, found, after.state, members))
     plan.events.extend(_outputs_events(plan, attempt, members))
+
+
+def _backoff_s(plan: Plan, job: Job, found: Verdict) -> float:
+    """How long the next attempt waits, s: after a fault of the node at least a lease, for the fault may last."""
+    backoff_s: float = job.spec.backoff_s * 2**job.failures
+    return max(backoff_s, plan.site.lease_s) if found.cause is FailureCause.NODE_FAULT else backoff_s
 
 
 _KINDS = {

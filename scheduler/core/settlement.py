@@ -18,12 +18,13 @@ from scheduler.core.accounting import QUARTER
 from scheduler.core.contracts import Metering, Quotes, Rate, Terms, amount_micro, credit_rate, price_rate
 from scheduler.core.curtailment import Cause
 from scheduler.core.interval import Over, PartEnergy
+from scheduler.core.notice import Notice
 from scheduler.core.partners import HOUSE
 
 _GONE: Final = Rate(micro_per_mwh=None, formula="", why="the site file has no contract with it any more")
 AUTOMATIC: Final = "barq"
 """Who adjusted what nobody had to look at."""
-AGAIN: Final = "measured after the clock went back, in a quarter that was on record already"
+AGAIN: Final = "measured when the quarter was on record already, as after a clock went back"
 WHOLE: Final = 0.99
 """An interval of which less was read is estimated."""
 
@@ -133,6 +134,8 @@ class Adjustment:
     recorded_at: datetime
     reading_start_ws: int | None = None  #: of the register, where it was measured; None = a person says so
     reading_end_ws: int | None = None
+    curtailed_ms: int = 0  #: notably, where it was measured
+    notices: tuple[Notice, ...] = ()  #: of curtailments that began then
 
 
 class CannotAdjust(ValueError):
@@ -311,7 +314,13 @@ def measured_again(
         by=AUTOMATIC,
         at=at,
     )
-    return replace(made, reading_start_ws=energy.reading_start_ws, reading_end_ws=energy.reading_end_ws)
+    return replace(
+        made,
+        reading_start_ws=energy.reading_start_ws,
+        reading_end_ws=energy.reading_end_ws,
+        curtailed_ms=energy.curtailed_ms,
+        notices=energy.notices,
+    )
 
 
 def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, name: str) -> int:
@@ -323,65 +332,6 @@ def _change(given_micro: int | None, rate: Rate, before_ws: int, more_ws: int, n
         raise CannotAdjust(f"{name}: the interval has no rate ({rate.why})", "give the amount of money, too")
     with_it = amount_micro(before_ws + more_ws, rate.micro_per_mwh)
     return with_it - amount_micro(before_ws, rate.micro_per_mwh)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Totals:
-    """Sums of rows: watt-seconds and micro-units."""
-
-    metered_ws: int = 0
-    granted_ws: int = 0
-    overdraw_ws: int = 0
-    baseline_ws: int = 0
-    curtailed_ws: Mapping[Cause, int] = field(default_factory=dict)
-    charge_micro: int = 0
-    credit_due_micro: int = 0
-    credit_micro: int = 0
-    covered_ms: int = 0
-    heard_ms: int = 0
-    curtailed_ms: int = 0
-    unpriced: int = 0  #: intervals whose charge or credit is not known
-    notices: int = 0  #: curtailments of which notice was due
-    notices_missed: int = 0  #: those of which there was too little
-
-    @property
-    def due_micro(self) -> int:
-        """What the partner owes in all."""
-        return self.charge_micro - self.credit_micro
-
-
-def totals_of(rows: Iterable[Row]) -> Totals:
-    """What intervals come to as they were measured."""
-    rows = tuple(rows)
-    energies = [r.draft.energy for r in rows]
-    return Totals(
-        metered_ws=sum(e.metered_ws for e in energies),
-        granted_ws=sum(e.granted_ws for e in energies),
-        overdraw_ws=sum(e.overdraw_ws for e in energies),
-        baseline_ws=sum(e.baseline_ws for e in energies),
-        curtailed_ws=by_cause(e.curtailed_ws for e in energies),
-        charge_micro=sum(r.charge_micro or 0 for r in rows),
-        credit_due_micro=sum(r.credit_due_micro or 0 for r in rows),
-        credit_micro=sum(r.credit_micro or 0 for r in rows),
-        covered_ms=sum(r.draft.covered_ms for r in rows),
-        heard_ms=sum(e.heard_ms for e in energies),
-        curtailed_ms=sum(e.curtailed_ms for e in energies),
-        unpriced=sum(r.quality is Quality.UNPRICED for r in rows),
-        notices=sum(len(e.notices) for e in energies),
-        notices_missed=sum(not n.is_met for e in energies for n in e.notices),
-    )
-
-
-def changes_of(adjustments: Iterable[Adjustment]) -> Totals:
-    """What adjustments come to."""
-    made = tuple(adjustments)
-    return Totals(
-        metered_ws=sum(a.metered_ws for a in made),
-        curtailed_ws=by_cause(a.curtailed_ws for a in made),
-        charge_micro=sum(a.charge_micro for a in made),
-        credit_due_micro=sum(a.credit_due_micro for a in made),
-        credit_micro=sum(a.credit_micro for a in made),
-    )
 
 
 def by_cause(parts: Iterable[Mapping[Cause, int]]) -> dict[Cause, int]:

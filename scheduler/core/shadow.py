@@ -126,7 +126,7 @@ def _at_once(found: Judgement, over_w: float, at: datetime) -> Figures:
     return Figures(
         worst_over_w=over_w,
         worst_at=at if over_w > 0 else None,
-        withdrawals=sum(w.complied_at is None for w in found.changed),
+        withdrawals=sum(w.settled_at is None for w in found.changed),
         complied=len(done_s),
         comply_s=sum(done_s),
         comply_max_s=max(done_s, default=None),

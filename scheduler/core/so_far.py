@@ -66,6 +66,9 @@ def of_adjustment(made: Adjustment) -> SoFar:
         curtailed_ws=sum(made.curtailed_ws.values()),
         charge_micro=made.charge_micro,
         credit_micro=made.credit_micro,
+        curtailed_ms=made.curtailed_ms,
+        notices=len(made.notices),
+        notices_missed=sum(not notice.is_met for notice in made.notices),
     )
 
 

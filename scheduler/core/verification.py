@@ -6,7 +6,7 @@ record, one a second; each speaks for the time until the next, for `LONGEST_S` a
 
 - *Before*: the last `WINDOW_S` covered by readings that belong to no event. Its mean draw is the baseline.
 - *During*: readings from the fall on, until the limit is back at what it was, or at what the site was entitled to.
-- *Held*: those of them since the meter first was at or under the limit.
+- *Held*: those of them since the meter first was at or under the limit in force, that one or a higher one by then.
 - *After*: the `WINDOW_S` behind the event, minute by minute, or less if the next event begins within. Its highest
   minute over the baseline is the rebound, as in the figures of a simulated run.
 """
@@ -67,11 +67,11 @@ class Verifier:
     def fell(
         self, fall: Fall, *, source: str, provenance: str, plan_sha256: str = ""
     ) -> tuple[PowerEvent, ...]:
-        """Take in that the limit fell, or that a fall is complied with. Returns the events that changed by it."""
+        """Take in that the limit fell, or that a fall is settled. Returns the events that changed by it."""
         known = self._events.get(fall.began_at)
         if known is not None:
-            return self._keep(self._complied(known, fall))
-        if fall.complied_at not in (None, fall.began_at):
+            return self._keep(self._settled(known, fall))
+        if fall.settled_at not in (None, fall.began_at):
             return ()  # it was closed to make room
         self._close_calm(fall.began_at)
         changed = self._end_after() + self._make_room(fall.began_at)
@@ -118,7 +118,7 @@ class Verifier:
     def _count_calm(self, piece: Piece) -> None:
         self._note_calm(piece)
         for event in tuple(self._events.values()):
-            if event.ended_at is not None and event.fall.complied_at is not None:
+            if event.ended_at is not None and event.fall.settled_at is not None:
                 self._count_after(event, event.ended_at, piece)
 
     def _note_calm(self, piece: Piece) -> None:
@@ -172,11 +172,11 @@ class Verifier:
         """What was read since then and is counted already."""
         return tuple(p for p in self._recent if p.reading.at >= at)
 
-    def _complied(self, event: PowerEvent, fall: Fall) -> PowerEvent:
-        """The event as it is once it is known since when the fall is complied with."""
+    def _settled(self, event: PowerEvent, fall: Fall) -> PowerEvent:
+        """The event as it is once it is known since when the fall is complied with, or released."""
         held = event.held
-        if fall.complied_at is not None and event.fall.complied_at is None:
-            for piece in self._since(max(fall.complied_at, event.began_at)):
+        if fall.settled_at is not None and event.fall.settled_at is None:
+            for piece in self._since(max(fall.settled_at, event.began_at)):
                 if event.ended_at is None or piece.reading.at < event.ended_at:
                     held = held.plus(piece.reading, piece.covered_s)
         return replace(event, fall=fall, held=held)
@@ -230,7 +230,7 @@ class Verifier:
 
 def _is_over(event: PowerEvent) -> bool:
     """Whether there is nothing to wait for but what lies behind it."""
-    return event.ended_at is not None and event.fall.complied_at is not None
+    return event.ended_at is not None and event.fall.settled_at is not None
 
 
 def _until(piece: Piece, at: datetime) -> Piece | None:

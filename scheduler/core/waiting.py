@@ -97,9 +97,10 @@ def broken_dependency(job: Job, settled: Mapping[str, JobState]) -> str | None:
 def _backoff(job: Job, plan: Plan) -> Reason | None:
     if job.not_before_at is None or job.not_before_at <= plan.at:
         return None
+    spent = f"{job.failures} of {job.spec.max_failures} retries are spent"
     return Reason(
         code=Code.RETRY_BACKOFF,
-        text=f"retry {job.failures} of {job.spec.max_failures} at {job.not_before_at:%H:%M:%S} UTC",
+        text=f"tried again at {job.not_before_at:%H:%M:%S} UTC; {spent}",
         numbers={"failures": job.failures, "max_failures": job.spec.max_failures},
         expected_at=job.not_before_at,
     )

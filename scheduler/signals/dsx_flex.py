@@ -17,7 +17,8 @@ In the site file (`configs/sites/mqtt.yaml` holds it with all keys):
 A target holds from its `start_time` to its `end_time`, or until another takes its place; of several in one message for
 one time the lower holds. `strategy.best_effort` makes no difference: Barq keeps to every target. A message in which
 anything cannot be true is refused as a whole: wrong shape or sender, bad signature, not finite, below 0, above `max_w`,
-older than what is known, sent twice, older than `max_age_s`.
+older than what is known, sent twice, older than `max_age_s`; signed data that was told before other data, if it would
+allow more.
 
 An ISV speaks only when something changes, so that the broker's answers count as hearing, and not the ISV's silence,
 unless it `repeats` its targets within `stale_after_s`. The broker keeps, for `client_id`, what comes while the link is
@@ -32,10 +33,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -51,13 +52,21 @@ from scheduler.core.given import Refusal
 from scheduler.core.site_state import SiteState, Standing
 from scheduler.dsx.cloud_event import Sender
 from scheduler.dsx.powerstate import Breach, Feed, Ramp, breach_told, feed_state, happened, target_told
+from scheduler.dsx.targets import (
+    MOST_TARGETS,
+    Signed,
+    Target,
+    allows_more,
+    in_force,
+    segments_of,
+    still_telling,
+)
 from scheduler.errors import SettingsError, SignalError
 from scheduler.signals import Options, read_options
 
 TYPE: Final = "grid.loadtarget.set.v1"
 UNITS: Final = {"watt": 1.0, "kilowatt": 1e3, "megawatt": 1e6}
 VERSIONS: Final = ("1.0", "1.0.2")  #: CloudEvents says the first of itself, DSX Flex the second
-MOST_TARGETS: Final = 200
 _LONGEST_ID: Final = 200
 _KEPT: Final = 200  #: ids of events, and refusals to be told
 _AT_LEAST_ONCE, _EXACTLY_ONCE = 1, 2
@@ -87,29 +96,13 @@ class DsxOptions(Options, BrokerOptions):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One load target for the site's feed. `order` counts messages."""
-
-    starts_at: datetime
-    ends_at: datetime | None
-    limit_w: float
-    provenance: str
-    event_id: str = ""
-    order: int = 0
-    document: str = ""  #: the event that says so
-
-    def covers(self, at: datetime) -> bool:
-        """Whether it holds at `at`, unless a later one takes its place."""
-        return self.starts_at <= at and (self.ends_at is None or at < self.ends_at)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One event: all its targets for the site's feed."""
 
     event_id: str
     sent_at: datetime
     targets: tuple[Target, ...]
+    digest: bytes | None = None  #: of its signed data; None = unsigned, or without times of its own
 
 
 def read_event(
@@ -127,7 +120,8 @@ def read_event(
         raise Refused(
             f"id is {shown(told_id)}; each event needs one of its own, of 1 to {_LONGEST_ID} printable characters"
         )
-    data = _data(at_field(event, "data"), keys_file)
+    signed = _payload(at_field(event, "data"), keys_file)
+    data = at_field(event, "data") if signed is None else read_json(signed)
     requests = at_field(data, "targets")
     if not isinstance(requests, list) or not 1 <= len(requests) <= MOST_TARGETS:
         raise Refused(f"targets is {shown(requests)}; it has to be a list of 1 to {MOST_TARGETS}")
@@ -138,7 +132,8 @@ def read_event(
     targets = tuple(
         replace(t, event_id=event_id, order=order, document=named_by) for t in read if t is not None
     )
-    return Command(event_id=event_id, sent_at=sent_at, targets=targets)
+    digest = sha256(signed).digest() if signed is not None and all(map(_is_timed, requests)) else None
+    return Command(event_id=event_id, sent_at=sent_at, targets=targets, digest=digest)
 
 
 def event_id_of(payload: bytes) -> str:
@@ -155,15 +150,21 @@ def _written(event_id: object) -> str:
     return str(event_id) if is_one else ""
 
 
-def _data(data: object, keys_file: Path | None) -> object:
-    """The plain data. Where keys are known it has to be signed with one of them."""
+def _payload(data: object, keys_file: Path | None) -> bytes | None:
+    """What was signed with a known key; None where data is plain, and no keys are known."""
     if keys_file is None:
         if isinstance(data, str):
             raise Refused("data is signed, and no keys are known here; give keys_file")
-        return data
+        return None
     if not isinstance(data, str):
         raise Refused("data is not signed; send a JWS in compact form")
-    return read_json(signed_payload(data, keys_file))
+    return signed_payload(data, keys_file)
+
+
+def _is_timed(request: object) -> bool:
+    """Whether it says since when it holds; else it is as new as the message that brings it."""
+    interval = at_field(request, "interval")
+    return isinstance(interval, dict) and interval.get("start_time") is not None
 
 
 def _target(request: object, options: DsxOptions, now: datetime, provenance: str) -> Target | None:
@@ -192,43 +193,6 @@ def _limit_w(constraint: object, options: DsxOptions) -> float:
         raise Refused(f"unit is {shown(unit)}; it has to be one of {', '.join(UNITS)}")
     value = at_field(constraint, "value")
     return power_w(value, "load_constraint", unit=unit, watts=UNITS[unit], max_w=options.max_w)
-
-
-def in_force(told: Sequence[Target], at: datetime) -> Target | None:
-    """The newest target that covers `at`; of one message the lowest."""
-    return max((t for t in told if t.covers(at)), key=lambda t: (t.order, -t.limit_w), default=None)
-
-
-def still_telling(told: Sequence[Target], at: datetime) -> tuple[Target, ...]:
-    """Without those that are over, and those in whose place others stand from now on. Raises `Refused`."""
-    alive = [t for t in told if t.ends_at is None or t.ends_at > at]
-    endless = [t for t in alive if t.ends_at is None]
-    kept = tuple(
-        t
-        for t in alive
-        if not any(n.order > t.order and n.starts_at <= max(t.starts_at, at) for n in endless)
-    )
-    if len(kept) > MOST_TARGETS:
-        raise Refused(f"it would make {len(kept)} targets that stand, and at most {MOST_TARGETS} are kept")
-    return kept
-
-
-def segments_of(told: Sequence[Target]) -> tuple[Segment, ...]:
-    """The limit over time, one segment for each change. Where nothing is told the one before goes on."""
-    instants = sorted({t for target in told for t in (target.starts_at, target.ends_at) if t is not None})
-    steps = [
-        Segment(
-            starts_at=at,
-            limit_w=target.limit_w,
-            provenance=target.provenance,
-            document=target.document,
-            giver_id=target.event_id,
-        )
-        for at in instants
-        if (target := in_force(told, at)) is not None
-    ]
-    fresh = [b for a, b in pairwise(steps) if replace(a, starts_at=b.starts_at) != b]
-    return (*steps[:1], *fresh)
 
 
 class DsxFlex(MqttListener):
@@ -271,6 +235,7 @@ class DsxFlex(MqttListener):
         self._sent_at: datetime | None = None  #: and was sent
         self._order = self._sure_from = 0  #: messages, and the first since which none was missed
         self._ids: deque[str] = deque(maxlen=_KEPT)
+        self._signed = Signed()
         self.tell_every_s = None if options.agent is None else options.tell_every_s
         self._signing_key_file = None if options.signing_key_file is None else base / options.signing_key_file
         self._ramp = Ramp()  #: as it was told
@@ -368,6 +333,12 @@ class DsxFlex(MqttListener):
     def _take(self, command: Command, at: datetime) -> None:
         self._check_order(command, at)
         told = still_telling((*self._told, *command.targets), at)
+        if self._signed.is_old(command.digest) and allows_more(self._told, told, at):
+            raise Refused(
+                "its signed data was told before, and other data since; sign targets with a start_time of now for what "
+                "is to hold again"
+            )
+        self._signed.take(command.digest)
         self._told, self._segments = told, segments_of(told)
         self._order += 1
         self._ids.append(command.event_id)

@@ -12,13 +12,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
+from scheduler.complaints import complaints
 from scheduler.core.jobs import TopologyRequest
 from scheduler.core.orders import Standby
 from scheduler.core.power import GPU_MODELS
 from scheduler.equipment import DEFAULT_MODEL, Miners, Name, Nodes, Watts
 from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
-from scheduler.settings import SIMULATION, Site, complaint, site_of
+from scheduler.settings import SIMULATION, Site, site_of
 from scheduler.signal_settings import Seconds
 from scheduler.sim.site import Pace, Partner, SimSite, Timing
 from scheduler.strict import Strict
@@ -89,8 +90,7 @@ def load_sim_site(path: Path) -> SimSite:
     try:
         simulation = Simulation.model_validate(told)
     except ValidationError as error:
-        complaints = [complaint(path, e, below=SIMULATION) for e in error.errors(include_url=False)]
-        raise SettingsError("\n".join(complaints)) from error
+        raise SettingsError(complaints(path, error, below=SIMULATION)) from error
     return _simulated(site, simulation, path)
 
 

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from sqlmodel import col
 
-from scheduler.records import CheckpointNote
+from scheduler.core.reasons import Event
+from scheduler.records import QUARANTINED, CheckpointNote
 from scheduler.store.tables import CheckpointRow
 
 
-def record_checkpoints(session: Session, notes: Sequence[CheckpointNote]) -> None:
-    """Add what is new; mark what is damaged."""
+def record_checkpoints(session: Session, notes: Sequence[CheckpointNote]) -> frozenset[tuple[str, str]]:
+    """Add what is new; mark what is damaged. Of the damage that was on record already: its job, and what it is."""
     if not notes:
-        return
-    known = _known(session, notes)
+        return frozenset()
+    known, again = _known(session, notes), set()
     for note in notes:
         rows = known.setdefault((note.job_id, note.step), [])
+        if note.damaged and any(row.why == note.damaged for row in rows):
+            again.add((note.job_id, note.damaged))
         new = _damage(rows, note) if note.damaged else _verified(rows, note)
         if new is not None:
             rows.append(new)
             session.add(new)
     session.flush()
+    return frozenset(again)
+
+
+def without_known(events: Iterable[Event], again: Collection[tuple[str, str]]) -> list[Event]:
+    """What the log is to be told: each damage once, however often a scheduler began anew and heard of it."""
+    return [e for e in events if e.kind != QUARANTINED or (e.job_id, e.data.get("what")) not in again]
 
 
 def _known(session: Session, notes: Sequence[CheckpointNote]) -> dict[tuple[str, int], list[CheckpointRow]]:

@@ -25,6 +25,7 @@ class PowerEventRow(Table, table=True):
     draw_w: float
     entitled_w: float
     complied_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
     baseline_w: float | None = None
     baseline_s: float = 0.0
     baseline_since_at: datetime | None = Field(default=None, sa_type=UtcDateTime)

@@ -25,7 +25,16 @@ from scheduler.store.views import PlanProof, PowerEventPage, PowerEventView
 from scheduler.witness import BASELINE
 
 MAX_PAGE = 1000
-_FALL = ("began_at", "before_w", "limit_w", "draw_w", "entitled_w", "reaction_s", "complied_at")
+_FALL = (
+    "began_at",
+    "before_w",
+    "limit_w",
+    "draw_w",
+    "entitled_w",
+    "reaction_s",
+    "complied_at",
+    "released_at",
+)
 _SPAN = ("covered_s", "draw_wh", "limit_wh", "commanded_wh", "unused_wh")
 _PLAIN = (
     "source",

@@ -27,6 +27,7 @@ from scheduler.core.settlement import (
     CannotAdjust,
     Change,
     Closed,
+    Draft,
     Row,
     adjusted,
     measured_again,
@@ -123,7 +124,7 @@ def record_intervals(session: Session, intervals: Iterable[Closed]) -> tuple[Eve
     """Write down what is over; what is there stays as it is. Returns what the log is to be told."""
     told = []
     for interval in intervals:
-        is_second = interval.is_second and _number_of(session, interval.balance) != 0
+        is_second = interval.is_second and _number_of(session, interval) != 0
         heads = _added(session, interval) if is_second else _written(session, interval)
         if written := {name: head for name, head in heads.items() if head is not None}:
             told.append(_told(interval.balance, written, is_second=is_second))
@@ -145,7 +146,7 @@ def _written(session: Session, interval: Closed) -> dict[str, Link | None]:
 
 def _added(session: Session, interval: Closed) -> dict[str, Link | None]:
     """What the clock passed through twice is added to what is on record of it. None of it if it is there already."""
-    at, number = interval.balance.starts_at, _number_of(session, interval.balance)
+    at, number = interval.balance.starts_at, _number_of(session, interval)
     if number is None:
         return {}
     heads = {SITE: _write(session, SITE, at, interval.balance, number=number)}
@@ -166,12 +167,21 @@ def _added(session: Session, interval: Closed) -> dict[str, Link | None]:
     return heads
 
 
-def _number_of(session: Session, balance: Balance) -> int | None:
+def _number_of(session: Session, interval: Closed) -> int | None:
     """Which of its quarter it is, 0 = the first; None = it is on record."""
-    known = account_of(session, SITE, balance.starts_at, balance.starts_at, is_single=True)
-    if balance in known.balances:
-        return None
-    return len(known.links)
+    at = interval.balance.starts_at
+    known = account_of(session, SITE, at, at, is_single=True)
+    is_known = interval.balance in known.balances and all(_is_written(session, d) for d in interval.drafts)
+    return None if is_known else len(known.links)
+
+
+def _is_written(session: Session, draft: Draft) -> bool:
+    """Whether this very stretch of a partner's register is on record: two of a quarter may come to the same."""
+    account = account_of(session, draft.partner_id, draft.starts_at, draft.starts_at, is_single=True)
+    energies = [row.draft.energy for row in account.rows]
+    written = {(e.reading_start_ws, e.reading_end_ws) for e in energies}
+    added = {(a.reading_start_ws, a.reading_end_ws) for a in account.adjustments}
+    return (draft.energy.reading_start_ws, draft.energy.reading_end_ws) in written | added
 
 
 def adjust(

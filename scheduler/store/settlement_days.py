@@ -59,16 +59,23 @@ def sums_between(session: Session, since: datetime, until: datetime) -> dict[str
 
 
 def hours_of(session: Session, at: datetime | None) -> Hours:
-    """For how long partners were curtailed in the month of `at`; None = the newest of which anything is on record."""
-    day_at = at or session.scalar(select(func.max(col(SettlementDayRow.day_at))))
-    if day_at is None:
+    """For how long partners were curtailed in the month of `at`; None = the newest of which anything is on record.
+
+    With the month that is on record before it: a clock that is ahead may go back to that.
+    """
+    newest = select(func.max(col(SettlementDayRow.day_at)))
+    at = at or session.scalar(newest)
+    if at is None:
         return Hours()
-    sums = sums_between(session, *month_of(day_at.year, day_at.month, UTC))
-    return Hours(
-        year=day_at.year,
-        month=day_at.month,
-        curtailed_ms={name: so_far.curtailed_ms for name, (so_far, _) in sums.items()},
-    )
+    begins_at, _ = month_of(at.year, at.month, UTC)
+    before_at = session.scalar(newest.where(col(SettlementDayRow.day_at) < begins_at))
+    return _hours(session, at, other=None if before_at is None else _hours(session, before_at))
+
+
+def _hours(session: Session, at: datetime, other: Hours | None = None) -> Hours:
+    sums = sums_between(session, *month_of(at.year, at.month, UTC))
+    curtailed_ms = {name: so_far.curtailed_ms for name, (so_far, _) in sums.items()}
+    return Hours(year=at.year, month=at.month, curtailed_ms=curtailed_ms, other=other)
 
 
 def day_of(at: datetime) -> datetime:

@@ -75,14 +75,16 @@ def newest_decision(session: Session, *, since: int) -> tuple[int, DecisionView]
 
 def summary(session: Session) -> Summary:
     """How the site did since its store was made."""
-    times = select(col(PowerEventRow.began_at), col(PowerEventRow.complied_at))
+    times = select(
+        col(PowerEventRow.began_at), col(PowerEventRow.complied_at), col(PowerEventRow.released_at)
+    )
     falls = session.execute(times.where(col(PowerEventRow.draw_w) > col(PowerEventRow.limit_w))).all()
-    seconds = sorted((done - began).total_seconds() for began, done in falls if done is not None)
+    seconds = sorted((done - began).total_seconds() for began, done, _ in falls if done is not None)
     energy = total_energy(session)
     damaged = session.scalar(select(func.count(col(CheckpointRow.damaged_at)))) or 0
     return Summary(
         withdrawals=len(falls),
-        withdrawals_open=len(falls) - len(seconds),
+        withdrawals_open=sum(done is None and released is None for _, done, released in falls),
         comply_p50_s=statistics.median(seconds) if seconds else None,
         comply_max_s=seconds[-1] if seconds else None,
         over_limit_s=energy.over_limit_s,

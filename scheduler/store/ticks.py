@@ -16,7 +16,7 @@ from scheduler.core.jobs import FINAL_STATES, WAITING_STATES, Attempt, AttemptSt
 from scheduler.errors import StaleEpoch
 from scheduler.records import TickRecord
 from scheduler.store import chain, instructions, outbox, power_events, stops
-from scheduler.store.checkpoints import record_checkpoints
+from scheduler.store.checkpoints import record_checkpoints, without_known
 from scheduler.store.energy import forget_old_samples, record_sample
 from scheduler.store.losses import settle_losses
 from scheduler.store.open_orders import record_orders
@@ -94,10 +94,10 @@ def write_tick(session: Session, packed: Packed, seen: Seen) -> None:
     settle_losses(session, _unsettled(tick, seen))
     stops.learn(session, tick.stops)
     instructions.record(session, tick.instructions)
-    logged = chain.append(session, (*tick.events, *record_intervals(session, tick.intervals)))
+    events = without_known(tick.events, record_checkpoints(session, tick.checkpoints))
+    logged = chain.append(session, (*events, *record_intervals(session, tick.intervals)))
     power_events.record_plans(session, tick.counterfactuals, logged)
     power_events.record_events(session, tick.power_events)
-    record_checkpoints(session, tick.checkpoints)
     record_orders(session, tick.orders, at=tick.at)
     _write_site(session, packed)
 

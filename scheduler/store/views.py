@@ -276,7 +276,7 @@ class Summary:
     """How the site did since its store was made."""
 
     withdrawals: int  #: power events that found the draw above the new limit
-    withdrawals_open: int  #: not complied with yet
+    withdrawals_open: int  #: neither complied with yet nor released
     comply_p50_s: float | None  #: None = there was none
     comply_max_s: float | None
     over_limit_s: float  #: beyond the reaction time

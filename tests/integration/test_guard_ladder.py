@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
@@ -272,7 +273,7 @@ def test_nonsense_in_the_status_file_is_a_fact_and_no_crash(node: GuardedNode) -
 
 
 def test_an_attempt_that_cannot_start_says_why(node: GuardedNode) -> None:
-    """A missing command and a missing GPU are facts of ended attempts."""
+    """A missing command and a missing GPU are facts of ended attempts; of these the second is no fault of the job."""
     missing = node.job("m-1.1", ("/no/such/command",))
     nowhere = node.python("w-1.1", "pass", gpu_ids=("g7",))
     node.order(missing, nowhere)
@@ -282,6 +283,7 @@ def test_an_attempt_that_cannot_start_says_why(node: GuardedNode) -> None:
     assert "/no/such/command" in command.launch_error
     gpu = node.await_observed("w-1.1", Observed.ENDED)
     assert gpu.launch_error == "this node has no GPU g7"
+    assert (command.exit_code, gpu.exit_code) == (None, os.EX_TEMPFAIL)
 
 
 def test_a_job_starts_only_on_a_free_gpu_and_within_the_entitlement(node: GuardedNode) -> None:

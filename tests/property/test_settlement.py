@@ -23,6 +23,7 @@ from scheduler.core.interval import (
     advanced,
     begun,
 )
+from scheduler.core.settled_totals import changes_of, totals_of
 from scheduler.core.settlement import (
     Adjustment,
     Balance,
@@ -32,11 +33,9 @@ from scheduler.core.settlement import (
     Row,
     adjusted,
     by_cause,
-    changes_of,
     closed,
     creditable_ws,
     settled,
-    totals_of,
 )
 from tests.settled import AT, CURTAILED, ENERGIES, TERMS, draft, figures, terms
 

@@ -67,6 +67,25 @@ def test_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
     assert " ".join(" ".join(lines[1:]).split()) == f"demo-1 a-name-of-some-length {reason}"
 
 
+def test_a_narrow_terminal_goes_without_what_can_be_spared(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only as much as it takes, the first of them first; it is said, and a pipe has all of it."""
+    wide = Table(
+        headers=("ID", "TIER", "DRAW", "OWED", "WHY"),
+        rows=[("demo-1", "2" * 30, "4.2 kW", "3 kWh", "less than it could take")],
+        right=frozenset({"DRAW"}),
+        spare=("TIER", "OWED"),
+    )
+    head, row = drawn(monkeypatch, wide, COLUMNS="60", NO_COLOR="1").splitlines()
+
+    assert ("TIER" in head, "OWED" in head) == (False, True)
+    assert row.split() == ["demo-1", "4.2", "kW", "3", "kWh", "less", "than", "it", "could", "take"]
+    assert "left out for want of width: TIER;" in capsys.readouterr().err
+    assert "TIER" in drawn(monkeypatch, wide, COLUMNS="100")
+    assert "TIER" in plain_lines(wide)[0]
+
+
 def test_columns_are_aligned() -> None:
     """Text to the left, numbers to the right, nothing after the last word."""
     assert plain_lines(JOBS) == [

@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from barq.cli.output import Table, fitted, plain_lines
+from barq.cli.partners import _blocks
 from tests.busy_site import barq, busy_site
 from tests.stub_site import StubSite, problem
 
@@ -122,6 +124,15 @@ def test_one_partner_is_told_what_is_left_of_its_month() -> None:
     assert "none left: it is shed last of its tier until the month is over" in spent.stdout
 
 
+def test_a_partner_with_fillers_is_told_of_them_by_name() -> None:
+    """Each once, with the nodes on which it may run."""
+    fillers = [{"name": "rig", "node": f"node-{n}"} for n in (2, 1)] + [{"name": "own", "node": "hall-1"}]
+    site = busy_site().on("GET", "/partners/north", NORTH | {"groups": [], "fillers": fillers})
+    lines = barq(site, "partners", "show", "north").stdout.splitlines()
+
+    assert lines[1:3] == ["miners      -", "fillers     own on hall-1; rig on node-1, node-2"]
+
+
 def test_json_and_quiet_are_for_scripts() -> None:
     """The answer as it came, or names alone."""
     assert barq(shared_site(NORTH, HOUSE), "partners", "-q").stdout.split() == ["north", "house"]
@@ -144,3 +155,14 @@ def test_a_partner_that_is_none_is_not_found() -> None:
 
     assert result.exit_code == 3
     assert "use one of: north" in result.stderr
+
+
+def test_its_tables_fit_a_narrow_terminal() -> None:
+    """What is left out is what says least; who, what it may draw, and why it is no more are always there."""
+    tables = [b for b in _blocks({"partners": [NORTH | {"month": MONTH}]}) if isinstance(b, Table)]  # type: ignore[list-item]
+    now, settled = (fitted(table, 80)[0] for table in tables)
+
+    assert max(len(line) for line in plain_lines(settled)) <= 80
+    assert now.headers[-1] == "WHY NO MORE"
+    assert {"PARTNER", "MAY DRAW", "DRAWS", "DUE"} <= set(now.headers)
+    assert len(plain_lines(now)[0]) <= 80

@@ -36,6 +36,7 @@ OPEN = EVENT | {
     "depth_share": None,
     "rebound_ratio": None,
 }
+RELEASED = OPEN | {"id": "14", "duration_s": 4.0, "released_at": "2026-03-01T11:00:04Z"}
 LINE = {"seq": 4711, "data": "{}", "hash": "b0", "hash_before": "a7"}
 PLAN = {
     "text": '{"version":1}',
@@ -65,6 +66,14 @@ def test_events_are_a_table() -> None:
     asked = [dict(request.url.params) for request in site.requests]
     span = {"since": "2026-02-28T12:00:00+00:00", "until": "2026-03-01T11:00:00+00:00", "limit": "51"}
     assert asked == [span, span | {"after": "more"}]
+
+
+def test_a_fall_that_was_released_first_is_none_that_was_complied_with() -> None:
+    """It is said in the same column, for it asks for nothing more."""
+    site = StubSite().on("GET", "/power/events", {"events": [RELEASED], "next": None})
+
+    (line,) = barq(site, "power", "events").stdout.splitlines()[1:]
+    assert line.split()[-7:] == ["released", "4", "s", "0", "s", "-", "grid"]
 
 
 def test_a_list_that_is_cut_says_so() -> None:

@@ -15,7 +15,8 @@ from api.wire.settlement import INTERVAL
 from barq.reporting.settlement import complaints
 from scheduler.core.contracts import LostHashprice, Quotes
 from scheduler.core.curtailment import Cause
-from scheduler.core.settlement import Change, adjusted, changes_of, settled, totals_of
+from scheduler.core.settled_totals import changes_of, totals_of
+from scheduler.core.settlement import Change, adjusted, settled
 from scheduler.store.chain import GENESIS
 from scheduler.store.settlement import canonical, link_hash
 from tests.busy_site import barq

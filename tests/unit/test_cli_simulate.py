@@ -14,7 +14,8 @@ from typer.testing import CliRunner, Result
 
 from barq.cli import app
 from barq.cli.exits import errors_as_exit_codes
-from barq.cli.simulate_table import progress
+from barq.cli.output import Table, fitted, plain_lines
+from barq.cli.simulate_table import _FIGURES, blocks, progress
 from scheduler.errors import BarqError, TraceError
 from scheduler.sim.batch import Batch, _received, judged
 from scheduler.sim.grid import PAIRS, chosen_pairs
@@ -316,3 +317,15 @@ def test_a_missing_package_is_named_with_what_brings_it(capsys: pytest.CaptureFi
         raise ModuleNotFoundError("No module named 'highspy'", name="highspy")
 
     assert "pip install 'barq[site,simulate]'" in capsys.readouterr().err
+
+
+def test_the_figures_fit_a_narrow_terminal() -> None:
+    """What a policy is judged by stays: goodput, and seconds over the limit."""
+    names = {"jobs": "philly-2017", "power": "synthetic-day", "policy": "power-aware"}
+    (table,) = blocks([names | dict.fromkeys((key for _, key, _ in _FIGURES), 0.5)], [])
+    assert isinstance(table, Table)
+    narrow, left_out = fitted(table, 80)
+
+    assert max(len(line) for line in plain_lines(narrow)) <= 80
+    assert left_out
+    assert {"Policy", "Goodput GPU-h", "Over limit s"} <= set(narrow.headers)

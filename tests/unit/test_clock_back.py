@@ -16,6 +16,7 @@ from scheduler.core.contracts import HashpriceIndex
 from scheduler.core.curtailment import Cause
 from scheduler.core.decide import decide
 from scheduler.core.interval import Running
+from scheduler.core.settled_totals import changes_of
 from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.journal import Journal
@@ -25,7 +26,7 @@ from scheduler.store import chain
 from scheduler.store.database import reading, writing
 from scheduler.store.desk import Desk
 from scheduler.store.settlement import Account, record_intervals
-from scheduler.store.settlement_days import sums_between
+from scheduler.store.settlement_days import hours_of, sums_between
 from scheduler.watchman import Watchman
 from scheduler.wire import dumps, loads
 from tests.builders import T0
@@ -210,3 +211,52 @@ def test_a_second_turn_of_a_quarter_is_kept_while_the_first_is_being_written() -
     story.books.priced(second, quotes_for(second, story.prices))
     story.books.recorded(record)
     assert [c.is_second for c in story.books.closed] == [True]
+
+
+def test_a_curtailment_in_the_second_turn_of_a_quarter_counts_after_a_restart(tmp_path: Path) -> None:
+    """The hours of the month are on record as they were counted, and so is the notice that there was of it."""
+    story = Story(terms(notice_s=300, max_curtailed_s=3600)).then(720)
+    story.at += AHEAD
+    story.then(30)
+    story.at -= AHEAD
+    story.then(450, given_w=0.0, drawn_w=0.0, limit_w=820.0).then(1000)
+    account = settled(story, tmp_path)
+    (made,) = account.adjustments
+    assert (made.curtailed_ms, [n.is_met for n in made.notices]) == (150_000, [False])
+    assert wrong(account) == []
+    assert changes_of(account.adjustments).notices_missed == 1
+    with database("sqlite", tmp_path) as engine, reading(engine) as session:
+        assert hours_of(session, story.at).of(story.at)["north"] == 450_000
+
+
+def test_the_month_before_is_known_after_a_restart_too(tmp_path: Path) -> None:
+    """A clock that was ahead in the next month goes back to this one, whose hours are not forgotten."""
+    story = Story().then(600).then(300, given_w=0.0, drawn_w=0.0, limit_w=820.0)
+    story.at += timedelta(days=31)
+    story.then(910)
+    settled(story, tmp_path)
+    with database("sqlite", tmp_path) as engine, reading(engine) as session:
+        known = hours_of(session, story.at)
+    assert (known.month, known.of(T0)["north"]) == (2, 300_000)
+
+
+def test_turns_of_a_quarter_that_come_to_the_same_all_count(tmp_path: Path) -> None:
+    """They are told apart by the register, which goes on; each is on record once, however often it is written down."""
+    story = Story()
+    for _ in range(3):
+        story.at = T0
+        story.then(300)
+        story.at = T0 + AHEAD
+        story.then(20)
+    story.at = T0 + AHEAD + timedelta(minutes=15)
+    account = settled(story.then(10), tmp_path)
+
+    drawn = {T0: 0, T0 + AHEAD: 0}
+    for starts_at, ws in [
+        *((r.draft.starts_at, r.draft.energy.metered_ws) for r in account.rows),
+        *((a.starts_at, a.metered_ws) for a in account.adjustments),
+    ]:
+        drawn[starts_at] += ws
+    assert len(account.adjustments) == 4
+    assert drawn == {T0: 4000 * 900, T0 + AHEAD: pytest.approx(4000 * 60, abs=4000 * 30)}
+    assert wrong(account) == []

@@ -105,13 +105,23 @@ def test_two_falls_are_two_withdrawals() -> None:
 
 
 def test_a_limit_that_rises_again_asks_for_no_more_than_itself() -> None:
-    """A withdrawal is over when the draw is under the limit in force, whichever of the two moved."""
+    """A withdrawal is over when the draw is under the limit in force; released, not complied with, if that one rose."""
     watcher = Watcher().reads(0, draw_w=900, limit_w=1000).reads(5, draw_w=900, limit_w=400)
     watcher.reads(8, draw_w=900, limit_w=899)
     assert watcher.withdrawals() == [(5, 400, 900, None)]
 
     watcher.reads(10, draw_w=900, limit_w=900)
-    assert watcher.withdrawals() == [(5, 400, 900, 10)]
+    assert watcher.withdrawals() == [(5, 400, 900, None)]
+    assert [fall.released_at for fall in watcher.noted.values()] == [at(10)]
+    assert watcher.watch.falls == ()
+
+
+def test_a_draw_that_comes_after_the_release_is_no_compliance() -> None:
+    """Nobody asked for it any more when it went down that far."""
+    watcher = Watcher().reads(0, draw_w=900, limit_w=1000).reads(5, draw_w=900, limit_w=400)
+    watcher.reads(8, draw_w=350, limit_w=1000).reads(9, draw_w=350, limit_w=1000)
+
+    assert [(f.complied_at, f.released_at) for f in watcher.noted.values()] == [(None, at(8))]
 
 
 def test_the_highest_limit_of_the_reaction_time_counts() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from scheduler.core.compliance import Fall, Watch, judge_draw
 from scheduler.core.dispatch import Answer, Instruction, State, Verdict
 from scheduler.core.envelope import Envelope, Segment, lowest
 from scheduler.core.given import HORIZON_S, MOST_OPEN
@@ -165,6 +166,29 @@ def test_the_meter_says_when_it_was_complied_with() -> None:
     one = desk.only
     assert (one.state, one.complied_at, one.complied_w) == (State.COMPLIED, after(72), 39_500)
     assert desk.kinds() == ["received", "accepted", "complied"]
+
+
+@pytest.mark.parametrize("is_met", [True, False])
+def test_an_instruction_and_its_power_event_tell_the_same(*, is_met: bool) -> None:
+    """A limit that is raised again before the site has gone down to it was not complied with, by neither of the two."""
+    desk, watch = Desk(), Watch()
+    falls: dict[datetime, Fall] = {}
+    story = [
+        (0, 50_000, 45_000),
+        (1, 40_000, 45_000),
+        (5, 40_000, 39_000 if is_met else 44_000),
+        (9, 50_000, 44_000),
+    ]
+    for at_s, limit_w, draw_w in story:
+        desk.hears(told((at_s, limit_w, f"at {limit_w}")), at_s=at_s)
+        desk.draws(draw_w, at_s=at_s)
+        found = judge_draw(watch, at=after(at_s), limit_w=limit_w, draw_w=draw_w, reaction_s=30.0)
+        watch, falls = found.watch, falls | {fall.began_at: fall for fall in found.changed}
+
+    (fall,) = falls.values()
+    (lowered,) = [i for i in desk.recorded().instructions if i.limit_w == 40_000]
+    assert lowered.complied_at == fall.complied_at == (after(5) if is_met else None)
+    assert (lowered.is_open, fall.released_at) == (False, None if is_met else after(9))
 
 
 def test_a_draw_over_it_after_it_was_due_is_a_breach_for_good() -> None:

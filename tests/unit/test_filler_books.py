@@ -12,6 +12,7 @@ from scheduler.core.partner_grants import partner_grants
 from scheduler.core.partners import HOUSE, Partner
 from scheduler.core.snapshot import MeterReading
 from scheduler.documents import nodes_document, sample
+from scheduler.partner_documents import Floors, told_of_partners
 from scheduler.pricing import quotes_for
 from scheduler.settling import Settling
 from tests.builders import T0, SiteBuilder, site
@@ -98,6 +99,17 @@ def test_a_partner_is_granted_what_its_fillers_may_draw() -> None:
 
     assert (north.granted_w, north.draw_w, north.due_w, north.machines_on) == (2380, 2380, 1000, 2)
     assert (house.partner.partner_id, house.granted_w, house.until_at is not None) == (HOUSE, 620, True)
+
+
+def test_a_partner_is_told_which_fillers_are_among_its_machines() -> None:
+    """By name and node, also the site itself; a node is no group of miners."""
+    built = of_two_owners()
+    document = told_of_partners(built.snapshot(), built.decided(), {}, Floors())
+
+    assert [(one["groups"], one["fillers"]) for one in document["partners"]] == [
+        (["m"], [{"name": "rig", "node": "a"}]),
+        ([], [{"name": "rig", "node": "b"}]),
+    ]
 
 
 def test_a_node_shows_what_runs_on_its_idle_gpus() -> None:

@@ -110,7 +110,8 @@ def test_each_gpu_has_a_program_of_its_own(tmp_path: Path) -> None:
         ({"partner": "acme"}, "fillers.partner: 'acme' is no partner of this site"),
         ({"least_w": 300, "most_w": 200}, "most_w = 200 W is below least_w = 300 W"),
         ({"least_w": 500}, "fillers.rig: gpus, least_w and most_w leave it no GPU of node-1"),
-        ({"gpus": ["7"]}, "fillers.rig: gpus, least_w and most_w leave it no GPU of node-1"),
+        ({"gpus": ["7"]}, "fillers.rig.gpus = '7': node-1 has no such GPU, it has 0, 1; correct it"),
+        ({"gpus": ["0", "7"]}, "fillers.rig.gpus = '7': node-1 has no such GPU, it has 0, 1; correct it"),
         ({"api": {"port": 18_088}}, "write {port} where the command takes it"),
         (
             {"command": ["a{port}"], "api": {"port": 65_535}},

@@ -155,6 +155,17 @@ def test_nothing_is_raised_soon_after_a_cut() -> None:
     assert fillers_w(built) == {"node-1": 1200.0}
 
 
+def test_a_filler_keeps_no_watts_that_its_gpus_cannot_take_any_more() -> None:
+    """Soon after a cut, too: a GPU that is lost draws nothing for it, and others may have its watts."""
+    built = filled(9000, raise_delay_s=10.0).settles()
+    built.last_cut_at = built.at
+    group = built.groups["node-1"]
+    built.groups["node-1"] = replace(group, gpus=(replace(group.gpus[0], lost=True), *group.gpus[1:]))
+    built.does()
+
+    assert fillers_w(built) == {"node-1": 3 * MOST_W}
+
+
 @pytest.mark.parametrize(
     "change", [{"cordoned": True}, {"power": NodePower.BOOTING}, {"power": NodePower.STANDBY}]
 )

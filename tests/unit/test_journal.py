@@ -120,10 +120,38 @@ def test_a_floor_that_is_missed_is_on_record_once_and_grants_are_told_each_secon
     for limit_w in (5000, 1500, 1500, 5000):
         snapshot = built.passes(1.0).limit_w(limit_w).snapshot()
         record = journal.write(snapshot, decide(snapshot), {}, {})
+        watchman.recorded(record)
         told.append([event.kind for event in record.events if event.kind.startswith("partner.")])
         assert [p["name"] for p in json.loads(record.current[PARTNERS])["partners"]] == ["north"]
 
     assert told == [[], ["partner.floor_missed"], [], ["partner.floor_kept"]]
+
+
+def test_a_floor_that_is_missed_while_the_store_is_down_is_told_with_its_own_times() -> None:
+    """Nothing of it is told twice, forgotten, or dated when the store came back."""
+    north = Partner(partner_id="north", groups=("miners",), floor_w=2000)
+    built = site(partners=(north,)).node(gpus=4).miners().limit_w(5000).settles()
+    watchman, told = Watchman(), []
+    journal = Journal(epoch=1, watchman=watchman)
+    for limit_w, is_up in (
+        (5000, True),
+        (1500, False),
+        (1500, False),
+        (1500, True),
+        (5000, False),
+        (5000, True),
+    ):
+        snapshot = built.passes(1.0).limit_w(limit_w).snapshot()
+        record = journal.write(snapshot, decide(snapshot), {}, {})
+        if is_up:
+            watchman.recorded(record)
+            told += [(e.kind, e.at) for e in record.events if e.kind.startswith("partner.")]
+        else:
+            journal = Journal(epoch=1, watchman=watchman)
+
+    missed_at = T0 + timedelta(seconds=2)
+    kept_at = T0 + timedelta(seconds=5)
+    assert told == [("partner.floor_missed", missed_at), ("partner.floor_kept", kept_at)]
 
 
 def test_what_the_model_leaves_out_is_written_when_it_changed() -> None:

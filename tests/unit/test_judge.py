@@ -101,7 +101,11 @@ NEWER = {"committed_step": 9, "committed_path": "/c/step-9"}
         # no word at all, and a launch that failed
         ({}, Outcome.LOST, FailureCause.NODE_LOST),
         ({"launch_error": "no such file: train.py"}, Outcome.FAILED, FailureCause.LAUNCH_FAILED),
-        ({"launch_error": "the checkpoints cannot be read", "exit_code": 75}, Outcome.PREEMPTED, None),
+        (
+            {"launch_error": "the checkpoints cannot be read", "exit_code": 75},
+            Outcome.PREEMPTED,
+            FailureCause.NODE_FAULT,
+        ),
     ],
 )
 def test_exit_codes_are_hints(facts: dict[str, Any], outcome: Outcome, cause: object) -> None:

@@ -11,7 +11,7 @@ from scheduler.core.machines import MachineKind
 from scheduler.core.orders import MinerReading
 from scheduler.core.partner_grants import PartnerGrant, floor_events, lacking, partner_grants
 from scheduler.core.partners import Partner
-from scheduler.partner_documents import told_of_partners
+from scheduler.partner_documents import Floors, told_of_partners
 from tests.builders import T0, SiteBuilder
 
 NODE_W = 600 + 4 * 55  #: a node of four GPUs with nothing on it
@@ -147,10 +147,11 @@ def test_the_document_names_the_next_change_that_is_known() -> None:
     """Of the limit: what it leaves a partner depends on what AI uses then."""
     built = shared(4000).falls_to_w(2000.0, in_s=600.0)
     decision = built.decided()
-    document, events, _ = told_of_partners(built.snapshot(), decision, {}, {})
+    floors = Floors()
+    document = told_of_partners(built.snapshot(), decision, {}, floors)
 
     change = document["next_change"]
     assert (change["limit_w"], change["at"]) == (2000.0, (built.at + timedelta(seconds=600)).isoformat())
     assert [one["name"] for one in document["partners"]] == ["north", "south"]
     assert document["division"].startswith("AI comes first")
-    assert events == []
+    assert floors.events == ()

@@ -28,6 +28,7 @@ from scheduler.core.contracts import (
 )
 from scheduler.core.curtailment import Cause
 from scheduler.core.partners import Partner
+from scheduler.errors import SignalError
 from scheduler.price_files import SitePrices
 from scheduler.sharing import PartnerSettings
 from tests.settled import AT, S21, figures
@@ -77,15 +78,14 @@ def test_a_file_that_changes_is_read_anew(tmp_path: Path) -> None:
         (None, "No such file"),
     ],
 )
-def test_a_file_that_makes_no_sense_gives_no_price(
-    tmp_path: Path, text: str | None, told: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    """And the log says where and why."""
+def test_a_file_that_makes_no_sense_gives_no_price(tmp_path: Path, text: str | None, told: str) -> None:
+    """And it is said where and why: it may be put right."""
     site = prices(tmp_path, text or TEXT)
     if text is None:
         (tmp_path / "prices.csv").unlink()
-    assert site.price_at("day-ahead", AT) is None
-    assert told in caplog.text
+    with pytest.raises(SignalError) as unread:
+        site.price_at("day-ahead", AT)
+    assert told in str(unread.value)
 
 
 PLAIN = Partner(partner_id="north")

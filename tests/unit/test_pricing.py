@@ -12,13 +12,14 @@ from threading import Event
 import pytest
 
 from scheduler.book_threads import in_book_thread
-from scheduler.core.contracts import HashpriceIndex
+from scheduler.core.contracts import HashpriceIndex, SeriesPrice
 from scheduler.core.decide import decide
 from scheduler.core.hashprice import ChainFigures
+from scheduler.core.partners import Price
 from scheduler.core.settlement import Measured
-from scheduler.errors import StoreError
+from scheduler.errors import SignalError, StoreError
 from scheduler.journal import Journal
-from scheduler.pricing import Pricing
+from scheduler.pricing import UNREAD_S, Pricing
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
 from scheduler.store.desk import Desk
@@ -100,6 +101,38 @@ async def test_a_store_that_is_down_only_delays_the_price(caplog: pytest.LogCapt
     await pricing.look()
     draft = next(d for d in story.closed().drafts if d.partner_id == "north")
     assert draft.price.micro_per_mwh == S21.micro_per_mwh(figures(T0))
+
+
+class Unread(Known):
+    """A file of prices that is just being written."""
+
+    is_whole = False
+
+    def price_at(self, series: str, at: datetime) -> Price | None:
+        """Raises until it is whole."""
+        if not self.is_whole:
+            raise SignalError(f"price series {series}: line 3: price: '5' is no price")
+        return Price(micro_per_mwh=7_000_000, source="file", as_of_at=at)
+
+
+@pytest.mark.parametrize("is_mended", [True, False])
+async def test_a_series_that_cannot_be_read_is_waited_for_a_while(*, is_mended: bool) -> None:
+    """A file that is being written costs nobody a price; one that is gone holds nothing up for ever."""
+    story, prices, clock = measured_story(), Unread(), FakeClock()
+    story.books.open({"north": terms(price=SeriesPrice(series="day"))}, running=story.books.running)
+    for _ in range(91):
+        story.step()
+        story.at += timedelta(seconds=10)
+    pricing = Pricing(story.books, prices, clock)
+    await pricing.look()
+    assert story.books.closed == ()
+    prices.is_whole = is_mended
+    if not is_mended:
+        await clock.sleep_s(UNREAD_S)
+    await pricing.look()
+
+    draft = next(d for d in story.closed().drafts if d.partner_id == "north")
+    assert draft.price.micro_per_mwh == (7_000_000 if is_mended else None)
 
 
 async def test_an_interval_outlives_the_scheduler_that_measured_it(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -318,3 +319,19 @@ def test_outputs_that_stayed_behind_are_told() -> None:
     assert told(plan)[1:] == [
         f"job.outputs_failed: j outputs were not all copied, they stay in {folder}: s3://b: denied"
     ]
+
+
+# -- faults of a node --------------------------------------------------------------------------------------------------
+
+
+def test_a_node_that_cannot_start_an_attempt_spends_no_retry() -> None:
+    """The job waits for as long as a lease, to be started elsewhere or when the fault has passed."""
+    built = a_site().running("j", on="a", max_failures=0)
+    why = "the node cannot start it: [Errno 24] Too many open files"
+    built.facts("j.1", "a", observed=Observed.ENDED, launch_error=why, exit_code=75)
+
+    plan = settled(built)
+    job = plan.jobs["j"]
+    assert (job.state, job.failures) == (JobState.PENDING, 0)
+    assert job.not_before_at == plan.at + timedelta(seconds=15)
+    assert told(plan) == [f"job.paused: j attempt 1 preempted (NodeFault): {why}"]

@@ -17,14 +17,14 @@ from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import Fence, MinerReading
 from scheduler.core.partners import HOUSE, Partner, Price
 from scheduler.core.plan import limit_now
-from scheduler.core.settlement import Closed, Quality, settled
+from scheduler.core.settlement import Closed, Measured, Quality, settled
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.documents import sample
 from scheduler.journal import Journal
 from scheduler.ports import Prices
 from scheduler.price_files import SitePrices
 from scheduler.pricing import quotes_for
-from scheduler.records import TickRecord
+from scheduler.records import MEASURED, SETTLING, TickRecord
 from scheduler.settling import Settling
 from scheduler.store import chain
 from scheduler.store.database import reading
@@ -338,3 +338,47 @@ def test_who_left_the_site_file_in_an_interval_is_not_charged_by_a_guess() -> No
     assert rows["north"].draft.energy.metered_ws == 4000 * 300
     assert (rows["north"].quality, rows["north"].charge_micro) == (Quality.UNPRICED, None)
     assert (rows[HOUSE].charge_micro, rows[HOUSE].draft.energy.metered_ws) == (0, 4000 * 600)
+
+
+def test_who_was_the_last_partner_is_settled_up_to_the_end(tmp_path: Path) -> None:
+    """A site file without partners settles with nobody, but for what was measured before; and that once."""
+    story = Story().then(310)
+    running = story.books.running
+    story.books, story.prices = Settling(), Known()
+    story.books.open({}, running=running)
+    journal = Journal(epoch=1, watchman=Watchman(), settling=story.books)
+    snapshot = story.builder.snapshot()
+    told = [
+        journal.write(replace(snapshot, at=story.at + timedelta(seconds=n)), decide(snapshot), {}, {})
+        for n in (0, 1, 2)
+    ]
+
+    (measured,) = story.books.measured
+    assert measured.over.parts["north"].metered_ws == 4000 * 300
+    assert [sorted({SETTLING, MEASURED} & set(tick.current)) for tick in told] == [
+        [SETTLING, MEASURED],
+        [],
+        [],
+    ]
+    story.priced()
+    (row,) = (d for d in story.closed().drafts if d.partner_id == "north")
+    assert settled(row, 0).quality is Quality.UNPRICED
+    later = replace(snapshot, at=story.at + timedelta(seconds=3))
+    assert loads(tuple[Measured, ...], journal.write(later, decide(later), {}, {}).current[MEASURED]) == ()
+
+
+def test_who_comes_back_in_the_same_quarter_is_added_to_what_is_on_record() -> None:
+    """Nothing of it is lost because something of it was written down."""
+    story = Story().then(310)
+    running = story.books.running
+    for contracts in ({}, {"north": terms()}):
+        story.books = Settling()
+        story.books.open(contracts, running=running)
+        story.then(310)
+        running = story.books.running
+    story.then(300)
+    (again,) = story.books.closed
+
+    assert again.is_second
+    assert again.balance.starts_at == T0
+    assert energies(again).metered_ws == 4000 * (900 - 620)

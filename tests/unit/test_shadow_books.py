@@ -58,6 +58,17 @@ def test_each_side_is_judged_by_its_own_meter() -> None:
     assert day.real.over_wh == pytest.approx(5500.0 * day.real.over_s / 3600)
 
 
+def test_a_fall_that_is_released_is_one_withdrawal_and_no_compliance() -> None:
+    """The limit is raised again before either side has gone down."""
+    watched = Watched()
+    watched.look(5, limit_w=10_000, twin_w=9000, real_w=9500)
+    watched.look(3, limit_w=4000, twin_w=9000, real_w=9500)
+    watched.look(5, limit_w=10_000, twin_w=9000, real_w=9500)
+
+    day = watched.day()
+    assert (day.twin.withdrawals, day.twin.complied, day.real.withdrawals, day.real.complied) == (1, 0, 1, 0)
+
+
 def test_a_breach_of_the_twin_is_none_of_the_site() -> None:
     """And the other way round: neither reading ever counts for the other."""
     watched = Watched()

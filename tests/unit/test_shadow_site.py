@@ -38,8 +38,8 @@ def test_a_shadow_decides_as_the_mode_that_it_is_of() -> None:
     "mode, words",
     [
         ({"type": "shadow", "of": {"type": "shares"}}, "mode.shadow.of.shares.mining: Field required"),
-        ({"type": "shadow", "of": {"type": "shadow"}}, "mode.shadow.of: Input tag 'shadow'"),
-        ("shade", "mode: "),
+        ({"type": "shadow", "of": {"type": "shadow"}}, "mode.shadow.of.type = 'shadow' is not known"),
+        ("shade", "mode.type = 'shade' is not known; did you mean shares or shadow"),
     ],
 )
 def test_nonsense_is_refused_by_name(mode: object, words: str) -> None:

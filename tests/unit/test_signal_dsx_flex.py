@@ -13,18 +13,15 @@ from joserfc import jws
 from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from scheduler.connections.messages import Refused
+from scheduler.connections.mqtt import Arrived
+from scheduler.dsx.targets import MOST_TARGETS, Target, in_force, segments_of, still_telling
 from scheduler.errors import SettingsError
 from scheduler.signals import read_options
 from scheduler.signals.dsx_flex import (
-    MOST_TARGETS,
     DsxFlex,
     DsxOptions,
-    Target,
     event_id_of,
-    in_force,
     read_event,
-    segments_of,
-    still_telling,
 )
 
 T0 = datetime(2026, 6, 1, tzinfo=UTC)
@@ -285,3 +282,64 @@ def test_the_site_file_says_whether_data_is_signed(signing: dict[str, Any], tmp_
     """Nobody forgets it."""
     with pytest.raises(SettingsError, match="keys_file or unsigned: true"):
         DsxFlex("grid", read_options(DsxOptions, "grid", OPTIONS | signing), base=tmp_path, reaction_s=30.0)
+
+
+class Told:
+    """A source whose broker hands on what is published, and an ISV that signs."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.key, self.number = ECKey.generate_key("P-256"), 0
+        (folder / "keys.pem").write_bytes(self.key.as_pem(private=False))
+        read_from = read_options(DsxOptions, "grid", OPTIONS | {"keys_file": "keys.pem"} | options)
+        self.source = DsxFlex("grid", read_from, base=folder, reaction_s=30.0, now=lambda: after(1))
+
+    def signed(self, *requests: dict[str, Any]) -> str:
+        """Their data, by the ISV itself."""
+        data = json.dumps({"targets": requests}).encode()
+        return jws.serialize_compact({"alg": "ES256"}, data, self.key, algorithms=["ES256"])
+
+    def hears(self, data: str) -> float:
+        """The limit once somebody has published it in an event of its own, MW."""
+        self.number += 1
+        event = EVENT | {"data": data, "id": f"e-{self.number}", "time": after(1).isoformat()}
+        self.source._hear(Arrived(topic="t", payload=json.dumps(event).encode(), retained=False))
+        return [s.limit_w for s in self.source._segments if s.starts_at <= after(1)][-1] / 1e6
+
+    @property
+    def refused(self) -> list[str]:
+        """Why, as far as anything was."""
+        return [str(why) for why in self.source._refused]
+
+
+def megawatts(value: float, *, start_h: float | None = 0) -> dict[str, Any]:
+    """A request without an end."""
+    interval = {} if start_h is None else {"start_time": after(start_h).isoformat()}
+    return {"interval": interval, "load_constraint": {"value": value, "unit": "megawatt"}}
+
+
+def test_old_signed_data_in_a_new_event_lifts_nothing(tmp_path: Path) -> None:
+    """Whoever may publish has read it once; another signature of the same data is the same data."""
+    told = Told(tmp_path)
+    high, low = told.signed(megawatts(4)), told.signed(megawatts(2, start_h=0.5))
+
+    assert [told.hears(data) for data in (high, low, high, told.signed(megawatts(4)))] == [4, 2, 2, 2]
+    assert len(told.refused) == 2
+    assert "its signed data was told before" in told.refused[0]
+    assert told.hears(told.signed(megawatts(4, start_h=0.9))) == 4
+
+
+def test_what_holds_may_be_repeated_and_old_data_may_lower(tmp_path: Path) -> None:
+    """An ISV that repeats is heard; the limit never stays higher for want of trust."""
+    told = Told(tmp_path)
+    low, high = told.signed(megawatts(2)), told.signed(megawatts(4, start_h=0.5))
+
+    assert [told.hears(data) for data in (low, high, high, low, low)] == [2, 4, 4, 2, 2]
+    assert told.refused == []
+
+
+def test_data_without_times_is_as_new_as_its_event(tmp_path: Path) -> None:
+    """There nobody can tell a repetition from a replay."""
+    told = Told(tmp_path)
+    high, low = told.signed(megawatts(4, start_h=None)), told.signed(megawatts(2, start_h=None))
+
+    assert [told.hears(data) for data in (high, low, high)] == [4, 2, 4]

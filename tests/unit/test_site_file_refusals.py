@@ -53,6 +53,47 @@ def test_what_is_no_site_file_is_refused(tmp_path: Path, text: str | bytes, word
     assert len(str(caught.value)) < 2000
 
 
+LAN = "miners: [{name: hall, count: 2, max_w: 3000, simulated: false, lan: {addresses: [10.0.0.1-2], %s}}]\n"
+NOT_KNOWN = [
+    (
+        LAN % "firmware: luxo",
+        "firmware = 'luxo' is not known; did you mean luxos? it is one of braiins, luxos, whatsminer-v2, ",
+    ),
+    (
+        LAN % "credentials: {luxo: {password_env: X}}",
+        "miners.0.lan.credentials = 'luxo' is not known; did you mean luxos?",
+    ),
+    ("mode: revenu\n", "mode.type = 'revenu' is not known; did you mean revenue?"),
+    (
+        "mode: {type: shadow, of: {type: share}}\n",
+        "mode.shadow.of.type = 'share' is not known; did you mean shares?",
+    ),
+    ("mode: {minimum: 3}\n", "mode: type is missing; it says which kind this is"),
+    ("meter: {type: modbu}\n", "meter.type = 'modbu' is not known; did you mean modbus?"),
+    ("meter: modbus\n", "write its keys below it"),
+    ("forecast: {use: 7}\n", "forecast.use = '7' is not known; it is one of starts, show, nothing"),
+    (
+        "partners: [{name: n, contract: {price: {type: fixd}}}]\n",
+        "price.type = 'fixd' is not known; did you mean fixed?",
+    ),
+]
+
+
+@pytest.mark.parametrize("text, words", NOT_KNOWN, ids=range(len(NOT_KNOWN)))
+def test_a_name_that_is_not_known_is_one_sentence_with_those_that_are(
+    tmp_path: Path, text: str, words: str
+) -> None:
+    """The field, the value, the nearest name and all of them; never a line for each kind of value that was tried."""
+    file = tmp_path / "site.yaml"
+    file.write_text(SITE + text)
+
+    with pytest.raises(SettingsError) as caught:
+        load_site(file)
+
+    (line,) = str(caught.value).splitlines()
+    assert words in line
+
+
 def test_an_alias_that_stands_for_little_is_fine(tmp_path: Path) -> None:
     """Two groups of like nodes may share what they have in common."""
     file = tmp_path / "site.yaml"

@@ -64,3 +64,23 @@ def test_one_that_the_node_was_not_told_of_is_missed() -> None:
 def test_who_never_heard_of_fillers_is_asked_nothing() -> None:
     """Nor is there anything to say where the site file names none."""
     assert reporting(None, None).alarms["node-1"] == ()
+
+
+def test_a_gpu_that_the_node_never_had_is_an_alarm() -> None:
+    """It joined after the site file was read, and nobody else would tell why that GPU stays idle."""
+    named = RIG.model_copy(update={"gpus": ("0", "7")})
+    view = reporting(named, named)
+
+    (alarm,) = view.alarms["node-1"]
+    assert alarm == (
+        "filler rig names GPU 7, and node-1 has 0, 1, 2, 3; correct fillers.rig.gpus in the site file"
+    )
+    assert [slot.gpu_id for slot, _ in slots(view.groups["node-1"].spec)] == ["0"]
+
+
+def test_caps_that_leave_it_no_gpu_are_an_alarm() -> None:
+    """So it is with a node whose GPUs take no cap that is low enough."""
+    low = RIG.model_copy(update={"most_w": 20.0})
+    (alarm,) = reporting(low, low).alarms["node-1"]
+
+    assert "correct fillers.rig.least_w and most_w" in alarm

@@ -91,6 +91,17 @@ async def test_an_event_without_a_plan_says_so(site: Site) -> None:
         site.desk.power_event(2)
 
 
+async def test_a_fall_that_was_released_waits_for_nothing(site: Site) -> None:
+    """It is kept as such, is not open any more, and no seconds to comply are made up for it."""
+    begun = power_event(10)
+    released = replace(begun, fall=replace(begun.fall, released_at=after(14)))
+    await site.store.record(tick(1, 1, power_events=(released,)))
+
+    summary = site.desk.summary()
+    assert (await site.store.load()).power_events == (released,)
+    assert (summary.withdrawals, summary.withdrawals_open, summary.comply_p50_s) == (1, 0, None)
+
+
 async def test_withdrawals_of_an_older_version_are_kept(site: Site) -> None:
     """Up and down: when the limit fell, to what, from what draw, and when that was met."""
     done = power_event(10, complied_at=after(12))

@@ -14,7 +14,8 @@ from sqlalchemy import Engine
 from scheduler.core.contracts import LostHashprice, NoCredit, Quotes
 from scheduler.core.curtailment import Cause
 from scheduler.core.notice import Notice
-from scheduler.core.settlement import Change, Closed, Quality, changes_of, totals_of
+from scheduler.core.settled_totals import changes_of, totals_of
+from scheduler.core.settlement import Change, Closed, Quality
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.store import chain
 from scheduler.store.chain import GENESIS

@@ -11,12 +11,13 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import col
 
 from scheduler.core.jobs import AttemptState, CommitRef, Job, JobState, Outcome
+from scheduler.core.reasons import Event
 from scheduler.errors import StoreError
-from scheduler.records import CheckpointNote, TickRecord
+from scheduler.records import QUARANTINED, CheckpointNote, TickRecord
 from scheduler.store.database import reading
 from scheduler.store.desk import Desk
 from scheduler.store.recorder import SqlStore
-from scheduler.store.tables import AttemptNodeRow, DecisionRow, IntentRow, ManualLimitRow
+from scheduler.store.tables import AttemptNodeRow, DecisionRow, EventRow, IntentRow, ManualLimitRow
 from scheduler.store.views import CheckpointState
 from scheduler.store.wishes import NewLimit
 from tests.stores import KINDS, SITE, T0, after, attempt, database, new_job, order, power_event, tick
@@ -156,6 +157,28 @@ async def test_a_damaged_checkpoint_is_quarantined(site: Site) -> None:
     assert (shown.state, shown.path) == (CheckpointState.QUARANTINED, "/c/step-10")
     assert (shown.verified_at, shown.damaged_at) == (after(1), after(2))
     assert shown.why == "step-10: hash of shard 0 differs"
+
+
+async def test_damage_is_told_once_however_often_it_is_heard_of(site: Site) -> None:
+    """A leader that begins anew hears all of it again from the guards."""
+    damage = note(50, damaged="step-50: model.pt is damaged")
+    told = Event(
+        at=after(1),
+        kind=QUARANTINED,
+        text="demo-1: a damaged checkpoint was set aside",
+        job_id="demo-1",
+        data={"step": 50, "what": damage.damaged},
+    )
+    for at_s in (1.0, 2.0):
+        await site.tick(at_s, checkpoints=(damage,), events=(told,))
+    other = note(60, damaged="step-60: model.pt is damaged")
+    await site.tick(
+        3.0, checkpoints=(damage, other), events=(told, replace(told, data={"what": other.damaged}))
+    )
+
+    with reading(site.engine) as session:
+        kinds = list(session.scalars(select(col(EventRow.kind))))
+    assert kinds.count(QUARANTINED) == 2
 
 
 async def test_a_step_that_is_saved_anew_is_another_checkpoint(site: Site) -> None:

@@ -138,7 +138,7 @@ def test_retry_backoff() -> None:
     assert reasons(built) == {
         "j": Reason(
             code="RetryBackoff",
-            text="retry 2 of 5 at 12:00:08 UTC",
+            text="tried again at 12:00:08 UTC; 2 of 5 retries are spent",
             numbers={"failures": 2, "max_failures": 5},
             expected_at=again_at,
         )

@@ -63,6 +63,7 @@ async def test_a_machine_is_told_of_its_groups_and_remembered(ready: ApiSite) ->
     assert answer.status_code == 200, answer.text
     told = answer.json()
     assert (told["site"], told["ray_address"], told["ray_token"]) == ("t", "192.0.2.1:7481", "s3cret")
+    assert "filler" not in told, "that is of nodes alone"
     [group] = told["groups"]
     assert group["told"]["lan"]["credentials"]["braiins"]["password_file"] == "secrets/braiins"  # noqa: S105 - a path
     described = Miners.model_validate(group["told"])
