@@ -14,7 +14,12 @@ Work draws less than its caps, so that the second is mostly below zero. How far 
 the margin is never less. With `accuracy` and what the trim leaves (`BAND`) it does not: then no surge breaks the limit,
 not even one in which all work draws all that it may, while the model errs as the meter does. With less it is what the
 meter sees that is kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the
-meter shows it.
+meter shows it. So there what work leaves undrawn counts
+
+    under a limit (within `NEAR`) under which it was seen for `LONG_S` of the last day: under a lower one caps are
+        lower, and less is left below them. Under any other limit it does not count, from the very fall on;
+    as the least that was left under this limit or a higher one, or with a draw of all that was allowed under any;
+    for the part of the work that has run for long (`scheduler.core.seasoned`): newcomers may draw all that they may.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
 comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
@@ -33,12 +38,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from scheduler.core.rebound import HAIR, Stood, is_settling, stood
-from scheduler.core.trim import Shown, TrimRule, Why
+from scheduler.core.trim import BAND, Shown, TrimRule, Why
 
 PROVE_S = 600.0  #: of proof before less than the whole margin is enough
 MEMORY_S = 3600.0  #: what was seen counts for so long, where no surge breaks the limit,
 BOLD_S = 86_400.0  #: or else: what comes once a day is over it once,
 PIECE_S = 300.0  #: in pieces of this length
+LONG_S = 3600.0  #: of proof before what work leaves undrawn counts,
+NEAR = 0.025  #: under limits that differ by no more than this share,
+_SHORT_S = 60.0  #: and where one stood for less than this, it proves nothing
 LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
 STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
 
@@ -63,6 +71,7 @@ class Piece:
     since_at: datetime
     covered_s: float  #: by readings that prove something
     peak: float  #: the highest draw above what was allowed, as a share of that
+    limit_w: float = 0.0  #: under which that was seen; the highest of several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +85,7 @@ class Proof:
     allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
     stood: Stood = field(default_factory=Stood)  #: what stayed free before the limit changed
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
+    seasoned: float = 1.0  #: as of the newest reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +128,26 @@ def proved(
     is_idle = most_w < LOADED * limit_w
     if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
         covered_s = 0.0 if shown.doubt is not None else min(gap_s, rule.fresh_s)
-        pieces = _noted(pieces, shown.at, over, covered_s)
+        pieces = _noted(pieces, Piece(since_at=shown.at, covered_s=covered_s, peak=over, limit_w=limit_w))
     known = replace(
-        past, at=shown.at, pieces=pieces, allowed=allowed, stood=before, disagrees_since_at=since_at
+        past,
+        at=shown.at,
+        pieces=pieces,
+        allowed=allowed,
+        stood=before,
+        disagrees_since_at=since_at,
+        seasoned=shown.seasoned,
     )
-    return _moved(known, rule, margin, gap_s, is_idle=is_idle or shown.doubt is not None)
+    is_idle = is_idle or shown.doubt is not None
+    return _moved(known, rule, margin=margin, limit_w=limit_w, gap_s=gap_s, is_idle=is_idle)
+
+
+def under(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> Proof:
+    """What is known once this limit is in force: where it fell, what was shown under a higher one may not count."""
+    if not rule.counts_undrawn or limit_w >= (1.0 - NEAR) * proof.stood.limit_w:
+        return proof
+    needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
+    return replace(proof, margin=margin if needed is None else max(needed, proof.margin))
 
 
 def margin_of(
@@ -158,33 +183,63 @@ def _stood(
 
 
 def _memory_s(rule: TrimRule) -> float:
-    is_bold = rule.accuracy is not None and rule.least < rule.accuracy
-    return BOLD_S if is_bold else MEMORY_S
+    return BOLD_S if rule.counts_undrawn else MEMORY_S
 
 
-def _noted(pieces: tuple[Piece, ...], at: datetime, over: float, covered_s: float) -> tuple[Piece, ...]:
+def _noted(pieces: tuple[Piece, ...], seen: Piece) -> tuple[Piece, ...]:
+    """With one more reading; what was seen under limits that did not stand proves nothing of any."""
     newest = pieces[-1] if pieces else None
-    if newest is None or (at - newest.since_at).total_seconds() >= PIECE_S:
-        return (*pieces, Piece(since_at=at, covered_s=covered_s, peak=over))
-    return (
-        *pieces[:-1],
-        replace(newest, covered_s=newest.covered_s + covered_s, peak=max(newest.peak, over)),
+    age_s = (seen.since_at - newest.since_at).total_seconds() if newest is not None else PIECE_S
+    if newest is None or age_s >= PIECE_S:
+        return (*pieces, seen)
+    covered_s = newest.covered_s + seen.covered_s
+    if not _is_near(newest.limit_w, seen.limit_w):
+        if age_s >= _SHORT_S:
+            return (*pieces, seen)
+        covered_s = 0.0
+    grown = replace(
+        newest,
+        covered_s=covered_s,
+        peak=max(newest.peak, seen.peak),
+        limit_w=max(newest.limit_w, seen.limit_w),
     )
+    return (*pieces[:-1], grown)
 
 
-def _moved(proof: Proof, rule: TrimRule, margin: float, gap_s: float, *, is_idle: bool) -> Proof:
+def _is_near(known_w: float, limit_w: float) -> bool:
+    return abs(known_w - limit_w) <= NEAR * limit_w
+
+
+def _needed(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> float | None:
+    """The share that has to stay free under this limit, in steps; None = too little was shown to say so."""
+    pieces, accuracy, least = proof.pieces, rule.accuracy, rule.least
+    if accuracy is None or sum(p.covered_s for p in pieces) < PROVE_S:
+        return None
+    peak = max(p.peak for p in pieces)
+    if rule.counts_undrawn:
+        if sum(p.covered_s for p in pieces if _is_near(p.limit_w, limit_w)) < LONG_S:
+            least = accuracy + BAND
+        else:
+            from_w = (1.0 - NEAR) * limit_w
+            peak = max(p.peak for p in pieces if p.limit_w >= from_w or p.peak >= 0.0)
+            peak *= proof.seasoned if peak < 0.0 else 1.0
+    return min(margin, max(least, math.ceil((accuracy + peak) / STEP) * STEP))
+
+
+def _moved(
+    proof: Proof, rule: TrimRule, *, margin: float, limit_w: float, gap_s: float, is_idle: bool
+) -> Proof:
     """The margin goes up at once to what is needed, and slowly down to it."""
-    if rule.accuracy is None or sum(p.covered_s for p in proof.pieces) < PROVE_S:
+    needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
+    if needed is None:
         return replace(proof, margin=margin, why=Proving.NEW)
-    needed = rule.accuracy + max(p.peak for p in proof.pieces)
-    stepped = min(margin, max(rule.least, math.ceil(needed / STEP) * STEP))
-    if stepped >= proof.margin:
-        return replace(proof, margin=stepped, why=Proving.NEEDED if stepped >= margin else Proving.PROVEN)
+    if needed >= proof.margin:
+        return replace(proof, margin=needed, why=Proving.NEEDED if needed >= margin else Proving.PROVEN)
     if is_idle:
         return replace(proof, why=Proving.IDLE)
-    gap = proof.margin - stepped
+    gap = proof.margin - needed
     left = proof.margin + gap * math.expm1(-min(gap_s, rule.fresh_s) / rule.give_s)
-    is_there = left - stepped < STEP / 2
+    is_there = left - needed < STEP / 2
     return replace(
-        proof, margin=stepped if is_there else left, why=Proving.PROVEN if is_there else Proving.SHRINKING
+        proof, margin=needed if is_there else left, why=Proving.PROVEN if is_there else Proving.SHRINKING
     )
