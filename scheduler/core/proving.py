@@ -23,7 +23,8 @@ meter shows it. So there what work leaves undrawn counts
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
 comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
-very reading, also one that proves nothing because a group is silent. A reading that is not good or not of now brings
+very reading, also one that proves nothing because a group is silent; by as much as a reading may tremble (`TREMBLE`)
+once that stood through a fall and a second. A reading that is not good or not of now brings
 the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
 stands through a fall and a second, and under a new leader, the proof is lost as well.
 
@@ -36,6 +37,7 @@ import math
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from statistics import fmean
 
 from scheduler.core.rebound import HAIR, Stood, is_settling, stood
 from scheduler.core.trim import BAND, Shown, TrimRule, Why
@@ -48,7 +50,12 @@ LONG_S = 3600.0  #: of proof before what work leaves undrawn counts,
 NEAR = 0.025  #: under limits that differ by no more than this share,
 _SHORT_S = 60.0  #: and where one stood for less than this, it proves nothing
 LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
+TREMBLE = 0.005  #: share by which a single reading may be above the draw and be no news
 STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
+
+
+Reading = tuple[datetime, float, float]
+"""When, W measured, W that orders allowed."""
 
 
 class Proving(StrEnum):
@@ -82,7 +89,7 @@ class Proof:
     margin: float  #: share of the limit that has to stay free
     why: Proving = Proving.NEW
     pieces: tuple[Piece, ...] = ()  #: oldest first
-    allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
+    lately: tuple[Reading, ...] = ()  #: through the last fall
     stood: Stood = field(default_factory=Stood)  #: what stayed free before the limit changed
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
     seasoned: float = 1.0  #: as of the newest reading
@@ -119,11 +126,12 @@ def proved(
     if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
         why = Proving.DISAGREES
         return Proof(at=shown.at, margin=margin, why=why, stood=before, disagrees_since_at=since_at)
-    past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, allowed=())
+    past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, lately=())
     horizon = shown.at - timedelta(seconds=window_s)
-    allowed = (*(a for a in past.allowed if a[0] > horizon), (shown.at, shown.allowed_w + correction_w))
-    most_w = max(w for _, w in allowed)
-    over = shown.measured_w / most_w - 1.0 if most_w > 0 else 0.0
+    newest = (shown.at, shown.measured_w, shown.allowed_w + correction_w)
+    lately = (*(r for r in past.lately if r[0] > horizon), newest)
+    most_w = max(w for _, _, w in lately)
+    over = _drawn_w(lately) / most_w - 1.0 if most_w > 0 else 0.0
     pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= _memory_s(rule))
     is_idle = most_w < LOADED * limit_w
     if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
@@ -133,7 +141,7 @@ def proved(
         past,
         at=shown.at,
         pieces=pieces,
-        allowed=allowed,
+        lately=lately,
         stood=before,
         disagrees_since_at=since_at,
         seasoned=shown.seasoned,
@@ -166,6 +174,11 @@ def margin_of(
         most = margin + max(0.0, -corrected)  # what was given back since then waits as well
         return Margin(share=min(most, max(share, usual) + HAIR), why=Proving.RISEN, peak=peak)
     return Margin(share=share, why=proof.why, peak=peak)
+
+
+def _drawn_w(lately: tuple[Reading, ...]) -> float:
+    """What is drawn: the mean through a fall and a second, for single readings tremble; more where one is far above."""
+    return max(fmean(w for _, w, _ in lately), (1.0 - TREMBLE) * lately[-1][1])
 
 
 def _with_credit(share: float, margin: float, corrected: float) -> float:
