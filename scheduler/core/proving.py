@@ -22,11 +22,11 @@ meter shows it. So there what work leaves undrawn counts
     for the part of the work that has run for long (`scheduler.core.seasoned`): newcomers may draw all that they may.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
-comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
-very reading, also one that proves nothing because a group is silent; by as much as a reading may tremble (`TREMBLE`)
-once that stood through a fall and a second. A reading that is not good or not of now brings
-the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
-stands through a fall and a second, and under a new leader, the proof is lost as well.
+comes near to the limit: an idle hall proves nothing of a full one. A draw higher than was seen raises it with that very
+reading, also with one that proves nothing because a group is silent; as far as single readings tremble (`TREMBLE`),
+once it is the mean of a fall and a second. A reading that is not good or not of now brings the whole margin back, for
+as long as that lasts and slowly less after it. With a disagreement with the reports that stands through a fall and a
+second, and under a new leader, the proof is lost as well.
 
 No rebound: for a while after the limit rose, no less stays free than before it fell (`scheduler.core.rebound`).
 """
@@ -53,7 +53,6 @@ LOADED = 0.9  #: share of the limit that orders allow at least, or a reading pro
 TREMBLE = 0.005  #: share by which a single reading may be above the draw and be no news
 STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
 
-
 Reading = tuple[datetime, float, float]
 """When, W measured, W that orders allowed."""
 
@@ -65,6 +64,7 @@ class Proving(StrEnum):
     PROVEN = "the meter shows that no more is needed"
     SHRINKING = "on its way to what the meter shows to be enough"
     NEEDED = "the meter shows that all of it is needed"
+    UNSEEN = "what work leaves undrawn was not seen for long under this limit"
     RISEN = "the limit rose lately: the draw is to come back no higher than it was"
     IDLE = "little of the limit is in use, which proves nothing"
     NOT_GOOD = "the reading is not a good one of the meter"
@@ -155,7 +155,9 @@ def under(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> Pro
     if not rule.counts_undrawn or limit_w >= (1.0 - NEAR) * proof.stood.limit_w:
         return proof
     needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
-    return replace(proof, margin=margin if needed is None else max(needed, proof.margin))
+    if needed is None or needed <= proof.margin:
+        return proof  # of too little nothing follows, and all of the margin stands
+    return replace(proof, margin=needed, why=_why(proof, rule, limit_w))
 
 
 def margin_of(
@@ -230,13 +232,23 @@ def _needed(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> f
         return None
     peak = max(p.peak for p in pieces)
     if rule.counts_undrawn:
-        if sum(p.covered_s for p in pieces if _is_near(p.limit_w, limit_w)) < LONG_S:
+        if not _is_seen(proof, limit_w):
             least = accuracy + BAND
         else:
             from_w = (1.0 - NEAR) * limit_w
             peak = max(p.peak for p in pieces if p.limit_w >= from_w or p.peak >= 0.0)
             peak *= proof.seasoned if peak < 0.0 else 1.0
     return min(margin, max(least, math.ceil((accuracy + peak) / STEP) * STEP))
+
+
+def _is_seen(proof: Proof, limit_w: float) -> bool:
+    """Whether what work leaves undrawn under this limit was seen for long."""
+    return sum(p.covered_s for p in proof.pieces if _is_near(p.limit_w, limit_w)) >= LONG_S
+
+
+def _why(proof: Proof, rule: TrimRule, limit_w: float) -> Proving:
+    is_seen = not rule.counts_undrawn or _is_seen(proof, limit_w)
+    return Proving.PROVEN if is_seen else Proving.UNSEEN
 
 
 def _moved(
@@ -246,13 +258,12 @@ def _moved(
     needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
     if needed is None:
         return replace(proof, margin=margin, why=Proving.NEW)
+    proven = _why(proof, rule, limit_w)
     if needed >= proof.margin:
-        return replace(proof, margin=needed, why=Proving.NEEDED if needed >= margin else Proving.PROVEN)
+        return replace(proof, margin=needed, why=Proving.NEEDED if needed >= margin else proven)
     if is_idle:
         return replace(proof, why=Proving.IDLE)
     gap = proof.margin - needed
     left = proof.margin + gap * math.expm1(-min(gap_s, rule.fresh_s) / rule.give_s)
     is_there = left - needed < STEP / 2
-    return replace(
-        proof, margin=needed if is_there else left, why=Proving.PROVEN if is_there else Proving.SHRINKING
-    )
+    return replace(proof, margin=needed if is_there else left, why=proven if is_there else Proving.SHRINKING)
