@@ -34,6 +34,7 @@ No rebound: for a while after the limit rose, no less stays free than before it 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -89,7 +90,7 @@ class Proof:
     margin: float  #: share of the limit that has to stay free
     why: Proving = Proving.NEW
     pieces: tuple[Piece, ...] = ()  #: oldest first
-    lately: tuple[Reading, ...] = ()  #: through the last fall
+    lately: tuple[Reading, ...] = ()  #: through the last two falls
     stood: Stood = field(default_factory=Stood)  #: what stayed free before the limit changed
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
     seasoned: float = 1.0  #: as of the newest reading
@@ -129,9 +130,12 @@ def proved(
     past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, lately=())
     horizon = shown.at - timedelta(seconds=window_s)
     newest = (shown.at, shown.measured_w, shown.allowed_w + correction_w)
-    lately = (*(r for r in past.lately if r[0] > horizon), newest)
-    most_w = max(w for _, _, w in lately)
-    over = _drawn_w(lately) / most_w - 1.0 if most_w > 0 else 0.0
+    kept = (r for r in past.lately if r[0] > horizon - timedelta(seconds=window_s))
+    lately = (*kept, newest)
+    most_w = max(
+        w for _, _, w in lately
+    )  # the oldest reading of the mean may show what was allowed a fall before it
+    over = _drawn_w([w for at, w, _ in lately if at > horizon]) / most_w - 1.0 if most_w > 0 else 0.0
     pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= _memory_s(rule))
     is_idle = most_w < LOADED * limit_w
     if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
@@ -178,9 +182,9 @@ def margin_of(
     return Margin(share=share, why=proof.why, peak=peak)
 
 
-def _drawn_w(lately: tuple[Reading, ...]) -> float:
+def _drawn_w(measured_w: Sequence[float]) -> float:
     """What is drawn: the mean through a fall and a second, for single readings tremble; more where one is far above."""
-    return max(fmean(w for _, w, _ in lately), (1.0 - TREMBLE) * lately[-1][1])
+    return max(fmean(measured_w), (1.0 - TREMBLE) * measured_w[-1])
 
 
 def _with_credit(share: float, margin: float, corrected: float) -> float:

@@ -197,20 +197,22 @@ def test_where_no_surge_breaks_the_limit_an_hour_is_remembered() -> None:
 
 
 def test_a_reading_from_before_a_fall_is_no_surge() -> None:
-    """What was allowed through the last fall counts."""
-    proven = after(3000)
-    lower = [
-        Shown(
-            at=at(3001),
-            measured_w=9950.0,
-            modelled_w=7000.0,
-            nodes_w=7000.0,
-            allowed_nodes_w=7000.0,
-            allowed_w=7000.0,
-        )
-    ]
-
-    assert shown(lower, proven, limit_w=7000.0).margin == proven.margin
+    """What was allowed a fall before it counts, and before each of those that it is taken together with."""
+    proven, high_w, low_w = after(3000, rule=SAFE), 0.995 * ALLOWED_W, 0.7 * ALLOWED_W
+    for lag_s in range(5):
+        drawn_w = [high_w] * lag_s + [0.995 * low_w] * 20
+        late = [
+            Shown(
+                at=at(3001 + s),
+                measured_w=w,
+                modelled_w=w,
+                nodes_w=w,
+                allowed_nodes_w=low_w,
+                allowed_w=low_w,
+            )
+            for s, w in enumerate(drawn_w)
+        ]
+        assert shown(late, proven, limit_w=low_w, rule=SAFE).margin == SAFE.least
 
 
 def test_a_reading_that_is_not_good_brings_all_of_it_back() -> None:
