@@ -7,9 +7,15 @@ off by no more than that, trembling, and a second late; or it is broken. An outs
 judges the true draw each second:
 
     unused_share            limit less draw, of the limit, from `SETTLE_S` after its change on; mean of `LEVELS`
-    unused_parts            what that is made of: margin (of the limit, what may not be ordered), orders (what may be,
-                            and is not), work (what is ordered, and not drawn), model (what the model says too much)
+    unused_parts            where that goes: `class` (what the meter may be off by), `residual` (what stays free
+                            besides, whatever is proven: for what the trim leaves), `shown` (what of the margin the
+                            meter shows to be needed, or has not shown not to be), `trim` (taken off because the model
+                            says too little), `orders` (what may be ordered, and is not), `caps` (what GPUs that compute
+                            leave of their caps), `loading` (the same of those whose work is coming up), `other` (the
+                            rest of what is ordered and not drawn; below 0 where work surges), `model` (what the model
+                            says too much)
     by_level                the same of each level
+    by_time                 the same in stretches of seconds since the limit changed, mean of `LEVELS`
     over_s, over_share      seconds with the draw over the highest limit of the last `reaction_s`, and by how much of it
     rebound_ratio           of each event: the highest minute of the 15 that follow, over the mean of the 15 before it
     rebound_like_ratio      the same over the highest minute of the 15 before it: like with like
@@ -29,22 +35,36 @@ import random
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from benchmarks.steady_truths import SURGE_AT_S, SURGE_EVERY_S, SURGE_S, Truth, light, truths
+from benchmarks.unused import (
+    Floats,
+    Second,
+    Trusted,
+    by_time,
+    left_of_caps,
+    mean_of,
+    parts,
+    series_of,
+    since_change,
+)
 from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.orders import AttemptOrder
 from scheduler.core.power import A100_SXM
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.core.trim import BAND, TrimRule
 from scheduler.equipment import TRIM_MAX
 from scheduler.sim.clock import us
 from scheduler.sim.engine import Case, Engine
+from scheduler.sim.gang import Gang
 from scheduler.sim.metered import MeteredSite
-from scheduler.sim.site import Pace, Timing
+from scheduler.sim.node import SimNode
+from scheduler.sim.site import Pace, SimSite, Timing
 from scheduler.sim.workload import PowerTrace, SimJob
 
 NODES, GPUS, BASE_W, OVERHEAD = 16, 8, 1200.0, 1.25
@@ -55,104 +75,36 @@ LEAD_S, HIGH_S, LEVEL_S, SETTLE_S, REBOUND_S = 2400.0, 1500.0, 1500.0, 300.0, 90
 MARGIN: Final = 0.03
 CLASS: Final = 0.01
 FALL_S: Final = 3  #: that devices take to draw less
-SURGE_EVERY_S, SURGE_AT_S, SURGE_S = 1800, 1700, 60
-FROZEN_S, SILENT_S = 600, 45
 OVER_W: Final = 0.1
-Floats = npt.NDArray[np.float64]
-
-
-Broken = Callable[[int, float, float], float | None]
-"""(second, reading, the last one) -> what the meter shows."""
-
-
-def _freezes(second: int, reading_w: float, last_w: float) -> float:
-    return last_w if second % 1800 < FROZEN_S else reading_w
-
-
-def _drifts(second: int, reading_w: float, last_w: float) -> float:
-    del last_w
-    return reading_w * (1.0 - 0.09 * min(1.0, second / 10_000.0))
-
-
-def _jumps(second: int, reading_w: float, last_w: float) -> float:
-    """Twice within what the reports are believed by, once beyond it."""
-    del last_w
-    found = {0: 0.95, 1: 0.95, 10: 1.05, 15: 0.6}
-    return reading_w * found.get(second % 1200 // 60, 1.0)
-
-
-def _falls_silent(second: int, reading_w: float, last_w: float) -> float | None:
-    del last_w
-    return None if second % 900 < SILENT_S else reading_w
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Truth:
-    """How the site differs from what its file says, and its meter from what is true."""
-
-    overhead: float = 1.0  #: of what the file says that nodes take with the hall
-    work: float | None = None  #: of its cap, what a busy GPU draws; None = as measured on A100s
-    sway: float = 0.002  #: share by which the hall's draw goes slowly up and down
-    offset: float = 0.0  #: share that the meter shows too much
-    noise: float = 0.001  #: share by which each reading trembles
-    lag_s: int = 1
-    broken: Broken | None = None  #: what the meter makes of its reading in a second; of None nothing is heard
-    surges: bool = False  #: twice an hour all work draws for a minute all that it may
-
-
-def truths(accuracy: float) -> dict[str, Truth]:
-    """By name, with a meter that may be off by this share, and is where they say so."""
-    return {
-        "exact": Truth(),
-        "still": Truth(sway=0.0),
-        "meter low": Truth(offset=-accuracy),
-        "meter high": Truth(offset=accuracy),
-        "hall -3 %": Truth(overhead=0.97),
-        "hall -1 %": Truth(overhead=0.99),
-        "hall +3 %": Truth(overhead=1.03),
-        "hall +3 %, meter low": Truth(overhead=1.03, offset=-accuracy),
-        "work at its caps": Truth(work=1.0),
-        "work at its caps, hall up, meter low": Truth(work=1.0, overhead=1.0 + accuracy, offset=-accuracy),
-        "work at 90 % of its caps": Truth(work=0.9),
-        "meter freezes": Truth(broken=_freezes),
-        "meter drifts to -9 %": Truth(broken=_drifts),
-        "meter jumps": Truth(broken=_jumps),
-        "meter falls silent": Truth(broken=_falls_silent),
-        "work surges": Truth(surges=True),
-        "work surges, hall up, meter low": Truth(surges=True, overhead=1.0 + accuracy, offset=-accuracy),
-    }
-
-
-@dataclass(slots=True, kw_only=True)
-class Second:
-    """What held in one second."""
-
-    limit_w: float
-    true_w: float
-    books_w: float  #: what all orders allow
-    usable_w: float  #: what may be ordered
-    model_w: float  #: what the file's figures make of the devices' draws
 
 
 class Hall(Engine):
     """The site, second by second."""
 
-    def __init__(self, case: Case, truth: Truth) -> None:
+    def __init__(self, case: Case, truth: Truth, level_s: float) -> None:
         super().__init__(replace(case, listener=self._decided))
-        self.truth = truth
+        self.truth, self.level_s = truth, level_s
         self.seconds: list[Second] = []
         self.margin = case.site.margin
         self._chance = random.Random(case.seed)
         self._sway = 0.0
         self._shown: deque[float] = deque(maxlen=truth.lag_s + 1)
-        self._books_w = self._usable_w = self._last_w = 0.0
+        self._books_w = self._usable_w = self._last_w = self._trim_w = 0.0
         self._booked: deque[float] = deque(maxlen=FALL_S + 1)
+
+    def _gang(self, order: AttemptOrder) -> Gang:
+        """Every third job is light, where some are."""
+        gang = super()._gang(order)
+        if self.truth.light and int(gang.run.job.id[1:]) % 3 == 0:
+            gang.model = light(A100_SXM)
+        return gang
 
     def _decided(self, snapshot: Snapshot, decision: Decision) -> None:
         self._books_w = decision.planned_w
         self.margin = snapshot.margin
         self._usable_w = decision.limit.limit_w * (1.0 - self.margin) - snapshot.correction_w
-        self._books_w -= snapshot.correction_w
+        self._trim_w = snapshot.correction_w
+        self._books_w -= self._trim_w
 
     def _measure(self, _: object) -> None:
         now_us, truth = self.timeline.now_us, self.truth
@@ -164,21 +116,29 @@ class Hall(Engine):
         if truth.surges and SURGE_AT_S <= second % SURGE_EVERY_S < SURGE_AT_S + SURGE_S:
             model_w = max(self._booked)
         true_w = model_w * truth.overhead * (1.0 + sway)
-        self.seconds.append(
-            Second(
-                limit_w=self.supply.limit_w(now_us),
-                true_w=true_w,
-                books_w=self._books_w,
-                usable_w=self._usable_w,
-                model_w=model_w,
-            )
-        )
+        self.seconds.append(self._second(true_w, model_w))
         self._shown.append(true_w * (1.0 + truth.offset) * (1.0 + self._chance.gauss(0.0, truth.noise)))
         shown_w = truth.broken(second, self._shown[0], self._last_w) if truth.broken else self._shown[0]
         if shown_w is not None:
             self._last_w = shown_w
             self.loop.on_meter(MeterReading(draw_w=shown_w, measured_at=self.timeline.now(), source="meter"))
         del self.notes.intervals[1:-1]
+
+    def _second(self, true_w: float, model_w: float) -> Second:
+        limit_w, overhead = self.supply.limit_w(self.timeline.now_us), self.case.site.overhead
+        nodes = [g for g in self.groups.values() if isinstance(g, SimNode)]
+        capped_w, loading_w = left_of_caps(nodes, A100_SXM)
+        return Second(
+            limit_w=limit_w,
+            true_w=true_w,
+            books_w=self._books_w,
+            usable_w=self._usable_w,
+            model_w=model_w,
+            margin_w=limit_w * self.margin,
+            trim_w=self._trim_w,
+            capped_w=overhead * capped_w,
+            loading_w=overhead * loading_w,
+        )
 
 
 def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> MeteredSite:
@@ -213,18 +173,22 @@ def bench_site(truth: Truth, *, margin: float, trim: TrimRule | None) -> Metered
     )
 
 
-def steps(levels: Sequence[float] = LEVELS) -> tuple[tuple[float, float], ...]:
+def falls_s(level_s: float) -> Iterator[float]:
+    """When the limit falls to each of the levels."""
+    return (LEAD_S + n * (level_s + HIGH_S) for n in range(len(LEVELS)))
+
+
+def steps(levels: Sequence[float], level_s: float) -> tuple[tuple[float, float], ...]:
     """The limit: high, and down to each level and back."""
-    found, at_s = [(0.0, HIGH * FULL_W)], LEAD_S
-    for level in levels:
-        found += [(at_s, level * FULL_W), (at_s + LEVEL_S, HIGH * FULL_W)]
-        at_s += LEVEL_S + HIGH_S
+    found = [(0.0, HIGH * FULL_W)]
+    for at_s, level in zip(falls_s(level_s), levels, strict=False):
+        found += [(at_s, level * FULL_W), (at_s + level_s, HIGH * FULL_W)]
     return tuple(found)
 
 
-def end_s() -> float:
+def end_s(level_s: float) -> float:
     """When all is over."""
-    return steps()[-1][0] + HIGH_S
+    return steps(LEVELS, level_s)[-1][0] + HIGH_S
 
 
 def jobs_of(seed: int, window_s: float) -> list[SimJob]:
@@ -238,38 +202,48 @@ def jobs_of(seed: int, window_s: float) -> list[SimJob]:
 
 
 def run(
-    truth: Truth, *, seed: int, margin: float, trim: TrimRule | None, levels: Sequence[float] = LEVELS
+    truth: Truth,
+    *,
+    seed: int,
+    margin: float,
+    trim: TrimRule | None,
+    level_s: float = LEVEL_S,
+    levels: Sequence[float] = LEVELS,
 ) -> Hall:
-    """All levels once."""
+    """All levels once, each for so long."""
+    window_s = end_s(level_s)
     case = Case(
-        jobs=jobs_of(seed, end_s()),
-        power=PowerTrace(name="levels", steps=steps(levels)),
+        jobs=jobs_of(seed, window_s),
+        power=PowerTrace(name="levels", steps=steps(levels, level_s)),
         site=bench_site(truth, margin=margin, trim=trim),
         policy=PowerAware(explains=False),
-        window_s=end_s(),
+        window_s=window_s,
         seed=seed,
     )
-    hall = Hall(case, truth)
+    hall = Hall(case, truth, level_s)
     asyncio.run(hall.run())
     return hall
 
 
 def figures(hall: Hall) -> dict[str, Any]:
     """What the outside meter saw."""
-    series = {k: np.array([getattr(s, k) for s in hall.seconds]) for k in Second.__slots__}
+    series, trusted = series_of(hall.seconds), _trusted(hall.case.site)
     limit_w, true_w = series["limit_w"], series["true_w"]
+    calm = (since_change(limit_w) >= SETTLE_S) & (np.arange(len(limit_w)) >= LEAD_S)
     by_level = {}
     for level in (HIGH, *LEVELS):
-        calm = _steady(limit_w, level * FULL_W)
-        by_level[f"{level:.2f}"] = _unused({k: v[calm] for k, v in series.items()})
-    held = [by_level[f"{level:.2f}"] for level in LEVELS]
-    found = {k: round(sum(of[k] for of in held) / len(held), 4) for k in held[0]}
+        here = calm & (limit_w == level * FULL_W)
+        by_level[f"{level:.2f}"] = parts({k: v[here] for k, v in series.items()}, trusted)
+    found = mean_of([by_level[f"{level:.2f}"] for level in LEVELS])
+    levels_w = [level * FULL_W for level in LEVELS]
     over_w = _over_w(limit_w, true_w, hall.case.site.reaction_s)
-    rebounds, of_devices = list(_rebounds(true_w)), list(_rebounds(series["model_w"]))
+    rebounds = list(_rebounds(true_w, hall.level_s))
+    of_devices = list(_rebounds(series["model_w"], hall.level_s))
     return {
         "unused_share": found.pop("unused"),
         "unused_parts": found,
         "by_level": by_level,
+        "by_time": by_time(series, levels_w, trusted, from_s=LEAD_S),
         "over_s": int((over_w > OVER_W).sum()),
         "over_share": round(float((over_w / limit_w).max(initial=0.0)), 5),
         "rebound_ratio": [round(r, 4) for r, _ in rebounds],
@@ -279,38 +253,22 @@ def figures(hall: Hall) -> dict[str, Any]:
     }
 
 
+def _trusted(site: SimSite) -> Trusted:
+    rule = site.trim if isinstance(site, MeteredSite) else None
+    if rule is None or rule.accuracy is None:
+        return Trusted(accuracy=0.0, least=0.0)
+    return Trusted(accuracy=rule.accuracy, least=rule.least)
+
+
 def against_baseline(hall: Hall, calm: Hall) -> dict[str, list[float]]:
     """What followed the events, and what was there without them."""
     true_w, calm_w = (np.array([s.true_w for s in h.seconds]) for h in (hall, calm))
-    behind_s = [LEAD_S + LEVEL_S + n * (LEVEL_S + HIGH_S) for n in range(len(LEVELS))]
+    behind_s = [at_s + hall.level_s for at_s in falls_s(hall.level_s)]
     ratios = [float(_minutes(true_w, at_s).max() / _minutes(calm_w, at_s).max()) for at_s in behind_s]
     return {
         "rebound_baseline_ratio": [round(r, 4) for r in ratios],
-        "rebound_chance_ratio": [round(r, 4) for r, _ in _rebounds(calm_w)],
+        "rebound_chance_ratio": [round(r, 4) for r, _ in _rebounds(calm_w, hall.level_s)],
     }
-
-
-def _steady(limit_w: Floats, level_w: float) -> npt.NDArray[np.bool_]:
-    """Seconds in which the limit has stood at this level for `SETTLE_S`, once the meter had time to prove anything."""
-    changed = np.append(0, np.flatnonzero(np.diff(limit_w)) + 1)
-    seconds = np.arange(len(limit_w))
-    since = seconds - changed[np.searchsorted(changed, seconds, side="right") - 1]
-    found: npt.NDArray[np.bool_] = (since >= SETTLE_S) & (seconds >= LEAD_S) & (limit_w == level_w)
-    return found
-
-
-def _unused(of: Mapping[str, Floats]) -> dict[str, float]:
-    """Shares of the limit."""
-    limit_w = of["limit_w"].mean()
-    means = {k: float(v.mean()) for k, v in of.items()}
-    parts = {
-        "unused": means["limit_w"] - means["true_w"],
-        "margin": means["limit_w"] - means["usable_w"],
-        "orders": means["usable_w"] - means["books_w"],
-        "work": means["books_w"] - means["model_w"],
-        "model": means["model_w"] - means["true_w"],
-    }
-    return {k: round(float(w / limit_w), 4) for k, w in parts.items()}
 
 
 def _over_w(limit_w: Floats, true_w: Floats, reaction_s: float) -> Floats:
@@ -322,14 +280,12 @@ def _over_w(limit_w: Floats, true_w: Floats, reaction_s: float) -> Floats:
     return above_w
 
 
-def _rebounds(true_w: Floats) -> Iterator[tuple[float, float]]:
+def _rebounds(true_w: Floats, level_s: float) -> Iterator[tuple[float, float]]:
     """Of each event: against the mean and against the highest minute before it."""
-    at_s = LEAD_S
-    for _ in LEVELS:
+    for at_s in falls_s(level_s):
         before = _minutes(true_w, at_s - REBOUND_S)
-        peak_w = _minutes(true_w, at_s + LEVEL_S).max()
+        peak_w = _minutes(true_w, at_s + level_s).max()
         yield float(peak_w / before.mean()), float(peak_w / before.max())
-        at_s += LEVEL_S + HIGH_S
 
 
 def _minutes(true_w: Floats, from_s: float) -> Floats:
@@ -359,6 +315,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--least", type=float, help="share of the limit that stays free at least; else accuracy + 0.002"
     )
+    parser.add_argument("--level-s", type=float, default=LEVEL_S, help="how long the limit stands at a level")
     parser.add_argument("--static", action="store_true", help="the margin stands, whatever the meter proves")
     parser.add_argument("--no-meter", action="store_true", help="the site has no meter of its own")
     parser.add_argument("--baseline", action="store_true", help="beside a run whose limit never falls")
@@ -368,7 +325,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     known = truths(options.accuracy)
     for name in options.truth or known:
         began_s = time.perf_counter()
-        asked: dict[str, Any] = {"seed": options.seed, "margin": options.margin, "trim": _rule(options)}
+        asked: dict[str, Any] = {
+            "seed": options.seed,
+            "margin": options.margin,
+            "trim": _rule(options),
+            "level_s": options.level_s,
+        }
         hall = run(known[name], **asked)
         found = figures(hall)
         if options.baseline:

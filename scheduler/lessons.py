@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from scheduler.core.metering import SETTLE_S, Excess, excess_w, remembered, shown, standing_w
-from scheduler.core.proving import Margin, Proof, margin_of, proved
+from scheduler.core.proving import Margin, Proof, margin_of, proved, under
+from scheduler.core.seasoned import Since, running_since, seasoned_share
 from scheduler.core.snapshot import Group, MeterReading, Quality, SitePolicy
 from scheduler.core.trim import Trim, Trimmed, learned, resumed, trimmed
 
@@ -20,6 +22,7 @@ class Lessons:
         self.trim = Trim(at=at)
         self.proof = Proof(at=at, margin=site.margin)
         self._excess: tuple[Excess, ...] = ()
+        self._since: Since = {}
 
     def resume(self, known: Trimmed | None, at: datetime) -> None:
         """Go on from what an earlier leader learned of the model's error."""
@@ -35,6 +38,10 @@ class Lessons:
         self._excess = remembered(self._excess, newest, site)
         if (rule := site.trim) is not None:
             beside = shown(groups, site, rule, reading)
+            if rule.counts_undrawn:
+                self._since = running_since(self._since, groups, reading.measured_at)
+                seasoned = seasoned_share(self._since, groups, reading.measured_at)
+                beside = replace(beside, seasoned=seasoned)
             window_s = site.fall_s + SETTLE_S
             self.trim = learned(self.trim, beside, rule, window_s=window_s)
             self.proof = proved(
@@ -64,7 +71,7 @@ class Lessons:
         if rule is None or trim is None or rule.accuracy is None:
             return None
         return margin_of(
-            self.proof,
+            under(self.proof, rule, margin=self._site.margin, limit_w=limit_w),
             rule,
             margin=self._site.margin,
             at=at,

@@ -36,12 +36,13 @@ def _below(plan: Plan, attempt: Attempt, target_w: float) -> float:
     return min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
 
 
-def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
+def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by: bool = False) -> float:
     """Lift caps, firmest tier and lowest cap first, while plan and open orders leave room.
 
-    The site watts kept for lifts that wait for confirmed room.
+    Whoever is too large for what is left ends it, or with `passes_by` is passed by. The site watts kept for lifts that
+    wait for confirmed room.
     """
-    if limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w:
+    if _is_full(plan, limit_w):
         return 0.0
     lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
     reserved_w = 0.0
@@ -52,8 +53,8 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
         top_w = min(model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
         zoned_w, room_w = liftable_w(plan, attempt, zones), limit_w - plan.nodes_w()
         cap_w = _highest(plan, attempt, top_w, min(room_w, zoned_w))
-        if cap_w <= attempt.cap_w and zoned_w < room_w:
-            continue  # others are elsewhere
+        if cap_w <= attempt.cap_w and (zoned_w < room_w or (passes_by and not _is_full(plan, limit_w))):
+            continue  # others are elsewhere, or smaller
         if cap_w <= attempt.cap_w:
             break
         if plan.exposed_w_with(attempt, cap_w) > limit_w + EPSILON_W:
@@ -66,11 +67,16 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     """Lift some one step above the common level, where all of them would not fit: most of what that leaves.
 
-    The watts as of `lift_caps`.
+    Where the site's meter is trusted, what is too little for large jobs goes to smaller ones. The watts as of
+    `lift_caps`.
     """
     level_w = max((w for kind, w in caps.items() if w < kind.model.tdp_w), default=0.0)
     above = {k: min(k.model.tdp_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
-    return lift_caps(plan, above, limit_w, zones)
+    return lift_caps(plan, above, limit_w, zones, passes_by=plan.site.trim is not None)
+
+
+def _is_full(plan: Plan, limit_w: float) -> bool:
+    return limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w
 
 
 def _highest(plan: Plan, attempt: Attempt, top_w: float, room_w: float) -> float:

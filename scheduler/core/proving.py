@@ -14,13 +14,19 @@ Work draws less than its caps, so that the second is mostly below zero. How far 
 the margin is never less. With `accuracy` and what the trim leaves (`BAND`) it does not: then no surge breaks the limit,
 not even one in which all work draws all that it may, while the model errs as the meter does. With less it is what the
 meter sees that is kept from the limit by `accuracy`; such a surge, if it was never seen before, is over it until the
-meter shows it.
+meter shows it. So there what work leaves undrawn counts
+
+    under a limit (within `NEAR`) under which it was seen for `LONG_S` of the last day: under a lower one caps are
+        lower, and less is left below them. Under any other limit it does not count, from the very fall on;
+    as the least that was left under this limit or a higher one, or with a draw of all that was allowed under any;
+    for the part of the work that has run for long (`scheduler.core.seasoned`): newcomers may draw all that they may.
 
 Slow down, at once up. It shrinks only after `PROVE_S` of proof, with the time constant of the trim, and by work that
-comes near to the limit: an idle hall proves nothing of a full one. A higher draw than was seen raises it with that
-very reading, also one that proves nothing because a group is silent. A reading that is not good or not of now brings
-the whole margin back, for as long as that lasts and slowly less after it. With a disagreement with the reports that
-stands through a fall and a second, and under a new leader, the proof is lost as well.
+comes near to the limit: an idle hall proves nothing of a full one. A draw higher than was seen raises it with that very
+reading, also with one that proves nothing because a group is silent; as far as single readings tremble (`TREMBLE`),
+once it is the mean of a fall and a second. A reading that is not good or not of now brings the whole margin back, for
+as long as that lasts and slowly less after it. With a disagreement with the reports that stands through a fall and a
+second, and under a new leader, the proof is lost as well.
 
 No rebound: for a while after the limit rose, no less stays free than before it fell (`scheduler.core.rebound`).
 """
@@ -28,19 +34,28 @@ No rebound: for a while after the limit rose, no less stays free than before it 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from statistics import fmean
 
 from scheduler.core.rebound import HAIR, Stood, is_settling, stood
-from scheduler.core.trim import Shown, TrimRule, Why
+from scheduler.core.trim import BAND, Shown, TrimRule, Why
 
 PROVE_S = 600.0  #: of proof before less than the whole margin is enough
 MEMORY_S = 3600.0  #: what was seen counts for so long, where no surge breaks the limit,
 BOLD_S = 86_400.0  #: or else: what comes once a day is over it once,
 PIECE_S = 300.0  #: in pieces of this length
+LONG_S = 3600.0  #: of proof before what work leaves undrawn counts,
+NEAR = 0.025  #: under limits that differ by no more than this share,
+_SHORT_S = 60.0  #: and where one stood for less than this, it proves nothing
 LOADED = 0.9  #: share of the limit that orders allow at least, or a reading proves nothing
+TREMBLE = 0.005  #: share by which a single reading may be above the draw and be no news
 STEP = 0.001  #: the margin rises to a multiple of this: trembling readings are not followed one by one
+
+Reading = tuple[datetime, float, float]
+"""When, W measured, W that orders allowed."""
 
 
 class Proving(StrEnum):
@@ -50,6 +65,7 @@ class Proving(StrEnum):
     PROVEN = "the meter shows that no more is needed"
     SHRINKING = "on its way to what the meter shows to be enough"
     NEEDED = "the meter shows that all of it is needed"
+    UNSEEN = "what work leaves undrawn was not seen for long under this limit"
     RISEN = "the limit rose lately: the draw is to come back no higher than it was"
     IDLE = "little of the limit is in use, which proves nothing"
     NOT_GOOD = "the reading is not a good one of the meter"
@@ -63,6 +79,7 @@ class Piece:
     since_at: datetime
     covered_s: float  #: by readings that prove something
     peak: float  #: the highest draw above what was allowed, as a share of that
+    limit_w: float = 0.0  #: under which that was seen; the highest of several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,9 +90,10 @@ class Proof:
     margin: float  #: share of the limit that has to stay free
     why: Proving = Proving.NEW
     pieces: tuple[Piece, ...] = ()  #: oldest first
-    allowed: tuple[tuple[datetime, float], ...] = ()  #: W that orders allowed, through the last fall
+    lately: tuple[Reading, ...] = ()  #: through the last two falls
     stood: Stood = field(default_factory=Stood)  #: what stayed free before the limit changed
     disagrees_since_at: datetime | None = None  #: meter and reports, None = they agree
+    seasoned: float = 1.0  #: as of the newest reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,20 +127,41 @@ def proved(
     if since_at is not None and (shown.at - since_at).total_seconds() >= window_s:
         why = Proving.DISAGREES
         return Proof(at=shown.at, margin=margin, why=why, stood=before, disagrees_since_at=since_at)
-    past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, allowed=())
+    past = proof if gap_s <= rule.fresh_s else replace(proof, margin=margin, lately=())
     horizon = shown.at - timedelta(seconds=window_s)
-    allowed = (*(a for a in past.allowed if a[0] > horizon), (shown.at, shown.allowed_w + correction_w))
-    most_w = max(w for _, w in allowed)
-    over = shown.measured_w / most_w - 1.0 if most_w > 0 else 0.0
+    newest = (shown.at, shown.measured_w, shown.allowed_w + correction_w)
+    kept = (r for r in past.lately if r[0] > horizon - timedelta(seconds=window_s))
+    lately = (*kept, newest)
+    most_w = max(
+        w for _, _, w in lately
+    )  # the oldest reading of the mean may show what was allowed a fall before it
+    over = _drawn_w([w for at, w, _ in lately if at > horizon]) / most_w - 1.0 if most_w > 0 else 0.0
     pieces = tuple(p for p in past.pieces if (shown.at - p.since_at).total_seconds() <= _memory_s(rule))
     is_idle = most_w < LOADED * limit_w
     if not is_idle:  # what is in doubt proves nothing, and yet may show that more is needed
         covered_s = 0.0 if shown.doubt is not None else min(gap_s, rule.fresh_s)
-        pieces = _noted(pieces, shown.at, over, covered_s)
+        pieces = _noted(pieces, Piece(since_at=shown.at, covered_s=covered_s, peak=over, limit_w=limit_w))
     known = replace(
-        past, at=shown.at, pieces=pieces, allowed=allowed, stood=before, disagrees_since_at=since_at
+        past,
+        at=shown.at,
+        pieces=pieces,
+        lately=lately,
+        stood=before,
+        disagrees_since_at=since_at,
+        seasoned=shown.seasoned,
     )
-    return _moved(known, rule, margin, gap_s, is_idle=is_idle or shown.doubt is not None)
+    is_idle = is_idle or shown.doubt is not None
+    return _moved(known, rule, margin=margin, limit_w=limit_w, gap_s=gap_s, is_idle=is_idle)
+
+
+def under(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> Proof:
+    """What is known once this limit is in force: where it fell, what was shown under a higher one may not count."""
+    if not rule.counts_undrawn or limit_w >= (1.0 - NEAR) * proof.stood.limit_w:
+        return proof
+    needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
+    if needed is None or needed <= proof.margin:
+        return proof  # of too little nothing follows, and all of the margin stands
+    return replace(proof, margin=needed, why=_why(proof, rule, limit_w))
 
 
 def margin_of(
@@ -143,6 +182,11 @@ def margin_of(
     return Margin(share=share, why=proof.why, peak=peak)
 
 
+def _drawn_w(measured_w: Sequence[float]) -> float:
+    """What is drawn: the mean through a fall and a second, for single readings tremble; more where one is far above."""
+    return max(fmean(measured_w), (1.0 - TREMBLE) * measured_w[-1])
+
+
 def _with_credit(share: float, margin: float, corrected: float) -> float:
     return max(share, min(margin, -corrected))
 
@@ -158,33 +202,72 @@ def _stood(
 
 
 def _memory_s(rule: TrimRule) -> float:
-    is_bold = rule.accuracy is not None and rule.least < rule.accuracy
-    return BOLD_S if is_bold else MEMORY_S
+    return BOLD_S if rule.counts_undrawn else MEMORY_S
 
 
-def _noted(pieces: tuple[Piece, ...], at: datetime, over: float, covered_s: float) -> tuple[Piece, ...]:
+def _noted(pieces: tuple[Piece, ...], seen: Piece) -> tuple[Piece, ...]:
+    """With one more reading; what was seen under limits that did not stand proves nothing of any."""
     newest = pieces[-1] if pieces else None
-    if newest is None or (at - newest.since_at).total_seconds() >= PIECE_S:
-        return (*pieces, Piece(since_at=at, covered_s=covered_s, peak=over))
-    return (
-        *pieces[:-1],
-        replace(newest, covered_s=newest.covered_s + covered_s, peak=max(newest.peak, over)),
+    age_s = (seen.since_at - newest.since_at).total_seconds() if newest is not None else PIECE_S
+    if newest is None or age_s >= PIECE_S:
+        return (*pieces, seen)
+    covered_s = newest.covered_s + seen.covered_s
+    if not _is_near(newest.limit_w, seen.limit_w):
+        if age_s >= _SHORT_S:
+            return (*pieces, seen)
+        covered_s = 0.0
+    grown = replace(
+        newest,
+        covered_s=covered_s,
+        peak=max(newest.peak, seen.peak),
+        limit_w=max(newest.limit_w, seen.limit_w),
     )
+    return (*pieces[:-1], grown)
 
 
-def _moved(proof: Proof, rule: TrimRule, margin: float, gap_s: float, *, is_idle: bool) -> Proof:
+def _is_near(known_w: float, limit_w: float) -> bool:
+    return abs(known_w - limit_w) <= NEAR * limit_w
+
+
+def _needed(proof: Proof, rule: TrimRule, *, margin: float, limit_w: float) -> float | None:
+    """The share that has to stay free under this limit, in steps; None = too little was shown to say so."""
+    pieces, accuracy, least = proof.pieces, rule.accuracy, rule.least
+    if accuracy is None or sum(p.covered_s for p in pieces) < PROVE_S:
+        return None
+    peak = max(p.peak for p in pieces)
+    if rule.counts_undrawn:
+        if not _is_seen(proof, limit_w):
+            least = accuracy + BAND
+        else:
+            from_w = (1.0 - NEAR) * limit_w
+            peak = max(p.peak for p in pieces if p.limit_w >= from_w or p.peak >= 0.0)
+            peak *= proof.seasoned if peak < 0.0 else 1.0
+    return min(margin, max(least, math.ceil((accuracy + peak) / STEP) * STEP))
+
+
+def _is_seen(proof: Proof, limit_w: float) -> bool:
+    """Whether what work leaves undrawn under this limit was seen for long."""
+    return sum(p.covered_s for p in proof.pieces if _is_near(p.limit_w, limit_w)) >= LONG_S
+
+
+def _why(proof: Proof, rule: TrimRule, limit_w: float) -> Proving:
+    is_seen = not rule.counts_undrawn or _is_seen(proof, limit_w)
+    return Proving.PROVEN if is_seen else Proving.UNSEEN
+
+
+def _moved(
+    proof: Proof, rule: TrimRule, *, margin: float, limit_w: float, gap_s: float, is_idle: bool
+) -> Proof:
     """The margin goes up at once to what is needed, and slowly down to it."""
-    if rule.accuracy is None or sum(p.covered_s for p in proof.pieces) < PROVE_S:
+    needed = _needed(proof, rule, margin=margin, limit_w=limit_w)
+    if needed is None:
         return replace(proof, margin=margin, why=Proving.NEW)
-    needed = rule.accuracy + max(p.peak for p in proof.pieces)
-    stepped = min(margin, max(rule.least, math.ceil(needed / STEP) * STEP))
-    if stepped >= proof.margin:
-        return replace(proof, margin=stepped, why=Proving.NEEDED if stepped >= margin else Proving.PROVEN)
+    proven = _why(proof, rule, limit_w)
+    if needed >= proof.margin:
+        return replace(proof, margin=needed, why=Proving.NEEDED if needed >= margin else proven)
     if is_idle:
         return replace(proof, why=Proving.IDLE)
-    gap = proof.margin - stepped
+    gap = proof.margin - needed
     left = proof.margin + gap * math.expm1(-min(gap_s, rule.fresh_s) / rule.give_s)
-    is_there = left - stepped < STEP / 2
-    return replace(
-        proof, margin=stepped if is_there else left, why=Proving.PROVEN if is_there else Proving.SHRINKING
-    )
+    is_there = left - needed < STEP / 2
+    return replace(proof, margin=needed if is_there else left, why=proven if is_there else Proving.SHRINKING)

@@ -76,6 +76,11 @@ class TrimRule:
     least: float = BAND  #: share of the limit that stays free, whatever is proven
     fresh_s: float = 2.0  #: age up to which a reading is of now
 
+    @property
+    def counts_undrawn(self) -> bool:
+        """Whether what work leaves undrawn counts for what the meter may be off by."""
+        return self.accuracy is not None and self.least < self.accuracy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
@@ -87,6 +92,7 @@ class Shown:
     nodes_w: float  #: the part of it that nodes draw, with their overhead
     allowed_nodes_w: float  #: the same by what orders allow
     allowed_w: float = 0.0  #: all of it by what orders allow
+    seasoned: float = 1.0  #: share of what work may draw that is of work that has run for long
     doubt: Why | None = None  #: why it cannot be judged
 
     @property

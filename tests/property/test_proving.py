@@ -50,8 +50,8 @@ def test_what_is_ordered_stays_within_the_limit(steps: list[tuple[float, float]]
 
 def test_work_that_draws_less_than_it_may_leaves_no_margin_twice() -> None:
     """It shrinks to the least, slowly; and with work that draws all that it may, to what the meter may be off by."""
-    easy = Hall(overhead=1.25, auxiliary_w=2000.0, accuracy=ACCURACY, busy=lambda s: 0.97).run(3000)
-    hard = Hall(overhead=1.25, auxiliary_w=2000.0, accuracy=ACCURACY).run(3000)
+    easy = Hall(overhead=1.25, auxiliary_w=2000.0, accuracy=ACCURACY, busy=lambda s: 0.97).run(5400)
+    hard = Hall(overhead=1.25, auxiliary_w=2000.0, accuracy=ACCURACY).run(5400)
 
     assert set(easy.margins[:600]) == {SITE.margin}
     assert all(a - b <= 0.0006 for a, b in zip(easy.margins, easy.margins[1:], strict=False))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from scheduler.core.caps import fitting_caps
 from scheduler.core.lifting import fill_up, lift_caps, make_way
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
+from scheduler.core.trim import TrimRule
 from scheduler.core.zoning import Kept
 from tests.builders import SiteBuilder, site
 from tests.unit.test_raising import may_draw
@@ -74,6 +76,20 @@ def test_what_a_step_of_all_leaves_is_filled() -> None:
         assert lift_caps(plan, caps, limit_w, Kept()) == fill_up(plan, caps, limit_w, Kept()) == 0.0
         assert sorted(caps_of(plan)) == [300.0, 300.0, 300.0, 305.0]
         assert plan.nodes_w() <= limit_w + EPSILON_W
+
+
+@pytest.mark.parametrize("trim, small_w", [(None, 300.0), (TrimRule(most=0.02), 305.0)])
+def test_what_is_too_little_for_a_large_job_goes_to_a_small_one(
+    trim: TrimRule | None, small_w: float
+) -> None:
+    """Where the site's meter is trusted; others wait behind it."""
+    built = site(firm_w=9000.0, trim=trim).node("node-1", gpus=4).limit_w(9000)
+    built.running("a-large", "node-1", gpus=3, cap_w=300.0).running("small", "node-1", gpus=1, cap_w=300.0)
+    plan = Plan(built.snapshot())
+    limit_w = plan.nodes_w() + 7.0
+
+    assert fill_up(plan, dict.fromkeys(plan.roster.gpus(), 300.0), limit_w, Kept()) == 0.0
+    assert caps_of(plan) == [300.0, small_w]
 
 
 def test_the_firmest_and_the_lowest_is_lifted_first() -> None:
