@@ -19,6 +19,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,10 @@ CONTROLLER_PORTS = 4
 #: Below those that the kernel gives to whoever connects, above those that services are known by.
 PORTS = range(12000, 30000)
 MUNGE_THREADS = 10
+SETTLE_S = 2.0
+TICK_S = (
+    1.0  #: what was submitted waits for the controller's next tick, so the benchmark begins anywhere in one
+)
 SETTINGS = """\
 ClusterName=bench
 SlurmctldHost=localhost
@@ -178,6 +183,7 @@ def _start(cluster: Cluster, shape: Shape) -> None:
     daemons.append(_daemon(cluster, "slurmctld", "-D"))
     daemons += [_daemon(cluster, "slurmd", "-D", "-N", name) for name in _names(shape)]
     wait_for(lambda: _all_idle(cluster, shape) or _alive(cluster, daemons), f"{shape.nodes} idle nodes")
+    time.sleep(SETTLE_S + random.uniform(0, TICK_S))
 
 
 def _names(shape: Shape) -> list[str]:
