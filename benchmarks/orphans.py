@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,12 +17,14 @@ LOOK_EVERY_S = 0.05
 
 @contextmanager
 def ending_all_below() -> Iterator[None]:
-    """Whatever descends from this process at the end of the block is killed and waited for."""
+    """Whatever descends from this process at the end of the block is killed and waited for, on SIGTERM as well."""
     adopt_orphans()
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
         _kill_all_below()
+        signal.signal(signal.SIGTERM, before)
 
 
 def cpu_below_s() -> float:

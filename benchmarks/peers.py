@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 BARQ = "barq"
-MODULES = {BARQ: "benchmarks.control", "slurm": "benchmarks.slurm"}
+MODULES = {BARQ: "benchmarks.control", "slurm": "benchmarks.slurm", "ray": "benchmarks.ray_jobs"}
 
 Figures = Mapping[str, float]
 

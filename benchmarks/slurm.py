@@ -20,26 +20,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from benchmarks.job_watch import PATIENCE_S, STILL_FOR_S, Ends, TooSlow, boottime_s, wait_for
+from benchmarks.job_watch import STILL_FOR_S, Ends, TooSlow, boottime_s, wait_for
 from benchmarks.orphans import cpu_below_s
+from benchmarks.sleepers import Sleepers, is_stopped, stat_of, wait_until
 from benchmarks.slurm_cluster import Cluster, NoSlurm, Shape, running_cluster
-from workers.processes import ProcessStat, read_stat
 
-#: Slurm's jobs do not note the instant at which a signal reached them, so the benchmark has to look closely.
-LOOK_CLOSELY_EVERY_S = 0.005
 SIGSTOP_AFTER_S = 2.0
 SETTLE_S = 1.0
-JOB = """\
-#!/bin/sh
-echo $$ > words/$SLURM_JOB_ID
-exec sleep 100000
-"""
 
 
 class Run:
@@ -48,15 +40,15 @@ class Run:
     def __init__(self, cluster: Cluster, *, jobs: int) -> None:
         self._cluster = cluster
         self._count = jobs
-        self._words = cluster.directory / "words"
-        self._words.mkdir()
-        (cluster.directory / "job.sh").write_text(JOB, encoding="utf-8")
+        self._sleepers = Sleepers(cluster.directory / "words")
+        script = f"#!/bin/sh\n{self._sleepers.command('$SLURM_JOB_ID')}\n"
+        (cluster.directory / "job.sh").write_text(script, encoding="utf-8")
         self.figures: dict[str, float] = {}
 
     def run(self) -> dict[str, float]:
         """All figures, by their keys."""
         ids = self._start()
-        pids = [int((self._words / job_id).read_text()) for job_id in ids]
+        pids = self._sleepers.pids(ids)
         self._suspend_and_resume(ids, pids)
         self._release(ids, pids)
         self._cluster.ask("scancel", *ids)
@@ -72,35 +64,24 @@ class Run:
             began_s = boottime_s()
             with self._timed("submit_s"):
                 ids = [self._submit() for _ in range(self._count)]
-            self.figures["submit_to_all_started_s"] = self._all_began(ids) - began_s
+            self.figures["submit_to_all_started_s"] = self._sleepers.wait_for_all(ids) - began_s
         self._settle("RUNNING")
         return ids
-
-    def _all_began(self, ids: Collection[str]) -> float:
-        """The instant at which the last of these jobs wrote its word. Raises `TooSlow`."""
-
-        def began() -> float | None:
-            words = {entry.name: entry.stat() for entry in os.scandir(self._words)}
-            if not all(job_id in words and words[job_id].st_size for job_id in ids):
-                return None
-            return max(word.st_mtime for word in words.values()) - time.time() + boottime_s()
-
-        return wait_for(began, f"{len(ids)} jobs running")
 
     def _suspend_and_resume(self, ids: Sequence[str], pids: Sequence[int]) -> None:
         with self._cpu("suspend"):
             began_s = boottime_s()
             self._cluster.ask("scontrol", "suspend", ",".join(ids))
-            self.figures["suspend_s"] = wait_until(pids, _is_stopped, "stopped") - began_s
+            self.figures["suspend_s"] = wait_until(pids, is_stopped, "stopped") - began_s
         time.sleep(STILL_FOR_S)
         self._settle("SUSPENDED")
         time.sleep(SIGSTOP_AFTER_S)
-        if moving := [pid for pid in pids if not _is_stopped(_stat(pid))]:
+        if moving := [pid for pid in pids if not is_stopped(stat_of(pid))]:
             raise TooSlow(f"{moving} run while they should hold")
         with self._cpu("resume"):
             began_s = boottime_s()
             self._cluster.ask("scontrol", "resume", ",".join(ids))
-            self.figures["resume_s"] = wait_until(pids, lambda s: not _is_stopped(s), "resumed") - began_s
+            self.figures["resume_s"] = wait_until(pids, lambda s: not is_stopped(s), "resumed") - began_s
         self._settle("RUNNING")
 
     def _release(self, ids: Sequence[str], pids: Sequence[int]) -> None:
@@ -133,34 +114,6 @@ class Run:
         print(f"{what}: {cpu_below_s() - before_s:.2f} CPU s of Slurm", file=sys.stderr)
 
 
-def wait_until(pids: Sequence[int], is_there: Callable[[ProcessStat], bool], what: str) -> float:
-    """The instant at which `is_there` was seen of the last of these processes. Raises `TooSlow`.
-
-    One process that is not there yet is looked at, and the next only when it is: a look costs Slurm next to nothing.
-    """
-    missing = list(pids)
-    deadline_s = boottime_s() + PATIENCE_S
-    while missing:
-        if is_there(_stat(missing[-1])):
-            missing.pop()
-        elif boottime_s() > deadline_s:
-            raise TooSlow(f"{len(missing)} processes were not {what} within {PATIENCE_S:g} s")
-        else:
-            time.sleep(LOOK_CLOSELY_EVERY_S)
-    return boottime_s()
-
-
-def _stat(pid: int) -> ProcessStat:
-    stat = read_stat(pid)
-    if stat is None or stat.is_dead:
-        raise TooSlow(f"process {pid} ended by itself")
-    return stat
-
-
-def _is_stopped(stat: ProcessStat) -> bool:
-    return stat.is_stopped
-
-
 def measure(*, nodes: int, jobs: int) -> dict[str, float]:
     """Start a Slurm with room for all jobs, run, and take it down."""
     with running_cluster(Shape(nodes=nodes, cpus=-(-jobs // nodes))) as cluster:
@@ -175,7 +128,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=64)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that all is ended then, too
     print(f"load before: {os.getloadavg()[0]:.2f}", file=sys.stderr)
     try:
         figures = measure(nodes=options.nodes, jobs=options.jobs)
