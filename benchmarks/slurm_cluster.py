@@ -20,7 +20,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,17 +172,17 @@ def _prepare(cluster: Cluster, shape: Shape) -> None:
 
 
 def _start(cluster: Cluster, shape: Shape) -> None:
+    socket_path = cluster.directory / "munge.socket"
     munge = [
-        f"--{n}={cluster.directory}/munge.{n.partition('-')[0]}" for n in ("socket", "key-file", "pid-file")
+        f"--{n}={cluster.directory}/munge.{n.partition('-')[0]}"
+        for n in ("key-file", "pid-file", "seed-file")
     ]
-    munge += [f"--seed-file={cluster.directory}/munge.seed", f"--num-threads={MUNGE_THREADS}"]
+    munge += [f"--socket={socket_path}", f"--num-threads={MUNGE_THREADS}"]
     daemons = [_daemon(cluster, "munged", "--foreground", *munge)]
-    wait_for(
-        lambda: 1.0 if (cluster.directory / "munge.socket").exists() else _alive(cluster, daemons), "munged"
-    )
+    _wait_until(socket_path.exists, cluster, daemons, "munged's socket")
     daemons.append(_daemon(cluster, "slurmctld", "-D"))
     daemons += [_daemon(cluster, "slurmd", "-D", "-N", name) for name in _names(shape)]
-    wait_for(lambda: _all_idle(cluster, shape) or _alive(cluster, daemons), f"{shape.nodes} idle nodes")
+    _wait_until(lambda: _all_idle(cluster, shape), cluster, daemons, f"{shape.nodes} idle nodes")
     time.sleep(SETTLE_S + random.uniform(0, TICK_S))
 
 
@@ -202,15 +202,22 @@ def _daemon(cluster: Cluster, program: str, *arguments: str) -> subprocess.Popen
         )
 
 
-def _alive(cluster: Cluster, daemons: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Raises `NoSlurm`, with its last words, if one of them has ended."""
-    for daemon in daemons:
-        if (code := daemon.poll()) is not None:
-            said = (cluster.directory / "daemons.log").read_text(encoding="utf-8", errors="replace")
-            raise NoSlurm(f"{daemon.args!r} ended with {code}:\n{said[-2000:]}")
+def _wait_until(
+    is_there: Callable[[], bool], cluster: Cluster, daemons: Sequence[subprocess.Popen[bytes]], what: str
+) -> None:
+    """Raises `NoSlurm`, with its last words, if one of the daemons has ended; `TooSlow`."""
+
+    def there() -> float | None:
+        for daemon in daemons:
+            if (code := daemon.poll()) is not None:
+                said = (cluster.directory / "daemons.log").read_text(encoding="utf-8", errors="replace")
+                raise NoSlurm(f"{daemon.args!r} ended with {code}:\n{said[-2000:]}")
+        return 1.0 if is_there() else None
+
+    wait_for(there, what)
 
 
-def _all_idle(cluster: Cluster, shape: Shape) -> float | None:
+def _all_idle(cluster: Cluster, shape: Shape) -> bool:
     asked = subprocess.run(
         [cluster.programs["sinfo"], "--noheader", "--Node", "--format=%T"],
         env=cluster.environment,
@@ -218,4 +225,4 @@ def _all_idle(cluster: Cluster, shape: Shape) -> float | None:
         text=True,
         check=False,  # the controller may not listen yet
     )
-    return 1.0 if asked.stdout.split() == ["idle"] * shape.nodes else None
+    return asked.stdout.split() == ["idle"] * shape.nodes

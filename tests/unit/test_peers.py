@@ -11,14 +11,14 @@ import pytest
 
 from benchmarks import ray_jobs, slurm
 from benchmarks.job_watch import Ends, TooSlow
-from benchmarks.peers import Comparison, order
+from benchmarks.peers import Comparison, Figures, order
 from benchmarks.sleepers import Sleepers, is_stopped, stat_of
 from benchmarks.slurm_cluster import CONTROLLER_PORTS, Shape, configuration
 
 
 def test_medians_and_ratios_stand_side_by_side() -> None:
     """Below 1 Barq is ahead; what only one of them has gets no ratio, and the runs themselves are kept."""
-    barq = [{"submit_s": s, "requests_per_s": 200.0} for s in (0.2, 9.0, 0.3)]
+    barq: list[Figures] = [{"submit_s": s, "requests_per_s": 200.0} for s in (0.2, 9.0, 0.3)]
     found = Comparison(
         runs={"barq": barq, "slurm": [{"submit_s": s} for s in (0.5, 0.6, 0.7)]}, load=[2.0] * 6
     )
