@@ -140,11 +140,10 @@ def measure(*, jobs: int) -> dict[str, float]:
         started_s = sleepers.wait_for_all(names)
         print(f"start: {cpu_below_s() - before_s:.2f} CPU s of Ray", file=sys.stderr)
         ends = Ends(sleepers.pids(names))
-        before_s, left_s = cpu_below_s(), boottime_s()
+        left_s = boottime_s()
         for name in names:
             ray.stop(name)
         gone_s = ends.wait()
-        print(f"release: {cpu_below_s() - before_s:.2f} CPU s of Ray", file=sys.stderr)
     return {
         "submit_s": submitted_s - began_s,
         "submit_to_all_started_s": started_s - began_s,
