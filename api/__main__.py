@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from api.app import create_app
+from api.rehearsal import rehearse
 from api.server import bind, leave, on_stop, publish, serve
 from scheduler.errors import BarqError
+from scheduler.garbage import sweep
 
 log = logging.getLogger("api")
 
@@ -36,6 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except (BarqError, OSError) as error:
         log.critical("cannot serve: %s", error)
         return 1
+    rehearse(app)
+    sweep()  # what stays for good is never looked through while somebody waits for an answer
     serve(app, listener)
     return 0
 

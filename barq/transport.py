@@ -21,7 +21,7 @@ from barq.answers import is_asked_again, json_of, raise_for_refusal, unreachable
 from barq.errors import InvalidInput, Unauthorized
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from barq.calls import Call
 
@@ -44,7 +44,9 @@ class Transport:
     ) -> None:
         self.url = url
         self._sleep = sleep
-        self._http = httpx.Client(**_options(url, token, timeout_s), transport=transport)
+        options = _options(url, token, timeout_s)
+        self._straight = transport or _way_to(options)
+        self._http = httpx.Client(**options, transport=self._straight)
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,12 +88,21 @@ class Transport:
         for delay_s in (*RETRY_DELAYS_S, None):
             request = build()
             try:
-                return self._http.send(request, stream=stream)
+                return self._send(request, stream=stream)
             except httpx.TransportError as error:
                 if delay_s is None or not is_asked_again(request, error):
                     raise unreachable(self.url, request, error) from error
                 self._sleep(delay_s)
         raise AssertionError  # the last turn returned or raised
+
+    def _send(self, request: httpx.Request, *, stream: bool) -> httpx.Response:
+        """Past what a client does for browsing (cookies, redirections, logins), where nothing stands between."""
+        if stream or self._straight is None:
+            return self._http.send(request, stream=stream)
+        response = self._straight.handle_request(request)
+        response.request = request
+        response.read()
+        return response
 
 
 class AsyncTransport:
@@ -205,6 +216,11 @@ def _options(url: str, token: str | None, timeout_s: float) -> dict[str, Any]:
     }
 
 
+def _way_to(options: Mapping[str, Any]) -> httpx.HTTPTransport | None:
+    """The connections to a site on this very machine; None where a proxy may stand between."""
+    return None if options["trust_env"] else httpx.HTTPTransport(verify=options["verify"], trust_env=False)
+
+
 def _checked(token: str) -> str:
     """The token if it can be sent at all; it is never shown."""
     if token.isascii() and token.isprintable():
@@ -216,7 +232,7 @@ def _checked(token: str) -> str:
 def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.Request:
     params = {name: value for name, value in call.params.items() if value is not None}
     try:
-        return http.build_request(call.method, call.path, params=params, json=call.body)
+        return http.build_request(call.method, call.path, params=params or None, json=call.body)
     except (httpx.InvalidURL, UnicodeEncodeError) as error:
         what = ascii(call.path)[1:-1][:_SHOWN_CHARACTERS]
         raise InvalidInput(

@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from barq.contract import write_atomically
-from scheduler.core.enforce import Commands, enforce
+from scheduler.core.enforce import Commands, enforce, gist
 from scheduler.core.entitlement import idle_w
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.inventory import Inventory
@@ -86,7 +86,7 @@ class Guard:
         self._miner_watch = MinerWatch()
         self._reporter = Reporter()
         self._stop_grace_s: float | None = None
-        self._enforced: tuple[Standing, Seen, Commands] | None = None
+        self._enforced: tuple[tuple[object, ...], Commands] | None = None  #: what was gone by, and told
         self._attempts.adopt()
         self._keep_storage()
         self.step()
@@ -175,9 +175,10 @@ class Guard:
 
     def _commands(self, stands: Standing, seen: Seen) -> Commands:
         """What `enforce` says; the same as the last time while nothing is new, which is most of the time."""
-        if self._enforced is None or self._enforced[:2] != (stands, seen):
-            self._enforced = (stands, seen, enforce(stands, seen))
-        return self._enforced[2]
+        now = gist(stands, seen)
+        if self._enforced is None or self._enforced[0] != now:
+            self._enforced = (now, enforce(stands, seen))
+        return self._enforced[1]
 
     def _standing(self) -> Standing:
         stands = standing(

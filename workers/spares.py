@@ -21,6 +21,7 @@ from workers.starter import Starter
 
 QUIET_S: Final = 0.5  #: after a start, or an end, there are other things to do
 PACE_S: Final = 0.02  #: between one spare and the next
+CROWDED_S: Final = 0.05  #: until it is looked again whether others still wait for a processor
 LATER_S: Final = 30.0  #: until it is tried again, where no process can be had
 _LONGEST_BYTES: Final = 8192
 
@@ -55,7 +56,7 @@ class Spares:
         if now_s < self._due_s:
             return
         if is_crowded():  # nothing is won by work ahead where others wait for a processor
-            self._due_s = now_s + QUIET_S
+            self._due_s = now_s + CROWDED_S
             return
         self._due_s = now_s + LATER_S  # if the host refuses
         if len(self._ready) < self._wanted:

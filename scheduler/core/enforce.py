@@ -47,6 +47,17 @@ class Commands:
     over_w: float = 0.0  #: watts over the entitlement that nothing here can shed
 
 
+def gist(standing: Standing, seen: Seen) -> tuple[object, ...]:
+    """What `enforce` goes by: looks that agree in this get the same commands, whatever a GPU draws just then."""
+    gpus = tuple((gpu.gpu_id, gpu.cap_w, gpu.processes > 0) for gpu in seen.gpus)
+    others = (seen.spec, seen.miners, seen.attempts, seen.ended, seen.cap_floors_w, seen.filled)
+    return standing, gpus, others, _is_over(seen, standing.entitlement_w)
+
+
+def _is_over(seen: Seen, limit_w: float) -> bool:
+    return seen.draw_w() > limit_w * (1 + DRAW_SLACK)
+
+
 def enforce(standing: Standing, seen: Seen) -> Commands:
     """The next commands. Repeating it while nothing changes repeats them."""
     wanted = restrain(standing, seen)
@@ -96,7 +107,7 @@ class _Step:
         self._wanted = wanted
         self._seen = seen
         self._room_w = wanted.limit_w - seen.charged_w()
-        self._is_full = seen.draw_w() > wanted.limit_w * (1 + DRAW_SLACK)
+        self._is_full = _is_over(seen, wanted.limit_w)
         self.phases = dict(wanted.phases)
         self.caps_w = {g.gpu_id: self._lowered_w(g.gpu_id) for g in seen.spec.gpus}
 

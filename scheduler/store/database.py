@@ -18,7 +18,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -35,6 +35,7 @@ _PATIENCE = {
 }
 """Of connections to PostgreSQL, by the names of its library."""
 _LOCK_LOOK_S = 0.001
+_BE_PATIENT = f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}"
 _WRITES = "barq_writes"
 _MIGRATION_LOCK = 0x62617271  # "barq"; the key of PostgreSQL's advisory lock
 
@@ -91,7 +92,7 @@ def _connected(engine: Engine, *, writes: bool) -> Iterator[Connection]:
         connected = engine.connect().execution_options(**_options(engine, writes=writes))
         with connected as connection, connection.begin():
             yield connection
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, sqlite3.Error) as error:
         shown = engine.url.render_as_string(hide_password=True)
         raise StoreError(f"database {shown}: {_first_line(error)}") from error
 
@@ -103,7 +104,7 @@ def _options(engine: Engine, *, writes: bool) -> dict[str, object]:
     return {"isolation_level": "REPEATABLE READ"}
 
 
-def _first_line(error: SQLAlchemyError) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]
 
 
@@ -163,33 +164,34 @@ def _prepare(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
 
 def _begin(connection: Connection) -> None:
     """Writers take the lock at once: a reader that turns writer half-way could only fail."""
-    writes = connection.get_execution_options().get(_WRITES, False)
-    if writes:
-        _begin_writing(connection)
+    file = connection.connection.driver_connection  # asked directly: each request begins several times
+    assert isinstance(file, sqlite3.Connection)  # noqa: S101 - what `_sqlite` opens
+    if connection.get_execution_options().get(_WRITES, False):
+        _begin_writing(file)
     else:
-        connection.exec_driver_sql("BEGIN")
+        file.execute("BEGIN")
 
 
-def _begin_writing(connection: Connection) -> None:
+def _begin_writing(file: sqlite3.Connection) -> None:
     """Take the lock soon after the writer before lets go: SQLite itself would sleep ever longer, to 0.1 s."""
     deadline_s = time.monotonic() + BUSY_TIMEOUT_S
-    connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+    file.execute("PRAGMA busy_timeout = 0")
     try:
         while True:
             try:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-            except OperationalError as error:
+                file.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
                 if not _is_busy(error) or time.monotonic() > deadline_s:
                     raise
             else:
                 return
             time.sleep(_LOCK_LOOK_S)
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_S * 1000:.0f}")
+        file.execute(_BE_PATIENT)
 
 
-def _is_busy(error: OperationalError) -> bool:
-    return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
 
 
 def _alembic(connection: Connection) -> Config:

@@ -30,6 +30,7 @@ from scheduler.store import (
     members,
     outbox,
     power_events,
+    rehearsal,
     shadow_days,
     site_queries,
     stops,
@@ -215,6 +216,10 @@ class Desk:
         """Release every emergency stop that stands. Returns those. Raises `InvalidField`."""
         with writing(self._engine) as session:
             return stops.release(session, self._site, by=by, reason=reason, at=self._now())
+
+    def rehearse(self) -> None:
+        """Have what people may want in a hurry looked up by now. Leaves no trace. Raises `StoreError`."""
+        rehearsal.rehearse(self._engine, self._site, at=self._now())
 
     def standing_stops(self) -> tuple[EmergencyStop, ...]:
         """Emergency stops that nobody released, oldest first."""

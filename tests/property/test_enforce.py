@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from hypothesis import given, strategies as st
 
-from scheduler.core.enforce import Commands, enforce
+from scheduler.core.enforce import Commands, enforce, gist
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Launch, Phase
 from scheduler.core.lease import GuardMemory, Standing, latched, standing
@@ -324,3 +324,18 @@ def test_miners_rise_only_into_room(
     assert told_w <= max(0.0, min(target_w, entitlement_w - spec.base_w)) + EPSILON_W
     if told_w > now_w:
         assert seen.charged_w() + told_w - now_w <= entitlement_w + EPSILON_W
+
+
+@given(worlds(), st.data())
+def test_looks_with_one_gist_get_the_same_commands(world: World, data: st.DataObject) -> None:
+    """A guard need not judge again because a draw, a sensor or the number of a job's processes moved."""
+    gpus = tuple(
+        replace(
+            g, draw_w=data.draw(st.floats(0.0, 500.0)), processes=g.processes * data.draw(st.integers(1, 3))
+        )
+        for g in world.seen.gpus
+    )
+    moved = replace(world.seen, gpus=gpus)
+
+    if gist(world.standing, moved) == gist(world.standing, world.seen):
+        assert enforce(world.standing, moved) == enforce(world.standing, world.seen)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, update
+from sqlalchemy import Engine, select, update
 from sqlmodel import col
 
 from scheduler.core.jobs import AttemptState, CommitRef, Desired, JobSpec, JobState, Placement
@@ -21,7 +21,7 @@ from scheduler.store.desk import Desk
 from scheduler.store.job_queries import VIRTUAL_STATES, JobFilter
 from scheduler.store.recorder import SqlStore
 from scheduler.store.refusals import InvalidField, JobIsFinal, JobNotFound, LimitNotFound
-from scheduler.store.tables import JobRow
+from scheduler.store.tables import IntentRow, JobRow
 from scheduler.store.views import NewJob
 from scheduler.store.wishes import NewLimit
 from tests.stores import KINDS, SITE, T0, after, attempt, database, new_job, spec, tick
@@ -44,6 +44,18 @@ def become(engine: Engine, job_id: str, state: JobState) -> None:
     """Put a job into a state, as the leader would."""
     with writing(engine) as session:
         session.execute(update(JobRow).where(col(JobRow.id) == job_id).values(state=state.value))
+
+
+def test_a_rehearsal_leaves_no_trace(desk: Desk, engine: Engine) -> None:
+    """Nobody ever sees a limit, a stop or an event of it, nor is the leader asked to look; and it can be repeated."""
+    desk.rehearse()
+    desk.rehearse()
+    assert desk.limits(standing=False) == ()
+    assert desk.standing_stops() == ()
+    assert desk.events() == ()
+    with writing(engine) as session:
+        assert session.scalars(select(IntentRow)).all() == []
+    assert desk.engage_stop(by="ada", reason="smoke", stop_id="rehearsal").by == "ada"
 
 
 # -- submitting ------------------------------------------------------------------------------------------------------
