@@ -145,7 +145,7 @@ class Roster:
 
     def held(self, *phases: Phase) -> int:
         """GPUs of the site that those have who are ordered into one of these phases."""
-        return sum([self._held[phase] for phase in phases])
+        return sum(map(self._held.__getitem__, phases))
 
     def gpus(self) -> Mapping[Kind, Mapping[float, int]]:
         """GPUs that run, by kind and cap."""
@@ -179,6 +179,15 @@ class Roster:
         ]
         running = self._phases[Phase.RUN]
         return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))
+
+    def lower_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, Where, float]]:
+        """Those that run under a lower cap than their kind's target, as they are counted, with that; in no order."""
+        running = self._phases[Phase.RUN]
+        for kind, target_w in targets.items():
+            for cap_w, held in self._caps.get(kind, {}).items():
+                if cap_w < target_w:
+                    for attempt_id in held:
+                        yield running[attempt_id], self._where[attempt_id], target_w
 
 
 @lru_cache(maxsize=4096)
