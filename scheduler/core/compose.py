@@ -24,13 +24,16 @@ _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def drafts(plan: Plan, snapshot: Snapshot, held: AbstractSet[str]) -> dict[str, Draft]:
+def drafts(
+    plan: Plan, snapshot: Snapshot, held: AbstractSet[str], end: datetime | None = None
+) -> dict[str, Draft]:
     """The orders that are due: what is desired changed, the lease is to be renewed, or nobody acknowledged.
 
-    Only groups that were heard of within a lease, and none of those that are `held` back (`withheld`).
+    Only groups that were heard of within a lease, and none of those that are `held` back (`withheld`). `end` is what
+    `lease_end` says, where somebody asked already.
     """
     found = {}
-    for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
+    for gid, expires_at in _due(plan, snapshot, end or lease_end(plan, snapshot)):
         if gid not in held:
             found[gid] = _dated(_content(plan, snapshot, gid), expires_at)
     return found
