@@ -100,7 +100,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     for gid in list(contents.unjudged):
         group = snapshot.groups.get(gid)
         if group is not None:
-            is_news = contents.of(gid) != _undated(group.ordered)
+            is_news = _is_other(contents.of(gid), group.ordered)
             contents.judge(gid, is_news=is_news)
             if is_news:
                 plan.unsettled.add(gid)
@@ -114,8 +114,11 @@ def _is_fed_otherwise(known: Draft | None, target_w: float, group: Group | None)
     return group is not None and known.miner_wishes != group.miner_wishes
 
 
-def _undated(draft: Draft | None) -> Draft | None:
-    return None if draft is None else _dated(draft, _NEVER)
+def _is_other(content: Draft | None, ordered: Draft | None) -> bool:
+    """Whether what is desired is something else than was ordered, until whenever that was to stand."""
+    if content is None or ordered is None:
+        return content is not ordered
+    return content.entitlement_w != ordered.entitlement_w or content != _dated(ordered, content.expires_at)
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:

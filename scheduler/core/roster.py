@@ -69,9 +69,14 @@ class Roster:
     def put_all(self, attempts: Iterable[Attempt]) -> None:
         """Replace those that are here by changed ones: all that go from one way of counting to another at once."""
         moves: dict[tuple[Where, Phase, float], list[Attempt]] = defaultdict(list)
-        where = self._where
+        where, last, alike = self._where, None, list[Attempt]()
         for attempt in attempts:
-            moves[where[attempt.id], attempt.phase, attempt.cap_w].append(attempt)
+            move = where[attempt.id], attempt.phase, attempt.cap_w
+            if (
+                move != last
+            ):  # the next one most often goes the way of the last, which is told sooner than looked up
+                last, alike = move, moves[move]
+            alike.append(attempt)
         for (old, phase, cap_w), moved in moves.items():
             self._leave(old, [a.id for a in moved])
             self._enter(Where(phase, old.kind, cap_w, old.gpus), moved)
