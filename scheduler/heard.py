@@ -22,8 +22,9 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
     """The group as its guard reports it."""
     spec = group.spec if report.spec == group.spec else report.spec
     account = group.account
+    gpus = report.gpus
     if _draws_as_before(group, report, spec):
-        rests_w, charged = account.idle_w, account.charged_w
+        gpus, rests_w, charged = group.gpus, account.idle_w, account.charged_w
     else:
         rests_w = rest_w(spec, report.power)
         is_off = report.power is NodePower.STANDBY  # its GPUs cannot be read, and need not be
@@ -41,7 +42,7 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
         draw_w=report.draw_w,
         guessed_w=report.guessed_w,
         unguarded=False,
-        gpus=report.gpus,
+        gpus=gpus,
         miners=report.miners,
         facts=report.attempts,
         in_fallback=report.in_fallback,

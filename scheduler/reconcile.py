@@ -155,7 +155,8 @@ class Reconciler:
 
     async def close(self) -> None:
         """Wait for orders in flight."""
-        await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._sending:
+            await asyncio.gather(*self._sending, return_exceptions=True)
 
     # -- steps ---------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from scheduler.core.altered import swift
 from scheduler.core.counterfactual import Counterfactual
 from scheduler.core.credit import Owed
 from scheduler.core.dispatch import Answer, Instruction
@@ -169,6 +170,7 @@ class CheckpointNote:
     damaged: str = ""  #: why, empty = verified
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickRecord:
     """One tick, written in one transaction: deltas only."""

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from scheduler.core.compliance import Judgement, Watch, judge_draw, note_limit
 from scheduler.core.counterfactual import Counterfactual
-from scheduler.core.envelope import Limit
-from scheduler.core.grants import Grant, Grants, grant_of, judged_by, note_grant
+from scheduler.core.envelope import Envelope, Limit
+from scheduler.core.grants import Grant, Grants, grant_of, judged_by, lasts, note_grant
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
@@ -24,6 +24,7 @@ class Watchman:
         self._watch = Watch()
         self._judged_at: datetime | None = None
         self._grants: Grants = ()  #: of the same time as the limits that are watched
+        self._told: tuple[Limit, tuple[Envelope, ...]] | None = None  #: what the newest of them was read off
         self._allowed: Grant | None = None  #: what the last reading was judged by
         self._witness = Witness()
         self.floors = Floors()
@@ -111,6 +112,10 @@ class Watchman:
             self._over_at = None
 
     def _note_grant(self, limit: Limit, snapshot: Snapshot, *, at: datetime) -> None:
+        told = limit, snapshot.envelopes
+        if told == self._told and lasts(self._grants, snapshot.at):
+            return
+        self._told = told
         grant = grant_of(limit, snapshot.envelopes, snapshot.at)
         self._grants = note_grant(self._grants, grant, at=at, reaction_s=_reaction_s(limit, snapshot))
 

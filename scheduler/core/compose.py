@@ -24,13 +24,16 @@ _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def drafts(plan: Plan, snapshot: Snapshot, held: AbstractSet[str]) -> dict[str, Draft]:
+def drafts(
+    plan: Plan, snapshot: Snapshot, held: AbstractSet[str], end: datetime | None = None
+) -> dict[str, Draft]:
     """The orders that are due: what is desired changed, the lease is to be renewed, or nobody acknowledged.
 
-    Only groups that were heard of within a lease, and none of those that are `held` back (`withheld`).
+    Only groups that were heard of within a lease, and none of those that are `held` back (`withheld`). `end` is what
+    `lease_end` says, where somebody asked already.
     """
     found = {}
-    for gid, expires_at in _due(plan, snapshot, lease_end(plan, snapshot)):
+    for gid, expires_at in _due(plan, snapshot, end or lease_end(plan, snapshot)):
         if gid not in held:
             found[gid] = _dated(_content(plan, snapshot, gid), expires_at)
     return found
@@ -97,7 +100,7 @@ def _news(plan: Plan, snapshot: Snapshot) -> set[str]:
     for gid in list(contents.unjudged):
         group = snapshot.groups.get(gid)
         if group is not None:
-            is_news = contents.of(gid) != _undated(group.ordered)
+            is_news = _is_other(contents.of(gid), group.ordered)
             contents.judge(gid, is_news=is_news)
             if is_news:
                 plan.unsettled.add(gid)
@@ -111,8 +114,11 @@ def _is_fed_otherwise(known: Draft | None, target_w: float, group: Group | None)
     return group is not None and known.miner_wishes != group.miner_wishes
 
 
-def _undated(draft: Draft | None) -> Draft | None:
-    return None if draft is None else _dated(draft, _NEVER)
+def _is_other(content: Draft | None, ordered: Draft | None) -> bool:
+    """Whether what is desired is something else than was ordered, until whenever that was to stand."""
+    if content is None or ordered is None:
+        return content is not ordered
+    return content.entitlement_w != ordered.entitlement_w or content != _dated(ordered, content.expires_at)
 
 
 def _content(plan: Plan, snapshot: Snapshot, group_id: str) -> Draft:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
 from scheduler.core.addable import up
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, swift
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
 from scheduler.core.credit import Owed
@@ -41,6 +41,7 @@ from scheduler.core.wishes import fulfil
 from scheduler.core.zoning import cut_zones, is_over
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What was decided: changed jobs and attempts, the drafts of all orders, reasons, events, when to look again."""
@@ -278,10 +279,10 @@ def _decision(
     wake_at: datetime | None,
     reasons: Mapping[str, Reason] | None = None,
 ) -> Decision:
-    held = withheld(plan, usable_w)
+    held, end = withheld(plan, usable_w), lease_end(plan, snapshot)
     return Decision(
         limit=limit,
-        drafts=drafts(plan, snapshot, held),
+        drafts=drafts(plan, snapshot, held, end),
         withheld=held,
         jobs=plan.changed_jobs(),
         attempts=plan.changed_attempts(),
@@ -293,7 +294,7 @@ def _decision(
         planned_w=plan.site_w(),
         filled_w=plan.filled_w(),
         exposed_w=plan.exposed_w(),
-        lease_end=lease_end(plan, snapshot),
+        lease_end=end,
         wake_at=wake_at,
     )
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from scheduler.core.altered import swift
+
 OPERATOR = "operator"
 """Who limits are by that people set."""
 
@@ -66,10 +68,10 @@ class Envelope:
         """The segment in force at `at`, None before the first one or after the end."""
         if self.valid_until is not None and at >= self.valid_until:
             return None
-        past = [s for s in self.segments if s.starts_at <= at]
-        return past[-1] if past else None
+        return next((s for s in reversed(self.segments) if s.starts_at <= at), None)
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """The limit in force at one instant and who binds."""
@@ -175,23 +177,25 @@ def lowest(envelopes: Iterable[Envelope], at: datetime, *, now: datetime, firm_w
     limits = [x for e in envelopes if (x := limit_of(e, at, now=now, firm_w=firm_w)) is not None]
     if not limits:
         return Limit(limit_w=firm_w, source="firm", provenance="no source gives a limit", reaction_s=0.0)
-    return min(limits, key=lambda x: x.limit_w)
+    return limits[0] if len(limits) == 1 else min(limits, key=lambda x: x.limit_w)
 
 
 def changes(envelopes: Sequence[Envelope], *, after: datetime, until: datetime) -> list[datetime]:
     """The known instants in (after, until] at which some source's limit changes, in order."""
-    instants = {s.starts_at for e in envelopes for s in e.segments}
-    instants |= {e.valid_until for e in envelopes if e.valid_until is not None}
-    return sorted(t for t in instants if after < t <= until)
+    found = {s.starts_at for e in envelopes for s in e.segments if after < s.starts_at <= until}
+    found |= {t for e in envelopes if (t := e.valid_until) is not None and after < t <= until}
+    return sorted(found)
 
 
 def lowest_within(
     envelopes: Sequence[Envelope], at: datetime, *, lead_s: float, now: datetime, firm_w: float
 ) -> Limit:
     """The lowest limit known for [at, at + lead_s]: a drop that is known applies early by the lead."""
-    end = at + timedelta(seconds=lead_s)
-    limits = [lowest(envelopes, at, now=now, firm_w=firm_w)]
-    limits += [lowest(envelopes, t, now=now, firm_w=firm_w) for t in changes(envelopes, after=at, until=end)]
+    first = lowest(envelopes, at, now=now, firm_w=firm_w)
+    coming = changes(envelopes, after=at, until=at + timedelta(seconds=lead_s))
+    if not coming:
+        return first
+    limits = [first, *(lowest(envelopes, t, now=now, firm_w=firm_w) for t in coming)]
     return min(limits, key=lambda x: x.limit_w)
 
 

@@ -57,8 +57,9 @@ def limits_ahead(
     snapshot: Snapshot, *, after: datetime, until: datetime
 ) -> Iterator[tuple[datetime, Mapping[str, Limit]]]:
     """Each known instant in (after, until] at which a source of a domain says something else, with all limits then."""
-    for at in changes(snapshot.below, after=after, until=until):
-        yield at, _limits(snapshot, at)
+    if snapshot.below:
+        for at in changes(snapshot.below, after=after, until=until):
+            yield at, _limits(snapshot, at)
 
 
 def _limits(snapshot: Snapshot, at: datetime) -> dict[str, Limit]:

@@ -20,7 +20,7 @@ from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.ledger import exposure_w, fallback_exposure_w, final_w, next_change_at, resting_w
 from scheduler.core.listed import Listed
-from scheduler.core.news import News, is_ordered_otherwise, tells_more
+from scheduler.core.news import News, frees_or_takes, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.occupants import Occupants
 from scheduler.core.orders import AttemptFacts, GroupKind, NodePower
@@ -157,7 +157,8 @@ class Followed(Listed):
             self._tally.fill(gid, groups[gid].miners_target_w)
 
     def _regroup(self, group_id: str, old: Group | None, new: Group | None) -> None:
-        self.touched.add(group_id)
+        if frees_or_takes(old, new):
+            self.touched.add(group_id)
         self.unsettled.add(group_id)
         if old is None or new is None or old.stop != new.stop:
             self.contents.reopen([group_id])
@@ -168,6 +169,7 @@ class Followed(Listed):
             self.fitting.site_changed()
         (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
         (self.deaf.add if new is not None and new.is_deaf else self.deaf.discard)(group_id)
+        (self.cordoned.add if new is not None and new.cordoned else self.cordoned.discard)(group_id)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)

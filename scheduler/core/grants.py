@@ -63,6 +63,18 @@ def note_grant(known: Grants, grant: Grant, *, at: datetime, reaction_s: float) 
     return grown[first:]
 
 
+def lasts(known: Grants, at: datetime) -> bool:
+    """Whether one grant is all that is remembered, and it holds at `at`, too, as long as nobody tells anything else.
+
+    Of a silent source that is not known.
+    """
+    if len(known) != 1 or (grant := known[0][1]).is_stale:
+        return False
+    return (grant.starts_at is None or grant.starts_at <= at) and (
+        grant.ends_at is None or at < grant.ends_at
+    )
+
+
 def judged_by(known: Grants) -> Grant:
     """The one that a draw is judged by: the highest of those remembered, of equals the newest."""
     return max((grant for _, grant in reversed(known)), key=lambda g: g.limit_w)

@@ -7,11 +7,14 @@ sides of it: between them the speed gained per watt is about the same, and a rou
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from datetime import datetime
+from math import inf
 
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
 from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.roster import Where
 from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
@@ -44,24 +47,55 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
     """
     if _is_full(plan, limit_w):
         return 0.0
-    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
-    reserved_w = 0.0
-    for attempt, target_w in sorted(
-        lower, key=lambda m: (plan.tier(m[0]), m[0].cap_w, m[0].created_at, m[0].id)
-    ):
-        model = plan.model(attempt)
-        top_w = min(model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
-        zoned_w, room_w = liftable_w(plan, attempt, zones), limit_w - plan.nodes_w()
-        cap_w = _highest(plan, attempt, top_w, min(room_w, zoned_w))
-        if cap_w <= attempt.cap_w and (zoned_w < room_w or (passes_by and not _is_full(plan, limit_w))):
+    left, reserved_w, has_zones = _Left(plan, limit_w), 0.0, bool(plan.zones.limited)
+    for attempt, where, target_w in sorted(plan.roster.lower_than(caps), key=_turn):
+        top_w = min(where.kind.model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
+        zoned_w = liftable_w(plan, attempt, zones) if has_zones else inf
+        cap_w = left.highest_w(where, top_w, zoned_w)
+        if cap_w <= where.cap_w and (zoned_w < left.room_w or (passes_by and not _is_full(plan, limit_w))):
             continue  # others are elsewhere, or smaller
-        if cap_w <= attempt.cap_w:
+        if cap_w <= where.cap_w:
             break
-        if plan.exposed_w_with(attempt, cap_w) > limit_w + EPSILON_W:
-            reserved_w += -plan.freed_w(attempt, model.charge_w(cap_w))
-        else:
+        if left.takes(attempt, where, cap_w):
             plan.change(attempt, cap_w=cap_w)
+            left = _Left(plan, limit_w)
+        else:
+            reserved_w += plan.lifted_w(where, cap_w)
     return reserved_w
+
+
+def _turn(lower: tuple[Attempt, Where, float]) -> tuple[int, float, datetime, str]:
+    attempt, where, _ = lower
+    return where.kind.tier, where.cap_w, attempt.created_at, attempt.id
+
+
+class _Left:
+    """What is left for lifts as the plan is: found out once for all that are alike, until one of them is lifted."""
+
+    def __init__(self, plan: Plan, limit_w: float) -> None:
+        self.room_w = limit_w - plan.nodes_w()
+        self._plan, self._limit_w = plan, limit_w
+        self._highest_w: dict[tuple[Where, float, float], float] = {}
+        self._fits: dict[int, bool] = {}
+
+    def highest_w(self, where: Where, top_w: float, zoned_w: float) -> float:
+        """The highest cap up to `top_w` whose rise fits the site's room and that of the domains, W."""
+        key = where, top_w, zoned_w
+        cap_w = self._highest_w.get(key)
+        if cap_w is None:
+            cap_w, most_w = top_w, min(self.room_w, zoned_w) + EPSILON_W
+            while cap_w > where.cap_w and self._plan.lifted_w(where, cap_w) > most_w:
+                cap_w = max(where.cap_w, cap_w - STEP_W)
+            self._highest_w[key] = cap_w
+        return cap_w
+
+    def takes(self, attempt: Attempt, where: Where, cap_w: float) -> bool:
+        """Whether it can have that cap beside every order that may still stand."""
+        rise = self._plan.exposed_rise(attempt, where, cap_w)
+        fits = self._fits.get(rise)
+        if fits is None:
+            fits = self._fits[rise] = self._plan.exposed_w_risen(rise) <= self._limit_w + EPSILON_W
+        return fits
 
 
 def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
@@ -77,11 +111,3 @@ def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 
 def _is_full(plan: Plan, limit_w: float) -> bool:
     return limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w
-
-
-def _highest(plan: Plan, attempt: Attempt, top_w: float, room_w: float) -> float:
-    """The highest cap up to `top_w` whose rise fits the room."""
-    model, cap_w = plan.model(attempt), top_w
-    while cap_w > attempt.cap_w and -plan.freed_w(attempt, model.charge_w(cap_w)) > room_w + EPSILON_W:
-        cap_w = max(attempt.cap_w, cap_w - STEP_W)
-    return cap_w

@@ -20,6 +20,7 @@ class Listed:
         self.elastic: set[str] = set()  #: attempts on fewer nodes than their jobs would take
         self.tuned: set[str] = set()  #: attempts of jobs that leave it to Barq how often they save
         self.deaf: set[str] = set()  #: groups that are heard and take no orders
+        self.cordoned: set[str] = set()  #: groups on which nobody wants new work
         self._tempo: Tempo | None = None
         self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self.arrays = Arrays()

@@ -25,6 +25,13 @@ def tells_more(old: Group | None, new: Group | None) -> bool:
     return (old.facts, old.storage, old.spec) != (new.facts, new.storage, new.spec)
 
 
+def frees_or_takes(old: Group | None, new: Group | None) -> bool:
+    """Whether other GPUs of a group may be free for new work than were."""
+    if old is None or new is None or old.gpus is not new.gpus or old.spec is not new.spec:
+        return True
+    return (old.power, old.cordoned, old.is_deaf) != (new.power, new.cordoned, new.is_deaf)
+
+
 def is_ordered_otherwise(known: Attempt, attempt: Attempt) -> bool:
     """Whether the orders for an attempt are other than they were."""
     return (

@@ -194,17 +194,22 @@ class NodeTally:
             self._recount()
             return
         p, s, f, last = self._sums
+        was, share, phase, cap_w = _NOTHING, _NOTHING, None, -1.0
+        more_p = more_s = more_f = more_last = 0
         for attempt in changed:
             attempt_id = attempt.id
             members[attempt_id] = attempt
-            old_p, old_s, old_f, old_last, gpus, is_firm = shares[attempt_id]
-            share = _share(model, gpus, attempt.phase, attempt.cap_w, is_firm)
+            old = shares[attempt_id]
+            if old is not was or attempt.phase is not phase or attempt.cap_w != cap_w:  # most change alike
+                was, phase, cap_w = old, attempt.phase, attempt.cap_w
+                share = _share(model, old.gpus, phase, cap_w, old.is_firm)
+                more_p, more_s = share.planned - old.planned, share.settled - old.settled
+                more_f, more_last = share.first - old.first, share.last - old.last
             shares[attempt_id] = share
-            new_p, new_s, new_f, new_last, _, _ = share
-            p += new_p - old_p
-            s += new_s - old_s
-            f += new_f - old_f
-            last += new_last - old_last
+            p += more_p
+            s += more_s
+            f += more_f
+            last += more_last
         self._sums = (p, s, f, last)
         self._add_up()
 

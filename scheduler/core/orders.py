@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from scheduler.core.altered import swift
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.inventory import Wish
 from scheduler.core.jobs import Launch, Phase
@@ -70,6 +71,7 @@ class Rank:
     master_port: int = 0
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptOrder:
     """The desired state of one attempt on one node."""
@@ -97,6 +99,7 @@ class FallbackStep:
     limit_w: float
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """The whole desired state of one device group, valid until `expires_boottime_s` of the guard's clock."""
@@ -118,6 +121,7 @@ class Order:
     miner_wishes: MinerWishes = ()
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """An order without its number: the shell adds fence, boot id and the guard's clock."""
@@ -178,6 +182,7 @@ class MinerReading:
     wish: Wish = Wish.INHERIT  #: as ordered
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptFacts:
     """What the supervisor of one attempt saw on one node. Facts, not judgements: core judges whole gangs."""
@@ -263,6 +268,7 @@ class GroupSpec:
     filler: FillerKind | None = None  #: what may run on GPUs of a node that nobody else has; None = nothing
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GuardReport:
     """The whole observed state of a group. `version` rises with each change of substance."""

@@ -127,6 +127,10 @@ class Partner:
         if complaint := self._complaint():
             raise ValueError(f"partner {self.partner_id!r}: {complaint}")
 
+    def __hash__(self) -> int:
+        """By its id alone: a round asks more than once what was found out for the same partners."""
+        return hash(self.partner_id)
+
     @property
     def worth_micro_per_mwh(self) -> int | None:
         """What the site gains by giving it one more MWh: the price, and the credit that is not owed then."""

@@ -213,9 +213,13 @@ class Plan(Followed):
         """Site watts that could be drawn at most: the plan, or what open orders and readings still allow."""
         return self._exposed_w(self._tally.exposed_it_w)
 
-    def exposed_w_with(self, attempt: Attempt, cap_w: float) -> float:
-        """`exposed_w` if this attempt had that cap."""
-        return self._exposed_w(self._tally.exposed_it_w_with(attempt, self.tier(attempt), cap_w))
+    def exposed_rise(self, attempt: Attempt, where: Where, cap_w: float) -> int:
+        """Microwatts by which the nodes of an attempt that is counted so could draw more at most under that cap."""
+        return self._tally.exposed_rise(attempt, where.kind.tier, cap_w)
+
+    def exposed_w_risen(self, rise: int) -> float:
+        """`exposed_w` if the nodes could draw so many microwatts more."""
+        return self._exposed_w(self._tally.exposed_it_w_risen(rise))
 
     def _exposed_w(self, it_w: float) -> float:
         bounds = self._miner_bounds.items()
@@ -300,6 +304,11 @@ class Plan(Followed):
         model = self.model(attempt)
         now_w = model.charge_w(attempt.cap_w) if attempt.phase is Phase.RUN else model.held_w()
         return self.site.overhead * self._gpus_here(attempt) * (now_w - to_w)
+
+    def lifted_w(self, where: Where, cap_w: float) -> float:
+        """Site watts that the GPUs of an attempt that runs are charged more under that cap."""
+        model = where.kind.model
+        return -(self.site.overhead * where.gpus * (model.charge_w(where.cap_w) - model.charge_w(cap_w)))
 
     def resumed_w(self, where: Where) -> float:
         """Site watts that the GPUs of an attempt are charged more once it goes on than while it is held."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import timedelta
 
+from scheduler.core.altered import altered
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -143,12 +143,12 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
     job = plan.jobs[attempt.job_id]
     after = after_attempt(job, found, plan.at, backoff_s=_backoff_s(plan, job, found))
     if attempt.running_at is not None:
-        after = replace(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
+        after = altered(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
     if attempt.cut_at is not None:
-        after = replace(after, cut_at=attempt.cut_at)
+        after = altered(after, cut_at=attempt.cut_at)
     plan.jobs[job.id] = after
     plan.end(
-        replace(
+        altered(
             attempt,
             state=AttemptState.ENDED,
             outcome=found.outcome,

@@ -176,8 +176,9 @@ class Heads:
 
     def leave_out(self) -> Left:
         """The first one and all of its shape behind it: those who are left out."""
-        *_, kind, index = heappop(self._heap)
-        return Left(self._ready[kind], index, self._end(kind))
+        _, _, _, _, kind, index = heappop(self._heap)
+        entries = self._ready[kind]
+        return Left(entries, index, len(entries) if self._last_rank is None else self._end(kind))
 
     @property
     def is_ended(self) -> bool:

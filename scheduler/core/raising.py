@@ -7,9 +7,9 @@ Miners do not stand in the way of the plan, for they will give their watts back;
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
+from scheduler.core.altered import altered
 from scheduler.core.caps import fitting_caps
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
@@ -147,7 +147,7 @@ def _confirm(plan: Plan, attempt: Attempt, *, resumed: bool) -> None:
     if resumed:
         plan.change(attempt, pause_cause=None)
     else:
-        plan.jobs[job.id] = replace(
+        plan.jobs[job.id] = altered(
             moved(job, JobState.STARTING, plan.at), attempts=attempt.number, not_before_at=None
         )
     nodes = ", ".join(p.node_id for p in attempt.placements)

@@ -69,9 +69,14 @@ class Roster:
     def put_all(self, attempts: Iterable[Attempt]) -> None:
         """Replace those that are here by changed ones: all that go from one way of counting to another at once."""
         moves: dict[tuple[Where, Phase, float], list[Attempt]] = defaultdict(list)
-        where = self._where
+        where, last, alike = self._where, None, list[Attempt]()
         for attempt in attempts:
-            moves[where[attempt.id], attempt.phase, attempt.cap_w].append(attempt)
+            move = where[attempt.id], attempt.phase, attempt.cap_w
+            if (
+                move != last
+            ):  # the next one most often goes the way of the last, which is told sooner than looked up
+                last, alike = move, moves[move]
+            alike.append(attempt)
         for (old, phase, cap_w), moved in moves.items():
             self._leave(old, [a.id for a in moved])
             self._enter(Where(phase, old.kind, cap_w, old.gpus), moved)
@@ -145,7 +150,7 @@ class Roster:
 
     def held(self, *phases: Phase) -> int:
         """GPUs of the site that those have who are ordered into one of these phases."""
-        return sum([self._held[phase] for phase in phases])
+        return sum(map(self._held.__getitem__, phases))
 
     def gpus(self) -> Mapping[Kind, Mapping[float, int]]:
         """GPUs that run, by kind and cap."""
@@ -179,6 +184,15 @@ class Roster:
         ]
         running = self._phases[Phase.RUN]
         return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))
+
+    def lower_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, Where, float]]:
+        """Those that run under a lower cap than their kind's target, as they are counted, with that; in no order."""
+        running = self._phases[Phase.RUN]
+        for kind, target_w in targets.items():
+            for cap_w, held in self._caps.get(kind, {}).items():
+                if cap_w < target_w:
+                    for attempt_id in held:
+                        yield running[attempt_id], self._where[attempt_id], target_w
 
 
 @lru_cache(maxsize=4096)

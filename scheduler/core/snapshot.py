@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from scheduler.core.altered import swift
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
@@ -136,6 +137,7 @@ class Group:
         return seen_at is not None and (at - seen_at).total_seconds() <= site.unreachable_after_s
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """The input of `shed` and `decide`."""

@@ -89,8 +89,8 @@ def _is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
 
 def _has_waited_long(plan: Plan, job: Job) -> bool:
     """Whether others make room for a job, and nobody less important passes it any more."""
-    waited_s = (plan.at - job.since_at).total_seconds()
-    return waited_s > plan.site.patience_s and waited_s >= plan.site.patience_s + _RELATIVE * job.ran_s
+    waited_s, patience_s = (plan.at - job.since_at).total_seconds(), plan.site.patience_s
+    return waited_s > patience_s and waited_s >= patience_s + _RELATIVE * job.ran_s
 
 
 def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
@@ -112,6 +112,8 @@ def _staggered(plan: Plan) -> Reason | None:
 
 def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
     """A new attempt, in the plan by now, or why there is none."""
+    if job.spec.total_gpus > room.total:
+        return _lacking(plan, room, job)
     barred: frozenset[str] = frozenset()  #: nodes in domains that do not take it
     lacks: Reason | None = None
     while (placements := place(job, room, plan, barred)) is not None:

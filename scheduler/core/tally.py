@@ -90,12 +90,16 @@ class Tally:
         """Watts of all nodes under the plan."""
         return watts(self._totals[0])
 
-    def exposed_it_w_with(self, attempt: Attempt, tier: int, cap_w: float) -> float:
-        """Watts that all nodes could draw at most with this attempt under that cap."""
+    def exposed_rise(self, attempt: Attempt, tier: int, cap_w: float) -> int:
+        """Microwatts by which what all nodes could draw at most would rise with this attempt under that cap."""
         rise = 0
         for placement in attempt.placements:
             if node := self._nodes.get(placement.node_id):
                 rise += node.exposed_rise(attempt, placement, tier, cap_w)
+        return rise
+
+    def exposed_it_w_risen(self, rise: int) -> float:
+        """Watts that all nodes could draw at most if that rose by so many microwatts."""
         return watts(self._totals[2] + rise)
 
     @property

@@ -33,6 +33,8 @@ class Price(NamedTuple):
     frees_w: float  #: site watts that go at most
 
 
+_NO_PRICE = Price(gpus_per_w=0.0, cap_w=0.0, frees_w=0.0)  #: before anybody was judged
+
 Victim = tuple[Attempt, Price]
 """An attempt that may be held, as it is judged."""
 
@@ -46,13 +48,15 @@ def victims(plan: Plan, attempts: Iterable[Attempt], caps: Caps | None = None) -
     prices: dict[tuple[Where, int], Price] = {}
     alike: dict[tuple[int, bool, float], list[Victim]] = defaultdict(list)
     where_of, jobs, counted_s = plan.roster.where, plan.jobs, _counting(plan)
+    judged, price = None, _NO_PRICE
     for attempt in attempts:
         where, gpus = where_of(attempt.id), attempt.gpu_count
         if where is None or not gpus:
             continue
-        price = prices.get((where, gpus))
-        if price is None:
-            price = prices[where, gpus] = _price(plan, where, gpus, caps)
+        if (where, gpus) != judged:  # the next one is most often like the last
+            judged = where, gpus
+            price = prices.get(judged) or _price(plan, where, gpus, caps)
+            prices[judged] = price
         job = jobs[attempt.job_id]
         waits = job.spec.deadline_at is not None and is_urgent(job, attempt, plan.at, plan.site)
         loss_per_w = counted_s(job, attempt) * price.gpus_per_w

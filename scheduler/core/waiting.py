@@ -226,13 +226,14 @@ def no_gpus(job: Job, *, nodes: int, free: int, leaving: int, off: int = 0) -> R
     spec = job.spec
     if not nodes:
         return _no_node(off)
-    if free >= spec.total_gpus:
+    needed = spec.total_gpus
+    if free >= needed:
         return Reason(
             code=Code.TOPOLOGY_FRAGMENTED,
             text=f"{free} GPUs are free, but not {spec.gpus} on each of {spec.nodes} node(s)",
             numbers={"free_gpus": free, "gpus": spec.gpus, "nodes": spec.nodes},
         )
-    return _too_few_gpus(spec.total_gpus, free, leaving)
+    return _too_few_gpus(needed, free, leaving)
 
 
 def _no_node(off: int) -> Reason:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from scheduler.core.altered import swift
 from scheduler.sim.workload import SimJob
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
     """What held from `starts_s` to the next interval (the last: to the end of the window)."""

@@ -33,6 +33,7 @@ class SimStore:
         self.attempts: dict[str, Attempt] = {}  #: not ended
         self.last_cut_at: datetime | None = None
         self._arrived: list[Job] = []
+        self._nothing = Intents(seq=0)  #: the answer while nothing arrives
 
     def submit(self, job: Job) -> None:
         """A job arrives."""
@@ -60,7 +61,11 @@ class SimStore:
     async def intents(self, after: int) -> Intents:
         """Jobs that arrived after sequence number `after`."""
         seq = len(self._arrived)
-        return Intents(seq=seq, jobs=tuple(self._arrived[after:])) if seq > after else Intents(seq=seq)
+        if seq > after:
+            return Intents(seq=seq, jobs=tuple(self._arrived[after:]))
+        if self._nothing.seq != seq:
+            self._nothing = Intents(seq=seq)
+        return self._nothing
 
     async def record(self, tick: TickRecord) -> None:
         """Take one tick. Raises `StaleEpoch`."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from copy import copy
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 
 import pytest
 
-from scheduler.core.altered import altered, altering
+from scheduler.core.altered import altered, altering, swift
 from scheduler.core.jobs import Phase
 from tests.builders import site
 
@@ -28,3 +29,26 @@ def test_an_unknown_field_is_named() -> None:
         altering(type(ATTEMPT), "cap_w", "speed")
     with pytest.raises(AttributeError, match="Attempt has no field speed"):
         altered(ATTEMPT, speed=1.0)
+
+
+@swift
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Note:
+    name: str
+    count: int = 2
+    words: list[str] = field(default_factory=list)
+
+
+def test_a_swift_value_is_as_frozen_and_as_equal_as_any() -> None:
+    """It takes the same arguments and defaults, and none of another name; each has a list of its own."""
+    note = _Note(name="a")
+
+    assert note == _Note(name="a", count=2, words=[])
+    assert (type(note), repr(note)) == (_Note, "_Note(name='a', count=2, words=[])")
+    assert note.words is not _Note(name="a").words
+    assert replace(note, count=3).count == 3
+    assert copy(note) == note
+    with pytest.raises(FrozenInstanceError):
+        note.count = 3  # type: ignore[misc] # on purpose
+    with pytest.raises(TypeError, match="nome"):
+        _Note(nome="a")  # type: ignore[call-arg] # on purpose

@@ -117,6 +117,22 @@ def test_a_job_learns_of_its_newest_commit_while_it_runs() -> None:
     assert (job.last_commit, job.save_s) == (CommitRef(path="/c/step-40", step=40), 1.5)
 
 
+def test_a_suspended_attempt_of_which_something_else_is_told_is_judged_again() -> None:
+    """Its order stands and its phase is the same: a commit that its guard reports late is taken in all the same."""
+    built = site().node("a").running("j", on="a").limit_w(1200)
+    built.decided()
+    built.passes(1).decided()
+    assert built.attempts["j.1"].phase is Phase.SUSPEND
+
+    built.passes(1).facts(
+        "j.1", "a", observed=Observed.SUSPENDED, committed_step=40, committed_path="/c/step-40"
+    )
+    built.decided(obeyed=False)
+
+    assert built.jobs["j"].last_commit == CommitRef(path="/c/step-40", step=40)
+    assert built.attempts["j.1"].phase is Phase.SUSPEND
+
+
 def test_a_gang_is_as_far_as_its_slowest_member() -> None:
     """One node runs, the other was not heard of yet."""
     built = a_gang()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.core.jobs import Phase
-from scheduler.core.orders import NodePower
+from scheduler.core.orders import NodePower, Observed
 from scheduler.core.power import A100_SXM
 from tests.simulated import Bench
 
@@ -23,6 +23,22 @@ def test_a_job_takes_its_work_at_full_speed() -> None:
     assert bench.nodes[0].report().attempts[0].exit_code == 0
     assert bench.run.progress_s == 100.0
     assert bench.nodes[0].draw_w() == IDLE_W
+
+
+def test_facts_are_the_same_object_until_they_tell_something_else() -> None:
+    """Of one who was suspended, too: that he is is told anew, and then nothing is."""
+    bench = Bench(work_s=100.0)
+    bench.tell()
+    bench.wait(10.0)
+    ran = bench.nodes[0].report().attempts[0]
+    assert bench.nodes[0].report().attempts[0] is ran
+
+    bench.tell(Phase.SUSPEND)
+    bench.wait(10.0)
+    held = bench.nodes[0].report().attempts[0]
+    assert (ran.observed, held.observed) == (Observed.RUNNING, Observed.SUSPENDED)
+    bench.wait(10.0)
+    assert bench.nodes[0].report().attempts[0] is held
 
 
 def test_a_gang_goes_at_the_speed_of_its_lowest_cap() -> None:

@@ -77,6 +77,20 @@ def test_debts_outlive_a_restart_and_grow_from_then_on() -> None:
     assert view.snapshot(T0).owed == Owed(at=view.led_since_at, credit_ws={"a": 7, "b": -7})
 
 
+def test_the_same_snapshot_is_handed_out_while_nothing_changes() -> None:
+    """Whoever keeps one knows by that alone that nothing came in, and no time passed."""
+    built = site().node("a")
+    view = viewed(built)
+    shown = view.snapshot(T0)
+    assert view.snapshot(T0) is shown
+
+    heard(view, a_report(built))
+    told = view.snapshot(T0)
+    assert told is not shown
+    assert view.snapshot(T0) is told
+    assert view.snapshot(T0 + timedelta(seconds=1)) is not told
+
+
 # -- reports -----------------------------------------------------------------------------------------------------
 
 
