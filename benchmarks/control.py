@@ -19,12 +19,9 @@ What the site spent on it in CPU seconds goes to stderr.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +30,7 @@ from barq.site.files import SiteFiles
 from barq.site.stopping import read_processes
 from benchmarks.job_watch import Ends, JobWatch, boottime_s, wait_for
 from benchmarks.site import BenchSite, Size, cpu_s, running_site
+from benchmarks.yardstick import Yardstick, tell, tell_load
 
 JOB_DIR = Path(__file__).resolve().parent
 JOB = (sys.executable, "-S", "-E", "-c", "from small_job import main; main()")
@@ -47,8 +45,9 @@ class Control:
         self._state = site.state
         self._watch = JobWatch(site.state)
         self._requests = [_request(n, state_mb) for n in range(jobs)]
-        self._keeper = read_processes(SiteFiles(site.state))["keeper"].pid
-        self.figures: dict[str, float] = {}
+        keeper = read_processes(SiteFiles(site.state))["keeper"].pid
+        self._yardstick = Yardstick(lambda: cpu_s(keeper), "the site")
+        self.figures = self._yardstick.figures
 
     def run(self) -> dict[str, float]:
         """All figures, by their keys."""
@@ -58,14 +57,14 @@ class Control:
         self._release(ids)
         for job_id in ids:
             self._client.cancel(job_id)
-        with self._timed("submit_batch_s"):
+        with self._yardstick.timed("submit_batch_s"):
             self._client.submit_many(self._requests)
         return self.figures
 
     def _start(self) -> list[str]:
-        with self._cpu("start"):
+        with self._yardstick.cpu("start"):
             began_s = boottime_s()
-            with self._timed("submit_s"):
+            with self._yardstick.timed("submit_s"):
                 ids = [self._client.submit(request)["id"] for request in self._requests]
             self.figures["submit_to_all_started_s"] = self._watch.wait_for("running", ids) - began_s
         self._settle(ids, "RUNNING")
@@ -79,13 +78,13 @@ class Control:
         return count / spent_s
 
     def _suspend_and_resume(self, ids: Sequence[str]) -> None:
-        with self._cpu("suspend"):
+        with self._yardstick.cpu("suspend"):
             began_s = boottime_s()
             self._client.limit(self._size.hold_w, reason="benchmark: hold")
             self.figures["suspend_s"] = self._watch.wait_for("suspended", ids) - began_s
         self._watch.assert_still(ids)
         self._settle(ids, "SUSPENDED")
-        with self._cpu("resume"):
+        with self._yardstick.cpu("resume"):
             began_s = boottime_s()
             self._client.release_limits(reason="benchmark: go on")
             self.figures["resume_s"] = self._watch.wait_for("running", ids) - began_s
@@ -93,7 +92,7 @@ class Control:
 
     def _release(self, ids: Sequence[str]) -> None:
         ends = Ends([word.pid for word in self._watch.words().values()])
-        with self._cpu("release"):
+        with self._yardstick.cpu("release"):
             began_s = boottime_s()
             self._client.limit(self._size.rest_w, reason="benchmark: leave")
             self.figures["release_s"] = ends.wait() - began_s
@@ -125,18 +124,6 @@ class Control:
         wait_for(seen, f"{len(ids)} jobs {state}")
         time.sleep(1.0)
 
-    @contextmanager
-    def _timed(self, key: str) -> Iterator[None]:
-        began_s = time.monotonic()
-        yield
-        self.figures[key] = time.monotonic() - began_s
-
-    @contextmanager
-    def _cpu(self, what: str) -> Iterator[None]:
-        before_s = cpu_s(self._keeper)
-        yield
-        print(f"{what}: {cpu_s(self._keeper) - before_s:.2f} CPU s of the site", file=sys.stderr)
-
 
 def _request(number: int, state_mb: int) -> dict[str, Any]:
     return {
@@ -162,10 +149,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state-mb", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    print(f"load before: {os.getloadavg()[0]:.2f}", file=sys.stderr)
+    tell_load()
     figures = measure(nodes=options.nodes, jobs=options.jobs, state_mb=options.state_mb)
-    rounded = {key: round(value, 3) for key, value in figures.items()}
-    print(json.dumps(rounded) if options.json else "\n".join(f"{k:<24} {v}" for k, v in rounded.items()))
+    tell(figures, as_json=options.json)
     return 0
 
 

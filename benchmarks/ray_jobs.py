@@ -20,7 +20,6 @@ more). BENCH_RAY_PYTHON names the Python that has it:
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import secrets
 import shutil
@@ -37,6 +36,7 @@ from barq.site.ray_head import LOOPBACK, free_port, new_temp_dir, without_ray
 from benchmarks.job_watch import Ends, boottime_s, wait_for
 from benchmarks.orphans import cpu_below_s, ending_all_below
 from benchmarks.sleepers import Sleepers
+from benchmarks.yardstick import Yardstick, tell, tell_load
 
 PYTHON = "BENCH_RAY_PYTHON"
 REMEDY = f'{PYTHON} must name a Python that has it: pip install "ray[default]==2.60.0" in an environment of its own'
@@ -133,22 +133,19 @@ def measure(*, jobs: int) -> dict[str, float]:
         sleepers = Sleepers(ray.directory / "words")
         ray.submit(FIRST, sleepers.command(FIRST))  # with it Ray starts what all jobs after it need
         sleepers.wait_for_all([FIRST])
-        before_s, began_s = cpu_below_s(), boottime_s()
-        for name in names:
-            ray.submit(name, sleepers.command(name))
-        submitted_s = boottime_s()
-        started_s = sleepers.wait_for_all(names)
-        print(f"start: {cpu_below_s() - before_s:.2f} CPU s of Ray", file=sys.stderr)
+        yardstick = Yardstick(cpu_below_s, "Ray")
+        with yardstick.cpu("start"):
+            began_s = boottime_s()
+            with yardstick.timed("submit_s"):
+                for name in names:
+                    ray.submit(name, sleepers.command(name))
+            yardstick.figures["submit_to_all_started_s"] = sleepers.wait_for_all(names) - began_s
         ends = Ends(sleepers.pids(names))
         left_s = boottime_s()
         for name in names:
             ray.stop(name)
-        gone_s = ends.wait()
-    return {
-        "submit_s": submitted_s - began_s,
-        "submit_to_all_started_s": started_s - began_s,
-        "release_s": gone_s - left_s,
-    }
+        yardstick.figures["release_s"] = ends.wait() - left_s
+    return yardstick.figures
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,14 +157,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=64)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    print(f"load before: {os.getloadavg()[0]:.2f}", file=sys.stderr)
+    tell_load()
     try:
         figures = measure(jobs=options.jobs)
     except NoRay as reason:
         print(reason, file=sys.stderr)
         return 2
-    rounded = {key: round(value, 3) for key, value in figures.items()}
-    print(json.dumps(rounded) if options.json else "\n".join(f"{k:<24} {v}" for k, v in rounded.items()))
+    tell(figures, as_json=options.json)
     return 0
 
 

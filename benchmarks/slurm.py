@@ -18,17 +18,15 @@ sends SIGTSTP, on which a process stops, and SIGSTOP two seconds later, and resu
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from benchmarks.job_watch import STILL_FOR_S, Ends, TooSlow, boottime_s, wait_for
 from benchmarks.orphans import cpu_below_s
 from benchmarks.sleepers import Sleepers, is_stopped, stat_of, wait_until
 from benchmarks.slurm_cluster import Cluster, NoSlurm, Shape, running_cluster
+from benchmarks.yardstick import Yardstick, tell, tell_load
 
 SIGSTOP_AFTER_S = 2.0
 SETTLE_S = 1.0
@@ -43,7 +41,8 @@ class Run:
         self._sleepers = Sleepers(cluster.directory / "words")
         script = f"#!/bin/sh\n{self._sleepers.command('$SLURM_JOB_ID')}\n"
         (cluster.directory / "job.sh").write_text(script, encoding="utf-8")
-        self.figures: dict[str, float] = {}
+        self._yardstick = Yardstick(cpu_below_s, "Slurm")
+        self.figures = self._yardstick.figures
 
     def run(self) -> dict[str, float]:
         """All figures, by their keys."""
@@ -52,7 +51,7 @@ class Run:
         self._suspend_and_resume(ids, pids)
         self._release(ids, pids)
         self._cluster.ask("scancel", *ids)
-        with self._timed("submit_batch_s"):
+        with self._yardstick.timed("submit_batch_s"):
             self._submit(f"--array=1-{self._count}")
         return self.figures
 
@@ -60,16 +59,16 @@ class Run:
         return self._cluster.ask("sbatch", "--parsable", "--output=/dev/null", *options, "job.sh").strip()
 
     def _start(self) -> list[str]:
-        with self._cpu("start"):
+        with self._yardstick.cpu("start"):
             began_s = boottime_s()
-            with self._timed("submit_s"):
+            with self._yardstick.timed("submit_s"):
                 ids = [self._submit() for _ in range(self._count)]
             self.figures["submit_to_all_started_s"] = self._sleepers.wait_for_all(ids) - began_s
         self._settle("RUNNING")
         return ids
 
     def _suspend_and_resume(self, ids: Sequence[str], pids: Sequence[int]) -> None:
-        with self._cpu("suspend"):
+        with self._yardstick.cpu("suspend"):
             began_s = boottime_s()
             self._cluster.ask("scontrol", "suspend", ",".join(ids))
             self.figures["suspend_s"] = wait_until(pids, is_stopped, "stopped") - began_s
@@ -78,7 +77,7 @@ class Run:
         time.sleep(SIGSTOP_AFTER_S)
         if moving := [pid for pid in pids if not is_stopped(stat_of(pid))]:
             raise TooSlow(f"{moving} run while they should hold")
-        with self._cpu("resume"):
+        with self._yardstick.cpu("resume"):
             began_s = boottime_s()
             self._cluster.ask("scontrol", "resume", ",".join(ids))
             self.figures["resume_s"] = wait_until(pids, lambda s: not is_stopped(s), "resumed") - began_s
@@ -86,7 +85,7 @@ class Run:
 
     def _release(self, ids: Sequence[str], pids: Sequence[int]) -> None:
         ends = Ends(pids)
-        with self._cpu("release"):
+        with self._yardstick.cpu("release"):
             began_s = boottime_s()
             self._cluster.ask("scontrol", "requeuehold", ",".join(ids))
             self.figures["release_s"] = ends.wait() - began_s
@@ -100,18 +99,6 @@ class Run:
 
         wait_for(seen, f"{self._count} jobs {state}")
         time.sleep(SETTLE_S)
-
-    @contextmanager
-    def _timed(self, key: str) -> Iterator[None]:
-        began_s = time.monotonic()
-        yield
-        self.figures[key] = time.monotonic() - began_s
-
-    @contextmanager
-    def _cpu(self, what: str) -> Iterator[None]:
-        before_s = cpu_below_s()
-        yield
-        print(f"{what}: {cpu_below_s() - before_s:.2f} CPU s of Slurm", file=sys.stderr)
 
 
 def measure(*, nodes: int, jobs: int) -> dict[str, float]:
@@ -128,14 +115,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=64)
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    print(f"load before: {os.getloadavg()[0]:.2f}", file=sys.stderr)
+    tell_load()
     try:
         figures = measure(nodes=options.nodes, jobs=options.jobs)
     except NoSlurm as reason:
         print(reason, file=sys.stderr)
         return 2
-    rounded = {key: round(value, 3) for key, value in figures.items()}
-    print(json.dumps(rounded) if options.json else "\n".join(f"{k:<24} {v}" for k, v in rounded.items()))
+    tell(figures, as_json=options.json)
     return 0
 
 
