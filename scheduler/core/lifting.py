@@ -6,6 +6,7 @@ sides of it: between them the speed gained per watt is about the same, and a rou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Set as AbstractSet
 
 from scheduler.core.caps import Caps
@@ -16,6 +17,23 @@ from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
 _LEAST_SHARE = 0.0005  #: of the limit: what is less is not worth telling nodes about
+
+
+def lower_to_tops(plan: Plan) -> None:
+    """Lower whoever has a cap above what he has use for: others get the rest."""
+    tops_w = {kind: kind.top_w for kind in plan.roster.capped() if kind.top_w < kind.model.tdp_w}
+    for attempt, top_w in list(plan.roster.other_than(tops_w)):
+        if attempt.cap_w > top_w:
+            plan.change(attempt, cap_w=top_w)
+
+
+def lacking_w(plan: Plan, caps: Caps) -> float:
+    """Site watts that those lack of their level whose caps turned out too low for them."""
+    if not plan.useful.regaining:
+        return 0.0
+    regaining = frozenset(plan.useful.regaining)
+    lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.id in regaining and a.cap_w < w]
+    return math.fsum(-plan.freed_w(a, plan.model(a).charge_w(w)) for a, w in lower)
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -50,7 +68,7 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
         lower, key=lambda m: (plan.tier(m[0]), m[0].cap_w, m[0].created_at, m[0].id)
     ):
         model = plan.model(attempt)
-        top_w = min(model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
+        top_w = min(plan.top_w(attempt), -(-target_w // _MARK_W) * _MARK_W)
         zoned_w, room_w = liftable_w(plan, attempt, zones), limit_w - plan.nodes_w()
         cap_w = _highest(plan, attempt, top_w, min(room_w, zoned_w))
         if cap_w <= attempt.cap_w and (zoned_w < room_w or (passes_by and not _is_full(plan, limit_w))):
@@ -70,8 +88,8 @@ def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     Where the site's meter is trusted, what is too little for large jobs goes to smaller ones. The watts as of
     `lift_caps`.
     """
-    level_w = max((w for kind, w in caps.items() if w < kind.model.tdp_w), default=0.0)
-    above = {k: min(k.model.tdp_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
+    level_w = max((w for kind, w in caps.items() if w < kind.top_w), default=0.0)
+    above = {k: min(k.top_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
     return lift_caps(plan, above, limit_w, zones, passes_by=plan.site.trim is not None)
 
 

@@ -28,6 +28,7 @@ from scheduler.core.orders import (
 from scheduler.core.partners import NO_POOL, Partner, PoolTerms
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
 from scheduler.core.proving import Margin
+from scheduler.core.stranded import NOTHING_KNOWN, Useful
 from scheduler.core.trim import Trimmed, TrimRule
 
 
@@ -73,6 +74,7 @@ class SitePolicy:
     projects: tuple[Project, ...] = ()  #: that share the site; none = all jobs are alike
     fair_share: FairShare = FAIR_SHARE  #: how what projects use is remembered
     trim: TrimRule | None = None  #: how far its meter corrects the model; None = it has none of its own
+    reclaim_stranded: bool = True  #: whether work is capped at what it has use for, and others get the rest
 
     @property
     def lead_s(self) -> float:
@@ -150,6 +152,7 @@ class Snapshot:
         None  #: what the meter taught of the model's error; None = the site has no such meter
     )
     proven: Margin | None = None  #: what the meter shows to be margin enough; None = that of the site file
+    useful: Useful = NOTHING_KNOWN  #: the caps that running work has use for, as far as it was watched
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended
