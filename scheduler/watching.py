@@ -76,8 +76,9 @@ class Watching:
         now = watched(known, look, wait_s=waits_s, silent_s=self._silent_s)
         before_w = None if known is None else known.useful_w
         if now is None:
-            self._drop(attempt_id)
+            self._watches.pop(attempt_id, None)
             if before_w is not None:
+                self._useful = None
                 self._forgotten[order.job_id] = self._forgotten.get(order.job_id, 0) + 1
                 self._regains[attempt_id] = look.at + timedelta(seconds=REGAIN_S)
             return

@@ -7,7 +7,7 @@ sides of it: between them the speed gained per watt is about the same, and a rou
 from __future__ import annotations
 
 import math
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
 
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
@@ -27,13 +27,18 @@ def lower_to_tops(plan: Plan) -> None:
             plan.change(attempt, cap_w=top_w)
 
 
-def lacking_w(plan: Plan, caps: Caps) -> float:
-    """Site watts that those lack of their level whose caps turned out too low for them."""
+def regain(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
+    """Bring those back to their level whose caps turned out too low for them: others give way, and are lifted later.
+
+    The site watts kept for lifts that wait for confirmed room.
+    """
     if not plan.useful.regaining:
         return 0.0
     regaining = frozenset(plan.useful.regaining)
     lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.id in regaining and a.cap_w < w]
-    return math.fsum(-plan.freed_w(a, plan.model(a).charge_w(w)) for a, w in lower)
+    lacking_w = math.fsum(-plan.freed_w(a, plan.model(a).charge_w(w)) for a, w in lower)
+    make_way(plan, caps, frozenset(), limit_w - lacking_w)
+    return _lift(plan, lower, limit_w, zones, passes_by=True)
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -63,6 +68,13 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
     if _is_full(plan, limit_w):
         return 0.0
     lower = [(a, w) for a, w in plan.roster.other_than(caps) if a.cap_w < w]
+    return _lift(plan, lower, limit_w, zones, passes_by=passes_by)
+
+
+def _lift(
+    plan: Plan, lower: Iterable[tuple[Attempt, float]], limit_w: float, zones: Kept, *, passes_by: bool
+) -> float:
+    """Lift those to these levels; as of `lift_caps`."""
     reserved_w = 0.0
     for attempt, target_w in sorted(
         lower, key=lambda m: (plan.tier(m[0]), m[0].cap_w, m[0].created_at, m[0].id)

@@ -91,6 +91,8 @@ def watched(known: Watch | None, look: Look, *, wait_s: float, silent_s: float) 
     if known is None:
         return now
     now = replace(now, useful_w=known.useful_w, found_w=known.found_w)
+    if known.useful_w is not None and abs(look.cap_w - known.useful_w) > STEP_W / 2:
+        return replace(now, peak_w=0.0)  # under another cap it says nothing of this one
     if not _is_unbroken(known, look, silent_s):
         return now
     is_ripe = (look.at - known.since_at).total_seconds() >= wait_s
@@ -98,13 +100,15 @@ def watched(known: Watch | None, look: Look, *, wait_s: float, silent_s: float) 
     if not is_ripe:
         return replace(now, since_at=known.since_at, peak_w=peak_w)
     if known.useful_w is None:
-        return replace(now, useful_w=useful_cap_w(peak_w), found_w=peak_w)
+        return replace(now, peak_w=0.0, useful_w=useful_cap_w(peak_w), found_w=peak_w)
     return None if peak_w < FELL * known.found_w else now
 
 
 def useful_cap_w(peak_w: float) -> float:
     """The highest cap that work has use for which was seen to draw so much at most."""
-    return math.ceil((HEADROOM * peak_w + SPARE_W) / STEP_W) * STEP_W
+    return (
+        math.ceil(round((HEADROOM * peak_w + SPARE_W) / STEP_W, 6)) * STEP_W
+    )  # sums of floats are a little off
 
 
 def wait_s(forgotten: int) -> float:
@@ -120,9 +124,7 @@ def _most_w(known: Watch | None, look: Look) -> float:
 
 
 def _is_unbroken(known: Watch, look: Look, silent_s: float) -> bool:
-    """Whether all its nodes were heard lately, and it ran under the cap that what is known of it is known for."""
-    if known.useful_w is not None and abs(look.cap_w - known.useful_w) > STEP_W / 2:
-        return False
+    """Whether all its nodes were heard lately."""
     heard = known.heard_at
     return len(heard) == look.nodes and all(
         (look.at - at).total_seconds() <= silent_s for at in heard.values()
