@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
+from scheduler.core.altered import altered
 from scheduler.core.floors import STEP_W
 
 LIGHT: Final = 0.8
@@ -57,8 +58,7 @@ def otherwise_known(old: Useful, new: Useful) -> list[str]:
     return sorted(k for k in both if old.caps_w.get(k) != new.caps_w.get(k))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Look(NamedTuple):
     """What an attempt's GPUs on one node were seen to draw."""
 
     at: datetime
@@ -86,22 +86,20 @@ def watched(known: Watch | None, look: Look, *, wait_s: float, silent_s: float) 
     """
     if look.draw_w >= _most_w(known, look):
         return None
-    heard = {**known.heard_at, look.node_id: look.at} if known else {look.node_id: look.at}
-    now = Watch(since_at=look.at, peak_w=look.draw_w, heard_at=heard)
     if known is None:
-        return now
-    now = replace(now, useful_w=known.useful_w, found_w=known.found_w)
-    if known.useful_w is not None and abs(look.cap_w - known.useful_w) > STEP_W / 2:
-        return replace(now, peak_w=0.0)  # under another cap it says nothing of this one
+        return Watch(since_at=look.at, peak_w=look.draw_w, heard_at={look.node_id: look.at})
+    heard, useful_w = {**known.heard_at, look.node_id: look.at}, known.useful_w
+    if useful_w is not None and abs(look.cap_w - useful_w) > STEP_W / 2:
+        return altered(known, since_at=look.at, peak_w=0.0, heard_at=heard)  # it says nothing of that cap
     if not _is_unbroken(known, look, silent_s):
-        return now
-    is_ripe = (look.at - known.since_at).total_seconds() >= wait_s
+        return altered(known, since_at=look.at, peak_w=look.draw_w, heard_at=heard)
     peak_w = max(known.peak_w, look.draw_w)
-    if not is_ripe:
-        return replace(now, since_at=known.since_at, peak_w=peak_w)
-    if known.useful_w is None:
-        return replace(now, peak_w=0.0, useful_w=useful_cap_w(peak_w), found_w=peak_w)
-    return None if peak_w < FELL * known.found_w else now
+    if (look.at - known.since_at).total_seconds() < wait_s:
+        return altered(known, peak_w=peak_w, heard_at=heard)
+    anew = altered(known, since_at=look.at, peak_w=0.0, heard_at=heard)
+    if useful_w is None:
+        return altered(anew, useful_w=useful_cap_w(peak_w), found_w=peak_w)
+    return None if peak_w < FELL * known.found_w else anew
 
 
 def useful_cap_w(peak_w: float) -> float:
@@ -126,6 +124,6 @@ def _most_w(known: Watch | None, look: Look) -> float:
 def _is_unbroken(known: Watch, look: Look, silent_s: float) -> bool:
     """Whether all its nodes were heard lately."""
     heard = known.heard_at
-    return len(heard) == look.nodes and all(
-        (look.at - at).total_seconds() <= silent_s for at in heard.values()
-    )
+    if len(heard) != look.nodes:
+        return False
+    return (look.at - min(heard.values())).total_seconds() <= silent_s
