@@ -93,9 +93,9 @@ def test_who_comes_near_such_a_cap_is_forgotten_at_once() -> None:
 
 def test_who_draws_less_since_is_forgotten_for_the_cap_may_be_why() -> None:
     """Work that draws 70 % of whatever cap it has would be lowered for ever."""
-    known = light(280.0)
-    cap_w = known.useful_w or 0.0
-    known = seen(known, 0.7 * cap_w, from_s=604, for_s=WATCH_S - 4, cap_w=cap_w)
+    first = light(280.0)
+    cap_w = first.useful_w or 0.0
+    known = seen(first, 0.7 * cap_w, from_s=604, for_s=WATCH_S - 4, cap_w=cap_w)
     assert cap_of(known) == cap_w
 
     assert cap_of(seen(known, 0.7 * cap_w, from_s=1202, for_s=10, cap_w=cap_w)) is None

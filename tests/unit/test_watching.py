@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 from scheduler.core.decide import PowerAware
 from scheduler.core.jobs import Phase
@@ -11,12 +13,13 @@ from scheduler.core.reasons import Code
 from scheduler.core.stranded import REGAIN_S, WATCH_S
 from scheduler.watching import Watching
 from tests.told_site import ToldSite
+from tests.unit.test_settings import loaded
 
 
 class Hall:
     """Nodes `a` and `b` of four GPUs, a job on each, and a leader that watches them."""
 
-    def __init__(self, *, limit_w: float = 9000.0, is_on: bool = True, **spec: object) -> None:
+    def __init__(self, *, limit_w: float = 9000.0, is_on: bool = True, **spec: Any) -> None:
         self.site = ToldSite(firm_w=500.0, overhead=1.0, margin=0.0, reclaim_stranded=is_on)
         self.site.under(PowerAware())
         self.site.node("a").node("b").limit_w(limit_w)
@@ -104,7 +107,8 @@ def test_others_make_room_for_a_while_only() -> None:
 
 def test_work_that_may_not_be_capped_keeps_all_its_watts() -> None:
     """Firm work, and such as says so itself."""
-    for spec in ({"flex": 0}, {"cap_ok": False}):
+    specs: list[dict[str, Any]] = [{"flex": 0}, {"cap_ok": False}]
+    for spec in specs:
         hall = Hall(**spec)
         hall.rounds(WATCH_S + 10)
         assert hall.cap_w("light") == 400.0
@@ -112,7 +116,8 @@ def test_work_that_may_not_be_capped_keeps_all_its_watts() -> None:
 
 def test_no_cap_is_below_what_a_tier_or_a_job_was_promised() -> None:
     """Whatever it does next, it runs as fast as that."""
-    for spec, cap_w in (({"flex": 2}, 240.0), ({"min_cap_w": 290.0}, 290.0)):
+    specs: list[tuple[dict[str, Any], float]] = [({"flex": 2}, 240.0), ({"min_cap_w": 290.0}, 290.0)]
+    for spec, cap_w in specs:
         hall = Hall(**spec)
         hall.rounds(WATCH_S + 10)
         assert hall.cap_w("light") == cap_w
@@ -142,9 +147,11 @@ def test_who_is_suspended_is_judged_by_nothing_that_was_learned() -> None:
     assert hall.caps_w() == {}
 
 
-def test_a_site_may_leave_it() -> None:
-    """As its file says."""
-    hall = Hall(is_on=False)
+def test_a_site_may_leave_it(tmp_path: Path) -> None:
+    """As its file says: otherwise it is done."""
+    assert loaded(tmp_path).policy().reclaim_stranded
+    power = {"firm_w": 3000, "reclaim_stranded": False}
+    hall = Hall(is_on=loaded(tmp_path, power=power).policy().reclaim_stranded)
     hall.rounds(WATCH_S + 10)
 
     assert hall.caps_w() == {}
