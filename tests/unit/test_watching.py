@@ -28,7 +28,7 @@ class Hall:
         self.draws_w = {"a": 200.0}  #: of a GPU on a node; else what the model says
         self.rounds(1)
 
-    def rounds(self, seconds: float, *, every_s: float = 2.0) -> None:
+    def rounds(self, seconds: float, *, every_s: float = 4.0) -> None:
         """Decide, obey and report."""
         for _ in range(int(seconds / every_s) + 1):
             self.site.useful = self.watching.known(self.site.at)
@@ -74,6 +74,17 @@ def test_who_is_capped_so_is_told_that_it_draws_less() -> None:
     assert reason.code is Code.CAPPED
     assert reason.text == "capped at 225 of 400 W per GPU, well above what it draws: others get the rest"
     assert "heavy" not in hall.reasons
+
+
+def test_who_is_capped_still_lower_is_told_against_what_it_has_use_for() -> None:
+    """That is its full speed."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+    hall.site.limit_w(1200.0 + 8 * 205.0)
+    hall.rounds(4)
+
+    assert hall.reasons["light"].text.startswith("runs at 205 of 225 W per GPU, about ")
+    assert hall.reasons["heavy"].text.startswith("runs at 205 of 400 W per GPU, about ")
 
 
 def test_who_comes_to_need_more_gets_it_back_from_those_who_had_it() -> None:
