@@ -23,6 +23,7 @@ judges the true draw each second:
     rebound_baseline_ratio  with `--baseline`: the highest minute of the 15 that follow, over the highest of the same 15
                             in a run with the same seed whose limit never falls: what is due to the event, and no more
     rebound_chance_ratio    with `--baseline`: the first ratio in that other run, where there is nothing to rebound from
+    done_gpu_h              work that was done, in hours of a GPU without a cap; `light` is the part of light jobs
     margin                  share of the limit that was kept free by rule in the end
 """
 
@@ -92,10 +93,13 @@ class Hall(Engine):
         self._books_w = self._usable_w = self._last_w = self._trim_w = 0.0
         self._booked: deque[float] = deque(maxlen=FALL_S + 1)
 
+    def is_light(self, job_id: str) -> bool:
+        """Every third job is, where some are."""
+        return self.truth.light and int(job_id[1:]) % 3 == 0
+
     def _gang(self, order: AttemptOrder) -> Gang:
-        """Every third job is light, where some are."""
         gang = super()._gang(order)
-        if self.truth.light and int(gang.run.job.id[1:]) % 3 == 0:
+        if self.is_light(gang.run.job.id):
             gang.model = light(A100_SXM)
         return gang
 
@@ -249,8 +253,16 @@ def figures(hall: Hall) -> dict[str, Any]:
         "rebound_ratio": [round(r, 4) for r, _ in rebounds],
         "rebound_like_ratio": [round(r, 4) for _, r in rebounds],
         "rebound_devices_ratio": [round(r, 4) for r, _ in of_devices],
+        "done_gpu_h": _done_gpu_h(hall),
         "margin": round(hall.margin, 4),
     }
+
+
+def _done_gpu_h(hall: Hall) -> dict[str, float]:
+    """What was computed of all jobs, and of those that are light where some are."""
+    done = {name: run.progress_s * run.job.gpus / 3600 for name, run in hall.runs.items()}
+    light_gpu_h = sum(gpu_h for name, gpu_h in done.items() if hall.is_light(name))
+    return {"all": round(sum(done.values()), 2), "light": round(light_gpu_h, 2)}
 
 
 def _trusted(site: SimSite) -> Trusted:

@@ -80,5 +80,7 @@ def truths(accuracy: float) -> dict[str, Truth]:
 
 @cache
 def light(model: GpuModel) -> GpuModel:
-    """GPUs of work that never needs more than `LIGHT_W`."""
-    return replace(model, curve=tuple(replace(p, draw_w=min(p.draw_w, LIGHT_W)) for p in model.curve))
+    """GPUs of work that never needs more than `LIGHT_W`: no cap above that slows it, and lower ones do as they do."""
+    full = model.speed(LIGHT_W)
+    points = (replace(p, draw_w=min(p.draw_w, LIGHT_W), speed=min(1.0, p.speed / full)) for p in model.curve)
+    return replace(model, curve=tuple(points))

@@ -19,6 +19,9 @@ class Power(Strict):
     auxiliary_w: Watts = 0.0
     margin: Annotated[float, Field(ge=0.0, lt=0.5)] = 0.03
     reaction_s: Seconds = 30.0
+    reclaim_stranded: bool = (
+        True  #: work that draws little is capped at a little more, and others get the rest
+    )
     mining_ramp_up_w_per_s: Ramp | None = None  #: of all miners together; None = as fast as they can
     mining_ramp_down_w_per_s: Ramp | None = None  #: of reductions that no limit demands
 

@@ -40,6 +40,7 @@ from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.stops import Stops
 from scheduler.usage import UsageBook
+from scheduler.watching import Watching
 
 MOST_SETTLED = 1000  #: jobs that ended, before those are looked for that nobody waits for
 
@@ -86,6 +87,7 @@ class View:
         self.dispatch = DispatchBook(reaction_s=site.reaction_s, voluntary=voluntary)
         self.stops = Stops()
         self.lessons = Lessons(site, at)  #: of the site's meter
+        self.watching = Watching(site)
         self.usage = UsageBook(site, at)
         self.last_cut_at: datetime | None = None
         self.owed: Owed | None = None
@@ -224,13 +226,9 @@ class View:
         heeding = as_heeding(heard, group, at, self.site)
         is_guarded = self.roll.guarded(report.spec)
         self.groups[gid] = heeding if is_guarded else without_guard(heeding, self.roll.agreed[gid])
-        complaints = self.roll.complaints(report.spec)
-        self.alarms[gid] = (
-            *report.alarms,
-            *complaints,
-            *on_filler,
-            *deafness(heeding, self.undelivered.get(gid)),
-        )
+        self.watching.hear(self.groups[gid], self.attempts, at)
+        complaints, deaf = self.roll.complaints(report.spec), deafness(heeding, self.undelivered.get(gid))
+        self.alarms[gid] = (*report.alarms, *complaints, *on_filler, *deaf)
         if report.stop is not None:
             self.stops.take((report.stop,))
         return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
@@ -271,6 +269,7 @@ class View:
         for gid, target_w in (*decision.miners_w.items(), *decision.fillers_w.items()):
             if self.groups[gid].miners_target_w != target_w:
                 self.groups[gid] = altered(self.groups[gid], miners_target_w=target_w)
+        self.watching.follow(decision)
         if decision.cut_work:
             self.last_cut_at = at
         self.owed = decision.owed or self.owed
@@ -343,6 +342,7 @@ class View:
             unmetered_w=self.lessons.unmetered_w,
             trim=trim,
             proven=self.lessons.proven(at, limit_w, trim),
+            useful=self.watching.known(at),
             groups=self.groups.shot(),
             jobs=self.jobs.shot(),
             attempts=self.attempts.shot(),

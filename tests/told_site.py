@@ -11,6 +11,7 @@ from scheduler.core.ledger import reported
 from scheduler.core.orders import Draft, NodePower
 from scheduler.core.proving import Margin
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.stranded import NOTHING_KNOWN, Useful
 from scheduler.core.trim import Trimmed, Why
 from tests.builders import SiteBuilder, obey
 
@@ -23,6 +24,7 @@ class ToldSite(SiteBuilder):
     trim: Trimmed | None = None
     chain: ChainFigures | None = None
     proven: Margin | None = None
+    useful: Useful = NOTHING_KNOWN
 
     def snapshot(self) -> Snapshot:
         """All of it, as now known, and what the limit was."""
@@ -34,6 +36,7 @@ class ToldSite(SiteBuilder):
             trim=self.trim,
             chain=self.chain,
             proven=self.proven,
+            useful=self.useful,
         )
 
     def send(self, gid: str, draft: Draft) -> None:

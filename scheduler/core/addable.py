@@ -64,10 +64,10 @@ def _work(name: str, terms: Iterable[tuple[int, float]], after_s: float) -> Mean
 
 
 def _below_top(plan: Plan) -> Iterator[tuple[int, float]]:
-    """What runs, to no cap."""
+    """What runs, to the highest cap that it has use for."""
     unheard = {a.id: a for gid in plan.groups if not is_heard(plan, gid) for a in plan.on(gid)}
     for kind, counts in plan.roster.gpus_without(unheard.values()).items():
-        top_w = kind.model.charge_w(kind.model.tdp_w)
+        top_w = kind.model.charge_w(kind.top_w)
         for cap_w, gpus in counts.items():
             yield kind.tier, plan.site.overhead * gpus * (top_w - kind.model.charge_w(cap_w))
 
@@ -83,7 +83,7 @@ def _held(plan: Plan) -> Iterator[tuple[int, float]]:
         and all(p.node_id in there for p in attempt.placements)
     ]
     for where, count in plan.roster.counts(held).items():
-        resumed = where._replace(cap_w=where.kind.model.tdp_w)
+        resumed = where._replace(cap_w=where.kind.top_w)
         yield where.kind.tier, count * plan.resumed_w(resumed)
 
 

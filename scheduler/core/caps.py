@@ -20,18 +20,19 @@ def fitting_caps(
 ) -> Caps:
     """Caps for all that runs, by kind, under which the nodes fit `limit_w` as far as floors (or knees) allow.
 
-    Starts from no cap. Tiers are lowered from 4 to 1, each to one common level; only the last lowered tier stays
-    above its floors. Miners are not counted: they have gone before any cap. Who is `fixed` keeps the cap that he has.
+    Starts from the highest caps that there is use for. Tiers are lowered from 4 to 1, each to one common level; only
+    the last lowered tier stays above its floors. Miners are not counted: they have gone before any cap. Who is `fixed`
+    keeps the cap that he has.
     """
     counted = plan.roster.gpus_without(fixed)
     tiers: dict[int, dict[Kind, int]] = defaultdict(dict)
     terms_w = [plan.nodes_w() - limit_w]
     for kind, caps in counted.items():
         tiers[kind.tier][kind] = sum(caps.values())
-        full_w = kind.model.charge_w(kind.model.tdp_w)
+        full_w = kind.model.charge_w(kind.top_w)
         terms_w += [plan.site.overhead * n * (full_w - kind.model.charge_w(c)) for c, n in caps.items()]
     over_w = fsum(terms_w)  # the same in whatever order they came
-    found = {kind: kind.model.tdp_w for kind in counted}
+    found = {kind: kind.top_w for kind in counted}
     for tier in (4, 3, 2, 1):
         if over_w <= 0:
             break
@@ -42,18 +43,18 @@ def fitting_caps(
     return found
 
 
-def _key(counted: tuple[Kind, int]) -> tuple[float, float, str]:
+def _key(counted: tuple[Kind, int]) -> tuple[float, float, str, float]:
     kind, _ = counted
-    return kind.floor_w, kind.knee_w, kind.model.name
+    return kind.floor_w, kind.knee_w, kind.model.name, kind.top_w
 
 
 @lru_cache(maxsize=1024)
 def _lower(kinds: tuple[tuple[Kind, int], ...], over_w: float, to_knee: bool) -> tuple[Caps, float]:  # noqa: FBT001
     """Lower one tier to its highest common level that removes `over_w`: the caps, and the watts that it freed."""
     least = {kind: kind.knee_w if to_knee else kind.floor_w for kind, _ in kinds}
-    level_w = max((kind.model.tdp_w for kind, _ in kinds), default=0.0)
+    level_w = max((kind.top_w for kind, _ in kinds), default=0.0)
     least_w = min(least.values(), default=0.0)
-    before_w = _sum_w(kinds, {kind: kind.model.tdp_w for kind, _ in kinds})
+    before_w = _sum_w(kinds, {kind: kind.top_w for kind, _ in kinds})
     low, high = 0, max(0, -int(-(level_w - least_w) // STEP_W))  # steps down: the fewest that do, or all
     while low < high:
         middle = (low + high) // 2
@@ -66,9 +67,9 @@ def _lower(kinds: tuple[tuple[Kind, int], ...], over_w: float, to_knee: bool) ->
 
 
 def _at(least: Mapping[Kind, float], level_w: float, least_w: float, steps: int) -> Caps:
-    """The caps so many steps below no cap."""
+    """The caps so many steps below the highest."""
     level = max(level_w - steps * STEP_W, least_w)
-    return {kind: min(kind.model.tdp_w, max(level, floor_w)) for kind, floor_w in least.items()}
+    return {kind: min(kind.top_w, max(level, floor_w)) for kind, floor_w in least.items()}
 
 
 def _sum_w(kinds: tuple[tuple[Kind, int], ...], caps: Mapping[Kind, float]) -> float:

@@ -23,6 +23,7 @@ from scheduler.core.foresight import turns
 from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.leaving import leave_in_time
+from scheduler.core.lifting import lower_to_tops
 from scheduler.core.mining import feed_miners
 from scheduler.core.news import News
 from scheduler.core.orders import Draft
@@ -133,7 +134,9 @@ class PowerAware:
         halted = _halt(plan, snapshot)
         cut_work = _cut(plan, usable) or halted
         # 3. What has been suspended for long gives its GPUs back, with a verified checkpoint. All do before a blackout.
+        # Who has a cap above what he has use for gives the rest back.
         leaves_at = _release(plan, snapshot, usable)
+        lower_to_tops(plan)
         # 4. Then up: resume, start, wake nodes or put them to standby, lift caps, let gangs grow.
         self._queue.sync(plan, snapshot.settled)
         plan.kept_w, filled_w = kept_for_mining(plan, self._queue, usable), plan.empty()

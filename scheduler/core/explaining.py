@@ -8,8 +8,8 @@ from scheduler.core.envelope import Limit
 from scheduler.core.estop import stopped
 from scheduler.core.jobs import Attempt, JobState, Phase
 from scheduler.core.plan import Plan
-from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Reason
+from scheduler.core.roster import Kind
 from scheduler.core.save_turns import turns
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
@@ -20,7 +20,7 @@ class Explainer:
 
     def __init__(self) -> None:
         self._limit: Limit | None = None
-        self._capped: dict[str, tuple[Attempt, GpuModel, Reason]] = {}
+        self._capped: dict[str, tuple[Attempt, Kind, Reason]] = {}
 
     def of_placed(
         self, plan: Plan, snapshot: Snapshot, limit: Limit, lacking: Mapping[str, Reason]
@@ -44,9 +44,9 @@ class Explainer:
             for attempt_id in (a for cap_w, held in caps.items() if cap_w < kind.model.tdp_w for a in held):
                 attempt = plan.attempts[attempt_id]
                 old = known.get(attempt.job_id)
-                is_known = old is not None and old[0] is attempt and old[1] is kind.model
+                is_known = old is not None and old[0] is attempt and old[1] == kind
                 is_known &= not plan.zones.limited  # what others draw there decides whose limit it is
-                reason = old[2] if old and is_known else capped_reason(plan, attempt, limit)
+                reason = old[2] if old and is_known else capped_reason(plan, attempt, kind, limit)
                 if reason is not None:
-                    self._capped[attempt.job_id] = (attempt, kind.model, reason)
+                    self._capped[attempt.job_id] = (attempt, kind, reason)
         return {job_id: reason for job_id, (_, _, reason) in self._capped.items()}

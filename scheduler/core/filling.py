@@ -123,9 +123,9 @@ def _room_in_zones_w(plan: Plan, raises: Raises, group_id: str) -> float:
 
 
 def _all_have_enough(plan: Plan, zone: Zone) -> bool:
-    """Whether all AI behind a domain runs without a cap, and all miners at full work."""
+    """Whether all AI behind a domain runs without a cap that slows it, and all miners at full work."""
     for gid in zone.factors:
-        if any(a.cap_w < plan.model(a).tdp_w - EPSILON_W for a in plan.on(gid)):
+        if any(a.cap_w < plan.top_w(a) - EPSILON_W for a in plan.on(gid)):
             return False
         group = plan.groups[gid]
         if gid in plan.miners_w and plan.miners_w[gid] < (

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence, Set as AbstractSet
 from datetime import UTC, datetime
+from math import inf
 
 from scheduler.core.contents import Contents
 from scheduler.core.credit import Owed
@@ -29,6 +30,7 @@ from scheduler.core.reasons import Events
 from scheduler.core.roster import Kind, Roster
 from scheduler.core.silence import Silence
 from scheduler.core.snapshot import Group, Snapshot
+from scheduler.core.stranded import NOTHING_KNOWN, Useful, otherwise_known
 from scheduler.core.tally import Tally
 from scheduler.core.tracked import Tracked, changed
 
@@ -56,6 +58,7 @@ class Followed(Listed):
         self.is_clearing = False  #: saves that take turns clear nodes, for the watts that others are to have
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
+        self.useful = NOTHING_KNOWN  #: what caps running work has use for
         self.roster = Roster(snapshot.site.overhead)
         self.silence = Silence()
         self.since = News()
@@ -106,9 +109,16 @@ class Followed(Listed):
             if self.attempts.get(key) is not snapshot.attempts[key]:
                 self.since.attempts.add(key)
                 self.put(snapshot.attempts[key])
+        self._follow_useful(snapshot.useful)
         self.is_tried = False
         self._jobs_seen, self._attempts_seen = snapshot.jobs, snapshot.attempts
         self._marks = (len(self.jobs.log), len(self.attempts.log))
+
+    def _follow_useful(self, useful: Useful) -> None:
+        old, self.useful = self.useful, useful
+        for attempt in (self.attempts[k] for k in otherwise_known(old, useful) if k in self.attempts):
+            self.roster.take(attempt.id)  # its kind is another now
+            self.put(attempt)
 
     def _undo(self, attempts: set[str], present: Mapping[str, Attempt]) -> set[str]:
         """Take back what was only tried on attempts that are as they were: nobody has seen it, so it is no news.
@@ -150,7 +160,7 @@ class Followed(Listed):
                 self._rebook(groups[gid])
             self._first_rebook_at = min(self._rebook_at.values(), default=_NEVER)
         for gid in self._switched - keys:
-            self._switch(gid, asleep=_is_asleep(groups[gid]))
+            self._switch(gid, asleep=groups[gid].is_asleep)
         self._switched = set()
         self.miners_w = {gid: groups[gid].miners_target_w for gid in self._miner_bounds}
         for gid in self._tally.fillers_w:
@@ -177,7 +187,7 @@ class Followed(Listed):
             self._rebook(new)
             self.silence.note(new)
             if new.spec.kind is GroupKind.NODE:
-                self._switch(group_id, asleep=_is_asleep(new))
+                self._switch(group_id, asleep=new.is_asleep)
         if not is_known:
             for attempt in list(self.on(group_id)):
                 self._remade(attempt)
@@ -347,12 +357,10 @@ class Followed(Listed):
         """Its job's flex tier."""
         return self.jobs[attempt.job_id].spec.flex
 
-    def kind_on(self, job: Job, node_id: str) -> Kind:
-        """How a job's GPUs on a node count: by its tier, their model, the floor and the knee of its caps."""
-        spec = job.spec
-        return Kind.of(
-            self._models[node_id], self._spared_w[node_id], spec.flex, spec.min_cap_w, can_cap=spec.cap_ok
-        )
+    def kind_on(self, job: Job, node_id: str, useful_w: float = inf) -> Kind:
+        """How a job's GPUs on a node count: by its tier, their model, the floor, the knee and the top of its caps."""
+        spec, model, spared = job.spec, self._models[node_id], self._spared_w[node_id]
+        return Kind.of(model, spared, spec.flex, spec.min_cap_w, can_cap=spec.cap_ok, useful_w=useful_w)
 
     def _kind(self, attempt: Attempt) -> Kind | None:
         known = self.roster.kind_of(attempt.id)
@@ -361,7 +369,8 @@ class Followed(Listed):
     def _new_kind(self, attempt: Attempt) -> Kind | None:
         for placement in attempt.placements:
             if placement.node_id in self._models:
-                return self.kind_on(self.jobs[attempt.job_id], placement.node_id)
+                useful_w = self.useful.caps_w.get(attempt.id, inf)
+                return self.kind_on(self.jobs[attempt.job_id], placement.node_id, useful_w)
         return None
 
     def _switch(self, group_id: str, *, asleep: bool) -> None:
@@ -384,10 +393,3 @@ def _is_another(old: Attempt | None, new: Attempt) -> bool:
     if old is None or old is new:
         return old is not new
     return old.phase is not new.phase or old.cap_w != new.cap_w or old != new
-
-
-def _is_asleep(group: Group) -> bool:
-    """Whether a node is to be in standby: as last ordered, and as it is found where nothing was ordered yet."""
-    if group.ordered is not None:
-        return group.ordered.standby
-    return group.power is NodePower.STANDBY

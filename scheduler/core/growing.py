@@ -91,9 +91,17 @@ def _is_calm(plan: Plan, snapshot: Snapshot, node_id: str) -> bool:
 
 def _affordable(plan: Plan, job: Job, attempt: Attempt, more: int, limit_w: float) -> int:
     """As many of `more` nodes as power carries once all others are at their knees."""
-    model, free_w = plan.model(attempt), limit_w - plan.floors_w(job.spec.flex)
-    each_w = plan.site.overhead * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
+    model, knee_w = plan.model(attempt), _new_knee_w(plan, job, attempt)
+    more_w = model.charge_w(knee_w) - model.charge_w(plan.knee_w(attempt))
+    free_w = limit_w - plan.floors_w(job.spec.flex) - plan.site.overhead * attempt.gpu_count * more_w
+    each_w = plan.site.overhead * job.spec.gpus * (model.charge_w(knee_w) - model.idle_w)
     return more if each_w <= 0 else min(more, max(0, int(free_w // each_w)))
+
+
+def _new_knee_w(plan: Plan, job: Job, attempt: Attempt) -> float:
+    """The cap at which it starts again, whatever is known of what it has use for now."""
+    node_id = attempt.placements[0].node_id
+    return plan.kind_on(job, node_id).knee_w if plan.model_of(node_id) else plan.knee_w(attempt)
 
 
 def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int) -> bool:
@@ -103,7 +111,7 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
     if pays_s > site.min_run_s or _left_s(plan, job, attempt) < needed_s:
         return False
     model = plan.model(attempt)
-    rise_w = more * job.spec.gpus * (model.charge_w(plan.knee_w(attempt)) - model.idle_w)
+    rise_w = more * job.spec.gpus * (model.charge_w(_new_knee_w(plan, job, attempt)) - model.idle_w)
     needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - snapshot.margin)
     lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
     if lasts_s is not None and lasts_s < needed_s:

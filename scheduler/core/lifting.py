@@ -6,9 +6,9 @@ sides of it: between them the speed gained per watt is about the same, and a rou
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Set as AbstractSet
 from datetime import datetime
-from math import inf
+from math import fsum, inf
 
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
@@ -19,6 +19,31 @@ from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
 _LEAST_SHARE = 0.0005  #: of the limit: what is less is not worth telling nodes about
+
+_Lower = tuple[Attempt, Where, float]
+"""Who runs under a lower cap than it may have, how it is counted, and that cap."""
+
+
+def lower_to_tops(plan: Plan) -> None:
+    """Lower whoever has a cap above what he has use for: others get the rest."""
+    tops_w = {kind: kind.top_w for kind in plan.roster.capped() if kind.top_w < kind.model.tdp_w}
+    for attempt, top_w in list(plan.roster.other_than(tops_w)):
+        if attempt.cap_w > top_w:
+            plan.change(attempt, cap_w=top_w)
+
+
+def regain(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
+    """Bring those back to their level whose caps turned out too low for them: others give way, and are lifted later.
+
+    The site watts kept for lifts that wait for confirmed room.
+    """
+    if not plan.useful.regaining:
+        return 0.0
+    regaining = frozenset(plan.useful.regaining)
+    lower = [known for known in plan.roster.lower_than(caps) if known[0].id in regaining]
+    lacking_w = fsum(plan.lifted_w(where, target_w) for _, where, target_w in lower)
+    make_way(plan, caps, frozenset(), limit_w - lacking_w)
+    return _lift(plan, lower, limit_w, zones, passes_by=True)
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
@@ -47,9 +72,14 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
     """
     if _is_full(plan, limit_w):
         return 0.0
+    return _lift(plan, plan.roster.lower_than(caps), limit_w, zones, passes_by=passes_by)
+
+
+def _lift(plan: Plan, lower: Iterable[_Lower], limit_w: float, zones: Kept, *, passes_by: bool) -> float:
+    """Lift those to these levels; as of `lift_caps`."""
     left, reserved_w, has_zones = _Left(plan, limit_w), 0.0, bool(plan.zones.limited)
-    for attempt, where, target_w in sorted(plan.roster.lower_than(caps), key=_turn):
-        top_w = min(where.kind.model.tdp_w, -(-target_w // _MARK_W) * _MARK_W)
+    for attempt, where, target_w in sorted(lower, key=_turn):
+        top_w = min(where.kind.top_w, -(-target_w // _MARK_W) * _MARK_W)
         zoned_w = liftable_w(plan, attempt, zones) if has_zones else inf
         cap_w = left.highest_w(where, top_w, zoned_w)
         if cap_w <= where.cap_w and (zoned_w < left.room_w or (passes_by and not _is_full(plan, limit_w))):
@@ -64,7 +94,7 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
     return reserved_w
 
 
-def _turn(lower: tuple[Attempt, Where, float]) -> tuple[int, float, datetime, str]:
+def _turn(lower: _Lower) -> tuple[int, float, datetime, str]:
     attempt, where, _ = lower
     return where.kind.tier, where.cap_w, attempt.created_at, attempt.id
 
@@ -104,8 +134,8 @@ def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     Where the site's meter is trusted, what is too little for large jobs goes to smaller ones. The watts as of
     `lift_caps`.
     """
-    level_w = max((w for kind, w in caps.items() if w < kind.model.tdp_w), default=0.0)
-    above = {k: min(k.model.tdp_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
+    level_w = max((w for kind, w in caps.items() if w < kind.top_w), default=0.0)
+    above = {k: min(k.top_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
     return lift_caps(plan, above, limit_w, zones, passes_by=plan.site.trim is not None)
 
 

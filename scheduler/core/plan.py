@@ -112,6 +112,11 @@ class Plan(Followed):
         kind = self._kind(attempt)
         return kind.knee_w if kind is not None else 0.0
 
+    def top_w(self, attempt: Attempt) -> float:
+        """The highest cap per GPU that it has use for."""
+        kind = self._kind(attempt)
+        return kind.top_w if kind is not None else 0.0
+
     # -- nodes on and in standby -----------------------------------------------------------------------------------
 
     def is_standby(self, group_id: str) -> bool:

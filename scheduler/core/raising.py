@@ -14,7 +14,7 @@ from scheduler.core.caps import fitting_caps
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
 from scheduler.core.lifecycle import moved
-from scheduler.core.lifting import fill_up, lift_caps, make_way
+from scheduler.core.lifting import fill_up, lift_caps, make_way, regain
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
@@ -61,6 +61,7 @@ def raise_work(
     if kept_w:
         make_way(plan, caps, frozenset(), limit_w - raises.reserved_w - kept_w)
     raises.reserved_w += kept_w
+    raises.reserved_w += regain(plan, caps, limit_w - raises.reserved_w, raises.zones)
     raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     if held_down := held_in_zones(plan, caps):  # which leaves more for the others
         caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
@@ -72,7 +73,7 @@ def raise_work(
 def _is_capped(plan: Plan) -> bool:
     """Whether any flexible work runs below its full power."""
     counted = plan.roster.gpus().items()
-    return any(kind.tier > 0 and min(caps) < kind.model.tdp_w for kind, caps in counted if caps)
+    return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)
 
 
 # -- who is wanted: judged with all peers at their knees, because caps go before pauses ---

@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
 from functools import lru_cache
 from itertools import repeat
+from math import inf
 from typing import NamedTuple
 
 from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w
@@ -24,14 +25,27 @@ class Kind(NamedTuple):
     model: GpuModel
     floor_w: float  #: the lowest cap at which they run
     knee_w: float  #: the lowest cap for which more is started rather than others stopped
+    top_w: float  #: the highest cap that they have use for
 
     @staticmethod
     @lru_cache(maxsize=4096)
-    def of(model: GpuModel, spared_w: float, tier: int, min_cap_w: float | None, *, can_cap: bool) -> Kind:
-        """That of a tier's GPUs on a node of which standby spares so much per GPU; they may be capped or not."""
+    def of(
+        model: GpuModel,
+        spared_w: float,
+        tier: int,
+        min_cap_w: float | None,
+        *,
+        can_cap: bool,
+        useful_w: float = inf,
+    ) -> Kind:
+        """That of a tier's GPUs on a node of which standby spares so much per GPU; they may be capped or not.
+
+        They are capped at `useful_w` and not above, but for the floor: whatever they do next, they keep their promise.
+        """
         floor_w = capped_floor_w(model, tier, min_cap_w) if can_cap else model.tdp_w
         knee_w = knee_cap_w(model, floor_w, spared_w) if can_cap else floor_w
-        return Kind(tier=tier, model=model, floor_w=floor_w, knee_w=knee_w)
+        top_w = min(model.tdp_w, max(floor_w, useful_w))
+        return Kind(tier=tier, model=model, floor_w=floor_w, knee_w=min(knee_w, top_w), top_w=top_w)
 
 
 class Where(NamedTuple):

@@ -29,6 +29,7 @@ from scheduler.core.orders import (
 from scheduler.core.partners import NO_POOL, Partner, PoolTerms
 from scheduler.core.projects import FAIR_SHARE, FairShare, Project, Used
 from scheduler.core.proving import Margin
+from scheduler.core.stranded import NOTHING_KNOWN, Useful
 from scheduler.core.trim import Trimmed, TrimRule
 
 
@@ -74,6 +75,7 @@ class SitePolicy:
     projects: tuple[Project, ...] = ()  #: that share the site; none = all jobs are alike
     fair_share: FairShare = FAIR_SHARE  #: how what projects use is remembered
     trim: TrimRule | None = None  #: how far its meter corrects the model; None = it has none of its own
+    reclaim_stranded: bool = True  #: whether work is capped at what it has use for, and others get the rest
 
     @property
     def lead_s(self) -> float:
@@ -131,6 +133,11 @@ class Group:
         None  #: when an attempt last began or ended on it; None = not under this leader
     )
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether it is to be in standby: as last ordered, or as it is found where nothing was ordered yet."""
+        return self.ordered.standby if self.ordered is not None else self.power is NodePower.STANDBY
+
     def is_heard(self, at: datetime, site: SitePolicy) -> bool:
         """Whether it was heard of lately, so that it can be counted on to do what it is told."""
         seen_at = self.reported_at
@@ -152,6 +159,7 @@ class Snapshot:
         None  #: what the meter taught of the model's error; None = the site has no such meter
     )
     proven: Margin | None = None  #: what the meter shows to be margin enough; None = that of the site file
+    useful: Useful = NOTHING_KNOWN  #: the caps that running work has use for, as far as it was watched
     groups: Mapping[str, Group] = field(default_factory=dict)
     jobs: Mapping[str, Job] = field(default_factory=dict)  #: not final
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: not ended

@@ -8,6 +8,7 @@ from scheduler.core.envelope import Limit
 from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
+from scheduler.core.roster import Kind
 from scheduler.core.save_turns import Turn
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.zoning import held_down_by
@@ -73,26 +74,39 @@ def preparing_reasons(plan: Plan, snapshot: Snapshot) -> dict[str, Reason]:
     }
 
 
-def capped_reason(plan: Plan, attempt: Attempt, limit: Limit) -> Reason | None:
-    """Why a running attempt is slower than it could be, None if it is not capped."""
-    if not attempt.gpu_count:
+def capped_reason(plan: Plan, attempt: Attempt, kind: Kind, limit: Limit) -> Reason | None:
+    """Why a running attempt has a cap and whether that slows it, None if it is not capped."""
+    model, top_w = kind.model, kind.top_w
+    if not attempt.gpu_count or attempt.cap_w >= model.tdp_w:
         return None
-    model = plan.model(attempt)
-    if attempt.cap_w >= model.tdp_w:
-        return None
+    if attempt.cap_w >= top_w:
+        return _trimmed(attempt, kind)
+    speed = model.speed(attempt.cap_w) / model.speed(top_w)
     zone = held_down_by(plan, attempt)
     source, limit_w = (limit.source, limit.limit_w) if zone is None else (zone.name, zone.limit_w)
     return Reason(
         code=Code.CAPPED,
         text=(
-            f"runs at {attempt.cap_w:.0f} of {model.tdp_w:.0f} W per GPU, about {model.speed(attempt.cap_w):.0%} of "
+            f"runs at {attempt.cap_w:.0f} of {top_w:.0f} W per GPU, about {speed:.0%} of "
             f"full speed: {source} allows {limit_w / 1000:.1f} kW"
         ),
         numbers={
             "cap_w": attempt.cap_w,
             "tdp_w": model.tdp_w,
-            "speed": model.speed(attempt.cap_w),
+            "speed": speed,
             "limit_w": limit_w,
         },
         remedy="a higher limit; power.cap_ok: false in the job file prefers a pause to a cap",
+    )
+
+
+def _trimmed(attempt: Attempt, kind: Kind) -> Reason:
+    return Reason(
+        code=Code.CAPPED,
+        text=(
+            f"capped at {attempt.cap_w:.0f} of {kind.model.tdp_w:.0f} W per GPU, well above what it draws: "
+            "others get the rest"
+        ),
+        numbers={"cap_w": attempt.cap_w, "tdp_w": kind.model.tdp_w},
+        remedy="none is needed: the cap rises once it draws nearly that much",
     )

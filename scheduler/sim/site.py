@@ -99,6 +99,7 @@ class SimSite:
     )
     projects: tuple[Project, ...] = ()
     fair_share: FairShare = FAIR_SHARE
+    reclaim_stranded: bool = True
     mining_ramp_up_w_per_s: float | None = None
     mining_ramp_down_w_per_s: float | None = None
     firm_w: float = 160_000.0
@@ -155,6 +156,7 @@ class SimSite:
             projects=self.projects,
             fair_share=self.fair_share,
             topology=self.topology,
+            reclaim_stranded=self.reclaim_stranded,
             mining_ramp_up_w_per_s=self.mining_ramp_up_w_per_s,
             mining_ramp_down_w_per_s=self.mining_ramp_down_w_per_s,
         )

@@ -22,6 +22,7 @@ from scheduler.core.partners import HashpriceShare, Partner
 from scheduler.core.power import PowerLimits
 from scheduler.core.projects import Project, Usage, Used
 from scheduler.core.proving import Margin, Proving
+from scheduler.core.stranded import Useful
 from scheduler.core.trim import TrimRule
 from scheduler.sim.trial import trial
 from tests.builders import launch
@@ -229,6 +230,19 @@ class AnythingGoes(RuleBasedStateMachine):
         rule = None if share is None else TrimRule(most=0.02, accuracy=0.01)
         self.site.site = replace(self.site.site, trim=rule)
         self.site.proven = None if share is None else Margin(share=share, why=Proving.PROVEN)
+
+    @precondition(lambda self: self.site.attempts)
+    @rule(
+        data=st.data(), cap_w=st.sampled_from([None, 60.0, 205.0, 225.0, 310.0, 395.0]), regains=st.booleans()
+    )
+    def a_job_is_seen_to_draw_little(self, data: st.DataObject, cap_w: float | None, regains: bool) -> None:
+        """Or not any more, and others may have to make room for it."""
+        attempt_id = data.draw(st.sampled_from(sorted(self.site.attempts)))
+        known = {
+            k: w for k, w in self.site.useful.caps_w.items() if k in self.site.attempts and k != attempt_id
+        }
+        caps_w = known if cap_w is None else known | {attempt_id: cap_w}
+        self.site.useful = Useful(caps_w=caps_w, regaining=(attempt_id,) if regains and cap_w is None else ())
 
     @rule(most=st.sampled_from([None, 1, 2]))
     def saves_take_turns(self, most: int | None) -> None:

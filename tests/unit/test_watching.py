@@ -1,0 +1,179 @@
+"""What running work has use for, learned from reports: of whom, of whom not, and what a leader makes of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scheduler.core.decide import PowerAware
+from scheduler.core.jobs import Phase
+from scheduler.core.orders import Observed
+from scheduler.core.reasons import Code
+from scheduler.core.stranded import REGAIN_S, WATCH_S
+from scheduler.watching import Watching
+from tests.told_site import ToldSite
+from tests.unit.test_settings import loaded
+
+
+class Hall:
+    """Nodes `a` and `b` of four GPUs, a job on each, and a leader that watches them."""
+
+    def __init__(self, *, limit_w: float = 9000.0, is_on: bool = True, **spec: Any) -> None:
+        self.site = ToldSite(firm_w=500.0, overhead=1.0, margin=0.0, reclaim_stranded=is_on)
+        self.site.under(PowerAware())
+        self.site.node("a").node("b").limit_w(limit_w)
+        self.site.running("light", "a", cap_w=300.0, **spec).running("heavy", "b", cap_w=300.0)
+        self.watching = Watching(self.site.site)
+        self.draws_w = {"a": 200.0}  #: of a GPU on a node; else what the model says
+        self.rounds(1)
+
+    def rounds(self, seconds: float, *, every_s: float = 4.0) -> None:
+        """Decide, obey and report."""
+        for _ in range(int(seconds / every_s) + 1):
+            self.site.useful = self.watching.known(self.site.at)
+            decision = self.site.decided()
+            self.watching.follow(decision)
+            self.reasons = decision.reasons
+            self.site.passes(every_s)
+            self.report()
+
+    def report(self) -> None:
+        """Every guard is heard."""
+        for gid, group in self.site.groups.items():
+            most_w = self.draws_w.get(gid, 1000.0)
+            gpus = tuple(replace(g, draw_w=min(g.draw_w, most_w, g.cap_w)) for g in group.gpus)
+            self.watching.hear(replace(group, gpus=gpus), self.site.attempts, self.site.at)
+
+    def cap_w(self, name: str) -> float:
+        """Under which a job runs."""
+        return self.site.attempts[f"{name}.1"].cap_w
+
+    def caps_w(self) -> dict[str, float]:
+        """What is known."""
+        return dict(self.watching.known(self.site.at).caps_w)
+
+
+def test_what_a_light_job_leaves_goes_to_a_heavy_one() -> None:
+    """Under a limit that leaves both 305 W a GPU, and the site no watt more."""
+    hall = Hall(limit_w=1200.0 + 8 * 305.0)
+    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (300.0, 310.0)
+
+    hall.rounds(WATCH_S + 20)
+
+    assert hall.caps_w() == {"light.1": 225.0}
+    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (225.0, 385.0)
+
+
+def test_who_is_capped_so_is_told_that_it_draws_less() -> None:
+    """And not that the limit slows it."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+
+    reason = hall.reasons["light"]
+    assert reason.code is Code.CAPPED
+    assert reason.text == "capped at 225 of 400 W per GPU, well above what it draws: others get the rest"
+    assert "heavy" not in hall.reasons
+
+
+def test_who_is_capped_still_lower_is_told_against_what_it_has_use_for() -> None:
+    """That is its full speed."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+    hall.site.limit_w(1200.0 + 8 * 205.0)
+    hall.rounds(4)
+
+    assert hall.reasons["light"].text.startswith("runs at 205 of 225 W per GPU, about ")
+    assert hall.reasons["heavy"].text.startswith("runs at 205 of 400 W per GPU, about ")
+
+
+def test_who_comes_to_need_more_gets_it_back_from_those_who_had_it() -> None:
+    """Within seconds, and the next time it takes twice as long to take it away."""
+    hall = Hall(limit_w=1200.0 + 8 * 305.0)
+    hall.rounds(WATCH_S + 20)
+    hall.draws_w = {}
+    hall.rounds(10)
+    assert hall.caps_w() == {}
+    assert hall.cap_w("light") >= 300.0
+    assert hall.cap_w("heavy") <= 310.0
+
+    hall.draws_w = {"a": 200.0}
+    hall.rounds(WATCH_S + 20)
+    assert hall.caps_w() == {}
+    hall.rounds(WATCH_S)
+    assert hall.caps_w() == {"light.1": 225.0}
+
+
+def test_others_make_room_for_a_while_only() -> None:
+    """After that it is as anybody else who runs below the common level."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+    hall.draws_w = {}
+    hall.rounds(2)
+    assert hall.watching.known(hall.site.at).regaining == ("light.1",)
+
+    hall.rounds(REGAIN_S)
+    assert hall.watching.known(hall.site.at).regaining == ()
+
+
+def test_work_that_may_not_be_capped_keeps_all_its_watts() -> None:
+    """Firm work, and such as says so itself."""
+    specs: list[dict[str, Any]] = [{"flex": 0}, {"cap_ok": False}]
+    for spec in specs:
+        hall = Hall(**spec)
+        hall.rounds(WATCH_S + 10)
+        assert hall.cap_w("light") == 400.0
+
+
+def test_no_cap_is_below_what_a_tier_or_a_job_was_promised() -> None:
+    """Whatever it does next, it runs as fast as that."""
+    specs: list[tuple[dict[str, Any], float]] = [({"flex": 2}, 240.0), ({"min_cap_w": 290.0}, 290.0)]
+    for spec, cap_w in specs:
+        hall = Hall(**spec)
+        hall.rounds(WATCH_S + 10)
+        assert hall.cap_w("light") == cap_w
+
+
+def test_silence_and_a_pause_teach_nothing() -> None:
+    """Only what runs without a break is known."""
+    hall = Hall()
+    hall.rounds(20 * WATCH_S, every_s=60.0)
+    assert hall.caps_w() == {}
+
+    hall.rounds(WATCH_S - 20)
+    hall.site.facts("light.1", "a", observed=Observed.STARTING)
+    hall.report()
+    hall.rounds(100)
+    assert hall.caps_w() == {}
+
+
+def test_who_is_suspended_is_judged_by_nothing_that_was_learned() -> None:
+    """He comes back as he would have."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+    hall.site.limit_w(2000.0)
+    hall.rounds(0)
+
+    assert hall.site.attempts["light.1"].phase is not Phase.RUN
+    assert hall.caps_w() == {}
+
+
+def test_a_site_may_leave_it(tmp_path: Path) -> None:
+    """As its file says: otherwise it is done."""
+    assert loaded(tmp_path).policy().reclaim_stranded
+    power = {"firm_w": 3000, "reclaim_stranded": False}
+    hall = Hall(is_on=loaded(tmp_path, power=power).policy().reclaim_stranded)
+    hall.rounds(WATCH_S + 10)
+
+    assert hall.caps_w() == {}
+    assert hall.cap_w("light") == 400.0
+
+
+def test_what_is_known_is_the_same_object_while_it_is_the_same() -> None:
+    """So that a round costs nothing by it."""
+    hall = Hall()
+    hall.rounds(WATCH_S + 10)
+
+    first = hall.watching.known(hall.site.at)
+    hall.rounds(20)
+    assert hall.watching.known(hall.site.at) is first
