@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from barq.doctor.finding import Finding, fail, ok, warn
+from barq.doctor.finding import Finding, fail, ok
 from barq.doctor.place import Place
 
 
@@ -16,12 +16,11 @@ def sources(place: Place) -> Finding:
         return ok("signals", "no site file names any")
     try:
         site = load_site(place.site_file)
-    except SettingsError as error:
-        first = str(error).splitlines()[0]
-        return warn("signals", first, "the site would not start", "correct the site file")
-    try:
         check_sources(site, place.state.absolute())
     except (SettingsError, OSError) as error:
-        first = str(error).splitlines()[0]
-        return fail("signals", first, "the site would not start", "correct the site file")
+        return fail("signals", _on_one_line(error), "the site would not start", "correct the site file")
     return ok("signals", f"{len(site.signals)} can be opened")
+
+
+def _on_one_line(error: Exception) -> str:
+    return "; ".join(line.strip() for line in str(error).splitlines() if line.strip())

@@ -9,7 +9,8 @@ import pytest
 
 from barq.cli.local_site import DEFAULT_SITE, find_gpus, read_site, site_text
 from barq.cli.up import _up_already
-from barq.doctor.finding import Grade
+from barq.doctor.finding import Grade, unread
+from barq.doctor.measured import measured
 from barq.doctor.place import Place
 from barq.doctor.sources import sources
 from barq.errors import InvalidInput
@@ -157,3 +158,30 @@ def test_who_wants_another_file_while_a_site_is_up_is_told(files: SiteFiles, tmp
     given.write_text(SITE.replace("2000", "3000"), encoding="utf-8")
     assert "`barq down` first" in _up_already(files, given)
     assert "`barq down` first" in _up_already(files, tmp_path / "none.yaml")
+
+
+def test_what_is_no_site_file_is_said_in_one_line(files: SiteFiles, tmp_path: Path) -> None:
+    """A directory, bytes, and several mistakes at once, each by its field; the file is named once."""
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\n")
+    (tmp_path / "wrong.yaml").write_text(SITE.replace("2000", "2kW") + "colour: red\n")
+    told = {}
+    for name in ("", "bytes.yaml", "wrong.yaml"):
+        with pytest.raises(InvalidInput) as caught:
+            read_site(files, tmp_path / name, lambda: machine(FakeLibrary(gpus())))
+        told[name] = str(caught.value)
+
+    assert "Is a directory; name a file" in told[""]
+    assert "line 1 is not UTF-8; save it as UTF-8" in told["bytes.yaml"]
+    assert told["wrong.yaml"].count("wrong.yaml") == 1
+    assert "power.firm_w: must be a number (given: '2kW')" in told["wrong.yaml"]
+    assert "also colour: is not known" in told["wrong.yaml"]
+
+
+def test_doctor_tells_of_an_unreadable_site_file_once(tmp_path: Path) -> None:
+    """As what does not hold; who would have looked into it says so and no more."""
+    (tmp_path / "site.yaml").write_text("name: [")
+    place = Place(environ={}, state=tmp_path, proposed=tmp_path / "site.yaml")
+
+    assert sources(place).grade is Grade.FAIL
+    assert "line 1" in sources(place).found
+    assert measured(place) == unread("measured")
