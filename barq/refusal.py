@@ -122,7 +122,8 @@ def _judged(details: Mapping[str, Any], path: _Path, known: Collection[str]) -> 
         unsupported = isinstance(context["error"], NotSupportedYet)
         return "not_supported" if unsupported else "invalid_field", str(context["error"])
     template = _REMEDIES.get(details["type"])
-    return "invalid_field", template.format(**context) if template else str(details["msg"])
+    numbers = {name: f"{v:.15g}" if isinstance(v, float) else v for name, v in context.items()}
+    return "invalid_field", template.format(**numbers) if template else str(details["msg"])
 
 
 def _nearest(path: _Path, known: Collection[str]) -> str:
