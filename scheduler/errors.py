@@ -96,6 +96,8 @@ _WORDS: Final = {
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "decimal_type": "must be a number, such as 52.50",
+    "decimal_parsing": "must be a number, such as 52.50",
     "finite_number": "must be a finite number",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",

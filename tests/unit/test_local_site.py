@@ -185,3 +185,35 @@ def test_doctor_tells_of_an_unreadable_site_file_once(tmp_path: Path) -> None:
     assert sources(place).grade is Grade.FAIL
     assert "line 1" in sources(place).found
     assert measured(place) == unread("measured")
+
+
+SCHEDULE = """
+name: t
+power: {firm_w: 20000}
+nodes: [{count: 1, gpus: 4, simulated: true}]
+signals: [{type: schedule_file, name: feeder, path: day.csv}]
+"""
+
+
+@pytest.mark.parametrize(
+    "day, grade, found",
+    [
+        (None, Grade.WARN, "feeder: {state}/day.csv: No such file or directory; put the schedule there"),
+        ("from,mw\n2026-01-01T00:00Z,3\n", Grade.WARN, "day.csv"),
+        ("time,limit\n2026-01-01T00:00Z,-3\n", Grade.WARN, "-3"),
+        ("time,limit\n2026-01-01T00:00Z,3000\n2026-01-02T00:00Z,4000\n", Grade.OK, "1 can be opened"),
+    ],
+    ids=["missing", "columns", "negative", "good"],
+)
+def test_doctor_reads_the_files_that_limit_the_site(
+    tmp_path: Path, day: str | None, grade: Grade, found: str
+) -> None:
+    """A schedule that is not there, or says nothing, is told before the site starts with it."""
+    (tmp_path / "site.yaml").write_text(SCHEDULE)
+    if day is not None:
+        (tmp_path / "day.csv").write_text(day)
+
+    finding = sources(Place(environ={}, state=tmp_path))
+
+    assert finding.grade is grade
+    assert found.format(state=tmp_path) in finding.found
