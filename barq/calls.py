@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
-from barq.errors import InvalidInput
+from barq.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
@@ -323,7 +323,7 @@ def post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
 
 def _job_path(job_id: str, verb: str = "") -> str:
     if not job_id:
-        raise InvalidInput("the id of a job is empty", field="job_id", remedy="`barq jobs` lists the ids")
+        raise NotFound("there is no job ''", field="job_id", remedy="`barq jobs` lists them")
     return f"/jobs/{quote(job_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 

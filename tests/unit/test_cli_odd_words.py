@@ -150,7 +150,7 @@ def test_a_state_directory_that_can_be_none_is_told(state: str) -> None:
 def test_what_was_asked_of_a_job_is_said_before_it_has_happened(state: str, desired: str, line: str) -> None:
     """Whoever cancels a job is not told why it waits to start."""
     waits = desired == "RUN"
-    job = {
+    job: dict[str, object] = {
         "id": "s-1",
         "state": state,
         "desired": desired,

@@ -61,7 +61,7 @@ def test_what_cannot_be_a_job_is_refused_before_it_is_sent(given: Any, said: str
 
 def test_an_empty_id_names_no_job() -> None:
     """Nor the list of all."""
-    with pytest.raises(InvalidInput, match="the id of a job is empty"):
+    with pytest.raises(NotFound, match="there is no job ''"):
         StubSite().client().job("")
 
 

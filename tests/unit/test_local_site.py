@@ -167,7 +167,7 @@ def test_what_is_no_site_file_is_said_in_one_line(files: SiteFiles, tmp_path: Pa
     told = {}
     for name in ("", "bytes.yaml", "wrong.yaml"):
         with pytest.raises(InvalidInput) as caught:
-            read_site(files, tmp_path / name, lambda: machine(FakeLibrary(gpus())))
+            read_site(files, tmp_path / name, lambda: machine(FakeLibrary(*gpus(1))))
         told[name] = str(caught.value)
 
     assert "Is a directory; name a file" in told[""]
