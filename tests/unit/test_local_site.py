@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from barq.cli.local_site import DEFAULT_SITE, find_gpus, read_site, site_text
-from barq.cli.up import _up_already
+from barq.cli.up import _up_already, start_site
 from barq.doctor.finding import Grade, unread
 from barq.doctor.measured import measured
 from barq.doctor.place import Place
 from barq.doctor.sources import sources
-from barq.errors import InvalidInput
+from barq.errors import BarqError, InvalidInput
 from barq.site.files import SiteFiles
 from scheduler.core.entitlement import nameplate_w
 from scheduler.settings import load_site
 from tests.fake_nvml import FakeLibrary, gpus, installed
+from tests.stores import put_migrated
 from workers.nvml.machine import Machine, local_gpus
 
 SITE = """
@@ -217,3 +219,27 @@ def test_doctor_reads_the_files_that_limit_the_site(
 
     assert finding.grade is grade
     assert found.format(state=tmp_path) in finding.found
+
+
+def test_a_state_that_cannot_be_used_is_said_before_anything_starts(files: SiteFiles, tmp_path: Path) -> None:
+    """A file in place of a directory, and databases that are none or of another version of Barq."""
+    blocked, database = tmp_path / "file", files.state / "barq.db"
+    blocked.write_text("")
+    with pytest.raises(InvalidInput, match="cannot keep the state of a site: File exists"):
+        start_site(DEFAULT_SITE, blocked)
+
+    put_migrated(database)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(
+        BarqError, match=r"its schema is of another version: .*'9999'; start the version of Barq"
+    ):
+        start_site(DEFAULT_SITE, files.state)
+
+    for name in files.state.glob("barq.db*"):
+        name.unlink()
+    database.write_text("junk")
+    with pytest.raises(BarqError, match="file is not a database; name a directory"):
+        start_site(DEFAULT_SITE, files.state)
+    assert not files.address.exists()
