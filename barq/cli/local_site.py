@@ -73,18 +73,19 @@ def read_site(files: SiteFiles, site_file: Path | None, look: Callable[[], Machi
         site = load_site(path)  # first, for it says of what is no text or no file what it is instead
         text = path.read_text(encoding="utf-8")
     except SettingsError as error:
-        raise InvalidInput(_in_one_line(path, str(error))) from error
+        raise InvalidInput(in_one_line(str(error))) from error
     try:
         check_sources(site, files.state)
     except (SettingsError, OSError) as error:
-        raise InvalidInput(_in_one_line(path, str(error))) from error
+        raise InvalidInput(f"{path}: {in_one_line(str(error))}") from error
     return text, site
 
 
-def _in_one_line(path: Path, told: str) -> str:
-    """All that is wrong with a site file, which is named once."""
-    wrong = [line.removeprefix(f"{path}: ").strip() for line in told.splitlines()]
-    return f"{path}: {'; also '.join(line for line in wrong if line)}"
+def in_one_line(told: str) -> str:
+    """All that is wrong with a file, a line each; in one line that names the file once."""
+    file, _, _ = told.partition(": ")
+    first, *others = [line.strip() for line in told.splitlines() if line.strip()] or [""]
+    return "; also ".join([first, *(line.removeprefix(f"{file}: ") for line in others)])
 
 
 def keep_measured(files: SiteFiles, site: Site, site_file: Path | None) -> None:
