@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
 
 from barq import refusal
-from barq.request import FIELD_NAMES
+from barq.field_places import FIELD_PLACES
 from scheduler.errors import StoreError
 from scheduler.store import refusals as store
 
@@ -216,7 +216,7 @@ def _explained(details: Mapping[str, Any]) -> refusal.Refusal:
         why = details.get("ctx", {}).get("error", "no Content-Type says that it is")
         remedy = f"send `Content-Type: application/json` and valid JSON ({why})"
         return refusal.Refusal(code="invalid_json", field="body", value="no JSON", remedy=remedy)
-    return refusal.explain({**details, "loc": tuple(details["loc"])[1:]}, known=FIELD_NAMES)
+    return refusal.explain({**details, "loc": tuple(details["loc"])[1:]}, known=FIELD_PLACES)
 
 
 def http_error(request: Request, error: HTTPException) -> Response:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
-from barq.errors import InvalidInput
+from barq.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from barq.dispatch_views import InstructionPage, InstructionView
@@ -322,6 +322,8 @@ def post(path: str, body: object, *, key: str | None = None) -> Call[Any]:
 
 
 def _job_path(job_id: str, verb: str = "") -> str:
+    if not job_id:
+        raise NotFound("there is no job ''", field="job_id", remedy="`barq jobs` lists them")
     return f"/jobs/{quote(job_id, safe='', errors='replace')}" + (f"/{verb}" if verb else "")
 
 
@@ -340,5 +342,10 @@ def _bodies_of_file(path: Path | str) -> list[dict[str, Any]]:
 
 
 def _body(job: JobRequest | Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields that were given, as JSON."""
-    return dict(job) if isinstance(job, Mapping) else job.model_dump(mode="json", exclude_unset=True)
+    """Return the fields that were given, as JSON. Raises InvalidInput for what is no job."""
+    if isinstance(job, Mapping):
+        return dict(job)
+    if not hasattr(job, "model_dump"):
+        remedy = "give a mapping of its fields, a JobRequest, or the path of a job file"
+        raise InvalidInput(f"{job!r} is no job", field="job", remedy=remedy)
+    return job.model_dump(mode="json", exclude_unset=True)

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from barq.documents import Document, DocumentError, read_json, read_yaml
 from barq.errors import InvalidInput
+from barq.field_places import FIELD_PLACES
 from barq.refusal import Refusal, dotted, explain
-from barq.request import FIELD_NAMES, JobRequest, Notify
+from barq.request import JobRequest, Notify
 
 __all__ = ["MAX_FILE_BYTES", "JobFileError", "JobRequest", "load_job_file", "parse_job", "parse_job_text"]
 
@@ -124,7 +125,7 @@ def _checked(value: object, *, document: Document, path: tuple[int, ...], file: 
 
 
 def _first(error: ValidationError) -> Refusal:
-    return explain(error.errors(include_url=False)[0], known=FIELD_NAMES)
+    return explain(error.errors(include_url=False)[0], known=FIELD_PLACES)
 
 
 def _with_secret(request: JobRequest, *, file: str) -> JobRequest:

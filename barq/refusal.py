@@ -21,15 +21,20 @@ _SHOWN_CHARACTERS: Final = 80
 _PATH_CHARACTERS: Final = 120
 _ENCODER: Final = json.JSONEncoder(ensure_ascii=True, default=str)
 
+_Path = tuple[str | int, ...]
+
 _REMEDIES: Final = {
     "missing": "add it",
     "int_type": "write a whole number",
     "int_from_float": "write a whole number",
+    "int_parsing": "write a whole number",
     "float_type": "write a number",
+    "float_parsing": "write a number",
     "finite_number": "write a finite number",
     "bool_type": "write true or false",
     "string_type": "write text (put quotes around it)",
     "string_unicode": "write text that is valid Unicode",
+    "string_pattern_mismatch": "write text of the form {pattern}",
     "string_too_short": "write at least {min_length} character(s)",
     "string_too_long": "write at most {max_length} characters",
     "list_type": "write a list",
@@ -77,7 +82,7 @@ class Refusal:
 def explain(details: Mapping[str, Any], *, known: Collection[str] = ()) -> Refusal:
     """Put one of pydantic's error details into words, suggesting one of `known` for an unknown name."""
     path = tuple(step for step in details["loc"] if step != "[key]")
-    code, remedy = _judged(details, str(path[-1]) if path else "", known)
+    code, remedy = _judged(details, path, known)
     value = "" if details["type"] == "missing" else shown(details.get("input"))
     if "notify" in path and path[-1] not in _NO_SECRETS and value:
         value = "(not shown)"
@@ -105,20 +110,29 @@ def dotted(path: Sequence[str | int]) -> str:
     return text[:_PATH_CHARACTERS] or "(document)"
 
 
-def _judged(details: Mapping[str, Any], name: str, known: Collection[str]) -> tuple[str, str]:
+def _judged(details: Mapping[str, Any], path: _Path, known: Collection[str]) -> tuple[str, str]:
     """Code and remedy."""
+    name = str(path[-1]) if path else ""
     context = details.get("ctx", {})
     if details["type"] == "extra_forbidden" and name in NOT_YET:
         return "not_supported", f"{name} is not supported yet; remove it"
     if details["type"] == "extra_forbidden":
-        return "unknown_field", _nearest(name, known)
+        return "unknown_field", _nearest(path, known)
     if details["type"] == "value_error":
         unsupported = isinstance(context["error"], NotSupportedYet)
         return "not_supported" if unsupported else "invalid_field", str(context["error"])
     template = _REMEDIES.get(details["type"])
-    return "invalid_field", template.format(**context) if template else str(details["msg"])
+    numbers = {name: f"{v:.15g}" if isinstance(v, float) else v for name, v in context.items()}
+    return "invalid_field", template.format(**numbers) if template else str(details["msg"])
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name[:_PATH_CHARACTERS], known, n=1)
-    return f"no such field; did you mean {near[0]}?" if near else "no such field; remove it"
+def _nearest(path: _Path, known: Collection[str]) -> str:
+    """Where a field is that is called alike: by its name if it is in the same part, else with its place."""
+    names = {place.rpartition(".")[2] for place in known}
+    near = difflib.get_close_matches(str(path[-1])[:_PATH_CHARACTERS], sorted(names), n=1)
+    if not near:
+        return "no such field; remove it"
+    places = sorted(place for place in known if place.rpartition(".")[2] == near[0])
+    part = next((step for step in reversed(path[:-1]) if isinstance(step, str) and step != "jobs"), "")
+    is_here = any(place.rpartition(".")[0] == part for place in places)
+    return f"no such field; did you mean {near[0] if is_here else places[0]}?"

@@ -396,5 +396,3 @@ class JobRequest(_Part):
 
 PARTS: Final = (JobRequest, Resources, Topology, Retry, Checkpoint, Power, Runtime, Notify)
 """The models of the job file."""
-FIELD_NAMES: Final = frozenset(name for part in PARTS for name in part.model_fields)
-"""Every field name of the job file, for suggestions."""

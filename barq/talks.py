@@ -161,7 +161,8 @@ def watch(job_ids: Sequence[str], *, timeout_s: float | None) -> Talk[dict[str, 
 
 
 def wait(job_ids: Sequence[str], *, timeout_s: float | None) -> Talk[list[JobView]]:
-    """Wait until all have ended; the result is the jobs, in this order."""
+    """Wait until all have ended; the result is the jobs, in this order. A text alone is one id."""
+    job_ids = [job_ids] if isinstance(job_ids, str) else job_ids
     latest = yield from watch(job_ids, timeout_s=timeout_s)
     return [latest[job_id] for job_id in job_ids]
 

@@ -234,12 +234,17 @@ def _request(http: httpx.Client | httpx.AsyncClient, call: Call[Any]) -> httpx.R
     try:
         return http.build_request(call.method, call.path, params=params or None, json=call.body)
     except (httpx.InvalidURL, UnicodeEncodeError) as error:
-        what = ascii(call.path)[1:-1][:_SHOWN_CHARACTERS]
-        raise InvalidInput(
-            f"{call.method} {what} cannot be sent: {error}",
-            code="cannot_be_sent",
-            remedy="write ids and texts in plain characters, and not at length",
+        raise _unsendable(
+            call, error, "write ids and texts in plain characters, and not at length"
         ) from error
+    except (TypeError, ValueError) as error:  # what JSON cannot hold
+        raise _unsendable(call, error, "give text, finite numbers, lists and dictionaries only") from error
+
+
+def _unsendable(call: Call[Any], error: Exception, remedy: str) -> InvalidInput:
+    what = ascii(call.path)[1:-1][:_SHOWN_CHARACTERS]
+    message = f"{call.method} {what} cannot be sent: {error}"
+    return InvalidInput(message, code="cannot_be_sent", remedy=remedy)
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:

@@ -12,7 +12,7 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from scheduler.errors import with_remedy
+from scheduler.errors import in_our_words, with_remedy
 
 _BRANCH: Final = re.compile(r"(literal|enum|union)\[")
 """In the place of a mistake: of a field that takes one of several kinds of value the kind that was tried."""
@@ -43,7 +43,7 @@ def _complaint(path: Path, place: _Place, same: list[ErrorDetails], below: str) 
             f"{path}: {field}: {_unquoted(first)} is missing; it says which kind this is: see configs/sites/"
         )
     told = "" if isinstance(first["input"], dict) else f" (given: {_short(first['input'])!r})"
-    text = f"{path}: {field}: {first['msg'].removeprefix('Value error, ')}{told}"
+    text = f"{path}: {field}: {in_our_words(first)}{told}"
     return with_remedy(text, first["type"])
 
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from asyncio import Future
+    from collections.abc import Mapping
 
 
 class BarqError(Exception):
@@ -87,6 +88,47 @@ _REMEDIES: Final = {
     "int_type": _ALONE,
     "int_parsing": _ALONE,
 }
+_WORDS: Final = {
+    "extra_forbidden": "is not known",
+    "missing": "is missing",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "decimal_type": "must be a number, such as 52.50",
+    "decimal_parsing": "must be a number, such as 52.50",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be text",
+    "string_pattern_mismatch": "must match the pattern '{pattern}'",
+    "string_too_short": "must have at least {min_length} character(s)",
+    "string_too_long": "must have at most {max_length} characters",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} entries",
+    "too_long": "must have at most {max_length} entries",
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be keys with values below it",
+    "model_type": "must be keys with values below it",
+    "model_attributes_type": "must be keys with values below it",
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+}
+"""For what pydantic says in its own words of a value."""
+
+
+def in_our_words(error: Mapping[str, Any]) -> str:
+    """What is wrong with the value of a field, from one of pydantic's details of an error."""
+    words = _WORDS.get(error["type"])
+    if words is None:
+        return str(error["msg"]).removeprefix("Value error, ")
+    context = error.get("ctx", {}).items()
+    return words.format(**{name: f"{v:.10g}" if isinstance(v, float) else v for name, v in context})
 
 
 def with_remedy(text: str, kind: str) -> str:

@@ -31,7 +31,23 @@ def read_yaml(path: Path) -> object:
         raise
     # ValueError: not UTF-8, or a number or date that is none. RecursionError: levels without end.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise SettingsError(f"{path}: cannot be read as a site file: {error}") from error
+        raise SettingsError(f"{path}: cannot be read as a site file: {_problem(error)}") from error
+
+
+def _problem(error: Exception) -> str:
+    """On one line: where, what, and the remedy where the words of the error have none."""
+    match error:
+        case OSError():
+            return f"{error.strerror}; name a file that you may read, see configs/sites/"
+        case UnicodeDecodeError():
+            line = error.object.count(b"\n", 0, error.start) + 1
+            return f"line {line} is not UTF-8; save it as UTF-8"
+        case yaml.MarkedYAMLError():
+            mark = error.problem_mark or error.context_mark
+            where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+            return where + ", ".join(filter(None, (error.context, error.problem))).replace(", but ", " but ")
+        case _:
+            return " ".join(str(error).split())
 
 
 class _Loader(yaml.SafeLoader):

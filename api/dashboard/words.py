@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from api.wire.site import MinerView, PowerView, SourceView
+from barq.units import format_duration
 
 SILENT_AFTER: Final = timedelta(seconds=10)
 """A scheduler that told nothing for this long is not at work."""
@@ -144,7 +145,9 @@ def _why(power: PowerView) -> str:
     if power.limit_provenance:
         parts.append(power.limit_provenance)
     parts.append(f"firm level {kw(power.firm_w)} kW")
-    if power.flex and (could := [f"{kw(s.down_w)} kW in {s.within_s:.0f} s" for s in power.flex.steps]):
+    if power.flex and (
+        could := [f"{kw(s.down_w)} kW in {format_duration(s.within_s)}" for s in power.flex.steps]
+    ):
         parts.append(f"could go: {', '.join(could)}")
     parts += [_soon_silent(s) for s in power.sources if _is_falling_silent(s)]
     parts += [

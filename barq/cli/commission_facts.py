@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def read_facts(state: Path) -> tuple[SiteFacts, Mapping[str, Any]]:
     """What the file of the site in `state` says, and of what devices. Raises NotFound, InvalidInput, Refused."""
+    from barq.cli.local_site import in_one_line
     from barq.site.files import SiteFiles
     from scheduler.errors import SettingsError
     from scheduler.settings import load_site
@@ -32,7 +33,7 @@ def read_facts(state: Path) -> tuple[SiteFacts, Mapping[str, Any]]:
         site = load_site(files.site_file)
         found = site.found_before(state)
     except SettingsError as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(in_one_line(str(error))) from error
     if site.is_shadow:
         raise Refused("mode: shadow: nothing is acted on, so nothing can be measured", remedy="go live first")
     if site.fillers:

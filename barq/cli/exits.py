@@ -68,6 +68,28 @@ def errors_as_exit_codes() -> Iterator[None]:
         raise typer.Exit(ExitCode.INTERRUPTED) from interrupt
 
 
+@contextmanager
+def mistakes_in_our_words() -> Iterator[None]:
+    """Let an option that makes no sense name its value and the remedy, as a field of a job file does."""
+    try:
+        yield
+    except typer.BadParameter as error:
+        error.message = _mistake(error)
+        raise
+
+
+def _mistake(error: typer.BadParameter) -> str:
+    from pydantic import ValidationError
+
+    from barq.refusal import explain
+
+    if not isinstance(error.__cause__, ValidationError):
+        return error.message
+    details = error.__cause__.errors(include_url=False)[0]
+    refusal = explain(details)
+    return refusal.remedy if details["type"] == "value_error" else f"{refusal.value}; {refusal.remedy}"
+
+
 def _not_installed(error: ModuleNotFoundError) -> BarqError:
     message = f"this needs the package {error.name}, which is not installed"
     if (error.name or "").partition(".")[0] in _SIMULATES:

@@ -33,10 +33,8 @@ def fields_of(files: Sequence[str], command: Sequence[str] | None) -> list[Field
     if command:
         return [{"entrypoint": list(command), "working_dir": str(Path.cwd())}]
     if not files:
-        remedy = (
-            "name a job file, or write the command after --, as in: barq submit --gpus 2 -- python train.py"
-        )
-        raise InvalidInput("there is nothing to submit", code="nothing_to_submit", remedy=remedy)
+        remedy = "name a job file, or write the command after --, as in: --gpus 2 -- python train.py"
+        raise InvalidInput("there is no job", code="nothing_to_submit", remedy=remedy)
     return [request.model_dump(mode="json", exclude_unset=True) for name in files for request in _load(name)]
 
 

@@ -25,6 +25,11 @@ STATE_STYLES: Final = {
     "FAILED": "bold red",
 }
 _HEADERS: Final = ("ID", "NAME", "STATE", "SINCE", "PRIORITY", "GPUS", "STEP", "NODES(REASON)")
+_FINAL: Final = frozenset({"CANCELLED", "SUCCEEDED", "FAILED"})
+_ASKED: Final = {
+    "CANCEL": ("cancelled", _FINAL | {"CANCELLING"}),
+    "HOLD": ("held", _FINAL | {"HELD"}),
+}
 _STOPPED_IN_PLACE: Final = frozenset({"SUSPENDED", "PREEMPTING"})
 
 
@@ -37,7 +42,11 @@ def jobs_table(jobs: Iterable[JobView]) -> Table:
 
 
 def job_line(job: JobView) -> str:
-    """Return a job in one line: id, state, where or why."""
+    """Return a job in one line: id, state, where or why; first what was asked for and is still to come."""
+    if asked := _ASKED.get(job.get("desired", "")):
+        what, done = asked
+        if job["state"] not in done:
+            return f"{job['id']} {job['state']}, to be {what}"
     where = nodes_or_reason(job)
     return f"{job['id']} {job['state']}" + ("" if where == NOTHING else f" {where}")
 

@@ -67,19 +67,25 @@ def read_site(files: SiteFiles, site_file: Path | None, look: Callable[[], Machi
         path.write_text(site_text(machine), encoding="utf-8")
     else:
         path = site_file or (files.site_file if files.site_file.exists() else DEFAULT_SITE)
+    if not path.exists():
+        raise InvalidInput(f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/")
     try:
-        text, site = path.read_text(encoding="utf-8"), load_site(path)
-    except FileNotFoundError as error:
-        raise InvalidInput(
-            f"there is no site file {path}", field="SITE.yaml", remedy="see configs/sites/"
-        ) from error
+        site = load_site(path)  # first, for it says of what is no text or no file what it is instead
+        text = path.read_text(encoding="utf-8")
     except SettingsError as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(in_one_line(str(error))) from error
     try:
         check_sources(site, files.state)
     except (SettingsError, OSError) as error:
-        raise InvalidInput(f"{path}: {error}") from error
+        raise InvalidInput(f"{path}: {in_one_line(str(error))}") from error
     return text, site
+
+
+def in_one_line(told: str) -> str:
+    """All that is wrong with a file, a line each; in one line that names the file once."""
+    file, _, _ = told.partition(": ")
+    first, *others = [line.strip() for line in told.splitlines() if line.strip()] or [""]
+    return "; also ".join([first, *(line.removeprefix(f"{file}: ") for line in others)])
 
 
 def keep_measured(files: SiteFiles, site: Site, site_file: Path | None) -> None:

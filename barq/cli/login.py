@@ -144,7 +144,7 @@ def _text_of(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(
-            f"the token file {path} cannot be read: {error}",
+            f"the token file {path} cannot be read: {getattr(error, 'strerror', None) or 'it is no text'}",
             field="--token-file",
             remedy="name a file with a token",
         ) from error

@@ -194,9 +194,10 @@ def ticket_of(site: str, token_file: Path | None) -> Ticket:
         )
     try:
         token = token_file.read_text("utf-8").strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is no text"
         raise InvalidInput(
-            f"the token file cannot be read: {error}", field="--token-file", remedy="give its path"
+            f"the token file {token_file} cannot be read: {why}", field="--token-file", remedy="give its path"
         ) from error
     url = text.strip() if "://" in text else f"http://{text.strip()}"
     return Ticket(url=url if url.count(":") > 1 else f"{url}:{PORTS_FROM}", token=token)

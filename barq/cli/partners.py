@@ -59,7 +59,11 @@ def partners(ctx: typer.Context, *, as_json: JsonOption = False, quiet: QuietOpt
         found = site.partners()
     emit(form, value=found, ids=[one["name"] for one in found["partners"]], blocks=lambda: _blocks(found))
     if form is Format.TABLE and not found["partners"]:
-        say("the site has no miners")
+        say(
+            "the scheduler has not looked at the site yet"
+            if found["at"] is None
+            else "the site has no miners"
+        )
 
 
 @app.command()

@@ -13,6 +13,7 @@ from barq.cli.job_text import text_of
 from barq.cli.options import JsonOption, QuietOption, positive_duration_s
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.cli.shadow_text import real_facts
+from barq.errors import InvalidInput
 from barq.units import format_duration, format_power, parse_power_w
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ def release(
 ) -> None:
     """Release a limit that people set, or all of them."""
     form = chosen_format(as_json=as_json, quiet=quiet)
+    if which is not None and not which.isdecimal():
+        remedy = "give a number that `barq power` lists"
+        raise InvalidInput(f"{which!r} is no limit", field="ID", remedy=remedy)
     with connect() as site:
         released = site.release_limits(reason=reason, limit_id=which)
     lines = [

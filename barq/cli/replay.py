@@ -58,10 +58,18 @@ def _read(file: Path) -> bytes:
     try:
         with file.open("rb") as opened:
             if opened.read(len(_DATABASE)) != _DATABASE:
-                return file.read_bytes()
+                return _json(file, file.read_bytes())
     except OSError as error:
-        raise NotFound(f"{file}: {error.strerror}", field="FILE", remedy=_REMEDY) from error
+        kind = NotFound if isinstance(error, FileNotFoundError) else InvalidInput
+        raise kind(f"{file}: {error.strerror}", field="FILE", remedy=_REMEDY) from error
     return _newest(file)
+
+
+def _json(file: Path, content: bytes) -> bytes:
+    """What is in a file that is no database. Raises InvalidInput if it is no JSON either."""
+    if not content.lstrip().startswith((b"{", b"[")):
+        raise InvalidInput(f"{file}: is neither JSON nor a database", field="FILE", remedy=_REMEDY)
+    return content
 
 
 def _newest(database: Path) -> bytes:

@@ -187,12 +187,13 @@ def _given(asked: dict[str, Any], names: tuple[str, ...]) -> str | None:
 @contextmanager
 def _explained() -> Iterator[None]:
     """What the simulator refuses is what was typed, or a file that was named."""
+    from barq.cli.local_site import in_one_line
     from scheduler.errors import BarqError as SchedulerError
 
     try:
         yield
     except SchedulerError as error:
-        raise InvalidInput(str(error)) from error
+        raise InvalidInput(in_one_line(str(error))) from error
 
 
 def _batch(asked: dict[str, Any]) -> Batch:

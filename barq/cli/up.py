@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -97,6 +97,11 @@ def up(
         _stay(directory)
 
 
+_OTHER_STATE: Final = (
+    "name a directory that this user may write, new or of a site before, with --state or BARQ_STATE"
+)
+
+
 def _up_already(files: SiteFiles, wanted: Path | None) -> str:
     """What to say of a site that was not started; that it runs by another file than is wanted, if so."""
     known = files.site_file
@@ -111,7 +116,11 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: st
     Raises InvalidInput for a site file that makes no sense, BarqError with the log of what failed.
     """
     files = SiteFiles(state.resolve())
-    files.create()
+    try:
+        files.create()
+    except OSError as error:
+        message = f"{files.state} cannot keep the state of a site: {error.strerror}"
+        raise InvalidInput(message, field="--state", remedy=_OTHER_STATE) from error
     with exclusive(files.command_lock, wait=True):
         is_new = not is_held(files.keeper_lock)
         if is_new:
@@ -135,6 +144,7 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: st
 def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, port: int) -> None:
     """Put the site file, the groups, the jobs' directory, the database and the token in their places."""
     from api.auth import ensure_site_token
+    from scheduler.errors import StoreError
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
     from workers.nvml.machine import local_gpus
@@ -154,12 +164,15 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     site.write_groups(files.state, found, address=network.host)
     if not site.is_shadow:
         _mark_storage(site.jobs_dir(files.state))
-    engine = open_database(site.database(files.state))
-    migrate(engine)
-    desk = Desk(engine, site=site.name)
-    _check_members(site, found, [member.spec for member in desk.members()])
-    ensure_site_token(desk, files.token)
-    engine.dispose()
+    try:
+        engine = open_database(site.database(files.state))
+        migrate(engine)
+        desk = Desk(engine, site=site.name)
+        _check_members(site, found, [member.spec for member in desk.members()])
+        ensure_site_token(desk, files.token)
+        engine.dispose()
+    except StoreError as error:
+        raise BarqError(str(error), remedy=_OTHER_STATE) from error
 
 
 def _clear_groups(files: SiteFiles, site: Site) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from barq.cli.exits import errors_as_exit_codes
+from barq.cli.exits import errors_as_exit_codes, mistakes_in_our_words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +164,7 @@ class VerbGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer keeps these types to itself
         """Run the command that was called."""
-        with errors_as_exit_codes():
+        with errors_as_exit_codes(), mistakes_in_our_words():
             return super().invoke(ctx)
 
 

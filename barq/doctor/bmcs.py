@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from barq.doctor.finding import Finding, ok, warn
+from barq.doctor.finding import Finding, ok, unread, warn
 from barq.doctor.place import Place
 
 if TYPE_CHECKING:
@@ -23,9 +23,8 @@ def bmcs(place: Place) -> list[Finding]:
     path = place.site_file
     try:
         settings = load_site(path).bmcs if path.exists() else ()
-    except SettingsError as error:
-        first = str(error).splitlines()[0]
-        return [warn("bmc", first, "the site would not start", "correct the site file")]
+    except SettingsError:
+        return [unread("bmc")]
     if not settings:
         return [ok("bmc", "the site file names no controllers of nodes")]
     named = {node: b for b in reversed(settings) for node in b.nodes if not _is_pattern(node)}

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from barq.doctor.finding import Finding, ok, warn
+from barq.doctor.finding import Finding, ok, unread, warn
 from barq.doctor.place import Place
 from barq.doctor.rights import OTHERS
 
@@ -28,9 +28,8 @@ def fillers(place: Place) -> list[Finding]:
         return [ok("fillers", "no site file names any")]
     try:
         site = load_site(place.site_file)
-    except SettingsError as error:
-        first = str(error).splitlines()[0]
-        return [warn("fillers", first, "the site would not start", "correct the site file")]
+    except SettingsError:
+        return [unread("fillers")]
     if not site.fillers:
         return [ok("fillers", "the site file names none")]
     here = [gid for nodes in site.nodes for gid in nodes.ids()]

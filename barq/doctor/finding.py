@@ -38,3 +38,8 @@ def warn(check: str, found: str, means: str, remedy: str) -> Finding:
 def fail(check: str, found: str, means: str, remedy: str) -> Finding:
     """It does not work."""
     return Finding(check=check, grade=Grade.FAIL, found=found, means=means, remedy=remedy)
+
+
+def unread(check: str) -> Finding:
+    """The site file cannot be read, which `signals` says once for all that would look into it."""
+    return warn(check, "not looked at, for the site file cannot be read: see signals", "", "")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from barq.doctor.finding import Finding, fail, ok, warn
+from barq.doctor.finding import Finding, fail, ok, unread, warn
 from barq.doctor.place import Place
 from barq.doctor.rights import OTHERS
 from barq.machine_words import without_name
@@ -34,7 +34,9 @@ def lans(place: Place) -> list[Finding]:
 
     try:
         configs, elsewhere = _configs(place)
-    except (SettingsError, ConfigError, OSError) as error:
+    except SettingsError:
+        return [unread("lan")]
+    except (ConfigError, OSError) as error:
         first = str(error).splitlines()[0]
         return [warn("lan", first, "the site would not start", "correct the site file")]
     told = [_left_to(name, machine) for name, machine in elsewhere.items()]

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from barq.doctor.finding import Finding, ok, warn
+from barq.doctor.finding import Finding, ok, unread, warn
 from barq.doctor.place import Place
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from scheduler.measured import Measured, Told
+    from scheduler.settings import Site
 
 OLD_DAYS: Final = 180  #: filters clog, pastes dry, fans wear: cooling of half a year ago is not today's
 _CHECK: Final = "measured"
@@ -21,30 +22,33 @@ _REMEDY: Final = "measure again with `barq commission`, and correct the site fil
 def measured(place: Place) -> Finding:
     """Whether there is one, of these devices, not too old, and not worse than the site file says."""
     from scheduler.errors import SettingsError
+    from scheduler.measured import read_measured
 
     path = place.site_file
     if not path.exists():
         return ok(_CHECK, "there is no site here")
     try:
-        told, found = _read(path)
+        site = _site(path)
+    except SettingsError:
+        return unread(_CHECK)
+    try:
+        found = None if site.measured is None else read_measured(path.parent / site.measured.file)
     except SettingsError as error:
         return warn(_CHECK, str(error), "what was measured does not count", _REMEDY)
     if found is None:
         means = "overhead and base are as the site file says, and nobody looked"
         return ok(_CHECK, "the site was not measured", means)
-    return _judged(found, told)
+    return _judged(found, site.told())
 
 
-def _read(path: Path) -> tuple[Told, Measured | None]:
-    """What the site file says by itself of what can be measured, and what was. Raises SettingsError."""
-    from scheduler.measured import read_measured
+def _site(path: Path) -> Site:
+    """What the site file says by itself, without what was measured. Raises SettingsError."""
     from scheduler.plain_yaml import read_yaml
     from scheduler.settings import SIMULATION, site_of
 
     document = read_yaml(path)
     said = document if isinstance(document, dict) else {}
-    site = site_of({key: value for key, value in said.items() if key != SIMULATION}, path)
-    return site.told(), None if site.measured is None else read_measured(path.parent / site.measured.file)
+    return site_of({key: value for key, value in said.items() if key != SIMULATION}, path)
 
 
 def _judged(found: Measured, told: Told) -> Finding:

@@ -23,6 +23,10 @@ def state_directory(place: Place) -> Finding:
         return fail(
             "state-dir", f"{place.state}: {error.strerror}", "no site can run", "name another: BARQ_STATE"
         )
+    if not stat.S_ISDIR(found.st_mode):
+        return fail(
+            "state-dir", f"{place.state} is no directory", "no site can run", "name another: BARQ_STATE"
+        )
     if found.st_uid != place.uid:
         return fail(
             "state-dir",

@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """The object in a file of ours; empty if the file is absent or torn, as after a power cut."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError, RecursionError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -18,6 +18,7 @@ from typing import Any, Self
 
 POLL_S = 0.05
 PRECEDENCE = 10  #: by so much niceness a preferred part of a site comes before jobs
+_STDERR = 2
 _GONE = frozenset("ZX")  #: a zombie runs no more
 
 
@@ -124,9 +125,14 @@ def descendants(pids: Collection[int]) -> list[Process]:
 
 
 def spawn(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) -> Process:
-    """Start a program in a session of its own, its output appended to `log`. Raises OSError."""
+    """Start a program in a session of its own, its output appended to `log`. Raises OSError.
+
+    It has no other file of ours open: what a caller left open, such as the lock of `flock LOCK barq up`, would else be
+    held for as long as the site is up.
+    """
     out = (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     actions = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0), out, (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions += [(os.POSIX_SPAWN_CLOSE, descriptor) for descriptor in _handed_on()]
     handled = [signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE]
     pid = os.posix_spawn(
         command[0],
@@ -141,6 +147,17 @@ def spawn(command: Sequence[str], *, log: Path, environment: Mapping[str, str]) 
     if stat is None:
         raise ProcessLookupError(f"{command[0]} with PID {pid} vanished as it started")
     return Process.from_stat(stat)
+
+
+def _handed_on() -> list[int]:
+    """The files beyond the standard ones that a program started now would find open; none that Python opened."""
+    found: list[int] = []
+    for entry in Path("/proc/self/fd").iterdir():
+        descriptor = int(entry.name)
+        with contextlib.suppress(OSError):  # that of the listing itself, and what a thread closes meanwhile
+            if descriptor > _STDERR and os.get_inheritable(descriptor):
+                found.append(descriptor)
+    return found
 
 
 def prefer(process: Process) -> None:

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from scheduler.errors import SettingsError, with_remedy
+from scheduler.errors import SettingsError, in_our_words, with_remedy
 from scheduler.series.playback import Pace
 
 
@@ -74,5 +74,5 @@ def _complaint(name: str, kind: type[Options], error: Mapping[str, Any]) -> str:
         return f"signals: {name}: {field} is not known; use one of {', '.join(kind.model_fields)}"
     if error["type"] == "missing":
         return f"signals: {name}: {field} is missing; see the head of {kind.__module__.replace('.', '/')}.py"
-    text = f"signals: {name}: {field}: {error['msg'].removeprefix('Value error, ')}, got {error['input']!r}"
+    text = f"signals: {name}: {field}: {in_our_words(error)}, got {error['input']!r}"
     return with_remedy(text, error["type"])

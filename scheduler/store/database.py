@@ -15,6 +15,7 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine import URL
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -57,12 +58,18 @@ def open_database(where: str | Path) -> Engine:
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to `revision`, in one transaction; a schema that is there already costs a look.
 
-    Processes that do this at the same time do it one after the other. Raises `StoreError`.
+    Processes that do this at the same time do it one after the other. Raises `StoreError`, also for a schema that a
+    newer version left.
     """
     with _connected(engine, writes=True) as connection:
         if engine.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-        command.upgrade(_alembic(connection), revision)
+        try:
+            command.upgrade(_alembic(connection), revision)
+        except CommandError as error:  # it knows no way from what is there
+            remedy = "start the version of Barq that wrote it, or a newer one"
+            message = f"database {engine.url}: its schema is of another version: {error}"
+            raise StoreError(f"{message}; {remedy}") from error
 
 
 def downgrade(engine: Engine, revision: str) -> None:

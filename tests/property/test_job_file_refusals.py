@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from hypothesis import given, strategies as st
 
+from barq.field_places import FIELD_PLACES
 from barq.jobfile import JobFileError, JobRequest, parse_job, parse_job_text
-from barq.request import FIELD_NAMES
 
 T = TypeVar("T")
 HERE = Path("/")
@@ -18,7 +18,7 @@ TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 LEAVES = (
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT | st.sampled_from(["2..8", "1h", "auto"])
 )
-NAMES = st.sampled_from(sorted(FIELD_NAMES)) | TEXT
+NAMES = st.sampled_from(sorted({name.rpartition(".")[2] for name in FIELD_PLACES})) | TEXT
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=6)
 )

@@ -132,7 +132,9 @@ def test_no_site_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     [
         (("jobs", "--json", "-q"), "--json and --quiet exclude each other; leave one of them out"),
         (("logs", "1", "-f", "--json"), "--follow and --json exclude each other"),
-        (("jobs", "--limit", "0"), "--limit"),
+        (("jobs", "--limit", "0"), "Invalid value for '--limit': \"0\"; write a number of at least 1"),
+        (("submit", "--gpus", "x", "--", "true"), "'--gpus': \"x\"; write a whole number"),
+        (("power", "release", "feeder"), "'feeder' is no limit (ID); give a number that `barq power` lists"),
         (
             ("power", "limit", "200", "--reason", "x"),
             "POWER: '200' is not a power; write a number and a unit",
@@ -141,7 +143,7 @@ def test_no_site_is_told_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         (("power", "limit", "1kW", "--reason", "x", "--for", "30"), "--for: '30' has no unit; write"),
         (("power", "limit", "1kW", "--reason", "x", "--for", "0m"), "--for: '0m' is no time at all"),
         (("wait", "3", "--timeout", "soon"), "--timeout: 'soon' is not a duration"),
-        (("submit",), "there is nothing to submit; name a job file, or write the command after --"),
+        (("submit",), "there is no job; name a job file, or write the command after --"),
         (("submit", "a.yaml", "--", "true"), "both 'a.yaml' and a command"),
         (("submit", "nowhere.yaml"), "nowhere.yaml"),
         (("submit", "--gpus", "-1", "--", "true"), "resources.gpus"),

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from barq.cli.job_text import job_line
 from barq.client import Client
 from barq.errors import BarqError, InvalidInput, Unauthorized
 from barq.jobfile import MAX_FILE_BYTES
 from barq.location import find_site
 from tests.busy_site import barq as run_barq, busy_site
+
+if TYPE_CHECKING:
+    from barq.views import JobView
 
 TRUE = ("--", "true")
 WRONG: list[tuple[str, ...]] = [
@@ -129,3 +134,28 @@ def test_a_state_directory_that_can_be_none_is_told(state: str) -> None:
     with pytest.raises(BarqError) as caught:
         find_site({"BARQ_STATE": state})
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "state, desired, line",
+    [
+        ("PENDING", "CANCEL", "s-1 PENDING, to be cancelled"),
+        ("RUNNING", "HOLD", "s-1 RUNNING, to be held"),
+        ("PREEMPTING", "CANCEL", "s-1 PREEMPTING, to be cancelled"),
+        ("CANCELLING", "CANCEL", "s-1 CANCELLING"),
+        ("HELD", "HOLD", "s-1 HELD"),
+        ("PENDING", "RUN", "s-1 PENDING (no power)"),
+    ],
+)
+def test_what_was_asked_of_a_job_is_said_before_it_has_happened(state: str, desired: str, line: str) -> None:
+    """Whoever cancels a job is not told why it waits to start."""
+    waits = desired == "RUN"
+    job: dict[str, object] = {
+        "id": "s-1",
+        "state": state,
+        "desired": desired,
+        "placements": [],
+        "reason": {"code": "PowerUnavailable", "text": "no power", "numbers": {}} if waits else None,
+    }
+
+    assert job_line(cast("JobView", job)) == line

@@ -60,7 +60,9 @@ MONTH: dict[str, Any] = {
 
 def shared_site(*partners: dict[str, Any], **facts: Any) -> StubSite:
     """A site with these partners."""
-    return busy_site().on("GET", "/partners", {"partners": list(partners), **facts})
+    return busy_site().on(
+        "GET", "/partners", {"at": "2026-03-01T12:00:00Z", "partners": list(partners), **facts}
+    )
 
 
 def test_partners_are_a_table() -> None:
@@ -144,6 +146,13 @@ def test_no_miners_is_talk() -> None:
     result = barq(shared_site(), "partners")
 
     assert (result.stdout, result.stderr) == ("", "the site has no miners\n")
+
+
+def test_a_site_that_nobody_looked_at_yet_is_not_without_miners() -> None:
+    """Before the first decision nothing is known of them."""
+    result = barq(shared_site(at=None), "partners")
+
+    assert result.stderr == "the scheduler has not looked at the site yet\n"
 
 
 def test_a_partner_that_is_none_is_not_found() -> None:

@@ -193,7 +193,7 @@ def test_what_makes_no_sense_is_refused_by_name(
 @pytest.mark.parametrize(
     "name, old, new, named",
     [
-        ("site.yaml", "firm_w", "firm_watts", "site.yaml: power.firm_watts"),
+        ("site.yaml", "firm_w", "firm_watts", "site.yaml: power.firm_w: is missing; also power.firm_watts"),
         (
             "site.yaml",
             "}]\nminers",

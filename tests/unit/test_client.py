@@ -39,6 +39,32 @@ def test_a_job_is_submitted_as_it_was_written() -> None:
     assert site.asked() == [("/api/v1/jobs", asked), ("/api/v1/jobs", {"entrypoint": "false"})]
 
 
+@pytest.mark.parametrize(
+    "given, said",
+    [
+        (None, "None is no job; give a mapping of its fields"),
+        ({"entrypoint": {"a"}}, "cannot be sent: Object of type set is not JSON serializable; give text"),
+        ({"entrypoint": "x", "priority": float("nan")}, "finite numbers, lists and dictionaries only"),
+    ],
+    ids=["none", "set", "nan"],
+)
+def test_what_cannot_be_a_job_is_refused_before_it_is_sent(given: Any, said: str) -> None:
+    """As what was written and makes no sense, like all that a site refuses."""
+    site = StubSite()
+
+    with pytest.raises(InvalidInput) as caught:
+        site.client().submit(given)
+
+    assert said in str(caught.value)
+    assert site.requests == []
+
+
+def test_an_empty_id_names_no_job() -> None:
+    """Nor the list of all."""
+    with pytest.raises(NotFound, match="there is no job ''"):
+        StubSite().client().job("")
+
+
 def test_several_jobs_are_one_request() -> None:
     """All or none: one batch, answered in order."""
     site = StubSite()
@@ -257,6 +283,13 @@ def test_waiting_returns_all_jobs_in_order() -> None:
     states = [one["state"] for one in site.client().wait(["demo-2", "demo-1"])]
 
     assert states == ["FAILED", "SUCCEEDED"]
+
+
+def test_one_job_may_be_waited_for_by_its_id_alone() -> None:
+    """A text is not taken apart into letters."""
+    (ended,) = StubSite(finished(1)).client().wait("demo-1")
+
+    assert ended["id"] == "demo-1"
 
 
 def test_waiting_rides_out_a_restart() -> None:

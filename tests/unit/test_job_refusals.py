@@ -77,6 +77,19 @@ def test_an_unknown_field_is_refused_with_its_neighbour() -> None:
     assert "did you mean resources?" in str(error)
 
 
+@pytest.mark.parametrize(
+    "text, meant",
+    [
+        ("gpus: 2\n", "resources.gpus"),
+        ("resources: {gpu: 2}\n", "gpus"),
+        ("retry: {priorty: 1}\n", "priority"),
+    ],
+)
+def test_a_field_in_the_wrong_place_is_told_its_own(text: str, meant: str) -> None:
+    """By its place, unless it is where it belongs and only spelled otherwise."""
+    assert str(refused("entrypoint: a\n" + text)).endswith(f"did you mean {meant}?")
+
+
 NONSENSE: list[tuple[dict[str, object], str]] = [
     ({"entrypoint": ""}, "entrypoint"),
     ({"entrypoint": "  \n"}, "entrypoint"),

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from barq.cli.local_site import DEFAULT_SITE, find_gpus, read_site, site_text
-from barq.cli.up import _up_already
-from barq.doctor.finding import Grade
+from barq.cli.up import _up_already, start_site
+from barq.doctor.finding import Grade, unread
+from barq.doctor.measured import measured
 from barq.doctor.place import Place
 from barq.doctor.sources import sources
-from barq.errors import InvalidInput
+from barq.errors import BarqError, InvalidInput
 from barq.site.files import SiteFiles
 from scheduler.core.entitlement import nameplate_w
 from scheduler.settings import load_site
 from tests.fake_nvml import FakeLibrary, gpus, installed
+from tests.stores import put_migrated
 from workers.nvml.machine import Machine, local_gpus
 
 SITE = """
@@ -157,3 +160,86 @@ def test_who_wants_another_file_while_a_site_is_up_is_told(files: SiteFiles, tmp
     given.write_text(SITE.replace("2000", "3000"), encoding="utf-8")
     assert "`barq down` first" in _up_already(files, given)
     assert "`barq down` first" in _up_already(files, tmp_path / "none.yaml")
+
+
+def test_what_is_no_site_file_is_said_in_one_line(files: SiteFiles, tmp_path: Path) -> None:
+    """A directory, bytes, and several mistakes at once, each by its field; the file is named once."""
+    (tmp_path / "bytes.yaml").write_bytes(b"name: \xff\n")
+    (tmp_path / "wrong.yaml").write_text(SITE.replace("2000", "2kW") + "colour: red\n")
+    told = {}
+    for name in ("", "bytes.yaml", "wrong.yaml"):
+        with pytest.raises(InvalidInput) as caught:
+            read_site(files, tmp_path / name, lambda: machine(FakeLibrary(*gpus(1))))
+        told[name] = str(caught.value)
+
+    assert "Is a directory; name a file" in told[""]
+    assert "line 1 is not UTF-8; save it as UTF-8" in told["bytes.yaml"]
+    assert told["wrong.yaml"].count("wrong.yaml") == 1
+    assert "power.firm_w: must be a number (given: '2kW')" in told["wrong.yaml"]
+    assert "also colour: is not known" in told["wrong.yaml"]
+
+
+def test_doctor_tells_of_an_unreadable_site_file_once(tmp_path: Path) -> None:
+    """As what does not hold; who would have looked into it says so and no more."""
+    (tmp_path / "site.yaml").write_text("name: [")
+    place = Place(environ={}, state=tmp_path, proposed=tmp_path / "site.yaml")
+
+    assert sources(place).grade is Grade.FAIL
+    assert "line 1" in sources(place).found
+    assert measured(place) == unread("measured")
+
+
+SCHEDULE = """
+name: t
+power: {firm_w: 20000}
+nodes: [{count: 1, gpus: 4, simulated: true}]
+signals: [{type: schedule_file, name: feeder, path: day.csv}]
+"""
+
+
+@pytest.mark.parametrize(
+    "day, grade, found",
+    [
+        (None, Grade.WARN, "feeder: {state}/day.csv: No such file or directory; put the schedule there"),
+        ("from,mw\n2026-01-01T00:00Z,3\n", Grade.WARN, "day.csv"),
+        ("time,limit\n2026-01-01T00:00Z,-3\n", Grade.WARN, "-3"),
+        ("time,limit\n2026-01-01T00:00Z,3000\n2026-01-02T00:00Z,4000\n", Grade.OK, "1 can be opened"),
+    ],
+    ids=["missing", "columns", "negative", "good"],
+)
+def test_doctor_reads_the_files_that_limit_the_site(
+    tmp_path: Path, day: str | None, grade: Grade, found: str
+) -> None:
+    """A schedule that is not there, or says nothing, is told before the site starts with it."""
+    (tmp_path / "site.yaml").write_text(SCHEDULE)
+    if day is not None:
+        (tmp_path / "day.csv").write_text(day)
+
+    finding = sources(Place(environ={}, state=tmp_path))
+
+    assert finding.grade is grade
+    assert found.format(state=tmp_path) in finding.found
+
+
+def test_a_state_that_cannot_be_used_is_said_before_anything_starts(files: SiteFiles, tmp_path: Path) -> None:
+    """A file in place of a directory, and databases that are none or of another version of Barq."""
+    blocked, database = tmp_path / "file", files.state / "barq.db"
+    blocked.write_text("")
+    with pytest.raises(InvalidInput, match="cannot keep the state of a site: File exists"):
+        start_site(DEFAULT_SITE, blocked)
+
+    put_migrated(database)
+    with sqlite3.connect(database) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    connection.close()
+    with pytest.raises(
+        BarqError, match=r"its schema is of another version: .*'9999'; start the version of Barq"
+    ):
+        start_site(DEFAULT_SITE, files.state)
+
+    for name in files.state.glob("barq.db*"):
+        name.unlink()
+    database.write_text("junk")
+    with pytest.raises(BarqError, match="file is not a database; name a directory"):
+        start_site(DEFAULT_SITE, files.state)
+    assert not files.address.exists()

@@ -149,7 +149,13 @@ def test_on_the_command_line_nonsense_is_refused(tmp_path: Path) -> None:
     file.write_text("[]")
     nonsense = typed(str(file))
 
+    file.write_bytes(b"\xff\xfe")
+    garbage, folder = typed(str(file)), typed(str(tmp_path))
+
     assert (missing.exit_code, nonsense.exit_code) == (3, 2)
+    assert (garbage.exit_code, folder.exit_code) == (2, 2)
+    assert "x.json: is neither JSON nor a database" in garbage.stderr
+    assert "Is a directory" in folder.stderr
     assert "x.json: No such file or directory" in missing.stderr
     assert "x.json: not a Recording" in nonsense.stderr
 

@@ -84,56 +84,56 @@ def test_a_source_keeps_its_own_options(tmp_path: Path) -> None:
     [
         (
             {"powr": {}},
-            "powr: Extra inputs are not permitted; remove the key or correct its spelling",
+            "powr: is not known; remove the key or correct its spelling",
         ),
         (
             {"power": {"firm_w": 3000, "frim_w": 1}},
-            "power.frim_w: Extra inputs are not permitted (given: '1'); remove the key or correct its spelling",
+            "power.frim_w: is not known (given: '1'); remove the key or correct its spelling",
         ),
-        ({"power": {"firm_w": -1}}, "power.firm_w: Input should be greater than or equal to 0 (given: '-1')"),
-        ({"power": {"firm_w": float("nan")}}, "power.firm_w: Input should be a finite number (given: 'nan')"),
-        ({"power": {"firm_w": float("inf")}}, "power.firm_w: Input should be a finite number (given: 'inf')"),
+        ({"power": {"firm_w": -1}}, "power.firm_w: must be at least 0 (given: '-1')"),
+        ({"power": {"firm_w": float("nan")}}, "power.firm_w: must be a finite number (given: 'nan')"),
+        ({"power": {"firm_w": float("inf")}}, "power.firm_w: must be a finite number (given: 'inf')"),
         (
             {"power": {"firm_w": "3 kW"}},
             (
-                "power.firm_w: Input should be a valid number, unable to parse string as a number (given: '3 kW'); "
+                "power.firm_w: must be a number (given: '3 kW'); "
                 "write the number alone; its unit is the end of the field's name"
             ),
         ),
         (
             {"power": {"firm_w": 3000, "overhead": 0.9}},
-            "power.overhead: Input should be greater than or equal to 1 (given: '0.9')",
+            "power.overhead: must be at least 1 (given: '0.9')",
         ),
         (
             {"power": {"firm_w": 3000, "margin": float("nan")}},
-            "power.margin: Input should be less than 0.5 (given: 'nan')",
+            "power.margin: must be less than 0.5 (given: 'nan')",
         ),
-        ({"timing": {"fall_s": 0}}, "timing.fall_s: Input should be greater than 0 (given: '0')"),
+        ({"timing": {"fall_s": 0}}, "timing.fall_s: must be more than 0 (given: '0')"),
         (
             {"timing": {"clock_uncertainty_s": float("nan")}},
-            "timing.clock_uncertainty_s: Input should be less than or equal to 60 (given: 'nan')",
+            "timing.clock_uncertainty_s: must be at most 60 (given: 'nan')",
         ),
         (
             {"nodes": [NODES | {"gpus": 0}]},
-            "nodes.0.gpus: Input should be greater than or equal to 1 (given: '0')",
+            "nodes.0.gpus: must be at least 1 (given: '0')",
         ),
         (
             {"nodes": [NODES | {"simulated": "perhaps"}]},
-            "nodes.0.simulated: Input should be a valid boolean, unable to interpret input (given: 'perhaps')",
+            "nodes.0.simulated: must be true or false (given: 'perhaps')",
         ),
         (
             {"name": "Not A Name"},
-            "name: String should match pattern '^[a-z0-9][a-z0-9-]{0,31}$' (given: 'Not A Name')",
+            "name: must match the pattern '^[a-z0-9][a-z0-9-]{0,31}$' (given: 'Not A Name')",
         ),
         (
             {"miners": [MINERS | {"ramp_down_w_per_s": 0}]},
-            "miners.0.ramp_down_w_per_s: Input should be greater than 0 (given: '0')",
+            "miners.0.ramp_down_w_per_s: must be more than 0 (given: '0')",
         ),
         (
             {"signals": [CONTRACT | {"poll_s": 0}]},
-            "signals.0.poll_s: Input should be greater than 0 (given: '0')",
+            "signals.0.poll_s: must be more than 0 (given: '0')",
         ),
-        ({"signals": [{"limit_w": 1}]}, "signals.0.type: Field required"),
+        ({"signals": [{"limit_w": 1}]}, "signals.0.type: is missing"),
     ],
 )
 def test_a_field_that_makes_no_sense_is_refused_by_name(
@@ -217,8 +217,8 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     path = written(tmp_path, name="", nodes=[NODES | {"count": 0}])
 
     assert refusal(path).splitlines() == [
-        "name: String should match pattern '^[a-z0-9][a-z0-9-]{0,31}$' (given: '')",
-        "nodes.0.count: Input should be greater than or equal to 1 (given: '0')",
+        "name: must match the pattern '^[a-z0-9][a-z0-9-]{0,31}$' (given: '')",
+        "nodes.0.count: must be at least 1 (given: '0')",
     ]
 
 
@@ -235,20 +235,24 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str) -> None
     "content", [b"name: [", b"name: \xff", b"a: &x [*x"], ids=["open", "bytes", "anchor"]
 )
 def test_a_file_that_is_no_yaml_is_refused(tmp_path: Path, content: bytes) -> None:
-    """The parser's own words, with line and column, follow ours."""
+    """What is wrong, with its line, follows on one line; the words are the parser's."""
     path = tmp_path / "site.yaml"
     path.write_bytes(content)
     with pytest.raises(SettingsError) as refused:
         load_site(path)
 
-    assert str(refused.value).startswith(f"{path}: cannot be read as a site file: ")
+    assert str(refused.value).startswith(f"{path}: cannot be read as a site file: line 1")
+    assert "\n" not in str(refused.value)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     """A wrong path is the most likely mistake of all."""
     path = tmp_path / "nowhere.yaml"
 
-    assert refusal(path) == f"cannot be read as a site file: [Errno 2] No such file or directory: '{path}'"
+    assert refusal(path) == (
+        "cannot be read as a site file: No such file or directory; "
+        "name a file that you may read, see configs/sites/"
+    )
 
 
 def test_guards_read_what_is_written_for_them(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_a_shadow_decides_as_the_mode_that_it_is_of() -> None:
 @pytest.mark.parametrize(
     "mode, words",
     [
-        ({"type": "shadow", "of": {"type": "shares"}}, "mode.shadow.of.shares.mining: Field required"),
+        ({"type": "shadow", "of": {"type": "shares"}}, "mode.shadow.of.shares.mining: is missing"),
         ({"type": "shadow", "of": {"type": "shadow"}}, "mode.shadow.of.type = 'shadow' is not known"),
         ("shade", "mode.type = 'shade' is not known; did you mean shares or shadow"),
     ],

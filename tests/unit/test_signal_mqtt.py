@@ -150,9 +150,9 @@ def test_a_retained_message_is_as_old_as_it_says() -> None:
     "more,why",
     [
         ({"password": "hush"}, "password is not known"),
-        ({"topic": "feeder/#"}, "topic: String should match pattern"),
+        ({"topic": "feeder/#"}, "topic: must match the pattern"),
         ({"max_w": float("nan")}, "max_w"),
-        ({"unit": "kw"}, "unit: Input should be 'W', 'kW' or 'MW'"),
+        ({"unit": "kw"}, "unit: must be 'W', 'kW' or 'MW'"),
         ({"password_file": "p"}, "a password goes with a username; give username_file or username_env"),
         ({"username_file": "u", "username_env": "U"}, "username_file and username_env are both given"),
         ({"tls": False, "ca_file": "ca.pem"}, "certificates are for TLS, and tls is false"),

@@ -50,9 +50,7 @@ async def test_a_constant_limit_has_always_been_and_will_be(tmp_path: Path) -> N
 
 def test_a_constant_limit_below_nothing_is_refused(tmp_path: Path) -> None:
     """By name, field and value."""
-    with pytest.raises(
-        SettingsError, match=r"signals: contract: limit_w: .*greater than or equal to 0, got -5"
-    ):
+    with pytest.raises(SettingsError, match=r"signals: contract: limit_w: .*at least 0, got -5"):
         open_constant("contract", {"limit_w": -5}, base=tmp_path, reaction_s=30.0)
 
 

@@ -90,6 +90,19 @@ def test_another_process_with_the_same_pid_is_never_signalled(nursery: Nursery, 
     assert process.is_alive()
 
 
+def test_no_file_that_a_caller_left_open_is_held(nursery: Nursery, tmp_path: Path) -> None:
+    """`flock LOCK barq up` lets go of its lock once the site is up, and not when it is down again."""
+    lock = os.open(tmp_path / "lock", os.O_CREAT | os.O_RDWR)
+    try:
+        os.set_inheritable(lock, True)  # as a shell, or flock(1), hands it on
+        process = nursery.start(f"print('up', flush=True); {SLEEPER}")
+        wait_for(lambda: nursery.log.exists() and "up" in nursery.log.read_text(), timeout_s=60)
+        held = [str(entry.readlink()) for entry in Path(f"/proc/{process.pid}/fd").iterdir()]
+    finally:
+        os.close(lock)
+    assert set(held) <= {os.devnull, str(nursery.log)}
+
+
 def test_a_zombie_counts_as_gone(nursery: Nursery) -> None:
     """It runs no more, though nobody has waited for it."""
     process = nursery.start("")

@@ -158,7 +158,7 @@ async def test_the_page_tells_the_site(site: ApiSite, browser: httpx.AsyncClient
     page = (await browser.get("/")).text
 
     assert "Surplus 9.0 kW" in _text(page)
-    for part in ("node-1", "node-2", "miners", "GPU 0", "cap 100"):
+    for part in ("node-1", "node-2", "miners", "GPU 0", "cap 100 W", "target 4 kW"):
         assert part in page
     rows = [_text(row) for row in re.findall(r'<tr id="job-.*?</tr>', page, re.DOTALL)]
     assert [(row.split()[1], row.split()[2]) for row in rows] == [("running", "t-1"), ("pending", "t-2")]
