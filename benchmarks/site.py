@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -77,7 +79,8 @@ def site_file(size: Size) -> dict[str, Any]:
 
 @contextmanager
 def running_site(size: Size, changes: Mapping[str, Any] = MappingProxyType({})) -> Iterator[BenchSite]:
-    """A site, up; `changes` replace parts of its file. Down again at the end, with nothing left of it."""
+    """A site, up; `changes` replace parts of its file. Down again at the end, or by SIGTERM, with nothing left."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     directory = Path(tempfile.mkdtemp(prefix="barq-bench-"))
     state = directory / "state"
     try:
