@@ -30,7 +30,7 @@ def test_a_gpu_with_a_filler_shows_all_that_it_draws() -> None:
 
     assert page.count("free</span>") == 1
     assert "mining</span><svg" in page
-    assert "291 W, cap 300" in page
+    assert "291, cap 300 W" in page
     assert "node-1-gpu-1" not in page
 
 
