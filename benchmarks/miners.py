@@ -121,18 +121,17 @@ def _is_over(site: MinerSite, seen: Fall, plan: Plan, after_s: float) -> bool:
 
 def _is_whole(site: MinerSite, seen: Fall) -> bool:
     named = _names(site, seen)
-    is_cut = named["cut"] == len(seen.faulty) or not site.has_outlets
+    is_cut = not site.has_outlets or (named["cut"] == len(seen.faulty) and _is_at_rest(site, seen))
     return (
         seen.asleep_s is not None and named["named"] == len(seen.faulty) and is_cut and not named["wrongly"]
     )
 
 
 def _figures(site: MinerSite, seen: Fall, sent_at_s: float) -> Figures:
-    meter = [(at_s, w) for at_s, w in site.hall.told("meter")["samples"]]
-    rest_w = site.rest_w - (len(seen.faulty) * REST_W if site.has_outlets else 0.0)
+    meter = _metered(site)
     figures = {
         "asleep_s": seen.asleep_s,
-        "at_rest_s": _at_rest_s(meter, rest_w, sent_at_s),
+        "at_rest_s": _at_rest_s(meter, _rest_w(site, seen), sent_at_s),
         "guard_cpu_s": seen.cpu_s[0],
         "machines_cpu_s": seen.cpu_s[1],
     }
@@ -153,6 +152,19 @@ def _names(site: MinerSite, seen: Fall) -> Figures:
         "cut": len(cut & seen.faulty),
         "wrongly": len((troubled | in_doubt | cut | seen.alarmed) - seen.faulty),
     }
+
+
+def _is_at_rest(site: MinerSite, seen: Fall) -> bool:
+    """By the outside meter, which is read a moment after an outlet goes off."""
+    return _at_rest_s(_metered(site), _rest_w(site, seen), 0.0) is not None
+
+
+def _metered(site: MinerSite) -> list[tuple[float, float]]:
+    return [(at_s, w) for at_s, w in site.hall.told("meter")["samples"]]
+
+
+def _rest_w(site: MinerSite, seen: Fall) -> float:
+    return site.rest_w - (len(seen.faulty) * REST_W if site.has_outlets else 0.0)
 
 
 def _at_rest_s(meter: Sequence[tuple[float, float]], rest_w: float, since_s: float) -> float | None:
