@@ -21,7 +21,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 BARQ = "barq"
-MODULES = {BARQ: "benchmarks.control", "slurm": "benchmarks.slurm", "ray": "benchmarks.ray_jobs"}
+COMMANDS = {
+    BARQ: ("benchmarks.control",),
+    "slurm": ("benchmarks.slurm",),
+    "slurm-as-shipped": ("benchmarks.slurm", "--as-shipped"),
+    "ray": ("benchmarks.ray_jobs",),
+}
 
 Figures = Mapping[str, float]
 
@@ -69,7 +74,7 @@ class Comparison:
         columns = [*medians.values(), *ratios.values()]
         lines = [[key, *(f"{c[key]:.3f}" if key in c else "" for c in columns)] for key in medians[BARQ]]
         return "\n".join(
-            f"{line[0]:<24}" + "".join(f"{cell:>14}" for cell in line[1:]) for line in [heads, *lines]
+            f"{line[0]:<24}" + "".join(f"{cell:>24}" for cell in line[1:]) for line in [heads, *lines]
         )
 
 
@@ -87,17 +92,17 @@ def compare(peers: Sequence[str], *, rounds: int, size: Sequence[str], state_mb:
             found.load.append(os.getloadavg()[0])
             options = [*size, "--state-mb", str(state_mb)] if name == BARQ else size
             print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr, flush=True)
-            found.runs[name].append(_run(MODULES[name], options))
+            found.runs[name].append(_run([*COMMANDS[name], *options]))
     return found
 
 
-def _run(module: str, options: Sequence[str]) -> Figures:
+def _run(arguments: Sequence[str]) -> Figures:
     """The figures of one run in a process of its own, which gets our interrupts and is waited for to clean up."""
-    command = [sys.executable, "-m", module, *options, "--json"]
+    command = [sys.executable, "-m", *arguments, "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         said, _ = process.communicate()
     if process.returncode != 0:
-        raise Failed(f"{module} ended with {process.returncode}")
+        raise Failed(f"{arguments[0]} ended with {process.returncode}")
     figures: dict[str, float] = json.loads(said)
     return figures
 
@@ -110,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the comparison; 1 where a benchmark failed."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--beside", nargs="+", choices=[name for name in MODULES if name != BARQ], default=["slurm"]
+        "--beside", nargs="+", choices=[name for name in COMMANDS if name != BARQ], default=["slurm"]
     )
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=64)

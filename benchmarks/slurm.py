@@ -101,9 +101,9 @@ class Run:
         time.sleep(SETTLE_S)
 
 
-def measure(*, nodes: int, jobs: int) -> dict[str, float]:
+def measure(*, nodes: int, jobs: int, as_shipped: bool = False) -> dict[str, float]:
     """Start a Slurm with room for all jobs, run, and take it down."""
-    with running_cluster(Shape(nodes=nodes, cpus=-(-jobs // nodes))) as cluster:
+    with running_cluster(Shape(nodes=nodes, cpus=-(-jobs // nodes), as_shipped=as_shipped)) as cluster:
         print(cluster.ask("scontrol", "--version").strip(), file=sys.stderr)
         return Run(cluster, jobs=jobs).run()
 
@@ -113,11 +113,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slurm", description=__doc__.splitlines()[0])
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--jobs", type=int, default=64)
+    parser.add_argument("--as-shipped", action="store_true", help="without what tunes its scheduler")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
     tell_load()
     try:
-        figures = measure(nodes=options.nodes, jobs=options.jobs)
+        figures = measure(nodes=options.nodes, jobs=options.jobs, as_shipped=options.as_shipped)
     except NoSlurm as reason:
         print(reason, file=sys.stderr)
         return 2
