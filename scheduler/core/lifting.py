@@ -70,7 +70,7 @@ def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by:
     Whoever is too large for what is left ends it, or with `passes_by` is passed by. The site watts kept for lifts that
     wait for confirmed room.
     """
-    if _is_full(plan, limit_w):
+    if _Left(plan, limit_w).is_nothing:
         return 0.0
     return _lift(plan, plan.roster.lower_than(caps), limit_w, zones, passes_by=passes_by)
 
@@ -82,7 +82,7 @@ def _lift(plan: Plan, lower: Iterable[_Lower], limit_w: float, zones: Kept, *, p
         top_w = min(where.kind.top_w, -(-target_w // _MARK_W) * _MARK_W)
         zoned_w = liftable_w(plan, attempt, zones) if has_zones else inf
         cap_w = left.highest_w(where, top_w, zoned_w)
-        if cap_w <= where.cap_w and (zoned_w < left.room_w or (passes_by and not _is_full(plan, limit_w))):
+        if cap_w <= where.cap_w and (zoned_w < left.room_w or (passes_by and not left.is_nothing)):
             continue  # others are elsewhere, or smaller
         if cap_w <= where.cap_w:
             break
@@ -107,6 +107,11 @@ class _Left:
         self._plan, self._limit_w = plan, limit_w
         self._highest_w: dict[tuple[Where, float, float], float] = {}
         self._fits: dict[int, bool] = {}
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it is too little to tell nodes about."""
+        return self.room_w < _LEAST_SHARE * self._limit_w
 
     def highest_w(self, where: Where, top_w: float, zoned_w: float) -> float:
         """The highest cap up to `top_w` whose rise fits the site's room and that of the domains, W."""
@@ -137,7 +142,3 @@ def fill_up(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
     level_w = max((w for kind, w in caps.items() if w < kind.top_w), default=0.0)
     above = {k: min(k.top_w, w + STEP_W) if w == level_w else w for k, w in caps.items()}
     return lift_caps(plan, above, limit_w, zones, passes_by=plan.site.trim is not None)
-
-
-def _is_full(plan: Plan, limit_w: float) -> bool:
-    return limit_w - plan.nodes_w() < _LEAST_SHARE * limit_w

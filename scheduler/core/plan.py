@@ -313,7 +313,7 @@ class Plan(Followed):
     def lifted_w(self, where: Where, cap_w: float) -> float:
         """Site watts that the GPUs of an attempt that runs are charged more under that cap."""
         model = where.kind.model
-        return -(self.site.overhead * where.gpus * (model.charge_w(where.cap_w) - model.charge_w(cap_w)))
+        return self.site.overhead * where.gpus * (model.charge_w(cap_w) - model.charge_w(where.cap_w))
 
     def resumed_w(self, where: Where) -> float:
         """Site watts that the GPUs of an attempt are charged more once it goes on than while it is held."""
