@@ -1,1 +1,1 @@
-"""What the figures in README come from; each module is run as `python -m benchmarks.NAME`."""
+"""What the figures in README and `docs/figures.md` come from; each module is run as `python -m benchmarks.NAME`."""

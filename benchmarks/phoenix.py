@@ -3,7 +3,7 @@
 Fits the power model of a 256-GPU cluster on one of Emerald AI's days and scores it on another, then plays both of their
 events through Barq's decision core and prints what they measured beside what Barq does. Their files are read from
 --traces; the default is $BARQ_TRACES/power, or shared/traces/power beside the repository. `docs/phoenix.md` tells the
-method. `power_model.on_caiso.rmse_share` and `events.srp` are the figures that README quotes.
+method. `power_model.on_caiso.rmse_share` and `events.srp` are the figures that `docs/phoenix.md` quotes.
 """
 
 from __future__ import annotations
