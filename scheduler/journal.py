@@ -22,6 +22,7 @@ from scheduler.documents import in_force, nodes_document, power_document, sample
 from scheduler.domain_documents import Told, limit_events, told_below
 from scheduler.partner_documents import PARTNERS, told_of_partners
 from scheduler.records import (
+    FAULTED,
     LIMIT_RECORD,
     LIMITS_TOLD,
     MEASURED,
@@ -121,7 +122,7 @@ class Journal:
             current=self._limits_told(snapshot)
             | (self._running() if due else {})
             | self._waiting()
-            | partners
+            | (partners | _faulted(snapshot, decision))
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
 
@@ -270,6 +271,14 @@ class Journal:
                 told.add(key)
         self._noted = told
         return notes
+
+
+def _faulted(snapshot: Snapshot, decision: Decision) -> dict[str, str]:
+    """On which nodes starts failed of late, when that changes."""
+    if not decision.faulted:
+        return {}
+    now = {gid: g.faulted for gid, g in snapshot.groups.items()} | dict(decision.faulted)
+    return {FAULTED: dumps({gid: f for gid, f in sorted(now.items()) if f is not None}).decode()}
 
 
 def _is_over(since: datetime, at: datetime, most_s: float) -> bool:

@@ -36,6 +36,7 @@ NODE: Final[dict[str, Any]] = {
     "in_fallback": False,
     "address": "10.0.0.1",
     "cordoned": False,
+    "passed_over_until_at": None,
     "guard_on": "",
     "unguarded": False,
     "storage": "5f2c41",
@@ -95,6 +96,9 @@ class NodeView(Shown):
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
+    passed_over_until_at: datetime | None = Field(
+        None, description="No new work goes there before, for starts failed on it: an alarm says why"
+    )
     guard_on: str = Field("", description="Machine that its guard runs on; empty = the head, or its own")
     unguarded: bool = Field(default=False, description="Miners that no guard is known to hold: all counts")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")

@@ -38,6 +38,7 @@ _STYLES = {
     "unguarded": "bold red",
     "stopped": "bold red",
     "no new work": "yellow",
+    "passed over": "yellow",
 }
 
 
@@ -104,6 +105,8 @@ def _state(node: NodeView) -> str:
         return "stopped"
     if node.get("cordoned"):
         return "no new work"
+    if node.get("passed_over_until_at"):
+        return "passed over"
     return "fallback" if node["in_fallback"] else "ok"
 
 

@@ -148,6 +148,14 @@ def test_miners_that_nobody_guards_stand_out() -> None:
     assert alarm == "miners: nobody guards miners"
 
 
+def test_a_node_that_is_passed_over_stands_out() -> None:
+    """Why, and until when, is an alarm."""
+    node = {**NODE, "passed_over_until_at": "2026-03-01T13:20:15Z", "alarms": ["node-1 is passed over"]}
+    row, _, alarm = barq(busy_site().on("GET", "/nodes", {"nodes": [node]}), "nodes").stdout.splitlines()[1:]
+    assert row.split()[3:5] == ["passed", "over"]
+    assert alarm == "node-1: node-1 is passed over"
+
+
 def test_a_trimmed_machine_is_told_of() -> None:
     """Where machines run whole."""
     states = (("m1", 3000.0, "running"), ("m2", 2200.0, "trimmed"), ("m3", 0.0, "asleep"))
