@@ -19,7 +19,7 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.domain_documents import Told, limit_events, told_below
+from scheduler.domain_documents import SITE_CHANGED, Told, limit_events, told_below
 from scheduler.partner_documents import PARTNERS, told_of_partners
 from scheduler.records import (
     FAULTED,
@@ -61,8 +61,9 @@ class Journal:
         self._reasons: dict[str, Reason] = {}
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
-        self._limit: tuple[float, str] | None = None
-        self._below: Told = {}  #: the same of domains that have sources
+        told_before = dict(watchman.limits_told)
+        self._limit = told_before.pop("", None)
+        self._below: Told = told_before  #: the same of domains that have sources
         self._record: LimitRecord | None = None  #: that was written last
         self._told: tuple[object, ...] = ()  #: by sources, as written last
         self._charge_w = 0.0  #: by which the trim lowers the room, as written last
@@ -241,7 +242,7 @@ class Journal:
         return (
             Event(
                 at=snapshot.at,
-                kind="limit.changed",
+                kind=SITE_CHANGED,
                 text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
                 data={
                     "limit_w": limit.limit_w,

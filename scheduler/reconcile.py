@@ -258,6 +258,7 @@ class Reconciler:
             return
         self.view.lead(claimed, self.clock.now())
         self._is_shared = False
+        self.watchman.begin_anew()
         self._journal = self._new_journal(claimed)
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
