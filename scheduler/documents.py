@@ -108,6 +108,7 @@ def power_document(
         "limit_stale": limit.stale,
         **{f"limit_{key}": value for key, value in _origin(limit, snapshot).items()},
         "firm_w": snapshot.site.firm_w,
+        "nameplate_w": _nameplate_w(snapshot),
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
@@ -294,6 +295,14 @@ def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) ->
     return [
         _node(g, snapshot, on.get(gid, ()), alarms.get(gid, ())) for gid, g in sorted(snapshot.groups.items())
     ]
+
+
+def _nameplate_w(snapshot: Snapshot) -> float:
+    """What the site could draw at most if nobody limited anything, W at its meter."""
+    site, groups = snapshot.site, snapshot.groups.values()
+    mine_w = sum(g.account.nameplate_w for g in groups if g.spec.kind is GroupKind.MINERS)
+    it_w = sum(g.account.nameplate_w for g in groups if g.spec.kind is GroupKind.NODE)
+    return site_w(it_w=it_w, miners_w=mine_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
 
 
 def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:

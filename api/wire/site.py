@@ -25,6 +25,7 @@ LIMIT: Final[dict[str, Any]] = {
     "set_by": "admin",
     "set_at": "2026-03-01T13:00:00Z",
     "until_at": None,
+    "remark": "",
 }
 
 
@@ -153,6 +154,7 @@ class LimitView(Shown):
     set_by: str | None = None
     set_at: datetime | None = None
     until_at: datetime | None = None
+    remark: str = Field("", description="Right after it was set: why it binds nothing; empty = it may")
 
 
 class Limits(Shown):
@@ -248,6 +250,7 @@ class PowerView(Shown):
     limit_until_at: datetime | None = Field(None, description="to here; null = until further notice")
     limit_stale: bool = False
     firm_w: float
+    nameplate_w: float | None = Field(None, description="What the site could draw at most, unlimited")
     draw_w: float
     draw_measured_at: datetime | None
     draw_quality: str | None = Field(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.busy_site import EVENT, MINERS, NODE, POWER, barq, busy_site
+from tests.busy_site import EVENT, LIMIT, MINERS, NODE, POWER, barq, busy_site
 from tests.stub_site import finished
 
 
@@ -127,6 +127,14 @@ def test_power_tells_what_the_meter_makes_of_the_margin() -> None:
     assert "margin           1.1% of at most 3.0%: it is shown; at most 0.6% under the orders so far" in told
     site.on("GET", "/power", POWER | proven | {"margin_why": None})
     assert "margin" not in barq(site, "power").stdout
+
+
+def test_a_limit_that_binds_nothing_is_set_and_said_to() -> None:
+    """On a line of its own, as the site says why."""
+    made = LIMIT | {"limit_w": 84_000.0, "remark": "it binds nothing: the site draws 8.4 kW at most"}
+    told = barq(busy_site().on("POST", "/power/limits", made), "power", "limit", "84kW", "--reason", "drill")
+
+    assert told.stdout.splitlines()[1:] == ["note: it binds nothing: the site draws 8.4 kW at most"]
 
 
 def test_nodes_are_a_table() -> None:
