@@ -146,6 +146,7 @@ class View:
                 lasting = tuple(self._renewed(o) for o in orders)
                 self.groups[gid] = replace(self.groups[gid], account=replace(account, open=lasting))
         self.groups.update(with_faults(self.groups, stored.faulted))
+        self.watching.begin(self.attempts, self.led_since_at)
         self.usage.begin(stored.used, self.attempts, self.jobs, self.groups)
 
     def _renewed(self, order: OpenOrder) -> OpenOrder:
