@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 ENV_URL: Final = "BARQ_URL"
 ENV_TOKEN: Final = "BARQ_TOKEN"  # noqa: S105 - the name of a variable
 ENV_STATE: Final = "BARQ_STATE"
+SITE_USER: Final = "site"
+"""Whom the site's own token names: whoever may read its state directory."""
 
 _ADDRESS_FILES: Final = ("run/api.json", "run/site.json")
 _ADDRESS_KEYS: Final = ("api_url", "url")
@@ -38,10 +40,14 @@ _START_REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Location:
-    """The address of a site's API, and the token to show it (None = none is known)."""
+    """The address of a site's API, and the token to show it (None = none is known).
+
+    `user` is whom that token names, as far as this is known without asking; empty = it is not.
+    """
 
     url: str
     token: str | None
+    user: str = ""
 
 
 def state_dir(environ: Mapping[str, str]) -> Path:
@@ -64,7 +70,9 @@ def find_site(environ: Mapping[str, str], profile: str | None = None) -> Locatio
     chosen = environ.get(ENV_PROFILE)
     url_here = None if chosen and not environ.get(ENV_STATE) else local_url(directory)
     if url_here is not None:
-        return Location(url=url_here, token=environ.get(ENV_TOKEN) or _local_token(directory))
+        if token := environ.get(ENV_TOKEN):
+            return Location(url=url_here, token=token)
+        return Location(url=url_here, token=_local_token(directory), user=SITE_USER)
     if chosen:
         return _of_profile(load_profiles(environ).get(chosen))
     profiles = load_profiles(environ)
@@ -75,14 +83,14 @@ def find_site(environ: Mapping[str, str], profile: str | None = None) -> Locatio
 
 
 def _of_profile(profile: Profile) -> Location:
-    return Location(url=profile.url, token=profile.token)
+    return Location(url=profile.url, token=profile.token, user=profile.user)
 
 
 def _of_url(url: str, environ: Mapping[str, str], directory: Path) -> Location:
     """The site at `url`; without a token in the environment, that of the site here if it is the one."""
     token = environ.get(ENV_TOKEN) or None
     if token is None and url.rstrip("/") == (local_url(directory) or "").rstrip("/"):
-        token = _local_token(directory)
+        return Location(url=url, token=_local_token(directory), user=SITE_USER)
     return Location(url=url, token=token)
 
 

@@ -42,6 +42,7 @@ class LimitView(TypedDict):
     reason: str
     set_at: NotRequired[str | None]
     until_at: NotRequired[str | None]
+    remark: NotRequired[str]  #: right after it was set: why it binds nothing; "" = it may
 
 
 class ChangeView(TypedDict):

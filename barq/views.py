@@ -239,6 +239,7 @@ class NodeView(TypedDict):
     in_fallback: bool
     address: NotRequired[str]
     cordoned: NotRequired[bool]
+    passed_over_until_at: NotRequired[str | None]  #: it gets no new work before, for starts failed there
     guard_on: NotRequired[str]  #: the machine on which miners have their guard; "" = the head
     unguarded: NotRequired[bool]  #: no guard is known to hold these miners: all that they can draw counts
     topology: NotRequired[dict[str, str]]

@@ -28,8 +28,9 @@ from typing import Any
 from barq.checkpoint import DamagedCheckpoint, commit_name, verify
 from barq.site.files import SiteFiles
 from barq.site.stopping import read_processes
+from benchmarks.cpu import CpuMeter
 from benchmarks.job_watch import Ends, JobWatch, boottime_s, wait_for
-from benchmarks.site import BenchSite, Size, cpu_s, running_site
+from benchmarks.site import BenchSite, Size, running_site
 from benchmarks.yardstick import Yardstick, tell, tell_load
 
 JOB_DIR = Path(__file__).resolve().parent
@@ -46,7 +47,7 @@ class Control:
         self._watch = JobWatch(site.state)
         self._requests = [_request(n, state_mb) for n in range(jobs)]
         keeper = read_processes(SiteFiles(site.state))["keeper"].pid
-        self._yardstick = Yardstick(lambda: cpu_s(keeper), "the site")
+        self._yardstick = Yardstick(CpuMeter(keeper).read_s, "the site")
         self.figures = self._yardstick.figures
 
     def run(self) -> dict[str, float]:

@@ -10,6 +10,7 @@ from scheduler.core.decide import Decision
 from scheduler.core.entitlement import entitlement_w, has_miners
 from scheduler.core.envelope import Envelope, Limit, changes, is_stale, limit_of, lowest
 from scheduler.core.estop import EmergencyStop, sentence as stop_sentence
+from scheduler.core.faults import sentence
 from scheduler.core.fillers import kind_of
 from scheduler.core.fleets import state_word
 from scheduler.core.flexibility import HORIZONS_S, FlexOffer, Means
@@ -107,6 +108,7 @@ def power_document(
         "limit_stale": limit.stale,
         **{f"limit_{key}": value for key, value in _origin(limit, snapshot).items()},
         "firm_w": snapshot.site.firm_w,
+        "nameplate_w": _nameplate_w(snapshot),
         "lease_s": snapshot.site.lease_s,
         "draw_w": latest.draw_w,
         "draw_measured_at": snapshot.meter.measured_at.isoformat() if snapshot.meter else None,
@@ -295,6 +297,14 @@ def nodes_document(snapshot: Snapshot, alarms: Mapping[str, tuple[str, ...]]) ->
     ]
 
 
+def _nameplate_w(snapshot: Snapshot) -> float:
+    """What the site could draw at most if nobody limited anything, W at its meter."""
+    site, groups = snapshot.site, snapshot.groups.values()
+    mine_w = sum(g.account.nameplate_w for g in groups if g.spec.kind is GroupKind.MINERS)
+    it_w = sum(g.account.nameplate_w for g in groups if g.spec.kind is GroupKind.NODE)
+    return site_w(it_w=it_w, miners_w=mine_w, overhead=site.overhead, auxiliary_w=site.auxiliary_w)
+
+
 def _stop(stop: EmergencyStop | None) -> dict[str, Any] | None:
     if stop is None:
         return None
@@ -320,6 +330,7 @@ def _node(
     holder = {g: a.id for a in members for p in a.placements if p.node_id == gid for g in p.gpu_ids}
     models = {g.gpu_id: g.model for g in group.spec.gpus}
     silent_s = (snapshot.at - heard_at).total_seconds() if heard_at else None
+    fault = group.faulted if group.faulted and group.faulted.is_out(snapshot.at) else None
     return {
         "id": gid,
         "kind": group.spec.kind,
@@ -328,6 +339,7 @@ def _node(
         "in_fallback": group.in_fallback,
         "address": group.spec.address,
         "cordoned": group.cordoned,
+        "passed_over_until_at": fault.until_at.isoformat() if fault else None,
         "guard_on": group.spec.elsewhere.machine if group.spec.elsewhere else "",
         "unguarded": group.unguarded,
         "storage": group.storage,
@@ -353,5 +365,8 @@ def _node(
         ],
         "miners": [_miner(m, group.spec.machine or kind_of(group.spec)) for m in group.miners],
         "last_report_at": heard_at.isoformat() if heard_at else None,
-        "alarms": list(alarms),
+        "alarms": [
+            *alarms,
+            *([f"{gid} {sentence(fault)}; `barq doctor` there may tell more"] if fault else []),
+        ],
     }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from scheduler.core.domains import Zone, zones_of
 from scheduler.core.feeding import FILE, limits_ahead, limits_in_force
@@ -12,6 +12,8 @@ from scheduler.core.ledger import exposure_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 
+SITE_CHANGED: Final = "limit.changed"
+CHANGED: Final = "domain.limit_changed"
 _AHEAD = timedelta(days=366)
 Told = Mapping[str, tuple[float, str]]
 """Watts and who says so, by domain."""
@@ -71,6 +73,16 @@ def limit_events(snapshot: Snapshot, before: Told) -> list[Event]:
     ]
 
 
+def limits_told(events: Iterable[Event]) -> Told:
+    """What these events say of limits, by domain; "" = the site."""
+    found = {}
+    for event in events:
+        if event.kind in (SITE_CHANGED, CHANGED):
+            domain, limit_w, source = (event.data.get(k) for k in ("domain", "limit_w", "source"))
+            found[str(domain or "")] = (float(limit_w or 0.0), str(source))
+    return found
+
+
 def _changed(
     name: str,
     before: tuple[float, str] | None,
@@ -89,4 +101,4 @@ def _changed(
         "source": source,
         "stale": stale,
     }
-    return Event(at=at, kind="domain.limit_changed", text=text, data=data)
+    return Event(at=at, kind=CHANGED, text=text, data=data)

@@ -19,9 +19,10 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
-from scheduler.domain_documents import Told, limit_events, told_below
+from scheduler.domain_documents import SITE_CHANGED, Told, limit_events, told_below
 from scheduler.partner_documents import PARTNERS, told_of_partners
 from scheduler.records import (
+    FAULTED,
     LIMIT_RECORD,
     LIMITS_TOLD,
     MEASURED,
@@ -60,8 +61,9 @@ class Journal:
         self._reasons: dict[str, Reason] = {}
         self._noted: set[tuple[str, int, str]] = set()
         self._stops: set[str] = set()
-        self._limit: tuple[float, str] | None = None
-        self._below: Told = {}  #: the same of domains that have sources
+        told_before = dict(watchman.limits_told)
+        self._limit = told_before.pop("", None)
+        self._below: Told = told_before  #: the same of domains that have sources
         self._record: LimitRecord | None = None  #: that was written last
         self._told: tuple[object, ...] = ()  #: by sources, as written last
         self._charge_w = 0.0  #: by which the trim lowers the room, as written last
@@ -121,7 +123,7 @@ class Journal:
             current=self._limits_told(snapshot)
             | (self._running() if due else {})
             | self._waiting()
-            | partners
+            | (partners | _faulted(snapshot, decision))
             | (self._documents(snapshot, decision, alarms) if told_now else {}),
         )
 
@@ -240,7 +242,7 @@ class Journal:
         return (
             Event(
                 at=snapshot.at,
-                kind="limit.changed",
+                kind=SITE_CHANGED,
                 text=f"{limit.source} allows {limit.limit_w / 1000:.1f} kW{was}: {limit.provenance}",
                 data={
                     "limit_w": limit.limit_w,
@@ -270,6 +272,14 @@ class Journal:
                 told.add(key)
         self._noted = told
         return notes
+
+
+def _faulted(snapshot: Snapshot, decision: Decision) -> dict[str, str]:
+    """On which nodes starts failed of late, when that changes."""
+    if not decision.faulted:
+        return {}
+    now = {gid: g.faulted for gid, g in snapshot.groups.items()} | dict(decision.faulted)
+    return {FAULTED: dumps({gid: f for gid, f in sorted(now.items()) if f is not None}).decode()}
 
 
 def _is_over(since: datetime, at: datetime, most_s: float) -> bool:

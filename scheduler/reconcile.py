@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -14,13 +14,13 @@ from scheduler.core.compose import is_stale, lease_of
 from scheduler.core.decide import Decision, Offering, Policy, PowerAware
 from scheduler.core.envelope import begun
 from scheduler.core.flexibility import FlexOffer
-from scheduler.core.jobs import AttemptState
 from scheduler.core.ledger import OpenOrder, exposure_w
 from scheduler.core.orders import NO_FENCE, Draft, FallbackStep, GuardReport, Order
 from scheduler.core.plan import EPSILON_W, limit_under
 from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.errors import StaleEpoch, StoreError, StoreSlow
 from scheduler.journal import Journal
+from scheduler.late import Numbered, is_granted, with_cuts, without_ended
 from scheduler.ports import Clock, Cluster, Store
 from scheduler.records import TickRecord
 from scheduler.settling import Settling
@@ -30,8 +30,6 @@ from scheduler.watchman import Watchman
 log = logging.getLogger(__name__)
 
 DELIVERY_S = 2.0
-
-Numbered = Mapping[str, tuple[OpenOrder, Draft]]
 
 
 class Recorder(Protocol):
@@ -55,6 +53,7 @@ class Late:
     outcome: asyncio.Future[Any]
     record: TickRecord
     decision: Decision
+    numbered: Numbered  #: the orders in it, which did not go out
     journal: Recorder  #: that wrote the record, and knows what need not be written again
     cuts: int  #: of those that went out unrecorded, how many are in it
 
@@ -84,6 +83,7 @@ class Reconciler:
         self._journal = self._new_journal(view.epoch)
         self._unrecorded: tuple[Decision, ...] = ()  #: cuts that went out while the store was down
         self._late: Late | None = None
+        self._granted: Numbered = {}  #: by a record that came late, heard in this round
         self._is_shared = False  #: guards follow orders of this very epoch that this leader never gave
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -96,6 +96,7 @@ class Reconciler:
 
     async def tick(self) -> Decision:
         """One round. Returns what was decided; raises `StaleEpoch` when another leader took over."""
+        self._granted = {}
         self._hear_late()
         self.view.give_up_silent(self.clock.now())
         self.view.note_given(self.clock.now())
@@ -112,18 +113,19 @@ class Reconciler:
         record = self._journal.write(snapshot, decision, orders, self.view.alarms)
         record = self.view.dispatch.added_to(record)
         try:
-            await self.store.record(_with_cuts(record, self._unrecorded, self.view.last_cut_at))
+            await self.store.record(with_cuts(record, self._unrecorded, self.view.last_cut_at))
         except StaleEpoch:
             raise
         except StoreError as error:
             journal = self._journal
             self._store_is(up=False, why=error)
-            self._go_on_unrecorded(reduction, decision, numbered, snapshot.at)
+            self._go_on_unrecorded(reduction, decision, numbered, snapshot)
             if isinstance(error, StoreSlow):
                 self._late = Late(
                     outcome=error.outcome,
                     record=record,
                     decision=decision,
+                    numbered=numbered,
                     journal=journal,
                     cuts=len(self._unrecorded),
                 )
@@ -173,14 +175,23 @@ class Reconciler:
         return reduction
 
     def _go_on_unrecorded(
-        self, reduction: Decision | None, decision: Decision, numbered: Numbered, at: datetime
+        self, reduction: Decision | None, decision: Decision, numbered: Numbered, snapshot: Snapshot
     ) -> None:
-        """The store is down: what was cut is the present now, and is recorded later; the rest did not happen."""
+        """The store is down: what was cut is the present now, and is recorded later; the rest did not happen.
+
+        But for orders of which all that matters is on record by now, for another round decided them before: a store
+        that takes long for each record has work start late, not never.
+        """
+        at = snapshot.at
         self._journal = self._new_journal(self.view.epoch)
-        self._drop(numbered)
+        granted = {gid: one for gid, one in numbered.items() if is_granted(one, self._granted.get(gid))}
+        if granted and (reduction is not None or not self._still_fits(snapshot, decision)):
+            granted = {}
+        self._drop({gid: one for gid, one in numbered.items() if gid not in granted})
         if reduction is not None:
             self.view.apply(reduction, at)
             self._unrecorded = (*self._unrecorded, reduction)
+        self._act(granted)
         self._prolong(decision, at)
 
     def _is_recorded(self, record: TickRecord) -> None:
@@ -191,8 +202,9 @@ class Reconciler:
     def _hear_late(self) -> None:
         """Make a decision the present that is on record after all, and on top of it what was cut since.
 
-        Its orders did not go out; the next decision finds out what is to be ordered. Called before anything else is
-        asked of the store: what is decided later always builds on it. Raises `StaleEpoch`.
+        Its orders did not go out; the next decision finds out what is to be ordered, and may order that much though its
+        own record is late, too. Called before anything else is asked of the store: what is decided later always builds
+        on it. Raises `StaleEpoch`.
         """
         late = self._late
         if late is None or not late.outcome.done():
@@ -207,9 +219,9 @@ class Reconciler:
             return
         self._store_is(up=True)
         self._is_recorded(late.record)
-        self._journal = late.journal
+        self._journal, self._granted = late.journal, late.numbered
         self.view.apply(late.decision, late.record.at)
-        self._unrecorded = tuple(_without_ended(cut, late.decision) for cut in self._unrecorded[late.cuts :])
+        self._unrecorded = tuple(without_ended(cut, late.decision) for cut in self._unrecorded[late.cuts :])
         for cut in self._unrecorded:
             self.view.apply(cut, self.clock.now())
 
@@ -246,6 +258,7 @@ class Reconciler:
             return
         self.view.lead(claimed, self.clock.now())
         self._is_shared = False
+        self.watchman.begin_anew()
         self._journal = self._new_journal(claimed)
 
     def _number(self, drafts: Mapping[str, Draft]) -> Numbered:
@@ -355,22 +368,3 @@ def _at_least(fallback: tuple[FallbackStep, ...], rests_w: float) -> tuple[Fallb
     if all(step.limit_w >= rests_w for step in fallback):
         return fallback
     return tuple(replace(step, limit_w=max(step.limit_w, rests_w)) for step in fallback)
-
-
-def _without_ended(cut: Decision, earlier: Decision) -> Decision:
-    """The cut without what had ended by an earlier decision that it knew nothing of: that does not come back."""
-    ended = {a.id for a in earlier.attempts.values() if a.state is AttemptState.ENDED}
-    return replace(cut, attempts={k: a for k, a in cut.attempts.items() if k not in ended})
-
-
-def _with_cuts(record: TickRecord, cuts: Sequence[Decision], last_cut_at: datetime | None) -> TickRecord:
-    """The record together with cuts that went out before it and were not recorded then."""
-    if not cuts:
-        return record
-    attempts = {a.id: a for cut in cuts for a in cut.attempts.values()} | {a.id: a for a in record.attempts}
-    return replace(
-        record,
-        attempts=tuple(attempts.values()),
-        events=(*(e for cut in cuts for e in cut.events), *record.events),
-        last_cut_at=record.last_cut_at or (last_cut_at if any(c.cut_work for c in cuts) else None),
-    )

@@ -12,6 +12,7 @@ from scheduler.core.credit import Owed
 from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.faults import Faulted
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.grants import Grant
 from scheduler.core.interval import Running
@@ -53,6 +54,8 @@ class KeptInventory:
 
 INVENTORY = "inventory:"
 """Before the name of a miner group: key of the document that holds its newest inventory."""
+FAULTED = "faulted-nodes"
+"""Key of the document that holds on which nodes starts failed of late."""
 LIMIT_RECORD = "limit-record"
 """Key of the document that holds what was seen of the limit."""
 LIMITS_TOLD = "limits-told"
@@ -94,6 +97,7 @@ class Stored:
     settling: Running | None = None  #: the interval of settlement that was not over
     measured: tuple[Measured, ...] = ()  #: those that waited for their prices
     hours: Hours | None = None  #: for how long partners were curtailed in the month
+    faulted: Mapping[str, Faulted] = field(default_factory=dict)  #: nodes on which starts failed of late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,5 +203,5 @@ class TickRecord:
     decision_json: bytes | None = None
     used: Used | None = None  #: what projects used, where it was renewed
     current: Mapping[str, str] = field(default_factory=dict)
-    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM`, `SETTLING` and
-    `MEASURED` for who is next."""
+    """JSON documents by key: "power" and "nodes" for the API; `LIMIT_RECORD`, `LIMITS_TOLD`, `TRIM`, `SETTLING`,
+    `MEASURED` and `FAULTED` for who is next."""

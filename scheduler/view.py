@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
@@ -29,11 +29,11 @@ from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder, pruned, sent, unsent
 from scheduler.core.lifecycle import is_final
 from scheduler.core.orders import Draft, Fence, GroupSpec, GuardReport
-from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
+from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot, with_faults
 from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
-from scheduler.heard import as_heard, as_heeding, deafness, fallen_silent, unheard_of, without_guard
+from scheduler.heard import Link, as_heard, as_heeding, deafness, fallen_silent, unheard_of, without_guard
 from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
@@ -43,17 +43,6 @@ from scheduler.usage import UsageBook
 from scheduler.watching import Watching
 
 MOST_SETTLED = 1000  #: jobs that ended, before those are looked for that nobody waits for
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """The last word of a guard, and when it came by the scheduler's own clock."""
-
-    boot_id: str
-    boottime_s: float
-    version: int
-    heard_s: float  #: monotonic
-    inventory_version: int = 0  #: of a miner group's machines; 0 = there are none
 
 
 class View:
@@ -156,6 +145,8 @@ class View:
                 account = self.groups[gid].account
                 lasting = tuple(self._renewed(o) for o in orders)
                 self.groups[gid] = replace(self.groups[gid], account=replace(account, open=lasting))
+        self.groups.update(with_faults(self.groups, stored.faulted))
+        self.watching.begin(self.attempts, self.led_since_at)
         self.usage.begin(stored.used, self.attempts, self.jobs, self.groups)
 
     def _renewed(self, order: OpenOrder) -> OpenOrder:
@@ -273,6 +264,7 @@ class View:
         if decision.cut_work:
             self.last_cut_at = at
         self.owed = decision.owed or self.owed
+        self.groups.update(with_faults(self.groups, decision.faulted))
 
     def _stir(self, attempt: Attempt, at: datetime) -> None:
         """An attempt begins or ends on its nodes."""

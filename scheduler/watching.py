@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from scheduler.core.decide import Decision
@@ -14,7 +14,7 @@ from scheduler.core.stranded import NOTHING_KNOWN, REGAIN_S, Look, Useful, Watch
 
 
 class Watching:
-    """Every attempt that draws far less than its cap. A leader begins with none: caps are then as without it."""
+    """Every attempt that draws far less than its cap. A leader begins with none."""
 
     def __init__(self, site: SitePolicy) -> None:
         self._is_on = site.reclaim_stranded
@@ -23,6 +23,15 @@ class Watching:
         self._forgotten: dict[str, int] = {}  #: by job, how often what was known of it was forgotten
         self._regains: dict[str, datetime] = {}  #: until when others make room for an attempt
         self._useful: Useful | None = NOTHING_KNOWN  #: None = another than last time
+
+    def begin(self, attempts: Iterable[str], at: datetime) -> None:
+        """A leader begins with attempts of an earlier one: nobody knows which have low caps for what that one knew.
+
+        Others make room for each that is below the common level, or it might stay there for as long as it runs.
+        """
+        if self._is_on:
+            self._regains = {attempt_id: at + timedelta(seconds=REGAIN_S) for attempt_id in attempts}
+            self._useful = None
 
     def hear(self, group: Group, attempts: Mapping[str, Attempt], at: datetime) -> None:
         """A node reports: look at each attempt that runs there. Firm work is never capped, so it is left alone."""

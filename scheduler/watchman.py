@@ -12,6 +12,7 @@ from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force
+from scheduler.domain_documents import Told, limits_told
 from scheduler.partner_documents import Floors
 from scheduler.records import PowerSample, TickRecord
 from scheduler.witness import Witness
@@ -32,6 +33,7 @@ class Watchman:
         self._over_at: datetime | None = None  #: the last breach that is not on record
         self._events: tuple[Event, ...] = ()
         self._noted: Snapshot | None = None
+        self.limits_told: Told = {}  #: that are on record, by domain; "" = the site
 
     def restore(self, events: tuple[PowerEvent, ...]) -> None:
         """Go on with the power events that an earlier leader left open."""
@@ -99,6 +101,10 @@ class Watchman:
         """That the limit was broken or is kept again, and what else was told, as far as it is not on record yet."""
         return self._events
 
+    def begin_anew(self) -> None:
+        """Tell of the limits again: what was on record of them may be lost."""
+        self.limits_told = {}
+
     def tell(self, event: Event) -> None:
         """Have something on record that no decision tells of."""
         self._events += (event,)
@@ -108,6 +114,7 @@ class Watchman:
         self._witness.recorded(record)
         self.floors.recorded(record.events)
         self._events = tuple(e for e in self._events if e not in record.events)
+        self.limits_told = {**self.limits_told, **limits_told(record.events)}
         if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
             self._over_at = None
 

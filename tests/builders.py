@@ -41,7 +41,7 @@ from scheduler.core.orders import (
 )
 from scheduler.core.power import A100_SXM, PowerLimits
 from scheduler.core.projects import Used
-from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot
+from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot, with_faults
 
 T0 = datetime(2026, 1, 10, 12, 0, tzinfo=UTC)
 
@@ -257,6 +257,7 @@ class SiteBuilder:
     def apply(self, decision: Decision) -> None:
         """Record a decision and send its orders."""
         self.jobs |= decision.jobs
+        self.groups |= with_faults(self.groups, decision.faulted)
         for job in [j for j in self.jobs.values() if is_final(j.state)]:
             settle(self.settled, self.jobs.pop(job.id))
         for attempt in decision.attempts.values():
@@ -303,8 +304,7 @@ def obey(world: SiteBuilder, gid: str) -> None:
     gpus = tuple(_reading(g.gpu_id, holder.get(g.gpu_id)) for g in group.spec.gpus)
     miners: tuple[MinerReading, ...] = ()
     if has_miners(group.spec):
-        thrift = group.miners[0].joule_per_th if group.miners else 0.0
-        target_w = group.miners_target_w
+        thrift, target_w = group.miners[0].joule_per_th if group.miners else 0.0, group.miners_target_w
         miners = (MinerReading(miner_id="m", target_w=target_w, draw_w=target_w, joule_per_th=thrift),)
     account = _with_order(world, group, members)
     world.groups[gid] = replace(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
@@ -22,12 +22,16 @@ from api.wire.site import (
     Released,
 )
 from api.wire.stops import NewStop, StopRelease, StopReleased, StopView
+from barq.units import format_power
 from scheduler.shadow import SHADOW
 from scheduler.store import wishes
 from scheduler.store.desk import Desk
 from scheduler.store.views import Document
 
 router = APIRouter(prefix="/power", tags=["power"])
+
+SANE: Final = 10
+"""A limit of more than so many times the site's nameplate is a slip, as of MW for kW; less may be for later."""
 
 
 @router.get("", responses=errors(503))
@@ -79,11 +83,34 @@ def list_limits(here: Here) -> Limits:
 
 @router.post("/limits", status_code=201)
 def set_limit(body: NewLimit, here: Here, person: Person) -> LimitView:
-    """Limit the site, until released or for a while. The lowest of all limits binds."""
+    """Limit the site, until released or for a while. The lowest of all limits binds.
+
+    One far above all that the site could ever draw is refused: it was meant in another unit.
+    """
+    remark = _beyond(body.limit_w, _nameplate_w(here.desk))
     new = wishes.NewLimit(limit_w=body.limit_w, reason=body.reason, by=person, for_s=body.for_s)
     view = here.desk.add_limit(new)
     here.waker.wake(at_once=True)
-    return from_store.limit(view)
+    return from_store.limit(view).model_copy(update={"remark": remark})
+
+
+def _nameplate_w(desk: Desk) -> float | None:
+    """What the site could draw at most, as the scheduler last told; None before it did."""
+    document = desk.current("power")
+    value = json.loads(document.text).get("nameplate_w") if document else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _beyond(limit_w: float, nameplate_w: float | None) -> str:
+    """Why a limit binds nothing, empty if it may. Raises `Refused` for one that no such site can mean."""
+    if not nameplate_w or limit_w <= nameplate_w:
+        return ""
+    most = f"the site draws {format_power(nameplate_w)} at most, with all of it at its nameplate"
+    if limit_w > SANE * nameplate_w:
+        detail = f"limit_w: {format_power(limit_w)} is more than {SANE} times all that is here: {most}"
+        remedy = f"check the unit, and give up to {format_power(SANE * nameplate_w)}"
+        raise Refused(422, "invalid_field", detail, field="limit_w", value=limit_w, remedy=remedy)
+    return f"it binds nothing: {most}"
 
 
 @router.post("/release", responses=errors(404))

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Query
 
 from api.context import Context, Here, Person
+from api.problems import Refused
 from api.wire.reports import ComplianceReport, CorrectionView, NewCorrection, ReportQuery
 from scheduler.core.compliance_report import Report, month_of, report_of
 from scheduler.store.corrections import Correction
@@ -21,16 +22,19 @@ router = APIRouter(prefix="/reports", tags=["reports"])
 @router.get("/compliance")
 def compliance_report(query: Annotated[ReportQuery, Query()], here: Here) -> ComplianceReport:
     """Show a month: energy by class, who granted it, breaches, and each quarter of an hour with its evidence."""
-    zone = ZoneInfo(query.tz)
+    zone, now = ZoneInfo(query.tz), datetime.now(UTC)
     since, until = (at.astimezone(UTC) for at in month_of(int(query.month[:4]), int(query.month[5:]), zone))
     quarters = here.desk.quarters(since, until)
-    report = report_of(quarters, since=since, until=until, now=datetime.now(UTC), zone=zone)
+    if since > now and not quarters:  # of a clock that was ahead there may be some
+        raise _not_begun(query, since, now, zone)
+    report = report_of(quarters, since=since, until=until, now=now, zone=zone)
     known = {f.name: getattr(report, f.name) for f in fields(Report)}
     about = {
         "site": here.settings.site,
         "month": query.month,
         "tz": query.tz,
         "firm_w": _firm_w(here),
+        "running": since <= now < until,
     }
     return ComplianceReport.model_validate(about | known)
 
@@ -47,6 +51,13 @@ def correct_quarter(body: NewCorrection, here: Here, person: Person) -> Correcti
         by=person,
     )
     return CorrectionView.model_validate(here.desk.correct_quarter(correction))
+
+
+def _not_begun(query: ReportQuery, since: datetime, now: datetime, zone: ZoneInfo) -> Refused:
+    begins, current = f"{since.astimezone(zone):%Y-%m-%d %H:%M}", f"{now.astimezone(zone):%Y-%m}"
+    detail = f"month: {query.month} has not begun: it begins at {begins} ({query.tz})"
+    remedy = f"give a month up to {current}, which is running"
+    return Refused(422, "invalid_field", detail, field="month", value=query.month, remedy=remedy)
 
 
 def _firm_w(here: Context) -> float | None:

@@ -236,6 +236,7 @@ class ComplianceReport(Shown):
             since_at="2026-09-30T19:00:00Z",
             until_at="2026-10-31T19:00:00Z",
             length_s=2_678_400.0,
+            running=False,
             tally=TALLY,
             peak_quarter=PEAK,
             peak_minute=PEAK,
@@ -282,6 +283,7 @@ class ComplianceReport(Shown):
     since_at: datetime
     until_at: datetime
     length_s: float = Field(description="How much of the month has passed")
+    running: bool = Field(default=False, description="The month is not over: all figures are until now")
     tally: TallyView
     peak_quarter: PeakView | None
     peak_minute: PeakView | None

@@ -25,6 +25,7 @@ LIMIT: Final[dict[str, Any]] = {
     "set_by": "admin",
     "set_at": "2026-03-01T13:00:00Z",
     "until_at": None,
+    "remark": "",
 }
 
 
@@ -36,6 +37,7 @@ NODE: Final[dict[str, Any]] = {
     "in_fallback": False,
     "address": "10.0.0.1",
     "cordoned": False,
+    "passed_over_until_at": None,
     "guard_on": "",
     "unguarded": False,
     "storage": "5f2c41",
@@ -95,6 +97,9 @@ class NodeView(Shown):
     in_fallback: bool = Field(description="Whether it lives by its fallback profile: no order stands")
     address: str = Field("127.0.0.1", description="By which the other nodes reach it")
     cordoned: bool = Field(default=False, description="Whether no new work goes there")
+    passed_over_until_at: datetime | None = Field(
+        None, description="No new work goes there before, for starts failed on it: an alarm says why"
+    )
     guard_on: str = Field("", description="Machine that its guard runs on; empty = the head, or its own")
     unguarded: bool = Field(default=False, description="Miners that no guard is known to hold: all counts")
     storage: str = Field("", description="Nodes with the same one read the same checkpoints")
@@ -149,6 +154,7 @@ class LimitView(Shown):
     set_by: str | None = None
     set_at: datetime | None = None
     until_at: datetime | None = None
+    remark: str = Field("", description="Right after it was set: why it binds nothing; empty = it may")
 
 
 class Limits(Shown):
@@ -244,6 +250,7 @@ class PowerView(Shown):
     limit_until_at: datetime | None = Field(None, description="to here; null = until further notice")
     limit_stale: bool = False
     firm_w: float
+    nameplate_w: float | None = Field(None, description="What the site could draw at most, unlimited")
     draw_w: float
     draw_measured_at: datetime | None
     draw_quality: str | None = Field(

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from barq.errors import BarqError
 
 if TYPE_CHECKING:
     from barq.client import Client
+
+STARTING: Final = "the site is still starting: its scheduler has not looked at it yet; ask again in a moment"
 
 _PROFILE: ContextVar[str | None] = ContextVar("profile", default=None)
 
@@ -27,3 +31,12 @@ def connect() -> Client:
 
     profile = _PROFILE.get()
     return Client.from_environment() if profile is None else Client.from_environment(profile=profile)
+
+
+def is_starting(site: Client) -> bool:
+    """Return whether its scheduler has decided nothing yet, so that what is not shown may well be there."""
+    try:
+        site.power()
+    except BarqError as error:
+        return error.code == "not_ready"
+    return False

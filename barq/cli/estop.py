@@ -23,7 +23,7 @@ from barq.cli.facts import NOTHING, stop_line
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
 from barq.errors import BarqError, InvalidInput, Unauthorized, Unreachable
-from barq.location import ENV_STATE, ENV_TOKEN, ENV_URL, find_site, local_url, state_dir
+from barq.location import ENV_STATE, ENV_TOKEN, ENV_URL, SITE_USER, Location, find_site, local_url, state_dir
 from barq.profiles import ENV_PROFILE
 from barq.site import emergency
 from barq.site.emergency import GuardState
@@ -138,6 +138,7 @@ class _Site:
     environ: dict[str, str]
     profile: str | None
     groups: list[Path]
+    user: str  #: whom the token names, as in all that the API keeps; the account where that is not known here
 
     @classmethod
     def of(cls, state: Path | None) -> _Site:
@@ -148,10 +149,12 @@ class _Site:
             environ.pop(ENV_URL, None)
             environ.pop(ENV_TOKEN, None)  # of another site, most likely
             environ.pop(ENV_PROFILE, None)
-        directory, wanted = state_dir(environ), _wanted_url(environ, profile)
-        is_here = wanted in ("", _url_here(directory))
+        directory, wanted = state_dir(environ), _wanted(environ, profile)
+        url = "" if wanted is None else wanted.url.rstrip("/")
+        is_here = url in ("", _url_here(directory))
         groups = emergency.group_dirs(directory) if is_here else []
-        return cls(environ=environ, profile=profile, groups=groups)
+        user = wanted.user if wanted is not None else SITE_USER if groups else ""
+        return cls(environ=environ, profile=profile, groups=groups, user=_sendable(user) or _account())
 
     def client(self) -> Client:
         """A client of its API."""
@@ -205,7 +208,7 @@ class _Done:
 
 def _engage(reason: str, site: _Site) -> _Done:
     at = datetime.now(UTC).isoformat()
-    stop = {"id": uuid4().hex, "reason": reason, "by": _user(), "at": at}
+    stop = {"id": uuid4().hex, "reason": reason, "by": site.user, "at": at}
     here = emergency.engage(site.groups, stop)
     made, error = _asked(site, lambda client: client.estop(reason=reason, stop_id=stop["id"]))
     if made is None and not here:
@@ -253,19 +256,20 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _user() -> str:
+def _account() -> str:
+    """Who uses this machine, where nothing here says whom a token names: so that nobody is taken for another."""
     try:
-        return _sendable(getpass.getuser())
+        return f"account {_sendable(getpass.getuser())}"
     except (KeyError, OSError):  # a user id without a name
-        return f"uid {os.getuid()}"
+        return f"account {os.getuid()}"
 
 
-def _wanted_url(environ: dict[str, str], profile: str | None) -> str:
-    """The address that is meant; empty if only a state directory is. Raises InvalidInput for no such profile."""
+def _wanted(environ: dict[str, str], profile: str | None) -> Location | None:
+    """The site that is meant; None if only a state directory is. Raises InvalidInput for no such profile."""
     try:
-        return find_site(environ, profile).url.rstrip("/")
+        return find_site(environ, profile)
     except (Unreachable, Unauthorized):
-        return ""
+        return None
 
 
 def _url_here(directory: Path) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from barq.cli import miner_guards
-from barq.cli.connect import connect
+from barq.cli.connect import STARTING, connect, is_starting
 from barq.cli.facts import NOTHING, ago, moment, money
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
@@ -19,6 +19,7 @@ from barq.units import format_duration, format_power
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from barq.client import Client
     from barq.machine_views import (
         MachineHistory,
         MachineRecord,
@@ -78,13 +79,24 @@ def miners(
         return
     with connect() as site:
         page = site.miners(group=group, partner=partner, condition=condition, limit=most)
+        none = _why_none(site, is_asked=bool(group or partner or condition)) if not page["miners"] else ""
     emit(form, value=page, ids=(one["id"] for one in page["miners"]), blocks=lambda: _listed(page))
-    if form is Format.TABLE and not page["miners"]:
-        say("no miners match; `barq miners` lists all" if group or partner or condition else "no miners")
+    if form is Format.TABLE and none:
+        say(none)
     for notice in page.get("notices", ()) if form is Format.TABLE else ():
         say(notice)
     if page["next"] is not None:
         say(f"there are more than {most}; --limit shows more")
+
+
+def _why_none(site: Client, *, is_asked: bool) -> str:
+    """Return what to say of an empty list, which is no proof that there are none."""
+    if is_starting(site):
+        return STARTING
+    if is_asked:
+        return "no miners match; `barq miners` lists all"
+    untold = [node["id"] for node in site.nodes() if node["kind"] == "miners"]
+    return f"{', '.join(untold)}: no guard has told of its machines yet" if untold else "no miners"
 
 
 @app.command()

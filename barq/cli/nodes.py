@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from barq.cli.connect import connect
+from barq.cli.connect import STARTING, connect, is_starting
 from barq.cli.facts import NOTHING, ago
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
@@ -38,6 +38,7 @@ _STYLES = {
     "unguarded": "bold red",
     "stopped": "bold red",
     "no new work": "yellow",
+    "passed over": "yellow",
 }
 
 
@@ -46,9 +47,10 @@ def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         found = site.nodes()
+        none = STARTING if not found and is_starting(site) else "no nodes"
     emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: _blocks(found))
     if form is Format.TABLE and not found:
-        say("no nodes")
+        say(none)
 
 
 def _blocks(found: Sequence[NodeView]) -> list[Block]:
@@ -104,6 +106,8 @@ def _state(node: NodeView) -> str:
         return "stopped"
     if node.get("cordoned"):
         return "no new work"
+    if node.get("passed_over_until_at"):
+        return "passed over"
     return "fallback" if node["in_fallback"] else "ok"
 
 

@@ -60,7 +60,8 @@ def limit(
         made = site.limit(limit_w, reason=reason, for_s=for_s)
     until = "until `barq power release`" if for_s is None else f"for {format_duration(for_s)}"
     line = f"limit {made['id']}: the site is limited to {format_power(made['limit_w'])} {until}"
-    emit(form, value=made, ids=[made["id"]], blocks=lambda: [line])
+    remark = made.get("remark")
+    emit(form, value=made, ids=[made["id"]], blocks=lambda: [line, *([f"note: {remark}"] if remark else [])])
 
 
 @app.command()

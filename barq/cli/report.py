@@ -149,6 +149,7 @@ def _blocks(found: ComplianceView, comparison: Comparison | None, zone: ZoneInfo
     by_day = f"By day, without {dark} of which nothing was read:" if dark and read else "By day:"
     blocks: list[Block] = [
         f"{found['site']}, {found['month']} ({found['tz']})",
+        *([f"So far: {running}."] if (running := words.so_far(found, zone)) else []),
         Table(rows=words.summary_facts(found, zone)),
         *_titled(by_day, words.day_rows({**found, "days": read})),
         *_titled("Documents that granted power:", words.grant_rows(found)),

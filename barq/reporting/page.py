@@ -17,6 +17,7 @@ from barq.reporting.words import (
     largest_rows,
     meter_facts,
     missing_rows,
+    so_far,
     summary_facts,
 )
 
@@ -43,6 +44,11 @@ def page_of(report: ComplianceView, comparison: Comparison | None, *, made_at: d
     blocks = [
         f"<h1>{escape(title)}</h1>",
         f"<p>Month and days of the calendar in {escape(report['tz'])}. Made {made}.</p>",
+        *(
+            [f"<p><strong>So far: {escape(running)}.</strong></p>"]
+            if (running := so_far(report, zone))
+            else []
+        ),
         facts_of(summary_facts(report, zone)),
         "<h2>Energy by day</h2>",
         _chart(report["days"]),

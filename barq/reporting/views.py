@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class TallyView(TypedDict):
@@ -119,6 +119,7 @@ class ComplianceView(TypedDict):
     since_at: str
     until_at: str
     length_s: float
+    running: NotRequired[bool]  #: the month is not over: all figures are until now
     tally: TallyView
     peak_quarter: PeakView | None
     peak_minute: PeakView | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from barq.units import format_duration, format_power
@@ -29,6 +29,14 @@ _DAY_S: Final = 86_400.0
 def kwh(energy_wh: float) -> str:
     """Energy for people who add it up: always in kWh, to the watt-hour."""
     return f"{energy_wh / 1000:,.3f} kWh"
+
+
+def so_far(report: ComplianceView, zone: ZoneInfo) -> str:
+    """Until when the figures of a month are that is not over; empty for one that is."""
+    if not report.get("running"):
+        return ""
+    until_at = datetime.fromisoformat(report["since_at"]) + timedelta(seconds=report["length_s"])
+    return f"the month is running: all figures are until {until_at.astimezone(zone):%Y-%m-%d %H:%M}"
 
 
 def summary_facts(report: ComplianceView, zone: ZoneInfo) -> list[tuple[str, str]]:

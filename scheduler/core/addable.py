@@ -101,7 +101,8 @@ def _starts(plan: Plan, waiting: Iterable[Refused], free_gpus: int, after_s: flo
 
 def _wakes(plan: Plan, waiting: Iterable[Refused], after_s: float) -> Means:
     """Jobs that lack GPUs, at their knees on nodes in standby, and the bases of these nodes."""
-    asleep = {gid for gid in plan.asleep() if not plan.groups[gid].cordoned and is_heard(plan, gid)}
+    barred = plan.cordoned | plan.faults.out(plan.at)
+    asleep = {gid for gid in plan.asleep() if gid not in barred and is_heard(plan, gid)}
     jobs, woken, terms = 0, list[str](), list[tuple[int, float]]()
     for some in waiting:
         if some.lacks_gpus and asleep:

@@ -17,6 +17,7 @@ from scheduler.core.dividing import kept_for_mining
 from scheduler.core.envelope import Limit, changes
 from scheduler.core.estop import stopped
 from scheduler.core.explaining import Explainer
+from scheduler.core.faults import Faulted
 from scheduler.core.filling import fill_idle
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.foresight import turns
@@ -54,6 +55,9 @@ class Decision:
     attempts: Mapping[str, Attempt] = field(default_factory=dict)  #: changed or new ones, ended ones included
     reasons: Mapping[str, Reason] = field(default_factory=dict)  #: of every job that waits or is paused
     events: Sequence[Event] = ()
+    faulted: Mapping[str, Faulted | None] = field(
+        default_factory=dict
+    )  #: nodes on which starts failed, or go well
     cut_work: bool = False  #: AI work was cut for power in this round
     miners_w: Mapping[str, float] = field(default_factory=dict)  #: target of each miner group
     fillers_w: Mapping[str, float] = field(default_factory=dict)  #: of what fills idle GPUs, by node
@@ -159,11 +163,17 @@ class PowerAware:
             plan.deadlines.next_at(),
             next_growth_at(plan),
             plan.tempo(snapshot).until_at,
+            plan.faults.next_at(plan.at),
         )
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return altered(
-            made, events=tuple(plan.events), sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed
+            made,
+            events=tuple(plan.events),
+            faulted=dict(plan.faults.news),
+            sharing=fed.reasons,
+            partners_w=fed.partners_w,
+            owed=fed.owed,
         )
 
     def offer(self) -> FlexOffer | None:

@@ -152,6 +152,7 @@ class Followed(Listed):
     def _follow_groups(self, groups: Mapping[str, Group]) -> None:
         old, self.groups = self.groups, groups
         keys = changed(old, groups)
+        self.faults.begin(groups)
         self.since.groups.update(k for k in keys if tells_more(old.get(k), groups.get(k)))
         for gid in sorted(keys):
             self._regroup(gid, old.get(gid), groups.get(gid))
@@ -180,6 +181,7 @@ class Followed(Listed):
         (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
         (self.deaf.add if new is not None and new.is_deaf else self.deaf.discard)(group_id)
         (self.cordoned.add if new is not None and new.cordoned else self.cordoned.discard)(group_id)
+        self.faults.take(group_id, new)
         is_known = old is not None and new is not None and (old.spec is new.spec or old.spec == new.spec)
         if not is_known:
             self._remake(group_id, new)

@@ -183,6 +183,14 @@ def pruned(account: Account, at: datetime, *, fall_s: float) -> Account:
     return account if len(kept) == len(account.open) else altered(account, open=kept)
 
 
+def allows_no_more(order: OpenOrder, known: OpenOrder) -> bool:
+    """Whether whoever counts `known`, for as long as `order` stands, counts at least what that allows."""
+    steps = {0.0, *(s.after_s for s in order.fallback), *(s.after_s for s in known.fallback)}
+    return order.entitlement_w <= known.entitlement_w and all(
+        order.step_w(s) <= known.step_w(s) for s in steps
+    )
+
+
 def _has_fallen(order: OpenOrder, at: datetime, fall_s: float) -> bool:
     return order.expires_at + timedelta(seconds=fall_s) <= at
 

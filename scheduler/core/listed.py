@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from scheduler.core.alarms import Alarms
 from scheduler.core.arrays import Arrays
+from scheduler.core.faults import Faults
 from scheduler.core.jobs import Attempt, AttemptState, Job
 from scheduler.core.saving import Tempo, tempo
 from scheduler.core.snapshot import Snapshot
@@ -21,6 +22,7 @@ class Listed:
         self.tuned: set[str] = set()  #: attempts of jobs that leave it to Barq how often they save
         self.deaf: set[str] = set()  #: groups that are heard and take no orders
         self.cordoned: set[str] = set()  #: groups on which nobody wants new work
+        self.faults = Faults()
         self._tempo: Tempo | None = None
         self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self.arrays = Arrays()

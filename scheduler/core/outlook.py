@@ -18,7 +18,7 @@ from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue, Shape
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.room import Room
+from scheduler.core.room import Room, takes_work, unheld
 from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.supply import Supply, ends_at, left_s
 from scheduler.core.topology import within
@@ -264,6 +264,11 @@ def _beyond(plan: Plan, queue: Queue) -> set[str]:
 def _free_at(plan: Plan, room: Room) -> tuple[dict[str, list[datetime]], int]:
     """When each GPU of the nodes that take work is free, soonest first; and how many are held without a limit."""
     found = {node_id: [plan.at] * len(gpus) for node_id, gpus in room.free.items()}
+    for node_id in plan.faults.out(plan.at) & plan.groups.keys():  # those come back by themselves
+        group = plan.groups[node_id]
+        if takes_work(group) and group.is_heard(plan.at, plan.site) and not plan.is_standby(node_id):
+            free = unheld(plan, group)
+            found[node_id] = [plan.faults.known[node_id].until_at] * len(free)
     unstated = 0
     for attempt in plan.attempts.values():
         free_at = ends_at(plan, attempt)

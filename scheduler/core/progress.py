@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from scheduler.core.altered import altered
+from scheduler.core.faults import sentence, waits_s
 from scheduler.core.jobs import (
     Attempt,
     AttemptState,
@@ -17,7 +18,16 @@ from scheduler.core.jobs import (
     Phase,
     Placement,
 )
-from scheduler.core.judge import Verdict, after_attempt, newest_commit, seen, shown, verdict, with_facts
+from scheduler.core.judge import (
+    REQUEUE_CODES,
+    Verdict,
+    after_attempt,
+    newest_commit,
+    seen,
+    shown,
+    verdict,
+    with_facts,
+)
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.pinning import bind, refresh
 from scheduler.core.plan import Plan
@@ -108,8 +118,10 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
     looked = seen(attempt, members, plan.at)
     if looked.state is AttemptState.ENDED or _never_begins(looked, members, snapshot):
         plan.jobs[job.id] = job
+        _note_begun(plan, attempt, members)
         _end(plan, looked, verdict(looked, job, members), members)
         return
+    _note_begun(plan, attempt, members)
     if looked is not attempt:
         plan.put(looked)
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
@@ -141,6 +153,8 @@ def _cannot_begin(attempt: Attempt, group: Group, snapshot: Snapshot) -> bool:
 
 def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFacts] | tuple[()]) -> None:
     job = plan.jobs[attempt.job_id]
+    if found.cause is FailureCause.NODE_FAULT:
+        _note_faults(plan, attempt, members)
     after = after_attempt(job, found, plan.at, backoff_s=_backoff_s(plan, job, found))
     if attempt.running_at is not None:
         after = altered(after, ran_s=job.ran_s + (plan.at - attempt.running_at).total_seconds())
@@ -161,9 +175,47 @@ def _end(plan: Plan, attempt: Attempt, found: Verdict, members: list[AttemptFact
 
 
 def _backoff_s(plan: Plan, job: Job, found: Verdict) -> float:
-    """How long the next attempt waits, s: after a fault of the node at least a lease, for the fault may last."""
+    """How long the next attempt waits, s: after a fault of the node at least a lease, for the fault may last.
+
+    With one node after the other at fault it may be the job that fills them up: it waits longer each time, too.
+    """
     backoff_s: float = job.spec.backoff_s * 2**job.failures
-    return max(backoff_s, plan.site.lease_s) if found.cause is FailureCause.NODE_FAULT else backoff_s
+    if found.cause is not FailureCause.NODE_FAULT:
+        return backoff_s
+    return max(backoff_s, waits_s(plan.faults.blamed_by(job.id), plan.site.lease_s))
+
+
+def _note_faults(plan: Plan, attempt: Attempt, members: Sequence[AttemptFacts]) -> None:
+    """Pass over the nodes that could not start it for a while."""
+    site = plan.site
+    for placement, member in zip(attempt.placements, members, strict=True):
+        if not member.launch_error or member.exit_code not in REQUEUE_CODES:
+            continue
+        faulted = plan.faults.note(
+            placement.node_id,
+            at=plan.at,
+            made_at=attempt.created_at,
+            first_s=site.lease_s,
+            why=member.launch_error,
+            job_id=attempt.job_id,
+        )
+        if faulted is not None:
+            text = f"{placement.node_id} {sentence(faulted)}"
+            data: dict[str, str | int] = {"node": placement.node_id, "faults": faulted.count}
+            plan.events.append(
+                Event(at=plan.at, kind="node.faulted", text=text, job_id=attempt.job_id, data=data)
+            )
+
+
+def _note_begun(plan: Plan, attempt: Attempt, members: Sequence[AttemptFacts]) -> None:
+    """Nodes on which its process came up are well again."""
+    for placement, member in zip(attempt.placements, members, strict=True):
+        has_begun = member.observed is Observed.RUNNING or member.resumed_step is not None
+        if has_begun and plan.faults.began(placement.node_id, attempt.created_at):
+            text = f"{placement.node_id} starts work again: {attempt.job_id} began there"
+            plan.events.append(
+                Event(at=plan.at, kind="node.well", text=text, data={"node": placement.node_id})
+            )
 
 
 _KINDS = {

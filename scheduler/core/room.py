@@ -16,7 +16,7 @@ Gpus = tuple[str, ...]
 
 
 class Room:
-    """Free GPUs of nodes that take work: heard of lately, on, not cordoned. Follows one plan."""
+    """Free GPUs of nodes that take work: heard of lately, on, not cordoned, not passed over. Follows one plan."""
 
     def __init__(self, plan: Plan) -> None:
         self.free: dict[str, Gpus] = {}  #: by node that takes work, in slot order
@@ -24,26 +24,25 @@ class Room:
         self.gains = 0  #: rises whenever something may fit that did not
         self._by_count: dict[int, list[str]] = {}
         self._silent: set[str] = set()
+        self._out: frozenset[str] = frozenset()
         self.refresh(plan)
 
     def refresh(self, plan: Plan) -> None:
-        """Count the nodes anew on which something changed, and those that fell silent or spoke again."""
+        """Count the nodes anew on which something changed, and those that fell silent, faulted, or came back."""
         cutoff = plan.at - timedelta(seconds=plan.site.unreachable_after_s)
         silent = plan.silence.since(plan.groups, cutoff)
-        for gid in plan.touched | (silent ^ self._silent):
-            self._set(gid, self._count(plan, gid, is_silent=gid in silent))
-        self._silent = silent
+        out = plan.faults.out(plan.at)
+        for gid in plan.touched | (silent ^ self._silent) | (out ^ self._out):
+            self._set(gid, None if gid in silent or gid in out else self._count(plan, gid))
+        self._silent, self._out = silent, out
         plan.touched.clear()
 
-    def _count(self, plan: Plan, group_id: str, *, is_silent: bool) -> Gpus | None:
+    @staticmethod
+    def _count(plan: Plan, group_id: str) -> Gpus | None:
         group = plan.groups.get(group_id)
-        if group is None or is_silent or not takes_work(group) or plan.is_standby(group_id):
+        if group is None or not takes_work(group) or plan.is_standby(group_id):
             return None
-        held = {
-            g for a in plan.on(group_id) for p in a.placements if p.node_id == group_id for g in p.gpu_ids
-        }
-        held.update(r.gpu_id for r in group.gpus if r.processes)
-        return tuple(g.gpu_id for g in group.spec.gpus if g.gpu_id not in held)
+        return unheld(plan, group)
 
     def _set(self, group_id: str, gpus: Gpus | None) -> None:
         old = self.free.get(group_id)
@@ -87,6 +86,14 @@ class Room:
     def leaving(plan: Plan) -> int:
         """GPUs of attempts that were told to leave."""
         return plan.roster.held(*LEAVING)
+
+
+def unheld(plan: Plan, group: Group) -> Gpus:
+    """The GPUs of a node on which nobody is, and nothing runs."""
+    node_id = group.spec.group_id
+    held = {g for a in plan.on(node_id) for p in a.placements if p.node_id == node_id for g in p.gpu_ids}
+    held.update(r.gpu_id for r in group.gpus if r.processes)
+    return tuple(g.gpu_id for g in group.spec.gpus if g.gpu_id not in held)
 
 
 def takes_work(group: Group) -> bool:

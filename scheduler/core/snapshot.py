@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from scheduler.core.altered import swift
+from scheduler.core.altered import altered, swift
 from scheduler.core.credit import Owed
 from scheduler.core.domains import Domain
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.faults import Faulted
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import Attempt, Job, JobState
@@ -125,6 +126,7 @@ class Group:
     ordered_at: datetime | None = None
     miners_target_w: float = 0.0  #: as last decided
     cordoned: bool = False
+    faulted: Faulted | None = None  #: starts that failed on it of late; None = none did
     storage: str = ""  #: id of the place where its jobs keep their checkpoints; empty = not known
     stop: EmergencyStop | None = None  #: latched by its guard
     power: NodePower = NodePower.ON
@@ -142,6 +144,11 @@ class Group:
         """Whether it was heard of lately, so that it can be counted on to do what it is told."""
         seen_at = self.reported_at
         return seen_at is not None and (at - seen_at).total_seconds() <= site.unreachable_after_s
+
+
+def with_faults(groups: Mapping[str, Group], faulted: Mapping[str, Faulted | None]) -> dict[str, Group]:
+    """Those of the groups on which starts failed, or go well again, as they are now."""
+    return {gid: altered(groups[gid], faulted=told) for gid, told in faulted.items() if gid in groups}
 
 
 @swift

@@ -10,7 +10,7 @@ from scheduler.core.envelope import window_s
 from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
-from scheduler.core.placement import place
+from scheduler.core.placement import place, usable
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
@@ -31,6 +31,7 @@ from scheduler.core.waiting import (
     no_gpus,
     no_power,
     no_turn,
+    passed_over,
     short_window,
 )
 from scheduler.core.zone_starts import refused_by
@@ -163,13 +164,21 @@ def _smaller(
 
 
 def _lacking(plan: Plan, room: Room, job: Job) -> Reason:
-    """What a job that does not fit lacks."""
+    """What a job that does not fit lacks, and which of the nodes that it may use are passed over."""
+    here = plan.faults.out(plan.at)
+    out = sorted(here & usable(job, plan)) if here else []
+    lacks = _what_lacks(plan, room, job, any_out=bool(out))
+    return passed_over(lacks, {node_id: plan.faults.known[node_id] for node_id in out}) if out else lacks
+
+
+def _what_lacks(plan: Plan, room: Room, job: Job, *, any_out: bool) -> Reason:
     if room.free and (pinned := pinned_away(job, room.free, plan)) is not None:
         return pinned
     if (scattered := apart(job, room, plan)) is not None:
         return scattered
     off = 0 if room.free else sum(plan.is_off(gid) for gid in plan.groups)
-    return no_gpus(job, nodes=len(room.free), free=room.total, leaving=room.leaving(plan), off=off)
+    nodes = len(room.free) + any_out
+    return no_gpus(job, nodes=nodes, free=room.total, leaving=room.leaving(plan), off=off)
 
 
 def _unaffordable(

@@ -5,13 +5,16 @@ draws far less than its cap gets one a little above the most that it was seen to
 and the rest goes to others. It never makes the limit less safe: only caps are lowered.
 
 Readings are about a second apart and are means of some ten to a thousand milliseconds: peaks between them are not seen.
-`HEADROOM` above the highest of ten minutes is what they are left. Zeus' public sweep of training on four types of GPU
+`HEADROOM` times the highest of ten minutes is what they are left. Zeus' public sweep of training on four types of GPU
 (github `ml-energy/zeus`) has, for work that draws less than 85 % of what its GPU could, a loss of 0.7 to 1.1 % of speed
 in the median at a cap 10 to 25 % above the *mean*, and 0.4 % above that, within what the same runs differ by.
 
-Who comes near such a cap may be held down by it: it is forgotten at once, and found again after twice as long, so that
-nobody goes up and down. So may who draws markedly less since it stands: some devices hold their draw a share below any
-cap. No work in Emerald's sweep of A100s draws less than 86 % of any cap: none of it is below `LIGHT`.
+Who comes to `NEAR` of such a cap may be held down by it: it is forgotten at once, and found again after twice as long,
+so that nobody goes up and down. Some devices hold their draw a share below any cap: the headroom is so wide that work
+at its old peak is below `NEAR`, and work that needs more is not, on a device that draws 90 % of its caps. A narrower
+one would hide it for good; a wider one is paid for in watts, and Emerald's sweep of A100s has 97 % at such caps. So is
+forgotten who draws markedly less since such a cap stands. No work in that sweep draws less than 86 % of any cap: none
+of it is below `LIGHT`.
 """
 
 from __future__ import annotations
@@ -27,11 +30,11 @@ from scheduler.core.floors import STEP_W
 
 LIGHT: Final = 0.8
 """Work that draws less than this share of its cap is not held down by it."""
-NEAR: Final = 0.95
+NEAR: Final = 0.89
 """Work that draws this share of the cap that it was thought to have use for may have use for more."""
 FELL: Final = 0.92
 """Work that draws less than this share of what it drew before may do so because of its lower cap."""
-HEADROOM: Final = 1.1
+HEADROOM: Final = 1.16
 SPARE_W: Final = 5.0
 WATCH_S: Final = 600.0  #: how long work is watched before anything is made of it
 MOST_BACK_OFFS: Final = 7  #: that double this

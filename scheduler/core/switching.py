@@ -99,14 +99,17 @@ class _Yard:
 
     def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
         self._plan, self._room = plan, room
-        asleep, off, bare, cordoned = plan.asleep(), plan.off, plan.occupants.bare, plan.cordoned
+        asleep, off, bare = plan.asleep(), plan.off, plan.occupants.bare
+        barred = plan.cordoned | plan.faults.out(
+            plan.at
+        )  #: nothing starts there, so that nothing is gained by them
         coming = [gid for gid in sorted(off - asleep) if _can_rest(plan, gid)]
         empty = (gid for gid in sorted(bare - asleep - off) if _can_rest(plan, gid))
         self._empty = [gid for gid in empty if _is_empty(plan, room, gid)]  #: on, with nothing on them
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)
-        self._ready = [*(gid for gid in coming if gid not in cordoned), *houses]
-        self._asleep = list(workable(plan, sorted(asleep - cordoned if cordoned else asleep)))
+        self._ready = [*(gid for gid in coming if gid not in barred), *houses]
+        self._asleep = list(workable(plan, sorted(asleep - barred if barred else asleep)))
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+from scheduler.core.faults import Faulted, sentence
 from scheduler.core.foresight import KEPT_TIER, MEDIAN, Shortfall, word
 from scheduler.core.jobs import Job, JobState
 from scheduler.core.placement import ever_fits, may_use
@@ -249,6 +251,19 @@ def _too_few_gpus(needed: int, free: int, leaving: int) -> Reason:
         code=Code.WAITING_FOR_PREEMPTED_JOBS if free + leaving >= needed else Code.WAITING_FOR_RESOURCES,
         text=f"needs {needed} GPUs; {free} are free, {leaving} being released",
         numbers={"needed_gpus": needed, "free_gpus": free, "leaving_gpus": leaving},
+    )
+
+
+def passed_over(lacks: Reason, out: Mapping[str, Faulted]) -> Reason:
+    """What a job lacks while nodes that it may use are passed over: at least one is."""
+    first_id = min(out, key=lambda node_id: (out[node_id].until_at, node_id))
+    others = f", as {len(out) - 1} more" if len(out) > 1 else ""
+    return replace(
+        lacks,
+        text=f"{lacks.text}; {first_id} {sentence(out[first_id])}{others}",
+        numbers={**lacks.numbers, "faulted_nodes": len(out)},
+        expected_at=lacks.expected_at or out[first_id].until_at,
+        remedy=lacks.remedy or "barq nodes",
     )
 
 

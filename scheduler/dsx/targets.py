@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
@@ -13,7 +13,7 @@ from scheduler.connections.messages import Refused
 from scheduler.core.envelope import Segment
 
 MOST_TARGETS: Final = 200
-_REMEMBERED: Final = 4096  #: digests of signed data
+REMEMBERED: Final = 4096  #: digests of signed data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,12 +82,16 @@ def allows_more(before: Sequence[Target], after: Sequence[Target], at: datetime)
 class Signed:
     """Signed data that counted already: who once read it may send it again, under a new id and time.
 
-    The newest may come again: an ISV repeats what holds.
+    The newest may come again: an ISV repeats what holds. `before` is what was told to earlier ones, the newest last;
+    `note` is handed what is to be told to later ones.
     """
 
-    def __init__(self) -> None:
-        self._newest: bytes | None = None
-        self._used: deque[bytes] = deque(maxlen=_REMEMBERED)
+    def __init__(
+        self, before: Sequence[bytes] = (), *, note: Callable[[bytes], None] = lambda _: None
+    ) -> None:
+        self._newest: bytes | None = before[-1] if before else None
+        self._used: deque[bytes] = deque(before, maxlen=REMEMBERED)
+        self._note = note
 
     def is_old(self, digest: bytes | None) -> bool:
         """Whether this was told, and something else since. None = nobody can say."""
@@ -95,6 +99,8 @@ class Signed:
 
     def take(self, digest: bytes | None) -> None:
         """This counts now."""
+        if digest is not None and digest != self._newest:
+            self._note(digest)
         self._newest = digest
         if digest is not None and digest not in self._used:
             self._used.append(digest)

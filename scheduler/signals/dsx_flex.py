@@ -11,6 +11,7 @@ In the site file (`configs/sites/mqtt.yaml` holds it with all keys):
         client_id: barq-lahore-1          # unlike any other's at this broker
         isv: acme-energy                  # whose targets hold: topic grid/v1/isv/acme-energy/loadtarget/set
         keys_file: secrets/acme-keys.json # JWK set, or one public key in PEM, of who signs; unsigned: true for none
+        dated: true                       # refuse targets without a start_time: who read them could send them again
         feed: main-a                      # which feed the site hangs on
         default_w: 5e6                    # what the feed may draw when the ISV lifts its target (load_constraint null)
 
@@ -52,6 +53,7 @@ from scheduler.core.given import Refusal
 from scheduler.core.site_state import SiteState, Standing
 from scheduler.dsx.cloud_event import Sender
 from scheduler.dsx.powerstate import Breach, Feed, Ramp, breach_told, feed_state, happened, target_told
+from scheduler.dsx.seen import Seen
 from scheduler.dsx.targets import (
     MOST_TARGETS,
     Signed,
@@ -80,6 +82,7 @@ class DsxOptions(Options, BrokerOptions):
     feed: str = Field(min_length=1)
     default_w: float = Field(ge=0)
     keys_file: Path | None = None
+    dated: bool = False  #: True = each target has to say in its signed data since when it holds
     unsigned: bool = False  #: True = plain data counts: on a broker that lets nobody else publish
     max_w: float = Field(default=1e10, gt=0)
     clock_ahead_s: float = Field(default=5.0, ge=0, le=3600)  #: how far ahead of ours the ISV's clock may be
@@ -132,8 +135,15 @@ def read_event(
     targets = tuple(
         replace(t, event_id=event_id, order=order, document=named_by) for t in read if t is not None
     )
+    if options.dated and not all(map(_is_timed, requests)):
+        raise Refused("a target has no start_time, and dated is true; sign since when each holds")
     digest = sha256(signed).digest() if signed is not None and all(map(_is_timed, requests)) else None
     return Command(event_id=event_id, sent_at=sent_at, targets=targets, digest=digest)
+
+
+def _seen_name(options: DsxOptions) -> str:
+    """Of the file that remembers signed data, whatever the ISV and the feed are called."""
+    return f"dsx-{sha256(f'{options.isv}/{options.feed}'.encode()).hexdigest()[:16]}.seen"
 
 
 def event_id_of(payload: bytes) -> str:
@@ -235,7 +245,8 @@ class DsxFlex(MqttListener):
         self._sent_at: datetime | None = None  #: and was sent
         self._order = self._sure_from = 0  #: messages, and the first since which none was missed
         self._ids: deque[str] = deque(maxlen=_KEPT)
-        self._signed = Signed()
+        seen = None if self._keys_file is None else Seen(base / "signals" / _seen_name(options))
+        self._signed = Signed() if seen is None else Signed(seen.read(), note=seen.add)
         self.tell_every_s = None if options.agent is None else options.tell_every_s
         self._signing_key_file = None if options.signing_key_file is None else base / options.signing_key_file
         self._ramp = Ramp()  #: as it was told

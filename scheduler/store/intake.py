@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -12,13 +12,14 @@ from sqlmodel import col
 from scheduler.core.arrays import worse
 from scheduler.core.credit import Owed
 from scheduler.core.envelope import Envelope
+from scheduler.core.faults import Faulted
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.interval import Running
 from scheduler.core.jobs import FINAL_STATES, Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.projects import Used
 from scheduler.core.settlement import Measured
 from scheduler.core.trim import Trimmed
-from scheduler.records import LIMIT_RECORD, LIMITS_TOLD, MEASURED, SETTLING, TRIM, Intents, Stored
+from scheduler.records import FAULTED, LIMIT_RECORD, LIMITS_TOLD, MEASURED, SETTLING, TRIM, Intents, Stored
 from scheduler.store import instructions, machine_wishes, power_events, stops
 from scheduler.store.members import read_members
 from scheduler.store.open_orders import read_open_orders
@@ -62,6 +63,7 @@ def read_stored(session: Session, *, reaction_s: float) -> Stored:
         settling=settling,
         measured=_measured(session),
         hours=hours_of(session, settling.starts_at if settling is not None else None),
+        faulted=_faulted(session),
     )
 
 
@@ -93,6 +95,16 @@ def _trim(session: Session) -> Trimmed | None:
     except WireError as error:
         log.warning("what the meter taught before is not counted: %s", error)
         return None
+
+
+def _faulted(session: Session) -> Mapping[str, Faulted]:
+    """On which nodes starts failed of late. A site goes on without it: each then counts as well."""
+    document = current_document(session, FAULTED)
+    try:
+        return {} if document is None else loads(dict[str, Faulted], document.text)
+    except WireError as error:
+        log.warning("on which nodes starts failed cannot be read and is learned anew: %s", error)
+        return {}
 
 
 def _settling(session: Session) -> Running | None:

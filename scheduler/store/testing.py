@@ -11,6 +11,7 @@ from scheduler.core.credit import Owed
 from scheduler.core.dispatch import Answer, Instruction
 from scheduler.core.envelope import Envelope
 from scheduler.core.estop import EmergencyStop
+from scheduler.core.faults import Faulted
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.jobs import Attempt, AttemptState, Desired, Job, JobState
 from scheduler.core.ledger import OpenOrder
@@ -21,6 +22,7 @@ from scheduler.core.reasons import Event, Reason
 from scheduler.core.trim import Trimmed
 from scheduler.errors import StaleEpoch, StoreError
 from scheduler.records import (
+    FAULTED,
     LIMIT_RECORD,
     LIMITS_TOLD,
     TRIM,
@@ -56,6 +58,7 @@ class InMemoryStore:
         self.limit_record: LimitRecord | None = None
         self.told: tuple[Envelope, ...] = ()
         self.owed: Owed | None = None
+        self.faulted: dict[str, Faulted] = {}
         self.trim: Trimmed | None = None
         self.power_events: dict[datetime, PowerEvent] = {}
         self.stops: dict[str, EmergencyStop] = {}
@@ -152,6 +155,7 @@ class InMemoryStore:
             trim=self.trim,
             power_events=tuple(e for _, e in sorted(self.power_events.items()) if not e.is_final),
             miner_wishes=self.miner_wishes,
+            faulted=self.faulted,
         )
 
     async def intents(self, after: int) -> Intents:
@@ -202,6 +206,8 @@ class InMemoryStore:
             self.told = loads(tuple[Envelope, ...], document)
         if (document := tick.current.get(TRIM)) is not None:
             self.trim = loads(Trimmed, document)
+        if (document := tick.current.get(FAULTED)) is not None:
+            self.faulted = loads(dict[str, Faulted], document)
         self.owed = tick.owed or self.owed
         for gid, order in tick.orders.items():
             self.open_orders[gid] = still_open((*self.open_orders.get(gid, ()), order), at=tick.at)

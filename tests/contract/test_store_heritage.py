@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from scheduler.core.credit import Owed
+from scheduler.core.faults import Faulted
 from scheduler.core.forecast import LimitRecord
 from scheduler.core.projects import Usage, Used
 from scheduler.core.trim import Trimmed, Why
-from scheduler.records import LIMIT_RECORD, TRIM
+from scheduler.records import FAULTED, LIMIT_RECORD, TRIM
 from scheduler.wire import dumps
 from tests.store_sides import Side
 from tests.stores import T0, after, tick
@@ -53,6 +54,17 @@ async def test_what_the_meter_taught_is_handed_on(side: Side) -> None:
     await side.store.record(tick(2, epoch))
 
     assert (await side.store.load()).trim == learned
+
+
+async def test_where_starts_failed_is_handed_on(side: Side) -> None:
+    """All of it, until it is told anew."""
+    epoch = await side.store.claim("a", at=T0)
+    assert (await side.store.load()).faulted == {}
+    fault = Faulted(count=2, at=after(1), until_at=after(31), why="[Errno 28] No space left", job_id="s-1")
+    await side.store.record(tick(1, epoch, current={FAULTED: dumps({"a": fault}).decode()}))
+    await side.store.record(tick(2, epoch))
+
+    assert (await side.store.load()).faulted == {"a": fault}
 
 
 async def test_what_partners_are_owed_stays_until_it_is_another(side: Side) -> None:

@@ -57,6 +57,14 @@ def barq(*words: str, site: StubSite | None = None) -> Result:
         return CliRunner().invoke(app, ["estop", *words], prog_name="barq")
 
 
+def run_a_site_here(node: GuardedNode, monkeypatch: pytest.MonkeyPatch, *, token: str) -> None:
+    """The site in BARQ_STATE has an address, and the environment a token for it."""
+    run = node.directory.parent / "state" / "run"
+    run.mkdir()
+    (run / "api.json").write_text('{"url": "http://127.0.0.1:1"}')
+    monkeypatch.setenv("BARQ_TOKEN", token)
+
+
 def answering(*nodes: dict[str, Any]) -> StubSite:
     """An API that takes the stop and shows these nodes."""
     site = StubSite().on("POST", "/power/estop", STOP).on("GET", "/nodes", {"nodes": list(nodes)})
@@ -110,8 +118,12 @@ def test_all_is_well_when_guards_and_api_have_it(node: GuardedNode) -> None:
 def test_no_stop_fails_for_how_its_reason_is_spelled(
     node: GuardedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As by a terminal that does not speak UTF-8: the words suffer, the stop does not."""
+    """As by a terminal that does not speak UTF-8: the words suffer, the stop does not.
+
+    Nothing here says whom a token names that only the environment has: the account is named, as one.
+    """
     monkeypatch.setenv("LOGNAME", "ren\udce9")
+    run_a_site_here(node, monkeypatch, token="of-ada")  # noqa: S106
     site = answering()
 
     result = barq("--reason", "fum\udce9e", "--yes", site=site)
@@ -119,8 +131,20 @@ def test_no_stop_fails_for_how_its_reason_is_spelled(
     report = node.report()
     assert result.exit_code == 0, result.output
     assert report.stop is not None
-    assert (report.stop.reason, report.stop.by) == ("fum?e", "ren?")
+    assert (report.stop.reason, report.stop.by) == ("fum?e", "account ren?")
     assert site.asked() == [("/api/v1/power/estop", {"reason": "fum?e", "id": report.stop.id})]
+
+
+def test_a_stop_and_its_release_name_people_alike(node: GuardedNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By their tokens, whether a guard or the API was told first, and whoever is logged in to the machine."""
+    monkeypatch.setenv("LOGNAME", "root")
+
+    result = barq("--reason", "smoke", "--yes", site=answering())
+
+    report = node.report()
+    assert report.stop is not None
+    assert (report.stop.by, STOP["by"]) == ("site", "site")
+    assert "EMERGENCY STOP by site: smoke" in result.stdout
 
 
 def test_a_guard_that_hangs_is_told_of(node: GuardedNode, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -371,14 +371,15 @@ class AnythingGoes(RuleBasedStateMachine):
         data=st.data(),
         seen=st.sampled_from(Observed),
         step=st.integers(0, 9),
-        code=st.sampled_from([0, 1, 85]),
+        code=st.sampled_from([0, 1, 75, 85]),
     )
     def a_guard_tells(self, data: st.DataObject, seen: Observed, step: int, code: int) -> None:
         """Anything, of any member."""
         attempt = self.site.attempts[data.draw(st.sampled_from(sorted(self.site.attempts)))]
         for placement in attempt.placements:
             if placement.node_id in self.site.groups and data.draw(st.booleans()):
-                ended = {"exit_code": code} if seen is Observed.ENDED else {}
+                fault = {"launch_error": "full"} if code == 75 else {}  # of the node
+                ended = {"exit_code": code, **fault} if seen is Observed.ENDED else {}
                 saved = (
                     {"committed_step": step, "committed_path": "/c/x", "save_s": step * 9.0}
                     if step > 4

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from api.wire.miners import CHANGE, MINER, POOL, TOTALS, WISH
-from tests.busy_site import barq, busy_site
-from tests.stub_site import StubSite
+from tests.busy_site import NODE, barq, busy_site
+from tests.stub_site import StubSite, problem
 
 RECORD: dict[str, Any] = {
     "id": "acme-7",
@@ -62,9 +62,24 @@ def test_miners_are_a_table_with_its_sum() -> None:
     assert dict(site.requests[0].url.params) == {"group": "acme", "condition": "asleep", "limit": "200"}
 
 
+def test_an_empty_list_is_no_proof_that_there_are_none() -> None:
+    """Before the scheduler looked at the site, or a guard told of its machines."""
+    untold = barq(busy_site().on("GET", "/miners", page()), "miners")
+    assert untold.stderr == "miners: no guard has told of its machines yet\n"
+    new = busy_site().on("GET", "/miners", page()).on("GET", "/nodes", {"nodes": []})
+    new.on("GET", "/power", problem(503, "not_ready", "the scheduler has not looked at the site yet"))
+    for words in (("miners",), ("miners", "--partner", "north"), ("nodes",)):
+        told = barq(new, *words)
+        assert (told.exit_code, told.stderr) == (
+            0,
+            "the site is still starting: its scheduler has not looked at it yet; ask again in a moment\n",
+        )
+
+
 def test_a_list_says_that_it_is_empty_cut_or_of_a_twin() -> None:
     """The first two on stderr: they are no data."""
     site = busy_site().on("GET", "/miners", page(), page(MINER, following="acme/acme-7", shadow=True))
+    site.on("GET", "/nodes", {"nodes": [NODE]})
     empty, cut = barq(site, "miners"), barq(site, "miners", "--limit", "1")
     assert (empty.stdout, empty.stderr) == ("", "no miners\n")
     typo = barq(busy_site().on("GET", "/miners", page()), "miners", "--partner", "nroth")

@@ -107,6 +107,17 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert text.count("<rect") == 4 * len(a_short_month()["days"])
 
 
+def test_a_month_that_is_running_says_until_when_its_figures_are(tmp_path: Path) -> None:
+    """On the terminal and on the page, in the zone that was asked for."""
+    report = {**a_short_month(), "running": True, "length_s": 5400.0}
+    result = run(report, "--html", str(tmp_path / "report.html"))
+
+    said = "So far: the month is running: all figures are until 2026-10-01 01:30."
+    assert said in result.stdout
+    assert said in (tmp_path / "report.html").read_text("utf-8")
+    assert "So far" not in run(a_short_month()).stdout
+
+
 def test_the_table_adds_up_to_the_report(tmp_path: Path) -> None:
     """Each quarter is a row; its columns come to the totals, its evidence is JSON."""
     report = shown(month(without=[7]))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.busy_site import EVENT, MINERS, NODE, POWER, barq, busy_site
+from tests.busy_site import EVENT, LIMIT, MINERS, NODE, POWER, barq, busy_site
 from tests.stub_site import finished
 
 
@@ -129,6 +129,14 @@ def test_power_tells_what_the_meter_makes_of_the_margin() -> None:
     assert "margin" not in barq(site, "power").stdout
 
 
+def test_a_limit_that_binds_nothing_is_set_and_said_to() -> None:
+    """On a line of its own, as the site says why."""
+    made = LIMIT | {"limit_w": 84_000.0, "remark": "it binds nothing: the site draws 8.4 kW at most"}
+    told = barq(busy_site().on("POST", "/power/limits", made), "power", "limit", "84kW", "--reason", "drill")
+
+    assert told.stdout.splitlines()[1:] == ["note: it binds nothing: the site draws 8.4 kW at most"]
+
+
 def test_nodes_are_a_table() -> None:
     """Draw beside entitlement, GPUs in use, caps, miners that are on; alarms below, each on a line."""
     assert barq(busy_site(), "nodes").stdout.splitlines() == [
@@ -146,6 +154,14 @@ def test_miners_that_nobody_guards_stand_out() -> None:
     row, _, alarm = barq(busy_site().on("GET", "/nodes", {"nodes": [group]}), "nodes").stdout.splitlines()[1:]
     assert row.split()[2:4] == ["-", "unguarded"]
     assert alarm == "miners: nobody guards miners"
+
+
+def test_a_node_that_is_passed_over_stands_out() -> None:
+    """Why, and until when, is an alarm."""
+    node = {**NODE, "passed_over_until_at": "2026-03-01T13:20:15Z", "alarms": ["node-1 is passed over"]}
+    row, _, alarm = barq(busy_site().on("GET", "/nodes", {"nodes": [node]}), "nodes").stdout.splitlines()[1:]
+    assert row.split()[3:5] == ["passed", "over"]
+    assert alarm == "node-1: node-1 is passed over"
 
 
 def test_a_trimmed_machine_is_told_of() -> None:

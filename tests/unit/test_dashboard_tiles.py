@@ -42,6 +42,15 @@ def test_miners_that_nobody_guards_are_called_so() -> None:
     assert "not reachable" not in page
 
 
+def test_a_node_that_is_passed_over_is_called_so() -> None:
+    """It is reachable; why, and until when, is an alarm."""
+    page = drawn(node(passed_over_until_at="2026-03-01T13:20:15Z", alarms=["its disk is full"]))
+
+    assert "passed over</span>" in page
+    assert "its disk is full" in page
+    assert "passed over" not in drawn(node())
+
+
 def test_what_is_in_trouble_is_first() -> None:
     """Then the nodes, then groups of miners, as they were."""
     names = ["node-1", "node-2", "hall", "hut"]

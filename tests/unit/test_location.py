@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from barq.errors import InvalidInput, Unauthorized, Unreachable
-from barq.location import Location, find_site
+from barq.location import SITE_USER, Location, find_site
 from barq.profiles import Profile, Profiles, save_profiles
+from scheduler.store import tables
 
 HERE = "http://127.0.0.1:8470"
 AWAY = "https://barq.example"
@@ -29,7 +30,7 @@ def state(tmp_path: Path) -> Path:
 
 def test_the_site_here_is_found(state: Path) -> None:
     """Without any variable but the state directory, its address and token are used."""
-    assert find_site({"BARQ_STATE": str(state)}) == Location(url=HERE, token=LOCAL)
+    assert find_site({"BARQ_STATE": str(state)}) == Location(url=HERE, token=LOCAL, user=SITE_USER)
 
 
 def test_the_default_state_directory_is_in_the_home(monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
@@ -105,11 +106,11 @@ def home(tmp_path: Path) -> dict[str, str]:
     (tmp_path / "home").mkdir()
     environ = {"HOME": str(tmp_path / "home")}
     both = Profiles().with_one("hall", Profile(url="https://hall.test", token="of-hall"))  # noqa: S106
-    save_profiles(environ, both.with_one("lab", Profile(url="https://lab.test", token="of-lab")))  # noqa: S106
+    save_profiles(environ, both.with_one("lab", Profile(url="https://lab.test", token="of-lab", user="ada")))  # noqa: S106
     return environ
 
 
-LAB = Location(url="https://lab.test", token="of-lab")  # noqa: S106
+LAB = Location(url="https://lab.test", token="of-lab", user="ada")  # noqa: S106
 HALL = Location(url="https://hall.test", token="of-hall")  # noqa: S106
 
 
@@ -119,11 +120,11 @@ HALL = Location(url="https://hall.test", token="of-hall")  # noqa: S106
         ("hall", "BARQ_URL BARQ_TOKEN BARQ_STATE BARQ_PROFILE", True, True, HALL),
         (None, "BARQ_URL BARQ_TOKEN BARQ_STATE BARQ_PROFILE", True, True, Location(url=AWAY, token=MINE)),
         (None, "BARQ_URL BARQ_PROFILE", True, False, Location(url=AWAY, token=None)),
-        (None, "BARQ_STATE BARQ_PROFILE", True, True, Location(url=HERE, token=LOCAL)),
+        (None, "BARQ_STATE BARQ_PROFILE", True, True, Location(url=HERE, token=LOCAL, user=SITE_USER)),
         (None, "BARQ_STATE BARQ_PROFILE", True, False, HALL),
         (None, "BARQ_PROFILE", True, False, HALL),
         (None, "BARQ_PROFILE BARQ_TOKEN", False, False, HALL),
-        (None, "", True, False, Location(url=HERE, token=LOCAL)),
+        (None, "", True, False, Location(url=HERE, token=LOCAL, user=SITE_USER)),
         (None, "", False, False, LAB),
         (None, "BARQ_TOKEN", False, False, LAB),
     ],
@@ -146,6 +147,11 @@ def test_who_names_a_site_gets_that_one(  # noqa: PLR0917 - a table
     said = {"BARQ_URL": AWAY, "BARQ_TOKEN": MINE, "BARQ_STATE": str(place), "BARQ_PROFILE": "hall"}
 
     assert find_site({**home, **{name: said[name] for name in variables.split()}}, profile) == found
+
+
+def test_the_sites_own_token_names_whom_the_store_does() -> None:
+    """One name for it on both sides."""
+    assert tables.SITE_USER == SITE_USER
 
 
 def test_a_named_place_without_a_site_is_not_replaced_by_another(

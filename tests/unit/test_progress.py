@@ -350,4 +350,7 @@ def test_a_node_that_cannot_start_an_attempt_spends_no_retry() -> None:
     job = plan.jobs["j"]
     assert (job.state, job.failures) == (JobState.PENDING, 0)
     assert job.not_before_at == plan.at + timedelta(seconds=15)
-    assert told(plan) == [f"job.paused: j attempt 1 preempted (NodeFault): {why}"]
+    assert told(plan) == [
+        f"node.faulted: a is passed over until 12:00:15 UTC after a fault: {why}",
+        f"job.paused: j attempt 1 preempted (NodeFault): {why}",
+    ]

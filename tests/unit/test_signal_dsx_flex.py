@@ -14,7 +14,8 @@ from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
 
 from scheduler.connections.messages import Refused
 from scheduler.connections.mqtt import Arrived
-from scheduler.dsx.targets import MOST_TARGETS, Target, in_force, segments_of, still_telling
+from scheduler.dsx.seen import Seen
+from scheduler.dsx.targets import MOST_TARGETS, REMEMBERED, Target, in_force, segments_of, still_telling
 from scheduler.errors import SettingsError
 from scheduler.signals import read_options
 from scheduler.signals.dsx_flex import (
@@ -290,19 +291,28 @@ class Told:
     def __init__(self, folder: Path, **options: Any) -> None:
         self.key, self.number = ECKey.generate_key("P-256"), 0
         (folder / "keys.pem").write_bytes(self.key.as_pem(private=False))
-        read_from = read_options(DsxOptions, "grid", OPTIONS | {"keys_file": "keys.pem"} | options)
-        self.source = DsxFlex("grid", read_from, base=folder, reaction_s=30.0, now=lambda: after(1))
+        self.options = read_options(DsxOptions, "grid", OPTIONS | {"keys_file": "keys.pem"} | options)
+        self.folder = folder
+        self.starts_anew()
+
+    def starts_anew(self) -> None:
+        """As with the scheduler."""
+        self.source = DsxFlex("grid", self.options, base=self.folder, reaction_s=30.0, now=lambda: after(1))
 
     def signed(self, *requests: dict[str, Any]) -> str:
         """Their data, by the ISV itself."""
         data = json.dumps({"targets": requests}).encode()
         return jws.serialize_compact({"alg": "ES256"}, data, self.key, algorithms=["ES256"])
 
-    def hears(self, data: str) -> float:
-        """The limit once somebody has published it in an event of its own, MW."""
+    def event(self, data: str) -> Arrived:
+        """A new one with this data."""
         self.number += 1
         event = EVENT | {"data": data, "id": f"e-{self.number}", "time": after(1).isoformat()}
-        self.source._hear(Arrived(topic="t", payload=json.dumps(event).encode(), retained=False))
+        return Arrived(topic="t", payload=json.dumps(event).encode(), retained=False)
+
+    def hears(self, data: str) -> float:
+        """The limit once somebody has published it in an event of its own, MW."""
+        self.source._hear(self.event(data))
         return [s.limit_w for s in self.source._segments if s.starts_at <= after(1)][-1] / 1e6
 
     @property
@@ -343,3 +353,44 @@ def test_data_without_times_is_as_new_as_its_event(tmp_path: Path) -> None:
     high, low = told.signed(megawatts(4, start_h=None)), told.signed(megawatts(2, start_h=None))
 
     assert [told.hears(data) for data in (high, low, high)] == [4, 2, 4]
+
+
+def test_old_signed_data_lifts_nothing_after_a_new_start_either(tmp_path: Path) -> None:
+    """What was told is remembered on disk; what was told last may be told again."""
+    told = Told(tmp_path)
+    high, low = told.signed(megawatts(4)), told.signed(megawatts(2, start_h=0.5))
+    assert [told.hears(data) for data in (high, low)] == [4, 2]
+
+    told.starts_anew()
+    told.hears(low)
+    assert (told.hears(high), len(told.refused)) == (2, 1)
+    told.starts_anew()
+    told.source._hear(told.event(high))
+    assert (told.source._segments, len(told.refused)) == ((), 1)
+
+
+def test_a_memory_that_cannot_be_kept_costs_no_target(tmp_path: Path) -> None:
+    """A full or broken disk is no reason to be deaf."""
+    (tmp_path / "signals").write_text("no folder")
+    told = Told(tmp_path)
+
+    assert told.hears(told.signed(megawatts(2))) == 2
+    assert told.refused == []
+
+
+def test_the_memory_of_signed_data_is_bounded_and_survives_a_line_cut_off(tmp_path: Path) -> None:
+    """The newest are kept, each where it was told last."""
+    path = tmp_path / "x.seen"
+    digests = [number.to_bytes(32, "big") for number in range(5 * REMEMBERED)]
+    path.write_text("".join(f"{d.hex()}\n" for d in (*digests, digests[-3])) + "abc")
+
+    assert Seen(path).read() == [*digests[-REMEMBERED:-3], *digests[-2:], digests[-3]]
+    assert len(path.read_text().splitlines()) == REMEMBERED
+
+
+def test_a_site_may_want_the_times_of_targets_signed(tmp_path: Path) -> None:
+    """Then nobody can send old data again as new."""
+    told = Told(tmp_path, dated=True)
+    assert told.hears(told.signed(megawatts(2))) == 2
+    assert told.hears(told.signed(megawatts(4, start_h=None))) == 2
+    assert "a target has no start_time, and dated is true; sign since when each holds" in told.refused[0]

@@ -22,8 +22,9 @@ from scheduler.core.orders import (
     Observed,
 )
 from scheduler.core.snapshot import MeterReading
+from scheduler.heard import Link
 from scheduler.records import Intents, Stored
-from scheduler.view import Link, View
+from scheduler.view import View
 from tests.builders import T0, SiteBuilder, site
 from tests.reports import quiet_report
 

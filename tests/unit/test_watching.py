@@ -6,11 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from scheduler.core.decide import PowerAware
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import Observed
+from scheduler.core.power import A100_SXM
 from scheduler.core.reasons import Code
 from scheduler.core.stranded import REGAIN_S, WATCH_S
+from scheduler.records import Stored
+from scheduler.view import View
 from scheduler.watching import Watching
 from tests.told_site import ToldSite
 from tests.unit.test_settings import loaded
@@ -26,6 +31,7 @@ class Hall:
         self.site.running("light", "a", cap_w=300.0, **spec).running("heavy", "b", cap_w=300.0)
         self.watching = Watching(self.site.site)
         self.draws_w = {"a": 200.0}  #: of a GPU on a node; else what the model says
+        self.share = 1.0  #: of any cap, above which the devices hold no draw
         self.rounds(1)
 
     def rounds(self, seconds: float, *, every_s: float = 4.0) -> None:
@@ -42,7 +48,7 @@ class Hall:
         """Every guard is heard."""
         for gid, group in self.site.groups.items():
             most_w = self.draws_w.get(gid, 1000.0)
-            gpus = tuple(replace(g, draw_w=min(g.draw_w, most_w, g.cap_w)) for g in group.gpus)
+            gpus = tuple(replace(g, draw_w=min(g.draw_w, most_w, self.share * g.cap_w)) for g in group.gpus)
             self.watching.hear(replace(group, gpus=gpus), self.site.attempts, self.site.at)
 
     def cap_w(self, name: str) -> float:
@@ -61,8 +67,8 @@ def test_what_a_light_job_leaves_goes_to_a_heavy_one() -> None:
 
     hall.rounds(WATCH_S + 20)
 
-    assert hall.caps_w() == {"light.1": 225.0}
-    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (225.0, 385.0)
+    assert hall.caps_w() == {"light.1": 240.0}
+    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (240.0, 370.0)
 
 
 def test_who_is_capped_so_is_told_that_it_draws_less() -> None:
@@ -72,7 +78,7 @@ def test_who_is_capped_so_is_told_that_it_draws_less() -> None:
 
     reason = hall.reasons["light"]
     assert reason.code is Code.CAPPED
-    assert reason.text == "capped at 225 of 400 W per GPU, well above what it draws: others get the rest"
+    assert reason.text == "capped at 240 of 400 W per GPU, well above what it draws: others get the rest"
     assert "heavy" not in hall.reasons
 
 
@@ -83,7 +89,7 @@ def test_who_is_capped_still_lower_is_told_against_what_it_has_use_for() -> None
     hall.site.limit_w(1200.0 + 8 * 205.0)
     hall.rounds(4)
 
-    assert hall.reasons["light"].text.startswith("runs at 205 of 225 W per GPU, about ")
+    assert hall.reasons["light"].text.startswith("runs at 205 of 240 W per GPU, about ")
     assert hall.reasons["heavy"].text.startswith("runs at 205 of 400 W per GPU, about ")
 
 
@@ -101,7 +107,25 @@ def test_who_comes_to_need_more_gets_it_back_from_those_who_had_it() -> None:
     hall.rounds(WATCH_S + 20)
     assert hall.caps_w() == {}
     hall.rounds(WATCH_S)
-    assert hall.caps_w() == {"light.1": 225.0}
+    assert hall.caps_w() == {"light.1": 240.0}
+
+
+@pytest.mark.parametrize("share", [0.9, 0.94])
+@pytest.mark.parametrize("light_w", [90.0, 200.0])
+def test_a_device_that_holds_itself_below_any_cap_does_not_hide_that_work_needs_more(
+    share: float, light_w: float
+) -> None:
+    """The worst case: light for long, so that its cap is low, then as heavy as can be; it gets what others have."""
+    hall = Hall(limit_w=1200.0 + 8 * 305.0)
+    hall.share, hall.draws_w = share, {"a": light_w}
+    hall.rounds(WATCH_S + 20)
+    assert hall.cap_w("light") < 305.0
+
+    hall.draws_w = {}
+    hall.rounds(20)
+    assert hall.cap_w("light") >= 300.0
+    hall.rounds(WATCH_S + 20)
+    assert (hall.caps_w(), hall.cap_w("light") >= 300.0) == ({}, True)
 
 
 def test_others_make_room_for_a_while_only() -> None:
@@ -114,6 +138,46 @@ def test_others_make_room_for_a_while_only() -> None:
 
     hall.rounds(REGAIN_S)
     assert hall.watching.known(hall.site.at).regaining == ()
+
+
+@pytest.mark.parametrize("draw_w", [200.0, 1000.0])
+def test_a_new_leader_gives_back_within_the_limit_what_it_did_not_learn(draw_w: float) -> None:
+    """Or work that came to need more meanwhile would stay where it is; light work is found light again."""
+    limit_w = 1200.0 + 8 * 305.0
+    hall = Hall(limit_w=limit_w)
+    hall.rounds(WATCH_S + 20)
+    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (240.0, 370.0)
+
+    hall.watching, hall.draws_w = Watching(hall.site.site), {"a": draw_w}
+    hall.watching.begin(hall.site.attempts, hall.site.at)
+    for _ in range(5):
+        hall.rounds(0)
+        charged_w = sum(4 * A100_SXM.charge_w(hall.cap_w(name)) for name in ("light", "heavy"))
+        assert 1200.0 + charged_w <= limit_w
+    assert hall.cap_w("light") >= 300.0
+
+    hall.rounds(WATCH_S + 20)
+    assert hall.caps_w() == ({"light.1": 240.0} if draw_w == 200.0 else {})
+
+
+def test_a_leader_begins_so_with_all_that_is_on_record() -> None:
+    """Unless the site leaves it."""
+    hall = Hall()
+    specs = {gid: group.spec for gid, group in hall.site.groups.items()}
+    stored = Stored(
+        jobs=tuple(hall.site.jobs.values()),
+        attempts=tuple(hall.site.attempts.values()),
+        settled={},
+        open_orders={},
+        limits=(),
+        last_cut_at=None,
+        seq=0,
+    )
+    for is_on, expected in ((True, ("heavy.1", "light.1")), (False, ())):
+        policy = replace(hall.site.site, reclaim_stranded=is_on)
+        view = View(policy, specs, epoch=2, at=hall.site.at)
+        view.restore(stored)
+        assert view.snapshot(hall.site.at).useful.regaining == expected
 
 
 def test_work_that_may_not_be_capped_keeps_all_its_watts() -> None:

@@ -55,6 +55,23 @@ async def test_a_breach_is_told_when_it_begins_and_when_it_ends_store_or_not() -
     assert not record.sample.over_limit
 
 
+async def test_a_limit_is_told_once_whatever_becomes_of_the_store() -> None:
+    """A store that fails now and then is no news of the limit; one that is another while it is down is, once."""
+    there = await a_node(limit_w=3000)
+    for is_up in (False, True, False, True):
+        there.store.up = is_up
+        await there.orders_after(1)
+    there.store.up = False
+    there.limit_w(2500)
+    await there.orders_after(1)
+    there.store.up = True
+    for _ in range(2):
+        await there.orders_after(1)
+
+    texts = [e.text for r in there.store.records for e in r.events if e.kind == "limit.changed"]
+    assert texts == ["grid allows 3.0 kW: test", "grid allows 2.5 kW (was 3.0 kW): test"]
+
+
 async def test_a_limit_that_was_in_force_between_two_readings_was_in_force() -> None:
     """Work that was raised under it has the reaction time to come down again."""
     there = await a_node(limit_w=1000)

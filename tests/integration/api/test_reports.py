@@ -69,6 +69,29 @@ async def test_a_month_is_shown_with_its_evidence(site: ApiSite) -> None:
     assert found["grants"][0]["granted_wh"] == pytest.approx(found["tally"]["granted_wh"])
 
 
+def month_in(days: int) -> str:
+    """That of a day so far from now."""
+    return f"{datetime.now(UTC) + timedelta(days=days):%Y-%m}"
+
+
+async def test_a_month_that_has_not_begun_is_refused(site: ApiSite) -> None:
+    """Zeros would say that nothing was drawn."""
+    answer = await site.client.get("/api/v1/reports/compliance", params={"month": month_in(40), "tz": "UTC"})
+
+    problem = refused(answer, 422, "invalid_field")
+    assert (problem["field"], problem["value"]) == ("month", f'"{month_in(40)}"')
+    assert f"{month_in(40)} has not begun: it begins at {month_in(40)}-01 00:00 (UTC)" in problem["detail"]
+    assert problem["remedy"] == f"give a month up to {month_in(0)}, which is running"
+
+
+async def test_a_month_that_is_running_says_so(site: ApiSite) -> None:
+    """And one that is over does not."""
+    running = await site.get("/reports/compliance", month=month_in(0))
+    over = await site.get("/reports/compliance", month=month_in(-40))
+
+    assert [month["running"] for month in (running, over)] == [True, False]
+
+
 async def test_the_month_before_in_utc_has_it(site: ApiSite) -> None:
     """A quarter belongs to one month of a calendar."""
     record(site, 3600.0, 0.0)

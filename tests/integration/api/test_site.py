@@ -45,6 +45,34 @@ async def test_power_shows_what_could_be_changed_at_short_notice(site: ApiSite) 
     assert {means["name"] for means in flex["down"]} == {"miners", "caps", "suspend", "release"}
 
 
+async def test_a_limit_above_all_that_the_site_draws_is_told_to_bind_nothing(site: ApiSite) -> None:
+    """It stands, for nodes may yet come; that is said once, to whoever set it."""
+    await site.show(two_nodes())
+    nameplate_w = (await site.get("/power"))["nameplate_w"]
+    assert nameplate_w == 2 * 2200.0 + 4000.0
+
+    made = await site.client.post("/api/v1/power/limits", json={"limit_w": nameplate_w, "reason": "drill"})
+    assert (made.status_code, made.json()["remark"]) == (201, "")
+    made = await site.client.post("/api/v1/power/limits", json={"limit_w": 84_000, "reason": "drill"})
+    assert made.status_code == 201
+    assert made.json()["remark"] == (
+        "it binds nothing: the site draws 8.4 kW at most, with all of it at its nameplate"
+    )
+
+
+async def test_a_limit_far_above_all_that_the_site_draws_is_refused(site: ApiSite) -> None:
+    """It was meant in another unit; before the scheduler looked at the site nobody can tell."""
+    body = {"limit_w": 6_000_000, "reason": "kW for MW"}
+    assert (await site.client.post("/api/v1/power/limits", json=body)).status_code == 201
+    await site.show(two_nodes())
+
+    problem = refused(await site.client.post("/api/v1/power/limits", json=body), 422, "invalid_field")
+    assert (problem["field"], problem["value"]) == ("limit_w", "6000000.0")
+    assert "8.4 kW at most" in problem["detail"]
+    assert problem["remedy"] == "check the unit, and give up to 84 kW"
+    assert len((await site.get("/power/limits"))["limits"]) == 1
+
+
 async def test_before_the_scheduler_ran_there_is_no_power_to_show(site: ApiSite) -> None:
     """Nothing is made up."""
     refused(await site.client.get("/api/v1/power"), 503, "not_ready")
