@@ -12,6 +12,7 @@ from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
 from scheduler.equipment import ModbusMeterSettings, SumOfReports, WatchedMeter
+from scheduler.errors import MeterError
 from scheduler.hosts import Device
 from scheduler.ports import Clock, Meter
 from scheduler.settings import Site
@@ -55,16 +56,25 @@ def modbus_meter(meter: ModbusMeterSettings) -> Meter:
 
 
 def sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
-    """What the devices draw, with the hall's overhead."""
+    """What the devices draw, with the hall's overhead. Raises `MeterError` while that cannot be said after a start."""
 
     def draw_w() -> float:
         groups, at = view.groups.values(), clock.now()
+        _require_reports(view, at)
         it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
         miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
         power = site.power
         return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
 
     return draw_w
+
+
+def _require_reports(view: View, at: datetime) -> None:
+    """Nobody was heard of yet, or not all within a lease of the start: who is missing would count as 0 W."""
+    missing = [gid for gid, g in view.groups.items() if g.reported_at is None]
+    waits = (at - view.led_since_at).total_seconds() < view.site.lease_s
+    if missing and (waits or len(missing) == len(view.groups)):
+        raise MeterError(f"{missing[0]} has not reported yet, so what the site draws is not known")
 
 
 def _drawn_w(group: Group, at: datetime, view: View) -> float:
