@@ -129,6 +129,8 @@ def test_the_power_document_says_what_the_draw_is_worth() -> None:
         decision = decide(snapshot)
         documents.append(power_document(snapshot, decision, sample(snapshot, decision, over_limit=False)))
     assert [(d["draw_quality"], d["draw_source"]) for d in documents] == [(None, None), ("stale", "m")]
+    assert "kW: what is drawn is not known yet. " in documents[0]["sentence"]
+    assert "kW: AI 0.0, mining 0.0, site 0.0, unused 5.0. " in documents[1]["sentence"]
 
 
 @pytest.mark.parametrize(
