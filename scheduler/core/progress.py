@@ -22,7 +22,7 @@ from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.pinning import bind, refresh
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
-from scheduler.core.reasons import Event
+from scheduler.core.reasons import JOB_FAILED, Event
 from scheduler.core.snapshot import Group, Snapshot
 
 Facts = dict[tuple[str, str], AttemptFacts]
@@ -182,13 +182,14 @@ def _ended_event(
     cause = f" ({found.cause})" if found.cause else ""
     return Event(
         at=plan.at,
-        kind="job.failed" if state is JobState.FAILED else _KINDS[found.outcome],
+        kind=JOB_FAILED if state is JobState.FAILED else _KINDS[found.outcome],
         text=f"{attempt.job_id} attempt {attempt.number} {found.outcome.lower()}{cause}: {found.text}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
         data={
             "outcome": found.outcome,
             "cause": found.cause,
+            "why": found.text,
             "last_step": attempt.last_step,
             "committed_step": commit.step if commit else None,
         },

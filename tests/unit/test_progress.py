@@ -191,6 +191,7 @@ def test_a_preempted_job_is_paused_with_its_commit() -> None:
     assert plan.events[0].data == {
         "outcome": "PREEMPTED",
         "cause": "PowerWithdrawn",
+        "why": "saved at step 12",
         "last_step": 12,
         "committed_step": 12,
     }
@@ -215,7 +216,7 @@ def test_the_last_failure_is_the_jobs() -> None:
     plan = settled(built)
 
     assert plan.jobs["j"].state is JobState.FAILED
-    assert told(plan) == ["job.failed: j attempt 1 failed (AppError): signal 11"]
+    assert told(plan) == ["job.failed: j attempt 1 failed (AppError): signal 11 (SIGSEGV)"]
 
 
 # -- starts that never happened --------------------------------------------------------------------------------------
