@@ -111,7 +111,7 @@ class Journal:
             counterfactuals=plans,
             power_events=self._watchman.power_events,
             intervals=self._settling.closed,
-            sample=self._sample if due else None,
+            sample=self._sample if due and snapshot.meter is not None else None,  # no 0 W that nobody read
             last_cut_at=snapshot.at if decision.cut_work else None,
             owed=decision.owed,
             stops=stops,

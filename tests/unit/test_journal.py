@@ -13,7 +13,7 @@ from scheduler.core.flexibility import FlexOffer
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.partners import Partner
 from scheduler.core.reasons import Event, Reason
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.core.trim import Trimmed, Why
 from scheduler.journal import SNAPSHOT_S, Journal
 from scheduler.partner_documents import PARTNERS
@@ -188,3 +188,15 @@ def test_why_a_job_failed_stays_with_it() -> None:
         "k": ("Dependency", "j, which it depends on, did not succeed"),
     }
     assert None not in told.values()
+
+
+def test_a_second_that_nobody_read_is_not_on_record() -> None:
+    """A chart has a gap there, and books count it for no energy, rather than for a draw of 0 W."""
+    built = site().node("a").limit_w(5000)
+    journal = Journal(epoch=1, watchman=Watchman())
+    seen = []
+    for seconds, meter in ((0, None), (2, MeterReading(draw_w=900.0, measured_at=T0))):
+        built.meter = meter
+        snapshot = replace(built.snapshot(), at=T0 + timedelta(seconds=seconds))
+        seen.append(journal.write(snapshot, decide(snapshot), {}, {}).sample)
+    assert [sample and sample.draw_w for sample in seen] == [None, 900.0]
