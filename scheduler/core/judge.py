@@ -157,9 +157,11 @@ def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
         return "it had not begun"
     commit = newest_commit(members)
     start = attempt.resume_from.step if attempt.resume_from else 0
+    is_alone = attempt.phase is Phase.RUN and attempt.pause_cause is None
+    by = "its guard acted without a scheduler; " if is_alone and any(m.asked_to_exit for m in members) else ""
     if commit is not None and commit.step > start:
-        return f"saved at step {commit.step}"
-    return f"rolled back to step {commit.step if commit else 0}: it left no newer verified checkpoint"
+        return f"{by}saved at step {commit.step}"
+    return f"{by}rolled back to step {commit.step if commit else 0}: it left no newer verified checkpoint"
 
 
 def _failed(cause: FailureCause, member: AttemptFacts) -> Verdict:
