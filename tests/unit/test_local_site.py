@@ -255,5 +255,5 @@ def test_a_port_that_is_taken_is_said_before_anything_starts(files: SiteFiles) -
         port = taken.getsockname()[1]
         with pytest.raises(InvalidInput, match=rf"port {port} of 127\.0\.0\.1 is taken") as refused:
             start_site(Path("configs/sites/shadow.yaml"), files.state, port=port)
-    assert "name another one" in refused.value.remedy
+    assert "name another one" in str(refused.value.remedy)
     assert not read_processes(files)
