@@ -56,25 +56,27 @@ def modbus_meter(meter: ModbusMeterSettings) -> Meter:
 
 
 def sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
-    """What the devices draw, with the hall's overhead. Raises `MeterError` while that cannot be said after a start."""
+    """What the devices draw, with the hall's overhead.
+
+    Raises `MeterError` until all were heard of since the start, for who is missing would count as 0 W; for no longer
+    than a lease after the first was.
+    """
+    heard_at: datetime | None = None  # when the first was heard of
 
     def draw_w() -> float:
+        nonlocal heard_at
         groups, at = view.groups.values(), clock.now()
-        _require_reports(view, at)
+        missing = [g.spec.group_id for g in groups if g.reported_at is None]
+        if heard_at is None and len(missing) < len(groups):
+            heard_at = at
+        if missing and (heard_at is None or (at - heard_at).total_seconds() < view.site.lease_s):
+            raise MeterError(f"{missing[0]} has not reported yet, so what the site draws is not known")
         it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
         miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
         power = site.power
         return site_w(it_w=it_w, miners_w=miners_w, overhead=power.overhead, auxiliary_w=power.auxiliary_w)
 
     return draw_w
-
-
-def _require_reports(view: View, at: datetime) -> None:
-    """Nobody was heard of yet, or not all within a lease of the start: who is missing would count as 0 W."""
-    missing = [gid for gid, g in view.groups.items() if g.reported_at is None]
-    waits = (at - view.led_since_at).total_seconds() < view.site.lease_s
-    if missing and (waits or len(missing) == len(view.groups)):
-        raise MeterError(f"{missing[0]} has not reported yet, so what the site draws is not known")
 
 
 def _drawn_w(group: Group, at: datetime, view: View) -> float:
