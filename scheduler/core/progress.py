@@ -112,6 +112,11 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         return
     if looked is not attempt:
         plan.put(looked)
+        if _is_held_by_guard(attempt, looked, plan):
+            text = f"{job.id} suspended by its guard, which no orders reached for longer than a lease"
+            plan.events.append(
+                Event(at=plan.at, kind="job.suspended", text=text, job_id=job.id, attempt_id=looked.id)
+            )
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
         job = shown(job, looked, plan.at)
     if (known := plan.jobs[job.id]) is not job:
@@ -119,6 +124,13 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         if known.save_s != job.save_s:
             plan.recompose(looked)
     plan.looked[looked.id] = looked, job, members
+
+
+def _is_held_by_guard(before: Attempt, now: Attempt, plan: Plan) -> bool:
+    """Whether it stands still though it was to run all along: nobody but its guard can have held it."""
+    told_s = (plan.at - now.since_at).total_seconds()
+    ran = (before.state, before.phase) == (AttemptState.RUNNING, Phase.RUN)
+    return ran and now.state is AttemptState.SUSPENDED and told_s > plan.site.lease_s
 
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:
