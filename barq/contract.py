@@ -187,7 +187,7 @@ class JobStatus:
     """What the job claims: the last request it obeyed (0 = none yet), phase, steps completed, newest commit.
 
     `commit` is the name of a directory in the checkpoint directory; `save_s` is how long that commit took, in
-    seconds. Raises ContractError on a value out of range.
+    seconds; `trouble` why the last one could not be made, for people. Raises ContractError on a value out of range.
     """
 
     seq: int
@@ -195,6 +195,7 @@ class JobStatus:
     step: int
     commit: str | None = None
     save_s: float | None = None
+    trouble: str | None = None
 
     def __post_init__(self) -> None:
         check_integer("job status", "seq", self.seq, 0, MAX_COUNT)
@@ -202,12 +203,15 @@ class JobStatus:
         if self.commit is not None:
             check_file_name("job status", "commit", self.commit)
         check_seconds("job status", "save_s", self.save_s)
+        if self.trouble is not None:
+            check_text("job status", "trouble", self.trouble)
 
     def to_json(self) -> str:
         """Return the text of `status.json`."""
         record = asdict(self)
-        if self.save_s is None:
-            del record["save_s"]
+        for name in ("save_s", "trouble"):
+            if record[name] is None:
+                del record[name]
         return json.dumps(record)
 
     @classmethod
@@ -221,6 +225,7 @@ class JobStatus:
             step=cast("int", field(what, record, "step")),
             commit=cast("str | None", field(what, record, "commit")),
             save_s=cast("float | None", record.get("save_s")),
+            trouble=cast("str | None", record.get("trouble")),
         )
 
 

@@ -203,7 +203,14 @@ class Job:
         saver = self._the_saver()
         seq = self._gate.acted_seq
         self._report.tell(
-            JobStatus(seq=seq, state=phase, step=self.step, commit=saver.name, save_s=saver.save_s)
+            JobStatus(
+                seq=seq,
+                state=phase,
+                step=self.step,
+                commit=saver.name,
+                save_s=saver.save_s,
+                trouble=saver.trouble,
+            )
         )
 
     def _the_saver(self) -> Saver:

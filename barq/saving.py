@@ -14,6 +14,7 @@ from barq.checkpoint import CheckpointError, Commit, DamagedCheckpoint, StagedCo
 from barq.job_environment import JobEnvironment
 from barq.ranks import PeerFailed, PeerGone, Ranks, all_or_none
 from barq.shards import Savable, Stateful, read_shard, read_state, write_shard
+from barq.strict_json import MAX_TEXT
 
 AGAIN_S: Final = 60.0
 """A commit that could not be made is not tried again by this job's own rhythm before that."""
@@ -45,7 +46,10 @@ class Rhythm:
 
 
 class Saver:
-    """Commits the state of one job; `name`, `step` and `save_s` (seconds) are those of its newest commit."""
+    """Commits the state of one job; `name`, `step` and `save_s` (seconds) are those of its newest commit.
+
+    `trouble` says why the last try failed, None if it did not.
+    """
 
     def __init__(
         self,
@@ -60,6 +64,7 @@ class Saver:
         self.name: str | None = None
         self.step = 0
         self.save_s: float | None = None
+        self.trouble: str | None = None
         self._environment = environment
         self._ranks = ranks
         self._state = state
@@ -130,8 +135,10 @@ class Saver:
             raise
         except (OSError, PeerFailed) as error:
             self._not_before_s = time.monotonic() + AGAIN_S
-            message = "step %d could not be committed, training goes on without it: %s"
-            log.error(message, step, error)  # noqa: TRY400 - once a minute, and the reason says it
+            why = getattr(error, "strerror", None) or str(error)
+            self.trouble = f"step {step} could not be committed: {why}"[:MAX_TEXT]
+            message = "%s; training goes on without it"
+            log.error(message, self.trouble)  # noqa: TRY400 - once a minute, and the reason says it
             return False
         return True
 
@@ -159,7 +166,7 @@ class Saver:
 
     def _remember(self, step: int) -> None:
         self.name = checkpoint.commit_name(step)
-        self.step = step
+        self.step, self.trouble = step, None
         self._since_s = time.monotonic()
 
     def _path(self, step: int) -> Path:

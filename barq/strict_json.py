@@ -31,7 +31,8 @@ def parse_object(what: str, text: str | bytes, max_bytes: int) -> dict[str, obje
     try:
         record = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        message = f"{what}: {_shown(text)} is not JSON ({error}); write one JSON object"
+        found = text if isinstance(text, str) else text.decode("utf-8", "replace")
+        message = f"{what}: {_shown(found)} is not JSON ({error}); write one JSON object"
         raise ContractError(message) from error
     if not isinstance(record, dict):
         message = f"{what}: {_shown(record)} is not an object; write one JSON object"

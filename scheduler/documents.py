@@ -275,10 +275,13 @@ def _sentence(snapshot: Snapshot, latest: PowerSample, unused_w: float, coming: 
     stopped = f"{stop_sentence(snapshot.stop)}. " if snapshot.stop else ""
     until = f"Firm until {coming[0]:%H:%M:%S} UTC." if coming else "No change is announced."
     until += _silences(snapshot)
-    return (
-        f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: AI {latest.ai_w / 1000:.1f}, "
-        f"mining {latest.miners_w / 1000:.1f}, site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}. {until}"
+    uses = (
+        "what is drawn is not known yet"
+        if snapshot.meter is None
+        else f"AI {latest.ai_w / 1000:.1f}, mining {latest.miners_w / 1000:.1f}, "
+        f"site {latest.rest_w / 1000:.1f}, unused {unused_w / 1000:.1f}"
     )
+    return f"{stopped}Surplus {latest.limit_w / 1000:.1f} kW: {uses}. {until}"
 
 
 def _shared(decision: Decision) -> str:

@@ -13,7 +13,7 @@ from scheduler.core.foresight import planned
 from scheduler.core.hindsight import HISTORY, filled
 from scheduler.core.snapshot import Snapshot
 from scheduler.hindsight import GOOD_FOR, as_foreseen
-from scheduler.predictions import AHEAD, SHARES, Method, Score, Told, before
+from scheduler.predictions import AHEAD, QUARTER, SHARES, Method, Score, Told, before
 
 PUBLISHED: Final = "published"
 FORESEEN: Final = "foreseen"
@@ -54,17 +54,26 @@ def _with_history(snapshot: Snapshot, told: Told | None) -> Sequence[Envelope]:
 
 
 def _rows(snapshot: Snapshot, envelopes: Sequence[Envelope], step: timedelta) -> list[dict[str, Any]]:
+    """A row counts until the next, and tells the lowest of its quarters: a drop is not hidden between two rows."""
     begins_at = before(snapshot.at) + step
-    times = [snapshot.at, *(begins_at + i * step for i in range(AHEAD // step))]
-    return [_row(snapshot, envelopes, at) for at in times]
+    quarters = range(1, step // QUARTER)
+    first = [snapshot.at, *(before(snapshot.at) + n * QUARTER for n in quarters)]
+    times = [[begins_at + i * step + n * QUARTER for n in (0, *quarters)] for i in range(AHEAD // step)]
+    return [_row(snapshot, envelopes, at) for at in (first, *times)]
 
 
-def _row(snapshot: Snapshot, envelopes: Sequence[Envelope], at: datetime) -> dict[str, Any]:
+def _row(snapshot: Snapshot, envelopes: Sequence[Envelope], times: Sequence[datetime]) -> dict[str, Any]:
     firm_w = snapshot.site.firm_w
-    low, mid, high = (planned(envelopes, at, s, now=snapshot.at, firm_w=firm_w) for s in SHARES)
+    low, mid, high = (
+        min(
+            (planned(envelopes, at, share, now=snapshot.at, firm_w=firm_w) for at in times),
+            key=lambda found: found[0].limit_w,
+        )
+        for share in SHARES
+    )
     kind = PUBLISHED if mid[1] is None else HISTORY if mid[0].source == HISTORY else FORESEEN
     return {
-        "at": at.isoformat(),
+        "at": times[0].isoformat(),
         "p10_w": low[0].limit_w,
         "p50_w": mid[0].limit_w,
         "p90_w": high[0].limit_w,

@@ -15,7 +15,7 @@ from scheduler.core.interval import Running
 from scheduler.core.ledger import OpenOrder
 from scheduler.core.orders import AttemptFacts
 from scheduler.core.projects import Used
-from scheduler.core.reasons import Event, Reason
+from scheduler.core.reasons import JOB_FAILED, Event, Reason
 from scheduler.core.settlement import Measured
 from scheduler.core.snapshot import Snapshot
 from scheduler.documents import in_force, nodes_document, power_document, sample
@@ -113,7 +113,7 @@ class Journal:
             counterfactuals=plans,
             power_events=self._watchman.power_events,
             intervals=self._settling.closed,
-            sample=self._sample if due else None,
+            sample=self._sample if due and snapshot.meter is not None else None,  # no 0 W that nobody read
             last_cut_at=snapshot.at if decision.cut_work else None,
             owed=decision.owed,
             stops=stops,
@@ -209,7 +209,7 @@ class Journal:
         return {PARTNERS: json.dumps(document)}
 
     def _changed_reasons(self, decision: Decision) -> dict[str, Reason | None]:
-        """New and changed reasons, None for those that are gone."""
+        """New and changed reasons, None for those that are gone; why a job failed stays with it."""
         now, before = dict(decision.reasons), self._reasons
         alike: dict[tuple[int, int], bool] = {}  # by identity: many jobs share one reason
         changed: dict[str, Reason | None] = {}
@@ -222,7 +222,7 @@ class Journal:
                 changed[job_id] = reason
         changed |= {job_id: None for job_id in before if job_id not in now}
         self._reasons = now
-        return changed
+        return changed | {e.job_id: _failure(e) for e in decision.events if e.job_id and e.kind == JOB_FAILED}
 
     def _is_full_due(self, snapshot: Snapshot) -> bool:
         """Once a minute, and when raises become possible or impossible: who plans a job is told from the newest."""
@@ -306,6 +306,10 @@ def _notes_of(facts: AttemptFacts, snapshot: Snapshot) -> Iterable[CheckpointNot
             at=snapshot.at,
             damaged=what,
         )
+
+
+def _failure(event: Event) -> Reason:
+    return Reason(code=str(event.data["cause"]), text=str(event.data["why"]))
 
 
 def _step_of(what: str) -> int:

@@ -12,6 +12,7 @@ from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.snapshot import Group
 from scheduler.equipment import ModbusMeterSettings, SumOfReports, WatchedMeter
+from scheduler.errors import MeterError
 from scheduler.hosts import Device
 from scheduler.ports import Clock, Meter
 from scheduler.settings import Site
@@ -55,10 +56,21 @@ def modbus_meter(meter: ModbusMeterSettings) -> Meter:
 
 
 def sum_of_reports(view: View, site: Site, clock: Clock) -> Callable[[], float]:
-    """What the devices draw, with the hall's overhead."""
+    """What the devices draw, with the hall's overhead.
+
+    Raises `MeterError` until all were heard of since the start, for who is missing would count as 0 W; for no longer
+    than a lease after the first was.
+    """
+    heard_at: datetime | None = None  # when the first was heard of
 
     def draw_w() -> float:
+        nonlocal heard_at
         groups, at = view.groups.values(), clock.now()
+        missing = [g.spec.group_id for g in groups if g.reported_at is None]
+        if heard_at is None and len(missing) < len(groups):
+            heard_at = at
+        if missing and (heard_at is None or (at - heard_at).total_seconds() < view.site.lease_s):
+            raise MeterError(f"{missing[0]} has not reported yet, so what the site draws is not known")
         it_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.NODE)
         miners_w = sum(_drawn_w(g, at, view) for g in groups if g.spec.kind is GroupKind.MINERS)
         power = site.power

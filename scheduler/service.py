@@ -188,11 +188,14 @@ class Service:
             self.wake(at_once=True)
 
     async def _poll_meter(self) -> None:
+        said = ""
         while True:
             try:
                 await self._read_meter()
+                said = ""
             except MeterError as error:
-                log.warning("meter: %s", error)
+                if said != (said := str(error)):  # four times a second it would say the same
+                    log.warning("meter: %s", error)
             await self.parts.clock.sleep_s(METER_S)
 
     async def _read_meter(self) -> None:

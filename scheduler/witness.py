@@ -75,15 +75,17 @@ class Witness:
         )
 
     def measure(self, snapshot: Snapshot, sample: PowerSample) -> None:
-        """Take in the sample of a second, and plan for a fall that is near."""
+        """Take in the sample of a second, and plan for a fall that is near. One without a reading tells nothing."""
         meter = snapshot.meter
+        if meter is None:
+            return
         reading = Reading(
             at=sample.at,
             draw_w=sample.draw_w,
             limit_w=sample.limit_w,
             commanded_w=sample.committed_w,
             over_limit=sample.over_limit,
-            is_measured=meter is not None and meter.quality is Quality.GOOD,
+            is_measured=meter.quality is Quality.GOOD,
         )
         self._keep(self._verifier.read(reading))
         self._last = _Glimpse(sample=sample, attempts=snapshot.attempts)

@@ -30,7 +30,7 @@ from workers.clock import boottime_s
 from workers.collecting import Collecting
 from workers.commits import Commits
 from workers.courtesy import Courtesy
-from workers.host_faults import is_of_the_host
+from workers.host_faults import in_the_way, is_of_the_host
 from workers.instructions import Instructions
 from workers.job_environment import job_environment
 from workers.job_log import JobLog
@@ -191,7 +191,7 @@ class Supervisor:
             with self._output.opened() as output:
                 start(output)
         except (OSError, ValueError) as error:  # ValueError: a NUL byte where none may be
-            why = f"{' '.join(self._launching.order.launch.command)[:200]}: {error}"
+            why = f"{' '.join(self._launching.order.launch.command)[:200]}: {in_the_way(error)}"
             log.warning("cannot start: %s", why)
             self._is_hosts_fault = stage is not Stage.COLLECTING and is_of_the_host(error)
             self._stage = Stage.ENDED

@@ -17,7 +17,10 @@ COMPUTING_WINDOW_S = 1.0
 
 
 class StatusWatch:
-    """The newest sensible thing that the job said of itself. Nonsense is remembered as a complaint, no more."""
+    """The newest sensible thing that the job said of itself. Nonsense is remembered as a complaint, no more.
+
+    So is the trouble that a sensible job has with its commits.
+    """
 
     def __init__(self, status_dir: Path) -> None:
         self._dir = status_dir
@@ -50,7 +53,8 @@ class StatusWatch:
             return
         try:
             self.status = read_status(self._dir) or self.status
-            self.complaint = None
+            trouble = self.status.trouble if self.status else None
+            self.complaint = "".join(c if c.isprintable() else " " for c in trouble) if trouble else None
         except ContractError as error:
             self.complaint = str(error)
 

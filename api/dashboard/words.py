@@ -129,6 +129,8 @@ def _at_work(power: PowerView) -> Headline:
 
 def uses_text(power: PowerView) -> str:
     """Who draws what, in kW; the site's own share only where there is one."""
+    if power.draw_measured_at is None:
+        return "what is drawn is not known yet"
     site = f", site {kw(power.rest_w)}" if power.rest_w else ""
     return f"AI {kw(power.ai_w)}, mining {kw(power.miners_w)}{site}, unused {kw(power.unused_w)}"
 

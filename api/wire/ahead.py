@@ -30,7 +30,13 @@ class ForecastQuery(Sent):
 
     model_config = ConfigDict(strict=False)  # a query is text
 
-    step_s: int = Field(900, ge=900, le=3600, multiple_of=900, description="Seconds between rows")
+    step_s: int = Field(
+        900,
+        ge=900,
+        le=3600,
+        multiple_of=900,
+        description="Seconds between rows; each tells its lowest quarter",
+    )
 
 
 class ExpectedView(Shown):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barq.dispatch_views import InstructionView
 
 MOST: Final = 50
+_OPEN: Final = frozenset({"received", "accepted", "complied", "breached"})
 _STYLES: Final = {"complied": "green", "breached": "bold red", "refused": "yellow"}
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -102,6 +103,13 @@ def refuse(
     emit(form, value=one, ids=[one["id"]], blocks=lambda: [f"{one['id']}: {one['sentence']}"])
 
 
+def _in_order(found: Sequence[InstructionView]) -> list[InstructionView]:
+    """What holds, what comes next, and so on; then what is over."""
+    open_now = [one for one in found if one["state"] in _OPEN]
+    over = [one for one in found if one["state"] not in _OPEN]
+    return sorted(open_now, key=lambda one: one["starts_at"]) + over
+
+
 def _table(found: Sequence[InstructionView]) -> Table:
     rows = [
         [
@@ -114,7 +122,7 @@ def _table(found: Sequence[InstructionView]) -> Table:
             _answered(one),
             one["giver_id"] or NOTHING,
         ]
-        for one in found
+        for one in _in_order(found)
     ]
     headers = ("ID", "STATE", "LIMIT", "SOURCE", "FROM", "UNTIL", "ANSWER", "CALLED")
     return Table(headers=headers, rows=rows, right=frozenset({"LIMIT"}), styles=_STYLES)

@@ -34,6 +34,11 @@ def moment(at: str | None) -> str:
     return f"{_parse(at).astimezone():%Y-%m-%d %H:%M} ({ago(at)})"
 
 
+def is_past(at: str) -> bool:
+    """Whether an ISO 8601 time has passed."""
+    return _parse(at) <= utc_now()
+
+
 def clock_time(at: str) -> str:
     """Return an ISO 8601 time as local time, `2026-03-01 13:40`."""
     return f"{_parse(at).astimezone():%Y-%m-%d %H:%M}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from barq.cli.connect import connect
 from barq.cli.options import JobArgument, JsonOption
-from barq.cli.output import Format, emit
+from barq.cli.output import Format, emit, say
 from barq.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from barq.views import JobView
 
 
 def logs(
@@ -33,3 +36,11 @@ def logs(
             return
         for piece in pieces:
             typer.echo(piece, nl=False)
+        if follow:
+            say(_ended(site.find(found)))
+
+
+def _ended(job: JobView) -> str:
+    """What became of it: a log alone does not say."""
+    why = f": {job['reason']['text']}" if job["reason"] else ""
+    return f"{job['id']} {job['state']}{why}"

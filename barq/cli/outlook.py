@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from barq.cli.facts import ago, moment
+from barq.cli.facts import ago, is_past, moment
 from barq.units import format_power
 
 if TYPE_CHECKING:
@@ -37,8 +37,13 @@ def _range(start: ExpectedStartView) -> str:
     if earliest_at is None:
         return start["assumption"]
     if latest_at is None:
-        return f"{moment(earliest_at)} or later"
-    return " to ".join(dict.fromkeys((moment(earliest_at), moment(latest_at))))
+        return f"{_coming(earliest_at)} or later"
+    return " to ".join(dict.fromkeys((_coming(earliest_at), _coming(latest_at))))
+
+
+def _coming(at: str) -> str:
+    """Nothing is expected to have begun that has not: a snapshot may be some seconds old."""
+    return "now" if is_past(at) else moment(at)
 
 
 def change_line(told: Mapping[str, Any]) -> str | None:
@@ -48,7 +53,7 @@ def change_line(told: Mapping[str, Any]) -> str | None:
         return f"What would change it: {reason['remedy']}"
     missing = []
     if lacks and lacks["gpus"]:
-        missing.append(f"{lacks['gpus']} more free GPUs")
+        missing.append(f"{lacks['gpus']} more free GPU{'s' if lacks['gpus'] > 1 else ''}")
     if lacks and lacks["power_w"]:
         missing.append(f"{format_power(lacks['power_w'])} more")
     if not missing:

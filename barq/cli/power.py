@@ -150,6 +150,8 @@ def _origin(now: PowerView) -> list[tuple[str, str]]:
 
 def _draw(now: PowerView) -> str:
     """With what it is worth, where the meter cannot be read."""
+    if now["draw_measured_at"] is None and now.get("draw_quality") is None:
+        return "not known yet: nothing was read since the scheduler started"
     draw, since = format_power(now["draw_w"]), ago(now["draw_measured_at"])
     match now.get("draw_quality"):
         case "estimated":

@@ -23,10 +23,10 @@ from barq.cli.shadow_text import SHADOW_LINE
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, read_json
-from barq.site.network import choose_network, read_network, what_to_open
+from barq.site.network import Network, choose_network, read_network, what_to_open
 from barq.site.parts import KEEPER
 from barq.site.processes import spawn
-from barq.site.ray_head import PORTS_FROM
+from barq.site.ray_head import PORTS_FROM, is_free
 from barq.site.stopping import read_processes
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def up(
     running = start_site(site, directory, port=port, listen=listen)
     value = {"api_url": running.api_url, "token_file": str(running.token_file), "state": str(directory)}
     if not running.is_new:
-        say(_up_already(SiteFiles(directory), site))
+        say(_up_already(SiteFiles(directory), site, port, running.api_url))
     blocks = [
         *([SHADOW_LINE] if SiteFiles(directory).is_shadow else []),
         f"API:       {running.api_url}",
@@ -102,12 +102,14 @@ _OTHER_STATE: Final = (
 )
 
 
-def _up_already(files: SiteFiles, wanted: Path | None) -> str:
-    """What to say of a site that was not started; that it runs by another file than is wanted, if so."""
+def _up_already(files: SiteFiles, wanted: Path | None, port: int = 0, api_url: str = "") -> str:
+    """What to say of a site that was not started; that it runs by another file or port than is wanted, if so."""
     known = files.site_file
-    if wanted is None or (wanted.is_file() and wanted.read_bytes() == known.read_bytes()):
-        return "the site is up already"
-    return f"the site is up already, and not as {wanted} says now: `barq down` first to start it so"
+    if wanted is not None and not (wanted.is_file() and wanted.read_bytes() == known.read_bytes()):
+        return f"the site is up already, and not as {wanted} says now: `barq down` first to start it so"
+    if port and not api_url.endswith(f":{port}"):
+        return f"the site is up already, and not at port {port}: `barq down` first to start it there"
+    return "the site is up already"
 
 
 def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: str | None = None) -> Running:
@@ -161,6 +163,8 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     files.site_file.write_text(text, encoding="utf-8")
     _clear_groups(files, site)
     network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)
+    if not is_running:
+        _require_free(network)
     site.write_groups(files.state, found, address=network.host)
     if not site.is_shadow:
         _mark_storage(site.jobs_dir(files.state))
@@ -173,6 +177,17 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
         engine.dispose()
     except StoreError as error:
         raise BarqError(str(error), remedy=_OTHER_STATE) from error
+
+
+def _require_free(network: Network) -> None:
+    """Before anything is started: an API that cannot listen would end again and again. Raises InvalidInput."""
+    host, port = network.host, network.port
+    if port and not is_free(host, port):
+        raise InvalidInput(
+            f"port {port} of {host} is taken by another program",
+            field="--port",
+            remedy=f"name another one, or end what listens there (`ss -ltnp sport = :{port}` tells what it is)",
+        )
 
 
 def _clear_groups(files: SiteFiles, site: Site) -> None:

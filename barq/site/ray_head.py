@@ -103,13 +103,7 @@ class RayHead:
 
     def port_is_free(self) -> bool:
         """Whether nobody else took the port while our Ray was down."""
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((self.host, self.port))
-            except OSError:
-                return False
-        return True
+        return is_free(self.host, self.port)
 
     def remove(self) -> None:
         """Take the directory away, when nothing of this Ray runs any more."""
@@ -171,6 +165,17 @@ def came_up(temp_dir: Path, address: str) -> bool:
 def without_ray(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment without any variable that speaks to Ray."""
     return {name: value for name, value in environment.items() if not name.startswith("RAY_")}
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
 
 
 def free_port(host: str = LOOPBACK) -> int:

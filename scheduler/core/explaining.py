@@ -12,7 +12,7 @@ from scheduler.core.reasons import Reason
 from scheduler.core.roster import Kind
 from scheduler.core.save_turns import turns
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.wording import capped_reason, paused_reason, preparing_reasons
+from scheduler.core.wording import capped_reason, leaving_reason, paused_reason, preparing_reasons
 
 
 class Explainer:
@@ -34,6 +34,8 @@ class Explainer:
             elif state is JobState.SUSPENDED:
                 lacks, turn = lacking.get(attempt.job_id), turn_of.get(attempt.id)
                 found[attempt.job_id] = paused_reason(plan, attempt, limit, lacks, turn)
+            elif state is JobState.PREEMPTING and attempt.phase is Phase.SAVE_EXIT:
+                found[attempt.job_id] = leaving_reason(plan, attempt)
         return found | preparing_reasons(plan, snapshot)
 
     def _of_capped(self, plan: Plan, limit: Limit) -> dict[str, Reason]:

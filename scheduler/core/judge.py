@@ -31,6 +31,18 @@ _AFTER_PAUSE = (
 )  #: what launchers exit with after a good pause
 _PAUSE_SIGNALS = frozenset({10, 12, 15})
 
+_SIGNALS = {
+    2: "SIGINT",
+    4: "SIGILL",
+    6: "SIGABRT",
+    7: "SIGBUS",
+    8: "SIGFPE",
+    9: "SIGKILL",
+    11: "SIGSEGV",
+    15: "SIGTERM",
+}
+"""What ends programs, as Linux numbers it."""
+
 _SEEN = {
     Observed.ABSENT: AttemptState.ALLOCATED,
     Observed.STARTING: AttemptState.STARTING,
@@ -145,14 +157,22 @@ def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
         return "it had not begun"
     commit = newest_commit(members)
     start = attempt.resume_from.step if attempt.resume_from else 0
+    is_alone = attempt.phase is Phase.RUN and attempt.pause_cause is None
+    by = "its guard acted without a scheduler; " if is_alone and any(m.asked_to_exit for m in members) else ""
     if commit is not None and commit.step > start:
-        return f"saved at step {commit.step}"
-    return f"rolled back to step {commit.step if commit else 0}: it left no newer verified checkpoint"
+        return f"{by}saved at step {commit.step}"
+    return f"{by}rolled back to step {commit.step if commit else 0}: it left no newer verified checkpoint"
 
 
 def _failed(cause: FailureCause, member: AttemptFacts) -> Verdict:
-    how = f"exit {member.exit_code}" if member.signal is None else f"signal {member.signal}"
+    how = f"exit {member.exit_code}" if member.signal is None else f"signal {_named(member.signal)}"
+    if cause is FailureCause.OUT_OF_MEMORY:
+        how = f"it was killed for want of memory, {how}"
     return Verdict(outcome=Outcome.FAILED, cause=cause, text=how)
+
+
+def _named(number: int) -> str:
+    return f"{number} ({_SIGNALS[number]})" if number in _SIGNALS else str(number)
 
 
 def newest_commit(members: Sequence[AttemptFacts]) -> CommitRef | None:

@@ -32,7 +32,7 @@ from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.pinning import bind, refresh
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
-from scheduler.core.reasons import Event
+from scheduler.core.reasons import JOB_FAILED, Event
 from scheduler.core.snapshot import Group, Snapshot
 
 Facts = dict[tuple[str, str], AttemptFacts]
@@ -124,6 +124,11 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
     _note_begun(plan, attempt, members)
     if looked is not attempt:
         plan.put(looked)
+        if _is_held_by_guard(attempt, looked, plan):
+            text = f"{job.id} suspended by its guard, which no orders reached for longer than a lease"
+            plan.events.append(
+                Event(at=plan.at, kind="job.suspended", text=text, job_id=job.id, attempt_id=looked.id)
+            )
     if looked.phase is not Phase.KILL or job.desired is Desired.CANCEL:
         job = shown(job, looked, plan.at)
     if (known := plan.jobs[job.id]) is not job:
@@ -131,6 +136,13 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         if known.save_s != job.save_s:
             plan.recompose(looked)
     plan.looked[looked.id] = looked, job, members
+
+
+def _is_held_by_guard(before: Attempt, now: Attempt, plan: Plan) -> bool:
+    """Whether it stands still though it was to run all along: nobody but its guard can have held it."""
+    told_s = (plan.at - now.since_at).total_seconds()
+    ran = (before.state, before.phase) == (AttemptState.RUNNING, Phase.RUN)
+    return ran and now.state is AttemptState.SUSPENDED and told_s > plan.site.lease_s
 
 
 def _never_begins(attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> bool:
@@ -234,13 +246,14 @@ def _ended_event(
     cause = f" ({found.cause})" if found.cause else ""
     return Event(
         at=plan.at,
-        kind="job.failed" if state is JobState.FAILED else _KINDS[found.outcome],
+        kind=JOB_FAILED if state is JobState.FAILED else _KINDS[found.outcome],
         text=f"{attempt.job_id} attempt {attempt.number} {found.outcome.lower()}{cause}: {found.text}",
         job_id=attempt.job_id,
         attempt_id=attempt.id,
         data={
             "outcome": found.outcome,
             "cause": found.cause,
+            "why": found.text,
             "last_step": attempt.last_step,
             "committed_step": commit.step if commit else None,
         },

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import overload
+from typing import Final, overload
+
+JOB_FAILED: Final = "job.failed"
+"""The kind of an event whose data say of what cause, and why in words."""
 
 
 class Code(StrEnum):

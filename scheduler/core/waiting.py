@@ -249,7 +249,7 @@ def _no_node(off: int) -> Reason:
 def _too_few_gpus(needed: int, free: int, leaving: int) -> Reason:
     return Reason(
         code=Code.WAITING_FOR_PREEMPTED_JOBS if free + leaving >= needed else Code.WAITING_FOR_RESOURCES,
-        text=f"needs {needed} GPUs; {free} are free, {leaving} being released",
+        text=f"needs {needed} {'GPU' if needed == 1 else 'GPUs'}; {free} are free, {leaving} being released",
         numbers={"needed_gpus": needed, "free_gpus": free, "leaving_gpus": leaving},
     )
 

@@ -17,7 +17,7 @@ from scheduler.core.jobs import (
 )
 from scheduler.core.lifecycle import is_final, moved
 from scheduler.core.plan import Plan
-from scheduler.core.reasons import Event
+from scheduler.core.reasons import Code, Event
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.waiting import broken_dependency
 
@@ -82,4 +82,6 @@ def _of_waiting(plan: Plan, job: Job, snapshot: Snapshot) -> None:
 
 def _finish(plan: Plan, job: Job, state: JobState, why: str) -> None:
     plan.jobs[job.id] = moved(job, state, plan.at)
-    plan.events.append(Event(at=plan.at, kind=f"job.{state.lower()}", text=f"{job.id} {why}", job_id=job.id))
+    data = {"cause": Code.DEPENDENCY, "why": why} if state is JobState.FAILED else {}
+    kind, text = f"job.{state.lower()}", f"{job.id} {why}"
+    plan.events.append(Event(at=plan.at, kind=kind, text=text, job_id=job.id, data=data))

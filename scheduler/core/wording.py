@@ -19,7 +19,7 @@ def paused_reason(
 ) -> Reason:
     """Why a suspended attempt is suspended, for how long, and what it lacks to go on."""
     until_at = attempt.since_at + timedelta(seconds=plan.site.suspend_max_s)
-    keeps = f"it keeps its GPUs until {until_at:%H:%M:%S}, then it saves and releases them"
+    keeps = f"it keeps its GPUs until {until_at:%H:%M:%S}, then it is told to save and release them"
     most = plan.site.saves_at_once or 0
     if turn is not None:
         until_at = turn.expected_at
@@ -44,6 +44,19 @@ def paused_reason(
         remedy="a higher limit"
         if turn is None
         else "a higher limit, or a larger saves_at_once in the site file",
+    )
+
+
+def leaving_reason(plan: Plan, attempt: Attempt) -> Reason:
+    """Until when an attempt that was told to save and release its GPUs may take for it."""
+    until_at = attempt.since_at + timedelta(seconds=plan.grace_s(attempt))
+    return Reason(
+        code=attempt.pause_cause or PauseCause.OPERATOR,
+        text=(
+            f"told at {attempt.since_at:%H:%M:%S} UTC to save and release its GPUs; it is ended at about "
+            f"{until_at:%H:%M:%S} if it has not by then"
+        ),
+        expected_at=until_at,
     )
 
 

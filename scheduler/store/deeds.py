@@ -25,10 +25,14 @@ def limited(
     limit_w: float, *, limit_id: int | None, for_s: float | None, by: str, reason: str, at: datetime
 ) -> Event:
     """Somebody limited the site."""
-    until = "until it is released" if for_s is None else f"for {for_s:g} s"
+    until = "until it is released" if for_s is None else f"for {_span(for_s)}"
     text = f"{by} limited the site to {limit_w / 1000:.1f} kW {until}: {reason}"
     data = {"by": by, "limit": limit_id, "limit_w": limit_w, "for_s": for_s}
     return Event(at=at, kind="limit.set", text=text, data=data)
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:g} min" if seconds % 60 == 0 else f"{seconds:g} s"
 
 
 def released(limits_w: Mapping[str, float], *, by: str, reason: str, at: datetime) -> Event:

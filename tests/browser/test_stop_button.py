@@ -36,23 +36,26 @@ def visit(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def told(browser: Browser, tmp_path: Path) -> Iterator[Visit]:
-    """A visit to an API whose scheduler was told a limit that begins in half an hour."""
+    """A visit to an API whose scheduler was told twenty limits, of which the first begins in half an hour."""
     state, now = make_state(tmp_path), datetime.now(UTC)
     starts_at = now + timedelta(minutes=30)
-    asked = Instruction(
-        number=1,
-        source="utility",
-        giver_id="event-7",
-        issued_at=now,
-        received_at=now,
-        starts_at=starts_at,
-        due_at=starts_at + timedelta(seconds=30),
-        limit_w=40_000.0,
-    )
+    asked = [
+        Instruction(
+            number=number,
+            source="utility",
+            giver_id="event-7",
+            issued_at=now,
+            received_at=now,
+            starts_at=starts_at + timedelta(minutes=number),
+            due_at=starts_at + timedelta(minutes=number, seconds=30),
+            limit_w=40_000.0,
+        )
+        for number in range(1, 21)
+    ]
     put_migrated(state / "barq.db")
     engine = open_database(state / "barq.db")
     with writing(engine) as session:
-        instructions.record(session, [accepted(asked)])
+        instructions.record(session, [accepted(one) for one in asked])
     engine.dispose()
     with served(state) as url:
         made = Visit(browser, url, (state / "token").read_text("utf-8").strip())
@@ -108,3 +111,13 @@ def test_an_instruction_is_answered_on_the_page(told: Visit) -> None:
     told.page.keyboard.press("Enter")
     expect(dialog).to_be_hidden()
     expect(row).to_contain_text("refused by site: the chiller is out; it binds and holds all the same")
+
+
+def test_a_schedule_of_many_steps_leaves_room_for_the_rest_of_the_page(told: Visit) -> None:
+    """What the site draws is seen without scrolling; the last of the steps is reached by keyboard."""
+    page = told.page
+    page.set_viewport_size({"width": 1280, "height": 720})
+    expect(page.locator("#instruction-d20")).not_to_be_in_viewport()
+    expect(page.locator("#chart")).to_be_in_viewport(ratio=0.9)
+    page.locator("#instruction-d20").get_by_role("button", name="Refuse").focus()
+    expect(page.locator("#instruction-d20")).to_be_in_viewport()

@@ -30,6 +30,17 @@ def test_instructions_are_a_table() -> None:
     assert params == {"state": "active", "source": "utility", "limit": "50"}
 
 
+def test_what_holds_and_what_comes_next_is_on_top() -> None:
+    """A schedule tells twenty steps ahead; who looks wants the one in force."""
+    steps = [
+        INSTRUCTION | {"id": f"d{n}", "state": state, "starts_at": f"2026-03-01T13:{n}:00Z"}
+        for n, state in ((23, "accepted"), (22, "accepted"), (21, "complied"), (20, "ended"))
+    ]
+    site = busy_site().on("GET", "/dispatch", {"instructions": steps, "next": None})
+    lines = barq(site, "dispatch", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == ["d21", "d22", "d23", "d20"]
+
+
 def test_a_list_says_that_it_is_empty_or_cut() -> None:
     """On stderr: neither is data."""
     site = busy_site().on(

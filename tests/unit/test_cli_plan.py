@@ -111,6 +111,7 @@ def test_a_range_that_nobody_can_tell_says_so(job_file: str) -> None:
     """No dates are made up; one end may be known alone."""
     unknown = {**START, "earliest_at": None, "latest_at": None, "assumption": "no estimate: nobody says"}
     open_end = {**START, "latest_at": None}
+    old = {**START, "earliest_at": "2026-03-01T11:59:49Z"}
     first = {**WHY, **QUEUED, "expected_start": unknown}
     second = {**WHY, **QUEUED, "position": None, "expected_start": open_end}
     site = busy_site().on("GET", "/jobs/demo-1/why", first)
@@ -121,18 +122,21 @@ def test_a_range_that_nobody_can_tell_says_so(job_file: str) -> None:
     assert "Expected start: 2026-03-01 12:20 (in 20 min) or later" in lines
     assert not any(line.startswith(("Position", "Expected:")) for line in lines)
 
+    site.on("GET", "/jobs/demo-3/why", {**WHY, **QUEUED, "expected_start": old})
+    assert "Expected start: now to 2026-03-01 14:00 (in 2 h)" in barq(site, "why", "3").stdout.splitlines()
+
 
 def test_without_a_remedy_what_is_missing_would_change_it() -> None:
     """In numbers; who stands behind others is told of priority."""
     reason = {**REASON, "remedy": ""}
     site = busy_site().on("GET", "/jobs/demo-1/why", {**WHY, **QUEUED, "reason": reason})
-    power = {**QUEUED, "position": 1, "lacks": {"gpus": 0, "power_w": 1500.0}}
+    power = {**QUEUED, "position": 1, "lacks": {"gpus": 1, "power_w": 1500.0}}
     site.on("GET", "/jobs/demo-2/why", {**WHY, **power, "reason": reason})
 
     first, second = barq(site, "why", "1").stdout, barq(site, "why", "2").stdout
 
     assert "What would change it: 2 more free GPUs; a higher priority brings it forward\n" in first
-    assert "What would change it: 1.5 kW more\n" in second
+    assert "What would change it: 1 more free GPU, 1.5 kW more\n" in second
 
 
 def test_the_slack_before_a_deadline_is_told_whether_the_job_waits_or_not(job_file: str) -> None:

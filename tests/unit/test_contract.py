@@ -267,3 +267,10 @@ def test_only_a_durable_write_waits_for_the_disk(tmp_path: Path, monkeypatch: py
 def test_the_exit_codes_are_those_that_people_know() -> None:
     """85 is ours, 75 and 99 are what other schedulers taught their users."""
     assert {EXIT_PAUSED} | {75, 99} == REQUEUE_CODES
+
+
+def test_what_is_no_text_is_shown_as_text() -> None:
+    """In a message for people: not as Python writes bytes."""
+    with pytest.raises(ContractError, match=r"job status: '.*garbage' is not JSON") as refused:
+        JobStatus.from_json(b"\xff\xfegarbage")
+    assert "b'" not in str(refused.value)

@@ -57,6 +57,12 @@ def test_surplus_is_told_with_who_uses_it_and_until_when() -> None:
     assert "feeder 7" in made.note
 
 
+def test_a_draw_that_nobody_read_yet_is_none_of_0_w() -> None:
+    """Right after a start of the scheduler."""
+    made = headline(power(draw_measured_at=None, draw_w=0.0, ai_w=0.0, miners_w=0.0), NOW)
+    assert made.text == ": what is drawn is not known yet"
+
+
 def test_what_could_go_at_short_notice_is_told_beside_the_limit() -> None:
     """Once the scheduler has told it."""
     assert "could go" not in headline(power(), NOW).note

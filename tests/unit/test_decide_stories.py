@@ -131,6 +131,7 @@ def test_an_end_is_told_with_what_it_kept() -> None:
     assert event.data == {
         "outcome": Outcome.FAILED,
         "cause": FailureCause.APP_ERROR,
+        "why": "exit 1",
         "last_step": 12,
         "committed_step": 9,
     }

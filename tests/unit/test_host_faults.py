@@ -19,7 +19,7 @@ from workers.attempts import Attempts, Surroundings
 from workers.forkserver import ForkFailed, ForkServer
 from workers.gpu.port import GpuDriver
 from workers.group_config import GroupConfig
-from workers.host_faults import is_of_the_host
+from workers.host_faults import in_the_way, is_of_the_host
 
 
 class _Exhausted:
@@ -128,3 +128,17 @@ def test_a_supervisor_tells_a_fault_of_the_host_from_one_of_the_job(
 
     assert (facts.observed, facts.exit_code) == (Observed.ENDED, exit_code)
     assert os.strerror(number) in str(facts.launch_error)
+
+
+@pytest.mark.parametrize(
+    "error, words",
+    [
+        (FileNotFoundError(2, "No such file or directory", "nosuch"), "there is no nosuch on this node"),
+        (PermissionError(13, "Permission denied", "/etc/passwd"), "/etc/passwd: Permission denied"),
+        (OSError(7, "Argument list too long"), "Argument list too long"),
+        (ValueError("embedded null byte"), "embedded null byte"),
+    ],
+)
+def test_what_is_in_the_way_of_a_program_is_told_in_words(error: Exception, words: str) -> None:
+    """A mistyped command is the most usual mistake of all."""
+    assert in_the_way(error) == words

@@ -12,8 +12,8 @@ from scheduler.core.decide import Policy, PowerAware, decide
 from scheduler.core.flexibility import FlexOffer
 from scheduler.core.orders import AttemptFacts, Observed
 from scheduler.core.partners import Partner
-from scheduler.core.reasons import Event
-from scheduler.core.snapshot import Snapshot
+from scheduler.core.reasons import Event, Reason
+from scheduler.core.snapshot import MeterReading, Snapshot
 from scheduler.core.trim import Trimmed, Why
 from scheduler.journal import SNAPSHOT_S, Journal
 from scheduler.partner_documents import PARTNERS
@@ -166,3 +166,37 @@ def test_what_the_model_leaves_out_is_written_when_it_changed() -> None:
         written.append(TRIM in journal.write(now, decide(now), {}, {}).current)
 
     assert written == [False, False, True, False, True]
+
+
+def test_why_a_job_failed_stays_with_it() -> None:
+    """Nobody has to look for it among events; later ticks, which know the job no more, leave it as it is."""
+    built = site().node("a", gpus=4).limit_w(5000).running("j", "a")
+    built.job("k", dependencies=("j",))
+    built.facts("j.1", "a", observed=Observed.ENDED, exit_code=None, signal=11)
+    journal = Journal(epoch=1, watchman=Watchman())
+
+    told: dict[str, Reason | None] = {}
+    for _ in range(3):
+        snapshot = built.snapshot()
+        decision = decide(snapshot)
+        told |= journal.write(snapshot, decision, {}, {}).reasons
+        built.apply(decision)
+        built.passes(1)
+
+    assert {j: (r.code, r.text) for j, r in told.items() if r} == {
+        "j": ("AppError", "signal 11 (SIGSEGV)"),
+        "k": ("Dependency", "j, which it depends on, did not succeed"),
+    }
+    assert None not in told.values()
+
+
+def test_a_second_that_nobody_read_is_not_on_record() -> None:
+    """A chart has a gap there, and books count it for no energy, rather than for a draw of 0 W."""
+    built = site().node("a").limit_w(5000)
+    journal = Journal(epoch=1, watchman=Watchman())
+    seen = []
+    for seconds, meter in ((0, None), (2, MeterReading(draw_w=900.0, measured_at=T0))):
+        built.meter = meter
+        snapshot = replace(built.snapshot(), at=T0 + timedelta(seconds=seconds))
+        seen.append(journal.write(snapshot, decide(snapshot), {}, {}).sample)
+    assert [sample and sample.draw_w for sample in seen] == [None, 900.0]

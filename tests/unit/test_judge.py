@@ -127,6 +127,10 @@ def test_the_sentence_tells_what_a_pause_kept() -> None:
     assert lost.text == "rolled back to step 5: it left no newer verified checkpoint"
     assert none.text == "rolled back to step 0: it left no newer verified checkpoint"
 
+    attempt, job = pair()
+    alone = verdict(attempt, job, [ended(exit_code=85, asked_to_exit=True, **NEWER)])
+    assert alone.text == "its guard acted without a scheduler; saved at step 9"
+
 
 def test_a_cancelled_job_is_cancelled_however_it_ended() -> None:
     """Unless it was done before it heard."""

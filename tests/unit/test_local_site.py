@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from barq.doctor.place import Place
 from barq.doctor.sources import sources
 from barq.errors import BarqError, InvalidInput
 from barq.site.files import SiteFiles
+from barq.site.stopping import read_processes
 from scheduler.core.entitlement import nameplate_w
 from scheduler.settings import load_site
 from tests.fake_nvml import FakeLibrary, gpus, installed
@@ -160,6 +162,8 @@ def test_who_wants_another_file_while_a_site_is_up_is_told(files: SiteFiles, tmp
     given.write_text(SITE.replace("2000", "3000"), encoding="utf-8")
     assert "`barq down` first" in _up_already(files, given)
     assert "`barq down` first" in _up_already(files, tmp_path / "none.yaml")
+    assert _up_already(files, None, 8470, "http://127.0.0.1:8470") == "the site is up already"
+    assert "not at port 9999: `barq down` first" in _up_already(files, None, 9999, "http://127.0.0.1:8470")
 
 
 def test_what_is_no_site_file_is_said_in_one_line(files: SiteFiles, tmp_path: Path) -> None:
@@ -243,3 +247,13 @@ def test_a_state_that_cannot_be_used_is_said_before_anything_starts(files: SiteF
     with pytest.raises(BarqError, match="file is not a database; name a directory"):
         start_site(DEFAULT_SITE, files.state)
     assert not files.address.exists()
+
+
+def test_a_port_that_is_taken_is_said_before_anything_starts(files: SiteFiles) -> None:
+    """An API that cannot listen would be started and end, again and again."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InvalidInput, match=rf"port {port} of 127\.0\.0\.1 is taken") as refused:
+            start_site(Path("configs/sites/shadow.yaml"), files.state, port=port)
+    assert "name another one" in str(refused.value.remedy)
+    assert not read_processes(files)

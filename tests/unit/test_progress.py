@@ -133,6 +133,17 @@ def test_a_suspended_attempt_of_which_something_else_is_told_is_judged_again() -
     assert built.attempts["j.1"].phase is Phase.SUSPEND
 
 
+def test_a_job_that_its_guard_holds_by_itself_is_told_of() -> None:
+    """Orders did not reach it for longer than a lease; one that was just let go on may be seen as it was before."""
+    for ran_s, lines in (
+        (5, []),
+        (60, ["job.suspended: j suspended by its guard, which no orders reached for longer than a lease"]),
+    ):
+        built = a_site().running("j", on="a").passes(ran_s)
+        plan = settled(built.facts("j.1", "a", observed=Observed.SUSPENDED))
+        assert (plan.jobs["j"].state, told(plan)) == (JobState.SUSPENDED, lines)
+
+
 def test_a_gang_is_as_far_as_its_slowest_member() -> None:
     """One node runs, the other was not heard of yet."""
     built = a_gang()
@@ -191,6 +202,7 @@ def test_a_preempted_job_is_paused_with_its_commit() -> None:
     assert plan.events[0].data == {
         "outcome": "PREEMPTED",
         "cause": "PowerWithdrawn",
+        "why": "saved at step 12",
         "last_step": 12,
         "committed_step": 12,
     }
@@ -215,7 +227,7 @@ def test_the_last_failure_is_the_jobs() -> None:
     plan = settled(built)
 
     assert plan.jobs["j"].state is JobState.FAILED
-    assert told(plan) == ["job.failed: j attempt 1 failed (AppError): signal 11"]
+    assert told(plan) == ["job.failed: j attempt 1 failed (AppError): signal 11 (SIGSEGV)"]
 
 
 # -- starts that never happened --------------------------------------------------------------------------------------

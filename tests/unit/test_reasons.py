@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
+from scheduler.core.orders import Observed
 from scheduler.core.reasons import Code, Event, Events, Reason
 from tests.builders import T0, SiteBuilder, launch, site
 
@@ -44,10 +45,23 @@ def test_suspended() -> None:
     assert reason.code == "PowerWithdrawn"
     assert reason.text.startswith(
         "suspended since 12:00:00 UTC at step 10: grid allows 1.5 kW (test); it keeps its GPUs until 12:01:00, "
-        "then it saves and releases them"
+        "then it is told to save and release them"
     )
     assert (reason.numbers["limit_w"], reason.numbers["step"]) == (1500.0, 10.0)
     assert reason.expected_at == T0 + timedelta(seconds=60)
+
+
+def test_told_to_leave() -> None:
+    """Until when that may take."""
+    built = site(suspend_max_s=5).node(gpus=4).limit_w(5000).running("j", "node-1", cap_ok=False)
+    built.limit_w(1500).decided()
+    built.passes(6).decided(obeyed=False)
+    reason = why(built.facts("j.1", "node-1", observed=Observed.SAVING), "j")
+
+    assert reason.code == "PowerWithdrawn"
+    assert reason.text == (
+        "told at 12:00:06 UTC to save and release its GPUs; it is ended at about 12:00:36 if it has not by then"
+    )
 
 
 def test_capped() -> None:

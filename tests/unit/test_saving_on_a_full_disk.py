@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from barq import contract
-from barq.contract import Action
+from barq.contract import Action, JobStatus, read_status
 from barq.job import Job
 from tests.job_by_hand import Site, Sum, run
 
@@ -54,6 +54,13 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> FullDisk:
     return FullDisk(monkeypatch)
 
 
+def told(site: Site) -> JobStatus:
+    """What the job last said."""
+    status = read_status(site.status_dir)
+    assert status is not None
+    return status
+
+
 def test_training_goes_on_without_a_commit_and_tries_again(
     site: Site, disk: FullDisk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -65,9 +72,11 @@ def test_training_goes_on_without_a_commit_and_tries_again(
         now_s[0] += 20
         if step == 4:
             assert (site.commits(), disk.tries) == ([], 1)
+            assert told(site).trouble == "step 2 could not be committed: No space left on device"
             disk.is_full = False
 
     assert (site.commits()[0], disk.tries) == ("step-000000005", 4)
+    assert told(site).trouble is None
     assert "step 2 could not be committed" in caplog.text
 
 

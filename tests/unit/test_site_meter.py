@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,17 @@ from scheduler.core.reasons import Event
 from scheduler.core.snapshot import MeterReading, Quality
 from scheduler.core.trust import Trust
 from scheduler.documents import power_document, sample
-from scheduler.errors import SettingsError
-from scheduler.meters import open_meter
+from scheduler.errors import MeterError, SettingsError
+from scheduler.meters import open_meter, sum_of_reports
 from scheduler.settings import Site, load_site
 from scheduler.signals.meter_modbus import ModbusMeter
 from scheduler.signals.meter_simulated import SimulatedMeter
 from scheduler.signals.meter_trusted import Link, TrustedMeter
+from scheduler.view import View
 from scheduler.wire import dumps, loads
-from tests.builders import T0, site
+from tests.builders import T0, SiteBuilder, site
+from tests.fakes import FakeClock
+from tests.reports import quiet_report
 
 SITE = "name: t\npower: {firm_w: 20000}\nnodes: [{count: 1, gpus: 4, simulated: true}]\n"
 MODBUS = "{type: modbus, host: 10.0.0.7, map: sunspec%s}"
@@ -125,6 +129,8 @@ def test_the_power_document_says_what_the_draw_is_worth() -> None:
         decision = decide(snapshot)
         documents.append(power_document(snapshot, decision, sample(snapshot, decision, over_limit=False)))
     assert [(d["draw_quality"], d["draw_source"]) for d in documents] == [(None, None), ("stale", "m")]
+    assert "kW: what is drawn is not known yet. " in documents[0]["sentence"]
+    assert "kW: AI 0.0, mining 0.0, site 0.0, unused 5.0. " in documents[1]["sentence"]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +140,7 @@ def test_the_power_document_says_what_the_draw_is_worth() -> None:
         ("stale", "9 W, measured -: the meter does not answer"),
         ("bad", "9 W, measured -: what the meter answers now is refused"),
         ("good", "9 W, measured -"),
-        (None, "9 W, measured -"),
+        (None, "not known yet: nothing was read since the scheduler started"),
     ],
 )
 def test_barq_power_says_it_where_the_draw_is_not_measured(quality: str | None, words: str) -> None:
@@ -164,3 +170,35 @@ def test_the_doctor_knocks_at_the_meter(tmp_path: Path) -> None:
     found = examined(place)
     assert found.grade is Grade.WARN
     assert "the draw is estimated" in found.means
+
+
+def _reports(built: SiteBuilder) -> tuple[View, FakeClock, Callable[[], float]]:
+    clock = FakeClock()
+    view = View(built.site, {gid: g.spec for gid, g in built.groups.items()}, epoch=1, at=T0)
+    return view, clock, sum_of_reports(view, load_site(Path("configs/sites/local.yaml")), clock)
+
+
+def test_a_node_that_has_not_reported_since_the_start_draws_nobody_knows_what() -> None:
+    """Taken for 0 W, it would be a baseline, and a limit that is kept."""
+    built = site().node("a").node("b")
+    view, clock, draw_w = _reports(built)
+    with pytest.raises(MeterError, match="a has not reported yet"):
+        draw_w()
+    view.take_report(quiet_report(built.groups["a"].spec, draw_w=800.0), at=clock.now(), heard_s=0.0)
+    with pytest.raises(MeterError, match="b has not reported yet"):
+        draw_w()
+    view.take_report(quiet_report(built.groups["b"].spec, draw_w=800.0), at=clock.now(), heard_s=0.0)
+    assert draw_w() == 1.25 * 1600 + 100
+
+
+def test_a_node_that_stays_away_does_not_keep_the_others_from_being_read() -> None:
+    """Not for longer than a lease after they were heard of: it has had orders from nobody since."""
+    built = site().node("a").node("b")
+    view, clock, draw_w = _reports(built)
+    clock.now_ms = 60_000
+    view.take_report(quiet_report(built.groups["a"].spec, draw_w=800.0), at=clock.now(), heard_s=60.0)
+    with pytest.raises(MeterError, match="b has not reported yet"):
+        draw_w()
+    clock.now_ms += round(1000 * built.site.lease_s)
+    view.take_report(quiet_report(built.groups["a"].spec, draw_w=800.0), at=clock.now(), heard_s=75.0)
+    assert draw_w() == 1.25 * 800 + 100

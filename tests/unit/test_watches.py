@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -78,6 +79,18 @@ def test_nonsense_leaves_the_last_sensible_word(tmp_path: Path) -> None:
     write_status(tmp_path, JobStatus(seq=1, state=JobPhase.RUNNING, step=5))
     watch.look()
     assert watch.status.step == 5
+    assert not watch.complaint
+
+
+def test_a_job_that_cannot_commit_is_told_of(tmp_path: Path) -> None:
+    """As long as it says so, and in characters that can be printed anywhere."""
+    watch = StatusWatch(tmp_path)
+    bad = JobStatus(seq=1, state=JobPhase.RUNNING, step=4, trouble="step 4: no space\x1b[2J left")
+    write_status(tmp_path, bad)
+    watch.look()
+    assert watch.complaint == "step 4: no space [2J left"
+    write_status(tmp_path, replace(bad, trouble=None, step=5))
+    watch.look()
     assert not watch.complaint
 
 

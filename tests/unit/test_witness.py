@@ -132,3 +132,16 @@ async def test_what_happened_while_the_store_was_down_is_on_record_later() -> No
     [plan], [event] = there.plans, there.power_events
     assert event.plan_sha256 == plan.sha256
     assert len(logged(there.store.records)) == 1
+
+
+async def test_before_the_first_reading_nothing_is_planned_or_compared() -> None:
+    """A draw that nobody read is not one of 0 W: no plan says so, and no baseline is made of it."""
+    there = Lived(site().node("a", gpus=4).limit_w(5000))
+    await there.began()
+    there.built.at = there.clock.now()
+    there.built.falls_to_w(500, in_s=20)
+    there.tell_limits()
+    for _ in range(22):
+        await there.orders_after(1.0)
+    await there.lives(3)
+    assert (there.plans, there.power_events) == ([], [])

@@ -191,7 +191,7 @@ async def test_the_log_tells_who_did_it(site: ApiSite, people: dict[str, httpx.A
     ]
     deeds = [event for event in site.context.desk.events() if event.kind.startswith("limit.")]
     assert [event.text for event in deeds if event.data.get("by") == "olga"] == [
-        "olga limited the site to 5.0 kW for 60 s: drill",
+        "olga limited the site to 5.0 kW for 1 min: drill",
         "olga released limit 1 (5.0 kW): over",
     ]
     assert site.context.desk.verify_events() is None
