@@ -263,10 +263,13 @@ class Followed(Listed):
 
     def changed_attempts(self) -> dict[str, Attempt]:
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
-        touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
         known, living, ended = self._attempts_seen, self.attempts, self.ended
-        found = ((k, living.get(k) or ended.get(k)) for k in touched)
-        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
+        found = {}
+        for key in dict.fromkeys(self.attempts.log[self._marks[1] :]):
+            attempt, seen = living.get(key) or ended.get(key), known.get(key)
+            if attempt is not None and attempt is not seen and _is_another(seen, attempt):
+                found[key] = attempt
+        return found
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
@@ -301,10 +304,10 @@ class Followed(Listed):
     def put_all(self, attempts: Sequence[Attempt]) -> None:
         """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
         self.attempts.update({a.id: a for a in attempts})
-        by_node: dict[str, list[Attempt]] = defaultdict(list)
+        by_node: dict[str, dict[str, Attempt]] = defaultdict(dict)
         for attempt in attempts:
             for placement in attempt.placements:
-                by_node[placement.node_id].append(attempt)
+                by_node[placement.node_id][attempt.id] = attempt
         for node_id, here in by_node.items():
             self.occupants.put(node_id, here)
         self._shuffle(by_node)
@@ -323,7 +326,7 @@ class Followed(Listed):
         """Note it on its nodes, and whether their orders have to be put together anew."""
         node_ids = [p.node_id for p in attempt.placements]
         for node_id in node_ids:
-            self.occupants.put(node_id, (attempt,))
+            self.occupants.put(node_id, {attempt.id: attempt})
         if is_news:
             self._shuffle(node_ids)
 

@@ -6,7 +6,6 @@ All instants are on the scheduler's clock; `expires_at` is an upper bound of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -116,16 +115,11 @@ def is_confirmed(account: Account, load_w: float, at: datetime, *, fall_s: float
 
     By the order that it accepted, or by its last reading.
     """
-    return any(load_w <= w + within_w for w in _shown_w(account, at, fall_s))
-
-
-def _shown_w(account: Account, at: datetime, fall_s: float) -> Iterator[float]:
-    """All that it showed, what is quickest found first."""
-    yield account.idle_w
-    yield _charged_w(account, at, fall_s=fall_s)
-    for order in account.open:
-        if order.fence <= account.acked:
-            yield order.may_draw_w(at, fall_s=fall_s)
+    least_w = load_w - within_w  # what is quickest found first
+    if least_w <= account.idle_w or least_w <= _charged_w(account, at, fall_s=fall_s):
+        return True
+    accepted = (o for o in account.open if o.fence <= account.acked)
+    return any(least_w <= o.may_draw_w(at, fall_s=fall_s) for o in accepted)
 
 
 def unsent(account: Account, fence: Fence) -> Account:

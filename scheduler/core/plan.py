@@ -63,11 +63,15 @@ class Plan(Followed):
         self.put(changed_one)
         return changed_one
 
-    def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
-        """Order many that run into another phase at once, each under a cap."""
+    def change_all(
+        self, attempts: Iterable[Attempt], phase: Phase, cause: PauseCause, caps_w: Mapping[str, float]
+    ) -> None:
+        """Order many that run into another phase at once, those that are named there each under another cap."""
         at, is_cut = self.at, cause in _FOR_POWER
-        told = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at")
-        self.put_all([told(a, phase, at, cause, cap_w, at if is_cut else a.cut_at) for a, cap_w in attempts])
+        told, other_w = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at"), caps_w.get
+        self.put_all(
+            [told(a, phase, at, cause, other_w(a.id, a.cap_w), at if is_cut else a.cut_at) for a in attempts]
+        )
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""
