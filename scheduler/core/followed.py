@@ -24,6 +24,7 @@ from scheduler.core.listed import Listed
 from scheduler.core.news import News, frees_or_takes, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.occupants import Occupants
+from scheduler.core.ordered import Ordered
 from scheduler.core.orders import AttemptFacts, GroupKind, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
@@ -82,7 +83,7 @@ class Followed(Listed):
         self._rebook_at: dict[str, datetime] = {}
         self._first_rebook_at = _NEVER  #: none of those is earlier
         self._zones: tuple[object, Zones] | None = None
-        self._asleep: set[str] = set()
+        self._asleep = Ordered()
         self._switched: set[str] = set()
         self._jobs_seen: Mapping[str, Job] = {}
         self._attempts_seen: Mapping[str, Attempt] = {}

@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import is_confirmed
 from scheduler.core.node_tally import Depth
+from scheduler.core.ordered import Ordered
 from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.roster import Where
@@ -131,7 +132,7 @@ class Plan(Followed):
         """Whether a node is in standby, or on its way there or back."""
         return group_id in self._asleep or group_id in self.off
 
-    def asleep(self) -> AbstractSet[str]:
+    def asleep(self) -> Ordered:
         """Nodes that are to be in standby."""
         return self._asleep
 

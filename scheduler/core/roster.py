@@ -201,6 +201,25 @@ class Roster:
         running = self._phases[Phase.RUN]
         return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))
 
+    def others_of(
+        self, ids: AbstractSet[str], targets: Mapping[Kind, float]
+    ) -> Iterator[tuple[Attempt, float]]:
+        """Those of some that run under another cap than their kind's target, with that, by id."""
+        for attempt_id in sorted(ids):
+            where = self._where.get(attempt_id)
+            if where is not None and where.phase is Phase.RUN:
+                target_w = targets.get(where.kind, where.cap_w)
+                if target_w != where.cap_w:
+                    yield self._phases[Phase.RUN][attempt_id], target_w
+
+    def higher_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, float]]:
+        """Those that run under a higher cap than their kind's target, with that, in no order."""
+        running = self._phases[Phase.RUN]
+        for kind, target_w in targets.items():
+            for cap_w, held in self._caps.get(kind, {}).items():
+                if cap_w > target_w:
+                    yield from ((running[attempt_id], target_w) for attempt_id in held)
+
     def lowered(self, targets: Mapping[Kind, float]) -> dict[str, float]:
         """The targets of their kinds of those that run under a higher cap, by id, in no order."""
         found: dict[str, float] = {}
