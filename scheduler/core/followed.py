@@ -267,9 +267,11 @@ class Followed(Listed):
         known, living, ended = self._attempts_seen, self.attempts, self.ended
         found = {}
         for key in dict.fromkeys(self.attempts.log[self._marks[1] :]):
-            attempt, seen = living.get(key) or ended.get(key), known.get(key)
-            if attempt is not None and attempt is not seen and _is_another(seen, attempt):
-                found[key] = attempt
+            new, old = living.get(key) or ended.get(key), known.get(key)
+            if new is None or new is old:
+                continue
+            if old is None or old.phase is not new.phase or old.cap_w != new.cap_w or old != new:
+                found[key] = new  # what differs most often is looked at first
         return found
 
     def trim(self) -> bool:
@@ -390,10 +392,3 @@ class Followed(Listed):
         """Its GPUs on nodes that still are part of the site."""
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
-
-
-def _is_another(old: Attempt | None, new: Attempt) -> bool:
-    """Whether an attempt is other than it was; what differs most often is looked at first."""
-    if old is None or old is new:
-        return old is not new
-    return old.phase is not new.phase or old.cap_w != new.cap_w or old != new

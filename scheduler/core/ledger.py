@@ -105,7 +105,10 @@ def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
     """A reading binds until every order it could stem from has expired and fallen; a later one, always."""
     if not account.open:
         return account.charged_w
-    last = max(o.expires_at for o in account.open) + timedelta(seconds=fall_s)
+    expires_at = account.open[-1].expires_at
+    if len(account.open) > 1:
+        expires_at = max(o.expires_at for o in account.open)
+    last = expires_at + timedelta(seconds=fall_s)
     since_fall = account.charged_at is not None and account.charged_at >= last
     return account.charged_w if at < last or since_fall else 0.0
 
