@@ -35,6 +35,24 @@ def altering(kind: type[T], *names: str) -> Callable[..., T]:
     return made
 
 
+def making(kind: type[T]) -> Callable[..., T]:
+    """What makes a value of a class from all its fields, in their order: for where very many are made.
+
+    It takes a third of what a call of the class with keywords does. For slotted dataclasses without `__post_init__`.
+    """
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type] # any dataclass
+    lines = [
+        f"def made({', '.join(names)}):",
+        "    value = twin()",
+        *(f"    value.{name} = {name}" for name in names),
+        "    value.__class__ = kind",
+        "    return value",
+    ]
+    twin = _twin(kind)  # type: ignore[arg-type] # a class can be hashed
+    made: Callable[..., T] = _written_out("made", lines, {"kind": kind, "twin": twin})
+    return made
+
+
 @cache
 def _copier(kind: Any, names: tuple[str, ...]) -> Callable[..., Any]:  # noqa: ANN401 - any dataclass
     """A function that names each field once, written out as `dataclasses` writes out its own."""

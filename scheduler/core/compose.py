@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
-from scheduler.core.altered import altered, altering
+from scheduler.core.altered import altered, altering, making
 from scheduler.core.contents import Attempts
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.feeding import limits_ahead
@@ -16,7 +16,7 @@ from scheduler.core.snapshot import Group, SitePolicy, Snapshot
 from scheduler.core.zoning import is_above, overdrawn
 
 _ALONE = Rank()
-_dated = altering(Draft, "expires_at")
+_drafted, _dated = making(Draft), altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
 _SAVES = Phase.SAVE_EXIT  #: by a name of its own: a look into an enum takes as long as all the rest
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
@@ -53,13 +53,14 @@ def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, d
     """Each group to which an order is due, and until when that may stand."""
     site, at = plan.site, snapshot.at
     news = _news(plan, snapshot)
-    is_shortened = end < at + timedelta(seconds=site.lease_s)
+    lease = timedelta(seconds=site.lease_s)
+    is_shortened = end < at + lease
     if is_shortened:
         plan.unsettled |= snapshot.groups.keys()
     for gid in sorted(plan.unsettled):
         group = snapshot.groups.get(gid)
         last = None if group is None else group.reported_at
-        if group is None or last is None or (expires_at := lease_of(last, end, site)) <= at:
+        if group is None or last is None or (expires_at := min(end, last + lease)) <= at:  # as of `lease_of`
             continue
         if gid in news or is_stale(group, expires_at, site, at):
             yield gid, expires_at
@@ -146,39 +147,45 @@ def lease_end(plan: Plan, snapshot: Snapshot) -> datetime:
 
 
 def _compose(plan: Plan, snapshot: Snapshot, group_id: str, members: Attempts) -> Draft:
-    held, ordered = snapshot.groups[group_id].stop, plan.contents.ordered(group_id, members)
-    return Draft(
-        group_id=group_id,
-        entitlement_w=plan.group_w(group_id),
-        fallback=plan.fallback_of(group_id),
-        attempts=tuple(
-            [
-                _reordered(a, known) or _attempt_order(plan, a, group_id, snapshot)
-                for a, known in zip(members.values(), ordered, strict=True)
-            ]
-        ),
-        miners_target_w=plan.miners_w.get(group_id) or plan.fillers_w.get(group_id, 0.0),
-        expires_at=_NEVER,
-        stop=snapshot.stop,
-        released_stop=held.id if held is not None and held.id in snapshot.released_stops else "",
-        standby=plan.is_standby(group_id),
-        miner_wishes=snapshot.groups[group_id].miner_wishes,
+    group = snapshot.groups[group_id]
+    held = group.stop
+    content: Draft = _drafted(
+        group_id,
+        plan.group_w(group_id),
+        plan.fallback_of(group_id),
+        tuple(_orders(plan, snapshot, group_id, members)),
+        plan.miners_w.get(group_id) or plan.fillers_w.get(group_id, 0.0),
+        _NEVER,
+        snapshot.stop,
+        held.id if held is not None and held.id in snapshot.released_stops else "",
+        plan.is_standby(group_id),
+        group.miner_wishes,
     )
+    return content
 
 
-def _reordered(attempt: Attempt, ordered: tuple[Attempt, AttemptOrder] | None) -> AttemptOrder | None:
-    """What was ordered of an attempt as it was known, as that reads now; None where more of it may be another."""
-    if ordered is None:
-        return None
-    known, order = ordered
-    if known is attempt:
-        return order
-    if known.placements is not attempt.placements or known.resume_from is not attempt.resume_from:
-        return None
-    phase = attempt.phase
-    if known.phase is _SAVES or phase is _SAVES:
-        return None  # which changes how much time it is given
-    return _ordered_as(order, phase, attempt.cap_w, attempt.pause_cause or "")
+def _orders(plan: Plan, snapshot: Snapshot, group_id: str, members: Attempts) -> Iterator[AttemptOrder]:
+    """What is ordered of each attempt on a group.
+
+    Of one that was known there, what was ordered of it as that reads now, where nothing else of it may be another:
+    a save changes how much time it is given.
+    """
+    ordered = plan.contents.ordered(group_id, members)
+    for attempt, known in zip(members.values(), ordered, strict=True):
+        was, order = known or (None, None)
+        if order is None or was is None:
+            yield _attempt_order(plan, attempt, group_id, snapshot)
+        elif was is attempt:
+            yield order
+        elif (
+            was.placements is attempt.placements
+            and was.resume_from is attempt.resume_from
+            and was.phase is not _SAVES
+            and attempt.phase is not _SAVES
+        ):
+            yield _ordered_as(order, attempt.phase, attempt.cap_w, attempt.pause_cause or "")
+        else:
+            yield _attempt_order(plan, attempt, group_id, snapshot)
 
 
 def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapshot) -> AttemptOrder:

@@ -24,6 +24,7 @@ from scheduler.core.listed import Listed
 from scheduler.core.news import News, frees_or_takes, is_ordered_otherwise, tells_more
 from scheduler.core.node_tally import Bounds
 from scheduler.core.occupants import Occupants
+from scheduler.core.ordered import Ordered
 from scheduler.core.orders import AttemptFacts, GroupKind, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
@@ -82,7 +83,7 @@ class Followed(Listed):
         self._rebook_at: dict[str, datetime] = {}
         self._first_rebook_at = _NEVER  #: none of those is earlier
         self._zones: tuple[object, Zones] | None = None
-        self._asleep: set[str] = set()
+        self._asleep = Ordered()
         self._switched: set[str] = set()
         self._jobs_seen: Mapping[str, Job] = {}
         self._attempts_seen: Mapping[str, Attempt] = {}
@@ -265,10 +266,15 @@ class Followed(Listed):
 
     def changed_attempts(self) -> dict[str, Attempt]:
         """The attempts that are other than in the snapshot, new ones and ended ones among them."""
-        touched = dict.fromkeys(self.attempts.log[self._marks[1] :])
         known, living, ended = self._attempts_seen, self.attempts, self.ended
-        found = ((k, living.get(k) or ended.get(k)) for k in touched)
-        return {k: a for k, a in found if a is not None and _is_another(known.get(k), a)}
+        found = {}
+        for key in dict.fromkeys(self.attempts.log[self._marks[1] :]):
+            new, old = living.get(key) or ended.get(key), known.get(key)
+            if new is None or new is old:
+                continue
+            if old is None or old.phase is not new.phase or old.cap_w != new.cap_w or old != new:
+                found[key] = new  # what differs most often is looked at first
+        return found
 
     def trim(self) -> bool:
         """Begin new logs where they have grown long. Only right after `follow`. Whether it was done."""
@@ -303,10 +309,10 @@ class Followed(Listed):
     def put_all(self, attempts: Sequence[Attempt]) -> None:
         """Replace many that are on nodes of the site at once, ordered otherwise than they were, and else the same."""
         self.attempts.update({a.id: a for a in attempts})
-        by_node: dict[str, list[Attempt]] = defaultdict(list)
+        by_node: dict[str, dict[str, Attempt]] = defaultdict(dict)
         for attempt in attempts:
             for placement in attempt.placements:
-                by_node[placement.node_id].append(attempt)
+                by_node[placement.node_id][attempt.id] = attempt
         for node_id, here in by_node.items():
             self.occupants.put(node_id, here)
         self._shuffle(by_node)
@@ -325,7 +331,7 @@ class Followed(Listed):
         """Note it on its nodes, and whether their orders have to be put together anew."""
         node_ids = [p.node_id for p in attempt.placements]
         for node_id in node_ids:
-            self.occupants.put(node_id, (attempt,))
+            self.occupants.put(node_id, {attempt.id: attempt})
         if is_news:
             self._shuffle(node_ids)
 
@@ -388,10 +394,3 @@ class Followed(Listed):
         """Its GPUs on nodes that still are part of the site."""
         models = self._models
         return sum([len(p.gpu_ids) for p in attempt.placements if p.node_id in models])
-
-
-def _is_another(old: Attempt | None, new: Attempt) -> bool:
-    """Whether an attempt is other than it was; what differs most often is looked at first."""
-    if old is None or old is new:
-        return old is not new
-    return old.phase is not new.phase or old.cap_w != new.cap_w or old != new

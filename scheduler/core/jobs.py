@@ -59,6 +59,8 @@ class Phase(StrEnum):
     SAVE_EXIT = "save_exit"  #: save a verified checkpoint, exit, release the GPUs; killed at its deadline
     KILL = "kill"  #: end it now (cancelled, or rolled back)
 
+    __hash__ = str.__hash__  # that of an enum is a call, and each round asks for it very often
+
 
 class Outcome(StrEnum):
     """How an attempt ended."""

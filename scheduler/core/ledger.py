@@ -6,7 +6,6 @@ All instants are on the scheduler's clock; `expires_at` is an upper bound of the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -106,7 +105,10 @@ def _charged_w(account: Account, at: datetime, *, fall_s: float) -> float:
     """A reading binds until every order it could stem from has expired and fallen; a later one, always."""
     if not account.open:
         return account.charged_w
-    last = max(o.expires_at for o in account.open) + timedelta(seconds=fall_s)
+    expires_at = account.open[-1].expires_at
+    if len(account.open) > 1:
+        expires_at = max(o.expires_at for o in account.open)
+    last = expires_at + timedelta(seconds=fall_s)
     since_fall = account.charged_at is not None and account.charged_at >= last
     return account.charged_w if at < last or since_fall else 0.0
 
@@ -116,16 +118,11 @@ def is_confirmed(account: Account, load_w: float, at: datetime, *, fall_s: float
 
     By the order that it accepted, or by its last reading.
     """
-    return any(load_w <= w + within_w for w in _shown_w(account, at, fall_s))
-
-
-def _shown_w(account: Account, at: datetime, fall_s: float) -> Iterator[float]:
-    """All that it showed, what is quickest found first."""
-    yield account.idle_w
-    yield _charged_w(account, at, fall_s=fall_s)
-    for order in account.open:
-        if order.fence <= account.acked:
-            yield order.may_draw_w(at, fall_s=fall_s)
+    least_w = load_w - within_w  # what is quickest found first
+    if least_w <= account.idle_w or least_w <= _charged_w(account, at, fall_s=fall_s):
+        return True
+    accepted = (o for o in account.open if o.fence <= account.acked)
+    return any(least_w <= o.may_draw_w(at, fall_s=fall_s) for o in accepted)
 
 
 def unsent(account: Account, fence: Fence) -> Account:

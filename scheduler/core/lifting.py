@@ -48,11 +48,11 @@ def regain(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
     """Give those that are wanted their level, and lower others, the highest first, until the nodes fit."""
-    moves = list(plan.roster.other_than(caps))
-    for attempt, target_w in moves:
-        if attempt.id in wanted:
-            plan.change(attempt, cap_w=target_w)
-    higher = [(a, w) for a, w in moves if a.id not in wanted and a.cap_w > w]
+    for attempt, target_w in list(plan.roster.others_of(wanted, caps)):
+        plan.change(attempt, cap_w=target_w)
+    if plan.nodes_w() <= limit_w + EPSILON_W:
+        return
+    higher = [(a, w) for a, w in plan.roster.higher_than(caps) if a.id not in wanted]
     for attempt, target_w in sorted(higher, key=lambda m: (m[1] - m[0].cap_w, m[0].id)):
         if plan.nodes_w() <= limit_w + EPSILON_W:
             return
@@ -105,6 +105,7 @@ class _Left:
     def __init__(self, plan: Plan, limit_w: float) -> None:
         self.room_w = limit_w - plan.nodes_w()
         self._plan, self._limit_w = plan, limit_w
+        self._has_room: bool | None = None  #: for any more to be drawn at most, as far as anybody asked
         self._highest_w: dict[tuple[Where, float, float], float] = {}
         self._fits: dict[int, bool] = {}
 
@@ -126,6 +127,10 @@ class _Left:
 
     def takes(self, attempt: Attempt, where: Where, cap_w: float) -> bool:
         """Whether it can have that cap beside every order that may still stand."""
+        if self._has_room is None:
+            self._has_room = self._plan.exposed_w() <= self._limit_w + EPSILON_W
+        if not self._has_room:
+            return False  # a higher cap never makes for less
         rise = self._plan.exposed_rise(attempt, where, cap_w)
         fits = self._fits.get(rise)
         if fits is None:

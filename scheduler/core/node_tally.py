@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
@@ -166,11 +166,12 @@ class NodeTally:
     def _add_up(self) -> None:
         planned, settled, first, _ = self._sums
         resting, final, exposure, fallback = self._bounds
-        self.totals = (
-            max(resting, planned),
-            max(final, settled),
-            max(planned + self._filler, exposure),
-            max(first, fallback),
+        drawn = planned + self._filler
+        self.totals = (  # a call of `max` takes four times as long
+            planned if planned > resting else resting,  # noqa: FURB136
+            settled if settled > final else final,  # noqa: FURB136
+            drawn if drawn > exposure else exposure,  # noqa: FURB136
+            first if first > fallback else fallback,  # noqa: FURB136
         )
 
     def put(self, attempt: Attempt, placement: Placement, tier: int) -> None:
@@ -186,32 +187,34 @@ class NodeTally:
         else:
             self._recount()
 
-    def put_all(self, changed: Sequence[Attempt]) -> None:
-        """Replace attempts that are here by changed ones of the same tiers and GPUs, and add up once."""
-        members, model, shares = self._members, self._model, self._shares
+    def put_all(self, changed: Mapping[str, Attempt]) -> None:
+        """Replace attempts that are here, by id, by changed ones of the same tiers and GPUs, and add up once."""
+        self._members.update(changed)
+        model, shares = self._model, self._shares
         if not self._is_plain or model is None:
-            members.update([(attempt.id, attempt) for attempt in changed])
             self._recount()
             return
-        p, s, f, last = self._sums
-        was, share, phase, cap_w = _NOTHING, _NOTHING, None, -1.0
-        more_p = more_s = more_f = more_last = 0
-        for attempt in changed:
-            attempt_id = attempt.id
-            members[attempt_id] = attempt
+        was, phase, cap_w, share, alike = _NOTHING, None, -1.0, _NOTHING, 0
+        for attempt_id, attempt in changed.items():
             old = shares[attempt_id]
             if old is not was or attempt.phase is not phase or attempt.cap_w != cap_w:  # most change alike
-                was, phase, cap_w = old, attempt.phase, attempt.cap_w
+                self._add(was, share, alike)
+                was, phase, cap_w, alike = old, attempt.phase, attempt.cap_w, 0
                 share = _share(model, old.gpus, phase, cap_w, old.is_firm)
-                more_p, more_s = share.planned - old.planned, share.settled - old.settled
-                more_f, more_last = share.first - old.first, share.last - old.last
             shares[attempt_id] = share
-            p += more_p
-            s += more_s
-            f += more_f
-            last += more_last
-        self._sums = (p, s, f, last)
+            alike += 1
+        self._add(was, share, alike)
         self._add_up()
+
+    def _add(self, old: _Share, new: _Share, times: int) -> None:
+        """So many of one share have another now."""
+        p, s, f, last = self._sums
+        self._sums = (
+            p + times * (new.planned - old.planned),
+            s + times * (new.settled - old.settled),
+            f + times * (new.first - old.first),
+            last + times * (new.last - old.last),
+        )
 
     def rise(self, attempt: Attempt, placement: Placement, tier: int, phase: Phase) -> int:
         """What the site's planned watts would rise by with this attempt, in that phase, in place of the one there."""

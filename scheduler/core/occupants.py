@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scheduler.core.jobs import Attempt
 
@@ -32,15 +32,15 @@ class Occupants:
         self.bare.discard(group_id)
         self._beyond.add(group_id)
 
-    def put(self, node_id: str, attempts: Iterable[Attempt]) -> None:
-        """These are on a node, as they are now."""
+    def put(self, node_id: str, attempts: Mapping[str, Attempt]) -> None:
+        """These are on a node, by id, as they are now."""
         here = self.on.get(node_id)
         if here is None:
             here = self.on[node_id] = {}
             if node_id not in self._site:
                 self._beyond.add(node_id)
         known = len(here)
-        here.update([(a.id, a) for a in attempts])
+        here.update(attempts)
         if len(here) > known:
             self.on[node_id] = {k: here[k] for k in sorted(here)}
             self.graces_s.pop(node_id, None)

@@ -5,7 +5,7 @@ The one mutable thing in core, beside what it follows the present by.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set as AbstractSet
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from scheduler.core.followed import Followed
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.ledger import is_confirmed
 from scheduler.core.node_tally import Depth
+from scheduler.core.ordered import Ordered
 from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
 from scheduler.core.roster import Where
@@ -63,11 +64,15 @@ class Plan(Followed):
         self.put(changed_one)
         return changed_one
 
-    def change_all(self, attempts: Iterable[tuple[Attempt, float]], phase: Phase, cause: PauseCause) -> None:
-        """Order many that run into another phase at once, each under a cap."""
+    def change_all(
+        self, attempts: Iterable[Attempt], phase: Phase, cause: PauseCause, caps_w: Mapping[str, float]
+    ) -> None:
+        """Order many that run into another phase at once, those that are named there each under another cap."""
         at, is_cut = self.at, cause in _FOR_POWER
-        told = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at")
-        self.put_all([told(a, phase, at, cause, cap_w, at if is_cut else a.cut_at) for a, cap_w in attempts])
+        told, other_w = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at"), caps_w.get
+        self.put_all(
+            [told(a, phase, at, cause, other_w(a.id, a.cap_w), at if is_cut else a.cut_at) for a in attempts]
+        )
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""
@@ -127,7 +132,7 @@ class Plan(Followed):
         """Whether a node is in standby, or on its way there or back."""
         return group_id in self._asleep or group_id in self.off
 
-    def asleep(self) -> AbstractSet[str]:
+    def asleep(self) -> Ordered:
         """Nodes that are to be in standby."""
         return self._asleep
 

@@ -83,17 +83,17 @@ class Roster:
     def put_all(self, attempts: Iterable[Attempt]) -> None:
         """Replace those that are here by changed ones: all that go from one way of counting to another at once."""
         moves: dict[tuple[Where, Phase, float], list[Attempt]] = defaultdict(list)
-        where, last, alike = self._where, None, list[Attempt]()
+        wheres, old, phase, cap_w, alike = self._where, None, None, -1.0, list[Attempt]()
         for attempt in attempts:
-            move = where[attempt.id], attempt.phase, attempt.cap_w
-            if (
-                move != last
-            ):  # the next one most often goes the way of the last, which is told sooner than looked up
-                last, alike = move, moves[move]
+            where = wheres[attempt.id]
+            # The next one most often goes the way of the last, which is told sooner than looked up.
+            if where is not old or attempt.phase is not phase or attempt.cap_w != cap_w:
+                old, phase, cap_w = where, attempt.phase, attempt.cap_w
+                alike = moves[old, phase, cap_w]
             alike.append(attempt)
-        for (old, phase, cap_w), moved in moves.items():
-            self._leave(old, [a.id for a in moved])
-            self._enter(Where(phase, old.kind, cap_w, old.gpus), moved)
+        for (known, new_phase, new_cap_w), moved in moves.items():
+            self._leave(known, [a.id for a in moved])
+            self._enter(Where(new_phase, known.kind, new_cap_w, known.gpus), moved)
 
     def renew(self, attempt: Attempt) -> None:
         """Replace one that is here by itself, counted as before."""
@@ -122,7 +122,9 @@ class Roster:
         """Count attempts that were counted in one way no more."""
         phase, kind, cap_w, gpus = where
         here = self._phases[phase]
-        for attempt_id in ids:
+        if len(ids) == len(here):
+            here.clear()
+        for attempt_id in ids if here else ():
             del here[attempt_id]
         self._held[phase] -= gpus * len(ids)
         if phase is not Phase.RUN:
@@ -198,6 +200,34 @@ class Roster:
         ]
         running = self._phases[Phase.RUN]
         return ((running[attempt_id], target_w) for attempt_id, target_w in sorted(found))
+
+    def others_of(
+        self, ids: AbstractSet[str], targets: Mapping[Kind, float]
+    ) -> Iterator[tuple[Attempt, float]]:
+        """Those of some that run under another cap than their kind's target, with that, by id."""
+        for attempt_id in sorted(ids):
+            where = self._where.get(attempt_id)
+            if where is not None and where.phase is Phase.RUN:
+                target_w = targets.get(where.kind, where.cap_w)
+                if target_w != where.cap_w:
+                    yield self._phases[Phase.RUN][attempt_id], target_w
+
+    def higher_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, float]]:
+        """Those that run under a higher cap than their kind's target, with that, in no order."""
+        running = self._phases[Phase.RUN]
+        for kind, target_w in targets.items():
+            for cap_w, held in self._caps.get(kind, {}).items():
+                if cap_w > target_w:
+                    yield from ((running[attempt_id], target_w) for attempt_id in held)
+
+    def lowered(self, targets: Mapping[Kind, float]) -> dict[str, float]:
+        """The targets of their kinds of those that run under a higher cap, by id, in no order."""
+        found: dict[str, float] = {}
+        for kind, target_w in targets.items():
+            for cap_w, held in self._caps.get(kind, {}).items():
+                if cap_w > target_w:
+                    found |= dict.fromkeys(held, target_w)
+        return found
 
     def lower_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, Where, float]]:
         """Those that run under a lower cap than their kind's target, as they are counted, with that; in no order."""

@@ -118,14 +118,36 @@ def _suspend_surely(plan: Plan, limit_w: float) -> list[Attempt]:
     over_w = plan.site_w() - limit_w - _freed_by_caps_w(plan, caps) - _SURE_W
     if over_w <= 0 or not plan.is_plain():
         return []
-    sure = []
+    if _takes_all(plan, caps, over_w):
+        return _suspend_all(plan, caps)
+    sure, caps_w = [], {}
     for attempt, price in victims(plan, plan.flexible(), caps):
         over_w -= price.frees_w
         if over_w <= 0:
             break
-        sure.append((attempt, price.cap_w))
-    plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
-    return [attempt for attempt, _ in sure]
+        sure.append(attempt)
+        caps_w[attempt.id] = price.cap_w
+    plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps_w)
+    return sure
+
+
+def _takes_all(plan: Plan, caps: Caps, over_w: float) -> bool:
+    """Whether not even one GPU of flexible work may go on: then there is nobody to choose."""
+    freed_w = [
+        (plan.site.overhead * (kind.model.charge_w(min(cap_w, caps[kind])) - kind.model.held_w()), gpus)
+        for kind, counts in plan.roster.gpus().items()
+        for cap_w, gpus in counts.items()
+        if kind.tier > 0
+    ]
+    least_w = min((each_w for each_w, _ in freed_w), default=0.0)
+    return over_w - sum(each_w * gpus for each_w, gpus in freed_w) + least_w > 0
+
+
+def _suspend_all(plan: Plan, caps: Caps) -> list[Attempt]:
+    """Suspend all flexible work. By id, but as victims where one may go on because its node counts as much anyway."""
+    going, caps_w = plan.flexible(), plan.roster.lowered(caps)
+    plan.change_all(going, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps_w)
+    return going if plan.slack_w() <= 0 else [attempt for attempt, _ in victims(plan, going)]
 
 
 def _freed_by_caps_w(plan: Plan, caps: Caps) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from scheduler.core.jobs import Job
@@ -109,7 +110,7 @@ class _Yard:
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)
         self._ready = [*(gid for gid in coming if gid not in barred), *houses]
-        self._asleep = list(workable(plan, sorted(asleep - barred if barred else asleep)))
+        self._asleep = list(workable(plan, [gid for gid in asleep.in_order() if gid not in barred]))
         self._used: set[str] = set()
         self.to_wake: list[str] = []
         self._loose = room.total - sum(
@@ -135,8 +136,11 @@ class _Yard:
             self._take_loose(refused.job)
             return
         nodes, used = roomy(refused.job, self._plan), self._used
+        # Who has no place to be in takes the first that are left, and no job more of them than it needs.
+        most = None if required_level(refused.job) else refused.jobs * _needs(refused.job)
         ready, asleep = (
-            [g for g in gids if g in nodes and g not in used] for gids in (self._ready, self._asleep)
+            list(islice((g for g in gids if g in nodes and g not in used), most))
+            for gids in (self._ready, self._asleep)
         )
         racks = self._racks(refused.job, ready, asleep)
         for _ in range(refused.jobs):

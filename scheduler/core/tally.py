@@ -5,7 +5,7 @@ Totals are whole microwatts, so that they do not drift and come out the same in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.node_tally import Bounds, Depth, NodeTally, watts, whole_uw
@@ -125,7 +125,7 @@ class Tally:
                 node.put(attempt, placement, tier)
                 self._move(before, node.totals)
 
-    def put_all(self, by_node: Mapping[str, Sequence[Attempt]]) -> None:
+    def put_all(self, by_node: Mapping[str, Mapping[str, Attempt]]) -> None:
         """Replace attempts that are here, by the nodes that they are on, by changed ones of the same tiers."""
         for node_id, changed in by_node.items():
             if node := self._nodes.get(node_id):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import FrozenInstanceError, dataclass, field, replace
+from dataclasses import FrozenInstanceError, dataclass, field, fields, replace
 
 import pytest
 
-from scheduler.core.altered import altered, altering, swift
+from scheduler.core.altered import altered, altering, making, swift
 from scheduler.core.jobs import Phase
 from tests.builders import site
 
@@ -21,6 +21,17 @@ def test_a_changed_copy_is_what_replace_makes() -> None:
     assert altered(ATTEMPT, phase=Phase.SUSPEND, cap_w=200.0) == expected
     assert altering(type(ATTEMPT), "cap_w", "phase")(ATTEMPT, 200.0, Phase.SUSPEND) == expected
     assert type(altering(type(ATTEMPT), "cap_w")(ATTEMPT, 200.0)) is type(ATTEMPT)
+
+
+def test_a_value_made_of_all_its_fields_is_what_its_class_makes() -> None:
+    """In the order in which the class names them."""
+    values = [getattr(ATTEMPT, f.name) for f in fields(ATTEMPT)]
+    made = making(type(ATTEMPT))(*values)
+
+    assert made == ATTEMPT
+    assert type(made) is type(ATTEMPT)
+    with pytest.raises(TypeError, match="cut_at"):
+        making(type(ATTEMPT))(*values[:-1])
 
 
 def test_an_unknown_field_is_named() -> None:

@@ -53,6 +53,21 @@ def test_only_who_has_another_cap_than_his_kind_is_told() -> None:
     assert found == [("a", 400.0), ("b", 300.0)]
 
 
+def test_who_is_above_the_cap_of_its_kind_is_found() -> None:
+    """And of some that are named, who has any other cap and runs."""
+    roster, (one, two) = Roster(), KINDS
+    roster.put(made("c", cap_w=400.0), one, 1)
+    roster.put(made("a", cap_w=250.0), one, 1)
+    roster.put(made("b", cap_w=300.0), two, 1)
+    roster.put(made("held", Phase.SUSPEND), one, 1)
+    targets = {one: 300.0, two: 300.0}
+
+    assert [(a.job_id, w) for a, w in roster.higher_than(targets)] == [("c", 300.0)]
+    assert roster.lowered(targets) == {"c.1": 300.0}
+    named = {"held.1", "c.1", "b.1", "a.1", "gone.1"}
+    assert [(a.job_id, w) for a, w in roster.others_of(named, targets)] == [("a", 300.0), ("c", 300.0)]
+
+
 def test_who_has_no_kind_is_on_none_of_the_nodes() -> None:
     """And is left out, even if he was there before."""
     roster = Roster()
