@@ -24,10 +24,11 @@ from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.leaving import leave_in_time
 from scheduler.core.lifting import lower_to_tops
-from scheduler.core.mining import feed_miners
+from scheduler.core.mining import Fed, feed_miners, is_short
 from scheduler.core.news import News
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.presence import LEAVING
 from scheduler.core.progress import settle_facts
 from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
@@ -65,6 +66,10 @@ class Decision:
     owed: Owed | None = None  #: what partners are owed from now on, where machines run whole
     lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
+    awaits_room: bool = True  #: something waits until the books have room for it
+    awaits_word: bool = (
+        True  #: something waits for a guard's word that it took its order, whatever room that leaves
+    )
 
 
 class Policy(Protocol):
@@ -163,7 +168,13 @@ class PowerAware:
         wake_at = _wake_at(snapshot, *coming)
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return altered(
-            made, events=tuple(plan.events), sharing=fed.reasons, partners_w=fed.partners_w, owed=fed.owed
+            made,
+            awaits_room=_awaits_room(plan, raises, fed),
+            awaits_word=_awaits_word(plan, snapshot, made),
+            events=tuple(plan.events),
+            sharing=fed.reasons,
+            partners_w=fed.partners_w,
+            owed=fed.owed,
         )
 
     def offer(self) -> FlexOffer | None:
@@ -300,6 +311,16 @@ def _decision(
         lease_end=end,
         wake_at=wake_at,
     )
+
+
+def _awaits_room(plan: Plan, raises: Raises, fed: Fed) -> bool:
+    """Whether more would be raised if only open orders left room for it."""
+    return raises.reserved_w > 0 or is_short(plan, fed) or bool(plan.fillers_w)
+
+
+def _awaits_word(plan: Plan, snapshot: Snapshot, made: Decision) -> bool:
+    """Whether anything hangs on acknowledgements: raises, orders that are withheld, the end of who never began."""
+    return not snapshot.raises_allowed or bool(made.withheld) or any(map(plan.roster.count, LEAVING))
 
 
 def _next_release_at(plan: Plan) -> datetime | None:
