@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, swift
 from scheduler.core.orders import NO_FENCE, FallbackStep, Fence
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
     """An order that was sent and may stand, or come to stand."""
