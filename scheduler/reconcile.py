@@ -309,9 +309,10 @@ class Reconciler:
     def _still_fits(self, snapshot: Snapshot, decision: Decision) -> bool:
         """Whether what was decided under still is so; if the limit fell or all was stopped, the next tick cuts."""
         told = (*self.view.counted, *self.view.manual)  # a stop that stood already limits no less by now
-        limit = limit_under(told, self.view.site, self.clock.now())
-        stopped = bool(self.view.stops.ids) and snapshot.stop is None
-        if stopped or limit.limit_w < decision.limit.limit_w:
+        now, stopped = self.clock.now(), bool(self.view.stops.ids) and snapshot.stop is None
+        if not stopped and (told, now) == (snapshot.envelopes, snapshot.at):
+            return True  # nothing was told, and no time has passed
+        if stopped or limit_under(told, self.view.site, now).limit_w < decision.limit.limit_w:
             log.info("the limit fell while a decision was being recorded; its orders are dropped")
             return False
         return True

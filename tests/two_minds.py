@@ -17,6 +17,8 @@ _FIELDS = (
     "exposed_w",
     "lease_end",
     "wake_at",
+    "awaits_room",
+    "awaits_word",
 )
 
 

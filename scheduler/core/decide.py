@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
@@ -25,10 +25,11 @@ from scheduler.core.growing import grow, next_growth_at
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.leaving import leave_in_time
 from scheduler.core.lifting import lower_to_tops
-from scheduler.core.mining import feed_miners
+from scheduler.core.mining import Fed, feed_miners, is_short
 from scheduler.core.news import News
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
+from scheduler.core.presence import LEAVING
 from scheduler.core.progress import settle_facts
 from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
@@ -69,6 +70,10 @@ class Decision:
     owed: Owed | None = None  #: what partners are owed from now on, where machines run whole
     lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
+    awaits_room: bool = True  #: something waits until the books have room for it
+    awaits_word: bool = (
+        True  #: something waits for a guard's word that it took its order, whatever room that leaves
+    )
 
 
 class Policy(Protocol):
@@ -154,21 +159,12 @@ class PowerAware:
         # 6. Nobody wonders why.
         reasons = self._reasons(plan, snapshot, limit, raises)
         plan.since, self._last = News(), (snapshot, raises)
-        coming = (
-            raises.expected_at,
-            self._queue.next_at(),
-            _next_release_at(plan),
-            leaves_at,
-            fed.wake_at,
-            plan.deadlines.next_at(),
-            next_growth_at(plan),
-            plan.tempo(snapshot).until_at,
-            plan.faults.next_at(plan.at),
-        )
-        wake_at = _wake_at(snapshot, *coming)
+        wake_at = _wake_at(snapshot, leaves_at, fed.wake_at, *self._coming(plan, snapshot, raises))
         made = _decision(plan, snapshot, limit, usable, reasons=reasons, cut_work=cut_work, wake_at=wake_at)
         return altered(
             made,
+            awaits_room=_awaits_room(plan, raises, fed),
+            awaits_word=_awaits_word(plan, snapshot, made),
             events=tuple(plan.events),
             faulted=dict(plan.faults.news),
             sharing=fed.reasons,
@@ -188,6 +184,16 @@ class PowerAware:
             down=down(plan),
             up=up(plan, snapshot, raises.refused, raises.free_gpus),
         )
+
+    def _coming(self, plan: Plan, snapshot: Snapshot, raises: Raises) -> Iterator[datetime | None]:
+        """When waits of jobs and nodes end."""
+        yield raises.expected_at
+        yield self._queue.next_at()
+        yield _next_release_at(plan)
+        yield plan.deadlines.next_at()
+        yield next_growth_at(plan)
+        yield plan.tempo(snapshot).until_at
+        yield plan.faults.next_at(plan.at)
 
     def _begin(self, snapshot: Snapshot) -> tuple[Plan, Limit, float]:
         """The plan of what the snapshot says is being done, the limit, and what of that may be entitled."""
@@ -310,6 +316,16 @@ def _decision(
         lease_end=end,
         wake_at=wake_at,
     )
+
+
+def _awaits_room(plan: Plan, raises: Raises, fed: Fed) -> bool:
+    """Whether more would be raised if only open orders left room for it."""
+    return raises.reserved_w > 0 or is_short(plan, fed) or bool(plan.fillers_w)
+
+
+def _awaits_word(plan: Plan, snapshot: Snapshot, made: Decision) -> bool:
+    """Whether anything hangs on acknowledgements: raises, orders that are withheld, the end of who never began."""
+    return not snapshot.raises_allowed or bool(made.withheld) or any(map(plan.roster.count, LEAVING))
 
 
 def _next_release_at(plan: Plan) -> datetime | None:

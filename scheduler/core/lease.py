@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, swift
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import NO_FENCE, PROTOCOL, AttemptOrder, FallbackStep, Fence, Order
@@ -89,6 +89,7 @@ def _refuse(memory: GuardMemory, order: Order, now_boottime_s: float) -> Refusal
     return None
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
     """What stands at an instant: the desired attempts, the watts allowed, the miners' target."""

@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, swift
 from scheduler.core.orders import NO_FENCE, FallbackStep, Fence
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenOrder:
     """An order that was sent and may stand, or come to stand."""

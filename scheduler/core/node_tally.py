@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 
-from scheduler.core.altered import altered
+from scheduler.core.altered import altered, swift
 from scheduler.core.entitlement import entitlement_w, fallback_profile, idle_w
 from scheduler.core.jobs import Attempt, Phase, Placement
 from scheduler.core.orders import GroupSpec
@@ -27,6 +27,7 @@ def watts(power_uw: int) -> float:
     return power_uw / _MICRO
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
     """What the books say of one node whatever is planned, W. See `scheduler.core.ledger`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import floor, log2, sqrt
 
+from scheduler.core.altered import swift
 from scheduler.core.forecast import PART_S, LimitRecord, counted, loss_rate_per_s, part_of
 from scheduler.core.jobs import Job
 from scheduler.core.snapshot import Snapshot
@@ -24,6 +25,7 @@ _LEADS_S = (60.0, 90.0, 120.0, 240.0, 480.0)
 _STEPS = 2.0  #: of the interval to each doubling: orders change when it matters, and not with each breath
 
 
+@swift
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tempo:
     """What decides the intervals of a round. It stays the same until `until_at` if the limit does."""

@@ -101,9 +101,7 @@ class _Yard:
     def __init__(self, plan: Plan, room: Room, limit_w: float) -> None:
         self._plan, self._room = plan, room
         asleep, off, bare = plan.asleep(), plan.off, plan.occupants.bare
-        barred = plan.cordoned | plan.faults.out(
-            plan.at
-        )  #: nothing starts there, so that nothing is gained by them
+        barred = plan.cordoned | plan.faults.out(plan.at)  #: nothing starts there: nothing is gained by them
         coming = [gid for gid in sorted(off - asleep) if _can_rest(plan, gid)]
         empty = (gid for gid in sorted(bare - asleep - off) if _can_rest(plan, gid))
         self._empty = [gid for gid in empty if _is_empty(plan, room, gid)]  #: on, with nothing on them

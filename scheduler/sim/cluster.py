@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from scheduler.core.orders import GuardReport, Order
 from scheduler.ports import ReportListener
@@ -12,7 +12,9 @@ from scheduler.sim.guard import Leased
 class SimCluster:
     """Delivers at once. Answers are told to `answered`: they wake nobody, and free what earlier orders allowed."""
 
-    def __init__(self, guards: Mapping[str, Leased], answered: Callable[[], None]) -> None:
+    def __init__(
+        self, guards: Mapping[str, Leased], answered: Callable[[Collection[GuardReport]], None]
+    ) -> None:
         self._guards = guards
         self._answered = answered
         self.orders = 0
@@ -25,10 +27,11 @@ class SimCluster:
         reached = [o for o in orders if not self._guards[o.group_id].is_dark]
         for order in reached:
             self._guards[order.group_id].take(order)
-        if reached:
-            self._answered()
         dark = {o.group_id: "it is without power" for o in orders if self._guards[o.group_id].is_dark}
-        return {o.group_id: self._guards[o.group_id].report() for o in reached} | dark
+        answers = {o.group_id: self._guards[o.group_id].report() for o in reached}
+        if answers:
+            self._answered(answers.values())
+        return answers | dark
 
     def listen(self, on_report: ReportListener) -> None:
         """Have unasked reports handed over as they arrive."""

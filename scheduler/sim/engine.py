@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler.core.decide import Policy, PowerAware
+from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
 from scheduler.garbage import uncollected
 from scheduler.reconcile import Reconciler, Recorder
+from scheduler.sim.answers import is_awaited
 from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
 from scheduler.sim.gang import Gang
@@ -73,9 +74,10 @@ class Engine:
         self._gangs: dict[str, Gang] = {}  #: the newest of each job
         self._news: dict[str, Leased] = {}
         self._tick_us = 0
-        specs = case.site.specs()
-        self.nodes = [self._node(s) for s in specs.values() if s.kind is GroupKind.NODE]
-        self.miners = [self._miner(specs[p.name], p) for p in case.site.partners]
+        self._newest: Decision | None = None  #: whose orders are on their way
+        self._specs = case.site.specs()
+        self.nodes = [self._node(s) for s in self._specs.values() if s.kind is GroupKind.NODE]
+        self.miners = [self._miner(self._specs[p.name], p) for p in case.site.partners]
         self.groups: dict[str, Leased] = {g.spec.group_id: g for g in (*self.nodes, *self.miners)}
         self.store: JobStore = SimStore()
         self.cluster = SimCluster(self.groups, self._answered)
@@ -133,7 +135,7 @@ class Engine:
         """A leader begins from what the store has."""
         case, now = self.case, self.timeline.now()
         epoch, stored = await self.store.claim("simulated", at=now), await self.store.load()
-        self.view = View(case.site.policy(), case.site.specs(), epoch=epoch, at=now, sources=self._sources())
+        self.view = View(case.site.policy(), self._specs, epoch=epoch, at=now, sources=self._sources())
         self.view.restore(stored)
         if (chain := case.site.chain) is not None:
             self.view.chain = replace(chain, as_of_at=now, stale_after_s=FOR_EVER_S)
@@ -162,15 +164,20 @@ class Engine:
         """Have the loop tick so much later at the latest."""
         self._tick_us = min(self._tick_us, self.timeline.now_us + in_us)
 
-    def _answered(self) -> None:
-        self.wake(ANSWERED_US)
+    def _answered(self, answers: Collection[GuardReport]) -> None:
+        groups, now, fall_s = self.view.groups, self.timeline.now(), self.case.site.timing.fall_s
+        for answer in answers:
+            if is_awaited(answer, groups[answer.spec.group_id], self._newest, now, fall_s=fall_s):
+                self.wake(ANSWERED_US)
+                return
 
     async def _tick(self) -> None:
         self.ticks += 1
         now_us = self.timeline.now_us
         self._tick_us = now_us + us(self.case.site.timing.rest_s)
         began_s = time.perf_counter()  # asking for the process's own time stalls a busy host
-        decision = await self.loop.tick()
+        self._newest = None
+        self._newest = decision = await self.loop.tick()
         self.loop_s += time.perf_counter() - began_s
         await self.loop.close()  # orders arrive
         self._hear()

@@ -25,7 +25,7 @@ from scheduler.core.trim import TrimRule
 from scheduler.errors import BarqError
 from scheduler.sim.clock import US, us
 from scheduler.sim.cluster import SimCluster
-from scheduler.sim.engine import SOURCE, Case, Engine
+from scheduler.sim.engine import ANSWERED_US, SOURCE, Case, Engine
 from scheduler.sim.faults import Fault, FaultRates, Mishaps, Span
 from scheduler.sim.gang import Gang
 from scheduler.sim.guard import Leased
@@ -83,7 +83,7 @@ class _Links(SimCluster):
     """Loses and delays orders and answers."""
 
     def __init__(self, trial: Trial) -> None:
-        super().__init__(trial.groups, trial.woken)
+        super().__init__(trial.groups, lambda _: trial.woken())
         self._trial = trial
 
     async def deliver(self, orders: Any, *, timeout_s: float) -> dict[str, GuardReport | str]:  # noqa: ANN401 - as in the port
@@ -146,7 +146,7 @@ class Trial(Engine):
 
     def woken(self) -> None:
         """There may be something new soon."""
-        self._answered()
+        self.wake(ANSWERED_US)
 
     def _schedule(self) -> None:
         super()._schedule()

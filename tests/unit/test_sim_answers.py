@@ -1,0 +1,148 @@
+"""Which answers to orders wake the simulated loop: a second in which nothing can follow is left out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from scheduler.core.decide import Decision, PowerAware
+from scheduler.core.envelope import Limit
+from scheduler.core.ledger import OpenOrder, reported, sent
+from scheduler.core.orders import AttemptFacts, FallbackStep, Fence, GuardReport, NodePower, Observed
+from scheduler.core.snapshot import Group
+from scheduler.heard import unheard_of
+from scheduler.sim.answers import is_awaited
+from scheduler.sim.engine import ANSWERED_US, Case, Engine
+from scheduler.sim.outcome import RunOutcome
+from tests.builders import T0
+from tests.simulated import HOUR_S, SITE, busy_day
+
+LIMIT = Limit(limit_w=9000.0, source="grid", provenance="", reaction_s=30.0)
+CONTENT = Decision(limit=LIMIT, awaits_room=False, awaits_word=False)
+SPEC = SITE.specs()["node-1"]
+
+
+def order(seq: int, entitlement_w: float, *rests_w: float) -> OpenOrder:
+    """One that stands."""
+    fallback = tuple(FallbackStep(after_s=60.0 * i, limit_w=w) for i, w in enumerate(rests_w or (1400.0,)))
+    return OpenOrder(
+        fence=Fence(epoch=1, seq=seq),
+        entitlement_w=entitlement_w,
+        fallback=fallback,
+        expires_at=T0 + timedelta(seconds=60),
+    )
+
+
+def told(*orders: OpenOrder) -> Group:
+    """A node that took the first of these orders, and is told the others now."""
+    group = unheard_of(SPEC)
+    account = sent(group.account, orders[0])
+    account = reported(account, fence=orders[0].fence, charged_w=1400.0, at=T0)
+    for newer in orders[1:]:
+        account = sent(account, newer)
+    return replace(group, account=account, reported_at=T0)
+
+
+def answer(group: Group, **changes: object) -> GuardReport:
+    """Its word that it took the newest, and nothing else."""
+    said = {
+        "spec": group.spec,
+        "boot_id": "b",
+        "boottime_s": 1.0,
+        "version": 2,
+        "accepted": group.account.sent,
+        "expires_boottime_s": 60.0,
+        "entitlement_w": 2000.0,
+        "fallback": (),
+        "in_fallback": False,
+        "draw_w": 1400.0,
+    }
+    return GuardReport(**(said | changes))  # type: ignore[arg-type]
+
+
+def wakes(group: Group, said: GuardReport, decision: Decision | None = CONTENT) -> bool:
+    """Whether the loop looks again."""
+    return is_awaited(said, group, decision, T0, fall_s=0.0)
+
+
+def test_an_answer_that_only_says_yes_wakes_nobody() -> None:
+    """Nothing waits, nothing else is told."""
+    group = told(order(1, 2000.0), order(2, 2500.0))
+
+    assert not wakes(group, answer(group))
+
+
+def test_whoever_waits_for_the_word_itself_is_woken() -> None:
+    """As the end of work that never began; and what was decided last has to be known."""
+    group = told(order(1, 2000.0), order(2, 2500.0))
+
+    assert wakes(group, answer(group), replace(CONTENT, awaits_word=True))
+    assert wakes(group, answer(group), None)
+
+
+def test_an_order_that_was_not_taken_goes_out_again() -> None:
+    """By a tick."""
+    group = told(order(1, 2000.0), order(2, 2500.0))
+
+    assert wakes(group, answer(group, accepted=Fence(epoch=1, seq=1)))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"attempts": (AttemptFacts(attempt_id="a.1", observed=Observed.RUNNING),)},
+        {"power": NodePower.BOOTING},
+    ],
+)
+def test_news_of_work_or_of_the_host_wakes(more: dict[str, object]) -> None:
+    """As from any report."""
+    group = told(order(1, 2000.0), order(2, 2500.0))
+
+    assert wakes(group, answer(group, **more))
+
+
+def test_room_wakes_whoever_waits_for_it() -> None:
+    """The books have it once an earlier, higher order is fenced off."""
+    group = told(order(1, 3000.0), order(2, 2000.0))
+
+    assert wakes(group, answer(group), replace(CONTENT, awaits_room=True))
+    assert not wakes(group, answer(group))
+    raised = told(order(1, 2000.0), order(2, 3000.0))
+    assert not wakes(raised, answer(raised), replace(CONTENT, awaits_room=True))
+
+
+def test_what_a_plan_counts_in_any_case_wakes() -> None:
+    """A plan counts a group at what it comes down to by itself: once that falls, others get it, whoever waits."""
+    at_rest = told(order(1, 3000.0, 2500.0, 1400.0), order(2, 2000.0, 1900.0))
+    firm = told(order(1, 3000.0, 1900.0), order(2, 2500.0, 1400.0))
+
+    assert wakes(at_rest, answer(at_rest))
+    assert wakes(firm, answer(firm))
+
+
+class EachAnswerWakes(Engine):
+    """A loop that looks a second after each answer, as the service does."""
+
+    def _answered(self, answers: Collection[GuardReport]) -> None:
+        self.wake(ANSWERED_US)
+
+
+@pytest.mark.parametrize("seed", [2, 5])
+def test_to_leave_out_what_nobody_waits_for_changes_nothing_that_counts(seed: int) -> None:
+    """Fewer rounds, the same work done."""
+    seldom, often = ran(Engine, seed), ran(EachAnswerWakes, seed)
+
+    assert seldom[1] < often[1]
+    for one, other in zip(seldom[0].jobs, often[0].jobs, strict=True):
+        assert one.kept_gpu_s == pytest.approx(other.kept_gpu_s, rel=0.01, abs=60.0)
+
+
+def ran(kind: type[Engine], seed: int) -> tuple[RunOutcome, int]:
+    """A few busy hours: what came of them, in how many rounds."""
+    jobs, trace = busy_day(seed, hours=4, jobs_per_hour=30)
+    engine = kind(Case(jobs=jobs, power=trace, site=SITE, policy=PowerAware(), window_s=4 * HOUR_S))
+    return asyncio.run(engine.run()), engine.ticks
