@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
@@ -11,6 +12,7 @@ from fastapi import APIRouter, Query
 from api.context import Here, Person
 from api.openapi import errors
 from api.problems import Refused
+from api.routes.health import SILENT_AFTER_S
 from api.wire import from_store
 from api.wire.history import HistoryQuery, PowerHistory
 from api.wire.site import (
@@ -22,11 +24,10 @@ from api.wire.site import (
     Released,
 )
 from api.wire.stops import NewStop, StopRelease, StopReleased, StopView
-from barq.units import format_power
+from barq.units import format_duration, format_power
 from scheduler.shadow import SHADOW
 from scheduler.store import wishes
 from scheduler.store.desk import Desk
-from scheduler.store.views import Document
 
 router = APIRouter(prefix="/power", tags=["power"])
 
@@ -50,9 +51,11 @@ def known_power(desk: Desk, *, over_limit_s: float) -> PowerView | None:
     if document is None:
         return None
     stops = desk.standing_stops()
+    told = json.loads(document.text)
     facts = {
-        **json.loads(document.text),
-        **(_of_shadow(desk, document) if desk.is_shadow else {}),
+        **told,
+        **(_of_shadow(desk) if desk.is_shadow else {}),
+        "sentence": f"{_before(desk, told)}{told['sentence']}",
         "limits": [from_store.limit(view) for view in desk.limits()],
         "estop": from_store.stop(stops[0]) if stops else None,
         "over_limit_s": over_limit_s,
@@ -60,11 +63,20 @@ def known_power(desk: Desk, *, over_limit_s: float) -> PowerView | None:
     return PowerView.model_validate(facts)
 
 
-def _of_shadow(desk: Desk, power: Document) -> dict[str, Any]:
+def _of_shadow(desk: Desk) -> dict[str, Any]:
     """All that is shown is the twin's; what the real site draws meanwhile stands beside it."""
     seen = desk.current(SHADOW)
-    sentence = f"SHADOW: nothing is acted. {json.loads(power.text)['sentence']}"
-    return {"shadow": json.loads(seen.text) if seen else None, "sentence": sentence}
+    return {"shadow": json.loads(seen.text) if seen else None}
+
+
+def _before(desk: Desk, told: Mapping[str, Any]) -> str:
+    """What has to be known before anything that the scheduler told is read."""
+    shadow = "SHADOW: nothing is acted. " if desk.is_shadow else ""
+    age_s = (datetime.now(UTC) - datetime.fromisoformat(told["at"])).total_seconds()
+    if age_s <= SILENT_AFTER_S:
+        return shadow
+    silent = f"The scheduler has told nothing for {format_duration(age_s)}, and all of this is as old"
+    return f"{shadow}{silent}; the guards keep the site safe by themselves. "
 
 
 @router.get("/history")

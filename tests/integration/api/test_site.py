@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -31,6 +32,20 @@ async def test_nodes_and_power_are_shown_as_the_scheduler_told(site: ApiSite) ->
     assert [limit["reason"] for limit in power["limits"]] == ["feeder work"]
     assert power["over_limit_s"] == 0.0
     assert power["sentence"]
+
+
+async def test_power_says_first_that_the_scheduler_has_been_silent(site: ApiSite) -> None:
+    """Whoever looks would take what was for what is."""
+    await site.show(two_nodes())
+    old = await site.get("/power")
+    told = old["sentence"].partition(" by themselves. ")[2]
+    await site.record(
+        current={"power": json.dumps(old | {"at": datetime.now(UTC).isoformat(), "sentence": told})}
+    )
+
+    assert told
+    assert old["sentence"].startswith("The scheduler has told nothing for ")
+    assert (await site.get("/power"))["sentence"] == told
 
 
 async def test_power_shows_what_could_be_changed_at_short_notice(site: ApiSite) -> None:
