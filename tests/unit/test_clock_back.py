@@ -18,6 +18,7 @@ from scheduler.core.decide import decide
 from scheduler.core.interval import Running
 from scheduler.core.settled_totals import changes_of
 from scheduler.core.settlement import AGAIN, AUTOMATIC, Quality
+from scheduler.core.snapshot import MeterReading
 from scheduler.core.so_far import SoFar, of_adjustment, of_row
 from scheduler.journal import Journal
 from scheduler.pricing import quotes_for
@@ -185,7 +186,9 @@ def test_samples_are_taken_though_the_last_one_is_of_a_day_ahead() -> None:
     journal = Journal(epoch=1, watchman=Watchman(), settling=story.books)
 
     def told(after_s: float) -> TickRecord:
-        snapshot = replace(story.builder.snapshot(), at=T0 + timedelta(seconds=after_s))
+        at = T0 + timedelta(seconds=after_s)
+        meter = MeterReading(draw_w=4000.0, measured_at=at)
+        snapshot = replace(story.builder.snapshot(), at=at, meter=meter)
         return journal.write(snapshot, decide(snapshot), {}, {})
 
     assert told(86_400.0).sample is not None
