@@ -20,9 +20,7 @@ from scheduler.core.reasons import Reason
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.zoning import Kept, hold_miners
 
-_LEAST_W = (
-    1.0  #: to raise all miners by less is no order's worth: sums of watts are never quite what they were
-)
+_LEAST_W = 1.0  #: that miners lack if they lack any: sums of watts are never quite what they were
 _STEP_S = 1.0  #: a ramp that was not looked at for longer goes on from here: no order makes up for lost time
 
 
@@ -111,28 +109,16 @@ def _since_s(plan: Plan) -> float:
 
 
 def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, float], zones: Kept) -> None:
-    """Lower at once; raise in equal parts of what is wanted, as far as open orders leave room.
-
-    What the books count of a group anyway, because it draws that still or may, is no raise to them.
-    """
+    """Lower at once; raise in equal parts of what is wanted, as far as open orders leave room."""
     known = dict(plan.miners_w)
     plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
     hold_miners(plan, known, zones)
     spare_w = limit_w - plan.exposed_w()
-    if snapshot.stop or not snapshot.raises_allowed or spare_w < 0:
+    raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
+    if snapshot.stop or not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
         return
-    raised = {gid: w for gid, w in wanted.items() if w > known[gid]}
-    counted = {gid: max(known[gid], min(w, _counted_w(plan, gid))) for gid, w in raised.items()}
-    raise_w = sum(raised.values()) - sum(counted.values())
-    share = 1.0 if raise_w <= spare_w + EPSILON_W else spare_w / raise_w  # what sums round off goes along
-    targets_w = {gid: counted[gid] + share * (w - counted[gid]) for gid, w in raised.items()}
-    if sum(targets_w[gid] - known[gid] for gid in raised) < _LEAST_W:
-        return
-    plan.miners_w.update(targets_w)
+    share = min(1.0, spare_w / raise_w)
+    for gid, target_w in wanted.items():
+        if target_w > known[gid]:
+            plan.miners_w[gid] = known[gid] + share * (target_w - known[gid])
     hold_miners(plan, known, zones)
-
-
-def _counted_w(plan: Plan, group_id: str) -> float:
-    """What the books count of the miners of a group, whatever it is told now."""
-    base_w = plan.group_w(group_id) - plan.miners_w[group_id]
-    return plan.group_bounds_w(group_id).exposed_w - base_w

@@ -223,21 +223,3 @@ def test_a_site_without_partners_or_mode_says_nothing_of_them() -> None:
 
     assert built.decided().sharing == ()
     assert built.groups["a"].miners_target_w == pytest.approx(2000 / 3)
-
-
-def test_what_the_books_count_anyway_is_no_raise() -> None:
-    """Miners that are called back before they went down get all at once: what they still draw is in the books."""
-    built = shared(4000, partner("a")).settles()
-    built.limit_w(NODE_W + 1000).decided(obeyed=False)
-    assert mined(built) == {"a": 1000}
-
-    built.limit_w(NODE_W + 4100).decided(obeyed=False)
-    assert mined(built) == {"a": 4100}
-
-
-def test_less_than_a_watt_is_not_worth_an_order() -> None:
-    """Sums of watts are never quite what they were; what is lowered for others is lowered to the last of it."""
-    built = site().node("node-1").miners("m", max_w=9000.0).limit_w(NODE_W + 4000).settles()
-    assert built.limit_w(NODE_W + 4000.6).decided().miners_w == {"m": 4000.0}
-    assert built.limit_w(NODE_W + 4001.5).decided().miners_w == {"m": 4001.5}
-    assert built.limit_w(NODE_W + 4001.1).decided().miners_w == {"m": pytest.approx(4001.1)}
