@@ -53,14 +53,13 @@ def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, d
     """Each group to which an order is due, and until when that may stand."""
     site, at = plan.site, snapshot.at
     news = _news(plan, snapshot)
-    lease = timedelta(seconds=site.lease_s)
-    is_shortened = end < at + lease
+    is_shortened = end < at + timedelta(seconds=site.lease_s)
     if is_shortened:
         plan.unsettled |= snapshot.groups.keys()
     for gid in sorted(plan.unsettled):
         group = snapshot.groups.get(gid)
         last = None if group is None else group.reported_at
-        if group is None or last is None or (expires_at := min(end, last + lease)) <= at:  # as of `lease_of`
+        if group is None or last is None or (expires_at := lease_of(last, end, site)) <= at:
             continue
         if gid in news or is_stale(group, expires_at, site, at):
             yield gid, expires_at

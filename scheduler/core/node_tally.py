@@ -167,12 +167,11 @@ class NodeTally:
     def _add_up(self) -> None:
         planned, settled, first, _ = self._sums
         resting, final, exposure, fallback = self._bounds
-        drawn = planned + self._filler
-        self.totals = (  # a call of `max` takes four times as long
-            planned if planned > resting else resting,  # noqa: FURB136
-            settled if settled > final else final,  # noqa: FURB136
-            drawn if drawn > exposure else exposure,  # noqa: FURB136
-            first if first > fallback else fallback,  # noqa: FURB136
+        self.totals = (
+            max(resting, planned),
+            max(final, settled),
+            max(planned + self._filler, exposure),
+            max(first, fallback),
         )
 
     def put(self, attempt: Attempt, placement: Placement, tier: int) -> None:

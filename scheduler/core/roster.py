@@ -220,15 +220,6 @@ class Roster:
                 if cap_w > target_w:
                     yield from ((running[attempt_id], target_w) for attempt_id in held)
 
-    def lowered(self, targets: Mapping[Kind, float]) -> dict[str, float]:
-        """The targets of their kinds of those that run under a higher cap, by id, in no order."""
-        found: dict[str, float] = {}
-        for kind, target_w in targets.items():
-            for cap_w, held in self._caps.get(kind, {}).items():
-                if cap_w > target_w:
-                    found |= dict.fromkeys(held, target_w)
-        return found
-
     def lower_than(self, targets: Mapping[Kind, float]) -> Iterator[tuple[Attempt, Where, float]]:
         """Those that run under a lower cap than their kind's target, as they are counted, with that; in no order."""
         running = self._phases[Phase.RUN]

@@ -145,7 +145,7 @@ def _takes_all(plan: Plan, caps: Caps, over_w: float) -> bool:
 
 def _suspend_all(plan: Plan, caps: Caps) -> list[Attempt]:
     """Suspend all flexible work. By id, but as victims where one may go on because its node counts as much anyway."""
-    going, caps_w = plan.flexible(), plan.roster.lowered(caps)
+    going, caps_w = plan.flexible(), {a.id: w for a, w in plan.roster.higher_than(caps)}
     plan.change_all(going, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps_w)
     return going if plan.slack_w() <= 0 else [attempt for attempt, _ in victims(plan, going)]
 

@@ -63,7 +63,7 @@ def test_who_is_above_the_cap_of_its_kind_is_found() -> None:
     targets = {one: 300.0, two: 300.0}
 
     assert [(a.job_id, w) for a, w in roster.higher_than(targets)] == [("c", 300.0)]
-    assert roster.lowered(targets) == {"c.1": 300.0}
+    assert {a.id: w for a, w in roster.higher_than(targets)} == {"c.1": 300.0}
     named = {"held.1", "c.1", "b.1", "a.1", "gone.1"}
     assert [(a.job_id, w) for a, w in roster.others_of(named, targets)] == [("a", 300.0), ("c", 300.0)]
 
