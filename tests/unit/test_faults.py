@@ -43,6 +43,18 @@ def fails(built: SiteBuilder, attempt_id: str, on: str = "a") -> SiteBuilder:
     return built.facts(attempt_id, on, observed=Observed.ENDED, launch_error=FULL, exit_code=75)
 
 
+def gaps_between_tries(built: SiteBuilder, *, seconds: int) -> list[float]:
+    """Seconds from one start to the next, each of which fails a second later on its own node."""
+    starts: list[float] = []
+    for _ in range(seconds):
+        made = [a for a in built.decided().attempts.values() if a.created_at == built.at]
+        starts += [(a.created_at - T0).total_seconds() for a in made]
+        built.passes(1.0)
+        for attempt in made:
+            fails(built, attempt.id, attempt.placements[0].node_id)
+    return [b - a for a, b in pairwise(starts)]
+
+
 # -- the rule ----------------------------------------------------------------------------------------------------------
 
 
@@ -135,16 +147,8 @@ def test_a_node_comes_back_by_itself_and_is_well_once_work_begins_there() -> Non
 
 def test_a_node_that_faults_for_ever_is_tried_ever_less() -> None:
     """Twelve jobs in an hour, not one every lease; each at most five minutes after the one before."""
-    built, starts = site().node("a").job("j").limit_w(9000), []
-    for _ in range(3600):
-        decision = built.decided()
-        made = [a for a in decision.attempts.values() if a.created_at == built.at]
-        starts += [(a.created_at - T0).total_seconds() for a in made]
-        built.passes(1.0)
-        for attempt in made:
-            fails(built, attempt.id)
-
-    gaps = [b - a for a, b in pairwise(starts)]
+    built = site().node("a").job("j").limit_w(9000)
+    gaps = gaps_between_tries(built, seconds=3600)
     assert gaps[:6] == [16.0, 31.0, 61.0, 121.0, 241.0, 301.0]
     assert set(gaps[5:]) == {301.0}
     assert built.jobs["j"].failures == 0
@@ -152,19 +156,11 @@ def test_a_node_that_faults_for_ever_is_tried_ever_less() -> None:
 
 def test_a_job_that_fills_one_node_after_the_other_does_not_take_them_all() -> None:
     """It waits longer with each node on which it was the last to fault."""
-    built, waits = site(), []
+    built = site()
     for name in "abcd":
         built.node(name)
     built.job("j", gpus=4).limit_w(20_000)
-    for _ in range(300):
-        decision = built.decided()
-        made = [a for a in decision.attempts.values() if a.created_at == built.at]
-        waits += [(a.created_at - T0).total_seconds() for a in made]
-        built.passes(1.0)
-        for attempt in made:
-            fails(built, attempt.id, attempt.placements[0].node_id)
-
-    gaps = [b - a for a, b in pairwise(waits)]
+    gaps = gaps_between_tries(built, seconds=300)
     assert gaps[0] == 16.0
     assert all(after >= before for before, after in pairwise(gaps))
     assert gaps[-1] >= 31.0
