@@ -80,7 +80,7 @@ class LossySiteOfFedDomains(LossySite):
 TestLossySiteOfFedDomains = LossySiteOfFedDomains.TestCase
 TestLossySiteOfFedDomains.settings = settings(max_examples=20, stateful_step_count=40)
 TestLossySiteOfDomains = LossySiteOfDomains.TestCase
-TestLossySiteOfDomains.settings = settings(max_examples=20, stateful_step_count=40)
+TestLossySiteOfDomains.settings = settings(max_examples=12, stateful_step_count=40)
 
 
 def test_a_breaker_is_kept_while_the_miners_behind_it_hear_of_nothing() -> None:

@@ -370,11 +370,11 @@ class SoundStoppedSite(SoundSite):
 
 
 TestLossySite = LossySite.TestCase
-TestLossySite.settings = settings(max_examples=60, stateful_step_count=40)
+TestLossySite.settings = settings(max_examples=40, stateful_step_count=40)
 TestSoundSite = SoundSite.TestCase
 TestSoundSite.settings = settings(max_examples=25, stateful_step_count=20)
 TestLossyStoppedSite = LossyStoppedSite.TestCase
-TestLossyStoppedSite.settings = settings(max_examples=50, stateful_step_count=40)
+TestLossyStoppedSite.settings = settings(max_examples=20, stateful_step_count=40)
 TestSoundStoppedSite = SoundStoppedSite.TestCase
 TestSoundStoppedSite.settings = settings(max_examples=10, stateful_step_count=15)
 
