@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
 from scheduler.core.faults import sentence, waits_s
@@ -115,7 +115,7 @@ def _members(attempt: Attempt, facts: Facts, plan: Plan) -> list[AttemptFacts] |
 
 def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> None:
     job = bind(plan, with_facts(plan.jobs[attempt.job_id], members), attempt)
-    looked = seen(attempt, members, plan.at)
+    looked = seen(attempt, members, _told_at(attempt, plan))
     if looked.state is AttemptState.ENDED or _never_begins(looked, members, snapshot):
         plan.jobs[job.id] = job
         _note_begun(plan, attempt, members)
@@ -136,6 +136,12 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         if known.save_s != job.save_s:
             plan.recompose(looked)
     plan.looked[looked.id] = looked, job, members
+
+
+def _told_at(attempt: Attempt, plan: Plan) -> datetime:
+    """When what is known of it was told by the last of its nodes: a look may come a while later."""
+    told = [plan.groups[p.node_id].reported_at for p in attempt.placements if p.node_id in plan.groups]
+    return max((at for at in told if at is not None), default=plan.at)
 
 
 def _is_held_by_guard(before: Attempt, now: Attempt, plan: Plan) -> bool:

@@ -106,6 +106,17 @@ def test_a_job_shows_what_its_attempt_is_seen_at(
     assert states(settled(built)) == (job, attempt, Phase.RUN)
 
 
+def test_an_attempt_has_run_since_it_was_told_so() -> None:
+    """Whenever that is looked at; a gang since the last of its nodes said so."""
+    built = a_gang()
+    ordered(built, state=AttemptState.STARTING, running_at=None)
+    for node, ago_s in {"a": 7.0, "b": 5.0}.items():
+        told_at = built.at - timedelta(seconds=ago_s)
+        built.groups[node] = replace(built.groups[node], reported_at=told_at)
+
+    assert settled(built).attempts["j.1"].running_at == built.at - timedelta(seconds=5)
+
+
 def test_a_job_learns_of_its_newest_commit_while_it_runs() -> None:
     """So that a kill in the next second loses no more than what came after it."""
     built = a_site().running("j", on="a")
