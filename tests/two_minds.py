@@ -18,6 +18,8 @@ _FIELDS = (
     "lease_end",
     "wake_at",
     "awaits_room",
+    "awaits_watts",
+    "awaits_start",
     "awaits_word",
 )
 

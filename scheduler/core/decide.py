@@ -31,9 +31,9 @@ from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
 from scheduler.core.progress import settle_facts
-from scheduler.core.queueing import Queue
+from scheduler.core.queueing import Queue, start_shape
 from scheduler.core.raises import Raises
-from scheduler.core.raising import dwell, raise_work
+from scheduler.core.raising import dwell, is_capped, raise_work
 from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.sheddable import down
@@ -71,9 +71,11 @@ class Decision:
     lease_end: datetime | None = None  #: how long the orders of this round may stand at most
     wake_at: datetime | None = None
     awaits_room: bool = True  #: something waits until the books have room for it
+    awaits_watts: bool = True  #: somebody would take watts that the plan counts for another
     awaits_word: bool = (
         True  #: something waits for a guard's word that it took its order, whatever room that leaves
     )
+    awaits_start: bool = True  #: something hangs on whether work that comes up has begun
 
 
 class Policy(Protocol):
@@ -96,6 +98,15 @@ class Offering(Protocol):
 
     def offer(self) -> FlexOffer | None:
         """What holds right after the last decision, None before the first and once anything was shed since."""
+        ...
+
+
+@runtime_checkable
+class Foreseeing(Protocol):
+    """A policy that can tell of which newcomers nothing would follow."""
+
+    def would_wait(self, job: Job) -> bool:
+        """Whether a job that came right after the last decision would wait, and change nothing for anybody else."""
         ...
 
 
@@ -164,7 +175,9 @@ class PowerAware:
         return altered(
             made,
             awaits_room=_awaits_room(plan, raises, fed),
+            awaits_watts=_awaits_watts(plan, raises, fed),
             awaits_word=_awaits_word(plan, snapshot, made),
+            awaits_start=_awaits_start(plan),
             events=tuple(plan.events),
             faulted=dict(plan.faults.news),
             sharing=fed.reasons,
@@ -184,6 +197,19 @@ class PowerAware:
             down=down(plan),
             up=up(plan, snapshot, raises.refused, raises.free_gpus),
         )
+
+    def would_wait(self, job: Job) -> bool:
+        """If one that asks for the same, at the same priority, was just refused for want of watts alone."""
+        plan, last = self._plan, self._last
+        if plan is None or last is None:
+            return False
+        snapshot, raises = last
+        alike = [
+            r.job for r in raises.refused if not r.lacks_gpus and r.job.spec.priority == job.spec.priority
+        ]
+        if not alike or (kind := self._queue.would_enter(job, plan, snapshot.settled)) is None:
+            return False
+        return any(start_shape(other, plan) == kind for other in alike)
 
     def _coming(self, plan: Plan, snapshot: Snapshot, raises: Raises) -> Iterator[datetime | None]:
         """When waits of jobs and nodes end."""
@@ -323,9 +349,25 @@ def _awaits_room(plan: Plan, raises: Raises, fed: Fed) -> bool:
     return raises.reserved_w > 0 or is_short(plan, fed) or bool(plan.fillers_w)
 
 
+def _awaits_watts(plan: Plan, raises: Raises, fed: Fed) -> bool:
+    """Whether more would run, or run at higher caps, if the plan counted less for others."""
+    lack_watts = any(not refused.lacks_gpus for refused in raises.refused)
+    return lack_watts or _awaits_room(plan, raises, fed) or bool(plan.elastic) or is_capped(plan)
+
+
 def _awaits_word(plan: Plan, snapshot: Snapshot, made: Decision) -> bool:
     """Whether anything hangs on acknowledgements: raises, orders that are withheld, the end of who never began."""
     return not snapshot.raises_allowed or bool(made.withheld) or any(map(plan.roster.count, LEAVING))
+
+
+def _awaits_start(plan: Plan) -> bool:
+    """Whether more may start once some have, or one is coming up whose time is reckoned from its begin."""
+    if plan.site.starts_at_once is not None:
+        return bool(plan.coming)
+    return any(
+        key in plan.elastic or key in plan.timed or plan.jobs[plan.attempts[key].job_id].spec.deadline_at
+        for key in plan.coming
+    )
 
 
 def _next_release_at(plan: Plan) -> datetime | None:

@@ -104,6 +104,16 @@ class Queue:
         """When time alone lets the next one in, or moves it within the order."""
         return self._due.next_at()
 
+    def would_enter(self, job: Job, plan: Plan, settled: Mapping[str, JobState]) -> Shape | None:
+        """The shape as one of which a newcomer would wait; None if it would not, or could move within the order."""
+        if (
+            job.spec.dependencies
+            or job.spec.deadline_at is not None
+            or barred(job, plan, settled) is not None
+        ):
+            return None
+        return start_shape(job, plan)
+
     def heads(self) -> Heads:
         """The waiting jobs in order, shape by shape."""
         return Heads(self.ready, self._turns)

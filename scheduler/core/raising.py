@@ -55,7 +55,7 @@ def raise_work(
         make_way_in_zones(plan)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
-    if not queue.ready and room.total and _is_capped(plan):
+    if not queue.ready and room.total and is_capped(plan):
         spare_bases(plan, room)
     kept_w = switch_nodes(plan, room, raises.refused, limit_w - raises.reserved_w)
     if kept_w:
@@ -70,7 +70,7 @@ def raise_work(
     return raises
 
 
-def _is_capped(plan: Plan) -> bool:
+def is_capped(plan: Plan) -> bool:
     """Whether any flexible work runs below its full power."""
     counted = plan.roster.gpus().items()
     return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)

@@ -9,9 +9,11 @@ from datetime import datetime
 
 from scheduler.core.decide import Decision
 from scheduler.core.ledger import Account, exposure_w, fallback_exposure_w, resting_w
-from scheduler.core.orders import GuardReport
+from scheduler.core.orders import AttemptFacts, GuardReport, Observed
 from scheduler.core.snapshot import Group
 from scheduler.heard import as_heard
+
+_COMES_UP = (Observed.STARTING, Observed.RUNNING)
 
 
 def is_awaited(
@@ -19,17 +21,40 @@ def is_awaited(
 ) -> bool:
     """Whether anything may follow from an answer of a group that is known so, after this decision.
 
-    More is told of attempts, of the host, or of a stop; or the order was not taken, and is to go out again; or
-    something waits for that very word, or for the room that it leaves.
+    More is told of attempts than that some come up, or more of the host, or of a stop; or the order was not taken, and
+    is to go out again; or something waits for that very word, or for the room, the watts or the GPUs that it leaves.
     """
     if decision is None or decision.awaits_word or answer.accepted < group.account.sent:
         return True
-    if (answer.attempts, answer.power, answer.stop) != (group.facts, group.power, group.stop):
+    if (answer.power, answer.stop) != (group.power, group.stop) or _frees_gpus(group, answer):
+        return True
+    if answer.attempts != group.facts and (
+        decision.awaits_start or not _only_begins(group.facts, answer.attempts)
+    ):
         return True
     before, after = group.account, as_heard(group, answer, at, cordoned=group.cordoned).account
     if decision.awaits_room and exposure_w(after, at, fall_s=fall_s) < exposure_w(before, at, fall_s=fall_s):
         return True
-    return _counted_w(after, at, fall_s) != _counted_w(before, at, fall_s)
+    return decision.awaits_watts and _counted_w(after, at, fall_s) != _counted_w(before, at, fall_s)
+
+
+def _frees_gpus(group: Group, answer: GuardReport) -> bool:
+    """Whether somebody has left a GPU."""
+    return any(was.processes > now.processes for was, now in zip(group.gpus, answer.gpus, strict=False))
+
+
+def _only_begins(before: tuple[AttemptFacts, ...], after: tuple[AttemptFacts, ...]) -> bool:
+    """Whether all that is new of the attempts is that some come up, or have: the next look notes since when.
+
+    What ended is forgotten on the side, for that was known.
+    """
+    known = {f.attempt_id: f for f in before}
+    for fact in after:
+        last = known.pop(fact.attempt_id, None)
+        was_to_come = last is None or last.observed is Observed.STARTING
+        if fact != last and not (was_to_come and fact.observed in _COMES_UP):
+            return False
+    return all(f.observed is Observed.ENDED for f in known.values())
 
 
 def _counted_w(account: Account, at: datetime, fall_s: float) -> tuple[float, float]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from scheduler.core.decide import Decision, Policy, PowerAware
+from scheduler.core.decide import Decision, Foreseeing, Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
 from scheduler.core.snapshot import MeterReading
@@ -269,17 +269,22 @@ class Engine:
         number, job = what
         now = self.timeline.now()
         self.runs[job.id] = JobRun(job, self.demand, self.timeline.now_us)
-        self.store.submit(
-            Job(
-                id=job.id,
-                number=number,
-                spec=self._spec(job),
-                submitted_at=now,
-                state=JobState.PENDING,
-                since_at=now,
-            )
+        new = Job(
+            id=job.id,
+            number=number,
+            spec=self._spec(job),
+            submitted_at=now,
+            state=JobState.PENDING,
+            since_at=now,
         )
-        self.wake(GATHER_US)
+        self.store.submit(new)
+        if not self._would_wait(new):
+            self.wake(GATHER_US)
+
+    def _would_wait(self, job: Job) -> bool:
+        """Whether it is left to the next round: nothing else would come of one just for it."""
+        policy = self.case.policy
+        return isinstance(policy, Foreseeing) and policy.would_wait(job)
 
     def _spec(self, job: SimJob) -> JobSpec:
         per_node = self.case.site.gpus

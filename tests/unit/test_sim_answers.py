@@ -11,8 +11,17 @@ import pytest
 
 from scheduler.core.decide import Decision, PowerAware
 from scheduler.core.envelope import Limit
+from scheduler.core.jobs import Job
 from scheduler.core.ledger import OpenOrder, reported, sent
-from scheduler.core.orders import AttemptFacts, FallbackStep, Fence, GuardReport, NodePower, Observed
+from scheduler.core.orders import (
+    AttemptFacts,
+    FallbackStep,
+    Fence,
+    GpuReading,
+    GuardReport,
+    NodePower,
+    Observed,
+)
 from scheduler.core.snapshot import Group
 from scheduler.heard import unheard_of
 from scheduler.sim.answers import is_awaited
@@ -22,7 +31,7 @@ from tests.builders import T0
 from tests.simulated import HOUR_S, SITE, busy_day
 
 LIMIT = Limit(limit_w=9000.0, source="grid", provenance="", reaction_s=30.0)
-CONTENT = Decision(limit=LIMIT, awaits_room=False, awaits_word=False)
+CONTENT = Decision(limit=LIMIT, awaits_room=False, awaits_watts=False, awaits_word=False, awaits_start=False)
 SPEC = SITE.specs()["node-1"]
 
 
@@ -64,6 +73,11 @@ def answer(group: Group, **changes: object) -> GuardReport:
     return GuardReport(**(said | changes))  # type: ignore[arg-type]
 
 
+def seen(observed: dict[str, Observed]) -> tuple[AttemptFacts, ...]:
+    """What a guard tells of its attempts."""
+    return tuple(AttemptFacts(attempt_id=key, observed=what) for key, what in observed.items())
+
+
 def wakes(group: Group, said: GuardReport, decision: Decision | None = CONTENT) -> bool:
     """Whether the loop looks again."""
     return is_awaited(said, group, decision, T0, fall_s=0.0)
@@ -91,18 +105,48 @@ def test_an_order_that_was_not_taken_goes_out_again() -> None:
     assert wakes(group, answer(group, accepted=Fence(epoch=1, seq=1)))
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"attempts": (AttemptFacts(attempt_id="a.1", observed=Observed.RUNNING),)},
-        {"power": NodePower.BOOTING},
-    ],
-)
-def test_news_of_work_or_of_the_host_wakes(more: dict[str, object]) -> None:
+def test_news_of_the_host_wakes() -> None:
     """As from any report."""
     group = told(order(1, 2000.0), order(2, 2500.0))
 
-    assert wakes(group, answer(group, **more))
+    assert wakes(group, answer(group, power=NodePower.BOOTING))
+
+
+@pytest.mark.parametrize(
+    "before, after",
+    [
+        ({"a.1": Observed.RUNNING}, {"a.1": Observed.SUSPENDED}),
+        ({"a.1": Observed.SUSPENDED}, {"a.1": Observed.RUNNING}),
+        ({"a.1": Observed.STARTING}, {"a.1": Observed.ENDED}),
+        ({"a.1": Observed.RUNNING}, {}),
+    ],
+)
+def test_news_of_work_wakes(before: dict[str, Observed], after: dict[str, Observed]) -> None:
+    """That it holds, goes on, ended, or is not spoken of any more."""
+    group = replace(told(order(1, 2000.0), order(2, 2500.0)), facts=seen(before))
+
+    assert wakes(group, answer(group, attempts=seen(after)))
+
+
+@pytest.mark.parametrize("before", [{}, {"a.1": Observed.STARTING}, {"b.1": Observed.ENDED}])
+@pytest.mark.parametrize("now", [Observed.STARTING, Observed.RUNNING])
+def test_work_that_comes_up_wakes_whoever_waits_for_that(before: dict[str, Observed], now: Observed) -> None:
+    """As where few may start at once. Nobody else: when it began is known at the next look, too."""
+    group = replace(told(order(1, 2000.0), order(2, 2500.0)), facts=seen(before))
+    said = answer(group, attempts=seen({"a.1": now}))
+
+    assert wakes(group, said, replace(CONTENT, awaits_start=True)) is (now is not before.get("a.1"))
+    assert not wakes(group, said)
+
+
+def test_a_gpu_that_was_left_wakes() -> None:
+    """Who lacks GPUs may take it."""
+    group = told(order(1, 2000.0), order(2, 2500.0))
+    busy = GpuReading(gpu_id="0", draw_w=60.0, cap_w=100.0, processes=1)
+    group = replace(group, gpus=(busy,))
+
+    assert wakes(group, answer(group, gpus=(replace(busy, processes=0),)))
+    assert not wakes(group, answer(group, gpus=(busy,)))
 
 
 def test_room_wakes_whoever_waits_for_it() -> None:
@@ -115,26 +159,30 @@ def test_room_wakes_whoever_waits_for_it() -> None:
     assert not wakes(raised, answer(raised), replace(CONTENT, awaits_room=True))
 
 
-def test_what_a_plan_counts_in_any_case_wakes() -> None:
-    """A plan counts a group at what it comes down to by itself: once that falls, others get it, whoever waits."""
+def test_what_a_plan_counts_in_any_case_wakes_whoever_could_take_it() -> None:
+    """A plan counts a group at what it comes down to by itself: once that falls, others get it."""
     at_rest = told(order(1, 3000.0, 2500.0, 1400.0), order(2, 2000.0, 1900.0))
     firm = told(order(1, 3000.0, 1900.0), order(2, 2500.0, 1400.0))
 
-    assert wakes(at_rest, answer(at_rest))
-    assert wakes(firm, answer(firm))
+    for group in (at_rest, firm):
+        assert wakes(group, answer(group), replace(CONTENT, awaits_watts=True))
+        assert not wakes(group, answer(group))
 
 
-class EachAnswerWakes(Engine):
-    """A loop that looks a second after each answer, as the service does."""
+class AllWakes(Engine):
+    """A loop that looks a second after each answer, and after each arrival, as the service does."""
 
     def _answered(self, answers: Collection[GuardReport]) -> None:
         self.wake(ANSWERED_US)
+
+    def _would_wait(self, job: Job) -> bool:
+        return False
 
 
 @pytest.mark.parametrize("seed", [2, 5])
 def test_to_leave_out_what_nobody_waits_for_changes_nothing_that_counts(seed: int) -> None:
     """Fewer rounds, the same work done."""
-    seldom, often = ran(Engine, seed), ran(EachAnswerWakes, seed)
+    seldom, often = ran(Engine, seed), ran(AllWakes, seed)
 
     assert seldom[1] < often[1]
     for one, other in zip(seldom[0].jobs, often[0].jobs, strict=True):

@@ -1,0 +1,67 @@
+"""Of which newcomers nothing would follow: those that would wait behind their like, who lack watts alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from scheduler.core.decide import PowerAware
+from scheduler.core.jobs import Job
+from tests.builders import T0, SiteBuilder, site
+
+
+def newcomer(**spec: Any) -> Job:
+    """One that asks for two GPUs unless told otherwise."""
+    return site().job("new", **({"gpus": 2} | spec)).jobs["new"]
+
+
+def decided(built: SiteBuilder) -> PowerAware:
+    """A policy that has just decided on it."""
+    policy = PowerAware()
+    policy.decide(built.snapshot())
+    return policy
+
+
+@pytest.fixture
+def dark() -> SiteBuilder:
+    """Eight free GPUs, no watts for any, and a job that waits for two."""
+    return site().node().limit_w(1000).job("first", gpus=2)
+
+
+def test_one_behind_its_like_would_wait(dark: SiteBuilder) -> None:
+    """As many as there may be of them."""
+    assert decided(dark).would_wait(newcomer())
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"gpus": 1},
+        {"priority": 1},
+        {"priority": -1},
+        {"deadline_at": T0 + timedelta(hours=1)},
+        {"flex": 3},
+        {"begin_at": T0 + timedelta(hours=1)},
+    ],
+)
+def test_one_that_asks_for_anything_else_is_looked_at(dark: SiteBuilder, spec: dict[str, Any]) -> None:
+    """For it may start, or stand in another's way."""
+    assert not decided(dark).would_wait(newcomer(**spec))
+
+
+def test_one_behind_who_lacks_gpus_is_looked_at() -> None:
+    """Nodes may be woken for two that are not for one."""
+    full = site().node(gpus=4).limit_w(9000).running("other", "node-1").job("first", gpus=2)
+
+    assert not decided(full).would_wait(newcomer())
+
+
+def test_nothing_is_foreseen_before_the_first_decision(dark: SiteBuilder) -> None:
+    """Nor once watts were shed since."""
+    assert not PowerAware().would_wait(newcomer())
+
+    policy = decided(dark)
+    policy.shed(dark.snapshot())
+    assert not policy.would_wait(newcomer())
