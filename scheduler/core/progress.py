@@ -141,7 +141,7 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
 def _told_at(attempt: Attempt, plan: Plan) -> datetime:
     """When what is known of it was told by the last of its nodes: a look may come a while later."""
     told = [plan.groups[p.node_id].reported_at for p in attempt.placements if p.node_id in plan.groups]
-    return max((at for at in told if at is not None), default=plan.at)
+    return min(max((at for at in told if at is not None), default=plan.at), plan.at)
 
 
 def _is_held_by_guard(before: Attempt, now: Attempt, plan: Plan) -> bool:
