@@ -276,6 +276,10 @@ class AsyncClient(AsyncPowerVerbs, AsyncMinerVerbs):
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return await self._do(calls.summary())
 
+    async def ready(self) -> None:
+        """Return if the site works. Raises ServerError (`not_ready`) that says since when its scheduler is silent."""
+        await self._do(calls.ready())
+
     async def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""
         return await self._do(calls.me())

@@ -280,6 +280,10 @@ class Client(PowerVerbs, MinerVerbs):
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return self._do(calls.summary())
 
+    def ready(self) -> None:
+        """Return if the site works. Raises ServerError (`not_ready`) that says since when its scheduler is silent."""
+        self._do(calls.ready())
+
     def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""
         return self._do(calls.me())
