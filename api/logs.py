@@ -1,4 +1,7 @@
-"""Reading a job's log while it grows and is rotated: `job.log.1` holds what was written before `job.log`."""
+"""Reading a job's log while it grows and is rotated: `job.log.1` holds what was written before `job.log`.
+
+`job.log.dropped` says how much went before all that is there.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from typing import Final
 import anyio
 from anyio.to_thread import run_sync
 
+from barq.contract import dropped_bytes
+
 CHUNK_BYTES: Final = 64 * 1024
 MAX_ROTATED: Final = 10
 """Older files that are looked for. One may be missing for a moment, while they are moved up."""
@@ -23,6 +28,7 @@ class LogReader:
     """Gives the bytes of a log in order, across its rotations, each once. Close it, as with `contextlib.closing`.
 
     With `tail`, begins that many lines before the present end. A log that is not there yet is an empty one.
+    `missing_bytes` were dropped before where it begins, if that is the start.
     Raises OSError for one that cannot be read.
     """
 
@@ -30,7 +36,10 @@ class LogReader:
         self._path = path
         self._fd: int | None = None
         files = _open_all(path)
-        self._switch(files, _seek_tail(files, tail) if tail is not None else 0)
+        at = _seek_tail(files, tail) if tail is not None else 0
+        begins = at == 0 and (not files or os.lseek(files[0], 0, os.SEEK_CUR) == 0)
+        self.missing_bytes = dropped_bytes(path) if begins else 0
+        self._switch(files, at)
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""

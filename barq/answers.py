@@ -12,6 +12,7 @@ from barq.errors import BarqError, InvalidInput, NotFound, Refused, ServerError,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+DROPPED: Final = "Barq-Log-Dropped"  #: header: bytes that went from the start of a log
 NOTHING_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout)
 ANSWER_LOST: Final = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError)
 _REPEATABLE: Final = frozenset({"GET", "PUT"})

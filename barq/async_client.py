@@ -203,9 +203,19 @@ class AsyncClient(AsyncPowerVerbs, AsyncMinerVerbs):
         """Return what the job's webhook was told, or is to be told, oldest first."""
         return await self._do(calls.notifications(job_id))
 
-    async def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> AsyncIterator[str]:
-        """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
-        async with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
+    async def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        missing: Callable[[int], None] | None = None,
+    ) -> AsyncIterator[str]:
+        """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended.
+
+        `missing` hears first how many bytes of its start are kept no longer, if that is where it was to begin.
+        """
+        async with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail), missing) as pieces:
             async for piece in pieces:
                 yield piece
 
@@ -275,6 +285,10 @@ class AsyncClient(AsyncPowerVerbs, AsyncMinerVerbs):
     async def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return await self._do(calls.summary())
+
+    async def ready(self) -> None:
+        """Return if the site works. Raises ServerError (`not_ready`) that says since when its scheduler is silent."""
+        await self._do(calls.ready())
 
     async def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""

@@ -287,6 +287,11 @@ def correct_quarter(
     return post("/reports/corrections", {"quarter_at": quarter_at, **change, "reason": reason})
 
 
+def ready() -> Call[None]:
+    """Whether the site works."""
+    return Call(method="GET", path="/readyz")
+
+
 def me() -> Call[MeView]:
     """Who asks."""
     return get("/me")

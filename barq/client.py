@@ -208,9 +208,19 @@ class Client(PowerVerbs, MinerVerbs):
         """Return what the job's webhook was told, or is to be told, oldest first."""
         return self._do(calls.notifications(job_id))
 
-    def logs(self, job_id: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
-        """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended."""
-        with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail)) as pieces:
+    def logs(
+        self,
+        job_id: str,
+        *,
+        follow: bool = False,
+        tail: int | None = None,
+        missing: Callable[[int], None] | None = None,
+    ) -> Iterator[str]:
+        """Give a job's output in pieces as they come, not cut at line ends; `follow` until it has ended.
+
+        `missing` hears first how many bytes of its start are kept no longer, if that is where it was to begin.
+        """
+        with self._transport.stream(calls.logs(job_id, follow=follow, tail=tail), missing) as pieces:
             yield from pieces
 
     def cancel(self, job_id: str) -> JobView:
@@ -279,6 +289,10 @@ class Client(PowerVerbs, MinerVerbs):
     def summary(self) -> SummaryView:
         """Return the site's counters: withdrawals, time to comply, steps lost, checkpoints, energy."""
         return self._do(calls.summary())
+
+    def ready(self) -> None:
+        """Return if the site works. Raises ServerError (`not_ready`) that says since when its scheduler is silent."""
+        self._do(calls.ready())
 
     def me(self) -> MeView:
         """Return whose token this is, what it may do, and when it ends."""

@@ -62,6 +62,8 @@ __all__ = [
     "JobPhase",
     "JobStatus",
     "PauseRequest",
+    "dropped_bytes",
+    "dropped_file",
     "fsync_directory",
     "open_plain_file",
     "overwrite",
@@ -105,6 +107,7 @@ PAUSE_FILE: Final = "pause.json"
 STATUS_FILE: Final = "status.json"
 PROTOCOL_VERSION: Final = 1
 MAX_FILE_BYTES: Final = 64 * 1024
+_LONGEST_COUNT: Final = 20  #: digits
 
 
 class Action(StrEnum):
@@ -267,3 +270,17 @@ def _read_small_file(path: str) -> bytes | None:
     except OSError as error:
         message = f"{path}: cannot be read ({error.strerror}); replace it by a plain file"
         raise ContractError(message) from error
+
+
+def dropped_file(log: Path) -> Path:
+    """Where the supervisors of a job add up how many bytes went from the start of its `log`, which rolls over."""
+    return log.with_name(f"{log.name}.dropped")
+
+
+def dropped_bytes(log: Path) -> int:
+    """How many bytes went from the start of `log`; 0 also where nobody knows, or the job wrote nonsense there."""
+    try:
+        with open_plain_file(dropped_file(log)) as file:
+            return max(0, int(file.read(_LONGEST_COUNT)))
+    except (OSError, ValueError):
+        return 0

@@ -17,13 +17,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from barq.answers import is_asked_again, json_of, raise_for_refusal, unreachable
+from barq.answers import DROPPED, is_asked_again, json_of, raise_for_refusal, unreachable
 from barq.errors import InvalidInput, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 
     from barq.calls import Call
+
+    Missing = Callable[[int], None] | None
 
 RETRY_DELAYS_S: Final = (0.1, 0.2, 0.4, 0.8, 1.6)
 _PIECE_BYTES: Final = 1 << 20
@@ -70,14 +72,18 @@ class Transport:
             raise_for_refusal(self._open(again, stream=False))
 
     @contextmanager
-    def stream(self, call: Call[Any]) -> Iterator[Iterator[str]]:
-        """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
+    def stream(self, call: Call[Any], missing: Missing = None) -> Iterator[Iterator[str]]:
+        """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`.
+
+        `missing` hears before how many bytes of its start are gone, if any are.
+        """
         request = _endless(_request(self._http, call))
         response = self._open(lambda: request, stream=True)
         try:
             if not response.is_success:
                 response.read()
             raise_for_refusal(response)
+            _tell_missing(response, missing)
             yield response.iter_text()
         except httpx.TransportError as error:
             raise unreachable(self.url, request, error) from error
@@ -141,7 +147,7 @@ class AsyncTransport:
             raise_for_refusal(await self._open(again, stream=False))
 
     @asynccontextmanager
-    async def stream(self, call: Call[Any]) -> AsyncIterator[AsyncIterator[str]]:
+    async def stream(self, call: Call[Any], missing: Missing = None) -> AsyncIterator[AsyncIterator[str]]:
         """Give the text of a GET as it comes, without a time limit between pieces. Raises as `send`."""
         request = _endless(_request(self._http, call))
         response = await self._open(lambda: request, stream=True)
@@ -149,6 +155,7 @@ class AsyncTransport:
             if not response.is_success:
                 await response.aread()
             raise_for_refusal(response)
+            _tell_missing(response, missing)
             yield response.aiter_text()
         except httpx.TransportError as error:
             raise unreachable(self.url, request, error) from error
@@ -245,6 +252,12 @@ def _unsendable(call: Call[Any], error: Exception, remedy: str) -> InvalidInput:
     what = ascii(call.path)[1:-1][:_SHOWN_CHARACTERS]
     message = f"{call.method} {what} cannot be sent: {error}"
     return InvalidInput(message, code="cannot_be_sent", remedy=remedy)
+
+
+def _tell_missing(response: httpx.Response, missing: Missing) -> None:
+    dropped = response.headers.get(DROPPED, "")
+    if missing is not None and dropped.isdecimal():
+        missing(int(dropped))
 
 
 async def _pieces(file: BinaryIO) -> AsyncIterator[bytes]:

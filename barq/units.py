@@ -51,6 +51,11 @@ def format_energy(energy_wh: float) -> str:
     return _format_scaled(energy_wh, "Wh")
 
 
+def format_size(size_bytes: float) -> str:
+    """Return bytes for people, `12.3 MB`, in powers of 1000."""
+    return _format_scaled(size_bytes, "B")
+
+
 def format_duration(duration_s: float) -> str:
     """Return seconds for people, `1 h 30 min`: the two largest units; below 10 s one decimal."""
     if duration_s < 0:

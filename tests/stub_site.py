@@ -78,10 +78,12 @@ class StubSite:
         self.slept_s: list[float] = []
         self._answers: dict[tuple[str, str], list[Answer]] = {}
 
-    def on(self, method: str, path: str, *answers: Answer | dict[str, Any]) -> StubSite:
+    def on(
+        self, method: str, path: str, *answers: Answer | dict[str, Any], below: str = "/api/v1"
+    ) -> StubSite:
         """Answer `path` below /api/v1 by these, a dictionary being JSON."""
         told = [httpx.Response(200, json=one) if isinstance(one, dict) else one for one in answers]
-        self._answers[method, f"/api/v1{path}"] = told
+        self._answers[method, f"{below}{path}"] = told
         return self
 
     def client(self, **options: Any) -> Client:

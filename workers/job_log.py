@@ -6,14 +6,17 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
+
+from barq.contract import dropped_bytes, dropped_file, write_atomically
 
 MAX_BYTES = 10 * 1024 * 1024
 MAX_FILES = 5
 
 
 class JobLog:
-    """Appends to `path`; a full file becomes `path.1`, that one `path.2`, and the oldest goes.
+    """Appends to `path`; a full file becomes `path.1`, that one `path.2`, and the oldest goes: `path.dropped` counts.
 
     Several supervisors of one job may append at once: whoever finds the file full moves it, the others follow.
     A disk that refuses costs log lines, never the job: they are counted and named once it accepts again.
@@ -66,12 +69,19 @@ class JobLog:
                 raise
             return descriptor
         if self._is_current(descriptor):
+            self._count_dropped(self._name(self._files - 1))
             for number in range(self._files - 1, 0, -1):
                 older = self._name(number - 1)
                 if older.exists():
                     older.replace(self._name(number))
         self.close()
         return self._open()
+
+    def _count_dropped(self, oldest: Path) -> None:
+        """Add what goes with the oldest file. Whoever has the lock counts alone."""
+        with suppress(OSError):
+            total = dropped_bytes(self._path) + oldest.lstat().st_size
+            write_atomically(dropped_file(self._path), str(total).encode(), durable=False)
 
     def _is_current(self, descriptor: int) -> bool:
         try:

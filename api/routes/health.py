@@ -12,6 +12,7 @@ from api.context import Here
 from api.openapi import errors
 from api.problems import Refused
 from api.wire.health import Health, Readiness
+from barq.units import format_duration
 
 router = APIRouter(tags=["health"])
 
@@ -33,7 +34,8 @@ def readyz(here: Here) -> Readiness:
         raise _not_ready("the scheduler has not ticked yet")
     age_s = (datetime.now(UTC) - leader.ticked_at).total_seconds()
     if age_s > SILENT_AFTER_S:
-        raise _not_ready(f"the scheduler ticked last {age_s:.0f} s ago, at {leader.ticked_at.isoformat()}")
+        since = f"{leader.ticked_at:%Y-%m-%d %H:%M:%S} UTC"
+        raise _not_ready(f"the scheduler has told nothing for {format_duration(age_s)}, since {since}")
     return Readiness(
         status="ready",
         database=True,
@@ -44,4 +46,5 @@ def readyz(here: Here) -> Readiness:
 
 
 def _not_ready(detail: str) -> Refused:
-    return Refused(503, "not_ready", detail, remedy="see that the scheduler's process runs")
+    remedy = "see that the scheduler's process runs: `barq up` where the site's head is starts it, or shows why not"
+    return Refused(503, "not_ready", detail, remedy=remedy)

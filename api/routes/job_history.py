@@ -20,6 +20,7 @@ from api.welcome import Welcome
 from api.wire import from_store
 from api.wire.jobs import Attempts, Checkpoints, EventQuery, Events, LogQuery, WhyView
 from api.wire.notifications import Notifications
+from barq.answers import DROPPED
 from scheduler.core.lifecycle import is_final
 from scheduler.errors import StoreError
 from scheduler.store.refusals import JobNotFound
@@ -69,7 +70,10 @@ def notifications(job_id: OwnJob, here: Here) -> Notifications:
 async def logs(
     job_id: OwnJob, query: Annotated[LogQuery, Query()], request: Request, here: Here, asking: Asking
 ) -> StreamingResponse:
-    """Give a job's output, that of all its attempts: what there is, or `follow` it until the job has ended."""
+    """Give a job's output, that of all its attempts: what there is, or `follow` it until the job has ended.
+
+    Where its start is kept no longer and would have come, the header `Barq-Log-Dropped` says how many bytes are gone.
+    """
     job = await run_sync(here.desk.get, job_id)
     reader = await run_sync(_open, Path(job.spec.launch.log_path), query.tail)
     welcome = Welcome(here.desk, asking.token)
@@ -87,7 +91,8 @@ class _LogResponse(StreamingResponse):
     """Lets go of the log however the answer ends."""
 
     def __init__(self, text: AsyncIterator[str], reader: LogReader) -> None:
-        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        headers = {DROPPED: str(reader.missing_bytes)} if reader.missing_bytes else {}
+        headers |= {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         super().__init__(text, media_type="text/plain", headers=headers)
         self._reader = reader
 

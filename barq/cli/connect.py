@@ -33,6 +33,15 @@ def connect() -> Client:
     return Client.from_environment() if profile is None else Client.from_environment(profile=profile)
 
 
+def silence(site: Client) -> list[str]:
+    """Return what is to stand below what its scheduler told: since when it tells nothing; nothing while it does."""
+    try:
+        site.ready()
+    except BarqError as error:
+        return ["", f"What stands here may be old: {error}"] if error.code == "not_ready" else []
+    return []
+
+
 def is_starting(site: Client) -> bool:
     """Return whether its scheduler has decided nothing yet, so that what is not shown may well be there."""
     try:

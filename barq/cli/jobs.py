@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from barq.cli.connect import connect
+from barq.cli.connect import connect, silence
 from barq.cli.job_text import jobs_table
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Format, chosen_format, emit, say
@@ -47,12 +47,13 @@ def jobs(
             page_size=page_size,
         )
         listed = list(found if every else islice(found, limit + 1))
+        silent = silence(site) if form is Format.TABLE else []
     shown = listed if every else listed[:limit]
     emit(
         form,
         value=shown,
         ids=(job["id"] for job in shown),
-        blocks=lambda: [*notice(shown), jobs_table(shown)],
+        blocks=lambda: [*notice(shown), jobs_table(shown), *silent],
     )
     if form is Format.TABLE and not shown:
         say("no jobs")

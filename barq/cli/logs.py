@@ -10,6 +10,7 @@ from barq.cli.connect import connect
 from barq.cli.options import JobArgument, JsonOption
 from barq.cli.output import Format, emit, say
 from barq.errors import InvalidInput
+from barq.units import format_size
 
 if TYPE_CHECKING:
     from barq.views import JobView
@@ -30,14 +31,21 @@ def logs(
         raise InvalidInput("--follow and --json exclude each other", field="--follow", remedy=remedy)
     with connect() as site:
         found = site.find(job_id)["id"]
-        pieces = site.logs(found, follow=follow, tail=tail)
         if as_json:
-            emit(Format.JSON, value={"job_id": found, "text": "".join(pieces)}, ids=(), blocks=list)
+            text = "".join(site.logs(found, tail=tail))
+            emit(Format.JSON, value={"job_id": found, "text": text}, ids=(), blocks=list)
             return
-        for piece in pieces:
+        for piece in site.logs(found, follow=follow, tail=tail, missing=_say_missing):
             typer.echo(piece, nl=False)
         if follow:
             say(_ended(site.find(found)))
+
+
+def _say_missing(dropped_bytes: int) -> None:
+    """Before the first line: it is not the first that the job wrote."""
+    say(
+        f"the first {format_size(dropped_bytes)} of this output are gone: only the newest part of a log is kept"
+    )
 
 
 def _ended(job: JobView) -> str:

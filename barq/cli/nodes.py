@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from barq.cli.connect import STARTING, connect, is_starting
+from barq.cli.connect import STARTING, connect, is_starting, silence
 from barq.cli.facts import NOTHING, ago
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import Block, Format, Table, chosen_format, emit, say
@@ -47,8 +47,9 @@ def nodes(*, as_json: JsonOption = False, quiet: QuietOption = False) -> None:
     form = chosen_format(as_json=as_json, quiet=quiet)
     with connect() as site:
         found = site.nodes()
+        silent = silence(site) if form is Format.TABLE else []
         none = STARTING if not found and is_starting(site) else "no nodes"
-    emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: _blocks(found))
+    emit(form, value=found, ids=(node["id"] for node in found), blocks=lambda: [*_blocks(found), *silent])
     if form is Format.TABLE and not found:
         say(none)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from barq.cli.connect import connect
+from barq.cli.connect import connect, silence
 from barq.cli.facts import NOTHING, ago, moment
 from barq.cli.job_text import STATE_STYLES, gpus_text, node_names, text_of
 from barq.cli.options import JobArgument, JsonOption, QuietOption
@@ -31,7 +31,7 @@ def show(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption
         if "count" in job:
             _emit_array(job, form)
             return
-        blocks = _blocks(site, job) if form is Format.TABLE else []
+        blocks = [*_blocks(site, job), *silence(site)] if form is Format.TABLE else []
     emit(form, value=job, ids=[job["id"]], blocks=lambda: blocks)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -20,6 +21,7 @@ from barq.cli.local_site import find_gpus, keep_measured, read_site
 from barq.cli.options import JsonOption, QuietOption
 from barq.cli.output import chosen_format, emit, say
 from barq.cli.shadow_text import SHADOW_LINE
+from barq.contract import write_atomically
 from barq.errors import BarqError, InvalidInput, Refused
 from barq.location import state_dir
 from barq.site.files import SiteFiles, exclusive, is_held, read_json
@@ -39,6 +41,7 @@ GUARDS_WITHIN_S = 30.0
 TOO_MANY_RESTARTS = 5  #: of one part before the site was ever ready: it will not get better
 ASK_EVERY_S = 0.2
 LOG_LINES = 20
+NO_ROOM_BYTES = 4 << 20  #: what a new database takes, and to spare
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,12 +124,14 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: st
     try:
         files.create()
     except OSError as error:
-        message = f"{files.state} cannot keep the state of a site: {error.strerror}"
-        raise InvalidInput(message, field="--state", remedy=_OTHER_STATE) from error
+        raise _no_state(files, error) from error
     with exclusive(files.command_lock, wait=True):
         is_new = not is_held(files.keeper_lock)
         if is_new:
-            _prepare(files, site_file, listen=listen, port=port)
+            try:
+                _prepare(files, site_file, listen=listen, port=port)
+            except OSError as error:
+                raise _no_state(files, error) from error
         try:
             if is_new:
                 start_keeper(files, port)
@@ -141,6 +146,15 @@ def start_site(site_file: Path | None, state: Path, *, port: int = 0, listen: st
 
 
 # -- before the start --------------------------------------------------------------------------------------------------
+
+
+def _no_state(files: SiteFiles, error: OSError) -> InvalidInput:
+    """What to say of a state directory that cannot be written."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = "its disk is full" if is_full else error.strerror
+    remedy = f"make room there, or {_OTHER_STATE}" if is_full else _OTHER_STATE
+    message = f"{files.state} cannot keep the state of a site: {why}"
+    return InvalidInput(message, field="--state", remedy=remedy)
 
 
 def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, port: int) -> None:
@@ -160,7 +174,7 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
         _check_same(files, text, listen)
     found = find_gpus(site, files.state, look, is_running=is_running)
     keep_measured(files, site, site_file)
-    files.site_file.write_text(text, encoding="utf-8")
+    write_atomically(files.site_file, text.encode(), durable=True)
     _clear_groups(files, site)
     network = choose_network(files, host=listen or (str(site.listen) if site.listen else None), port=port)
     if not is_running:
@@ -176,6 +190,8 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
         ensure_site_token(desk, files.token)
         engine.dispose()
     except StoreError as error:
+        if shutil.disk_usage(files.state).free < NO_ROOM_BYTES:  # of which SQLite says many things
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         raise BarqError(str(error), remedy=_OTHER_STATE) from error
 
 

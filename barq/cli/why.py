@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from barq.cli.connect import connect
+from barq.cli.connect import connect, silence
 from barq.cli.facts import ago, lines_of
 from barq.cli.options import JobArgument, JsonOption, QuietOption
 from barq.cli.outlook import change_line, outlook_lines
-from barq.cli.output import Block, Table, chosen_format, emit
+from barq.cli.output import Block, Format, Table, chosen_format, emit
 from barq.cli.shadow_text import job_notice
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def why(job_id: JobArgument, *, as_json: JsonOption = False, quiet: QuietOption 
     with connect() as site:
         job = site.find(job_id)
         answer = site.why(job["id"])
-    emit(form, value=answer, ids=[job["id"]], blocks=lambda: _blocks(job, answer))
+        silent = silence(site) if form is Format.TABLE else []
+    emit(form, value=answer, ids=[job["id"]], blocks=lambda: [*_blocks(job, answer), *silent])
 
 
 def _blocks(job: JobView, answer: WhyView) -> list[Block]:

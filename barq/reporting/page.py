@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
@@ -20,6 +21,7 @@ from barq.reporting.words import (
     so_far,
     summary_facts,
 )
+from barq.units import format_energy
 
 if TYPE_CHECKING:
     from barq.reporting.comparison import Comparison
@@ -33,7 +35,10 @@ _PARTS: Final = (
 )
 _WIDTH: Final = 960
 _HEIGHT: Final = 220
+_HEAD: Final = 12  #: half of the highest label, above the chart
 _FOOT: Final = 24
+_LEFT: Final = 72  #: of the labels
+_MOST_STEPS: Final = 5  #: of the scale
 
 
 def page_of(report: ComplianceView, comparison: Comparison | None, *, made_at: datetime) -> str:
@@ -86,20 +91,37 @@ def _meter(comparison: Comparison | None, zone: ZoneInfo) -> Iterable[str]:
 
 
 def _chart(days: Sequence[DayView]) -> str:
-    """A bar for each day, its energy by class from the bottom up."""
+    """A bar for each day, its energy by class from the bottom up, before the lines of a scale."""
     top_wh = max((day["tally"]["draw_wh"] for day in days), default=0.0)
     if top_wh <= 0:
         return "<p>Nothing was drawn.</p>"
-    step = _WIDTH / len(days)
-    bars = "".join(_bar(day, i * step, step, top_wh) for i, day in enumerate(days))
+    scale, step = scale_of(top_wh), (_WIDTH - _LEFT) / len(days)
+    lines = "".join(_line(energy_wh, scale[-1]) for energy_wh in scale)
+    bars = "".join(_bar(day, _LEFT + i * step, step, scale[-1]) for i, day in enumerate(days))
     keys = "".join(
         f'<span class="key" style="background:{colour}"></span>{escape(word)}' for _, word, colour in _PARTS
     )
-    return f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _FOOT}" role="img">{bars}</svg><p>{keys}</p>'
+    size = f"{_WIDTH} {_HEAD + _HEIGHT + _FOOT}"
+    return f'<svg viewBox="0 0 {size}" role="img">{lines}{bars}</svg><p>{keys}</p>'
+
+
+def scale_of(top_wh: float) -> list[float]:
+    """Round energies (Wh) an equal step apart, from none to the first that `top_wh`, more than none, is not above."""
+    power = 10.0 ** math.floor(math.log10(top_wh))
+    step = power * next(f for f in (0.2, 0.5, 1, 2, 5) if top_wh <= power * f * _MOST_STEPS)
+    return [step * i for i in range(math.ceil(top_wh / step) + 1)]
+
+
+def _line(energy_wh: float, top_wh: float) -> str:
+    y = _HEAD + _HEIGHT * (1 - energy_wh / top_wh)
+    return (
+        f'<line x1="{_LEFT}" x2="{_WIDTH}" y1="{y:.1f}" y2="{y:.1f}" stroke="#d8dce1"/>'
+        f'<text x="{_LEFT - 8}" y="{y + 4:.1f}" font-size="11" text-anchor="end">{format_energy(energy_wh)}</text>'
+    )
 
 
 def _bar(day: DayView, x: float, step: float, top_wh: float) -> str:
-    tally, y, parts = day["tally"], float(_HEIGHT), []
+    tally, y, parts = day["tally"], float(_HEAD + _HEIGHT), []
     sizes = {"firm_wh": tally["firm_wh"], "granted_wh": tally["granted_wh"]}
     sizes |= {"breach_wh": tally["breach_wh"], "unclassed_wh": tally["unclassed_wh"]}
     for name, word, colour in _PARTS:
@@ -110,5 +132,5 @@ def _bar(day: DayView, x: float, step: float, top_wh: float) -> str:
             f'<rect x="{x + 1:.1f}" y="{y:.2f}" width="{step - 2:.1f}" height="{height:.2f}" fill="{colour}">'
             f"<title>{escape(told)}</title></rect>"
         )
-    at = f'x="{x + step / 2:.1f}" y="{_HEIGHT + 16}"'
+    at = f'x="{x + step / 2:.1f}" y="{_HEAD + _HEIGHT + 16}"'
     return "".join(parts) + f'<text {at} font-size="11" text-anchor="middle">{day["day"][-2:]}</text>'

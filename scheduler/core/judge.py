@@ -147,6 +147,11 @@ def _ended_by_pause(member: AttemptFacts) -> bool:
     return member.exit_code in _AFTER_PAUSE or member.signal in _PAUSE_SIGNALS
 
 
+def _has_run(member: AttemptFacts) -> bool:
+    """Whether a process of the job came up, now that it has ended: what could not be started is no such process."""
+    return member.launch_error is None and not _never_began(member)
+
+
 def _never_began(member: AttemptFacts) -> bool:
     """Told to leave while the job was looked for, or prepared: its first process was never started."""
     return member.exit_code is None and member.signal is None and member.resumed_step is None
@@ -186,11 +191,15 @@ def newest_commit(members: Sequence[AttemptFacts]) -> CommitRef | None:
 
 
 def seen(attempt: Attempt, members: Sequence[AttemptFacts], at: datetime) -> Attempt:
-    """The attempt after a look at its members; a late report never moves it back."""
+    """The attempt after a look at its members; a late report never moves it back.
+
+    One that came and went between two looks has run, at `at` at the latest.
+    """
     state = attempt_moved(attempt.state, observed_state(members))
     steps = [m.step for m in members if m.step is not None]
     resumed = [m.resumed_step for m in members if m.resumed_step is not None]
-    running_at = attempt.running_at or (at if state is AttemptState.RUNNING else None)
+    runs = state is AttemptState.RUNNING or (state is AttemptState.ENDED and any(map(_has_run, members)))
+    running_at = attempt.running_at or (at if runs else None)
     last_step = max(steps, default=attempt.last_step)
     resumed_step = max(resumed, default=attempt.resumed_step)
     phase = Phase.KILL if must_end(members) else attempt.phase

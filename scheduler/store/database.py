@@ -112,7 +112,8 @@ def _options(engine: Engine, *, writes: bool) -> dict[str, object]:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    """What the database says, without the driver's name for it."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
 def _url(where: str | Path) -> URL:

@@ -12,6 +12,7 @@ from hypothesis import given, strategies as st
 
 from api import logs
 from api.logs import LogReader, follow
+from barq.contract import dropped_file
 from tests.api_site import open_files
 
 PIECES = st.lists(st.binary(max_size=30) | st.just(b"line\n"), max_size=8)
@@ -200,3 +201,16 @@ async def test_bytes_become_text_whatever_they_are(log: Path) -> None:
         pieces = [p async for p in follow(reader, is_ended=lambda: next(looks), is_gone=is_gone, poll_s=0)]
 
     assert "".join(pieces) == "é\N{REPLACEMENT CHARACTER}\0"
+
+
+@pytest.mark.parametrize("tail, missing_bytes", [(None, 123), (9, 123), (1, 0), (0, 0)])
+def test_a_log_that_begins_later_than_the_job_says_by_how_much(
+    log: Path, tail: int | None, missing_bytes: int
+) -> None:
+    """Only to whoever would have read the start."""
+    append(log.with_name("job.log.1"), b"one\n")
+    append(log, b"two\n")
+    append(dropped_file(log), b"123")
+
+    with closing(LogReader(log, tail=tail)) as reader:
+        assert reader.missing_bytes == missing_bytes

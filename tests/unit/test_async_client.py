@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 import barq
+from barq.answers import DROPPED
 from barq.async_client import AsyncClient
 from barq.client import Client
 from barq.errors import InvalidInput, NotFound, Unreachable
@@ -125,6 +126,15 @@ async def test_waiting_rides_out_a_restart() -> None:
 
     assert states == ["PENDING", "RUNNING", "SUCCEEDED"]
     assert [one["state"] for one in await client_of(site).wait(["demo-1"])] == ["SUCCEEDED"]
+
+
+async def test_logs_whose_start_is_gone() -> None:
+    """Is heard before the first piece."""
+    site, heard = StubSite(), list[int]()
+    site.on("GET", "/jobs/demo-1/logs", httpx.Response(200, text="step 9\n", headers={DROPPED: "14"}))
+
+    async for piece in client_of(site).logs("demo-1", missing=heard.append):
+        assert (piece, heard) == ("step 9\n", [14])
 
 
 async def test_logs_that_cannot_be_had_or_break_off() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
+from barq.reporting.page import scale_of
 from scheduler.core.accounting import Quarter, Tally
 from tests.busy_site import barq
 from tests.paper_month import meter_csv, month, quarter, shown, starts, steady, whole_month
@@ -105,6 +106,30 @@ def test_the_page_needs_nothing_else(tmp_path: Path) -> None:
     assert "<script" not in text
     assert "&lt;b&gt;odd&lt;/b&gt;" in text
     assert text.count("<rect") == 4 * len(a_short_month()["days"])
+
+
+def test_the_bars_of_the_page_stand_before_a_scale(tmp_path: Path) -> None:
+    """Round energies, the highest above the highest bar, so that a bar's height can be read."""
+    run(a_short_month(), "--html", str(tmp_path / "report.html"))
+    text = (tmp_path / "report.html").read_text("utf-8")
+
+    told = re.findall(r'y="([\d.]+)" font-size="11" text-anchor="end">([^<]+)<', text)
+    assert [label for _, label in told] == ["0 Wh", "1 kWh", "2 kWh", "3 kWh", "4 kWh", "5 kWh"]
+    highest_bar = min(float(y) for y in re.findall(r'<rect x="[\d.]+" y="([\d.]+)"', text))
+    assert float(told[-1][0]) < highest_bar < float(told[-2][0])  # 4.45 kWh
+
+
+@pytest.mark.parametrize(
+    "top_wh, scale_wh",
+    [
+        (1, [0, 0.2, 0.4, 0.6, 0.8, 1]),
+        (2500, [0, 500, 1000, 1500, 2000, 2500]),
+        (7e6, [0, 2e6, 4e6, 6e6, 8e6]),
+    ],
+)
+def test_a_scale_is_round(top_wh: float, scale_wh: list[float]) -> None:
+    """Never with more than five steps, never lower than what it is for."""
+    assert scale_of(top_wh) == pytest.approx(scale_wh)
 
 
 def test_a_month_that_is_running_says_until_when_its_figures_are(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.busy_site import EVENT, LIMIT, MINERS, NODE, POWER, barq, busy_site
-from tests.stub_site import finished
+from tests.stub_site import finished, problem
 
 
 def test_jobs_are_a_table() -> None:
@@ -25,6 +25,23 @@ def test_jobs_are_a_table() -> None:
         "demo-2  train  SUSPENDED  3 min ago         0   4x2   420  node-1 (power was withdrawn)",
         "demo-3  train  SUCCEEDED  3 min ago         0     2     -  -",
     ]
+
+
+@pytest.mark.parametrize(
+    "verb", [["jobs"], ["jobs", "--state", "held"], ["show", "1"], ["why", "1"], ["nodes"]]
+)
+def test_the_last_line_says_that_the_scheduler_is_silent(verb: list[str]) -> None:
+    """Since when, and what to do: what stands above is as old. JSON stays JSON."""
+    site, loud = busy_site(), busy_site()
+    silent = "the scheduler has told nothing for 2 min, since 2026-03-01 11:58:00 UTC"
+    told = problem(503, "not_ready", silent, remedy="see that the scheduler's process runs")
+    site.on("GET", "/readyz", told, below="")
+
+    said, before = barq(site, *verb).stdout, barq(loud, *verb).stdout
+
+    line = f"What stands here may be old: {silent}; see that the scheduler's process runs"
+    assert said == f"{before}\n{line}\n"
+    assert barq(site, *verb, "--json").stdout == barq(loud, *verb, "--json").stdout
 
 
 def test_a_long_list_says_that_it_is_cut() -> None:

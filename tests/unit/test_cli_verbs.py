@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import httpx
 import pytest
 
+from barq.answers import DROPPED
 from barq.package import Package
 from tests.busy_site import barq, busy_site
 from tests.stub_site import finished, problem, running
@@ -200,3 +203,16 @@ def test_logs_are_printed_as_they_are() -> None:
     assert {"follow": "true", "tail": "5"} in [dict(request.url.params) for request in site.requests]
     assert result.stderr.startswith("demo-1 ")  # and how it ended
     assert barq(site, "logs", "1").stderr == ""
+
+
+def test_logs_begin_with_how_much_of_the_start_is_gone() -> None:
+    """Beside the job's own text, which stays as it is."""
+    site, headers = busy_site(), {DROPPED: "10485760"}
+    site.on("GET", "/jobs/demo-1/logs", httpx.Response(200, text="step 9\n", headers=headers))
+
+    result, as_json = barq(site, "logs", "1"), barq(site, "logs", "1", "--json")
+
+    said = "the first 10.5 MB of this output are gone: only the newest part of a log is kept\n"
+    assert (result.stdout, result.stderr) == ("step 9\n", said)
+    assert json.loads(as_json.stdout)["text"] == "step 9\n"
+    assert as_json.stderr == ""

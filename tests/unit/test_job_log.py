@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from barq.contract import dropped_bytes, dropped_file
 from workers.job_log import JobLog
 
 
@@ -30,9 +33,23 @@ def test_a_full_file_is_moved_and_the_oldest_goes(tmp_path: Path) -> None:
         log.write(f"line {number:04}\n".encode())
     log.close()
 
-    assert names(tmp_path) == ["job.log", "job.log.1", "job.log.2"]
+    assert names(tmp_path) == ["job.log", "job.log.1", "job.log.2", "job.log.dropped"]
     texts = [(tmp_path / name).read_text() for name in names(tmp_path)]
-    assert texts == ["line 0005\n", "line 0004\n", "line 0003\n"]
+    assert texts == ["line 0005\n", "line 0004\n", "line 0003\n", "30"]
+
+
+@pytest.mark.parametrize("nonsense", ["", "-5", "many", "9" * 5000])
+def test_what_was_dropped_is_counted_on_whatever_the_job_wrote_there(tmp_path: Path, nonsense: str) -> None:
+    """Nonsense counts for nothing, or is a large number; the log goes on."""
+    path = tmp_path / "job.log"
+    assert dropped_bytes(path) == 0
+    dropped_file(path).write_text(nonsense)
+    log = JobLog(path, max_bytes=10, files=2)
+    for number in range(4):
+        log.write(f"line {number:04}\n".encode())
+
+    assert dropped_bytes(path) >= 20
+    assert path.read_text() == "line 0003\n"
 
 
 def test_two_writers_rotate_once(tmp_path: Path) -> None:

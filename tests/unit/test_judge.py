@@ -280,6 +280,27 @@ def test_a_look_updates_the_attempt() -> None:
     assert seen(running, [ended(exit_code=1), member(Observed.RUNNING)], later).phase is Phase.KILL
 
 
+@pytest.mark.parametrize(
+    "facts, has_run",
+    [
+        ({"exit_code": 0, "resumed_step": 0}, True),
+        ({"exit_code": 1}, True),
+        ({"signal": 9}, True),
+        ({"resumed_step": 0}, True),
+        ({}, False),
+        ({"launch_error": "there is no true on this node", "resumed_step": 0}, False),
+        ({"launch_error": "no more processes", "exit_code": 75}, False),
+    ],
+)
+def test_what_came_and_went_between_two_looks_has_run(facts: dict[str, Any], *, has_run: bool) -> None:
+    """It began when that was told at the latest; what was never started, or began before, keeps what it has."""
+    attempt, _ = pair(running_at=None, state=AttemptState.STARTING)
+    at = T0 + timedelta(seconds=9)
+
+    assert seen(attempt, [ended(**facts)], at).running_at == (at if has_run else None)
+    assert seen(replace(attempt, running_at=T0), [ended(**facts)], at).running_at == T0
+
+
 def test_a_job_remembers_its_newest_commit_and_what_a_save_took() -> None:
     """A look without news forgets neither."""
     _, job = pair()

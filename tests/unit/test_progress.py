@@ -187,6 +187,18 @@ def test_a_job_that_is_done_is_done() -> None:
     assert told(plan) == ["job.succeeded: j attempt 1 succeeded: all members exited 0"]
 
 
+def test_what_came_and_went_between_two_looks_has_run_and_not_after_its_end() -> None:
+    """A job that is over at once has a start all the same."""
+    built = a_site().running("j", on="a").passes(5)
+    ordered(built, state=AttemptState.STARTING, running_at=None)
+    built.facts("j.1", "a", observed=Observed.ENDED, exit_code=0, resumed_step=0)
+    plan = settled(built)
+
+    assert plan.jobs["j"].state is JobState.SUCCEEDED
+    assert plan.ended["j.1"].running_at is not None
+    assert plan.ended["j.1"].running_at <= plan.ended["j.1"].ended_at  # type: ignore[operator]
+
+
 def test_a_preempted_job_is_paused_with_its_commit() -> None:
     """The log says at which step; no retry is spent."""
     built = a_site().running("j", on="a")

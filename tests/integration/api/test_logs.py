@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from barq.answers import DROPPED
+from barq.contract import dropped_file
 from scheduler.errors import StoreError
 from scheduler.store.desk import Desk
 from tests.api_site import ApiSite, log_of, open_files, refused
@@ -38,6 +40,18 @@ async def test_what_there_is(site: ApiSite) -> None:
     assert whole.text == "one\ntwo\nthree\n"
     assert tail.text == "two\nthree\n"
     assert open_files(site.state / "jobs") == []
+
+
+async def test_a_start_that_is_gone_is_told_beside_the_text(site: ApiSite) -> None:
+    """With how much it was; to whoever asks for the end of it, nothing is missing."""
+    await site.submit()
+    log_of(site).write_bytes(b"four\nfive\n")
+    dropped_file(log_of(site)).write_text("14")
+
+    whole, tail = await site.client.get(LOGS), await site.client.get(LOGS, params={"tail": 1})
+
+    assert (whole.text, whole.headers[DROPPED]) == ("four\nfive\n", "14")
+    assert DROPPED not in tail.headers
 
 
 @pytest.mark.parametrize("params", [{"tail": "-1"}, {"tail": "x"}, {"follow": "perhaps"}, {"lines": "5"}])
