@@ -20,8 +20,10 @@ import re
 import shutil
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -329,9 +331,17 @@ def _sealed_files(staged: Path) -> Iterator[FileEntry]:
             )
             raise CommitRefused(message)
         with open_plain_file(path) as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, new_hash).hexdigest()
+            digest = _flushed_digest(file)
             yield FileEntry(name=path.name, size=file.tell(), hash=digest)
+
+
+def _flushed_digest(file: BufferedReader) -> str:
+    """The hash of a file that has reached the disk by then: both take long where it is large. Raises OSError."""
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        flushed = aside.submit(os.fsync, file.fileno())
+        digest = hashlib.file_digest(file, new_hash).hexdigest()
+        flushed.result()
+    return digest
 
 
 def _read_manifest(path: Path) -> Manifest:

@@ -58,7 +58,10 @@ class Parts:
 
 
 def write_shard(directory: Path, rank: int, state: Stateful | Savable) -> None:
-    """Write the state and the random generators of `rank` into `directory`, and flush them to disk."""
+    """Write the state and the random generators of `rank` into `directory`, and flush them to disk.
+
+    What rank 0 writes is flushed by itself as it seals the commit: once, while it hashes it.
+    """
     own = directory / f"rank-{rank}.state"
     generators = directory / f"rank-{rank}.random.json"
     if isinstance(state, Stateful):
@@ -66,7 +69,7 @@ def write_shard(directory: Path, rank: int, state: Stateful | Savable) -> None:
     else:
         state.save(own)
     generators.write_text(json.dumps(random_states()), encoding="utf-8")
-    for path in (own, generators):
+    for path in (own, generators) if rank else ():
         _flush(path)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from scheduler.core.compliance import Judgement, Watch, judge_draw, note_limit
 from scheduler.core.counterfactual import Counterfactual
-from scheduler.core.envelope import Envelope, Limit
+from scheduler.core.envelope import OPERATOR, Envelope, Limit
 from scheduler.core.grants import Grant, Grants, grant_of, judged_by, lasts, note_grant
 from scheduler.core.power_events import PowerEvent
 from scheduler.core.reasons import Event
@@ -44,17 +45,16 @@ class Watchman:
         """Take in the limit that is decided under: it may be gone before the meter is read again."""
         if snapshot is self._noted:
             return
+        self._note_missed(snapshot)
         self._noted = snapshot
-        limit = in_force(snapshot)
-        reaction_s = _reaction_s(limit, snapshot)
-        self._follow(note_limit(self._watch, at=snapshot.at, limit_w=limit.limit_w, reaction_s=reaction_s))
-        self._note_grant(limit, snapshot, at=snapshot.at)
+        self._take(snapshot, at=snapshot.at)
 
     def look(self, snapshot: Snapshot) -> None:
         """Judge the meter's reading in `snapshot` against the limit in force, unless it was judged before."""
         meter = snapshot.meter
         if meter is None or meter.measured_at == self._judged_at:
             return
+        self._note_missed(snapshot)
         limit = in_force(snapshot)
         self._note_grant(limit, snapshot, at=meter.measured_at)
         self._allowed = judged_by(self._grants)
@@ -117,6 +117,22 @@ class Watchman:
         self.limits_told = {**self.limits_told, **limits_told(record.events)}
         if record.sample is not None and self._over_at is not None and self._over_at <= record.at:
             self._over_at = None
+
+    def _note_missed(self, snapshot: Snapshot) -> None:
+        """At first: what people set while nobody watched has its reaction time from when they did, too."""
+        if self._watch.limits:
+            return
+        since = snapshot.at - timedelta(seconds=snapshot.site.reaction_s)
+        people = [e for e in snapshot.envelopes if e.source == OPERATOR and e.issued_at > since]
+        for at in sorted({since, *(e.issued_at for e in people)}) if people else ():
+            known = tuple(e for e in snapshot.envelopes if e not in people or e.issued_at <= at)
+            self._take(replace(snapshot, envelopes=known), at=min(at, snapshot.at))
+
+    def _take(self, snapshot: Snapshot, *, at: datetime) -> None:
+        limit = in_force(snapshot)
+        reaction_s = _reaction_s(limit, snapshot)
+        self._follow(note_limit(self._watch, at=at, limit_w=limit.limit_w, reaction_s=reaction_s))
+        self._note_grant(limit, snapshot, at=at)
 
     def _note_grant(self, limit: Limit, snapshot: Snapshot, *, at: datetime) -> None:
         told = limit, snapshot.envelopes

@@ -111,7 +111,8 @@ class Attempts:
 
     def _tell(self, command: PhaseCommand, grace_s: float | None) -> bool:
         attempt = self._known[command.attempt_id]
-        own_s = attempt.order.launch.grace_s
+        started_with_s = attempt.order.launch.grace_s
+        own_s = started_with_s if command.grace_s is None else command.grace_s
         return attempt.tell(
             command.phase,
             command.reason,

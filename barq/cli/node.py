@@ -208,7 +208,7 @@ def _own_spec(
 ) -> GroupSpec:
     """What this machine has: as many simulated GPUs, or (None) the real ones. Raises InvalidInput."""
     from scheduler.core.orders import GpuSlot, GroupKind, GroupSpec
-    from workers.nvml.machine import local_gpus
+    from workers.nvml.machine import SETTLE_S, local_gpus
 
     if simulated_gpus is not None and simulated_gpus < 1:
         raise InvalidInput("--gpus: a node without GPUs has no use", field="--gpus", remedy="say how many")
@@ -220,9 +220,8 @@ def _own_spec(
         )
     place = _place(topology)
     if simulated_gpus is None:
-        return replace(
-            checked_machine(local_gpus(), remedy=_REMEDY).spec(name, base_w=base_w), topology=place
-        )
+        machine = checked_machine(local_gpus(settle_s=SETTLE_S), remedy=_REMEDY)
+        return replace(machine.spec(name, base_w=base_w), topology=place)
     slots = tuple(GpuSlot(gpu_id=str(number), model=model) for number in range(simulated_gpus))
     return GroupSpec(
         group_id=name, kind=GroupKind.NODE, base_w=base_w, gpus=slots, simulated=True, topology=place

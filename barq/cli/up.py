@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -163,11 +163,11 @@ def _prepare(files: SiteFiles, site_file: Path | None, *, listen: str | None, po
     from scheduler.errors import StoreError
     from scheduler.store.database import migrate, open_database
     from scheduler.store.desk import Desk
-    from workers.nvml.machine import local_gpus
+    from workers.nvml.machine import SETTLE_S, local_gpus
 
     if files.membership.exists():
         raise Refused("this machine is a node of another site", remedy="leave it first: `barq node leave`")
-    look = cache(local_gpus)  # it takes seconds where a driver has to wake up first
+    look = cache(partial(local_gpus, settle_s=SETTLE_S))
     text, site = read_site(files, site_file, look)
     is_running = bool(read_processes(files))
     if is_running:

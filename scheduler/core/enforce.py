@@ -34,6 +34,7 @@ class PhaseCommand:
     phase: Phase
     reason: str
     save_every_s: float | None = None  #: as in its order
+    grace_s: float | None = None  #: to save and exit, as in the order that stands; None = it is in none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +65,10 @@ def enforce(standing: Standing, seen: Seen) -> Commands:
     step = _Step(wanted, seen)
     step.raise_what_fits()
     starts = step.start_what_fits(_startable(standing, seen))
-    tempos_s = {o.attempt_id: o.save_every_s for o in standing.attempts}
+    orders = {o.attempt_id: o for o in standing.attempts}
     return Commands(
         phases=tuple(
-            _command(wanted, a, step.phases[a.attempt_id], tempos_s.get(a.attempt_id)) for a in seen.attempts
+            _command(wanted, a, step.phases[a.attempt_id], orders.get(a.attempt_id)) for a in seen.attempts
         ),
         caps_w=tuple(step.caps_w.items()),
         miners_target_w=step.miners_target_w(),
@@ -76,11 +77,17 @@ def enforce(standing: Standing, seen: Seen) -> Commands:
     )
 
 
-def _command(wanted: Restraint, attempt: Present, phase: Phase, save_every_s: float | None) -> PhaseCommand:
+def _command(wanted: Restraint, attempt: Present, phase: Phase, order: AttemptOrder | None) -> PhaseCommand:
     reason = wanted.reasons[attempt.attempt_id]
     if phase is not wanted.phases[attempt.attempt_id]:
         reason = "waiting until others have given back their watts"
-    return PhaseCommand(attempt_id=attempt.attempt_id, phase=phase, reason=reason, save_every_s=save_every_s)
+    return PhaseCommand(
+        attempt_id=attempt.attempt_id,
+        phase=phase,
+        reason=reason,
+        save_every_s=order.save_every_s if order else None,
+        grace_s=order.launch.grace_s if order else None,
+    )
 
 
 def _startable(standing: Standing, seen: Seen) -> list[AttemptOrder]:

@@ -199,6 +199,16 @@ def test_a_job_without_the_contract_has_its_grace_and_no_more(node: GuardedNode)
     assert [gpu.cap_w for gpu in report.gpus] == [100.0, 100.0]
 
 
+def test_a_grace_that_power_cuts_short_is_the_one_that_counts(node: GuardedNode) -> None:
+    """A job is killed by the deadline of the order that tells it to leave, not by that of the one it started with."""
+    defies = node.python("c-1.1", IGNORES_TERM + "time.sleep(99)", grace_s=3600.0)
+    node.order(defies)
+    wait_for(partial(says, Path(defies.launch.log_path), "up"), timeout_s=60, what="it is up")
+
+    node.order(replace(defies, phase=Phase.SAVE_EXIT, launch=replace(defies.launch, grace_s=0.5)))
+    assert node.await_observed("c-1.1", Observed.ENDED).killed
+
+
 def test_what_a_shell_starts_is_told_too(node: GuardedNode) -> None:
     """An entrypoint in a shell hears SIGTERM through to the program, and its last words reach the log."""
     program = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -152,6 +153,18 @@ def test_the_name_is_given_last_and_is_on_disk_before_anybody_is_told(
         tmp_path.name,
     ]
     assert "manifest" in done[2]
+
+
+def test_what_the_disk_does_not_take_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shard is hashed while it is flushed; that it could not be flushed is not lost beside its good hash."""
+
+    def refused(descriptor: int) -> None:
+        raise OSError(errno.EIO, "the disk refuses")
+
+    monkeypatch.setattr(os, "fsync", refused)
+    with pytest.raises(OSError, match="the disk refuses"):
+        commit(tmp_path, 1, shards={"a": b"1"})
+    assert not (tmp_path / "step-000000001").exists()
 
 
 def test_a_power_cut_at_any_moment_of_deleting_leaves_no_damage(tmp_path: Path) -> None:

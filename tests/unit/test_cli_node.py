@@ -300,7 +300,7 @@ def test_a_machine_joins_with_the_gpus_that_it_has(
         persists=True,
         processes=0,
     )
-    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda: Machine(driver="1", gpus=(gpu,)))
+    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda **_: Machine(driver="1", gpus=(gpu,)))
 
     done = barq(state, "join", TICKET.text(), "--name", "hall-1", "--base-w", "900")
 
@@ -316,7 +316,7 @@ def test_a_machine_without_a_usable_gpu_is_told_what_to_do(
     site: Site, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It may be simulated."""
-    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda: Machine(problem="there is no driver"))
+    monkeypatch.setattr("workers.nvml.machine.local_gpus", lambda **_: Machine(problem="there is no driver"))
 
     done = barq(state, "join", TICKET.text(), "--base-w", "900")
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import pynvml
 import pytest
 
 from scheduler.core.entitlement import idle_w, nameplate_w
 from scheduler.core.power import A100_SXM, PowerLimits
-from tests.fake_nvml import FakeGpu, FakeLibrary, gpus, installed
+from tests.fake_nvml import FakeGpu, FakeLibrary, gpus, installed, replayed
 from tests.waiting import wait_for
 from workers.nvml.errors import KINDS, GpuError, GpuForbidden, GpuLost, GpuSilent, NoNvml
 from workers.nvml.library import Nvml
@@ -25,6 +28,19 @@ H100 = {
     "limit_mw": 700_000,
     "instant_mw": 70_400,
 }
+
+
+class Falling(FakeGpu):
+    """Its draw at each look; after the last one it is not told any more."""
+
+    def __init__(self, draws_mw: Iterator[int], **said: Any) -> None:
+        super().__init__(**{**said, "instant_mw": 0})
+        self._draws_mw = chain([next(draws_mw)] * 2, draws_mw)  # opening the device takes a look of its own
+
+    def __getattribute__(self, name: str) -> Any:
+        if name != "instant_mw" or "_draws_mw" not in vars(self):
+            return super().__getattribute__(name)
+        return next(self._draws_mw, 0)
 
 
 @pytest.fixture
@@ -49,6 +65,17 @@ def test_the_gpus_are_found_with_their_limits(library: FakeLibrary) -> None:
     assert library.opened == 0
 
 
+def test_a_real_h200_is_known_as_it_answered() -> None:
+    """A recording of one in a virtual machine that has it whole: it has an instant reading, and none of the module."""
+    recording = Path(__file__).parents[1] / "recordings" / "h200.json"
+    with installed(replayed(recording.read_text(encoding="utf-8"))):
+        (gpu,) = local_gpus().usable
+
+    assert (gpu.name, gpu.model, gpu.draw_source) == ("NVIDIA H200", "h200", "instant")
+    assert (gpu.persists, gpu.default_w, gpu.enforced_w) == (True, 700.0, 700.0)
+    assert gpu.limits == PowerLimits(min_w=200.0, max_w=700.0, idle_w=90.0)
+
+
 def test_a_measured_model_is_known_by_its_limits() -> None:
     """An A100 SXM of 400 W has the measured curve; one with other limits is only itself."""
     other = FakeGpu(uuid="GPU-b", max_mw=500_000)
@@ -66,6 +93,19 @@ def test_busy_gpus_rest_as_their_free_likes_do(library: FakeLibrary) -> None:
 
     library.gpus[1].processes = lambda: {1: 2}
     assert [g.limits.idle_w for g in local_gpus().usable] == [175.0, 175.0]
+
+
+def test_a_gpu_that_was_at_work_just_now_is_watched_until_it_rests(library: FakeLibrary) -> None:
+    """It keeps its clocks for seconds after its last process: what it draws then would count for good."""
+    falling_mw = iter([120_154, 75_567])
+    library.gpus = [Falling(falling_mw, **H100)]
+    assert [g.limits.idle_w for g in local_gpus(settle_s=0.5).usable] == [85.0]
+
+
+def test_a_driver_that_fails_while_a_gpu_is_watched_costs_nothing(library: FakeLibrary) -> None:
+    """The draw that it told first stands."""
+    library.gpus = [Falling(iter([120_154]), **H100)]
+    assert [g.limits.idle_w for g in local_gpus(settle_s=0.2).usable] == [135.0]
 
 
 def test_without_permission_they_count_at_what_they_enforce(library: FakeLibrary) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from scheduler.core.envelope import OPERATOR
 from scheduler.core.snapshot import Quality
 from tests.builders import site
 from tests.fakes import T0
@@ -87,6 +88,25 @@ async def test_a_limit_that_was_in_force_between_two_readings_was_in_force() -> 
     sample = there.store.records[-1].sample
     assert sample is not None
     assert not sample.over_limit
+
+
+async def test_a_limit_that_a_person_set_while_nobody_watched_has_its_reaction_time() -> None:
+    """A leader that begins 8 s later finds the draw of before: a breach only once the rest of the 30 s is over."""
+    built = site().node("a").limit_w(3000)
+    built.limit_w(1000, source=OPERATOR, issued_at=T0 - timedelta(seconds=8))
+    there = await ObedientSite(built).began()
+    over = {}
+    for second in range(1, 26):
+        await there.clock.sleep_s(1)
+        there.measured(2000)
+        await there.orders_after(0)
+        sample = there.store.records[-1].sample
+        assert sample is not None
+        assert sample.allowed is not None
+        over[second] = sample.over_limit, sample.allowed.limit_w
+
+    assert {over[s] for s in range(1, 22)} == {(False, 3000)}
+    assert {over[s] for s in range(23, 26)} == {(True, 1000)}
 
 
 async def test_a_sample_says_what_the_draw_was_judged_by() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +30,9 @@ IDLE_SHARE: Final = 0.25
 #: A measured idle draw is taken a little higher, and in steps, so that it does not drift from start to start.
 IDLE_MARGIN: Final = 1.1
 IDLE_STEP_W: Final = 5.0
+#: A GPU whose last process has just ended keeps its clocks, and draws half as much again, for seconds.
+SETTLE_S: Final = 5.0
+_LOOK_AGAIN_S: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +79,16 @@ class Machine:
         return GroupSpec(group_id=group_id, kind=GroupKind.NODE, base_w=base_w + others_w, gpus=slots)
 
 
-def local_gpus(open_nvml: Callable[[], Nvml] = Nvml, *, patience_s: float = PATIENCE_S) -> Machine:
-    """Find the GPUs of this machine. Raises nothing: what is wrong stands in the answer."""
+def local_gpus(
+    open_nvml: Callable[[], Nvml] = Nvml, *, patience_s: float = PATIENCE_S, settle_s: float = 0.0
+) -> Machine:
+    """Find the GPUs of this machine. Raises nothing: what is wrong stands in the answer.
+
+    Free ones are watched for `settle_s`: the lowest draw counts, for they may have been at work just now.
+    """
     aside = Aside("NVML")
     try:
-        return aside.ask(lambda: _look(open_nvml), patience_s=patience_s)
+        return aside.ask(lambda: _look(open_nvml, settle_s), patience_s=patience_s + settle_s)
     except GpuError as error:
         return Machine(problem=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a strange device or library does, a site can be simulated
@@ -87,40 +97,60 @@ def local_gpus(open_nvml: Callable[[], Nvml] = Nvml, *, patience_s: float = PATI
         aside.close()
 
 
-def _look(open_nvml: Callable[[], Nvml]) -> Machine:
+def _look(open_nvml: Callable[[], Nvml], settle_s: float) -> Machine:
     nvml = open_nvml()
     try:
-        return _machine(nvml)
+        return _machine(nvml, settle_s)
     finally:
         nvml.close()
 
 
-def _machine(nvml: Nvml) -> Machine:
+def _machine(nvml: Nvml, settle_s: float) -> Machine:
     found: list[LocalGpu] = []
     silent: list[str] = []
-    idle_w: dict[str, list[float]] = defaultdict(list)
+    free: list[_Free] = []
     for index, handle in enumerate(nvml.handles()):
         try:
             if isinstance(handle, GpuError):
                 raise handle
-            gpu, free_w = _inspect(nvml, index, handle)
+            device = Device(nvml, handle)
+            gpu = _inspect(device, index)
+            if not gpu.processes:
+                free.append(_Free(name=gpu.name, device=device, lowest_w=device.draw_w()))
         except GpuError as error:
             silent.append(f"GPU {index}: {error}")
             continue
         found.append(gpu)
-        if free_w is not None:
-            idle_w[gpu.name].append(free_w)
-    gpus = _of_one_kind([_at_rest(g, idle_w[g.name]) for g in found])
+    _watch(free, settle_s)
+    gpus = _of_one_kind([_at_rest(g, [f.lowest_w for f in free if f.name == g.name]) for g in found])
     return Machine(driver=nvml.driver(), gpus=tuple(gpus), silent=tuple(silent))
 
 
-def _inspect(nvml: Nvml, index: int, handle: object) -> tuple[LocalGpu, float | None]:
-    """One GPU, and its draw if nothing computes on it."""
-    device = Device(nvml, handle)
+@dataclass(slots=True, kw_only=True)
+class _Free:
+    """A GPU without a process, and the lowest draw that it was seen at."""
+
+    name: str
+    device: Device
+    lowest_w: float
+
+
+def _watch(free: Sequence[_Free], seconds: float) -> None:
+    """Let them come to rest. What a reading does not say in between, the others do."""
+    until_s = time.monotonic() + seconds
+    while free and time.monotonic() < until_s:
+        time.sleep(_LOOK_AGAIN_S)
+        for gpu in free:
+            with suppress(GpuError):
+                gpu.lowest_w = min(gpu.lowest_w, gpu.device.draw_w())
+
+
+def _inspect(device: Device, index: int) -> LocalGpu:
+    """One GPU as it is; its idle draw is still to be found."""
     nature, enforced_w, processes = device.nature, device.enforced_w(), len(device.processes())
     cap_problem = _cap_problem(device)
     lowest_w, highest_w = (enforced_w, enforced_w) if cap_problem else (nature.min_w, nature.max_w)
-    gpu = LocalGpu(
+    return LocalGpu(
         index=index,
         uuid=nature.uuid,
         name=nature.name,
@@ -134,7 +164,6 @@ def _inspect(nvml: Nvml, index: int, handle: object) -> tuple[LocalGpu, float | 
         obstacle=device.obstacle(),
         cap_problem=cap_problem,
     )
-    return gpu, None if processes else device.draw_w()
 
 
 def _cap_problem(device: Device) -> str | None:

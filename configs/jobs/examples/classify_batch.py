@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from barq.job import Job
+from device import own_device
 from shapes import SHAPES, ShapeClassifier, draw, train_step
 from step_log import StepLog, output_dir
 
@@ -60,9 +61,10 @@ class Results:
 
 def trained_model(path: str | None) -> nn.Module:
     """Return the classifier whose weights are in the file `path`, or one that has just learnt a little."""
-    model = ShapeClassifier()
+    device = own_device()
+    model = ShapeClassifier().to(device)
     if path is not None:
-        model.load_state_dict(torch.load(path, weights_only=True))
+        model.load_state_dict(torch.load(path, map_location=device, weights_only=True))
     else:
         optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
         for _ in range(WARM_UP_STEPS):
@@ -89,6 +91,7 @@ def main() -> None:
     out = output_dir(arguments.out, "classify_batch")
     job = Job.from_environment(checkpoint_dir=out / "checkpoints")
     model = trained_model(arguments.model)
+    device = next(model.parameters()).device
     results = Results(out / "results.jsonl")
     log = StepLog(out, job.environment.attempt)
 
@@ -97,7 +100,7 @@ def main() -> None:
     for step in job.steps(first, arguments.steps):
         pictures, labels = chunk(arguments.seed, step)
         with torch.no_grad():
-            scores = model(pictures)
+            scores = model(pictures.to(device)).cpu()
         results.append(step * CHUNK, scores)
         log.append(step, cross_entropy(scores, labels).item())
         print(f"chunk {step + 1} of {arguments.steps}: {CHUNK} pictures classified", flush=True)

@@ -12,6 +12,7 @@ import argparse
 import torch
 
 from barq.job import Job
+from device import own_device
 from shapes import ShapeClassifier, train_step
 from step_log import StepLog, output_dir
 
@@ -31,7 +32,7 @@ def main() -> None:
     torch.manual_seed(arguments.seed)
     out = output_dir(arguments.out, "image_classifier")
     job = Job.from_environment(checkpoint_dir=out / "checkpoints")
-    model = ShapeClassifier()
+    model = ShapeClassifier().to(own_device())
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     log = StepLog(out, job.environment.attempt)
 

@@ -48,7 +48,8 @@ def draw(count: int, generator: torch.Generator | None = None) -> tuple[Tensor, 
 
 def train_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: int) -> float:
     """Let the model learn from `batch` new pictures and return its loss."""
-    pictures, labels = draw(batch)
+    device = next(model.parameters()).device
+    pictures, labels = (drawn.to(device) for drawn in draw(batch))
     loss = cross_entropy(model(pictures), labels)
     optimizer.zero_grad()
     loss.backward()
