@@ -13,7 +13,6 @@ with a `why.json`. Standard library only.
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 import re
@@ -29,7 +28,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from barq.contract import fsync_directory, open_plain_file, write_atomically
-from barq.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, FileEntry, Manifest, new_hash
+from barq.digests import file_digest, is_digest_of
+from barq.manifest import MANIFEST_FILE, MAX_MANIFEST_BYTES, FileEntry, Manifest
 from barq.strict_json import MAX_COUNT, ContractError, check_file_name, check_integer, is_plain_name
 
 __all__ = [
@@ -332,14 +332,14 @@ def _sealed_files(staged: Path) -> Iterator[FileEntry]:
             raise CommitRefused(message)
         with open_plain_file(path) as file:
             digest = _flushed_digest(file)
-            yield FileEntry(name=path.name, size=file.tell(), hash=digest)
+            yield FileEntry(name=path.name, size=os.fstat(file.fileno()).st_size, hash=digest)
 
 
 def _flushed_digest(file: BufferedReader) -> str:
     """The hash of a file that has reached the disk by then: both take long where it is large. Raises OSError."""
     with ThreadPoolExecutor(max_workers=1) as aside:
         flushed = aside.submit(os.fsync, file.fileno())
-        digest = hashlib.file_digest(file, new_hash).hexdigest()
+        digest = file_digest(file)
         flushed.result()
     return digest
 
@@ -382,5 +382,9 @@ def _check_file(path: Path, entry: FileEntry) -> None:
         size = os.fstat(file.fileno()).st_size
         if size != entry.size:
             raise DamagedCheckpoint(path, f"{entry.name} has {size} bytes, its manifest says {entry.size}")
-        if hashlib.file_digest(file, new_hash).hexdigest() != entry.hash:
+        try:
+            is_as_saved = is_digest_of(entry.hash, file)
+        except ValueError as error:
+            raise DamagedCheckpoint(path, f"{entry.name}: {error}") from error
+        if not is_as_saved:
             raise DamagedCheckpoint(path, f"{entry.name} has {size} bytes but not those that were saved")

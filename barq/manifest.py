@@ -31,7 +31,7 @@ _WHAT: Final = "manifest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileEntry:
-    """One file of a commit: `size` in bytes, `hash` the BLAKE2b-256 of its content in lower-case hex."""
+    """One file of a commit: `size` in bytes, `hash` what its content comes to, as in `barq.digests`."""
 
     name: str
     size: int
@@ -119,12 +119,7 @@ class Manifest:
 
 def content_hash(data: bytes) -> str:
     """Return the BLAKE2b-256 of `data` in lower-case hex."""
-    return new_hash(data).hexdigest()
-
-
-def new_hash(data: bytes = b"") -> hashlib.blake2b:
-    """Return a running BLAKE2b-256, for content that is read in chunks."""
-    return hashlib.blake2b(data, digest_size=_HASH_BYTES)
+    return hashlib.blake2b(data, digest_size=_HASH_BYTES).hexdigest()
 
 
 def _canonical(record: dict[str, object]) -> bytes:

@@ -192,7 +192,7 @@ def test_a_bad_sector_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     def fail(*args: object) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("hashlib.file_digest", fail)
+    monkeypatch.setattr("os.preadv", fail)
     with pytest.raises(DamagedCheckpoint, match="Input/output error"):
         verify(path)
 
