@@ -32,6 +32,7 @@ class Notes:
         self._miners_w: dict[str, float] = {m.spec.group_id: m.draw_w() for m in miners}
         self._touched: dict[str, Leased] = {g.spec.group_id: g for g in (*nodes, *miners)}
         self._last: tuple[float, int, int] | None = None
+        self._has_news = False  #: a draw was added up since the last interval, for this or for the meter
 
     def touch(self, group: Leased) -> None:
         """Its draw may be another now."""
@@ -46,10 +47,10 @@ class Notes:
         """What holds from now on, where it differs from what held."""
         demand = self._demand
         beside = (limit_w, demand.waiting_gpus, demand.running_gpus)
-        if not self._touched and beside == self._last:
-            return
-        self._last = beside
         self._measure()
+        if not self._has_news and beside == self._last:
+            return
+        self._last, self._has_news = beside, False
         ai_w, idle_w, mined_w = self._split_w()
         noted = Interval(
             starts_s=now_us / US,
@@ -77,7 +78,9 @@ class Notes:
         yield mined_w
 
     def _measure(self) -> None:
-        mined_w = {}
+        if not self._touched:
+            return
+        self._has_news, mined_w = True, {}
         for group in self._touched.values():
             if isinstance(group, SimNode):
                 group.measure()

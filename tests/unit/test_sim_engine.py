@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from bisect import bisect
 from dataclasses import replace
 from typing import Any
 
@@ -112,6 +113,28 @@ def test_short_leases_are_renewed_in_the_quiet() -> None:
     )
     assert outcome.jobs[0].finished_s == pytest.approx(300.0, abs=1.0)
     assert outcome.jobs[0].pauses == 0
+
+
+def test_a_meter_that_is_read_takes_nothing_from_the_record() -> None:
+    """At each instant the intervals say what the site drew, whether its meter was read just then or not."""
+    timing = Timing(lease_s=15.0, heartbeat_s=1.0, meter_s=1.0, rest_s=1.0)
+    jobs, trace = busy_day(5, hours=1.0, jobs_per_hour=40.0)
+    drawn_w: dict[float, float] = {}
+
+    class Watched(Engine):
+        def _look(self) -> None:
+            super()._look()
+            drawn_w[self.timeline.monotonic_s()] = self.notes.site_w()
+
+    case = Case(
+        jobs=jobs, power=trace, site=replace(SITE, timing=timing), policy=PowerAware(), window_s=3600.0
+    )
+    intervals = asyncio.run(Watched(case).run()).intervals
+
+    starts_s = [i.starts_s for i in intervals]
+    assert len({i.site_w for i in intervals}) > 10
+    for at_s, site_w in drawn_w.items():
+        assert intervals[bisect(starts_s, at_s) - 1].site_w == site_w
 
 
 _SCRIPT = """
