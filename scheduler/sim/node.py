@@ -74,7 +74,7 @@ class SimNode(Leased):
                 self._tell(member, ordered.get(attempt_id))
         self._start(() if stands.in_fallback else stands.attempts)
         order = self._memory.order
-        self._wants_standby = order is not None and order.standby and not stands.in_fallback
+        self._wants_standby = order is not None and order.standby  # nobody wakes it but who takes over
         self._see_to_host()
 
     def freed(self) -> None:
