@@ -16,7 +16,7 @@ from barq import __version__
 from barq.cli.options import JsonOption, duration_s
 from barq.cli.output import chosen_format, emit, say
 from barq.cli.simulate_table import blocks, progress
-from barq.errors import InvalidInput
+from barq.errors import BarqError, InvalidInput
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,14 @@ ForecastOption = Annotated[
         help="Foresee the limit for a day; changes come this share of their lead early or late, e.g. 25%.",
     ),
 ]
+FaultsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--faults",
+        metavar="F",
+        help="Let things go wrong: 0.1 = all of it a tenth as often as in `make soak`; or crash=0.5,order_lost=3%.",
+    ),
+]
 GridOption = Annotated[
     bool, typer.Option("--grid", help="The standard grid: 3 weeks of jobs x 3 of power, from BARQ_TRACES.")
 ]
@@ -137,6 +145,7 @@ def simulate(
     days: DaysOption = None,
     notice: NoticeOption = None,
     forecast: ForecastOption = None,
+    faults: FaultsOption = None,
     grid: GridOption = False,
     only: OnlyOption = None,
     blackout: BlackoutOption = False,
@@ -189,15 +198,23 @@ def _explained() -> Iterator[None]:
     """What the simulator refuses is what was typed, or a file that was named."""
     from barq.cli.local_site import in_one_line
     from scheduler.errors import BarqError as SchedulerError
+    from scheduler.sim.faulty import Breach
 
     try:
         yield
+    except Breach as broken:
+        raise BarqError(
+            f"a promise broke at {broken}",
+            code="promise_broken",
+            remedy=f"it does so again with: {_command()}",
+        ) from broken
     except SchedulerError as error:
         raise InvalidInput(in_one_line(str(error))) from error
 
 
 def _batch(asked: dict[str, Any]) -> Batch:
     from scheduler.sim.batch import Batch
+    from scheduler.sim.fault_rates import parse_faults
     from scheduler.sim.policies import policies_named
 
     policies = policies_named(asked["policy"] or ("all" if asked["grid"] else "barq"))
@@ -213,6 +230,7 @@ def _batch(asked: dict[str, Any]) -> Batch:
         seed=asked["seed"],
         bounded=asked["grid"] if asked["bound"] is None else asked["bound"],
         keep_spans=asked["out"] is not None,
+        faults=None if asked["faults"] is None else parse_faults(asked["faults"]),
     )
 
 
@@ -222,7 +240,8 @@ def _site(asked: dict[str, Any]) -> SimSite:
     from scheduler.sim.site import SimSite
     from scheduler.sim.site_file import load_sim_site
 
-    site = SimSite() if asked["site"] is None else load_sim_site(asked["site"])
+    has_faults = asked["faults"] is not None
+    site = SimSite() if asked["site"] is None else load_sim_site(asked["site"], has_faults=has_faults)
     if asked["blackout"]:
         site = dark_site(site)
     if asked["notice"] is not None:
@@ -269,12 +288,17 @@ def _about(batch: Batch) -> dict[str, Any]:
     from scheduler.sim.batch import describe, notes_of
 
     return {
-        "command": shlex.join(["barq", *sys.argv[1:]]),
+        "command": _command(),
         "version": __version__,
         "seed": batch.seed,
         "site": describe(batch.site),
         "notes": list(notes_of(batch.pairs)),
     }
+
+
+def _command() -> str:
+    """What was typed."""
+    return shlex.join(["barq", *sys.argv[1:]])
 
 
 def _run(batch: Batch, about: dict[str, Any], *, out: Path | None, at_once: int) -> list[dict[str, Any]]:

@@ -72,7 +72,14 @@ def blocks(runs: Sequence[Mapping[str, Any]], notes: Sequence[str]) -> list[Bloc
     table = Table(
         headers=headers, rows=rows, right=frozenset(header for header, *_ in _FIGURES), spare=_SPARE
     )
-    return [table, *(["", *notes] if notes else [])]
+    below = [*notes, *dict.fromkeys(_faults(run) for run in runs if "faults" in run)]
+    return [table, *(["", *below] if below else [])]
+
+
+def _faults(run: Mapping[str, Any]) -> str:
+    """What went wrong: under each policy the same, but that nothing in standby crashes."""
+    happened = ", ".join(f"{fault} {times}" for fault, times in run["faults"].items())
+    return f"{run['jobs']} on {run['power']}: went wrong: {happened or 'messages and saves at most'}"
 
 
 def _row(run: Mapping[str, Any]) -> list[str]:

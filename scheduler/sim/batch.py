@@ -16,18 +16,19 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
-from scheduler.core.decide import Decision
+from scheduler.core.decide import Decision, Policy, PowerAware
 from scheduler.core.snapshot import Snapshot
 from scheduler.errors import BarqError
 from scheduler.sim.asked import DAY_S
 from scheduler.sim.bound import Bound, upper_bound
 from scheduler.sim.capacity import Capacity
 from scheduler.sim.clock import BEGAN_AT
+from scheduler.sim.fault_rates import FaultRates
 from scheduler.sim.inputs import Inputs
 from scheduler.sim.judged import Judged
 from scheduler.sim.metrics import summary
 from scheduler.sim.outcome import RunOutcome
-from scheduler.sim.policies import MAKERS
+from scheduler.sim.policies import MAKERS, OURS
 from scheduler.sim.run import run
 from scheduler.sim.site import SimSite
 
@@ -48,6 +49,14 @@ class Case:
     site: SimSite
     seed: int
     keep_spans: bool
+    faults: FaultRates | None
+
+    def policy_made(self) -> Policy:
+        """A new one. Who has to keep promises under faults says why jobs wait, as that is one of them."""
+        jobs = self.inputs.workload.jobs
+        if self.policy == OURS and self.faults is not None:
+            return PowerAware()
+        return MAKERS[self.policy]({job.id: job.estimate_s for job in jobs if job.estimate_s is not None})
 
     def __str__(self) -> str:
         return f"{self.inputs.workload.name} on {self.inputs.power.name}, {self.policy}"
@@ -63,11 +72,19 @@ class Batch:
     seed: int = 0
     bounded: bool = False  #: whether the bound of each pair is worked out
     keep_spans: bool = False  #: whether there will be pictures of the worst hours
+    faults: FaultRates | None = None  #: what goes wrong; None = nothing does
 
     def cases(self) -> tuple[Case, ...]:
         """In the order of the tables: pair by pair, all policies of each."""
         return tuple(
-            Case(inputs=pair, policy=policy, site=self.site, seed=self.seed, keep_spans=self.keep_spans)
+            Case(
+                inputs=pair,
+                policy=policy,
+                site=self.site,
+                seed=self.seed,
+                keep_spans=self.keep_spans,
+                faults=self.faults,
+            )
             for pair in self.pairs
             for policy in self.policies
         )
@@ -107,6 +124,8 @@ def _figures(outcome: RunOutcome, bound: Bound | None, site: SimSite) -> dict[st
     )
     days = outcome.window_s / DAY_S
     foretold = {"notice_s": site.notice_s, **_forecast(site)}
+    if outcome.faults is not None:
+        figures |= {"faults": dict(outcome.faults)}
     return figures | foretold | {"simulated_days_per_s": days / outcome.wall_s}
 
 
@@ -121,18 +140,18 @@ def _forecast(site: SimSite) -> dict[str, float]:
 
 def _run(case: Case, tell: Callable[[float], None]) -> RunOutcome:
     jobs, window_s = case.inputs.workload.jobs, case.inputs.window_s
-    estimates_s = {job.id: job.estimate_s for job in jobs if job.estimate_s is not None}
     with _hushed():
         return run(
             jobs,
             case.inputs.power,
             case.site,
-            MAKERS[case.policy](estimates_s),
+            case.policy_made(),
             window_s=window_s,
             jobs_name=case.inputs.workload.name,
             seed=case.seed,
             keep_spans=case.keep_spans,
             listener=_Pace(window_s, tell),
+            faults=case.faults,
         )
 
 

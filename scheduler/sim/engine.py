@@ -312,13 +312,18 @@ class Engine:
 
     def _feed(self, _: object) -> None:
         """The limit is another from now on. At 0 W the site is without power: hosts go dark, whatever was decided."""
-        is_dark = bool(self.supply.limit_w(self.timeline.now_us) <= 0.0)
         for group in self.groups.values():
+            is_dark = self._lacks_power(group)
             if group.is_dark is not is_dark:
                 if is_dark:
                     group.go_dark()
                 else:
                     group.wake()
+
+    def _lacks_power(self, group: Leased) -> bool:
+        """Whether a group is without power now."""
+        del group
+        return bool(self.supply.limit_w(self.timeline.now_us) <= 0.0)
 
     def _beat(self, _: object) -> None:
         """Every guard that has power reports, news or none."""

@@ -5,20 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Fault(StrEnum):
-    """Something that is wrong for a while."""
-
-    CUT = "cut"  #: no order reaches a group, and no report comes back; its guard goes on
-    CRASH = "crash"  #: a node is without power
-    STUBBORN = "stubborn"  #: miners say OK, report the target as their draw, and go on as before
-    LEADERLESS = "leaderless"  #: the scheduler is dead
-    STORELESS = "storeless"  #: nothing can be read or recorded
-    SILENCE = "silence"  #: the source of the limit cannot be read
-    LIE = "lie"  #: the meter reads by a factor wrong
-    BLIND = "blind"  #: the meter cannot be read
+from scheduler.sim.fault_rates import Fault, FaultRates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,28 +18,6 @@ class Span:
     ends_s: float
     group_id: str = ""  #: where it is a group's
     factor: float = 1.0  #: of a lying meter
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultRates:
-    """How often what goes wrong: shares of messages, and faults an hour of each group or of the site."""
-
-    order_lost: float = 0.03
-    order_late: float = 0.05
-    report_lost: float = 0.03
-    report_late: float = 0.05
-    late_s: float = 4.0  #: at most
-    save_fails: float = 0.1
-    per_h: tuple[tuple[Fault, float, float], ...] = (  #: times an hour, and the longest, s
-        (Fault.CUT, 1.5, 240.0),
-        (Fault.CRASH, 0.5, 300.0),
-        (Fault.STUBBORN, 1.0, 120.0),
-        (Fault.LEADERLESS, 2.0, 90.0),
-        (Fault.STORELESS, 2.0, 60.0),
-        (Fault.SILENCE, 2.0, 90.0),
-        (Fault.LIE, 1.0, 60.0),
-        (Fault.BLIND, 1.0, 60.0),
-    )
 
 
 _DECEPTIONS = frozenset({Fault.LIE, Fault.BLIND, Fault.STUBBORN})
@@ -102,6 +68,8 @@ class Mishaps:
         miners: Sequence[str],
         window_s: float,
     ) -> Iterator[Span]:
+        if per_h <= 0.0:
+            return
         groups = {Fault.CRASH: nodes, Fault.STUBBORN: miners, Fault.CUT: [*nodes, *miners]}.get(fault, [""])
         for group_id in groups:
             at_s = 0.0

@@ -120,7 +120,7 @@ def parse_error(text: str, *, option: str) -> float:
 
 def parse_levels(text: str, *, option: str = "--power-map") -> tuple[float, float]:
     """`max=700kW,min=160kW`: the full and the firm level of a shaped limit, in W. Raises `TraceError`."""
-    entries = _entries(text, option, ("max", "min"))
+    entries = entries_of(text, option, ("max", "min"))
     if "max" not in entries:
         raise TraceError(f"{option}: max is missing; add max=700kW, the full level")
     return _watts(entries["max"], option, "max"), _watts(entries.get("min", "0W"), option, "min")
@@ -128,7 +128,7 @@ def parse_levels(text: str, *, option: str = "--power-map") -> tuple[float, floa
 
 def parse_job_map(text: str, *, option: str = "--jobs-map") -> JobMap:
     """Raises `TraceError` that names option, key, value and remedy."""
-    entries = _entries(text, option, JOB_KEYS)
+    entries = entries_of(text, option, JOB_KEYS)
     zone = _zone(entries, option)
     return JobMap(
         columns=_job_columns(entries, option),
@@ -140,7 +140,7 @@ def parse_job_map(text: str, *, option: str = "--jobs-map") -> JobMap:
 
 def parse_power_map(text: str, *, option: str = "--power-map") -> PowerMap:
     """Raises `TraceError` that names option, key, value and remedy."""
-    entries = _entries(text, option, POWER_KEYS)
+    entries = entries_of(text, option, POWER_KEYS)
     if "value" not in entries:
         raise TraceError(f"{option}: value is missing; add value=COLUMN, the column that power is made from")
     stamp = entries.get("stamp", "start")
@@ -160,7 +160,7 @@ def parse_power_map(text: str, *, option: str = "--power-map") -> PowerMap:
     )
 
 
-def _entries(text: str, option: str, keys: tuple[str, ...]) -> dict[str, str]:
+def entries_of(text: str, option: str, keys: tuple[str, ...]) -> dict[str, str]:
     """The pairs of the text, each key known, given once and not empty."""
     entries: dict[str, str] = {}
     for part in (p.strip() for p in text.split(",")):

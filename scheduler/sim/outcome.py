@@ -68,6 +68,7 @@ class RunOutcome:
     jobs: tuple[JobOutcome, ...]
     wall_s: float
     spans: tuple[Span, ...] = ()
+    faults: Mapping[str, int] | None = None  #: that came to pass, by kind; None = none were asked for
 
     def __post_init__(self) -> None:
         starts_s = [interval.starts_s for interval in self.intervals]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import TopologyRequest
@@ -178,6 +178,26 @@ class SimSite:
             for i in range(self.nodes)
         ]
         return {spec.group_id: spec for spec in [*nodes, *map(_miners, self.partners)]}
+
+
+def with_real_leases(site: SimSite) -> SimSite:
+    """The same where guards report each second, and who is silent is missed: what can go wrong needs that.
+
+    Leases are those of a site that says nothing of them, unless they are real already. No work stops sooner than at
+    its step boundary, so that a guard's fall takes as long at least.
+    """
+    timing, usual = site.timing, SitePolicy(name=site.name, firm_w=site.firm_w)
+    if timing.heartbeat_s is None:
+        timing = replace(
+            timing,
+            lease_s=usual.lease_s,
+            unreachable_after_s=usual.unreachable_after_s,
+            lost_after_s=usual.lost_after_s,
+            heartbeat_s=1.0,
+            meter_s=1.0,
+            rest_s=1.0,
+        )
+    return replace(site, timing=replace(timing, fall_s=max(timing.fall_s, site.pace.suspend_s)))
 
 
 def _miners(partner: Partner) -> GroupSpec:

@@ -79,8 +79,8 @@ class Simulation(Strict):
     leases: Literal["long", "real"] = "long"
 
 
-def load_sim_site(path: Path) -> SimSite:
-    """Read a site file. Raises `SettingsError` that names file, field, value and remedy."""
+def load_sim_site(path: Path, *, has_faults: bool = False) -> SimSite:
+    """Read a site file; with faults its leases count. Raises `SettingsError` that names file, field, value, remedy."""
     document = read_yaml(path)
     if not isinstance(document, dict):
         raise SettingsError(f"{path}: a site file is a mapping with at least name, power and nodes")
@@ -91,6 +91,8 @@ def load_sim_site(path: Path) -> SimSite:
         simulation = Simulation.model_validate(told)
     except ValidationError as error:
         raise SettingsError(complaints(path, error, below=SIMULATION)) from error
+    if has_faults:
+        simulation = simulation.model_copy(update={"leases": "real"})
     return _simulated(site, simulation, path)
 
 

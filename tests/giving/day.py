@@ -32,10 +32,11 @@ from scheduler.records import LIMITS_TOLD, TickRecord
 from scheduler.service import Service
 from scheduler.sim.clock import US, us
 from scheduler.sim.engine import GATHER_US, Case
-from scheduler.sim.faults import Fault, FaultRates
+from scheduler.sim.fault_rates import Fault, FaultRates
+from scheduler.sim.faulty import EPSILON_W, Faulty
 from scheduler.sim.site import Partner, SimSite
 from scheduler.sim.store import SimRecorder
-from scheduler.sim.trial import EPSILON_W, SITE, Trial, metered
+from scheduler.sim.trial import SITE, metered
 from scheduler.sim.workload import PowerTrace, SimJob
 from scheduler.steadying import Steadying
 from scheduler.watchman import Watchman
@@ -161,7 +162,7 @@ class _Recorder(SimRecorder):
         )
 
 
-class GivenDay(Trial):
+class GivenDay(Faulty):
     """One run. The figures are in `figures`, by source, and in `site` of all together."""
 
     def __init__(self, case: Case, kinds: Sequence[type[Giver]], pace: Pace, base: Path) -> None:
@@ -319,7 +320,7 @@ class GivenDay(Trial):
             found = self.figures[name]
             found.messages = giver.messages
             found.refused = found.events["signal.refused"] + found.events["signal.lost"]
-        self.site.faults = self.happened
+        self.site.faults = self.happened.total()
         self.site.proven_s = self.proven_s
         self.site.draw_share = self._drawn_ws / max(1.0, self._allowed_ws)
         return {**self.figures, ALL: self.site}

@@ -15,10 +15,11 @@ from scheduler.core.fleets import AWAKE_W
 from scheduler.core.machines import MachineKind
 from scheduler.core.partners import Partner as Owner
 from scheduler.core.snapshot import Snapshot
-from scheduler.sim.faults import FaultRates
+from scheduler.sim.fault_rates import FaultRates
+from scheduler.sim.faulty import Faulty
 from scheduler.sim.outcome import RunOutcome
 from scheduler.sim.site import Partner, SimSite
-from scheduler.sim.trial import SITE as TRIAL_SITE, Trial, trial_case
+from scheduler.sim.trial import SITE as TRIAL_SITE, trial_case
 from scheduler.sim.workload import PowerTrace
 from tests.simulated import SITE, busy_day, power, simulated
 from tests.two_minds import TwoMinds
@@ -164,6 +165,6 @@ def test_the_promises_hold_with_faults(seed: int) -> None:
         owners=OWNERS,
     )
     case = replace(trial_case(seed, 5.0), site=site)
-    outcome = asyncio.run(Trial(case, FaultRates()).run())
+    outcome = asyncio.run(Faulty(case, FaultRates()).run())
 
     assert any(i.miners_w["m1"] > 60.0 for i in outcome.intervals)

@@ -8,9 +8,11 @@ from itertools import pairwise
 import pytest
 
 from scheduler.core import proving
-from scheduler.sim.faults import Fault, FaultRates, Mishaps
+from scheduler.sim.fault_rates import Fault, FaultRates
+from scheduler.sim.faults import Mishaps
+from scheduler.sim.faulty import Breach, Faulty
 from scheduler.sim.site import SimSite
-from scheduler.sim.trial import METER, Breach, Trial, metered_trial, trial, trial_case
+from scheduler.sim.trial import METER, metered_trial, trial, trial_case
 
 CALM = FaultRates(order_lost=0.0, order_late=0.0, report_lost=0.0, report_late=0.0, save_fails=0.0, per_h=())
 
@@ -62,4 +64,4 @@ def test_faults_come_from_the_seed_alone() -> None:
 def test_faults_need_guards_that_report_by_themselves() -> None:
     """Else nobody would know a dead one from one that has nothing to say."""
     with pytest.raises(ValueError, match=r"timing\.heartbeat_s"):
-        Trial(replace(trial_case(0, 1.0), site=SimSite()), CALM)
+        Faulty(replace(trial_case(0, 1.0), site=SimSite()), CALM)
