@@ -179,6 +179,18 @@ def test_an_idle_node_goes_to_standby_and_comes_back() -> None:
     assert bench.seen() == ["running"]
 
 
+def test_a_node_in_standby_sleeps_on_when_its_lease_lapses() -> None:
+    """So does one on its way there: a machine that is off is switched on by who takes over, and by nobody else."""
+    bench = Bench(2)
+    bench.order(0, standby=True, lease_s=60.0)
+    bench.wait(50.0)
+    bench.order(1, standby=True, lease_s=20.0)
+    bench.wait(600.0)
+    assert [n.power for n in bench.nodes] == [NodePower.STANDBY] * 2
+    bench.order(0)
+    assert bench.nodes[0].power is NodePower.BOOTING
+
+
 def test_a_node_with_work_does_not_go_to_standby_before_that_has_ended() -> None:
     """What is on it goes on."""
     bench = Bench(work_s=100.0)
