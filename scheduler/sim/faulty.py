@@ -107,7 +107,9 @@ class Faulty(Engine):
         self._repeat = repeat
         self._told: Envelope = self.supply.envelope(0)
         self._over_since_us: int | None = None
-        self._lied_us = -us(case.site.reaction_s) - 1  #: when miners last did
+        self._lied_us = (
+            -us(case.site.reaction_s) - 1
+        )  #: when miners did last while the site was over its limit
         self._hall = true_factor(case.site)
         self.margin = case.site.margin  #: that was decided with last
         self.proven_s = 0.0  #: for how long that was less than the site file's
@@ -250,10 +252,8 @@ class Faulty(Engine):
             self._over_since_us = None
             return
         since_us = self._over_since_us = now_us if self._over_since_us is None else self._over_since_us
-        lies, long_us = (
-            any(fault is Fault.STUBBORN for fault, _ in self.standing),
-            us(self.case.site.reaction_s),
-        )
+        lies = any(fault is Fault.STUBBORN for fault, _ in self.standing)
+        long_us = us(self.case.site.reaction_s)
         if lies:
             self._lied_us = now_us
         if not self._promised.despite_miners and now_us - self._lied_us <= long_us:
@@ -299,6 +299,5 @@ class Faulty(Engine):
                 self._break(f"{job.id} is {job.state} and was given no reason")
 
     def _break(self, what: str) -> None:
-        raise Breach(
-            f"{self.timeline.now_us / US:.3f} s: {what}; wrong now: {sorted(self.standing)}{self._repeat}"
-        )
+        wrong = ", ".join(" ".join(filter(None, named)) for named in sorted(self.standing)) or "nothing"
+        raise Breach(f"{self.timeline.now_us / US:.3f} s: {what}; wrong just then: {wrong}{self._repeat}")
