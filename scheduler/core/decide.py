@@ -120,7 +120,7 @@ class PowerAware:
     name = "barq"
 
     def __init__(self, *, explains: bool = True) -> None:
-        self._explains = explains  #: whether anybody wants to know why each job waits
+        self.explains = explains  #: whether anybody wants to know why each job waits
         self._plan: Plan | None = None
         self._room: Room | None = None
         self._queue = Queue()
@@ -242,7 +242,7 @@ class PowerAware:
         waiting = waiting or (None if snapshot.raises_allowed else _not_yet())
         waiting = waiting or (ramping(snapshot.site, snapshot.at) if cut_work else dwell(snapshot))
         if waiting is not None:
-            raises = Raises(explains=self._explains)
+            raises = Raises(explains=self.explains)
             for left in self._queue.heads().rest():
                 raises.refuse(left, waiting)
             return raises
@@ -250,13 +250,13 @@ class PowerAware:
             self._room = Room(plan)
         else:
             self._room.refresh(plan)
-        raises = raise_work(plan, self._room, self._queue, snapshot, limit_w, explains=self._explains)
+        raises = raise_work(plan, self._room, self._queue, snapshot, limit_w, explains=self.explains)
         if not raises.refused and not raises.reserved_w:
             grow(plan, self._room, snapshot, limit_w)
         return raises
 
     def _reasons(self, plan: Plan, snapshot: Snapshot, limit: Limit, raises: Raises) -> dict[str, Reason]:
-        if not self._explains:
+        if not self.explains:
             return {}
         return (
             self._queue.barred

@@ -52,6 +52,6 @@ def run(  # noqa: PLR0913 - a run has as many sides; all but the first two have 
 
 
 def _faulty(case: Case, faults: FaultRates) -> Faulty:
-    is_ours = isinstance(case.policy, PowerAware)
-    promised = replace(ALL, despite_miners=False) if is_ours else NONE
+    ours = case.policy if isinstance(case.policy, PowerAware) else None
+    promised = NONE if ours is None else replace(ALL, despite_miners=False, reasons=ours.explains)
     return Faulty(replace(case, site=with_real_leases(case.site)), faults, promised=promised)
