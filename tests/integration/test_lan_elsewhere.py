@@ -34,6 +34,8 @@ pytestmark = pytest.mark.timeout(300)
 
 HUT = "127.0.0.3"
 NAMEPLATE_W, REST_W = 3400.0, 25.0
+UNHURRIED = {"lease_s": 10, "lost_after_s": 45}
+"""A guard that is started anew on a busy machine is back before its lease is over."""
 LIMIT_W = 600.0  #: room for the node without work, and for miners asleep
 
 
@@ -112,8 +114,8 @@ def site_file(machines: Sequence[Emulator]) -> dict[str, Any]:
         },
     }
     return SITE | {
-        "power": POWER,
-        "timing": TIMING,
+        "power": POWER | {"reaction_s": 15},
+        "timing": TIMING | UNHURRIED,
         "nodes": [{"prefix": "node", "count": 1, "gpus": 1, "base_w": 300, "simulated": True}],
         "miners": [miners],
         "signals": [{"type": "constant", "name": "contract", "limit_w": 20000}],
