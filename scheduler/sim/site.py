@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from scheduler.core.hashprice import ChainFigures
 from scheduler.core.jobs import TopologyRequest
@@ -15,6 +16,8 @@ from scheduler.core.projects import FAIR_SHARE, FairShare, Project
 from scheduler.core.snapshot import SitePolicy
 
 _DAY_S = 86_400.0
+EACH_SECOND: Final[dict[str, Any]] = {"heartbeat_s": 1.0, "meter_s": 1.0, "rest_s": 1.0}
+"""Of `Timing`, where leases are real: guards report, the meter is read, the loop looks, as in the service."""
 _STANDBY = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
 
 
@@ -193,9 +196,7 @@ def with_real_leases(site: SimSite) -> SimSite:
             lease_s=usual.lease_s,
             unreachable_after_s=usual.unreachable_after_s,
             lost_after_s=usual.lost_after_s,
-            heartbeat_s=1.0,
-            meter_s=1.0,
-            rest_s=1.0,
+            **EACH_SECOND,
         )
     return replace(site, timing=replace(timing, fall_s=max(timing.fall_s, site.pace.suspend_s)))
 

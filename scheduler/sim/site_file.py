@@ -21,7 +21,7 @@ from scheduler.errors import SettingsError
 from scheduler.plain_yaml import read_yaml
 from scheduler.settings import SIMULATION, Site, site_of
 from scheduler.signal_settings import Seconds
-from scheduler.sim.site import Pace, Partner, SimSite, Timing
+from scheduler.sim.site import EACH_SECOND, Pace, Partner, SimSite, Timing
 from scheduler.strict import Strict
 
 Delay = Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)]
@@ -166,7 +166,7 @@ def _partner(miners: Miners) -> Partner:
 def _timing(site: Site, simulation: Simulation) -> Timing:
     told: dict[str, Any] = site.timing.model_dump()
     if simulation.leases == "real":
-        return Timing(**told, heartbeat_s=1.0, meter_s=1.0, rest_s=1.0)
+        return Timing(**told, **EACH_SECOND)
     long = asdict(Timing())
     kept = ("lease_s", "unreachable_after_s", "lost_after_s")
     return Timing(**told | {name: long[name] for name in kept})

@@ -304,15 +304,13 @@ class GivenDay(Faulty):
         return {n: str(t) for n, t in found.items() if t}
 
     def _count(self, record: TickRecord) -> None:
-        """Events by source; of the records themselves nothing is kept."""
+        """Events by source."""
         if not self.database.up:
             return
         for event in record.events:
             name = str(event.data.get("source", ""))
             if event.kind.startswith("signal.") and name in self.figures:
                 self.figures[name].events[event.kind] += 1
-        self.database.records.clear()
-        self.database.events.clear()
 
     def told(self) -> dict[str, Figures]:
         """All figures, at the end."""
