@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -80,6 +81,11 @@ class GuardedNode:
         self.fence = Fence(epoch=1, seq=0)
         self._process: subprocess.Popen[bytes] | None = None
         self._touched: set[ProcessId] = set()
+
+    def caps_w(self) -> dict[str, float]:
+        """The caps of the simulated GPUs, as the devices keep them."""
+        caps_w: dict[str, float] = json.loads((self.directory / "gpus.json").read_bytes())
+        return caps_w
 
     # --- the process ---------------------------------------------------------------------------------------------
 

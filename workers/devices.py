@@ -14,6 +14,7 @@ from scheduler.core.inventory import MachineDetail, Wish
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import GpuReading, GroupSpec, MinerReading, MinerWishes
 from workers.clock import boottime_s
+from workers.found_caps import FoundCaps
 from workers.gpu.port import GpuDriver
 from workers.miners.port import MinerDriver
 
@@ -38,8 +39,10 @@ class Devices:
         machine: MachineKind | None = None,
         pace: WakePace | None = None,
         fillers: Fillers | None = None,
+        found: FoundCaps | None = None,
     ) -> None:
         self._gpus = gpus
+        self._found = found  #: None = nobody wants to know how caps were
         self._miners = miners if fillers is None else fillers
         self.fillers = fillers  #: that have GPUs of the node while nobody else does
         self._machine = machine  #: None = miners take any watt
@@ -84,6 +87,11 @@ class Devices:
         """What a person should know of the machines."""
         return self._miners.alarms()
 
+    def put_caps_back(self) -> None:
+        """Everything has ended: GPUs get the caps that they had before Barq. Raises OSError."""
+        if self._found is not None:
+            self._found.put_back(self._gpus.readings(), self._gpus.set_cap)
+
     def close(self) -> None:
         """Let go of the machines; they go on as they are. Fillers end."""
         self._miners.close()
@@ -100,6 +108,8 @@ class Devices:
         """Set the caps that are not what they should be; True if any was. Read again to see what came of it."""
         if self.fillers is not None:
             caps_w = {**caps_w, **self.fillers.caps_w()}
+        if self._found is not None:
+            self._found.note(readings)
         now_w = {reading.gpu_id: reading.cap_w for reading in readings}
         wrong = {g: cap_w for g, cap_w in caps_w.items() if not self._stands(g, cap_w, now_w.get(g))}
         for gpu_id, cap_w in wrong.items():

@@ -37,6 +37,7 @@ from workers.clock import boot_id, boottime_s
 from workers.devices import Devices
 from workers.drivers import open_fillers, open_gpus, open_miners
 from workers.forkserver import ForkServer
+from workers.found_caps import FoundCaps
 from workers.group_config import ConfigError, GroupConfig, load
 from workers.guard_socket import serve
 from workers.inventories import InventoryKeeper
@@ -69,6 +70,7 @@ class Guard:
             machine=spec.machine if fillers is None else fillers.kind,
             pace=config.lan.pace if config.lan else None,
             fillers=fillers,
+            found=FoundCaps(directory / "found-caps.json"),
         )
         self._inventories = InventoryKeeper(spec.group_id, self._devices.machine_details)
         self._storage = storage_of(spec, config.jobs_dir, config.own_jobs_dir)
@@ -136,8 +138,16 @@ class Guard:
             await self.report_after(self.report.version, timeout_s=1.0)
 
     def close(self) -> None:
-        """Let go of devices; caps, miners and attempts go on as they are."""
+        """Let go of devices; caps, miners and attempts go on as they are, if not everything was ended before."""
+        if self._stop_grace_s is not None and not self._attempts.present and self._memory.now.stop is None:
+            self._put_caps_back()
         self._devices.close()
+
+    def _put_caps_back(self) -> None:
+        try:
+            self._devices.put_caps_back()
+        except OSError as error:
+            log.warning("GPUs stay at the caps that they have: %s", error)
 
     def _keep_storage(self) -> None:
         """Adopted attempts stay with the directories that they were started with."""

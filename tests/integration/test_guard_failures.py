@@ -16,6 +16,7 @@ from scheduler.core.jobs import Phase
 from scheduler.core.lease import Refusal
 from scheduler.core.machines import MachineKind
 from scheduler.core.orders import FallbackStep, Fence, GroupKind, GroupSpec, Observed, Order
+from scheduler.core.power import A100_SXM
 from tests.guarding import BASE_W, HELD_W, IDLE_W, GuardedNode
 from tests.waiting import wait_for
 from workers.clock import boot_id, boottime_s
@@ -148,13 +149,16 @@ def test_a_guard_that_lost_its_memory_has_what_runs_saved(make_node: MakeNode, i
 
 
 def test_a_guard_told_to_end_leaves_everything_running(make_node: MakeNode) -> None:
-    """SIGTERM to a guard ends the guard alone."""
+    """SIGTERM to a guard ends the guard alone; caps stay as they are."""
     node = make_node()
     node.order(node.counter("a-1.1"))
     node.await_steps("a-1.1", 1)
     before = [node.supervisor("a-1.1"), node.main("a-1.1")]
 
+    capped_w = node.caps_w()
     node.end(signal.SIGTERM)
+    assert node.caps_w() == capped_w
+    assert min(capped_w.values()) < A100_SXM.tdp_w
     assert not gone(before[0])
     assert not gone(before[1])
     node.start()
@@ -310,6 +314,7 @@ def test_a_stopped_site_saves_everything_first(make_node: MakeNode) -> None:
     assert known is not None
     assert (known.facts.exit_code, known.facts.committed_step) == (85, known.facts.step)
     wait_for(lambda: node.has_ended, timeout_s=60, what="the guard ends")
+    assert set(node.caps_w().values()) == {A100_SXM.tdp_w}, "whoever comes next finds the GPUs as they were"
 
 
 def test_miners_follow_their_target_and_rest_when_the_lease_ends(make_node: MakeNode) -> None:
