@@ -1,14 +1,16 @@
 """Real GPUs paused and resumed, judged from outside: `python -m benchmarks.gpu_pause --json`.
 
 A real site (`barq up`) with the GPUs of this machine, and a real job on one: the example transformer, with 2 GB of
-state. An operator's limit takes all power but that of the machine at rest, and gives it back, once for each round:
+state (or more: --layers). An operator's limit takes all power but that of the machine at rest, and gives it back, once
+for each round:
 
     plain     the site as it is
     killed    the scheduler is killed just before the limit is set
     damaged   one bit of the newest checkpoint is turned while the job is paused
 
 Then a job that ignores the notice, and asks the GPU for work far ahead, meets the same limit. At the end the same
-training runs undisturbed, by hand, and each step's loss must be the same to the bit. Seconds are from the command:
+training runs undisturbed, by hand, and each step's loss must be the same to the bit. As root it sets power limits, as a
+site does, and puts back what it found; as anybody else it sets nothing. Seconds are from the command:
 
     stop_s      until the draw has fallen by half         paused_s   until the site says that the job is paused
     comply_s    until it keeps the limit, for good        step_s     from power back to the next step
@@ -45,7 +47,8 @@ from workers.nvml.machine import SETTLE_S, local_gpus
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "configs" / "jobs" / "examples"
 JOB: Final = "char_transformer.py"
-LARGE: Final = ("--width", "1536", "--layers", "7", "--batch", "64")  #: 2.4 GB of weights and moments
+LARGE: Final = ("--width", "1536", "--batch", "64")  #: 0.34 GB of weights and moments each layer
+LAYERS: Final = 7
 SMALL: Final = ("--width", "64", "--layers", "2", "--batch", "16")
 KINDS: Final = ("plain", "killed", "damaged")
 BASE_W: Final = 300.0
@@ -193,7 +196,7 @@ def stubborn(site: BenchSite, judge: Judge, limit_w: float) -> dict[str, Any]:
     return fall
 
 
-def measure(kinds: Sequence[str], *, simulated: bool) -> dict[str, Any]:
+def measure(kinds: Sequence[str], *, layers: int, simulated: bool) -> dict[str, Any]:
     """All figures of one run."""
     gpus = _gpus(simulated=simulated)
     limit_w = (BASE_W + gpus.rest_w + 1) / (1 - MARGIN)
@@ -206,7 +209,7 @@ def measure(kinds: Sequence[str], *, simulated: bool) -> dict[str, Any]:
         "nodes": [kind_of_node | {"prefix": "node", "base_w": BASE_W}],
         "signals": [{"type": "constant", "name": "contract", "limit_w": 2 * (BASE_W + gpus.most_w)}],
     }
-    words = SMALL if simulated else LARGE
+    words = SMALL if simulated else (*LARGE, "--layers", str(layers))
     with (
         running_site(Size(nodes=1, gpus=1), changes) as site,
         tempfile.TemporaryDirectory() as folder,
@@ -278,10 +281,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.gpu_pause", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--rounds", nargs="+", choices=KINDS, default=["plain", "plain", "killed", "damaged"])
+    parser.add_argument(
+        "--layers", type=int, default=LAYERS, help="of the model on a real GPU: 0.34 GB of state each"
+    )
     parser.add_argument("--simulated", action="store_true", help="on a simulated GPU: to try the benchmark")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     options = parser.parse_args(arguments)
-    figures = measure(options.rounds, simulated=options.simulated)
+    figures = measure(options.rounds, layers=options.layers, simulated=options.simulated)
     print(json.dumps(figures, indent=None if options.json else 1))
     return 0
 
