@@ -39,6 +39,7 @@ class Timing(Strict):
     unreachable_after_s: Seconds = 5.0
     lost_after_s: Seconds = 60.0
     patience_s: Seconds = 300.0
-    little_service_gpu_h: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
+    little_service_gpu_h: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 16.0
+    little_service_preempts: bool = False
     starts_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
     saves_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None

@@ -1,20 +1,21 @@
-"""How much service a job has had, for sites on which who had little goes first.
+"""How much service a job has had: among equals who had little goes first, for most of those are soon done.
 
-By default jobs go in the order of their arrival: what lasts and has to wait cannot make up for it later, since it
-computes no faster than its own GPUs do. Where users would rather see short jobs done soon, a site says how many
-GPU-hours count as little. Least attained service (Nuyens and Wierman's survey of foreground-background scheduling;
-Tiresias for GPUs) in levels, so that near equals keep the order of their submission and do not take turns.
+Least attained service (Nuyens and Wierman's survey of foreground-background scheduling; Tiresias for GPUs) in levels,
+so that near equals keep the order of their submission and do not take turns. So jobs that never ran go in the order of
+their arrival; who had his share and was paused, for want of power say, resumes behind them, until he has waited for
+three days: then he is overtaken no more. Nobody who runs leaves for it, unless a site says so.
 
 Lifetimes are heavy-tailed: after s of service the chance to need T more is about s / (s + T).
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.snapshot import SitePolicy
 
+OVERTAKEN = timedelta(days=3)  #: who has waited this long goes as if he had had little
 LASTING_S = 4 * 3600.0  #: T above: a withdrawal that matters lasts for hours
 _FACTOR = 64.0  #: each level reaches so many times as far as the one before
 
@@ -41,6 +42,17 @@ def turn(level: int) -> int:
     Who is two levels behind another comes after it, so that who made room for another does not take it back.
     """
     return (level + 1) // 2
+
+
+def place(job: Job, at: datetime, site: SitePolicy) -> int:
+    """The turn of a job that waits: less is sooner."""
+    found = turn(level_of(job, None, at, site))
+    return 0 if found and at - job.since_at >= OVERTAKEN else found
+
+
+def moves_up_at(job: Job, at: datetime, site: SitePolicy) -> datetime | None:
+    """When a job that waits is overtaken no more; None if nobody overtakes it as it is."""
+    return job.since_at + OVERTAKEN if place(job, at, site) else None
 
 
 def served_s(job: Job, attempt: Attempt | None, at: datetime) -> float:

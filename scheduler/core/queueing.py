@@ -16,7 +16,7 @@ from math import inf
 from typing import NamedTuple
 
 from scheduler.core.alarms import Alarms
-from scheduler.core.attained import level_of, turn
+from scheduler.core.attained import moves_up_at, place
 from scheduler.core.deadlines import changes_at, is_urgent
 from scheduler.core.jobs import WAITING_STATES, Job, JobState
 from scheduler.core.placement import shape
@@ -93,7 +93,8 @@ class Queue:
             if reason.expected_at is not None:
                 self._due.set(job.id, reason.expected_at)
             return
-        if (turns_at := changes_at(job, plan.at, plan.site)) is not None:
+        turns = (changes_at(job, plan.at, plan.site), moves_up_at(job, plan.at, plan.site))
+        if (turns_at := min(filter(None, turns), default=None)) is not None:
             self._due.set(job.id, turns_at)
         entry = _entry(job, plan)
         kind = start_shape(job, plan)
@@ -133,7 +134,7 @@ def _entry(job: Job, plan: Plan) -> Entry:
     return Entry(
         rank=-job.spec.priority,
         due=inf if due is None else due.timestamp(),
-        service=turn(level_of(job, None, plan.at, plan.site)),
+        service=place(job, plan.at, plan.site),
         number=job.number,
         job_id=job.id,
     )

@@ -1,13 +1,15 @@
-"""Room for a job that waits for GPUs which others hold: who has had much service gives way to who has had little.
+"""Room for a job that waits for GPUs which others hold: who can go on elsewhere moves, where free GPUs lie scattered.
 
-And who can go on elsewhere moves, where free GPUs lie scattered. Who borrowed gives back, however important it is. Each
-costs a save and a restart, so that nobody is moved soon after a start, and only one job at a time is made room for.
+Who borrowed gives back, however important it is. Where a site wants it, who has had much service gives way to who has
+had little. Each costs a save and a restart, so that nobody is moved soon after a start, and only one job at a time is
+made room for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
 from scheduler.core.attained import level_of
@@ -57,16 +59,17 @@ class ByService:
     def __init__(self, plan: Plan, job: Job, quotas: Quotas | None = None) -> None:
         self._plan, self._job, self._quotas = plan, job, quotas
         self._borrowers = quotas.borrowed() if quotas is not None else {}
-        self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD
+        self._preempts = plan.site.little_service_preempts
+        self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD if self._preempts else inf
 
     def rank(self, attempt: Attempt) -> float | None:
-        """The level of its service."""
+        """The level of its service, where that has anybody leave."""
         its_job, tenants = self._plan.jobs[attempt.job_id], self._plan.tenants
         if its_job.spec.priority > self._job.spec.priority or not may_leave(self._plan, attempt):
             return None
         if tenants.turn(its_job) < tenants.turn(self._job) or self._is_owed(its_job):
             return None
-        return level_of(its_job, attempt, self._plan.at, self._plan.site)
+        return level_of(its_job, attempt, self._plan.at, self._plan.site) if self._preempts else 0.0
 
     def _is_owed(self, its_job: Job) -> bool:
         """Whether it holds what is its project's own, and the job is of another."""
@@ -93,9 +96,9 @@ def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> b
 def may_have_others_leave(plan: Plan, job: Job) -> bool:
     """Whether it can be that somebody leaves for a job.
 
-    Who takes any GPUs needs nobody to move, and where service does not count all have had as much as another.
+    Who takes any GPUs needs nobody to move.
     """
-    return not job.spec.scatter or plan.site.little_service_gpu_h > 0
+    return not job.spec.scatter or plan.site.little_service_preempts
 
 
 def have_leave(plan: Plan, victims: Iterable[Attempt], job: Job) -> None:

@@ -57,7 +57,10 @@ class SitePolicy:
     patience_s: float = (
         300.0  #: a job that waited this long is made room for, and passed by no less important one
     )
-    little_service_gpu_h: float = 0.0  #: a job that had less goes before its equals; 0 = all go as they came
+    little_service_gpu_h: float = 16.0  #: a job that had less goes before its equals; 0 = all go as they came
+    little_service_preempts: bool = (
+        False  #: whether who had very much leaves for who had little and waited for long
+    )
     min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
     starts_at_once: int | None = (
         None  #: jobs that come up at a time, at most; None = as many as there is power for

@@ -67,7 +67,8 @@ class Timing:
     min_run_s: float = 900.0
     starts_at_once: int | None = None
     saves_at_once: int | None = None
-    little_service_gpu_h: float = 0.0
+    little_service_gpu_h: float = 16.0
+    little_service_preempts: bool = False
     heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
     meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
     rest_s: float = 600.0  #: the longest between two rounds of the loop
@@ -154,6 +155,7 @@ class SimSite:
             starts_at_once=t.starts_at_once,
             saves_at_once=t.saves_at_once,
             little_service_gpu_h=t.little_service_gpu_h,
+            little_service_preempts=t.little_service_preempts,
             partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
             mode=self.mode,
             projects=self.projects,

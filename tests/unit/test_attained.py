@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
-from scheduler.core.attained import LASTING_S, lasts, level, level_of, turn
+from scheduler.core.attained import LASTING_S, OVERTAKEN, lasts, level, level_of, moves_up_at, place, turn
 from tests.builders import site
 
 FIRST_GPU_S = 4 * 3600.0
@@ -18,9 +18,9 @@ def test_who_had_less_than_the_first_level_had_next_to_nothing() -> None:
     assert [level(s, FIRST_GPU_S) for s in (0.0, FIRST_GPU_S - 1, FIRST_GPU_S)] == [0, 0, 1]
 
 
-def test_all_are_of_one_level_unless_the_site_says_what_is_little() -> None:
-    """By default jobs go as they came, whatever they had."""
-    built = site().node().job("j")
+def test_where_nothing_is_little_all_are_of_one_level() -> None:
+    """Jobs go as they came, whatever they had."""
+    built = site(little_service_gpu_h=0.0).node().job("j")
     had_much = replace(built.jobs["j"], ran_s=1e6)
 
     assert level_of(had_much, None, built.at, built.site) == 0
@@ -53,6 +53,20 @@ def test_who_makes_room_for_another_comes_after_it(level_of_one: int, behind: in
     """Two levels are always another turn; and nobody shares that of the first."""
     assert turn(level_of_one + 2 + behind) > turn(level_of_one)
     assert (turn(level_of_one) == 0) == (level_of_one == 0)
+
+
+def test_who_waits_for_long_is_overtaken_no_more() -> None:
+    """From the instant that was told before; who had little never was."""
+    built = site(little_service_gpu_h=4.0).node().job("j", gpus=1)
+    little = replace(built.jobs["j"], ran_s=FIRST_GPU_S - 1, since_at=built.at)
+    much = replace(little, ran_s=FIRST_GPU_S)
+    until_at = built.at + OVERTAKEN
+
+    assert moves_up_at(little, built.at, built.site) is None
+    assert moves_up_at(much, built.at, built.site) == until_at
+    places = [place(much, at, built.site) for at in (built.at, until_at - timedelta(seconds=1), until_at)]
+    assert places == [1, 1, 0]
+    assert moves_up_at(much, until_at, built.site) is None
 
 
 def test_what_has_run_for_long_is_likely_to_last() -> None:

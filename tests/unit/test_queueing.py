@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from hypothesis import given, strategies as st
 
+from scheduler.core.attained import OVERTAKEN
 from scheduler.core.jobs import JobState
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Heads, Queue
@@ -53,12 +54,27 @@ def test_priority_goes_before_service_and_service_before_arrival() -> None:
     assert order(queued(built)[0].heads()) == ["urgent", "new", "little", "old", "much", "late"]
 
 
-def test_without_a_word_of_the_site_jobs_go_as_they_came() -> None:
+def test_where_nothing_is_little_jobs_go_as_they_came() -> None:
     """Whatever they had, and however many GPUs they ask for."""
-    built = site().node().job("old", gpus=2).job("new", gpus=1).job("urgent", priority=1)
+    built = (
+        site(little_service_gpu_h=0.0).node().job("old", gpus=2).job("new", gpus=1).job("urgent", priority=1)
+    )
     built.jobs["old"] = replace(built.jobs["old"], ran_s=1e6)
 
     assert order(queued(built)[0].heads()) == ["urgent", "old", "new"]
+
+
+def test_who_was_overtaken_for_days_goes_as_he_came_again() -> None:
+    """Time alone does that, and nobody else has to change; until then he resumes behind those who had little."""
+    built = site().node().job("paused", gpus=2).job("new", gpus=1).job("newer", gpus=2)
+    built.jobs["paused"] = replace(built.jobs["paused"], ran_s=1e6)
+    queue, plan = queued(built)
+    assert order(queue.heads()) == ["new", "newer", "paused"]
+    assert queue.next_at() == built.jobs["paused"].since_at + OVERTAKEN
+
+    built.passes(OVERTAKEN.total_seconds())
+    follow(queue, plan, built)
+    assert order(queue.heads()) == ["paused", "new", "newer"]
 
 
 def test_a_shape_is_left_out_from_where_it_is() -> None:

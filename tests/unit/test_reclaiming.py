@@ -19,9 +19,9 @@ from tests.builders import T0, SiteBuilder, commit, site
 LONG_S = 40 * 86_400.0  #: enough for any level
 
 
-def a_site(*sizes: int) -> SiteBuilder:
-    """Nodes of these sizes, a, b, c ..."""
-    built = site(firm_w=90_000.0, little_service_gpu_h=4.0)
+def a_site(*sizes: int, preempts: bool = True) -> SiteBuilder:
+    """Nodes of these sizes, a, b, c ..., where who had very much leaves for who had little, unless told otherwise."""
+    built = site(firm_w=90_000.0, little_service_gpu_h=4.0, little_service_preempts=preempts)
     for name, gpus in zip("abcdef", sizes, strict=False):
         built.node(name, gpus=gpus)
     return built.limit_w(90_000)
@@ -52,6 +52,14 @@ def test_who_had_much_service_gives_way_to_who_had_none(*, scatter: bool) -> Non
     built = ran(a_site(4), "old", "a", gpus=4).job("new", gpus=4, scatter=scatter)
 
     assert victims(built, "new") == ["old"]
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+def test_nobody_leaves_for_that_unless_the_site_says_so(*, scatter: bool) -> None:
+    """Who runs goes on; only the order in which others start knows who had what."""
+    built = ran(a_site(4, preempts=False), "old", "a", gpus=4).job("new", gpus=4, scatter=scatter)
+
+    assert victims(built, "new") == []
 
 
 @pytest.mark.parametrize("scatter", [False, True])
