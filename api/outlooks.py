@@ -92,7 +92,9 @@ class Outlooks:
         told = _deadline(recorded.outlook, view.id) if has_deadline else {}
         reason = view.reason or recorded.decision.reasons.get(view.id)
         prospect = recorded.outlook.of(view.id, reason) if waits else None
-        return told if prospect is None else told | shown(prospect, recorded.snapshot.at)
+        if prospect is None:
+            return told
+        return told | shown(prospect, recorded.snapshot.at) | {"overtaken_until": prospect.overtaken_until}
 
     def _look(self) -> None:
         found = self._read() or self._newest

@@ -202,6 +202,7 @@ class WhyView(TypedDict):
     position: NotRequired[int | None]
     waiting: NotRequired[int | None]
     ahead_gpus: NotRequired[int | None]
+    overtaken_until: NotRequired[str | None]
     lacks: NotRequired[LacksView | None]
     expected_start: NotRequired[ExpectedStartView | None]
     deadline: NotRequired[DeadlineView | None]

@@ -348,6 +348,7 @@ class WhyView(Shown):
             position=3,
             waiting=12,
             ahead_gpus=10,
+            overtaken_until="2026-03-04T13:40:00Z",
             lacks=LACKS,
             expected_start=EXPECTED_START,
             deadline=DEADLINE,
@@ -367,6 +368,10 @@ class WhyView(Shown):
     )
     waiting: int | None = Field(None, description="How many queue")
     ahead_gpus: int | None = Field(None, description="GPUs that those ahead of it ask for")
+    overtaken_until: datetime | None = Field(
+        None,
+        description="Until then jobs that had little service go first, even later ones; null = none does",
+    )
     lacks: Lacks | None = None
     expected_start: ExpectedStart | None = Field(
         None, description="Null = it does not wait, or the scheduler has not looked at it yet"

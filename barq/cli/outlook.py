@@ -21,6 +21,8 @@ def outlook_lines(told: Mapping[str, Any]) -> Iterator[str]:
             f"Position {told['position']} of {told['waiting']} that wait, "
             f"{told['ahead_gpus']} GPUs are asked for ahead of it"
         )
+    if overtaken_until := told.get("overtaken_until"):
+        yield f"Jobs that have had little so far go before it, later ones too, until {moment(overtaken_until)}"
     if start := told.get("expected_start"):
         yield f"Expected start: {_range(start)}"
         if start["earliest_at"] is not None:

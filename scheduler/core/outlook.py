@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from heapq import heapify, heappop, heappush
 
+from scheduler.core.attained import moves_up_at
 from scheduler.core.foresight import KEPT_TIER, LOW, MEDIAN, basis, has_forecast, kept_w, word
 from scheduler.core.jobs import Attempt, Job
 from scheduler.core.placement import may_use
@@ -64,6 +65,9 @@ class Prospect:
     lacks_w: float  #: at the site meter
     start: Start
     judged_on: str | None = None  #: on which quantiles its start is judged; None = nothing is foreseen
+    overtaken_until: datetime | None = (
+        None  #: until then who had little service goes first, even who comes later; None = nobody does for that
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +116,7 @@ class Outlook:
         if place is None and barred is None:
             return None
         lacks_gpus, lacks_w = _lacks(barred or reason)
+        job = self._plan.jobs[job_id]
         return Prospect(
             position=None if place is None else place.index + 1,
             waiting=len(self._places),
@@ -119,7 +124,8 @@ class Outlook:
             lacks_gpus=lacks_gpus,
             lacks_w=lacks_w,
             start=_of_barred(barred) if place is None else self._start(job_id, place, reason),
-            judged_on=basis(self._snapshot.envelopes, self._plan.jobs[job_id].spec.flex),
+            judged_on=basis(self._snapshot.envelopes, job.spec.flex),
+            overtaken_until=moves_up_at(job, self._plan.at, self._plan.site),
         )
 
     def placed(self, job_id: str) -> tuple[Job, Attempt | None, SitePolicy] | None:
@@ -150,10 +156,11 @@ class Outlook:
             return Start(assumption=_NO_FORESEEN_POWER if self._foreseen else _NO_POWER)
         latest_at = self._when_all(job_id, job, place, earliest_at)
         rests_on_ends = gpus_at > snapshot.at or self._supply.freed_w(earliest_at) > 0
-        return self._told(earliest_at, latest_at, reason, rests_on_ends=rests_on_ends)
+        return self._told(job, earliest_at, latest_at, reason, rests_on_ends=rests_on_ends)
 
     def _told(
         self,
+        job: Job,
         earliest_at: datetime,
         latest_at: datetime | None,
         reason: Reason | None,
@@ -175,7 +182,8 @@ class Outlook:
             latest_at = None  # by numbers it fits now, and yet it waits: these numbers do not say until when
         limit = _FORESEEN if self._foreseen else _ANNOUNCED
         early = f"{_TO_THEIR_LIMITS}, {limit}" if rests_on_ends else limit
-        assumption = f"{early}, and nobody more important comes"
+        others = " and nobody who had little service" if moves_up_at(job, at, site) else ""
+        assumption = f"{early}, and nobody more important{others} comes"
         if latest_at is None:
             assumption += "; the latest start cannot be told"
         elif latest_at > earliest_at:

@@ -122,8 +122,15 @@ def test_a_range_that_nobody_can_tell_says_so(job_file: str) -> None:
     assert "Expected start: 2026-03-01 12:20 (in 20 min) or later" in lines
     assert not any(line.startswith(("Position", "Expected:")) for line in lines)
 
-    site.on("GET", "/jobs/demo-3/why", {**WHY, **QUEUED, "expected_start": old})
-    assert "Expected start: now to 2026-03-01 14:00 (in 2 h)" in barq(site, "why", "3").stdout.splitlines()
+    site.on(
+        "GET",
+        "/jobs/demo-3/why",
+        {**WHY, **QUEUED, "expected_start": old, "overtaken_until": "2026-03-01T14:00:00Z"},
+    )
+    lines = barq(site, "why", "3").stdout.splitlines()
+    assert "Expected start: now to 2026-03-01 14:00 (in 2 h)" in lines
+    text = "Jobs that have had little so far go before it, later ones too, until 2026-03-01 14:00 (in 2 h)"
+    assert text in lines
 
 
 def test_without_a_remedy_what_is_missing_would_change_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from scheduler.core.attained import OVERTAKEN
 from scheduler.core.estop import EmergencyStop
 from scheduler.core.jobs import Desired
 from scheduler.core.outlook import Outlook, Prospect
@@ -48,6 +49,18 @@ def test_who_is_behind_waits_for_those_ahead_at_the_latest() -> None:
 
     assert (found.position, found.waiting, found.ahead_gpus) == (2, 2, 4)
     assert (found.start.earliest_at, found.start.latest_at) == (in_s(3600), in_s(4200))
+
+
+def test_who_has_had_his_share_is_told_that_others_come_first() -> None:
+    """And until when: of those who had little nobody knows how many come."""
+    built = full().job("paused", gpus=4).job("new", gpus=4, time_limit_s=60.0)
+    built.jobs["paused"] = replace(built.jobs["paused"], ran_s=1e6)
+
+    found, new = seen(built, "paused"), seen(built, "new")
+    assert (found.position, new.position, new.overtaken_until) == (2, 1, None)
+    assert found.overtaken_until == T0 + OVERTAKEN
+    assert "nobody more important and nobody who had little service comes" in found.start.assumption
+    assert "nobody more important comes" in new.start.assumption
 
 
 def test_priority_counts_before_age() -> None:

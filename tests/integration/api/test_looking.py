@@ -124,6 +124,7 @@ async def test_why_a_job_waits(site: ApiSite) -> None:
         "position": None,
         "waiting": None,
         "ahead_gpus": None,
+        "overtaken_until": None,
         "lacks": None,
         "expected_start": None,
         "deadline": None,
