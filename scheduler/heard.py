@@ -64,6 +64,19 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
     )
 
 
+def recalled(group: Group | None, link: Link | None, report: GuardReport) -> Group:
+    """The group as far as what was known of it still holds when this report comes.
+
+    A guard whose machine came up anew forgot what it was ordered: nothing counts as told, so that it is told again.
+    What went out stays in the books.
+    """
+    if group is None:
+        return unheard_of(report.spec)
+    if link is None or link.boot_id == report.boot_id:
+        return group
+    return altered(group, ordered=None, ordered_at=None)
+
+
 def without_guard(group: Group, agreed: GroupSpec) -> Group:
     """The group while no guard is known to hold its machines: all that they can draw counts in its base.
 

@@ -33,7 +33,16 @@ from scheduler.core.snapshot import Group, MeterReading, SitePolicy, Snapshot, w
 from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
-from scheduler.heard import Link, as_heard, as_heeding, deafness, fallen_silent, unheard_of, without_guard
+from scheduler.heard import (
+    Link,
+    as_heard,
+    as_heeding,
+    deafness,
+    fallen_silent,
+    recalled,
+    unheard_of,
+    without_guard,
+)
 from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
 from scheduler.records import GroupWishes, Intents, Member, Stored
@@ -212,7 +221,7 @@ class View:
             heard_s=heard_s,
             inventory_version=report.inventory_version,
         )
-        group = self.groups.get(gid) or unheard_of(report.spec)
+        group = recalled(self.groups.get(gid), known, report)
         heard = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         heeding = as_heeding(heard, group, at, self.site)
         is_guarded = self.roll.guarded(report.spec)
