@@ -221,10 +221,9 @@ class View:
             heard_s=heard_s,
             inventory_version=report.inventory_version,
         )
-        group = recalled(self.groups.get(gid), known, report)
+        group, is_guarded = recalled(self.groups.get(gid), known, report), self.roll.guarded(report.spec)
         heard = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         heeding = as_heeding(heard, group, at, self.site)
-        is_guarded = self.roll.guarded(report.spec)
         self.groups[gid] = heeding if is_guarded else without_guard(heeding, self.roll.agreed[gid])
         self.watching.hear(self.groups[gid], self.attempts, at)
         complaints, deaf = self.roll.complaints(report.spec), deafness(heeding, self.undelivered.get(gid))
