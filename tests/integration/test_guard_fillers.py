@@ -58,6 +58,14 @@ class FilledNode(GuardedNode):
         self._touched |= found
         return found
 
+    def await_deaf(self, gpu_id: str) -> None:
+        """Until the filler there, which draws from its start, has come so far as to ignore SIGTERM."""
+        wait_for(
+            lambda: all(map(_ignores_sigterm, self.programs(gpu_id))),
+            timeout_s=PATIENCE_S,
+            what=f"the filler on {gpu_id} ignores SIGTERM",
+        )
+
     def miner(self, gpu_id: str) -> MinerReading:
         """What the guard tells of one GPU's filler."""
         return {m.miner_id: m for m in self.report().miners}[f"n1-gpu-{gpu_id}"]
@@ -91,6 +99,13 @@ class FilledNode(GuardedNode):
             timeout_s=PATIENCE_S,
             what=f"the filler on {gpu_id} draws",
         )
+
+
+def _ignores_sigterm(process: ProcessId) -> bool:
+    """As the kernel tells it: a mask in which bit 0 is signal 1."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    ignored = next(line for line in status.splitlines() if line.startswith("SigIgn:")).split()[1]
+    return bool(int(ignored, 16) >> signal.SIGTERM - 1 & 1)
 
 
 @pytest.fixture
@@ -138,6 +153,7 @@ def test_work_starts_once_its_gpu_is_free(filled: FilledNode) -> None:
     filled.fill(2 * MOST_W)
     filled.await_draw("g0")
     filled.await_draw("g1")
+    filled.await_deaf("g0")
     before = filled.programs("g1")
     job = filled.counter("j.1")
     answer = filled.order(job, miners_target_w=MOST_W, entitlement_w=REST_W + MOST_W + 245)
@@ -157,6 +173,7 @@ def test_a_gpu_that_is_not_given_back_is_nobodys(filled: FilledNode) -> None:
     """The job is told to go elsewhere, there is an alarm, and its watts count in the node's base until it is free."""
     filled.fill(2 * MOST_W)
     filled.await_draw("g0")
+    filled.await_deaf("g0")
     wait_for(lambda: any(g.processes == 0 for g in filled.report().gpus), timeout_s=PATIENCE_S, what="read")
     job = filled.counter("j.1")
     filled.order(job, entitlement_w=REST_W + 345)
