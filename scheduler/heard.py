@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from scheduler.core.altered import altered
@@ -10,17 +10,7 @@ from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.ledger import Account, OpenOrder, reported, sent
 from scheduler.core.orders import NO_FENCE, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, SitePolicy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Link:
-    """The last word of a guard, and when it came by the scheduler's own clock."""
-
-    boot_id: str
-    boottime_s: float
-    version: int
-    heard_s: float  #: monotonic
-    inventory_version: int = 0  #: of a miner group's machines; 0 = there are none
+from scheduler.links import Link
 
 
 def unheard_of(spec: GroupSpec) -> Group:

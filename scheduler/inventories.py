@@ -72,7 +72,7 @@ class Inventories:
         return sorted(gid for gid, g in self._view.groups.items() if has_miners(g.spec))
 
     def _is_due(self, group_id: str) -> bool:
-        link, known = self._view.links.get(group_id), self._fetched.get(group_id)
+        link, known = self._view.links.newest.get(group_id), self._fetched.get(group_id)
         if link is None or link.inventory_version == 0:
             return False
         if known is None:
@@ -84,7 +84,7 @@ class Inventories:
         return bool(known.trouble) or not is_same or since_s >= RENEW_S
 
     async def _fetch(self, group_id: str) -> None:
-        link, tried_s = self._view.links[group_id], self._clock.monotonic_s()
+        link, tried_s = self._view.links.newest[group_id], self._clock.monotonic_s()
         found = await self._source.inventory(group_id, timeout_s=FETCH_S)
         trouble = found if isinstance(found, str) else await self._keep(group_id, found)
         known = self._fetched.get(group_id)

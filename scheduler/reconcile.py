@@ -330,7 +330,7 @@ class Reconciler:
 
     def _order(self, order: OpenOrder, draft: Draft) -> Order:
         """The order as it travels. Its expiry is told on the guard's clock, and is never later than on ours."""
-        link = self.view.links[draft.group_id]
+        link = self.view.links.newest[draft.group_id]
         since_s = self.clock.monotonic_s() - link.heard_s
         left_s = (order.expires_at - self.clock.now()).total_seconds()
         return Order(

@@ -34,7 +34,6 @@ from scheduler.core.tracked import Tracked
 from scheduler.dispatching import DispatchBook
 from scheduler.following import Following
 from scheduler.heard import (
-    Link,
     as_heard,
     as_heeding,
     deafness,
@@ -45,6 +44,7 @@ from scheduler.heard import (
 )
 from scheduler.hindsight import Hindsight
 from scheduler.lessons import Lessons
+from scheduler.links import Links
 from scheduler.records import GroupWishes, Intents, Member, Stored
 from scheduler.roll import Roll
 from scheduler.stops import Stops
@@ -93,12 +93,11 @@ class View:
         self.record: LimitRecord | None = None
         self.chain: ChainFigures | None = None
         self.spent: tuple[str, ...] = ()  #: partners whose month has no more hours of curtailment
-        self.links: dict[str, Link] = {}
-        self._past_boots: set[tuple[str, str]] = set()  #: of each group
+        self.links = Links()
         self._groups: Tracked[Group] = Tracked({gid: unheard_of(spec) for gid, spec in specs.items()})
         self._following = Following()
         self.alarms: dict[str, tuple[str, ...]] = {}
-        self.undelivered: dict[str, str] = {}  #: why a group did not take the last order that it did not take
+        self.undelivered: dict[str, str] = {}  #: why a group did not take its last order
         self.roll = Roll(specs)
         self.inventories: dict[str, Inventory] = {}  #: the newest of each miner group, as fetched
         self._shown = Snapshot(at=at, site=site)  #: the last snapshot
@@ -189,9 +188,9 @@ class View:
         """Count the nodes that joined from now on, and those that left no more."""
         for gid in self.roll.call(members):
             self.groups.pop(gid, None)
-            self.links.pop(gid, None)
+            self.links.forget(gid)
             self.alarms.pop(gid, None)
-        self._past_boots = {past for past in self._past_boots if past[0] not in self.roll.moved}
+        self.links.forget_boots(self.roll.moved)
         for gid, spec in self.roll.agreed.items():
             group = self.groups.get(gid) or unheard_of(spec)
             self.groups[gid] = replace(group, cordoned=self.roll.is_barred(group.spec))
@@ -210,37 +209,23 @@ class View:
     def take_report(self, report: GuardReport, *, at: datetime, heard_s: float) -> bool:
         """Take in a guard's report unless a newer one came first. Whether it told something new."""
         gid = report.spec.group_id
-        known = self.links.get(gid)
-        if known is not None and self._is_late(report, known):
+        known = self.links.newest.get(gid)
+        link = self.links.take(report, heard_s=heard_s)
+        if link is None:
             return False
         report, on_filler = self.roll.held_to_filler(report)
-        self.links[gid] = Link(
-            boot_id=report.boot_id,
-            boottime_s=report.boottime_s,
-            version=report.version,
-            heard_s=heard_s,
-            inventory_version=report.inventory_version,
-        )
-        group, is_guarded = recalled(self.groups.get(gid), known, report), self.roll.guarded(report.spec)
+        group = recalled(self.groups.get(gid), known, report)
         heard = as_heard(group, report, at, cordoned=self.roll.is_barred(report.spec))
         heeding = as_heeding(heard, group, at, self.site)
+        is_guarded = self.roll.guarded(report.spec)
         self.groups[gid] = heeding if is_guarded else without_guard(heeding, self.roll.agreed[gid])
         self.watching.hear(self.groups[gid], self.attempts, at)
-        complaints, deaf = self.roll.complaints(report.spec), deafness(heeding, self.undelivered.get(gid))
+        complaints = self.roll.complaints(report.spec)
+        deaf = deafness(heeding, self.undelivered.get(gid))
         self.alarms[gid] = (*report.alarms, *complaints, *on_filler, *deaf)
         if report.stop is not None:
             self.stops.take((report.stop,))
-        return known is None or (known.boot_id, known.version) != (report.boot_id, report.version)
-
-    def _is_late(self, report: GuardReport, known: Link) -> bool:
-        """Whether it is older than the last one heard: an earlier instant, or an earlier boot."""
-        if known.boot_id == report.boot_id:
-            return known.boottime_s > report.boottime_s
-        gid = report.spec.group_id
-        if (gid, report.boot_id) in self._past_boots:
-            return True
-        self._past_boots.add((gid, known.boot_id))
-        return False
+        return link.tells_more_than(known)
 
     def take_meter(self, reading: MeterReading) -> None:
         """Take in a reading of the site meter."""

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from scheduler.core.decide import PowerAware
 from scheduler.core.orders import Draft, NodePower
-from scheduler.heard import Link, recalled, unheard_of
+from scheduler.heard import recalled, unheard_of
+from scheduler.links import Link
 from scheduler.sim.engine import Case, Engine
 from tests.builders import T0, site
 from tests.reports import quiet_report

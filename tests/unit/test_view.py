@@ -22,7 +22,7 @@ from scheduler.core.orders import (
     Observed,
 )
 from scheduler.core.snapshot import MeterReading
-from scheduler.heard import Link
+from scheduler.links import Link
 from scheduler.records import Intents, Stored
 from scheduler.view import View
 from tests.builders import T0, SiteBuilder, site
@@ -117,7 +117,7 @@ def test_a_report_is_taken_over_whole() -> None:
     assert (group.draw_w, group.gpus, group.facts, group.in_fallback) == (900.0, gpus, facts, True)
     assert group.reported_at == T0 + timedelta(seconds=2.5)
     assert (group.account.charged_w, group.account.known) == (950.0, True)
-    assert view.links == {"a": Link(boot_id="boot-1", boottime_s=1000.0, version=9, heard_s=2.5)}
+    assert view.links.newest == {"a": Link(boot_id="boot-1", boottime_s=1000.0, version=9, heard_s=2.5)}
     assert view.alarms == {"a": ("a fan",)}
 
 
@@ -150,7 +150,7 @@ def test_a_guard_may_boot_again_and_is_not_taken_for_an_older_one() -> None:
     assert heard(view, a_report(built, boot_id="boot-2", boottime_s=7.0), 1)
 
     assert not heard(view, a_report(built, boottime_s=1001.0, version=2), 2)
-    assert view.links["a"].boot_id == "boot-2"
+    assert view.links.newest["a"].boot_id == "boot-2"
 
 
 def test_the_same_version_is_taken_in_and_is_no_news() -> None:
