@@ -352,10 +352,16 @@ class Reconciler:
         answers = await self.cluster.deliver(orders, timeout_s=DELIVERY_S)
         for group_id, answer in answers.items():
             if isinstance(answer, str):
-                log.warning("%s: order not delivered: %s", group_id, answer)
-                self.view.undelivered[group_id] = answer
+                self._not_delivered(group_id, why=answer)
             else:
+                self.view.undelivered.pop(group_id, None)
                 self.on_report(answer)
+
+    def _not_delivered(self, group_id: str, *, why: str) -> None:
+        """Remember it; the log has it once, however often orders do not reach a group for the same reason."""
+        if self.view.undelivered.get(group_id) != why:
+            log.warning("%s: order not delivered: %s", group_id, why)
+        self.view.undelivered[group_id] = why
 
     def _store_is(self, *, up: bool, why: Exception | None = None) -> None:
         """While the store is down nothing is raised: the view says so to every decision."""

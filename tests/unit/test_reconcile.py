@@ -170,14 +170,21 @@ async def test_an_order_that_was_not_acknowledged_is_sent_again_a_second_later()
 
 
 async def test_what_was_not_delivered_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """Group and cause, as the cluster gave them."""
+    """Group and cause, as the cluster gave them: once as long as the cause is the same, and anew after a success."""
     there = await a_node()
-    there.cluster.answer = lambda _: "its agent is gone"
     there.submit("j", gpus=4)
     with caplog.at_level(logging.WARNING):
+        there.cluster.answer = lambda _: "its agent is gone"
         await there.orders()
+        await there.orders_after(1)
+        await there.orders_after(1)
+        there.cluster.answer = there.obeyed
+        await there.orders_after(1)
+        there.cluster.answer = lambda _: "its agent is gone"
+        there.limit_w(1000)
+        await there.orders_after(1)
 
-    assert [r.getMessage() for r in caplog.records] == ["a: order not delivered: its agent is gone"]
+    assert [r.getMessage() for r in caplog.records] == 2 * ["a: order not delivered: its agent is gone"]
 
 
 async def test_a_known_fall_within_the_lease_shortens_it() -> None:
