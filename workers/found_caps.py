@@ -20,7 +20,7 @@ class FoundCaps:
     """By GPU, W; in a file, since a guard may end and start again in between."""
 
     def __init__(self, path: Path) -> None:
-        """Know what `path` holds; a file that makes no sense is as good as none. Raises OSError."""
+        """Know what `path` holds; a file that cannot be read or makes no sense is as good as none."""
         self._path = path
         self._found_w = self._load()
 
@@ -71,7 +71,7 @@ class FoundCaps:
             known: dict[str, float] = decode(dict[str, float], self._path.read_bytes())
         except FileNotFoundError:
             return {}
-        except WireError as error:
-            log.warning("which caps the GPUs had is forgotten: %s makes no sense: %s", self._path, error)
+        except (OSError, WireError) as error:
+            log.warning("which caps the GPUs had is forgotten: %s cannot be read: %s", self._path, error)
             return {}
         return known

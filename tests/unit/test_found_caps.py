@@ -89,6 +89,17 @@ def test_a_damaged_file_is_as_good_as_none(
     assert "which caps the GPUs had is forgotten" in caplog.text
 
 
+def test_a_file_that_cannot_be_read_is_as_good_as_none(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A node is worth more than what its GPUs were capped at before."""
+    path = tmp_path / "found-caps.json"
+    path.mkdir()
+    with caplog.at_level(logging.WARNING, logger="barq.guard"):
+        FoundCaps(path)
+    assert "which caps the GPUs had is forgotten" in caplog.text
+
+
 def test_a_full_disk_keeps_nobody_from_capping(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Then it is remembered by this guard alone."""
     gpus = FakeGpus()
