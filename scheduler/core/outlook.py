@@ -125,7 +125,7 @@ class Outlook:
             lacks_w=lacks_w,
             start=_of_barred(barred) if place is None else self._start(job_id, place, reason),
             judged_on=basis(self._snapshot.envelopes, job.spec.flex),
-            overtaken_until=moves_up_at(job, self._plan.at, self._plan.site),
+            overtaken_until=None if place is None else moves_up_at(job, self._plan.at, self._plan.site),
         )
 
     def placed(self, job_id: str) -> tuple[Job, Attempt | None, SitePolicy] | None:

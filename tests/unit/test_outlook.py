@@ -146,6 +146,14 @@ def test_who_does_not_queue_has_no_position() -> None:
     assert (held.position, held.start.assumption) == (None, "no estimate: a person holds it")
 
 
+def test_who_is_not_in_the_queue_is_overtaken_by_nobody() -> None:
+    """Though he has had his share."""
+    built = full().job("held", gpus=1, desired=Desired.HOLD)
+    built.jobs["held"] = replace(built.jobs["held"], ran_s=1e6)
+
+    assert seen(built, "held").overtaken_until is None
+
+
 def test_watts_that_are_being_released_come_within_the_life_of_an_order() -> None:
     """Miners have them and are told to give them back."""
     built = site().node(gpus=4).miners(max_w=4000).limit_w(4000).settles().job("j", gpus=4)
