@@ -1,4 +1,4 @@
-"""Reductions: mining, then caps, then suspending, then save-and-exit. They need nobody's leave.
+"""Reductions: mining, then caps, then suspending, then save-and-exit, then standby. They need nobody's leave.
 
 `shed` answers every second, before anything is recorded; `decide` takes the same step first.
 """
@@ -10,6 +10,7 @@ from datetime import datetime
 from functools import cache
 
 from scheduler.core.altered import altered
+from scheduler.core.bare import rest_bare
 from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
@@ -56,6 +57,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
+    rest_bare(plan, plan.settled_w() - limit_w, lambda _: plan.site.overhead)
     saving = {a.id for a in plan.roster.each_in(Phase.SAVE_EXIT)}
     held = [a for a in suspended if a.id not in saving]
     plan.events.extend(_each_suspended(plan.at, held, limit_w))

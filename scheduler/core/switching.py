@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
+from scheduler.core.bare import can_rest, is_deserted
 from scheduler.core.jobs import Job
 from scheduler.core.placement import roomy, usable
 from scheduler.core.plan import Plan
@@ -60,19 +61,14 @@ def spare_bases(plan: Plan, room: Room) -> None:
 
     Their bases do more in higher caps: 1.6 kW lift others by what three GPUs do, and a newcomer waits minutes at most.
     """
-    empty = [gid for gid in room.free if _is_empty(plan, room, gid) and _can_rest(plan, gid)]
+    empty = [gid for gid in room.free if _is_empty(plan, room, gid) and can_rest(plan, gid)]
     for gid in sorted(empty)[_SPARE_NODES:]:
         plan.switch(gid, asleep=True)
 
 
-def _can_rest(plan: Plan, gid: str) -> bool:
-    """Whether a group can be put to standby."""
-    return plan.groups[gid].spec.standby is not None
-
-
 def _is_empty(plan: Plan, room: Room, gid: str) -> bool:
     """Whether nothing is on a node or left on its GPUs, and no start that waits for watts has taken one of them."""
-    if plan.on(gid) or any(r.processes for r in plan.groups[gid].gpus):
+    if not is_deserted(plan, gid):
         return False
     return gid not in room.free or len(room.free[gid]) == len(plan.groups[gid].spec.gpus)
 
@@ -102,8 +98,8 @@ class _Yard:
         self._plan, self._room = plan, room
         asleep, off, bare = plan.asleep(), plan.off, plan.occupants.bare
         barred = plan.cordoned | plan.faults.out(plan.at)  #: nothing starts there: nothing is gained by them
-        coming = [gid for gid in sorted(off - asleep) if _can_rest(plan, gid)]
-        empty = (gid for gid in sorted(bare - asleep - off) if _can_rest(plan, gid))
+        coming = [gid for gid in sorted(off - asleep) if can_rest(plan, gid)]
+        empty = (gid for gid in sorted(bare - asleep - off) if can_rest(plan, gid))
         self._empty = [gid for gid in empty if _is_empty(plan, room, gid)]  #: on, with nothing on them
         houses = [gid for gid in self._empty if gid in room.free]
         self._houses = frozenset(houses)

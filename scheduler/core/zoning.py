@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from scheduler.core.bare import rest_bare
 from scheduler.core.domains import Zone
 from scheduler.core.envelope import Limit
 from scheduler.core.fillers import lowered_w
@@ -107,6 +108,7 @@ def _cut(plan: Plan, zone: Zone) -> bool:
     held = _suspend(plan, zone)
     _release(plan, zone, Phase.SUSPEND)
     _release(plan, zone, Phase.RUN)
+    rest_bare(plan, _settled_w(plan, zone) - zone.usable_w, lambda gid: zone.factors.get(gid, 0.0))
     return lowered or held
 
 

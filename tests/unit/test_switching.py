@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from scheduler.core.power import A100_SXM
+from scheduler.core.snapshot import Group
 from tests.told_site import ToldSite
 
 IDLE_W = 600.0 + 4 * A100_SXM.idle_w
@@ -78,6 +79,44 @@ def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
 def test_an_empty_site_with_nobody_waiting_is_left_as_it_is() -> None:
     """Who comes next need not wait for a node to come up."""
     assert two_nodes().turns(3) == []
+
+
+def test_empty_nodes_go_to_standby_where_the_limit_is_below_their_rest() -> None:
+    """Nobody waits, and nothing is left that could be cut: as many as it takes, at once, and they stay there."""
+    built = two_nodes()
+    built.limit_w(1.5 * IDLE_W)
+
+    assert built.turns(4) == ["0: a down"]
+    built.limit_w(IDLE_W)
+    assert built.turns(4) == ["0: b down"]
+    built.limit_w(AMPLE_W)
+    assert built.turns(4) == []
+
+
+def test_a_node_that_is_left_with_a_process_does_not_rest() -> None:
+    """Whoever that is: nobody may take the power from it. The other one does."""
+    built = two_nodes()
+    built.groups["a"] = with_processes(built.groups["a"], 1)
+    built.limit_w(IDLE_W)
+
+    assert built.turns(1) == ["0: b down"]
+
+
+def test_who_is_on_the_way_to_standby_is_waited_for() -> None:
+    """It draws as much as before until it is there; no second one goes down for it."""
+    built = two_nodes()
+    built.limit_w(1.5 * IDLE_W)
+    for gid, draft in (first := built.decided(obeyed=False)).drafts.items():
+        built.send(gid, draft)
+
+    assert [gid for gid, draft in first.drafts.items() if draft.standby] == ["a"]
+    assert [g for g, d in built.passes(1).decided(obeyed=False).drafts.items() if d.standby] in ([], ["a"])
+
+
+def with_processes(group: Group, processes: int) -> Group:
+    """The node, with these on its first GPU."""
+    first, *others = group.gpus
+    return replace(group, gpus=(replace(first, processes=processes), *others))
 
 
 def test_bases_of_empty_nodes_do_more_in_caps_that_are_lowered() -> None:

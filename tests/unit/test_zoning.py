@@ -153,6 +153,17 @@ def test_a_node_is_woken_only_where_its_domain_has_room_for_it() -> None:
         assert [gid for gid, draft in drafts.items() if gid == "b" and not draft.standby] == woken
 
 
+def test_empty_nodes_go_to_standby_where_their_domain_allows_less_than_their_rest() -> None:
+    """As many as it takes, behind that breaker alone."""
+    built = site(firm_w=20_000).limit_w(20_000)
+    for name in "abc":
+        built.node(name, standby_w=20.0)
+    idle_w = built.groups["a"].account.idle_w
+    drafts = decide(under(built, rack(1.5 * idle_w, "b", "c")).snapshot()).drafts
+
+    assert [gid for gid, draft in drafts.items() if draft.standby] == ["b"]
+
+
 def draws_w(built: SiteBuilder, group_id: str) -> float:
     """What a node may draw as last read back."""
     return built.groups[group_id].account.charged_w
