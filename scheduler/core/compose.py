@@ -214,9 +214,15 @@ def _launch(plan: Plan, attempt: Attempt, asked: Launch) -> Launch:
     The lead is what the order may take on its way, the fall what the devices take after the kill.
     """
     left_s = max(1.0, plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s)
-    if attempt.pause_cause is not PauseCause.POWER_WITHDRAWN or asked.grace_s <= left_s:
-        return asked
-    return altered(asked, grace_s=left_s)
+    is_forced = attempt.pause_cause is PauseCause.POWER_WITHDRAWN and not _was_held_for_long(plan, attempt)
+    return altered(asked, grace_s=left_s) if is_forced and asked.grace_s > left_s else asked
+
+
+def _was_held_for_long(plan: Plan, attempt: Attempt) -> bool:
+    """Whether it leaves because it was held for its time: the limit carries who is held, so that nothing hurries it."""
+    if attempt.cut_at is None:
+        return False
+    return (attempt.since_at - attempt.cut_at).total_seconds() >= plan.site.suspend_max_s
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:

@@ -145,6 +145,34 @@ def test_a_save_that_power_forces_fits_the_reaction_time(
     assert drafted(built)["a"].attempts[0].launch.grace_s == told_s
 
 
+@pytest.mark.parametrize("held_s, told_s", [(59.0, 30.0 - 3.5 - 3.0), (60.0, 300.0)])
+def test_who_was_held_for_its_time_saves_without_hurry(held_s: float, told_s: float) -> None:
+    """The limit carries who is held: only its GPUs are wanted back."""
+    built = a_site(reaction_s=30.0, fall_s=3.0, clock_uncertainty_s=0.5, suspend_max_s=60.0)
+    built.running("j", on="a", launch=launch(grace_s=300.0))
+    cut_at = built.at - timedelta(seconds=held_s)
+    cause = PauseCause.POWER_WITHDRAWN
+    ordered(built, "j.1", phase=Phase.SAVE_EXIT, pause_cause=cause, since_at=built.at, cut_at=cut_at)
+
+    assert drafted(built)["a"].attempts[0].launch.grace_s == told_s
+
+
+def test_a_job_that_is_held_too_long_saves_without_hurry() -> None:
+    """As it comes about: the limit falls, the job is held, and after its time told to save and leave."""
+    built = a_site(reaction_s=30.0, suspend_max_s=60.0)
+    built.running("j", on="a", launch=launch(grace_s=300.0)).limit_w(1100.0)
+    built.settles()
+    assert built.attempts["j.1"].phase is Phase.SUSPEND
+
+    built.passes(61)
+    order = built.decided(obeyed=False).drafts["a"].attempts[0]
+    assert (order.phase, order.reason, order.launch.grace_s) == (
+        Phase.SAVE_EXIT,
+        PauseCause.POWER_WITHDRAWN,
+        300.0,
+    )
+
+
 def test_the_grace_of_a_running_job_is_its_own() -> None:
     """Nothing forces it yet."""
     built = a_site().running("j", on="a", launch=launch(grace_s=300.0))
