@@ -41,5 +41,6 @@ class Timing(Strict):
     patience_s: Seconds = 300.0
     little_service_gpu_h: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 16.0
     little_service_preempts: bool = False
+    priority_preempts: bool = True
     starts_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None
     saves_at_once: Annotated[int, Field(ge=1, le=100_000)] | None = None

@@ -1,11 +1,14 @@
-"""Hosts on which nothing is: what they draw is the last that can be saved, by putting them to standby."""
+"""Hosts on which nothing is: what they draw is the last that can be saved, and the first that any start needs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
+from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
 from scheduler.core.plan import Plan
+from scheduler.core.power import site_w
 
 
 def can_rest(plan: Plan, gid: str) -> bool:
@@ -37,3 +40,45 @@ def rest_bare(plan: Plan, over_w: float, factor_of: Callable[[str], float]) -> N
         ):
             plan.switch(gid, asleep=True)
             over_w -= freed_w
+
+
+def bare_w(plan: Plan) -> float:
+    """Site watts of all nodes with nothing on them, in standby where they can be."""
+    it_w = sum(plan.bare_w(gid) for gid in sorted(plan.groups) if plan.model_of(gid) is not None)
+    return site_w(it_w=it_w, miners_w=0.0, overhead=plan.site.overhead, auxiliary_w=plan.site.auxiliary_w)
+
+
+class Reach:
+    """What the limit would let start if nobody else ran."""
+
+    def __init__(self, plan: Plan, limit_w: float) -> None:
+        self._plan, self._limit_w = plan, limit_w
+
+    def has(self, job: Job) -> bool:
+        """Whether the watts would do for a job, and the nodes that it takes at the least.
+
+        Who waits for a higher limit holds others back for nothing.
+        """
+        return self._plan.start_w(job) + self._plan.site.overhead * self._awake_w(job) <= self._room_w
+
+    @cached_property
+    def _room_w(self) -> float:
+        return self._limit_w - bare_w(self._plan)
+
+    @cached_property
+    def _nodes(self) -> list[tuple[float, int]]:
+        """What each node draws more while it is on, W, the least first, and its GPUs."""
+        plan = self._plan
+        gpus = {gid: len(g.spec.gpus) for gid, g in plan.groups.items() if plan.model_of(gid) is not None}
+        return sorted((plan.awake_w(gid), count) for gid, count in gpus.items())
+
+    def _awake_w(self, job: Job) -> float:
+        if not job.spec.scatter:
+            large = [awake_w for awake_w, gpus in self._nodes if gpus >= job.spec.gpus]
+            return sum(large[: job.spec.nodes])
+        taken_w, missing = 0.0, job.spec.total_gpus
+        for awake_w, gpus in self._nodes:
+            if missing <= 0:
+                break
+            taken_w, missing = taken_w + awake_w, missing - gpus
+        return taken_w

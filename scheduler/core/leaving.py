@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from scheduler.core.bare import bare_w
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.plan import Plan
-from scheduler.core.power import site_w
 from scheduler.core.reasons import Event
 from scheduler.core.save_turns import by_storage, exits_of, in_turn, saving_now, storage_of
 from scheduler.core.saving import DEFAULT_SAVE_S
@@ -85,21 +85,15 @@ def _staying(plan: Plan, attempt: Attempt) -> tuple[bool, int, float, str]:
 
 def _dark_at(plan: Plan, snapshot: Snapshot) -> datetime | None:
     """When the limit is first known to be too low for the hosts with nothing on them."""
-    site, bare_w = plan.site, None
+    site, found_w = plan.site, None
     for t in changes(snapshot.envelopes, after=plan.at, until=plan.at + _AHEAD):
         limit_w = lowest(snapshot.envelopes, t, now=plan.at, firm_w=site.firm_w).limit_w
         if limit_w >= site.firm_w:
             continue
-        bare_w = _bare_w(plan) if bare_w is None else bare_w
-        if limit_w < bare_w:
+        found_w = bare_w(plan) if found_w is None else found_w
+        if limit_w < found_w:
             return t
     return None
-
-
-def _bare_w(plan: Plan) -> float:
-    """Site watts of all nodes with nothing on them, in standby where they can be."""
-    it_w = sum(plan.bare_w(gid) for gid in sorted(plan.groups) if plan.model_of(gid) is not None)
-    return site_w(it_w=it_w, miners_w=0.0, overhead=plan.site.overhead, auxiliary_w=plan.site.auxiliary_w)
 
 
 def leave_s(plan: Plan, job: Job) -> float:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from math import inf
 
-from scheduler.core.jobs import Attempt, Job
+from scheduler.core.jobs import Attempt, Job, PauseCause
 from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
@@ -59,7 +59,7 @@ class Lenders:
         if self._coming >= sum(self._owed.values()) or (lacks_gpus and self._can_wake(job, free_w)):
             return False
         victims = self._victims(job, borrowed, lacks_gpus=lacks_gpus)
-        have_leave(self._plan, victims, job)
+        have_leave(self._plan, victims, job, PauseCause.FAIR_SHARE_RECLAIM)
         for victim in victims:
             self._coming += victim.gpu_count
             self._borrowed[self._account(victim)] -= victim.gpu_count

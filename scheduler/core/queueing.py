@@ -191,19 +191,18 @@ class Heads:
         entries = self._ready[kind]
         return Left(entries, index, len(entries) if self._last_rank is None else self._end(kind))
 
-    @property
-    def is_ended(self) -> bool:
-        """Whether nobody of a smaller priority than some job's is looked at any more."""
-        return self._last_rank is not None
+    def has_below(self, entry: Entry) -> bool:
+        """Whether anybody of a smaller priority is still looked at. The first end leaves out all that a later would."""
+        return self._last_rank is None and any(
+            self._ready[head[4]][-1].rank > entry.rank for head in self._heap
+        )
 
     def end_with(self, entry: Entry) -> Iterator[Left]:
         """Look at nobody of a smaller priority any more: those who are left out."""
-        if self.is_ended:
+        if self._last_rank is not None:
             return
         self._last_rank = entry.rank
         passed = [head for head in self._heap if self._ready[head[4]][-1].rank > entry.rank]
-        if not passed:
-            return
         self._heap = [head for head in self._heap if head[0] <= entry.rank]
         heapify(self._heap)
         for *_, kind, index in passed:

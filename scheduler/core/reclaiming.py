@@ -1,14 +1,16 @@
 """Room for a job that waits for GPUs which others hold: who can go on elsewhere moves, where free GPUs lie scattered.
 
-Who borrowed gives back, however important it is. Where a site wants it, who has had much service gives way to who has
-had little. Each costs a save and a restart, so that nobody is moved soon after a start, and only one job at a time is
-made room for.
+Who borrowed gives back, however important it is. Who is less important gives way; where a site wants it, who has had
+much service to who has had little. Each costs a save and a restart, so that nobody is moved soon after a start, and
+only one job at a time is made room for. GPUs that stand idle until somebody is done would cost far more: nobody knows
+when that will be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from math import inf
 from typing import Protocol
 
@@ -28,6 +30,8 @@ MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
 _AHEAD = 2  #: levels that a victim must be behind
 _MOST = 2  #: GPUs given up per GPU that is missing, at most
 _WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most
+_FOR_ANOTHER = (PauseCause.FAIR_SHARE_RECLAIM, PauseCause.HIGHER_PRIORITY)
+_BELOW = 1000.0  #: rank of who is less important, beyond any level of service
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ class Terms(Protocol):
 
 
 class ByService:
-    """Who had more service than the job, and is no more important. Nobody of a project that is within its own."""
+    """Who is less important, the least first; then who had more service. Nobody of a project that is within its own."""
 
     most: float = _MOST
 
@@ -60,13 +64,16 @@ class ByService:
         self._plan, self._job, self._quotas = plan, job, quotas
         self._borrowers = quotas.borrowed() if quotas is not None else {}
         self._preempts = plan.site.little_service_preempts
-        self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD if self._preempts else inf
+        self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD if self._preempts else _BELOW
 
     def rank(self, attempt: Attempt) -> float | None:
-        """The level of its service, where that has anybody leave."""
+        """By how much it is less important; else the level of its service, where that has anybody leave."""
         its_job, tenants = self._plan.jobs[attempt.job_id], self._plan.tenants
-        if its_job.spec.priority > self._job.spec.priority or not may_leave(self._plan, attempt):
+        more = self._job.spec.priority - its_job.spec.priority
+        if more < 0 or not may_leave(self._plan, attempt):
             return None
+        if more and self._plan.site.priority_preempts:
+            return None if self._is_owed(its_job) else _BELOW + more
         if tenants.turn(its_job) < tenants.turn(self._job) or self._is_owed(its_job):
             return None
         return level_of(its_job, attempt, self._plan.at, self._plan.site) if self._preempts else 0.0
@@ -81,30 +88,42 @@ class ByService:
 
 def is_reclaiming(plan: Plan) -> bool:
     """Whether somebody is on the way out for another job."""
-    return any(a.pause_cause is PauseCause.FAIR_SHARE_RECLAIM for a in plan.roster.each_in(*LEAVING))
+    return any(a.pause_cause in _FOR_ANOTHER for a in plan.roster.each_in(*LEAVING))
 
 
 def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> bool:
     """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it."""
-    if not may_have_others_leave(plan, job):
-        return False
     victims = victims_of(plan, room, job, ByService(plan, job, quotas))
-    have_leave(plan, victims, job)
+    for victim in victims:
+        is_below = plan.jobs[victim.job_id].spec.priority < job.spec.priority
+        cause = PauseCause.HIGHER_PRIORITY if is_below else PauseCause.FAIR_SHARE_RECLAIM
+        have_leave(plan, [victim], job, cause)
     return bool(victims)
 
 
-def may_have_others_leave(plan: Plan, job: Job) -> bool:
-    """Whether it can be that somebody leaves for a job.
+class Others:
+    """Those who run in one round, as far as it takes to tell for whom it is worth a look at each of them."""
 
-    Who takes any GPUs needs nobody to move.
-    """
-    return not job.spec.scatter or plan.site.little_service_preempts
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+
+    def may_leave_for(self, job: Job) -> bool:
+        """Whether it can be that somebody leaves for a job. Who takes any GPUs needs nobody to move."""
+        site = self._plan.site
+        if not job.spec.scatter or site.little_service_preempts:
+            return True
+        return site.priority_preempts and self._least_important < job.spec.priority
+
+    @cached_property
+    def _least_important(self) -> float:
+        plan = self._plan
+        return min((plan.jobs[a.job_id].spec.priority for a in plan.roster.each_in(Phase.RUN)), default=inf)
 
 
-def have_leave(plan: Plan, victims: Iterable[Attempt], job: Job) -> None:
+def have_leave(plan: Plan, victims: Iterable[Attempt], job: Job, cause: PauseCause) -> None:
     """Have these save and leave, so that there is room for a job."""
     for victim in victims:
-        plan.stop(victim, Phase.SAVE_EXIT, PauseCause.FAIR_SHARE_RECLAIM)
+        plan.stop(victim, Phase.SAVE_EXIT, cause)
         text = f"{victim.job_id} told to save and make room for {job.id}"
         plan.events.append(
             Event(at=plan.at, kind="job.preempting", text=text, job_id=victim.job_id, attempt_id=victim.id)

@@ -61,6 +61,9 @@ class SitePolicy:
     little_service_preempts: bool = (
         False  #: whether who had very much leaves for who had little and waited for long
     )
+    priority_preempts: bool = (
+        True  #: whether who is less important leaves for who has waited for GPUs that long
+    )
     min_run_s: float = 900.0  #: nobody is asked to make room for another sooner after a start
     starts_at_once: int | None = (
         None  #: jobs that come up at a time, at most; None = as many as there is power for

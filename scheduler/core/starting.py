@@ -6,6 +6,7 @@ Judged with all peers at their knees, because caps go before pauses. Whether it 
 
 from __future__ import annotations
 
+from scheduler.core.bare import Reach
 from scheduler.core.envelope import window_s
 from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
@@ -15,7 +16,7 @@ from scheduler.core.plan import Plan
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reclaiming import is_reclaiming, may_have_others_leave, reclaim
+from scheduler.core.reclaiming import Others, is_reclaiming, reclaim
 from scheduler.core.reunion import apart, pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
@@ -48,6 +49,7 @@ def startable(
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
     may_reclaim, tenancy = not is_reclaiming(plan), Tenancy(plan, room, queue)
+    others, reach = Others(plan), Reach(plan, limit_w)
     while heads:
         if (staggered := _staggered(plan)) is not None:
             raises.refuse_all(heads.rest(), staggered)
@@ -76,10 +78,10 @@ def startable(
             raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
         if not _has_waited_long(plan, job):
             continue
-        may_gain = may_reclaim and tried.code in _LACKS_GPUS and may_have_others_leave(plan, job)
+        may_gain = may_reclaim and tried.code in _LACKS_GPUS and others.may_leave_for(job)
         if may_gain and _is_carried(plan, job, limit_w):
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
-        _hold_back(heads, entry, job, raises)
+        _hold_back(heads, entry, job, reach, raises)
     return wanted
 
 
@@ -88,16 +90,16 @@ def _is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
     return plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
 
 
+def _hold_back(heads: Heads, entry: Entry, job: Job, reach: Reach, raises: Raises) -> None:
+    """Let nobody less important pass a job that has waited long, if a start of it is in reach."""
+    if heads.has_below(entry) and reach.has(job):
+        raises.refuse_all(list(heads.end_with(entry)), behind(job))
+
+
 def _has_waited_long(plan: Plan, job: Job) -> bool:
     """Whether others make room for a job, and nobody less important passes it any more."""
     waited_s, patience_s = (plan.at - job.since_at).total_seconds(), plan.site.patience_s
     return waited_s > patience_s and waited_s >= patience_s + _RELATIVE * job.ran_s
-
-
-def _hold_back(heads: Heads, entry: Entry, job: Job, raises: Raises) -> None:
-    """Let nobody less important pass a job that has waited long. The first such holds back all that the next would."""
-    if not heads.is_ended and (held_back := list(heads.end_with(entry))):
-        raises.refuse_all(held_back, behind(job))
 
 
 def _staggered(plan: Plan) -> Reason | None:

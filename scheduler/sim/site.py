@@ -69,6 +69,7 @@ class Timing:
     saves_at_once: int | None = None
     little_service_gpu_h: float = 16.0
     little_service_preempts: bool = False
+    priority_preempts: bool = True
     heartbeat_s: float | None = None  #: None = a node that has nothing new to say says nothing
     meter_s: float | None = None  #: between two readings of the site meter; None = it is not read
     rest_s: float = 600.0  #: the longest between two rounds of the loop
@@ -156,6 +157,7 @@ class SimSite:
             saves_at_once=t.saves_at_once,
             little_service_gpu_h=t.little_service_gpu_h,
             little_service_preempts=t.little_service_preempts,
+            priority_preempts=t.priority_preempts,
             partners=tuple(o for o in self.owners if any(p.name in o.groups for p in self.partners)),
             mode=self.mode,
             projects=self.projects,

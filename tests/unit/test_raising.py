@@ -10,6 +10,7 @@ from scheduler.core.jobs import JobState, Phase
 from scheduler.core.ledger import OpenOrder, sent
 from scheduler.core.orders import Fence
 from tests.builders import Desired, SiteBuilder, commit, site
+from tests.told_site import ToldSite
 
 
 def suspended(limit_w: float, **spec: Any) -> SiteBuilder:
@@ -114,14 +115,33 @@ def test_a_job_starts_at_the_cap_that_fits() -> None:
 def test_small_jobs_pass_a_large_one_that_does_not_fit() -> None:
     """Until a more important one loses its patience: then they wait with it, and equals never do."""
 
-    def large_first(priority: int) -> SiteBuilder:
-        built = site(patience_s=300.0).node(gpus=4).limit_w(1000)
+    def large_first(priority: int, **running: Any) -> SiteBuilder:
+        built = site(patience_s=300.0).node(gpus=4).limit_w(3000).running("r", "node-1", gpus=1, flex=0)
         return built.job("large", gpus=4, priority=priority).job("small", gpus=1)
 
-    started = ["start small on node-1 at 235 W"]
+    started = ["start small on node-1 at 400 W"]
     assert large_first(1).does() == started
     assert large_first(0).passes(301).does() == started
     assert large_first(1).passes(301).does() == []
+
+
+def test_who_waits_for_a_higher_limit_holds_nobody_back() -> None:
+    """However important and patient: it could not start if nobody else ran, so that nobody who waits helps it."""
+    built = site(patience_s=300.0).node(gpus=4).limit_w(1000)
+    built.job("large", gpus=4, priority=5).job("small", gpus=1).passes(301)
+
+    assert built.does() == ["start small on node-1 at 235 W"]
+
+
+def test_a_node_in_standby_counts_for_what_is_in_reach() -> None:
+    """The limit has to carry the host that a start needs, too."""
+    for limit_w, started in ((1500.0, ["start small on a at 400 W"]), (2500.0, [])):
+        built = ToldSite(patience_s=300.0)
+        built.node("a", gpus=1).node("b", gpus=4, standby_w=30.0)
+        built.sleeping("b").limit_w(limit_w)
+        built.job("large", gpus=2, priority=5).job("small", gpus=1)
+
+        assert built.passes(301).does() == started, limit_w
 
 
 def test_running_work_is_capped_for_a_start_but_never_below_its_floor() -> None:

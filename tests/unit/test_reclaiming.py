@@ -12,7 +12,7 @@ from hypothesis import given, settings, strategies as st
 from scheduler.core.jobs import PauseCause, Phase
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.reclaiming import _MOST, MOVABLE_TIER, is_reclaiming, reclaim
+from scheduler.core.reclaiming import _MOST, MOVABLE_TIER, Others, is_reclaiming, reclaim
 from scheduler.core.room import Room
 from tests.builders import T0, SiteBuilder, commit, site
 
@@ -79,6 +79,47 @@ def test_some_are_never_asked(spec: dict[str, Any], *, scatter: bool) -> None:
     built = ran(a_site(4), "old", "a", gpus=4, **spec).job("new", gpus=4, scatter=scatter)
 
     assert victims(built, "new") == []
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+def test_who_is_less_important_gives_way(*, scatter: bool) -> None:
+    """Saved, however little service it had; the least important first, and no more than it takes."""
+    built = a_site(4, preempts=False)
+    ran(ran(built, "old", "a", 1000.0, gpus=2), "least", "a", 1000.0, gpus=2, priority=-3)
+    built.job("equal", gpus=2, scatter=scatter, priority=-3)
+    built.job("new", gpus=2, scatter=scatter, priority=1).job("all", gpus=4, scatter=scatter, priority=1)
+
+    assert victims(built, "equal") == []
+    assert victims(built, "new") == ["least"]
+    plan = Plan(built.snapshot())
+    assert reclaim(plan, Room(plan), plan.jobs["new"])
+    assert plan.attempts["least.1"].pause_cause is PauseCause.HIGHER_PRIORITY
+    assert sorted(victims(built, "all")) == ["least", "old"]
+
+    built.site = replace(built.site, priority_preempts=False)
+    assert victims(built, "new") == victims(built, "all") == []
+
+
+@pytest.mark.parametrize("scatter", [False, True])
+@pytest.mark.parametrize(
+    "spec", [{"flex": MOVABLE_TIER - 1}, {"seconds": 899.0}, {"last_commit": None}], ids=str
+)
+def test_some_never_give_way_to_who_is_more_important(spec: dict[str, Any], *, scatter: bool) -> None:
+    """Who may only be slowed, who began a moment ago, who would lose all that it did."""
+    built = ran(a_site(4, preempts=False), "old", "a", gpus=4, **spec)
+
+    assert victims(built.job("new", gpus=4, scatter=scatter, priority=5), "new") == []
+
+
+def test_it_is_told_at_a_glance_for_whom_anybody_may_leave() -> None:
+    """No look at each of many thousands where nobody can."""
+    built = ran(a_site(4, preempts=False), "old", "a", gpus=4)
+    built.job("equal", gpus=4, scatter=True).job("more", gpus=4, scatter=True, priority=1)
+    built.job("whole", gpus=4)
+    plan = Plan(built.snapshot())
+
+    found = {name: Others(plan).may_leave_for(plan.jobs[name]) for name in ("equal", "more", "whole")}
+    assert found == {"equal": False, "more": True, "whole": True}
 
 
 @pytest.mark.parametrize("scatter", [False, True])
@@ -177,7 +218,8 @@ def test_whoever_leaves_makes_the_room_that_was_missing(built: SiteBuilder) -> N
     left = [a for a in plan.in_phase(Phase.SAVE_EXIT) if before[a.id].phase is Phase.RUN]
     for attempt in left:
         spec = built.jobs[attempt.job_id].spec
-        assert attempt.pause_cause is PauseCause.FAIR_SHARE_RECLAIM
+        is_below = spec.priority < job.spec.priority
+        assert (attempt.pause_cause is PauseCause.HIGHER_PRIORITY) is is_below
         assert spec.flex >= MOVABLE_TIER
         assert spec.priority <= job.spec.priority
         assert attempt.running_at is not None
