@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 from scheduler.core.jobs import Job
@@ -49,17 +50,27 @@ def bare_w(plan: Plan) -> float:
 
 
 class Reach:
-    """What the limit would let start if nobody else ran."""
+    """What could start if nobody less important ran: who waits for more than that holds others back for nothing."""
 
     def __init__(self, plan: Plan, limit_w: float) -> None:
         self._plan, self._limit_w = plan, limit_w
 
     def has(self, job: Job) -> bool:
-        """Whether the watts would do for a job, and the nodes that it takes at the least.
+        """Whether the limit carries a job, with the nodes that it takes at the least, and its peers leave it GPUs.
 
-        Who waits for a higher limit holds others back for nothing.
+        Of those nobody knows when they are done. Whoever starts meanwhile makes room once it is in reach.
         """
-        return self._plan.start_w(job) + self._plan.site.overhead * self._awake_w(job) <= self._room_w
+        needed_w = self._plan.start_w(job) + self._plan.site.overhead * self._awake_w(job)
+        peers = sum(gpus for priority, gpus in self._held.items() if priority >= job.spec.priority)
+        return needed_w <= self._room_w and job.spec.total_gpus <= sum(g for _, g in self._nodes) - peers
+
+    @cached_property
+    def _held(self) -> Mapping[int, int]:
+        """GPUs that jobs of each priority have."""
+        held: dict[int, int] = defaultdict(int)
+        for attempt in self._plan.attempts.values():
+            held[self._plan.jobs[attempt.job_id].spec.priority] += attempt.gpu_count
+        return held
 
     @cached_property
     def _room_w(self) -> float:

@@ -11,7 +11,7 @@ import pytest
 
 from barq.checkpoint import newest_verified
 from barq.contract import Action, JobPhase, PauseRequest, read_status, write_pause_request
-from benchmarks import api, decide, job_watch, partners, site
+from benchmarks import api, decide, job_watch, partners, site, small_sites
 from benchmarks.control import JOB, JOB_DIR
 from scheduler.settings import Site
 from scheduler.signals.synthetic_day import Season
@@ -36,6 +36,17 @@ def test_the_api_is_asked_by_many_at_once(capsys: pytest.CaptureFixture[str]) ->
     figures = json.loads(capsys.readouterr().out)
     assert set(figures) == {"submit", "list", "show"}
     assert all(f["requests_per_s"] > 0 for f in figures.values())
+
+
+def test_small_sites_are_the_same_again_and_keep_their_limits() -> None:
+    """Each seed draws one site with its day; no policy is over the limit on it, and Barq ends nothing unsaved."""
+    seeds = [2, 4]
+    found = small_sites.measure(seeds, ["barq", "slurm"])
+
+    assert found == small_sites.measure(seeds, ["barq", "slurm"])
+    assert set(found["sites"]) == {"2", "4"}
+    assert found["policies"]["barq"]["kills"] == found["policies"]["barq"]["violation_s"] == 0
+    assert all(f["goodput_share"] > 0 for f in found["policies"].values())
 
 
 def test_the_site_file_of_a_benchmark_is_one() -> None:

@@ -133,6 +133,16 @@ def test_who_waits_for_a_higher_limit_holds_nobody_back() -> None:
     assert built.does() == ["start small on node-1 at 235 W"]
 
 
+def test_who_waits_for_its_peers_holds_nobody_back() -> None:
+    """A peer has a GPU that it needs, and nobody knows for how long: whoever starts meanwhile makes room then."""
+    for priority, started in ((1, ["start small on node-1 at 400 W"]), (0, [])):
+        built = site(patience_s=300.0).node(gpus=4).limit_w(3000)
+        built.running("r", "node-1", gpus=1, flex=0, priority=priority)
+        built.job("large", gpus=4, priority=1).job("small", gpus=1)
+
+        assert built.passes(301).does() == started, priority
+
+
 def test_a_node_in_standby_counts_for_what_is_in_reach() -> None:
     """The limit has to carry the host that a start needs, too."""
     for limit_w, started in ((1500.0, ["start small on a at 400 W"]), (2500.0, [])):
