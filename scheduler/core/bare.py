@@ -10,6 +10,7 @@ from scheduler.core.jobs import Job
 from scheduler.core.orders import NodePower
 from scheduler.core.plan import Plan
 from scheduler.core.power import site_w
+from scheduler.core.presence import LEAVING
 
 
 def can_rest(plan: Plan, gid: str) -> bool:
@@ -66,10 +67,11 @@ class Reach:
 
     @cached_property
     def _held(self) -> Mapping[int, int]:
-        """GPUs that jobs of each priority have."""
+        """GPUs that jobs of each priority have, those left out that are about to be free."""
         held: dict[int, int] = defaultdict(int)
         for attempt in self._plan.attempts.values():
-            held[self._plan.jobs[attempt.job_id].spec.priority] += attempt.gpu_count
+            if attempt.phase not in LEAVING:
+                held[self._plan.jobs[attempt.job_id].spec.priority] += attempt.gpu_count
         return held
 
     @cached_property
