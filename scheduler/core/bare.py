@@ -29,6 +29,8 @@ def rest_bare(plan: Plan, over_w: float, factor_of: Callable[[str], float]) -> N
     `factor_of` is what a watt of a group counts where there is too much. Those on their way to standby are waited for.
     Who has work gets no nodes back by this: they are woken for jobs that the watts carry.
     """
+    if over_w <= 0:
+        return
     for gid in plan.asleep().in_order():
         if plan.groups[gid].power is not NodePower.STANDBY:
             over_w -= factor_of(gid) * plan.awake_w(gid)
