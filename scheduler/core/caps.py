@@ -43,6 +43,12 @@ def fitting_caps(
     return found
 
 
+def is_capped(plan: Plan) -> bool:
+    """Whether any flexible work runs below its full power."""
+    counted = plan.roster.gpus().items()
+    return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)
+
+
 def _key(counted: tuple[Kind, int]) -> tuple[float, float, str, float]:
     kind, _ = counted
     return kind.floor_w, kind.knee_w, kind.model.name, kind.top_w

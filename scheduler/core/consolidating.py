@@ -15,7 +15,9 @@ from dataclasses import dataclass
 
 from scheduler.core.attained import lasts
 from scheduler.core.deadlines import is_urgent
+from scheduler.core.floors import above_floor_w
 from scheduler.core.jobs import Attempt, PauseCause, Phase
+from scheduler.core.lean import lean_cap_w
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.save_turns import in_turn
@@ -116,7 +118,28 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
             left_w -= cost_w
             kept.add(attempt.id)
             on |= nodes
-    return kept
+    return kept | _lean_one(
+        plan, [a for a in attempts if a.id not in kept], on, left_w - _lifts_w(plan, kept)
+    )
+
+
+def _lean_one(plan: Plan, attempts: list[Attempt], on: set[str], spare: float) -> set[str]:
+    """The first of some that can go on below its knee, with watts that nobody who is kept has use for."""
+    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id)):
+        model = plan.model(attempt)
+        nodes = [p.node_id for p in attempt.placements if p.node_id not in on]
+        nodes_w = plan.site.overhead * sum(plan.awake_w(n) for n in nodes)
+        if lean_cap_w(plan, attempt, spare - nodes_w, from_w=model.idle_w) is not None:
+            return {attempt.id}
+    return set()
+
+
+def _lifts_w(plan: Plan, ids: set[str]) -> float:
+    """Site watts that these have use for above their knees."""
+    wheres = filter(None, map(plan.roster.where, sorted(ids)))
+    return plan.site.overhead * sum(
+        w.gpus * above_floor_w(w.kind.model, w.kind.top_w, w.kind.knee_w) for w in wheres
+    )
 
 
 def _units(plan: Plan, attempts: list[Attempt]) -> Iterable[_Unit]:

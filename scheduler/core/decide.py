@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from scheduler.core.addable import up
 from scheduler.core.altered import altered, swift
+from scheduler.core.caps import is_capped
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
 from scheduler.core.credit import Owed
@@ -33,7 +34,7 @@ from scheduler.core.presence import LEAVING
 from scheduler.core.progress import settle_facts
 from scheduler.core.queueing import Queue, start_shape
 from scheduler.core.raises import Raises
-from scheduler.core.raising import dwell, is_capped, raise_work
+from scheduler.core.raising import dwell, raise_work
 from scheduler.core.reasons import Code, Event, Reason
 from scheduler.core.room import Room
 from scheduler.core.sheddable import down

@@ -76,7 +76,7 @@ class Followed(Listed):
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
-        self._rises_w: dict[tuple[object, ...], float] = {}  #: what `start_w` found out
+        self._rises_w: dict[tuple[object, ...], tuple[float, float]] = {}  #: what `start_w` found out
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}

@@ -20,7 +20,7 @@ from scheduler.core.node_tally import Depth
 from scheduler.core.ordered import Ordered
 from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
-from scheduler.core.roster import Where
+from scheduler.core.roster import Kind, Where
 from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
@@ -112,6 +112,10 @@ class Plan(Followed):
         """The GPU model of a node, None where it has no GPU."""
         return self._models.get(group_id)
 
+    def kind_of(self, attempt: Attempt) -> Kind | None:
+        """How its GPUs count; None where its nodes are not part of the site any more."""
+        return self._kind(attempt)
+
     def knee_w(self, attempt: Attempt) -> float:
         """The cap per GPU at which it is judged whether there is power for it."""
         kind = self._kind(attempt)
@@ -147,24 +151,29 @@ class Plan(Followed):
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
+        return self.site.overhead * job.spec.total_gpus * self._rises_of_w(job)[0]
+
+    def lean_start_w(self, job: Job) -> float:
+        """The same at its lowest cap."""
+        return self.site.overhead * job.spec.total_gpus * self._rises_of_w(job)[1]
+
+    def _rises_of_w(self, job: Job) -> tuple[float, float]:
         spec = job.spec
         key = spec.gpu_type, spec.flex, spec.min_cap_w, spec.cap_ok
-        rise_w = self._rises_w.get(key)
-        if rise_w is None:
-            rise_w = self._rises_w[key] = self._rise_w(job)
-        return self.site.overhead * spec.total_gpus * rise_w
+        known = self._rises_w.get(key)
+        if known is None:
+            known = self._rises_w[key] = self._found_rises_w(job)
+        return known
 
-    def _rise_w(self, job: Job) -> float:
-        """The same of one GPU, without the site's overhead."""
+    def _found_rises_w(self, job: Job) -> tuple[float, float]:
+        """What one GPU draws more than idle, W without the site's overhead: at its knee, and at its lowest cap."""
         models = self._models.items()
         sorts = {(model, self._spared_w[gid]): gid for gid, model in models}.values()  # one node of each sort
-        kinds = (self.kind_on(job, gid) for gid in sorts)
-        rises_w = (
-            k.model.charge_w(k.knee_w) - k.model.idle_w
-            for k in kinds
-            if job.spec.gpu_type in (None, k.model.name)
-        )
-        return max(rises_w, default=0.0)
+        kinds = [self.kind_on(job, gid) for gid in sorts]
+        here = [k for k in kinds if job.spec.gpu_type in (None, k.model.name)]
+        at_knee_w = max((k.model.charge_w(k.knee_w) - k.model.idle_w for k in here), default=0.0)
+        at_floor_w = max((k.model.charge_w(k.floor_w) - k.model.idle_w for k in here), default=0.0)
+        return at_knee_w, at_floor_w
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""

@@ -35,6 +35,12 @@ class Raises:
         for left in shapes:
             self.refuse(left, reason)
 
+    def started(self, some: Refused) -> None:
+        """Note that the first of some was started after all."""
+        at = self.refused.index(some)
+        self.refused[at : at + 1] = [some._replace(jobs=some.jobs - 1)] if some.jobs > 1 else []
+        self.reasons.pop(some.job.id, None)
+
     def expect(self, reason: Reason) -> None:
         """Note when a reason may be over."""
         if reason.expected_at is not None:

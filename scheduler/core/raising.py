@@ -10,9 +10,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from scheduler.core.altered import altered
-from scheduler.core.caps import fitting_caps
+from scheduler.core.caps import fitting_caps, is_capped
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
+from scheduler.core.lean import is_lean, lean_cap_w, spare_w
 from scheduler.core.lifecycle import moved
 from scheduler.core.lifting import fill_up, lift_caps, make_way, regain
 from scheduler.core.plan import Plan
@@ -51,7 +52,7 @@ def raise_work(
     wanted += startable(plan, room, queue, snapshot, raises, limit_w)
     caps = fitting_caps(plan, limit_w, to_knee=True)
     if wanted:
-        make_way(plan, caps, {a.id for a in wanted}, limit_w)
+        make_way(plan, caps, {a.id for a in wanted if not is_lean(plan, a.id)}, limit_w)
         make_way_in_zones(plan)
         _admit(plan, raises, wanted, limit_w)
     raises.free_gpus = room.total
@@ -70,12 +71,6 @@ def raise_work(
     return raises
 
 
-def is_capped(plan: Plan) -> bool:
-    """Whether any flexible work runs below its full power."""
-    counted = plan.roster.gpus().items()
-    return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)
-
-
 # -- who is wanted: judged with all peers at their knees, because caps go before pauses ---
 
 
@@ -84,23 +79,32 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     held = [
         a for a in plan.in_phase(Phase.SUSPEND) if a.pause_cause in TEMPORARY and a.id not in plan.given_up
     ]
-    wanted = []
+    wanted, lacking = [], []
     for attempt in sorted(held, key=lambda a: _turn(plan, a)):
-        job = plan.jobs[attempt.job_id]
-        cap_w = plan.knee_w(attempt)
+        job, cap_w = plan.jobs[attempt.job_id], plan.knee_w(attempt)
         needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
         free_w = limit_w - plan.floors_w(job.spec.flex)
         if needed_w > free_w:
-            raises.reasons[job.id] = no_power(plan, needed_w, free_w)
-            raises.refused.append(Refused(job, 1, lacks_gpus=False))
-            continue
-        resumed = plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
-        if (full := full_for(plan, resumed)) is not None:
-            plan.put(attempt)
-            raises.reasons[job.id] = full[1]
-        else:
+            lacking.append((attempt, no_power(plan, needed_w, free_w)))
+        elif _is_resumed(plan, raises, attempt, cap_w):
             wanted.append(attempt)
+    for attempt, lacks in lacking:
+        cap = lean_cap_w(plan, attempt, spare_w(plan, limit_w), from_w=plan.model(attempt).held_w())
+        if cap is not None and _is_resumed(plan, raises, attempt, cap):
+            wanted.append(attempt)
+        elif cap is None:
+            raises.reasons[attempt.job_id] = lacks
+            raises.refused.append(Refused(plan.jobs[attempt.job_id], 1, lacks_gpus=False))
     return wanted
+
+
+def _is_resumed(plan: Plan, raises: Raises, attempt: Attempt, cap_w: float) -> bool:
+    """Put a suspended attempt back to running in the plan, unless its domains do not take it."""
+    resumed = plan.change(attempt, phase=Phase.RUN, cap_w=cap_w)
+    if (full := full_for(plan, resumed)) is not None:
+        plan.put(attempt)
+        raises.reasons[attempt.job_id] = full[1]
+    return full is None
 
 
 def _turn(plan: Plan, attempt: Attempt) -> tuple[int, int, bool, datetime, str]:

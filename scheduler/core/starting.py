@@ -6,13 +6,15 @@ Judged with all peers at their knees, because caps go before pauses. Whether it 
 
 from __future__ import annotations
 
+from scheduler.core.altered import altered
 from scheduler.core.bare import Reach
 from scheduler.core.envelope import window_s
 from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
+from scheduler.core.lean import is_carried, lean_cap_w, spare_w
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place, usable
-from scheduler.core.plan import Plan
+from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
@@ -62,9 +64,7 @@ def startable(
         tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
         if isinstance(tried, Attempt):
             wanted.append(tried)
-            room.take(tried.placements)
-            tenancy.start(job)
-            hold_exit(plan, tried)
+            _count_in(plan, room, tenancy, tried)
             heads.go_on()
             continue
         left = heads.leave_out()
@@ -79,15 +79,39 @@ def startable(
         if not _has_waited_long(plan, job):
             continue
         may_gain = may_reclaim and tried.code in _LACKS_GPUS and others.may_leave_for(job)
-        if may_gain and _is_carried(plan, job, limit_w):
+        if may_gain and is_carried(plan, job, limit_w):
             may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
         _hold_back(heads, entry, job, reach, raises)
-    return wanted
+    lean = _lean(plan, room, snapshot, raises, tenancy, limit_w)
+    return wanted if lean is None else [*wanted, lean]
 
 
-def _is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
-    """Whether there would be the watts for it."""
-    return plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex)
+def _count_in(plan: Plan, room: Room, tenancy: Tenancy, attempt: Attempt) -> None:
+    """Count a start that is in the plan wherever else it counts."""
+    room.take(attempt.placements)
+    tenancy.start(plan.jobs[attempt.job_id])
+    hold_exit(plan, attempt)
+
+
+def _lean(
+    plan: Plan, room: Room, snapshot: Snapshot, raises: Raises, tenancy: Tenancy, limit_w: float
+) -> Attempt | None:
+    """The first that waits for watts alone and fits below its knee, with those that nobody who runs has use for."""
+    spare = spare_w(plan, limit_w)
+    if spare <= 0 or _staggered(plan) is not None:
+        return None
+    for some in [r for r in raises.refused if not r.lacks_gpus and plan.of(r.job.id) is None]:
+        job = some.job
+        if plan.arrays.full(job) is not None or tenancy.exceeded(job) is not None:
+            continue
+        tried = _try(plan, room, snapshot, job, limit_w, spare)
+        if isinstance(tried, Attempt):
+            _count_in(plan, room, tenancy, tried)
+            raises.started(some)
+            return tried
+        if tried.code is Code.WINDOW_TOO_SHORT:  # not for watts, so that no node goes to standby for it
+            raises.refused.remove(some)
+    return None
 
 
 def _hold_back(heads: Heads, entry: Entry, job: Job, reach: Reach, raises: Raises) -> None:
@@ -113,14 +137,20 @@ def _staggered(plan: Plan) -> Reason | None:
     return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 
 
-def _try(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason:
-    """A new attempt, in the plan by now, or why there is none."""
+def _try(
+    plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float, spare: float | None = None
+) -> Attempt | Reason:
+    """A new attempt, in the plan by now, or why there is none. With no more than `spare`, below its knee."""
     if job.spec.total_gpus > room.total:
         return _lacking(plan, room, job)
     barred: frozenset[str] = frozenset()  #: nodes in domains that do not take it
     lacks: Reason | None = None
     while (placements := place(job, room, plan, barred)) is not None:
-        tried = _on(plan, snapshot, job, placements, limit_w)
+        tried = (
+            _on(plan, snapshot, job, placements, limit_w)
+            if spare is None
+            else _lean_on(plan, snapshot, job, placements[: job.spec.nodes], limit_w, spare)
+        )
         if isinstance(tried, Reason):
             return tried
         full = refused_by(plan, snapshot, tried)
@@ -141,6 +171,18 @@ def _on(
     if reason is None or len(placements) <= job.spec.nodes or job.spec.max_nodes is None:
         return reason or attempt
     return _smaller(plan, snapshot, job, placements, limit_w)
+
+
+def _lean_on(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float, spare: float
+) -> Attempt | Reason:
+    """The same below its knee."""
+    attempt = new_attempt(job, placements, plan)
+    cap_w = lean_cap_w(plan, attempt, spare, from_w=plan.model(attempt).idle_w)
+    if cap_w is None:
+        return no_power(plan, plan.lean_start_w(job), spare)
+    attempt = altered(attempt, cap_w=cap_w)
+    return _unaffordable(plan, snapshot, job, attempt, limit_w) or attempt
 
 
 def _smaller(
@@ -190,7 +232,7 @@ def _unaffordable(
     model, site = plan.model(attempt), plan.site
     needed_w = site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
     free_w = limit_w - plan.floors_w(job.spec.flex)
-    if needed_w > free_w:
+    if needed_w > free_w + EPSILON_W:
         return no_power(plan, needed_w, free_w)
     rest_w = plan.fallback_w()
     plan.put(attempt)

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from scheduler.core.bare import can_rest, is_deserted
 from scheduler.core.jobs import Job
+from scheduler.core.lean import spare_w
 from scheduler.core.placement import roomy, usable
 from scheduler.core.plan import Plan
 from scheduler.core.room import Room
@@ -36,15 +37,20 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
 
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
-    free_w = limit_w - plan.floors_w(4)
-    if all(some.lacks_gpus and plan.start_w(some.job) > free_w for some in refused):
+    free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
+    if all(
+        s.lacks_gpus and plan.start_w(s.job) > free_w and plan.lean_start_w(s.job) > spare for s in refused
+    ):
         return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
+    homeless = []
     for some in refused:
         if not yard.has_whole_nodes:
             break  # nobody else can be housed
-        if some.lacks_gpus:
-            yard.house(some)
+        if some.lacks_gpus and yard.house(some) < some.jobs:
+            homeless.append(some.job)
+    if spare > 0:
+        yard.squeeze(homeless)
     if not all(some.lacks_gpus for some in refused):
         for gid in yard.unused():
             plan.switch(gid, asleep=True)
@@ -111,6 +117,7 @@ class _Yard:
             len(room.free[gid]) for gid in houses
         )  #: GPUs free on nodes that are in use
         self._free_w = limit_w - plan.floors_w(4)
+        self._above_knees_w = plan.nodes_w() - plan.floors_w(4)
         self._rest_w = (
             plan.site.firm_w * (1.0 - plan.site.margin) - plan.fallback_w()
         )  #: as starts are judged
@@ -124,23 +131,43 @@ class _Yard:
         """Empty nodes on which nobody is housed."""
         return [gid for gid in self._empty if gid not in self._used]
 
-    def house(self, refused: Refused) -> None:
-        """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers."""
-        if self._plan.start_w(refused.job) > self._free_w:  # wherever it is
+    def house(self, refused: Refused) -> int:
+        """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers.
+
+        How many these are.
+        """
+        start_w = self._plan.start_w(refused.job)
+        if start_w > self._free_w:  # wherever it is
             self._take_loose(refused.job)
-            return
-        nodes, used = roomy(refused.job, self._plan), self._used
+            return 0
+        racks = self._whole_nodes(refused.job, refused.jobs)
+        housed = 0
+        while housed < refused.jobs and self._take_first(refused.job, racks, start_w):
+            housed += 1
+        return housed
+
+    def squeeze(self, jobs: Sequence[Job]) -> None:
+        """Find whole nodes for the first of some that could start below its knee with watts that nobody has use for."""
+        self._free_w -= self._above_knees_w
+        for job in jobs:
+            start_w = self._plan.lean_start_w(job)
+            if start_w <= self._free_w and self._take_first(job, self._whole_nodes(job, 1), start_w):
+                return
+
+    def _whole_nodes(self, job: Job, jobs: int) -> list[_Rack]:
+        """Where so many jobs of a shape could be."""
+        nodes, used = roomy(job, self._plan), self._used
         # Who has no place to be in takes the first that are left, and no job more of them than it needs.
-        most = None if required_level(refused.job) else refused.jobs * _needs(refused.job)
+        most = None if required_level(job) else jobs * _needs(job)
         ready, asleep = (
             list(islice((g for g in gids if g in nodes and g not in used), most))
             for gids in (self._ready, self._asleep)
         )
-        racks = self._racks(refused.job, ready, asleep)
-        for _ in range(refused.jobs):
-            racks.sort(key=lambda rack: -min(rack.loose + len(rack.ready), _needs(refused.job)))
-            if not any(self._take(refused.job, rack) for rack in racks):
-                return
+        return self._racks(job, ready, asleep)
+
+    def _take_first(self, job: Job, racks: list[_Rack], start_w: float) -> bool:
+        racks.sort(key=lambda rack: -min(rack.loose + len(rack.ready), _needs(job)))
+        return any(self._take(job, rack, start_w) for rack in racks)
 
     def _racks(self, job: Job, ready: list[str], asleep: list[str]) -> list[_Rack]:
         """Where the job could be as a whole: in any of the racks if it asks to be in one, else wherever it fits."""
@@ -157,10 +184,10 @@ class _Yard:
             for nodes in within(job, [*ready, *asleep, *sorted(others)], self._plan)
         ]
 
-    def _take(self, job: Job, rack: _Rack) -> bool:
+    def _take(self, job: Job, rack: _Rack, start_w: float) -> bool:
         used, woken, missing = self._chosen(job, rack)
         wake_w = self._plan.site.overhead * sum(self._plan.awake_w(gid) for gid in woken)
-        needed_w, rest_w = wake_w + self._plan.start_w(job), wake_w + self._rest_of_w(job, [*used, *woken])
+        needed_w, rest_w = wake_w + start_w, wake_w + self._rest_of_w(job, [*used, *woken])
         if missing > 0 or needed_w > self._free_w or (woken and rest_w > self._rest_w):
             return False
         self._free_w -= needed_w

@@ -78,8 +78,19 @@ def test_one_node_goes_on_and_the_other_is_cleared() -> None:
     one_w = at_knees_w(Plan(built.snapshot()), {"j.1"})
 
     assert released(built, one_w) == ["k"]
-    assert released(built, one_w - 1.0) == ["j", "k"]
     assert released(built, 2 * one_w) == []
+
+
+def test_one_goes_on_below_its_knee_with_watts_that_nobody_else_would_have() -> None:
+    """But not below its floor: then all are released."""
+    built = held(held(two_nodes(), "j", "a", gpus=4), "k", "b", gpus=4)
+    plan = Plan(built.snapshot())
+    above_w = 4 * (A100_SXM.charge_w(plan.knee_w(plan.attempts["j.1"])) - A100_SXM.charge_w(195.0))
+    least_w = at_knees_w(plan, {"j.1"}) - plan.site.overhead * above_w
+
+    assert above_w > 0
+    assert released(built, least_w) == ["k"]
+    assert released(built, least_w - 1.0) == ["j", "k"]
 
 
 def test_the_fuller_node_is_kept() -> None:

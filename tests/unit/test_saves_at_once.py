@@ -201,7 +201,7 @@ def test_who_waits_for_its_turn_does_not_take_what_is_kept_for_others() -> None:
     held(built, "much", "a", gpus=4)
     for number in range(3):
         held(built, f"little{number}", "b")
-    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 400.0)
+    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 250.0)
 
     assert resumed(built) == []  # though the watts would do for a little one
     assert resumed(built) == []
@@ -215,7 +215,7 @@ def test_nobody_starts_on_a_node_that_is_being_cleared() -> None:
     held(built, "much", "a", gpus=4)
     for number in range(3):
         held(built, f"little{number}", "b")
-    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 400.0)
+    forgotten(built).limit_w(Plan(built.snapshot()).site_w() + 250.0)
 
     found = []
     for _ in range(8):

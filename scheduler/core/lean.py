@@ -1,0 +1,49 @@
+"""Below the knee: watts that nobody who runs has use for carry one more job, at the highest cap that they allow.
+
+The knee tells what does the most with watts that are short. Once all that runs has every watt that it has use for,
+what is left is not: to leave it, or to mine with it, while somebody waits who could run more slowly serves nobody.
+"""
+
+from __future__ import annotations
+
+from scheduler.core.caps import is_capped
+from scheduler.core.floors import STEP_W
+from scheduler.core.jobs import Attempt, Job
+from scheduler.core.plan import Plan
+
+
+def spare_w(plan: Plan, limit_w: float) -> float:
+    """Site watts that nobody who runs has use for; none as long as anybody could be lifted."""
+    return 0.0 if is_capped(plan) else max(0.0, limit_w - plan.nodes_w())
+
+
+def is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
+    """Whether there are the watts for a job: with all at their knees, or with what nobody who runs has use for."""
+    if plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex):
+        return True
+    lifts_w = plan.site.overhead * sum(
+        gpus * (kind.model.charge_w(kind.top_w) - kind.model.charge_w(cap_w))
+        for kind, counts in plan.roster.gpus().items()
+        for cap_w, gpus in counts.items()
+        if cap_w < kind.top_w
+    )
+    return plan.lean_start_w(job) <= limit_w - plan.nodes_w() - lifts_w
+
+
+def lean_cap_w(plan: Plan, attempt: Attempt, spare: float, *, from_w: float) -> float | None:
+    """The highest cap up to its knee at which an attempt fits `spare`; None if that is not even its floor.
+
+    `from_w` is what each of its GPUs is charged as long as it does not run.
+    """
+    kind = plan.kind_of(attempt)
+    if kind is None or spare <= 0 or kind.knee_w <= kind.floor_w:
+        return None
+    each_w, steps = plan.site.overhead * attempt.gpu_count, int((kind.knee_w - kind.floor_w) // STEP_W)
+    caps = (kind.floor_w + step * STEP_W for step in range(steps, -1, -1))
+    return next((cap_w for cap_w in caps if each_w * (kind.model.charge_w(cap_w) - from_w) <= spare), None)
+
+
+def is_lean(plan: Plan, attempt_id: str) -> bool:
+    """Whether an attempt runs below its knee."""
+    where = plan.roster.where(attempt_id)
+    return where is not None and where.cap_w < where.kind.knee_w
