@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 from scheduler.core.arrays import settle
 from scheduler.core.decide import Decision, Policy, PowerAware
@@ -88,7 +88,7 @@ class SiteBuilder:
         standby_w: float | None = None,
         limits: PowerLimits | None = None,
         **topology: str,
-    ) -> SiteBuilder:
+    ) -> Self:
         """A reachable node of A100s with nothing on it; one that draws `standby_w` in standby, if it can go there.
 
         `rack="r1"` says where it is.
@@ -105,11 +105,11 @@ class SiteBuilder:
         )
         return self._group(spec)
 
-    def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> SiteBuilder:
+    def miners(self, name: str = "miners", *, max_w: float = 4000.0) -> Self:
         """A reachable miner group at rest."""
         return self._group(GroupSpec(group_id=name, kind=GroupKind.MINERS, base_w=0.0, miners_max_w=max_w))
 
-    def _group(self, spec: GroupSpec) -> SiteBuilder:
+    def _group(self, spec: GroupSpec) -> Self:
         account = Account(
             group_id=spec.group_id, idle_w=idle_w(spec), nameplate_w=nameplate_w(spec), known=True
         )
@@ -121,7 +121,7 @@ class SiteBuilder:
 
     def limit_w(
         self, limit_w: float, *, reaction_s: float = 30.0, source: str = "grid", **changes: Any
-    ) -> SiteBuilder:
+    ) -> Self:
         """One source's limit from now on, in place of its last one."""
         envelope = Envelope(
             source=source,
@@ -134,14 +134,14 @@ class SiteBuilder:
         self.envelopes = (*others, replace(envelope, **changes))
         return self
 
-    def falls_to_w(self, limit_w: float, *, in_s: float) -> SiteBuilder:
+    def falls_to_w(self, limit_w: float, *, in_s: float) -> Self:
         """A step of the first source that is known now."""
         first = self.envelopes[0]
         step = Segment(starts_at=self.at + timedelta(seconds=in_s), limit_w=limit_w)
         self.envelopes = (replace(first, segments=(*first.segments, step)), *self.envelopes[1:])
         return self
 
-    def foresees(self, *steps: tuple[float, dict[float, float]]) -> SiteBuilder:
+    def foresees(self, *steps: tuple[float, dict[float, float]]) -> Self:
         """The forecast of the first source: so many seconds from now on, these watts by the shares of quantiles."""
         first = self.envelopes[0]
         forecast = tuple(
@@ -156,12 +156,12 @@ class SiteBuilder:
 
     # -- the work ----------------------------------------------------------------------------------------------------
 
-    def wants(self, name: str, desired: Desired) -> SiteBuilder:
+    def wants(self, name: str, desired: Desired) -> Self:
         """Somebody wants something of a job."""
         self.jobs[name] = replace(self.jobs[name], desired=desired)
         return self
 
-    def job(self, name: str = "j", *, state: JobState = JobState.PENDING, **spec: Any) -> SiteBuilder:
+    def job(self, name: str = "j", *, state: JobState = JobState.PENDING, **spec: Any) -> Self:
         """A job that waits (or is in `state`), submitted after all before it."""
         number = len(self.jobs) + 1
         changes = {
@@ -179,7 +179,7 @@ class SiteBuilder:
         )
         return self
 
-    def running(self, name: str, on: str, *, gpus: int = 4, cap_w: float = 400.0, **spec: Any) -> SiteBuilder:
+    def running(self, name: str, on: str, *, gpus: int = 4, cap_w: float = 400.0, **spec: Any) -> Self:
         """A job that runs on the first free GPUs of a node, ordered, acknowledged and read back."""
         self.job(name, state=JobState.RUNNING, gpus=gpus, **spec)
         self.jobs[name] = replace(self.jobs[name], attempts=1)
@@ -219,7 +219,7 @@ class SiteBuilder:
             used=self.used,
         )
 
-    def under(self, policy: Policy) -> SiteBuilder:
+    def under(self, policy: Policy) -> Self:
         """The policy that decides from now on, in place of Barq's own."""
         self.policy = policy
         return self
@@ -231,14 +231,14 @@ class SiteBuilder:
         before = self.snapshot()
         return actions(before, self.decided(obeyed=obeyed))
 
-    def settles(self, rounds: int = 6) -> SiteBuilder:
+    def settles(self, rounds: int = 6) -> Self:
         """Decide and obey until nothing changes any more. Fails if that takes longer."""
         for _ in range(rounds):
             if not self.does():
                 return self
         raise AssertionError(f"still changing after {rounds} rounds: {self.does()}")
 
-    def passes(self, seconds: float) -> SiteBuilder:
+    def passes(self, seconds: float) -> Self:
         """Let time pass; guards and sources stay fresh."""
         self.at += timedelta(seconds=seconds)
         self.groups = {gid: replace(g, reported_at=self.at) for gid, g in self.groups.items()}
@@ -284,7 +284,7 @@ class SiteBuilder:
             group, account=sent(group.account, order), miners_target_w=draft.miners_target_w
         )
 
-    def facts(self, attempt_id: str, on: str, **facts: Any) -> SiteBuilder:
+    def facts(self, attempt_id: str, on: str, **facts: Any) -> Self:
         """What a guard reports of an attempt, in place of what it reported before."""
         group = self.groups[on]
         told = AttemptFacts(attempt_id=attempt_id, **facts)

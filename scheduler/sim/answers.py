@@ -38,6 +38,19 @@ def is_awaited(
     return decision.awaits_watts and _counted_w(after, at, fall_s) != _counted_w(before, at, fall_s)
 
 
+def is_progress(report: GuardReport, group: Group) -> bool:
+    """Whether all that is new of a group that is known so is how far its work has come, and what it committed.
+
+    It is left to the next round: nothing but who may be asked to make room for others hangs on it.
+    """
+    if (report.power, report.stop, len(report.attempts)) != (group.power, group.stop, len(group.facts)):
+        return False
+    same = ("attempt_id", "observed", "exit_code")
+    pairs = zip(report.attempts, group.facts, strict=True)
+    are_same = all(getattr(now, what) == getattr(was, what) for now, was in pairs for what in same)
+    return bool(report.attempts) and are_same and report.gpus == group.gpus
+
+
 def _frees_gpus(group: Group, answer: GuardReport) -> bool:
     """Whether somebody has left a GPU."""
     return any(was.processes > now.processes for was, now in zip(group.gpus, answer.gpus, strict=False))

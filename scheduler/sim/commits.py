@@ -47,6 +47,12 @@ class Commits:
         )  # at once, where the interval was made shorter
         return span_us, 0, span_us - self.computed_us
 
+    def next_us(self) -> int:
+        """How long it takes from now on until the next commit is completed."""
+        if self.saving_us > 0:
+            return self.saving_us
+        return max(0, self.every_us - self.computed_us) + self.takes_us
+
     def lasts_us(self, work_us: int) -> int:
         """How long so much computing takes from now on, with the commits that begin before it is done."""
         if self.takes_us == 0 or work_us <= 0:

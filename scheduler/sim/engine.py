@@ -19,7 +19,7 @@ from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardRepor
 from scheduler.core.snapshot import MeterReading
 from scheduler.garbage import uncollected
 from scheduler.reconcile import Reconciler, Recorder
-from scheduler.sim.answers import is_awaited
+from scheduler.sim.answers import is_awaited, is_progress
 from scheduler.sim.clock import BEGAN_AT, Timeline, us, us_of
 from scheduler.sim.cluster import SimCluster
 from scheduler.sim.gang import Gang
@@ -205,7 +205,8 @@ class Engine:
         self._take(group.report())
 
     def _take(self, report: GuardReport) -> None:
-        if self.loop.on_report(report):
+        group = self.view.groups[report.spec.group_id]
+        if self.loop.on_report(report) and not is_progress(report, group):
             self.wake(GATHER_US)
 
     def _touch(self, group: Leased) -> None:

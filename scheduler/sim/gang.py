@@ -7,7 +7,6 @@ progress, commits and energy of the span before are added up at each.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 from scheduler.core.jobs import Phase
 from scheduler.core.orders import AttemptFacts, Observed
@@ -15,28 +14,13 @@ from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
 from scheduler.sim.clock import NEVER_US, US, Timeline, us
 from scheduler.sim.commits import Commits
+from scheduler.sim.host import Host
 from scheduler.sim.site import Pace
 from scheduler.sim.told import Told
 from scheduler.sim.work import Doing, JobRun
 
 SAVED = 85  #: "saved, requeue me"
 _BROKEN = 1
-
-
-class Host(Protocol):
-    """What a member needs to know of its node."""
-
-    def changed(self) -> None:
-        """What it would report is another now."""
-        ...
-
-    def redrawn(self) -> None:
-        """Its draw may be another now."""
-        ...
-
-    def freed(self) -> None:
-        """A member ended: its GPUs are free."""
-        ...
 
 
 class Member:
@@ -112,6 +96,7 @@ class Gang:
         "attempt_id",
         "commits",
         "done_us",
+        "expects_commit",
         "fails",
         "is_over",
         "is_paused",
@@ -160,7 +145,8 @@ class Gang:
         self.commits = Commits(every_us=us(pace.checkpoint_interval_s), takes_us=us(pace.checkpoint_s))
         self.done_us = NEVER_US
         self.queued_us = NEVER_US  #: when it is looked at next, whether it is done by then or not
-        self.fails: Callable[[], bool] = _never  #: whether a save comes to nothing
+        self.expects_commit = False  #: the first that there ever was of the job
+        self.fails: Callable[[], bool] = lambda: False  #: whether a save comes to nothing
         run.progress_s = run.committed_s
         self.resumed_step = int(run.committed_s)
         if run.started_us is None:
@@ -376,8 +362,23 @@ class Gang:
             left_us = -int(-max(0.0, self.run.job.work_s - self.run.progress_s) / speed * US // 1)
             self.done_us = self.timeline.now_us + self.commits.lasts_us(left_us)
             self._look_at(self.done_us)
+            if self.run.committed_s <= 0.0 and not self.expects_commit:
+                self.expects_commit = True
+                self.timeline.at(self.timeline.now_us + self.commits.next_us(), self._tell_commit, None)
         else:
             self.done_us = NEVER_US
+
+    def _tell_commit(self, _: object) -> None:
+        """Its nodes tell of the first commit: only who has one is ever asked to make room for others."""
+        self.expects_commit = False
+        if self.is_over:
+            return
+        self.settle()
+        if self.run.committed_s > 0.0:
+            for member in self.members:
+                member.host.changed()
+        else:
+            self._refresh()
 
     def _look_at(self, at_us: int) -> None:
         """Look whether it is done, unless that happens sooner anyhow: most changes of caps only put the end off."""
@@ -394,7 +395,3 @@ class Gang:
         if Observed.STARTING in seen:
             return Doing.RESTORE if self.is_restart else Doing.START
         return Doing.HOLD
-
-
-def _never() -> bool:
-    return False

@@ -11,7 +11,7 @@ from scheduler.core.jobs import Phase
 from scheduler.core.lean import lean_cap_w, spare_w
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
-from tests.builders import Desired, SiteBuilder, site
+from tests.builders import Desired, site
 from tests.told_site import ToldSite
 
 NODE_W = (
@@ -28,9 +28,10 @@ def nodes(*names: str, **policy: Any) -> ToldSite:
     return built
 
 
-def with_spare_w(built: SiteBuilder, spare: float) -> SiteBuilder:
+def with_spare_w(built: ToldSite, spare: float) -> ToldSite:
     """A limit that leaves so much beside all that the site draws as it is."""
-    return built.limit_w(Plan(built.snapshot()).nodes_w() + spare)
+    built.limit_w(Plan(built.snapshot()).nodes_w() + spare)
+    return built
 
 
 def on_a_gpu_w(cap_w: float) -> float:

@@ -24,7 +24,7 @@ from scheduler.core.orders import (
 )
 from scheduler.core.snapshot import Group
 from scheduler.heard import unheard_of
-from scheduler.sim.answers import is_awaited
+from scheduler.sim.answers import is_awaited, is_progress
 from scheduler.sim.engine import ANSWERED_US, Case, Engine
 from scheduler.sim.outcome import RunOutcome
 from tests.builders import T0
@@ -194,3 +194,18 @@ def ran(kind: type[Engine], seed: int) -> tuple[RunOutcome, int]:
     jobs, trace = busy_day(seed, hours=4, jobs_per_hour=30)
     engine = kind(Case(jobs=jobs, power=trace, site=SITE, policy=PowerAware(), window_s=4 * HOUR_S))
     return asyncio.run(engine.run()), engine.ticks
+
+
+def test_a_commit_and_steps_are_progress_and_no_more() -> None:
+    """The next round is early enough for them; whatever else is told is not."""
+    was = AttemptFacts(attempt_id="j.1", observed=Observed.RUNNING, step=10)
+    group = replace(told(order(1, 2000.0)), facts=(was,), gpus=answer(told(order(1, 2000.0))).gpus)
+    report = answer(group, attempts=(replace(was, step=90, committed_step=80, committed_path="/sim/80"),))
+
+    assert is_progress(report, group)
+    assert not is_progress(replace(report, attempts=()), group)
+    assert not is_progress(replace(report, power=NodePower.BOOTING), group)
+    for changed in ({"observed": Observed.ENDED}, {"attempt_id": "k.1"}, {"exit_code": 1}):
+        assert not is_progress(replace(report, attempts=(replace(was, **changed),)), group)
+    busy = (GpuReading(gpu_id="0", draw_w=300.0, cap_w=400.0, processes=1), *report.gpus[1:])
+    assert not is_progress(replace(report, gpus=busy), group)

@@ -43,3 +43,17 @@ def test_a_shorter_interval_counts_at_once() -> None:
         _, _, committed_us = commits.passes(11)
         assert committed_us in {0, 11}
         assert commits.computed_us <= 11
+
+
+def test_when_the_next_one_is_completed() -> None:
+    """What is left of the interval, and of the save."""
+    commits = Commits(every_us=100, takes_us=10)
+
+    assert commits.next_us() == 110
+    commits.passes(30)
+    assert commits.next_us() == 80
+    commits.passes(75)
+    assert commits.next_us() == 5
+    commits.every_us = 10
+    commits.passes(5)
+    assert commits.next_us() == 20

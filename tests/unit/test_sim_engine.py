@@ -220,3 +220,16 @@ def test_a_deadline_that_can_be_met_is_met() -> None:
         assert sorted(ended, key=lambda name: ended[name] or 0.0) == order
         figures = summary(outcome, None)
         assert (figures["deadlines"], figures["deadlines_met"]) == (met, met)
+
+
+def test_a_node_where_nothing_else_happens_tells_of_the_first_commit() -> None:
+    """So that who computes there makes room for someone more important as soon as it can go on where it was."""
+    jobs = [
+        job("alone", gpus=1, work_s=20_000.0),
+        job("important", gpus=16, work_s=600.0, arrives_s=100.0, priority=1),
+    ]
+    outcome = simulated(jobs, power((0.0, AMPLE_W)), hours=8.0)
+    by_id = {j.job.id: j for j in outcome.jobs}
+
+    assert by_id["alone"].pauses == 1
+    assert 1800.0 < (by_id["important"].started_s or 0.0) < 3600.0
