@@ -10,6 +10,7 @@ from scheduler.core.power import GpuModel
 #: Least speed (of uncapped) that each flex tier keeps while it runs. Below the knee (about 0.6 on A100 pre-training)
 #: pausing some loses less than capping all, so tiers 3 and 4 stop there too.
 SPEED_FLOOR = {0: 1.0, 1: 0.9, 2: 0.75, 3: 0.6, 4: 0.6}
+MOVABLE_TIER = 3  #: and above: may be paused, not only slowed
 STEP_W = 5.0  #: caps are whole multiples of this
 
 
@@ -23,6 +24,17 @@ def floor_cap_w(model: GpuModel, job: Job) -> float:
 def capped_floor_w(model: GpuModel, tier: int, min_cap_w: float | None) -> float:
     """The same, of one that may be capped."""
     return min(model.tdp_w, max(tier_floor_w(model, tier), min_cap_w or 0.0))
+
+
+def lean_floor_w(model: GpuModel, tier: int, min_cap_w: float | None) -> float:
+    """The lowest cap at which one that may be capped may start or go on rather than wait.
+
+    Who may be paused at will, or for half of the time, loses nothing by a speed below its floor while it would stand
+    still: the watts above rest do as much there as at the floor.
+    """
+    if tier < MOVABLE_TIER:
+        return capped_floor_w(model, tier, min_cap_w)
+    return min(model.tdp_w, max(model.min_cap_w, min_cap_w or 0.0))
 
 
 @lru_cache(maxsize=4096)

@@ -28,7 +28,7 @@ from scheduler.core.ordered import Ordered
 from scheduler.core.orders import AttemptFacts, GroupKind, NodePower
 from scheduler.core.power import GpuModel
 from scheduler.core.reasons import Events
-from scheduler.core.roster import Kind, Roster
+from scheduler.core.roster import Kind, Rise, Roster
 from scheduler.core.silence import Silence
 from scheduler.core.snapshot import Group, Snapshot
 from scheduler.core.stranded import NOTHING_KNOWN, Useful, otherwise_known
@@ -76,7 +76,7 @@ class Followed(Listed):
         self._models: dict[str, GpuModel] = {}
         self._spared_w: dict[str, float] = {}
         self._rests_w: dict[str, tuple[float, float]] = {}  #: of nodes with nothing on them: on, in standby
-        self._rises_w: dict[tuple[object, ...], tuple[float, float]] = {}  #: what `start_w` found out
+        self._rises: dict[tuple[object, ...], Rise] = {}  #: of what starts
         self._miner_bounds: dict[str, Bounds] = {}
         self._bases_w: dict[str, float] = {}  #: of miner groups at rest
         self._idle_mines_w: dict[str, float] = {}
@@ -215,7 +215,7 @@ class Followed(Listed):
         for known in (self._models, self._spared_w, self._rests_w, self._miner_bounds, self._rebook_at):
             known.pop(group_id, None)
         self._idle_mines_w.clear()
-        self._rises_w.clear()
+        self._rises.clear()
         self._asleep.discard(group_id)
         self.contents.drop(group_id)
         if group is None:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from scheduler.core.envelope import window_s
+from scheduler.core.floors import MOVABLE_TIER
 from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
@@ -23,7 +24,6 @@ from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
 from scheduler.core.reasons import Event
-from scheduler.core.reclaiming import MOVABLE_TIER
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.topology import parts_at, required_level

@@ -9,7 +9,7 @@ from __future__ import annotations
 from scheduler.core.caps import is_capped
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt, Job
-from scheduler.core.plan import Plan
+from scheduler.core.plan import EPSILON_W, Plan
 
 
 def spare_w(plan: Plan, limit_w: float) -> float:
@@ -31,16 +31,18 @@ def is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
 
 
 def lean_cap_w(plan: Plan, attempt: Attempt, spare: float, *, from_w: float) -> float | None:
-    """The highest cap up to its knee at which an attempt fits `spare`; None if that is not even its floor.
+    """The highest cap up to its knee at which an attempt fits `spare`; None if not even the lowest does.
 
     `from_w` is what each of its GPUs is charged as long as it does not run.
     """
     kind = plan.kind_of(attempt)
-    if kind is None or spare <= 0 or kind.knee_w <= kind.floor_w:
+    if kind is None or spare <= 0 or kind.knee_w <= kind.least_w:
         return None
-    each_w, steps = plan.site.overhead * attempt.gpu_count, int((kind.knee_w - kind.floor_w) // STEP_W)
-    caps = (kind.floor_w + step * STEP_W for step in range(steps, -1, -1))
-    return next((cap_w for cap_w in caps if each_w * (kind.model.charge_w(cap_w) - from_w) <= spare), None)
+    each_w, steps = plan.site.overhead * attempt.gpu_count, int((kind.knee_w - kind.least_w) // STEP_W)
+    caps = (kind.least_w + step * STEP_W for step in range(steps, -1, -1))
+    return next(
+        (cap_w for cap_w in caps if each_w * (kind.model.charge_w(cap_w) - from_w) <= spare + EPSILON_W), None
+    )
 
 
 def is_lean(plan: Plan, attempt_id: str) -> bool:

@@ -20,7 +20,7 @@ from scheduler.core.node_tally import Depth
 from scheduler.core.ordered import Ordered
 from scheduler.core.orders import FallbackStep
 from scheduler.core.power import CapPoint, GpuModel, site_w
-from scheduler.core.roster import Kind, Where
+from scheduler.core.roster import Kind, Rise, Where, rise_of
 from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
@@ -151,29 +151,29 @@ class Plan(Followed):
 
     def start_w(self, job: Job) -> float:
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
-        return self.site.overhead * job.spec.total_gpus * self._rises_of_w(job)[0]
+        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).at_knee_w
 
     def lean_start_w(self, job: Job) -> float:
-        """The same at its lowest cap."""
-        return self.site.overhead * job.spec.total_gpus * self._rises_of_w(job)[1]
+        """The same at the lowest cap at which it may start."""
+        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).least_w
 
-    def _rises_of_w(self, job: Job) -> tuple[float, float]:
+    def full_start_w(self, job: Job) -> float:
+        """The same at full power."""
+        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).full_w
+
+    def _rise_of(self, job: Job) -> Rise:
         spec = job.spec
         key = spec.gpu_type, spec.flex, spec.min_cap_w, spec.cap_ok
-        known = self._rises_w.get(key)
+        known = self._rises.get(key)
         if known is None:
-            known = self._rises_w[key] = self._found_rises_w(job)
+            known = self._rises[key] = self._found_rise(job)
         return known
 
-    def _found_rises_w(self, job: Job) -> tuple[float, float]:
-        """What one GPU draws more than idle, W without the site's overhead: at its knee, and at its lowest cap."""
+    def _found_rise(self, job: Job) -> Rise:
         models = self._models.items()
         sorts = {(model, self._spared_w[gid]): gid for gid, model in models}.values()  # one node of each sort
-        kinds = [self.kind_on(job, gid) for gid in sorts]
-        here = [k for k in kinds if job.spec.gpu_type in (None, k.model.name)]
-        at_knee_w = max((k.model.charge_w(k.knee_w) - k.model.idle_w for k in here), default=0.0)
-        at_floor_w = max((k.model.charge_w(k.floor_w) - k.model.idle_w for k in here), default=0.0)
-        return at_knee_w, at_floor_w
+        kinds = (self.kind_on(job, gid) for gid in sorts)
+        return rise_of([k for k in kinds if job.spec.gpu_type in (None, k.model.name)])
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""

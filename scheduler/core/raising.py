@@ -16,7 +16,7 @@ from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
 from scheduler.core.lean import is_lean, lean_cap_w, spare_w
 from scheduler.core.lifecycle import moved
 from scheduler.core.lifting import fill_up, lift_caps, make_way, regain
-from scheduler.core.plan import Plan
+from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Event, Reason
@@ -120,7 +120,7 @@ def _admit(plan: Plan, raises: Raises, wanted: list[Attempt], limit_w: float) ->
     """Take back each raise that does not fit yet, and keep its watts reserved for it."""
     exposed_w = plan.exposed_w()
     for original in reversed(wanted):
-        if exposed_w <= limit_w:
+        if exposed_w <= limit_w + EPSILON_W:
             break
         _take_back(plan, raises, original, exposed_w)
         exposed_w = plan.exposed_w()

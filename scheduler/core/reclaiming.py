@@ -16,6 +16,7 @@ from typing import Protocol
 
 from scheduler.core.attained import level_of
 from scheduler.core.deadlines import is_urgent
+from scheduler.core.floors import MOVABLE_TIER
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import sizes, usable
@@ -26,7 +27,6 @@ from scheduler.core.reasons import Event
 from scheduler.core.room import Room
 from scheduler.core.topology import within
 
-MOVABLE_TIER = 3  #: and above: a job may be paused, not only slowed
 _AHEAD = 2  #: levels that a victim must be behind
 _MOST = 2  #: GPUs given up per GPU that is missing, at most
 _WORTH = 0.5  #: GPUs moved per GPU that the job gains, at most

@@ -12,7 +12,7 @@ from itertools import repeat
 from math import inf
 from typing import NamedTuple
 
-from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w
+from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w, lean_floor_w
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.node_tally import watts, whole_uw
 from scheduler.core.power import GpuModel
@@ -26,6 +26,7 @@ class Kind(NamedTuple):
     floor_w: float  #: the lowest cap at which they run
     knee_w: float  #: the lowest cap for which more is started rather than others stopped
     top_w: float  #: the highest cap that they have use for
+    least_w: float  #: the lowest cap at which they may start or go on rather than wait
 
     @staticmethod
     @lru_cache(maxsize=4096)
@@ -45,7 +46,30 @@ class Kind(NamedTuple):
         floor_w = capped_floor_w(model, tier, min_cap_w) if can_cap else model.tdp_w
         knee_w = knee_cap_w(model, floor_w, spared_w) if can_cap else floor_w
         top_w = min(model.tdp_w, max(floor_w, useful_w))
-        return Kind(tier=tier, model=model, floor_w=floor_w, knee_w=min(knee_w, top_w), top_w=top_w)
+        least_w = lean_floor_w(model, tier, min_cap_w) if can_cap else floor_w
+        return Kind(tier, model, floor_w, min(knee_w, top_w), top_w, least_w)
+
+
+class Rise(NamedTuple):
+    """What a GPU is charged more than idle under some caps, W."""
+
+    least_w: float = 0.0
+    at_knee_w: float = 0.0
+    full_w: float = 0.0
+
+
+def rise_of(kinds: Sequence[Kind]) -> Rise:
+    """The same where it is most among some kinds: at the lowest cap of a start, the knee, and the top."""
+
+    def most_w(caps_w: Iterable[float]) -> float:
+        pairs = zip(kinds, caps_w, strict=True)
+        return max((kind.model.charge_w(cap_w) - kind.model.idle_w for kind, cap_w in pairs), default=0.0)
+
+    return Rise(
+        least_w=most_w(k.least_w for k in kinds),
+        at_knee_w=most_w(k.knee_w for k in kinds),
+        full_w=most_w(k.top_w for k in kinds),
+    )
 
 
 class Where(NamedTuple):

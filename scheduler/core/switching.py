@@ -117,7 +117,7 @@ class _Yard:
             len(room.free[gid]) for gid in houses
         )  #: GPUs free on nodes that are in use
         self._free_w = limit_w - plan.floors_w(4)
-        self._above_knees_w = plan.nodes_w() - plan.floors_w(4)
+        self._lifts_w = plan.nodes_w() - plan.floors_w(4)  #: that all have use for above their knees
         self._rest_w = (
             plan.site.firm_w * (1.0 - plan.site.margin) - plan.fallback_w()
         )  #: as starts are judged
@@ -144,11 +144,12 @@ class _Yard:
         housed = 0
         while housed < refused.jobs and self._take_first(refused.job, racks, start_w):
             housed += 1
+        self._lifts_w += housed * (self._plan.full_start_w(refused.job) - start_w)
         return housed
 
     def squeeze(self, jobs: Sequence[Job]) -> None:
         """Find whole nodes for the first of some that could start below its knee with watts that nobody has use for."""
-        self._free_w -= self._above_knees_w
+        self._free_w -= self._lifts_w
         for job in jobs:
             start_w = self._plan.lean_start_w(job)
             if start_w <= self._free_w and self._take_first(job, self._whole_nodes(job, 1), start_w):

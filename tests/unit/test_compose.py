@@ -160,7 +160,7 @@ def test_who_was_held_for_its_time_saves_without_hurry(held_s: float, told_s: fl
 def test_a_job_that_is_held_too_long_saves_without_hurry() -> None:
     """As it comes about: the limit falls, the job is held, and after its time told to save and leave."""
     built = a_site(reaction_s=30.0, suspend_max_s=60.0)
-    built.running("j", on="a", launch=launch(grace_s=300.0)).limit_w(1100.0)
+    built.running("j", on="a", launch=launch(grace_s=300.0), min_cap_w=195.0).limit_w(1100.0)
     built.settles()
     assert built.attempts["j.1"].phase is Phase.SUSPEND
 

@@ -34,7 +34,7 @@ def silent_for(built: SiteBuilder, seconds: float, *nodes: str) -> SiteBuilder:
 
 def test_a_day_of_surplus_power() -> None:
     """It comes, it goes, it comes back: mining gives way first and takes last, and the job loses nothing."""
-    built = site().node(gpus=4).miners(max_w=3000).limit_w(5000).job("j", gpus=4)
+    built = site().node(gpus=4).miners(max_w=3000).limit_w(5000).job("j", gpus=4, min_cap_w=195.0)
     assert built.does() == ["mine 2800 W on miners", "start j on node-1 at 400 W"]
     assert built.does() == []
 

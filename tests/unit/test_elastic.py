@@ -69,8 +69,9 @@ def test_it_starts_smaller_where_power_does_not_carry_all() -> None:
 
 def test_who_cannot_start_even_at_the_least_lacks_what_the_least_lacks() -> None:
     """The reason speaks of the smallest gang."""
-    elastic = nodes(8).limit_w(7_500).job("j", gpus=4, nodes=2, max_nodes=8).decided().reasons["j"]
-    rigid = nodes(8).limit_w(7_500).job("j", gpus=4, nodes=2).decided().reasons["j"]
+    asks: dict[str, Any] = {"gpus": 4, "nodes": 2, "min_cap_w": 195.0}
+    elastic = nodes(8).limit_w(7_500).job("j", max_nodes=8, **asks).decided().reasons["j"]
+    rigid = nodes(8).limit_w(7_500).job("j", **asks).decided().reasons["j"]
 
     assert elastic == rigid
     assert elastic.code == "PowerUnavailable"

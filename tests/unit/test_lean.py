@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import given, strategies as st
 
+from scheduler.core.floors import tier_floor_w
 from scheduler.core.jobs import Phase
 from scheduler.core.lean import lean_cap_w, spare_w
 from scheduler.core.plan import EPSILON_W, Plan
@@ -17,7 +19,7 @@ from tests.told_site import ToldSite
 NODE_W = (
     600.0 + A100_SXM.idle_w
 )  #: a node of one GPU, which could be put to standby: its knee is no cap at all
-FLOOR_W = 195.0
+LEAST_W = 100.0  #: of whoever may be paused at will
 
 
 def nodes(*names: str, **policy: Any) -> ToldSite:
@@ -43,15 +45,24 @@ def on_a_gpu_w(cap_w: float) -> float:
 
 
 def test_a_job_starts_below_its_knee_with_watts_that_nobody_has_use_for() -> None:
-    """At the highest cap that they allow, and not below its floor."""
-    for cap_w, done in (
-        (300.0, ["start j on a at 300 W"]),
-        (FLOOR_W, ["start j on a at 195 W"]),
-        (190.0, []),
-    ):
+    """At the highest cap that they allow, down to the lowest that the device takes."""
+    for cap_w in (300.0, LEAST_W):
         built = nodes("a").job("j")
 
-        assert with_spare_w(built, on_a_gpu_w(cap_w)).does() == done
+        assert with_spare_w(built, on_a_gpu_w(cap_w)).does() == [f"start j on a at {cap_w:.0f} W"]
+    assert with_spare_w(nodes("a").job("j"), on_a_gpu_w(LEAST_W) - 1.0).does() == []
+
+
+@pytest.mark.parametrize(
+    "asks, least_w", [({"flex": 2}, tier_floor_w(A100_SXM, 2)), ({"min_cap_w": 250.0}, 250.0)], ids=str
+)
+def test_what_a_tier_promises_and_a_job_asks_for_holds_from_the_start(
+    asks: dict[str, Any], least_w: float
+) -> None:
+    """Who may not be paused for long keeps its speed, and nobody runs below the cap that it names."""
+    assert with_spare_w(nodes("a").job("j", **asks), on_a_gpu_w(least_w) - 1.0).does() == []
+    started = with_spare_w(nodes("a").job("j", **asks), on_a_gpu_w(least_w)).does()
+    assert started == [f"start j on a at {least_w:.0f} W"]
 
 
 def test_it_is_lifted_once_there_is_more() -> None:
@@ -94,8 +105,8 @@ def test_nobody_starts_so_whose_speed_is_firm_or_who_takes_no_cap() -> None:
 
 
 def test_the_first_in_order_that_fits_so_is_taken() -> None:
-    """Whose floor does not fit keeps nobody from it."""
-    built = nodes("a", "b").job("gang", nodes=2).job("j")
+    """Who does not fit at the lowest cap keeps nobody from it."""
+    built = nodes("a", "b", "c", "d", "e", "f").job("gang", nodes=6).job("j")
 
     assert with_spare_w(built, on_a_gpu_w(300.0)).does() == ["start j on a at 300 W"]
 
@@ -140,10 +151,10 @@ def test_a_node_is_woken_for_one_that_can_start_so() -> None:
     assert built.attempts["j.1"].cap_w == 250.0
 
 
-def test_no_node_is_woken_for_less_than_a_floor() -> None:
+def test_no_node_is_woken_for_less_than_the_lowest_cap() -> None:
     """There is nothing to be done with it."""
     built = nodes("a", "b").sleeping("a", "b").job("j")
-    built.limit_w(NODE_W + 50.0 + on_a_gpu_w(FLOOR_W) - 1.0)
+    built.limit_w(NODE_W + 50.0 + on_a_gpu_w(LEAST_W) - 1.0)
 
     assert built.turns(4) == []
 
@@ -168,11 +179,10 @@ def test_it_is_the_highest_that_fits(spare: float, gpus: int, overhead: float) -
     attempt, each_w = plan.attempts["j.1"], overhead * gpus
     cap_w = lean_cap_w(plan, attempt, spare, from_w=A100_SXM.idle_w)
 
-    assert plan.knee_w(attempt) > FLOOR_W
     if cap_w is None:
-        assert each_w * on_a_gpu_w(FLOOR_W) > spare
+        assert each_w * on_a_gpu_w(LEAST_W) > spare
     else:
-        assert FLOOR_W <= cap_w <= plan.knee_w(attempt)
+        assert LEAST_W <= cap_w <= plan.knee_w(attempt)
         assert each_w * on_a_gpu_w(cap_w) <= spare + EPSILON_W
         assert cap_w + 5.0 > plan.knee_w(attempt) or each_w * on_a_gpu_w(cap_w + 5.0) > spare
 

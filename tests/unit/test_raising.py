@@ -15,7 +15,7 @@ from tests.told_site import ToldSite
 
 def suspended(limit_w: float, **spec: Any) -> SiteBuilder:
     """A job on four GPUs that was suspended for power, in a site that may draw `limit_w` again."""
-    built = site().node(gpus=4).limit_w(5000).running("j", "node-1", **spec)
+    built = site().node(gpus=4).limit_w(5000).running("j", "node-1", **{"min_cap_w": 195.0, **spec})
     built.limit_w(1100).settles()
     assert built.attempts["j.1"].phase is Phase.SUSPEND
     return built.limit_w(limit_w)
@@ -52,7 +52,9 @@ def test_it_goes_on_capped_if_that_is_what_fits() -> None:
 def test_the_firmest_resumes_first() -> None:
     """Tiers ascending, though the other is more important."""
     built = site().node(gpus=4).limit_w(5000)
-    built.running("soft", "node-1", gpus=2, flex=4, priority=9).running("firm", "node-1", gpus=2, flex=1)
+    built.running("soft", "node-1", gpus=2, flex=4, priority=9, min_cap_w=195.0).running(
+        "firm", "node-1", gpus=2, flex=1
+    )
     built.limit_w(1050).settles()
 
     assert built.limit_w(600 + 2 * 330 + 2 * 95).does() == ["resume firm at 330 W"]
@@ -109,7 +111,7 @@ def test_a_job_starts_at_the_cap_that_fits() -> None:
     """From its floor up."""
     assert site().node(gpus=4).limit_w(1800).job("j", gpus=4).does() == ["start j on node-1 at 300 W"]
     assert site().node(gpus=4).limit_w(1380).job("j", gpus=4).does() == ["start j on node-1 at 195 W"]
-    assert site().node(gpus=4).limit_w(1379).job("j", gpus=4).does() == []
+    assert site().node(gpus=4).limit_w(1379).job("j", gpus=4, min_cap_w=195.0).does() == []
 
 
 def test_small_jobs_pass_a_large_one_that_does_not_fit() -> None:
@@ -166,7 +168,7 @@ def test_running_work_is_capped_for_a_start_but_never_below_its_floor() -> None:
 def test_firm_work_is_not_capped_for_others() -> None:
     """What is more flexible makes room for what is less, never the other way round."""
     built = site().node(gpus=4).limit_w(600 + 2 * 400 + 2 * 190).running("firm", "node-1", gpus=2, flex=0)
-    built.job("j", gpus=2)
+    built.job("j", gpus=2, min_cap_w=195.0)
 
     assert built.does() == []
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from scheduler.core.floors import MOVABLE_TIER
 from scheduler.core.jobs import PauseCause, Phase
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.reclaiming import _MOST, MOVABLE_TIER, Others, is_reclaiming, reclaim
+from scheduler.core.reclaiming import _MOST, Others, is_reclaiming, reclaim
 from scheduler.core.room import Room
 from tests.builders import T0, SiteBuilder, commit, site
 

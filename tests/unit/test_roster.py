@@ -12,7 +12,7 @@ from scheduler.core.roster import Kind, Roster
 from tests.builders import site
 
 KINDS = [
-    Kind(tier=tier, model=A100_SXM, floor_w=195.0, knee_w=knee_w, top_w=400.0)
+    Kind(tier=tier, model=A100_SXM, floor_w=195.0, knee_w=knee_w, top_w=400.0, least_w=100.0)
     for tier, knee_w in ((4, 195.0), (3, 250.0))
 ]
 CAPS_W = [400.0, 300.0, 250.0]

@@ -25,7 +25,7 @@ LEAVE_S = SAVE_S + 6.5  #: with the lead and the fall
 
 def held(built: SiteBuilder, name: str, on: str, *, gpus: int = 1, since_s: float = 60.0) -> None:
     """A job that was suspended for power so long ago."""
-    built.running(name, on, gpus=gpus)
+    built.running(name, on, gpus=gpus, min_cap_w=195.0)
     since_at = built.at - timedelta(seconds=since_s)
     found = built.attempts[f"{name}.1"]
     cause = PauseCause.POWER_WITHDRAWN

@@ -43,7 +43,7 @@ def test_a_node_is_woken_for_a_job_that_the_watts_carry() -> None:
 def test_no_node_is_woken_for_which_the_watts_would_not_do() -> None:
     """Neither for the node alone without its job."""
     built = two_nodes().sleeping("a", "b")
-    built.job("j", gpus=4).limit_w(IDLE_W + STANDBY_W + 300.0)
+    built.job("j", gpus=4, min_cap_w=195.0).limit_w(IDLE_W + STANDBY_W + 300.0)
 
     assert built.turns(5) == []
 
@@ -51,7 +51,7 @@ def test_no_node_is_woken_for_which_the_watts_would_not_do() -> None:
 def test_empty_nodes_go_to_standby_where_a_waiting_job_lacks_watts() -> None:
     """One that needs less is not woken for."""
     built = two_nodes()
-    built.job("j", gpus=4).limit_w(IDLE_W + STANDBY_W + 4 * 260.0)
+    built.job("j", gpus=4, min_cap_w=195.0).limit_w(IDLE_W + STANDBY_W + 4 * 260.0)
 
     assert built.turns(6) == ["0: a down", "0: b down", "1: a up"]
     assert (running(built), built.asleep()) == (["j"], ["b"])
@@ -70,7 +70,7 @@ def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_giv
 def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
     """Else it would be held for as long as the limit lasts, on a site that could run it."""
     built = two_nodes()
-    built.running("j", "a").limit_w(2 * IDLE_W + 200.0)
+    built.running("j", "a", min_cap_w=195.0).limit_w(2 * IDLE_W + 200.0)
 
     assert built.turns(6) == ["1: b down"]
     assert running(built) == ["j"]

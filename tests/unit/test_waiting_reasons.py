@@ -161,8 +161,8 @@ def test_the_first_that_matches_is_shown() -> None:
 
 
 def test_power_unavailable() -> None:
-    """Even at its floor, four times 195 W in place of 55 W, it needs more than is left."""
-    built = a_site(limit_w=1379).job("j", gpus=4)
+    """Even at the lowest cap that it asks for, four times 195 W in place of 55 W, it needs more than is left."""
+    built = a_site(limit_w=1379).job("j", gpus=4, min_cap_w=195.0)
 
     assert reasons(built) == {
         "j": Reason(
@@ -172,7 +172,7 @@ def test_power_unavailable() -> None:
             remedy="a higher limit, or fewer GPUs",
         )
     }
-    assert reasons(a_site(limit_w=1380).job("j", gpus=4)) == {}
+    assert reasons(a_site(limit_w=1380).job("j", gpus=4, min_cap_w=195.0)) == {}
 
 
 def test_power_unavailable_for_firm_work() -> None:
