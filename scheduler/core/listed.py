@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from scheduler.core.alarms import Alarms
 from scheduler.core.arrays import Arrays
 from scheduler.core.faults import Faults
@@ -26,6 +28,7 @@ class Listed:
         self._tempo: Tempo | None = None
         self.deadlines = Alarms()  #: of the jobs that have not missed theirs
         self.arrays = Arrays()
+        self.priorities = Counter[int]()  #: how many jobs have each; some may be none's by now
         self.tenants = Tenants()
 
     def tempo(self, snapshot: Snapshot) -> Tempo:
@@ -44,8 +47,10 @@ class Listed:
             self.deadlines.set(job_id, job.spec.deadline_at)
         if known is not None:
             self.arrays.leave(known)
+            self.priorities[known.spec.priority] -= 1
         if job is not None:
             self.arrays.enter(job)
+            self.priorities[job.spec.priority] += 1
 
     def _list(self, attempt: Attempt, job: Job) -> None:
         """An attempt is new, or held elsewhere or otherwise than before."""

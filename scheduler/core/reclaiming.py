@@ -18,6 +18,7 @@ from scheduler.core.attained import level_of
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.floors import MOVABLE_TIER
 from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
+from scheduler.core.overtaking import has_passed
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import sizes, usable
 from scheduler.core.plan import Plan
@@ -60,8 +61,8 @@ class ByService:
 
     most: float = _MOST
 
-    def __init__(self, plan: Plan, job: Job, quotas: Quotas | None = None) -> None:
-        self._plan, self._job, self._quotas = plan, job, quotas
+    def __init__(self, plan: Plan, job: Job, quotas: Quotas | None = None, *, is_next: bool = False) -> None:
+        self._plan, self._job, self._quotas, self._is_next = plan, job, quotas, is_next
         self._borrowers = quotas.borrowed() if quotas is not None else {}
         self._preempts = plan.site.little_service_preempts
         self.ahead: float = level_of(job, None, plan.at, plan.site) + _AHEAD if self._preempts else _BELOW
@@ -74,6 +75,8 @@ class ByService:
             return None
         if more and self._plan.site.priority_preempts:
             return None if self._is_owed(its_job) else _BELOW + more
+        if self._is_next and has_passed(self._plan, attempt, self._job):
+            return None if self._is_owed(its_job) else _BELOW
         if tenants.turn(its_job) < tenants.turn(self._job) or self._is_owed(its_job):
             return None
         return level_of(its_job, attempt, self._plan.at, self._plan.site) if self._preempts else 0.0
@@ -91,9 +94,12 @@ def is_reclaiming(plan: Plan) -> bool:
     return any(a.pause_cause in _FOR_ANOTHER for a in plan.roster.each_in(*LEAVING))
 
 
-def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None) -> bool:
-    """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it."""
-    victims = victims_of(plan, room, job, ByService(plan, job, quotas))
+def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None, *, is_next: bool = False) -> bool:
+    """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it.
+
+    For who `is_next` those make room, too, who passed it.
+    """
+    victims = victims_of(plan, room, job, ByService(plan, job, quotas, is_next=is_next))
     for victim in victims:
         is_below = plan.jobs[victim.job_id].spec.priority < job.spec.priority
         cause = PauseCause.HIGHER_PRIORITY if is_below else PauseCause.FAIR_SHARE_RECLAIM
@@ -117,6 +123,8 @@ class Others:
     @cached_property
     def _least_important(self) -> float:
         plan = self._plan
+        if len(+plan.priorities) <= 1:
+            return inf  # they are all the same
         return min((plan.jobs[a.job_id].spec.priority for a in plan.roster.each_in(Phase.RUN)), default=inf)
 
 

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from scheduler.core.altered import altered
 from scheduler.core.bare import Reach
+from scheduler.core.clearing import Clearing
 from scheduler.core.envelope import window_s
 from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
-from scheduler.core.lean import is_carried, lean_cap_w, spare_w
+from scheduler.core.lean import lean_cap_w, spare_w
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place, usable
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
-from scheduler.core.reclaiming import Others, is_reclaiming, reclaim
 from scheduler.core.reunion import apart, pinned_away
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
@@ -50,8 +50,8 @@ def startable(
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
-    may_reclaim, tenancy = not is_reclaiming(plan), Tenancy(plan, room, queue)
-    others, reach = Others(plan), Reach(plan, limit_w)
+    tenancy, reach = Tenancy(plan, room, queue), Reach(plan, limit_w)
+    clearing = Clearing(plan, room, tenancy, limit_w)
     while heads:
         if (staggered := _staggered(plan)) is not None:
             raises.refuse_all(heads.rest(), staggered)
@@ -71,16 +71,16 @@ def startable(
         raises.refuse(left, tried)
         if tried.code is Code.QUOTA_EXCEEDED or is_foreseen(tried):
             continue  # what it waits for, nobody else can give it: it keeps nobody from anything
-        if tenancy.call_in(job, left.jobs, lacks_gpus=tried.code in _LACKS_GPUS, limit_w=limit_w):
-            may_reclaim = False
+        lacks_gpus = tried.code in _LACKS_GPUS
+        clearing.call_in(job, left.jobs, lacks_gpus=lacks_gpus)
         if tried.code is not Code.WINDOW_TOO_SHORT:  # what lacks time alone lacks neither nodes nor watts
             might = plan.arrays.may_start(job, left.jobs)
-            raises.refused.append(Refused(job, might, tried.code in _LACKS_GPUS))
+            raises.refused.append(Refused(job, might, lacks_gpus))
         if not _has_waited_long(plan, job):
             continue
-        may_gain = may_reclaim and tried.code in _LACKS_GPUS and others.may_leave_for(job)
-        if may_gain and is_carried(plan, job, limit_w):
-            may_reclaim = not reclaim(plan, room, job, tenancy.quotas)
+        if lacks_gpus and clearing.is_all_for(job):
+            raises.refuse_all(heads.rest(), behind(job))
+            break
         _hold_back(heads, entry, job, reach, raises)
     lean = _lean(plan, room, snapshot, raises, tenancy, limit_w)
     return wanted if lean is None else [*wanted, lean]
