@@ -11,20 +11,19 @@ from scheduler.core.decide import Decision
 from scheduler.core.ledger import Account, exposure_w, fallback_exposure_w, resting_w
 from scheduler.core.orders import AttemptFacts, GuardReport, Observed
 from scheduler.core.snapshot import Group
-from scheduler.heard import as_heard
 
 _COMES_UP = (Observed.STARTING, Observed.RUNNING)
 
 
 def is_awaited(
-    answer: GuardReport, group: Group, decision: Decision | None, at: datetime, *, fall_s: float
+    answer: GuardReport, group: Group, heard: Group, decision: Decision, at: datetime, *, fall_s: float
 ) -> bool:
-    """Whether anything may follow from an answer of a group that is known so, after this decision.
+    """Whether anything may follow from an answer of a group that was known so, and is by now, after this decision.
 
     More is told of attempts than that some come up, or more of the host, or of a stop; or the order was not taken, and
     is to go out again; or something waits for that very word, or for the room, the watts or the GPUs that it leaves.
     """
-    if decision is None or decision.awaits_word or answer.accepted < group.account.sent:
+    if decision.awaits_word or answer.accepted < group.account.sent:
         return True
     if (answer.power, answer.stop) != (group.power, group.stop) or _frees_gpus(group, answer):
         return True
@@ -32,7 +31,7 @@ def is_awaited(
         decision.awaits_start or not _only_begins(group.facts, answer.attempts)
     ):
         return True
-    before, after = group.account, as_heard(group, answer, at, cordoned=group.cordoned).account
+    before, after = group.account, heard.account
     if decision.awaits_room and exposure_w(after, at, fall_s=fall_s) < exposure_w(before, at, fall_s=fall_s):
         return True
     return decision.awaits_watts and _counted_w(after, at, fall_s) != _counted_w(before, at, fall_s)

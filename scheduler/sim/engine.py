@@ -16,7 +16,7 @@ from typing import Any
 from scheduler.core.decide import Decision, Foreseeing, Policy, PowerAware
 from scheduler.core.jobs import Job, JobSpec, JobState, Launch, Phase
 from scheduler.core.orders import AttemptOrder, GroupKind, GroupSpec, GuardReport
-from scheduler.core.snapshot import MeterReading
+from scheduler.core.snapshot import Group, MeterReading
 from scheduler.garbage import uncollected
 from scheduler.reconcile import Reconciler, Recorder
 from scheduler.sim.answers import is_awaited, is_progress
@@ -74,7 +74,7 @@ class Engine:
         self._gangs: dict[str, Gang] = {}  #: the newest of each job
         self._news: dict[str, Leased] = {}
         self._tick_us = 0
-        self._newest: Decision | None = None  #: whose orders are on their way
+        self._answers: list[tuple[GuardReport, Group]] = []
         self._specs = case.site.specs()
         self.nodes = [self._node(s) for s in self._specs.values() if s.kind is GroupKind.NODE]
         self.miners = [self._miner(self._specs[p.name], p) for p in case.site.partners]
@@ -165,9 +165,17 @@ class Engine:
         self._tick_us = min(self._tick_us, self.timeline.now_us + in_us)
 
     def _answered(self, answers: Collection[GuardReport]) -> None:
+        """Keep answers, and how their groups were known before them."""
+        groups = self.view.groups
+        self._answers += [(answer, groups[answer.spec.group_id]) for answer in answers]
+
+    def _heed_answers(self, decision: Decision) -> None:
+        """Look again soon if anything may follow from those that came."""
+        answers, self._answers = self._answers, []
         groups, now, fall_s = self.view.groups, self.timeline.now(), self.case.site.timing.fall_s
-        for answer in answers:
-            if is_awaited(answer, groups[answer.spec.group_id], self._newest, now, fall_s=fall_s):
+        for answer, before in answers:
+            heard = groups[answer.spec.group_id]
+            if is_awaited(answer, before, heard, decision, now, fall_s=fall_s):
                 self.wake(ANSWERED_US)
                 return
 
@@ -176,10 +184,10 @@ class Engine:
         now_us = self.timeline.now_us
         self._tick_us = now_us + us(self.case.site.timing.rest_s)
         began_s = time.perf_counter()  # asking for the process's own time stalls a busy host
-        self._newest = None
-        self._newest = decision = await self.loop.tick()
+        decision = await self.loop.tick()
         self.loop_s += time.perf_counter() - began_s
         await self.loop.close()  # orders arrive
+        self._heed_answers(decision)
         self._hear()
         if decision.wake_at is not None:
             self._tick_us = min(self._tick_us, max(us_of(decision.wake_at), now_us + 1))

@@ -23,7 +23,7 @@ from scheduler.core.orders import (
     Observed,
 )
 from scheduler.core.snapshot import Group
-from scheduler.heard import unheard_of
+from scheduler.heard import as_heard, unheard_of
 from scheduler.sim.answers import is_awaited, is_progress
 from scheduler.sim.engine import ANSWERED_US, Case, Engine
 from scheduler.sim.outcome import RunOutcome
@@ -78,9 +78,10 @@ def seen(observed: dict[str, Observed]) -> tuple[AttemptFacts, ...]:
     return tuple(AttemptFacts(attempt_id=key, observed=what) for key, what in observed.items())
 
 
-def wakes(group: Group, said: GuardReport, decision: Decision | None = CONTENT) -> bool:
+def wakes(group: Group, said: GuardReport, decision: Decision = CONTENT) -> bool:
     """Whether the loop looks again."""
-    return is_awaited(said, group, decision, T0, fall_s=0.0)
+    heard = as_heard(group, said, T0, cordoned=group.cordoned)
+    return is_awaited(said, group, heard, decision, T0, fall_s=0.0)
 
 
 def test_an_answer_that_only_says_yes_wakes_nobody() -> None:
@@ -91,11 +92,10 @@ def test_an_answer_that_only_says_yes_wakes_nobody() -> None:
 
 
 def test_whoever_waits_for_the_word_itself_is_woken() -> None:
-    """As the end of work that never began; and what was decided last has to be known."""
+    """As the end of work that never began."""
     group = told(order(1, 2000.0), order(2, 2500.0))
 
     assert wakes(group, answer(group), replace(CONTENT, awaits_word=True))
-    assert wakes(group, answer(group), None)
 
 
 def test_an_order_that_was_not_taken_goes_out_again() -> None:
