@@ -77,9 +77,9 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
     last = group.ordered
     if last is None:
         return True
-    longer_s = (expires_at - last.expires_at).total_seconds()
-    if longer_s < 0 or longer_s >= site.lease_s / 3:
-        return True
+    longer_s, left_s = (expires_at - last.expires_at).total_seconds(), (last.expires_at - at).total_seconds()
+    if longer_s < 0 or longer_s >= site.lease_s / 3 or (longer_s > 0 and left_s <= site.lease_s / 3):
+        return True  # one that is soon over is prolonged by however little
     account, sent_at = group.account, group.ordered_at
     return account.acked < account.sent and (sent_at is None or (at - sent_at).total_seconds() >= _RETRY_S)
 

@@ -81,6 +81,12 @@ def must_end(members: Sequence[AttemptFacts]) -> bool:
     return len(ended) < len(members) and not all(_ended_well(m) for m in ended)
 
 
+def is_left(members: Sequence[AttemptFacts]) -> bool:
+    """Whether the rest of a gang waits for a member that saved and left: a guard acts alone when no orders reach it."""
+    ended = [m for m in members if m.observed is Observed.ENDED]
+    return len(ended) < len(members) and any(m.asked_to_exit for m in ended)
+
+
 def _ended_well(member: AttemptFacts) -> bool:
     return member.exit_code == 0 or (member.asked_to_exit and _ended_by_pause(member))
 
@@ -162,7 +168,7 @@ def _pause_text(attempt: Attempt, members: Sequence[AttemptFacts]) -> str:
         return "it had not begun"
     commit = newest_commit(members)
     start = attempt.resume_from.step if attempt.resume_from else 0
-    is_alone = attempt.phase is Phase.RUN and attempt.pause_cause is None
+    is_alone = attempt.phase in (Phase.RUN, Phase.SAVE_EXIT) and attempt.pause_cause is None
     by = "its guard acted without a scheduler; " if is_alone and any(m.asked_to_exit for m in members) else ""
     if commit is not None and commit.step > start:
         return f"{by}saved at step {commit.step}"

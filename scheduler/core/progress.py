@@ -22,6 +22,7 @@ from scheduler.core.judge import (
     REQUEUE_CODES,
     Verdict,
     after_attempt,
+    is_left,
     newest_commit,
     seen,
     shown,
@@ -115,7 +116,7 @@ def _members(attempt: Attempt, facts: Facts, plan: Plan) -> list[AttemptFacts] |
 
 def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: Snapshot) -> None:
     job = bind(plan, with_facts(plan.jobs[attempt.job_id], members), attempt)
-    looked = seen(attempt, members, _told_at(attempt, plan))
+    looked = _followed(plan, seen(attempt, members, _told_at(attempt, plan)), members)
     if looked.state is AttemptState.ENDED or _never_begins(looked, members, snapshot):
         plan.jobs[job.id] = job
         _note_begun(plan, attempt, members)
@@ -136,6 +137,17 @@ def _look(plan: Plan, attempt: Attempt, members: list[AttemptFacts], snapshot: S
         if known.save_s != job.save_s:
             plan.recompose(looked)
     plan.looked[looked.id] = looked, job, members
+
+
+def _followed(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> Attempt:
+    """The attempt, told to save and leave if a member has left alone: the others would wait for it for good."""
+    if attempt.phase in LEAVING or not is_left(members):
+        return attempt
+    text = f"{attempt.job_id} told to save and release its GPUs: a member has, as no orders reached its guard"
+    plan.events.append(
+        Event(at=plan.at, kind="job.preempting", text=text, job_id=attempt.job_id, attempt_id=attempt.id)
+    )
+    return altered(attempt, phase=Phase.SAVE_EXIT, since_at=plan.at, pause_cause=None)
 
 
 def _told_at(attempt: Attempt, plan: Plan) -> datetime:

@@ -117,6 +117,18 @@ def test_all_leases_are_shortened_before_a_known_drop_and_grow_again_when_it_is_
     assert orders.due() == []
 
 
+def test_a_lease_that_is_soon_over_is_prolonged_by_however_little(orders: Orders) -> None:
+    """One drop after the other: a third of a lease lies between none of them, and nobody is left to his fallback."""
+    orders.site.falls_to_w(1000.0, in_s=4.0)
+    assert orders.due() == ["a", "b", "miners"]
+
+    orders.site.limit_w(AMPLE_W).falls_to_w(1000.0, in_s=7.0)
+    assert orders.due() == ["a", "b", "miners"]
+    assert orders.due() == []
+    orders.site.passes(1.0)
+    assert orders.due() == []
+
+
 def test_a_stop_is_told_to_all_and_so_is_its_end(orders: Orders) -> None:
     """Once each."""
     stop = EmergencyStop(id="s", reason="drill", by="ada", at=orders.site.at)

@@ -22,6 +22,7 @@ from scheduler.core.jobs import (
 from scheduler.core.judge import (
     Verdict,
     after_attempt,
+    is_left,
     must_end,
     newest_commit,
     observed_state,
@@ -228,6 +229,15 @@ def test_a_gang_waits_for_the_members_that_still_save() -> None:
     assert not must_end([ended(exit_code=85, asked_to_exit=True), saving])
     assert not must_end([ended(signal=15, asked_to_exit=True), saving])
     assert not must_end([ended(exit_code=0), member(Observed.RUNNING)])
+
+
+def test_a_gang_cannot_go_on_without_a_member_that_saved_and_left() -> None:
+    """Whatever the others do; one that is done by itself is waited for."""
+    left = ended(exit_code=85, asked_to_exit=True)
+
+    assert all(is_left([left, member(o)]) for o in Observed if o is not Observed.ENDED)
+    assert not is_left([left, left])
+    assert not is_left([ended(exit_code=0), member(Observed.RUNNING)])
 
 
 def test_nobody_has_to_end_who_has() -> None:

@@ -130,7 +130,7 @@ def test_a_job_learns_of_its_newest_commit_while_it_runs() -> None:
 
 def test_a_suspended_attempt_of_which_something_else_is_told_is_judged_again() -> None:
     """Its order stands and its phase is the same: a commit that its guard reports late is taken in all the same."""
-    built = site().node("a").running("j", on="a").limit_w(1200)
+    built = site().node("a").running("j", on="a", min_cap_w=195.0).limit_w(1200)
     built.decided()
     built.passes(1).decided()
     assert built.attempts["j.1"].phase is Phase.SUSPEND
