@@ -1,7 +1,7 @@
 """Who starts: the queue from its head on, each where it fits, as long as the watts last.
 
-Judged with all peers at their knees, because caps go before pauses. Whether it is admitted yet is another matter:
-`scheduler.core.raising`.
+Judged with all peers at their knees, because caps go before pauses; and one more by what these have no use for
+(`scheduler.core.lean`). Whether it is admitted yet is another matter: `scheduler.core.raising`.
 """
 
 from __future__ import annotations
