@@ -42,12 +42,12 @@ def is_progress(report: GuardReport, group: Group) -> bool:
 
     It is left to the next round: nothing but who may be asked to make room for others hangs on it.
     """
-    if (report.power, report.stop, len(report.attempts)) != (group.power, group.stop, len(group.facts)):
+    told, known = ((x.power, x.stop, x.in_fallback, x.gpus) for x in (report, group))
+    if told != known or not report.attempts or len(report.attempts) != len(group.facts):
         return False
     same = ("attempt_id", "observed", "exit_code")
     pairs = zip(report.attempts, group.facts, strict=True)
-    are_same = all(getattr(now, what) == getattr(was, what) for now, was in pairs for what in same)
-    return bool(report.attempts) and are_same and report.gpus == group.gpus
+    return all(getattr(now, what) == getattr(was, what) for now, was in pairs for what in same)
 
 
 def _frees_gpus(group: Group, answer: GuardReport) -> bool:

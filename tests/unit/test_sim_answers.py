@@ -205,6 +205,7 @@ def test_a_commit_and_steps_are_progress_and_no_more() -> None:
     assert is_progress(report, group)
     assert not is_progress(replace(report, attempts=()), group)
     assert not is_progress(replace(report, power=NodePower.BOOTING), group)
+    assert not is_progress(replace(report, in_fallback=True), group)
     for changed in ({"observed": Observed.ENDED}, {"attempt_id": "k.1"}, {"exit_code": 1}):
         assert not is_progress(replace(report, attempts=(replace(was, **changed),)), group)
     busy = (GpuReading(gpu_id="0", draw_w=300.0, cap_w=400.0, processes=1), *report.gpus[1:])
