@@ -20,6 +20,7 @@ _drafted, _dated = making(Draft), altering(Draft, "expires_at")
 _ordered_as = altering(AttemptOrder, "phase", "cap_w", "reason")
 _SAVES = Phase.SAVE_EXIT  #: by a name of its own: a look into an enum takes as long as all the rest
 _PORTS = range(20_000, 30_000)  #: rendezvous ports of gangs, below the kernel's ephemeral range
+_NOTHING = timedelta(0)
 _RETRY_S = 1.0  #: an order that was not acknowledged goes out again after this
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -56,6 +57,7 @@ def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, d
     is_shortened = end < at + timedelta(seconds=site.lease_s)
     if is_shortened:
         plan.unsettled |= snapshot.groups.keys()
+    plan.unsettled.update(plan.lapsing.due(at))
     for gid in sorted(plan.unsettled):
         group = snapshot.groups.get(gid)
         last = None if group is None else group.reported_at
@@ -65,6 +67,8 @@ def _due(plan: Plan, snapshot: Snapshot, end: datetime) -> Iterator[tuple[str, d
             yield gid, expires_at
         elif group.account.acked >= group.account.sent and not is_shortened:
             plan.unsettled.discard(gid)
+            if group.ordered is not None and expires_at > group.ordered.expires_at:
+                plan.lapsing.set(gid, group.ordered.expires_at - _soon(site))
 
 
 def lease_of(reported_at: datetime, end: datetime, site: SitePolicy) -> datetime:
@@ -77,11 +81,15 @@ def is_stale(group: Group, expires_at: datetime, site: SitePolicy, at: datetime)
     last = group.ordered
     if last is None:
         return True
-    longer_s, left_s = (expires_at - last.expires_at).total_seconds(), (last.expires_at - at).total_seconds()
-    if longer_s < 0 or longer_s >= site.lease_s / 3 or (longer_s > 0 and left_s <= site.lease_s / 3):
+    longer, soon = expires_at - last.expires_at, _soon(site)
+    if longer < _NOTHING or longer >= soon or (longer > _NOTHING and last.expires_at - at <= soon):
         return True  # one that is soon over is prolonged by however little
     account, sent_at = group.account, group.ordered_at
     return account.acked < account.sent and (sent_at is None or (at - sent_at).total_seconds() >= _RETRY_S)
+
+
+def _soon(site: SitePolicy) -> timedelta:
+    return timedelta(seconds=site.lease_s / 3)
 
 
 def _news(plan: Plan, snapshot: Snapshot) -> set[str]:

@@ -21,6 +21,7 @@ class Listed:
         self.coming: set[str] = set()  #: attempts that did not take a step yet, those among them
         self.timed: set[str] = set()  #: attempts of jobs with a time limit
         self.elastic: set[str] = set()  #: attempts on fewer nodes than their jobs would take
+        self.lapsing = Alarms()  #: groups whose order is soon over, and may be prolonged by some
         self.tuned: set[str] = set()  #: attempts of jobs that leave it to Barq how often they save
         self.deaf: set[str] = set()  #: groups that are heard and take no orders
         self.cordoned: set[str] = set()  #: groups on which nobody wants new work
