@@ -49,6 +49,11 @@ def is_capped(plan: Plan) -> bool:
     return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)
 
 
+def is_below_knees(plan: Plan) -> bool:
+    """Whether anything runs at less than does the most with the watts: there are too few, whatever the reason."""
+    return any(min(caps) < kind.knee_w for kind, caps in plan.roster.gpus().items() if caps)
+
+
 def _key(counted: tuple[Kind, int]) -> tuple[float, float, str, float]:
     kind, _ = counted
     return kind.floor_w, kind.knee_w, kind.model.name, kind.top_w

@@ -13,6 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from scheduler.core.bare import can_rest, is_deserted
+from scheduler.core.caps import is_below_knees
 from scheduler.core.jobs import Job
 from scheduler.core.lean import spare_w
 from scheduler.core.placement import roomy, usable
@@ -38,8 +39,9 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
     free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
-    if all(
-        s.lacks_gpus and plan.start_w(s.job) > free_w and plan.lean_start_w(s.job) > spare for s in refused
+    lack_watts = any(not some.lacks_gpus for some in refused) or is_below_knees(plan)
+    if not lack_watts and all(
+        plan.start_w(some.job) > free_w and plan.lean_start_w(some.job) > spare for some in refused
     ):
         return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
@@ -51,7 +53,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
             homeless.append(some.job)
     if spare > 0:
         yard.squeeze(homeless)
-    if not all(some.lacks_gpus for some in refused):
+    if lack_watts:
         for gid in yard.unused():
             plan.switch(gid, asleep=True)
     kept_w = 0.0

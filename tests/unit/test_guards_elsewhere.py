@@ -181,7 +181,7 @@ def test_one_that_left_is_nobody_s_again() -> None:
 
 def test_a_job_that_waits_for_their_watts_is_told_so() -> None:
     """By name and number, and that a guard would help."""
-    built = site(firm_w=20_000).node("a").job("j", gpus=4).limit_w(8000)
+    built = site(firm_w=20_000).node("a").job("j", gpus=4, min_cap_w=195.0).limit_w(8000)
     view = View(built.site, {"hall": HALL}, epoch=1, at=T0)
     view.give_up_silent(T0 + timedelta(seconds=LEASE_S))
     snapshot = built.snapshot()

@@ -151,6 +151,17 @@ def test_a_node_is_woken_for_one_that_can_start_so() -> None:
     assert built.attempts["j.1"].cap_w == 250.0
 
 
+def test_the_base_of_an_empty_node_goes_to_who_runs_below_its_knee() -> None:
+    """It starts with what there is, and has the rest once the other node is in standby."""
+    built = ToldSite()
+    for name in "ab":
+        built.node(name, standby_w=50.0)
+    built.job("j", gpus=4)
+
+    assert with_spare_w(built, 4 * on_a_gpu_w(120.0)).turns(6) == ["0: b down"]
+    assert built.attempts["j.1"].cap_w > 240.0
+
+
 def test_no_node_is_woken_for_less_than_the_lowest_cap() -> None:
     """There is nothing to be done with it."""
     built = nodes("a", "b").sleeping("a", "b").job("j")

@@ -14,7 +14,7 @@ from tests.builders import T0, SiteBuilder, site
 
 def newcomer(**spec: Any) -> Job:
     """One that asks for two GPUs unless told otherwise."""
-    return site().job("new", **({"gpus": 2} | spec)).jobs["new"]
+    return site().job("new", **({"gpus": 2, "min_cap_w": 195.0} | spec)).jobs["new"]
 
 
 def decided(built: SiteBuilder) -> PowerAware:
@@ -27,7 +27,7 @@ def decided(built: SiteBuilder) -> PowerAware:
 @pytest.fixture
 def dark() -> SiteBuilder:
     """Eight free GPUs, no watts for any, and a job that waits for two."""
-    return site().node().limit_w(1000).job("first", gpus=2)
+    return site().node().limit_w(1000).job("first", gpus=2, min_cap_w=195.0)
 
 
 def test_one_behind_its_like_would_wait(dark: SiteBuilder) -> None:

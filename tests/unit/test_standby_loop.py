@@ -134,7 +134,7 @@ async def test_a_controller_that_does_nothing_gives_no_watts_away(tmp_path: Path
     for host in there.hosts.values():
         host.ignores = True
     await there.began()
-    there.submit("j", gpus=4)
+    there.submit("j", gpus=4, min_cap_w=195.0)
     await there.passes(120)
     assert there.works() == {}
     for group in there.view.groups.values():
