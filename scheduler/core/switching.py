@@ -39,7 +39,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
     free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
-    lack_watts = any(not some.lacks_gpus for some in refused) or is_below_knees(plan)
+    lack_watts = any(not some.lacks_gpus for some in refused) if refused else is_below_knees(plan)
     if not lack_watts and all(
         plan.start_w(some.job) > free_w and plan.lean_start_w(some.job) > spare for some in refused
     ):
