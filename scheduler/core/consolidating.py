@@ -126,7 +126,8 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
 def _lean_one(plan: Plan, attempts: list[Attempt], on: set[str], spare: float) -> set[str]:
     """The first of some that can go on below its knee, with watts that nobody who is kept has use for."""
     for attempt in sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id)):
-        if len(attempt.placements) > plan.jobs[attempt.job_id].spec.nodes:
+        spec = plan.jobs[attempt.job_id].spec
+        if spec.max_nodes is not None and len(attempt.placements) > spec.nodes:
             continue  # fewer nodes would do more with them
         model = plan.model(attempt)
         nodes = [p.node_id for p in attempt.placements if p.node_id not in on]

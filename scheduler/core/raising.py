@@ -102,7 +102,8 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
 
 def _spare_for_w(plan: Plan, attempt: Attempt, limit_w: float) -> float:
     """Site watts for an attempt to go on with below its knee: none where fewer nodes would do more with them."""
-    can_shrink = len(attempt.placements) > plan.jobs[attempt.job_id].spec.nodes
+    spec = plan.jobs[attempt.job_id].spec
+    can_shrink = spec.max_nodes is not None and len(attempt.placements) > spec.nodes
     return 0.0 if can_shrink else spare_w(plan, limit_w)
 
 
