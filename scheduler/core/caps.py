@@ -49,9 +49,9 @@ def is_capped(plan: Plan) -> bool:
     return any(kind.tier > 0 and min(caps) < kind.top_w for kind, caps in counted if caps)
 
 
-def is_below_knees(plan: Plan) -> bool:
-    """Whether anything runs at less than does the most with the watts: there are too few, whatever the reason."""
-    return any(min(caps) < kind.knee_w for kind, caps in plan.roster.gpus().items() if caps)
+def is_below_floors(plan: Plan) -> bool:
+    """Whether anything runs more slowly than its tier keeps otherwise: there are too few watts, whatever the reason."""
+    return any(min(caps) < kind.floor_w for kind, caps in plan.roster.gpus().items() if caps)
 
 
 def _key(counted: tuple[Kind, int]) -> tuple[float, float, str, float]:

@@ -13,7 +13,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from scheduler.core.bare import can_rest, is_deserted
-from scheduler.core.caps import is_below_knees
+from scheduler.core.caps import is_below_floors
 from scheduler.core.jobs import Job
 from scheduler.core.lean import spare_w
 from scheduler.core.placement import roomy, usable
@@ -39,7 +39,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
     free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
-    lack_watts = any(not some.lacks_gpus for some in refused) if refused else is_below_knees(plan)
+    lack_watts = any(not some.lacks_gpus for some in refused) if refused else is_below_floors(plan)
     if not lack_watts and all(
         plan.start_w(some.job) > free_w and plan.lean_start_w(some.job) > spare for some in refused
     ):
