@@ -28,6 +28,6 @@ class Clearing:
         """Have others leave for a job that has waited long for GPUs. Whether nobody at all may pass it meanwhile."""
         plan, is_due = self._plan, is_next(self._plan, self._room, job, self._limit_w)
         gains = self._may_begin and (is_due or self._others.may_leave_for(job))
-        if gains and is_carried(plan, job, self._limit_w):
+        if gains and (is_due or is_carried(plan, job, self._limit_w)):
             self._may_begin = not reclaim(plan, self._room, job, self._tenancy.quotas, is_next=is_due)
         return is_due and is_reclaiming(plan)

@@ -111,7 +111,8 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
             left_w -= cost_w
             kept.update(a.id for a in news)
             on |= unit.nodes
-    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id)):
+    in_order = sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id))
+    for attempt in in_order:
         nodes = {p.node_id for p in attempt.placements}
         cost_w = _cost_w(plan, [attempt], nodes - on)
         if attempt.id not in kept and cost_w <= left_w:
@@ -119,16 +120,13 @@ def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
             kept.add(attempt.id)
             on |= nodes
     return kept | _lean_one(
-        plan, [a for a in attempts if a.id not in kept], on, left_w - _lifts_w(plan, kept)
+        plan, [a for a in in_order if a.id not in kept], on, left_w - _lifts_w(plan, kept)
     )
 
 
 def _lean_one(plan: Plan, attempts: list[Attempt], on: set[str], spare: float) -> set[str]:
     """The first of some that can go on below its knee, with watts that nobody who is kept has use for."""
-    for attempt in sorted(attempts, key=lambda a: (plan.tier(a), not _urgent(plan, a), a.created_at, a.id)):
-        spec = plan.jobs[attempt.job_id].spec
-        if spec.max_nodes is not None and len(attempt.placements) > spec.nodes:
-            continue  # fewer nodes would do more with them
+    for attempt in attempts:
         model = plan.model(attempt)
         nodes = [p.node_id for p in attempt.placements if p.node_id not in on]
         nodes_w = plan.site.overhead * sum(plan.awake_w(n) for n in nodes)

@@ -33,10 +33,13 @@ def is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
 def lean_cap_w(plan: Plan, attempt: Attempt, spare: float, *, from_w: float) -> float | None:
     """The highest cap up to its knee at which an attempt fits `spare`; None if not even the lowest does.
 
-    `from_w` is what each of its GPUs is charged as long as it does not run.
+    `from_w` is what each of its GPUs is charged as long as it does not run. A gang that could go on with fewer nodes is
+    to do that: they do more with the watts.
     """
-    kind = plan.kind_of(attempt)
+    kind, spec = plan.kind_of(attempt), plan.jobs[attempt.job_id].spec
     if kind is None or spare <= 0 or kind.knee_w <= kind.least_w:
+        return None
+    if spec.max_nodes is not None and len(attempt.placements) > spec.nodes:
         return None
     each_w, steps = plan.site.overhead * attempt.gpu_count, int((kind.knee_w - kind.least_w) // STEP_W)
     caps = (kind.least_w + step * STEP_W for step in range(steps, -1, -1))

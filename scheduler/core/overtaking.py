@@ -1,8 +1,8 @@
 """Whoever needs half the site or more, and would be passed for good: equals begin beside it for as long as such come.
 
 Nobody knows how long those who run will last, so that a job that does not fit is passed by its equals. One that needs
-most of the site would never find it free: once at least half of its GPUs stand idle, nobody passes it any more, and
-those who did make room for it. Who came before it is waited for, and passed by others meanwhile.
+most of the site would never find it free: once at least half of its GPUs stand idle, those who passed it make room,
+and nobody passes it until they have. Who came before it is waited for, and others pass it meanwhile.
 """
 
 from __future__ import annotations

@@ -89,22 +89,13 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
         elif _is_resumed(plan, raises, attempt, cap_w):
             wanted.append(attempt)
     for attempt, lacks in lacking:
-        cap = lean_cap_w(
-            plan, attempt, _spare_for_w(plan, attempt, limit_w), from_w=plan.model(attempt).held_w()
-        )
+        cap = lean_cap_w(plan, attempt, spare_w(plan, limit_w), from_w=plan.model(attempt).held_w())
         if cap is not None and _is_resumed(plan, raises, attempt, cap):
             wanted.append(attempt)
         elif cap is None:
             raises.reasons[attempt.job_id] = lacks
             raises.refused.append(Refused(plan.jobs[attempt.job_id], 1, lacks_gpus=False))
     return wanted
-
-
-def _spare_for_w(plan: Plan, attempt: Attempt, limit_w: float) -> float:
-    """Site watts for an attempt to go on with below its knee: none where fewer nodes would do more with them."""
-    spec = plan.jobs[attempt.job_id].spec
-    can_shrink = spec.max_nodes is not None and len(attempt.placements) > spec.nodes
-    return 0.0 if can_shrink else spare_w(plan, limit_w)
 
 
 def _is_resumed(plan: Plan, raises: Raises, attempt: Attempt, cap_w: float) -> bool:
