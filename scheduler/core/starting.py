@@ -149,7 +149,7 @@ def _try(
         tried = (
             _on(plan, snapshot, job, placements, limit_w)
             if spare is None
-            else _lean_on(plan, snapshot, job, placements[: job.spec.nodes], limit_w, spare)
+            else _lean_on(plan, snapshot, job, placements, limit_w, spare)
         )
         if isinstance(tried, Reason):
             return tried
@@ -176,8 +176,9 @@ def _on(
 def _lean_on(
     plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float, spare: float
 ) -> Attempt | Reason:
-    """The same below its knee."""
-    attempt = new_attempt(job, placements, plan)
+    """The same below its knee; of an elastic gang the smallest. Who takes any GPUs has all of these."""
+    fewest = placements if job.spec.max_nodes is None else placements[: job.spec.nodes]
+    attempt = new_attempt(job, fewest, plan)
     cap_w = lean_cap_w(plan, attempt, spare, from_w=plan.model(attempt).idle_w)
     if cap_w is None:
         return no_power(plan, plan.lean_start_w(job), spare)

@@ -80,6 +80,17 @@ def test_who_runs_is_lifted_before_anybody_starts_so() -> None:
     assert with_spare_w(built, 250.0).does() == ["cap r at 400 W"]
 
 
+def test_who_takes_any_gpus_has_all_that_it_asks_for() -> None:
+    """Though they lie scattered over more nodes than it would fit on."""
+    built = ToldSite(firm_w=90_000.0)
+    for name in "ab":
+        built.node(name, gpus=2, standby_w=50.0).running(f"on-{name}", name, gpus=1, flex=0)
+    built.job("j", gpus=2, scatter=True)
+
+    assert with_spare_w(built, 2 * on_a_gpu_w(150.0)).does() == ["start j on b+a at 150 W"]
+    assert sum(len(p.gpu_ids) for p in built.attempts["j.1"].placements) == 2
+
+
 def test_who_fits_at_the_knee_starts_before_who_does_not() -> None:
     """Though that one came first; it takes what is left after."""
     built = nodes("a", "b", "c", "d").job("large", nodes=3).job("little")
