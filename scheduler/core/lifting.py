@@ -1,7 +1,7 @@
 """Caps after the raises of a round: who gives way to newcomers, and who is lifted into what is left.
 
 Caps are moved one attempt at a time, towards the common level that fits, and no further than to the marks on both
-sides of it: between them the speed gained per watt is about the same, and a round touches few.
+sides of it: between them the speed gained per watt is about the same, and a round touches few nodes.
 """
 
 from __future__ import annotations
@@ -13,12 +13,11 @@ from math import fsum, inf
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
-from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.plan import EPSILON_W, LEAST_SHARE, Plan
 from scheduler.core.roster import Where
 from scheduler.core.zoning import Kept, liftable_w
 
 _MARK_W = 25.0
-_LEAST_SHARE = 0.0005  #: of the limit: what is less is not worth telling nodes about
 
 _Lower = tuple[Attempt, Where, float]
 """Who runs under a lower cap than it may have, how it is counted, and that cap."""
@@ -47,25 +46,41 @@ def regain(plan: Plan, caps: Caps, limit_w: float, zones: Kept) -> float:
 
 
 def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -> None:
-    """Give those that are wanted their level, and lower others, the highest first, until the nodes fit."""
+    """Give those that are wanted their level, and lower others, the highest first by marks, until the nodes fit."""
     for attempt, target_w in list(plan.roster.others_of(wanted, caps)):
         plan.change(attempt, cap_w=target_w)
     if plan.nodes_w() <= limit_w + EPSILON_W:
         return
     higher = [(a, w) for a, w in plan.roster.higher_than(caps) if a.id not in wanted]
-    for attempt, target_w in sorted(higher, key=lambda m: (m[1] - m[0].cap_w, m[0].id)):
-        if plan.nodes_w() <= limit_w + EPSILON_W:
+    for attempt, target_w in sorted(higher, key=_marks_above):
+        over_w = plan.nodes_w() - limit_w
+        if over_w <= EPSILON_W:
             return
-        plan.change(attempt, cap_w=_below(plan, attempt, target_w))
+        plan.change(attempt, cap_w=_below(plan, attempt, target_w, over_w, LEAST_SHARE * limit_w))
 
 
-def _below(plan: Plan, attempt: Attempt, target_w: float) -> float:
-    """The mark below a level, or the lowest cap at which more is started rather than others stopped."""
-    return min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
+def _marks_above(higher: tuple[Attempt, float]) -> tuple[float, tuple[int, str], str]:
+    attempt, target_w = higher
+    return -((attempt.cap_w - target_w) // _MARK_W), _reach(attempt), attempt.id
+
+
+def _below(plan: Plan, attempt: Attempt, target_w: float, over_w: float, most_w: float) -> float:
+    """The mark below a level, or the lowest cap at which more is started rather than others stopped.
+
+    Where that would free `most_w` site watts more than are needed, which others were then to be lifted by, it is the
+    highest cap that frees what is.
+    """
+    model = plan.model(attempt)
+    cap_w = min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
+    if plan.freed_w(attempt, model.charge_w(cap_w)) <= over_w + most_w:
+        return cap_w
+    while plan.freed_w(attempt, model.charge_w(cap_w + STEP_W)) >= over_w:
+        cap_w += STEP_W
+    return cap_w
 
 
 def lift_caps(plan: Plan, caps: Caps, limit_w: float, zones: Kept, *, passes_by: bool = False) -> float:
-    """Lift caps, firmest tier and lowest cap first, while plan and open orders leave room.
+    """Lift caps, firmest tier first and the lowest by marks, while plan and open orders leave room.
 
     Whoever is too large for what is left ends it, or with `passes_by` is passed by. The site watts kept for lifts that
     wait for confirmed room.
@@ -94,9 +109,14 @@ def _lift(plan: Plan, lower: Iterable[_Lower], limit_w: float, zones: Kept, *, p
     return reserved_w
 
 
-def _turn(lower: _Lower) -> tuple[int, float, datetime, str]:
+def _turn(lower: _Lower) -> tuple[int, float, tuple[int, str], datetime, str]:
     attempt, where, _ = lower
-    return where.kind.tier, where.cap_w, attempt.created_at, attempt.id
+    return where.kind.tier, where.cap_w // _MARK_W, _reach(attempt), attempt.created_at, attempt.id
+
+
+def _reach(attempt: Attempt) -> tuple[int, str]:
+    """Of equals those on one node come first, one node after the other: the fewest orders for the same watts."""
+    return len(attempt.placements), attempt.placements[0].node_id
 
 
 class _Left:
@@ -112,7 +132,7 @@ class _Left:
     @property
     def is_nothing(self) -> bool:
         """Whether it is too little to tell nodes about."""
-        return self.room_w < _LEAST_SHARE * self._limit_w
+        return self.room_w < LEAST_SHARE * self._limit_w
 
     def highest_w(self, where: Where, top_w: float, zoned_w: float) -> float:
         """The highest cap up to `top_w` whose rise fits the site's room and that of the domains, W."""

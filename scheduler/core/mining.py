@@ -13,7 +13,7 @@ from scheduler.core.dividing import division, wanted_by_group
 from scheduler.core.fleets import paused_w
 from scheduler.core.landing import on_machines
 from scheduler.core.modes import AiFirst
-from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.plan import EPSILON_W, LEAST_SHARE, Plan
 from scheduler.core.raises import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
@@ -50,10 +50,11 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
         made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
         fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
     landed = on_machines(plan, wanted, limit_w - plan.nodes_w())
-    paced = _paced(plan, landed.targets_w, limit_w)
+    targets_w = _worth_telling(plan, landed.targets_w, limit_w)
+    paced = _paced(plan, targets_w, limit_w)
     _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
-    fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at, wanted_w=sum(landed.targets_w.values()))
-    if paced is landed.targets_w:
+    fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at, wanted_w=sum(targets_w.values()))
+    if paced is targets_w:
         return fed
     return altered(fed, wake_at=plan.at + timedelta(seconds=_STEP_S))
 
@@ -83,6 +84,15 @@ def _by_size(plan: Plan, limit_w: float) -> dict[str, float]:
 
 def _size_w(group: Group) -> float:
     return group.spec.miners_max_w - paused_w(group.spec, group.miners)
+
+
+def _worth_telling(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:
+    """What is wanted without its raises, where all of them together are too little to tell anybody about."""
+    known_w = plan.miners_w
+    raise_w = sum(max(0.0, w - known_w[gid]) for gid, w in wanted.items())
+    if not 0.0 < raise_w < LEAST_SHARE * limit_w:
+        return wanted
+    return {gid: min(w, known_w[gid]) for gid, w in wanted.items()}
 
 
 def _paced(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:
@@ -115,7 +125,9 @@ def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, f
     hold_miners(plan, known, zones)
     spare_w = limit_w - plan.exposed_w()
     raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
-    if snapshot.stop or not snapshot.raises_allowed or spare_w <= 0 or raise_w <= 0:
+    if snapshot.stop or not snapshot.raises_allowed or raise_w <= 0:
+        return
+    if spare_w < min(raise_w, LEAST_SHARE * limit_w):
         return
     share = min(1.0, spare_w / raise_w)
     for gid, target_w in wanted.items():

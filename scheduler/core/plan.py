@@ -24,6 +24,7 @@ from scheduler.core.roster import Kind, Rise, Where, rise_of
 from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
+LEAST_SHARE = 0.001  #: of the limit: a raise of less is not worth telling anybody about
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
 _FOR_POWER = (PauseCause.POWER_WITHDRAWN, PauseCause.POWER_FORECAST)
 _NOWHERE = GpuModel(

@@ -13,7 +13,7 @@ from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
 from scheduler.core.trim import TrimRule
 from scheduler.core.zoning import Kept
-from tests.builders import SiteBuilder, site
+from tests.builders import SiteBuilder, obey, site
 from tests.unit.test_raising import may_draw
 
 MARK_W = 25.0
@@ -45,14 +45,49 @@ def test_the_highest_gives_way_first_and_only_as_many_as_it_takes() -> None:
 
 
 def test_who_gives_way_goes_to_the_mark_below_the_level() -> None:
-    """So that a round that needs a little less power next touches nobody."""
+    """So that a round that needs a little less power next touches nobody; the last no further than it takes."""
     built = singles(400.0, 400.0, 400.0, 400.0)
     plan = Plan(built.snapshot())
     limit_w = IDLE_W + 4 * (340.0 - A100_SXM.idle_w)
     make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
 
-    assert all(w % MARK_W == 0 for w in caps_of(plan))
-    assert plan.nodes_w() <= limit_w + EPSILON_W
+    assert sorted(caps_of(plan)) == [325.0, 325.0, 325.0, 385.0]
+    assert plan.nodes_w() == pytest.approx(limit_w)
+
+
+def test_a_large_job_gives_no_more_than_is_needed() -> None:
+    """What a whole mark of all its GPUs would free beyond that, others would be lifted by a moment later."""
+    built = site(firm_w=9000.0).node("node-1", gpus=8).limit_w(9000)
+    plan = Plan(built.running("large", "node-1", gpus=8, cap_w=300.0).snapshot())
+    limit_w = plan.nodes_w() - 100.0
+    make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+
+    assert caps_of(plan) == [285.0]
+
+
+@pytest.mark.parametrize(("room_w", "moved_w"), [(-50.0, 275.0), (50.0, 325.0)])
+def test_one_node_is_told_before_many(room_w: float, moved_w: float) -> None:
+    """Of equals those on one node move, one node after the other, before a job that is on several."""
+    built = site(firm_w=20_000.0).limit_w(20_000).node("node-1").node("node-2").node("node-3")
+    wide = built.running("a-wide", "node-1", gpus=4, nodes=2, cap_w=300.0).attempts["a-wide.1"]
+    there = replace(wide.placements[0], node_id="node-2")
+    built.attempts["a-wide.1"] = replace(wide, placements=(*wide.placements, there))
+    obey(built, "node-2")
+    for name in ("j0", "j1", "j2"):
+        built.running(name, "node-3", gpus=1, cap_w=300.0)
+    plan = Plan(built.snapshot())
+    limit_w = plan.nodes_w() + room_w
+    if room_w < 0:
+        make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+    else:
+        lift_caps(plan, fitting_caps(plan, limit_w + 100.0, to_knee=True), limit_w, Kept())
+
+    assert {a.job_id: a.cap_w for a in plan.running()} == {
+        "a-wide": 300.0,
+        "j0": moved_w,
+        "j1": moved_w,
+        "j2": 300.0,
+    }
 
 
 def test_who_is_wanted_gets_the_level_itself() -> None:

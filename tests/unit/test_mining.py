@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 
 from scheduler.core.decide import shed
+from scheduler.core.jobs import Desired
 from scheduler.core.modes import DivisionCode, Mode, Revenue, Shares, Threshold
 from scheduler.core.partners import Partner, Price
 from scheduler.documents import power_document, sample
@@ -223,3 +225,26 @@ def test_a_site_without_partners_or_mode_says_nothing_of_them() -> None:
 
     assert built.decided().sharing == ()
     assert built.groups["a"].miners_target_w == pytest.approx(2000 / 3)
+
+
+def test_a_sliver_more_is_not_worth_an_order() -> None:
+    """Of 9 kW fewer than 9 W are left lie; a lower limit is heeded to the watt."""
+    built = shared(8000, partner("a"), partner("b")).settles()
+    assert mined(built) == {"a": 4000, "b": 4000}
+
+    assert mined(built.limit_w(NODE_W + 8008).settles()) == {"a": 4000, "b": 4000}
+    assert mined(built.limit_w(NODE_W + 8020).settles()) == {"a": 4010, "b": 4010}
+    assert mined(built.limit_w(NODE_W + 8018).settles()) == {"a": 4009, "b": 4009}
+
+
+def test_what_is_left_beside_open_orders_is_not_handed_out_watt_by_watt() -> None:
+    """Miners wait for the rest of a raise, rather than be told of a sliver of it first."""
+    built = shared(8000, partner("a"), partner("b")).job("j", gpus=4).settles()
+    built.wants("j", Desired.CANCEL).limit_w(NODE_W + 8008)
+    targets_w = [sum(mined(built).values())]
+    for _ in range(6):
+        built.does()
+        targets_w.append(sum(mined(built).values()))
+
+    assert targets_w[-1] == 8008
+    assert all(a == b or b - a > 9 for a, b in pairwise(targets_w))

@@ -63,7 +63,7 @@ class Hall:
 def test_what_a_light_job_leaves_goes_to_a_heavy_one() -> None:
     """Under a limit that leaves both 305 W a GPU, and the site no watt more."""
     hall = Hall(limit_w=1200.0 + 8 * 305.0)
-    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (300.0, 310.0)
+    assert (hall.cap_w("light"), hall.cap_w("heavy")) == (310.0, 300.0)
 
     hall.rounds(WATCH_S + 20)
 
