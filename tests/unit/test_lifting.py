@@ -65,7 +65,7 @@ def test_a_large_job_gives_no_more_than_is_needed() -> None:
     assert caps_of(plan) == [285.0]
 
 
-@pytest.mark.parametrize(("room_w", "moved_w"), [(-50.0, 275.0), (50.0, 325.0)])
+@pytest.mark.parametrize("room_w, moved_w", [(-50.0, 275.0), (50.0, 325.0)])
 def test_one_node_is_told_before_many(room_w: float, moved_w: float) -> None:
     """Of equals those on one node move, one node after the other, before a job that is on several."""
     built = site(firm_w=20_000.0).limit_w(20_000).node("node-1").node("node-2").node("node-3")
