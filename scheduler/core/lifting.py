@@ -13,7 +13,7 @@ from math import fsum, inf
 from scheduler.core.caps import Caps
 from scheduler.core.floors import STEP_W
 from scheduler.core.jobs import Attempt
-from scheduler.core.plan import EPSILON_W, LEAST_SHARE, Plan
+from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.roster import Where
 from scheduler.core.zoning import Kept, liftable_w
 
@@ -56,7 +56,7 @@ def make_way(plan: Plan, caps: Caps, wanted: AbstractSet[str], limit_w: float) -
         over_w = plan.nodes_w() - limit_w
         if over_w <= EPSILON_W:
             return
-        plan.change(attempt, cap_w=_below(plan, attempt, target_w, over_w, LEAST_SHARE * limit_w))
+        plan.change(attempt, cap_w=_below(plan, attempt, target_w, over_w, plan.least_rise_w(limit_w)))
 
 
 def _marks_above(higher: tuple[Attempt, float]) -> tuple[float, tuple[int, str], str]:
@@ -132,7 +132,7 @@ class _Left:
     @property
     def is_nothing(self) -> bool:
         """Whether it is too little to tell nodes about."""
-        return self.room_w < LEAST_SHARE * self._limit_w
+        return self.room_w < self._plan.least_rise_w(self._limit_w)
 
     def highest_w(self, where: Where, top_w: float, zoned_w: float) -> float:
         """The highest cap up to `top_w` whose rise fits the site's room and that of the domains, W."""

@@ -13,7 +13,7 @@ from scheduler.core.dividing import division, wanted_by_group
 from scheduler.core.fleets import paused_w
 from scheduler.core.landing import on_machines
 from scheduler.core.modes import AiFirst
-from scheduler.core.plan import EPSILON_W, LEAST_SHARE, Plan
+from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.raises import Raises
 from scheduler.core.ramp import Moving, Ramp, step
 from scheduler.core.reasons import Reason
@@ -90,7 +90,7 @@ def _worth_telling(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> M
     """What is wanted without its raises, where all of them together are too little to tell anybody about."""
     known_w = plan.miners_w
     raise_w = sum(max(0.0, w - known_w[gid]) for gid, w in wanted.items())
-    if not 0.0 < raise_w < LEAST_SHARE * limit_w:
+    if not 0.0 < raise_w < plan.least_rise_w(limit_w):
         return wanted
     return {gid: min(w, known_w[gid]) for gid, w in wanted.items()}
 
@@ -127,7 +127,7 @@ def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, f
     raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
     if snapshot.stop or not snapshot.raises_allowed or raise_w <= 0:
         return
-    if spare_w < min(raise_w, LEAST_SHARE * limit_w):
+    if spare_w < min(raise_w, plan.least_rise_w(limit_w)):
         return
     share = min(1.0, spare_w / raise_w)
     for gid, target_w in wanted.items():

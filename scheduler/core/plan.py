@@ -24,7 +24,8 @@ from scheduler.core.roster import Kind, Rise, Where, rise_of
 from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
-LEAST_SHARE = 0.001  #: of the limit: a raise of less is not worth telling anybody about
+_LEAST_SHARE = 0.001  #: of the limit: a raise of less is not worth telling anybody about
+_LEAST_SHARE_METERED = 0.0005  #: the same of a site that goes as close to its limit as a meter proves that it may
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
 _FOR_POWER = (PauseCause.POWER_WITHDRAWN, PauseCause.POWER_FORECAST)
 _NOWHERE = GpuModel(
@@ -199,6 +200,10 @@ class Plan(Followed):
     def site_w(self) -> float:
         """Site watts by entitlement, miners at their targets."""
         return self.nodes_w() + self.mined_w()
+
+    def least_rise_w(self, limit_w: float) -> float:
+        """The least that is worth telling nodes or miners about, site watts under such a limit."""
+        return limit_w * (_LEAST_SHARE if self.site.trim is None else _LEAST_SHARE_METERED)
 
     def mined_w(self) -> float:
         """Site watts of all that mines: miners at their targets, and what fills idle GPUs."""
