@@ -25,7 +25,7 @@ from scheduler.core.snapshot import SitePolicy, Snapshot
 
 EPSILON_W = 1e-6  #: what sums of watts may differ by
 _LEAST_SHARE = 0.001  #: of the limit: a raise of less is not worth telling anybody about
-_LEAST_SHARE_METERED = 0.0005  #: the same of a site that goes as close to its limit as a meter proves that it may
+_LEAST_SHARE_METERED = 0.0005  #: the same where a meter proves how close to the limit the site may go
 GRACE_S = 30.0  #: least time counted between a request to save and exit, and the kill
 _FOR_POWER = (PauseCause.POWER_WITHDRAWN, PauseCause.POWER_FORECAST)
 _NOWHERE = GpuModel(
