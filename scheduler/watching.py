@@ -10,7 +10,7 @@ from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.lifecycle import is_final
 from scheduler.core.orders import AttemptOrder, Observed
 from scheduler.core.snapshot import Group, SitePolicy
-from scheduler.core.stranded import NOTHING_KNOWN, REGAIN_S, Look, Useful, Watch, wait_s, watched
+from scheduler.core.stranded import LIGHT, NOTHING_KNOWN, REGAIN_S, Look, Useful, Watch, wait_s, watched
 
 
 class Watching:
@@ -47,6 +47,8 @@ class Watching:
                 self._drop(order.attempt_id)
             elif (here := [seen[g] for g in order.gpu_ids if g in seen]) and len(here) == len(order.gpu_ids):
                 draw_w, cap_w = max([r.draw_w for r in here]), min([r.cap_w for r in here])
+                if order.attempt_id not in self._watches and draw_w >= LIGHT * cap_w:
+                    continue  # as most do: nothing was known of it, and nothing is
                 self._look(
                     order,
                     Look(
