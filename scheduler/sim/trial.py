@@ -9,10 +9,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import math
+import multiprocessing
+import os
 import random
+import signal
 import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields, replace
-from typing import Final
+from multiprocessing import get_context
+from typing import Final, NamedTuple, TextIO
 
 from scheduler.core.decide import Policy, PowerAware
 from scheduler.core.trim import TrimRule
@@ -48,6 +56,7 @@ SITE = SimSite(
     ),
 )
 METER: Final = TrimRule(most=0.02, accuracy=0.01, least=0.012)
+SAY_S: Final = 60.0  #: between two words of how far it is
 HALLS: Final = (1.0, 1.01, 0.98)
 """What metered sites draw in truth, of what their files say: by seed."""
 
@@ -107,35 +116,110 @@ def _trial(
     return Faulty(trial_case(seed, minutes, policy, site), rates or FaultRates(), repeat=repeat)
 
 
-def main() -> int:
-    """Entry point: 0 when every promise held, 1 with what broke."""
+class Played(NamedTuple):
+    """What came of one run."""
+
+    seed: int
+    breach: str  #: what broke, "" = nothing did
+    proven_s: float  #: for which a meter had proved a smaller margin
+
+
+def play(seed: int, minutes: float, has_proof: bool) -> Played:  # noqa: FBT001 - sent to another process as it is
+    """One run in full."""
+    logging.getLogger("scheduler").setLevel(logging.CRITICAL)  # what goes wrong is the point of it
+    try:
+        if has_proof:
+            return Played(seed, "", metered_trial(seed, minutes=minutes))
+        trial(seed, minutes=minutes)
+    except Breach as breach:
+        return Played(seed, str(breach), 0.0)
+    return Played(seed, "", 0.0)
+
+
+class Tally:
+    """What came of the runs so far. Broken promises are told at once, how far it is once a minute."""
+
+    def __init__(self, runs: int, minutes: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.done = self.broken = 0
+        self.proven_s = 0.0
+        self._runs, self._minutes, self._clock = runs, minutes, clock
+        self._began_s = self._said_s = clock()
+
+    def add(self, played: Played) -> None:
+        """Count a run."""
+        self.done += 1
+        self.proven_s += played.proven_s
+        if played.breach:
+            self.broken += 1
+            _say(sys.stdout, f"seed {played.seed}: {played.breach}")
+        now_s = self._clock()
+        if now_s - self._said_s >= SAY_S and self.done < self._runs:
+            self._said_s, left_s = now_s, (now_s - self._began_s) / self.done * (self._runs - self.done)
+            left = f"{self.done} of {self._runs} runs, {left_s / 60.0:.0f} min left"
+            _say(sys.stderr, f"{left}; {self}")
+
+    def __str__(self) -> str:
+        hours = self.done * self._minutes / 60.0
+        each = f"one in {hours / self.broken:.1f} hours" if self.broken else "none"
+        return f"{hours:.1f} simulated hours with faults; broken promises: {self.broken} ({each})"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Entry point: 0 when every promise held, 1 with what broke. Interrupted, it tells of the runs that are done."""
+    args = _parser().parse_args(arguments)
+    tally = Tally(args.runs, args.minutes)
+    pool = ProcessPoolExecutor(args.processes, mp_context=get_context("spawn"), initializer=_leave_ctrl_c)
+    try:
+        seeds = range(args.seed, args.seed + args.runs)
+        for run in as_completed([pool.submit(play, seed, args.minutes, args.metered) for seed in seeds]):
+            tally.add(run.result())
+    except KeyboardInterrupt:
+        for process in multiprocessing.active_children():
+            process.kill()
+    pool.shutdown(wait=False, cancel_futures=True)
+    _say(sys.stdout, str(tally))
+    if args.metered:
+        _say(sys.stdout, f"of them with a proven margin: {tally.proven_s / 3600.0:.1f}")
+    return 1 if tally.broken or tally.done < args.runs else 0
+
+
+def _leave_ctrl_c() -> None:
+    """To the process that gave out the runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _say(stream: TextIO, words: str) -> None:
+    stream.write(f"{words}\n")
+    stream.flush()
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _minutes(text: str) -> float:
+    minutes = float(text)
+    if not 0.0 < minutes < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no length of time; give minutes above 0")
+    return minutes
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="simulated sites with faults; tells what repeats a broken promise"
+        prog="python -m scheduler.sim.trial",
+        description="simulated sites with faults; tells what repeats a broken promise",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the first run")
-    parser.add_argument("--runs", type=int, default=1, help="with one seed after the other")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of each run, simulated")
+    parser.add_argument("--runs", type=_count, default=1, help="with one seed after the other")
+    parser.add_argument("--minutes", type=_minutes, default=20.0, help="of each run, simulated")
     parser.add_argument(
         "--metered", action="store_true", help="with a meter that is trusted to prove a margin"
     )
-    args = parser.parse_args()
-    logging.getLogger("scheduler").setLevel(logging.CRITICAL)  # what goes wrong is the point of it
-    broken, proven_s = 0, 0.0
-    for seed in range(args.seed, args.seed + args.runs):
-        try:
-            if args.metered:
-                proven_s += metered_trial(seed, minutes=args.minutes)
-            else:
-                trial(seed, minutes=args.minutes)
-        except Breach as breach:
-            broken += 1
-            sys.stdout.write(f"seed {seed}: {breach}\n")
-    hours = args.runs * args.minutes / 60.0
-    each = f"one in {hours / broken:.1f} hours" if broken else "none"
-    sys.stdout.write(f"{hours:.1f} simulated hours with faults; broken promises: {broken} ({each})\n")
-    if args.metered:
-        sys.stdout.write(f"of them with a proven margin: {proven_s / 3600.0:.1f}\n")
-    return 1 if broken else 0
+    cores = len(os.sched_getaffinity(0))
+    parser.add_argument("--processes", type=_count, default=cores, help="that play runs side by side")
+    return parser
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from scheduler.sim.fault_rates import Fault, FaultRates
 from scheduler.sim.faults import Mishaps
 from scheduler.sim.faulty import Breach, Faulty
 from scheduler.sim.site import SimSite
-from scheduler.sim.trial import METER, metered_trial, trial, trial_case
+from scheduler.sim.trial import METER, Played, Tally, main, metered_trial, trial, trial_case
 
 CALM = FaultRates(order_lost=0.0, order_late=0.0, report_lost=0.0, report_late=0.0, save_fails=0.0, per_h=())
 
@@ -65,3 +65,36 @@ def test_faults_need_guards_that_report_by_themselves() -> None:
     """Else nobody would know a dead one from one that has nothing to say."""
     with pytest.raises(ValueError, match=r"timing\.heartbeat_s"):
         Faulty(replace(trial_case(0, 1.0), site=SimSite()), CALM)
+
+
+def test_runs_side_by_side_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each in a process of its own."""
+    assert main(["--seed", "3", "--runs", "2", "--minutes", "3", "--processes", "2"]) == 0
+    assert capsys.readouterr().out == "0.1 simulated hours with faults; broken promises: 0 (none)\n"
+
+
+def test_a_soak_says_how_far_it_is_and_tells_what_broke_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """Once a minute; nobody has to wait for the end."""
+    clock = iter([0.0, 30.0, 60.0, 70.0, 120.0])
+    tally = Tally(5, 600.0, clock=lambda: next(clock))
+    tally.add(Played(0, "", 0.0))
+    assert capsys.readouterr() == ("", "")
+    tally.add(Played(1, "it broke; again: so", 0.0))
+    said = capsys.readouterr()
+    assert said.out == "seed 1: it broke; again: so\n"
+    hours = "20.0 simulated hours with faults; broken promises: 1 (one in 20.0 hours)"
+    assert said.err == f"2 of 5 runs, 2 min left; {hours}\n"
+    tally.add(Played(2, "", 0.0))
+    assert capsys.readouterr() == ("", "")
+    tally.add(Played(3, "", 0.0))
+    assert capsys.readouterr().err.startswith("4 of 5 runs, 0 min left; 40.0 simulated hours")
+
+
+@pytest.mark.parametrize(
+    "words", [["--runs", "0"], ["--runs", "x"], ["--processes", "-1"], ["--minutes", "inf"]]
+)
+def test_a_soak_of_nothing_is_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the option and what it takes."""
+    with pytest.raises(SystemExit):
+        main(words)
+    assert words[0] in capsys.readouterr().err
