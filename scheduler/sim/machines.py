@@ -12,6 +12,7 @@ from scheduler.core.machines import MachineKind, free_at
 from scheduler.core.orders import GuardReport, MinerReading, MinerWishes
 from scheduler.sim.clock import us
 from scheduler.sim.guard import Leased
+from scheduler.sim.miners import reached_w
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class SimMachines(Leased):
         self._readings = self._at_rest(names)
         self._drawn_w = dict.fromkeys(names, 0.0)  #: by a true meter
         self._stubborn = False  #: says OK to a lower target, tells it as its draw, and goes on as before
-        self._due_us: dict[str, int] = {}  #: who has a new target that is not drawn yet
+        self._life = 0  #: how often power went: who fell with it follows no target of before
         self._look_us = -1
         self._wished: MinerWishes = ()  #: as the readings tell it
 
@@ -61,7 +62,8 @@ class SimMachines(Leased):
 
     def go_dark(self) -> None:
         """No power: nothing is drawn, and nothing heard."""
-        self.is_dark, self._due_us = True, {}
+        self.is_dark = True
+        self._life += 1
         at_rest = self._at_rest(self._readings)
         self._readings, self._drawn_w, self._wished = at_rest, dict.fromkeys(at_rest, 0.0), ()
         self._touched(self)
@@ -103,22 +105,23 @@ class SimMachines(Leased):
             switched_boottime_s=now_s if switches else miner.switched_boottime_s,
         )
         takes_s = self._machines.down_s if target_w < miner.draw_w else self._machines.up_s
-        due_us = self._due_us[miner.miner_id] = self.timeline.now_us + us(takes_s)
         if takes_s > 0:
-            self.timeline.at(due_us, self._arrive, (miner.miner_id, due_us))
+            due_us = self.timeline.now_us + us(takes_s)
+            self.timeline.at(due_us, self._arrive, (miner.miner_id, self._life, target_w))
         else:
-            self._arrive((miner.miner_id, due_us))
+            self._arrive((miner.miner_id, self._life, target_w))
 
-    def _arrive(self, who: tuple[str, int]) -> None:
-        name, due_us = who
-        if self._due_us.get(name) != due_us:
+    def _arrive(self, told: tuple[str, int, float]) -> None:
+        name, life, target_w = told
+        if life != self._life:
             return
-        del self._due_us[name]
-        miner = self._readings[name]
-        self._readings[name] = replace(miner, draw_w=miner.target_w)
-        self._drawn_w[name] = max(miner.target_w, self._drawn_w[name] if self._stubborn else 0.0)
+        miner, drawn_w = self._readings[name], self._drawn_w[name]
+        newest_w = miner.target_w
+        said_w = reached_w(miner.draw_w, target_w, newest_w, is_stubborn=False)
+        self._readings[name] = replace(miner, draw_w=said_w)
+        self._drawn_w[name] = reached_w(drawn_w, target_w, newest_w, is_stubborn=self._stubborn)
         self.changed()
-        if miner.target_w < miner.draw_w:  # watts are free, for those that wait for them here too
+        if said_w < miner.draw_w:  # watts are free, for those that wait for them here too
             self.timeline.at(self.timeline.now_us, self._again, None)
 
     def _look_again(self, now_s: float) -> None:

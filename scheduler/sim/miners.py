@@ -10,6 +10,16 @@ from scheduler.sim.clock import us
 from scheduler.sim.guard import Leased
 
 
+def reached_w(drawn_w: float, target_w: float, newest_w: float, *, is_stubborn: bool) -> float:
+    """What draws `drawn_w` draws once the time is over that a target took, W; `newest_w` is the last that was told.
+
+    A later one does not put off a fall. A rise is given up as far as it is above that.
+    """
+    if target_w < drawn_w:
+        return drawn_w if is_stubborn else target_w
+    return max(drawn_w, min(target_w, newest_w))
+
+
 class SimMiners(Leased):
     """The miners of one partner. Until they follow a new target they draw by the old one."""
 
@@ -19,7 +29,7 @@ class SimMiners(Leased):
         self.mined_w = 0.0  #: what the miners themselves draw
         self._down_s, self._up_s = down_s, up_s
         self.is_stubborn = False  #: says OK to a lower target and goes on as before
-        self._due_us = -1
+        self._life = 0  #: how often power went: who fell with it follows no target of before
         self._wish = Wish.INHERIT  #: they are told of as one, under the name of their group
 
     def follow(self) -> None:
@@ -36,11 +46,10 @@ class SimMiners(Leased):
         self.target_w = target_w
         self.changed()
         takes_s = self._down_s if target_w < self.mined_w else self._up_s
-        self._due_us = self.timeline.now_us + us(takes_s)
         if takes_s > 0:
-            self.timeline.at(self._due_us, self._arrive, self._due_us)
+            self.timeline.at(self.timeline.now_us + us(takes_s), self._arrive, (self._life, target_w))
         else:
-            self._arrive(self._due_us)
+            self._arrive((self._life, target_w))
 
     def draw_w(self) -> float:
         """What the group draws."""
@@ -48,7 +57,8 @@ class SimMiners(Leased):
 
     def go_dark(self) -> None:
         """No power: nothing is drawn, and nothing heard."""
-        self.is_dark, self.target_w, self.mined_w, self._due_us = True, 0.0, 0.0, -1
+        self.is_dark, self.target_w, self.mined_w = True, 0.0, 0.0
+        self._life += 1
         self._touched(self)
 
     def wake(self) -> None:
@@ -67,14 +77,14 @@ class SimMiners(Leased):
     def behave(self, *, stubborn: bool) -> None:
         """Obey no more, or again."""
         self.is_stubborn = stubborn
-        self._due_us = self.timeline.now_us
-        self._arrive(self._due_us)
+        self._arrive((self._life, self.target_w))
 
-    def _arrive(self, due_us: int) -> None:
-        if due_us != self._due_us:
+    def _arrive(self, told: tuple[int, float]) -> None:
+        life, target_w = told
+        if life != self._life:
             return
-        fell = self.target_w < self.mined_w
-        self.mined_w, self._due_us = max(self.target_w, self.mined_w if self.is_stubborn else 0.0), -1
+        fell = target_w < self.mined_w
+        self.mined_w = reached_w(self.mined_w, target_w, self.target_w, is_stubborn=self.is_stubborn)
         if fell:  # watts are free; a rise was counted with its target
             self.changed()
         else:
