@@ -50,7 +50,8 @@ def feed_miners(plan: Plan, snapshot: Snapshot, limit_w: float, raises: Raises |
         made = division(plan, left_w, _waiting_w(plan, raises) if raises else 0.0)
         fed, wanted = Fed(reasons=made.reasons, partners_w=made.partners_w), wanted_by_group(plan, made)
     landed = on_machines(plan, wanted, limit_w - plan.nodes_w())
-    targets_w = _worth_telling(plan, landed.targets_w, limit_w)
+    runs_whole = landed.owed is not None
+    targets_w = landed.targets_w if runs_whole else _worth_telling(plan, landed.targets_w, limit_w)
     paced = _paced(plan, targets_w, limit_w)
     _feed(plan, snapshot, left_w, paced, raises.zones if raises else Kept())
     fed = altered(fed, owed=landed.owed, wake_at=landed.wake_at, wanted_w=sum(targets_w.values()))
@@ -90,9 +91,19 @@ def _worth_telling(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> M
     """What is wanted without its raises, where all of them together are too little to tell anybody about."""
     known_w = plan.miners_w
     raise_w = sum(max(0.0, w - known_w[gid]) for gid, w in wanted.items())
-    if not 0.0 < raise_w < plan.least_rise_w(limit_w):
+    if not 0.0 < raise_w < plan.least_rise_w(limit_w) or _lacks_floor(plan, wanted):
         return wanted
     return {gid: min(w, known_w[gid]) for gid, w in wanted.items()}
+
+
+def _lacks_floor(plan: Plan, wanted: Mapping[str, float]) -> bool:
+    """Whether a partner is to come nearer to what its contract keeps for it: each watt of that is worth it."""
+    for partner in plan.site.partners:
+        groups = [gid for gid in partner.groups if gid in wanted]
+        known_w = sum(plan.miners_w[gid] for gid in groups)
+        if known_w < min(partner.floor_w, sum(wanted[gid] for gid in groups)):
+            return True
+    return False
 
 
 def _paced(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:

@@ -237,6 +237,15 @@ def test_a_sliver_more_is_not_worth_an_order() -> None:
     assert mined(built.limit_w(NODE_W + 8018).settles()) == {"a": 4009, "b": 4009}
 
 
+def test_each_watt_below_a_floor_is_worth_an_order() -> None:
+    """It is what a contract promises; above it a sliver is left lie again."""
+    built = shared(998, partner("a", floor_w=1000)).settles()
+    assert mined(built) == {"a": 998}
+
+    assert mined(built.limit_w(NODE_W + 1000).settles()) == {"a": 1000}
+    assert mined(built.limit_w(NODE_W + 1001).settles()) == {"a": 1000}
+
+
 def test_what_is_left_beside_open_orders_is_not_handed_out_watt_by_watt() -> None:
     """Miners wait for the rest of a raise, rather than be told of a sliver of it first."""
     built = shared(8000, partner("a"), partner("b")).job("j", gpus=4).settles()
