@@ -97,7 +97,7 @@ class _Unit:
 
 def _kept(plan: Plan, attempts: list[Attempt], limit_w: float) -> set[str]:
     """Ids of those that fit at their knees, while the nodes that nothing is kept on are in standby."""
-    left_w = limit_w - _bare_w(plan)
+    left_w = limit_w - _unworked_w(plan)
     units = sorted(
         _units(plan, attempts),
         key=lambda u: (u.tier, u.waits, -u.worth / max(u.cost_w, 1.0), u.attempts[0].id),
@@ -187,8 +187,8 @@ def _cost_w(plan: Plan, attempts: Iterable[Attempt], nodes: Iterable[str]) -> fl
     return plan.site.overhead * (gpus_w + sum(plan.awake_w(n) for n in nodes))
 
 
-def _bare_w(plan: Plan) -> float:
-    """Site watts with nothing on any node, and all in standby that can be."""
+def _unworked_w(plan: Plan) -> float:
+    """What the plan counts for the nodes once nothing is on any, and all are in standby that can be, site watts."""
     nodes_w = sum(plan.bare_w(gid) for gid in plan.groups if plan.model_of(gid) is not None)
     others_w = plan.nodes_w() - plan.site.overhead * sum(
         plan.group_w(gid) for gid in plan.groups if plan.model_of(gid) is not None

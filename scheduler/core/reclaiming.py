@@ -56,7 +56,7 @@ class Terms(Protocol):
         ...
 
 
-class ByService:
+class ByTurn:
     """Who is less important, the least first; then who had more service. Nobody of a project that is within its own."""
 
     most: float = _MOST
@@ -99,7 +99,7 @@ def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None, *, i
 
     For who `is_next` those make room, too, who passed it.
     """
-    victims = victims_of(plan, room, job, ByService(plan, job, quotas, is_next=is_next))
+    victims = victims_of(plan, room, job, ByTurn(plan, job, quotas, is_next=is_next))
     for victim in victims:
         is_below = plan.jobs[victim.job_id].spec.priority < job.spec.priority
         cause = PauseCause.HIGHER_PRIORITY if is_below else PauseCause.FAIR_SHARE_RECLAIM
