@@ -138,7 +138,7 @@ def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, f
     raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
     if snapshot.stop or not snapshot.raises_allowed or raise_w <= 0:
         return
-    if spare_w < min(raise_w, plan.least_rise_w(limit_w)):
+    if spare_w <= 0 or spare_w < min(raise_w, plan.least_rise_w(limit_w)):
         return
     share = min(1.0, spare_w / raise_w)
     for gid, target_w in wanted.items():
