@@ -90,10 +90,14 @@ def _size_w(group: Group) -> float:
 def _worth_telling(plan: Plan, wanted: Mapping[str, float], limit_w: float) -> Mapping[str, float]:
     """What is wanted without its raises, where all of them together are too little to tell anybody about."""
     known_w = plan.miners_w
-    raise_w = sum(max(0.0, w - known_w[gid]) for gid, w in wanted.items())
-    if not 0.0 < raise_w < plan.least_rise_w(limit_w) or _lacks_floor(plan, wanted):
+    if not 0.0 < _raise_w(known_w, wanted) < plan.least_rise_w(limit_w) or _lacks_floor(plan, wanted):
         return wanted
     return {gid: min(w, known_w[gid]) for gid, w in wanted.items()}
+
+
+def _raise_w(known: Mapping[str, float], wanted: Mapping[str, float]) -> float:
+    """What those are to have more who are to have more, W in all."""
+    return sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
 
 
 def _lacks_floor(plan: Plan, wanted: Mapping[str, float]) -> bool:
@@ -135,7 +139,7 @@ def _feed(plan: Plan, snapshot: Snapshot, limit_w: float, wanted: Mapping[str, f
     plan.miners_w.update({gid: min(w, known[gid]) for gid, w in wanted.items()})
     hold_miners(plan, known, zones)
     spare_w = limit_w - plan.exposed_w()
-    raise_w = sum(max(0.0, w - known[gid]) for gid, w in wanted.items())
+    raise_w = _raise_w(known, wanted)
     if snapshot.stop or not snapshot.raises_allowed or raise_w <= 0:
         return
     if spare_w <= 0 or spare_w < min(raise_w, plan.least_rise_w(limit_w)):

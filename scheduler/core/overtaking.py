@@ -28,17 +28,9 @@ def has_passed(plan: Plan, attempt: Attempt, job: Job) -> bool:
     return turn(level_of(its_job, attempt, at, site)) >= place(job, at, site)
 
 
-def gpus_there(plan: Plan) -> int:
-    """All that the site has to give, idle or not."""
-    return sum(len(g.spec.gpus) for gid, g in plan.groups.items() if plan.model_of(gid) is not None)
-
-
-def is_next(plan: Plan, room: Room, there: int, job: Job, limit_w: float) -> bool:
-    """Whether it is the turn of a job that lacks GPUs: it needs much of those that are `there`, and others make room.
-
-    So they do once much of it is idle.
-    """
-    needed = job.spec.total_gpus
+def is_next(plan: Plan, room: Room, job: Job, limit_w: float) -> bool:
+    """Whether it is the turn of a job that lacks GPUs: it needs much, much is idle, and others will make room."""
+    needed, there = job.spec.total_gpus, plan.tenants.site_gpus
     if room.total < _PART * needed or needed < _PART * there or not is_carried(plan, job, limit_w):
         return False
     staying = sum(a.gpu_count for a in plan.attempts.values() if not _makes_room(plan, a, job))

@@ -27,7 +27,7 @@ class Tenants:
         self._used: Used | None = None
         self._has_quotas = False
         self._gpus: dict[str, int] = {}
-        self._site_gpus = 0
+        self.site_gpus = 0  #: of all nodes, idle or not
         self._largest: dict[str, int] = {}
 
     def follow(self, site: SitePolicy, used: Used | None) -> None:
@@ -44,7 +44,7 @@ class Tenants:
 
     def count(self, node_id: str, gpus: int) -> None:
         """A node has so many GPUs."""
-        self._site_gpus += gpus - self._gpus.pop(node_id, 0)
+        self.site_gpus += gpus - self._gpus.pop(node_id, 0)
         self._largest.clear()
         if gpus:
             self._gpus[node_id] = gpus
@@ -71,7 +71,7 @@ class Tenants:
         """The quotas as they stand now, None where no project has a nominal."""
         if not self._has_quotas:
             return None
-        return Quotas(self._named, self._site_gpus, self._holdings.gpus())
+        return Quotas(self._named, self.site_gpus, self._holdings.gpus())
 
     def never(self, job: Job) -> Reason | None:
         """Why a job is too large for its project's quota for ever, None if it is not."""
@@ -79,7 +79,7 @@ class Tenants:
             return None
         project, gpus = self.of(job), job.spec.total_gpus
         if project not in self._largest:
-            self._largest[project] = Quotas(self._named, self._site_gpus, {}).largest(project)
+            self._largest[project] = Quotas(self._named, self.site_gpus, {}).largest(project)
         if gpus <= self._largest[project]:
             return None
-        return beyond(Quotas(self._named, self._site_gpus, self._holdings.gpus()), project, gpus)
+        return beyond(Quotas(self._named, self.site_gpus, self._holdings.gpus()), project, gpus)
