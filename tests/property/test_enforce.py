@@ -252,10 +252,14 @@ def test_an_order_that_fits_is_carried_out_to_the_letter(world: World) -> None:
 
 @given(worlds())
 def test_tier_zero_goes_on_while_shedding_the_others_is_enough(world: World) -> None:
-    """If tier 0 as ordered and all others at their minimum fit, tier 0 keeps its phase and its cap."""
+    """If tier 0 as ordered and all others at their minimum fit, tier 0 keeps its phase and its cap.
+
+    As ordered includes whoever is held and to go on: of two in tier 0 the less important gives way to it.
+    """
     firm = {o.attempt_id: o for o in world.standing.attempts if o.tier == 0 and o.phase is Phase.RUN}
-    running = [a for a in world.seen.attempts if a.attempt_id in firm and a.phase is Phase.RUN]
-    at_cap = {g: firm[a.attempt_id].cap_w for a in running for g in a.gpu_ids}
+    staying = [a for a in world.seen.attempts if a.attempt_id in firm and a.phase not in LEAVING]
+    running = [a for a in staying if a.phase is Phase.RUN]
+    at_cap = {g: firm[a.attempt_id].cap_w for a in staying for g in a.gpu_ids}
     need_w = world.seen.spec.base_w + sum(
         A100_SXM.charge_w(at_cap.get(g.gpu_id, MIN_CAP_W)) for g in world.seen.spec.gpus
     )
