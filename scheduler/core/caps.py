@@ -13,24 +13,43 @@ from scheduler.core.plan import Plan
 from scheduler.core.roster import Kind
 
 Caps = dict[Kind, float]
+_SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
 
 
-def fitting_caps(
-    plan: Plan, limit_w: float, *, to_knee: bool = False, fixed: Collection[Attempt] = ()
-) -> Caps:
-    """Caps for all that runs, by kind, under which the nodes fit `limit_w` as far as floors (or knees) allow.
+def fitting_caps(plan: Plan, limit_w: float) -> Caps:
+    """Caps for all that runs, by kind, under which the nodes fit `limit_w` as far as floors allow.
 
     Starts from the highest caps that there is use for. Tiers are lowered from 4 to 1, each to one common level; only
-    the last lowered tier stays above its floors. Miners are not counted: they have gone before any cap. Who is `fixed`
-    keeps the cap that he has.
+    the last lowered tier stays above its floors. Miners are not counted: they have gone before any cap.
     """
+    return _fitting(plan, limit_w, (), to_knee=False)
+
+
+def level_caps(plan: Plan, limit_w: float, *, fixed: Collection[Attempt] = ()) -> Caps:
+    """The same down to the knees; below them only where who runs above his does not make room for all others.
+
+    So it is where some are to start beside others. Who is `fixed` keeps the cap that he has.
+    """
+    caps = _fitting(plan, limit_w, fixed, to_knee=True)
+    higher_w = fsum(
+        gpus * (kind.model.charge_w(cap_w) - kind.model.charge_w(caps[kind]))
+        for kind, counts in plan.roster.gpus_without(fixed).items()
+        for cap_w, gpus in counts.items()
+        if cap_w > caps[kind]
+    )
+    fits = plan.nodes_w() - plan.site.overhead * higher_w <= limit_w + _SURE_W
+    return caps if fits else _fitting(plan, limit_w, fixed, to_knee=False)
+
+
+def _fitting(plan: Plan, limit_w: float, fixed: Collection[Attempt], *, to_knee: bool) -> Caps:
+    """Tiers are lowered to their knees, or to their floors."""
     counted = plan.roster.gpus_without(fixed)
     tiers: dict[int, dict[Kind, int]] = defaultdict(dict)
     terms_w = [plan.nodes_w() - limit_w]
-    for kind, caps in counted.items():
-        tiers[kind.tier][kind] = sum(caps.values())
+    for kind, counts in counted.items():
+        tiers[kind.tier][kind] = sum(counts.values())
         full_w = kind.model.charge_w(kind.top_w)
-        terms_w += [plan.site.overhead * n * (full_w - kind.model.charge_w(c)) for c, n in caps.items()]
+        terms_w += [plan.site.overhead * n * (full_w - kind.model.charge_w(c)) for c, n in counts.items()]
     over_w = fsum(terms_w)  # the same in whatever order they came
     found = {kind: kind.top_w for kind in counted}
     for tier in (4, 3, 2, 1):

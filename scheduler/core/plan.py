@@ -155,6 +155,10 @@ class Plan(Followed):
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
         return self.site.overhead * job.spec.total_gpus * self._rise_of(job).at_knee_w
 
+    def floor_start_w(self, job: Job) -> float:
+        """The same at its floor."""
+        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).at_floor_w
+
     def lean_start_w(self, job: Job) -> float:
         """The same at the lowest cap at which it may start."""
         return self.site.overhead * job.spec.total_gpus * self._rise_of(job).least_w
@@ -253,8 +257,12 @@ class Plan(Followed):
         return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:
-        """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee."""
+        """Site watts if all as flexible as `tier`, or more, ran at its knee; who is below its floor counts as it is."""
         return self.nodes_w() - self.roster.above_knees_w(tier)
+
+    def least_w(self, tier: int) -> float:
+        """The same if all of that ran at its floor: less than that is left only by pausing some."""
+        return self.nodes_w() - self.roster.above_floors_w(tier)
 
     def raises(self, group_id: str) -> bool:
         """Whether an order under this plan would entitle a group to more than it is known to be allowed already."""

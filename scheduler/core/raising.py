@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from scheduler.core.altered import altered
-from scheduler.core.caps import fitting_caps, is_capped
+from scheduler.core.caps import is_capped, level_caps
 from scheduler.core.deadlines import is_urgent
 from scheduler.core.jobs import Attempt, JobState, PauseCause, Phase
 from scheduler.core.lean import is_lean, lean_cap_w, spare_w
@@ -50,7 +50,7 @@ def raise_work(
     raises = Raises(explains=explains)
     wanted = _resumable(plan, raises, limit_w)
     wanted += startable(plan, room, queue, snapshot, raises, limit_w)
-    caps = fitting_caps(plan, limit_w, to_knee=True)
+    caps = level_caps(plan, limit_w)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted if not is_lean(plan, a.id)}, limit_w)
         make_way_in_zones(plan)
@@ -65,7 +65,7 @@ def raise_work(
     raises.reserved_w += regain(plan, caps, limit_w - raises.reserved_w, raises.zones)
     raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     if held_down := held_in_zones(plan, caps):  # which leaves more for the others
-        caps = fitting_caps(plan, limit_w, to_knee=True, fixed=held_down)
+        caps = level_caps(plan, limit_w, fixed=held_down)
         raises.reserved_w += lift_caps(plan, caps, limit_w - raises.reserved_w, raises.zones)
     raises.reserved_w += fill_up(plan, caps, limit_w - raises.reserved_w, raises.zones)
     return raises

@@ -12,7 +12,7 @@ from itertools import repeat
 from math import inf
 from typing import NamedTuple
 
-from scheduler.core.floors import above_floor_w, capped_floor_w, knee_cap_w, lean_floor_w
+from scheduler.core.floors import capped_floor_w, knee_cap_w, lean_floor_w
 from scheduler.core.jobs import Attempt, Phase
 from scheduler.core.node_tally import watts, whole_uw
 from scheduler.core.power import GpuModel
@@ -54,12 +54,13 @@ class Rise(NamedTuple):
     """What a GPU is charged more than idle under some caps, W."""
 
     least_w: float = 0.0
+    at_floor_w: float = 0.0
     at_knee_w: float = 0.0
     full_w: float = 0.0
 
 
 def rise_of(kinds: Sequence[Kind]) -> Rise:
-    """The same where it is most among some kinds: at the lowest cap of a start, the knee, and the top."""
+    """The same where it is most among some kinds: at the lowest cap of a start, floor, knee, and the top."""
 
     def most_w(caps_w: Iterable[float]) -> float:
         pairs = zip(kinds, caps_w, strict=True)
@@ -67,6 +68,7 @@ def rise_of(kinds: Sequence[Kind]) -> Rise:
 
     return Rise(
         least_w=most_w(k.least_w for k in kinds),
+        at_floor_w=most_w(k.floor_w for k in kinds),
         at_knee_w=most_w(k.knee_w for k in kinds),
         full_w=most_w(k.top_w for k in kinds),
     )
@@ -81,6 +83,20 @@ class Where(NamedTuple):
     gpus: int
 
 
+class Above(NamedTuple):
+    """What those that run are charged above two levels, in site microwatts."""
+
+    knees: int
+    floors: int
+
+    def with_more(self, other: Above, times: int) -> Above:
+        """The sum with so many more of another."""
+        return Above(self.knees + times * other.knees, self.floors + times * other.floors)
+
+
+_NOTHING = Above(knees=0, floors=0)
+
+
 class Roster:
     """Attempts on nodes of the site."""
 
@@ -91,7 +107,7 @@ class Roster:
         self.where = self._where.get  #: how one is counted that is here, by id
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
-        self._above_knees: dict[int, int] = defaultdict(int)  #: by tier, in microwatts
+        self._above: dict[int, Above] = defaultdict(lambda: _NOTHING)  #: by tier, in microwatts
         self._held: dict[Phase, int] = dict.fromkeys(Phase, 0)
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
@@ -140,7 +156,9 @@ class Roster:
             self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
             counts = self._gpus.setdefault(kind, {})
             counts[cap_w] = counts.get(cap_w, 0) + gpus * len(ids)
-            self._above_knees[kind.tier] += _above_knee_uw(where, self._overhead) * len(ids)
+            self._above[kind.tier] = self._above[kind.tier].with_more(
+                _above_uw(where, self._overhead), len(ids)
+            )
 
     def _leave(self, where: Where, ids: Sequence[str]) -> None:
         """Count attempts that were counted in one way no more."""
@@ -156,7 +174,7 @@ class Roster:
         caps, counts = self._caps[kind], self._gpus[kind]
         caps[cap_w].difference_update(ids)
         counts[cap_w] -= gpus * len(ids)
-        self._above_knees[kind.tier] -= _above_knee_uw(where, self._overhead) * len(ids)
+        self._above[kind.tier] = self._above[kind.tier].with_more(_above_uw(where, self._overhead), -len(ids))
         if not caps[cap_w]:
             del caps[cap_w], counts[cap_w]
         if not caps:
@@ -206,8 +224,15 @@ class Roster:
         return left
 
     def above_knees_w(self, tier: int) -> float:
-        """Site watts that all that runs and is as flexible as `tier`, or more, is charged above its knees."""
-        return watts(sum(above for t, above in self._above_knees.items() if t >= tier))
+        """Site watts that all that runs and is as flexible as `tier`, or more, is charged above its knees.
+
+        Who runs between floor and knee is charged less than that; who runs below its floor is left out.
+        """
+        return watts(sum(above.knees for t, above in self._above.items() if t >= tier))
+
+    def above_floors_w(self, tier: int) -> float:
+        """Site watts that the same are charged above their floors; who runs below its own is left out."""
+        return watts(sum(above.floors for t, above in self._above.items() if t >= tier))
 
     def capped(self) -> Mapping[Kind, Mapping[float, AbstractSet[str]]]:
         """Those that run, by kind and cap."""
@@ -255,7 +280,13 @@ class Roster:
 
 
 @lru_cache(maxsize=4096)
-def _above_knee_uw(where: Where, overhead: float) -> int:
-    """Site microwatts that one that runs is charged above its knee."""
-    above_w = above_floor_w(where.kind.model, where.cap_w, where.kind.knee_w)
-    return max(0, whole_uw(overhead * where.gpus * above_w))
+def _above_uw(where: Where, overhead: float) -> Above:
+    """What one that runs is charged above its knee and its floor; nothing below the floor."""
+    kind, cap_w, each = where.kind, where.cap_w, overhead * where.gpus
+    if cap_w < kind.floor_w:
+        return _NOTHING
+    charge_w = kind.model.charge_w
+    return Above(
+        knees=whole_uw(each * (charge_w(cap_w) - charge_w(kind.knee_w))),
+        floors=whole_uw(each * (charge_w(cap_w) - charge_w(kind.floor_w))),
+    )

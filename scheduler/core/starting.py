@@ -1,10 +1,14 @@
 """Who starts: the queue from its head on, each where it fits, as long as the watts last.
 
-Judged with all peers at their knees, because caps go before pauses; and one more by what these have no use for
+Judged with all peers at their knees, because caps go before pauses; on GPUs that are free beside others, with all at
+their floors, because the base of such a node is spent in any case; and one more by what these have no use for
 (`scheduler.core.lean`). Whether it is admitted yet is another matter: `scheduler.core.raising`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
 
 from scheduler.core.altered import altered
 from scheduler.core.bare import Reach
@@ -39,6 +43,9 @@ from scheduler.core.waiting import (
 )
 from scheduler.core.zone_starts import refused_by
 
+_Way = Callable[[Plan, Snapshot, Job, tuple[Placement, ...], float], Attempt | Reason]
+"""How a start on some nodes is judged: the attempt, in the plan by now, or why there is none."""
+
 _RELATIVE = 0.5  #: who has run waits this share of that longer before others have to make room
 _LACKS_GPUS = frozenset(
     {Code.WAITING_FOR_RESOURCES, Code.TOPOLOGY_FRAGMENTED, Code.WAITING_FOR_PREEMPTED_JOBS, Code.NODE_BOOTING}
@@ -62,6 +69,8 @@ def startable(
             raises.refuse(heads.leave_out(), full)
             continue
         tried = tenancy.exceeded(job) or _try(plan, room, snapshot, job, limit_w)
+        if isinstance(tried, Reason) and tried.code is Code.POWER_UNAVAILABLE:
+            tried = _beside(plan, room, snapshot, job, limit_w) or tried
         if isinstance(tried, Attempt):
             wanted.append(tried)
             _count_in(plan, room, tenancy, tried)
@@ -93,6 +102,21 @@ def _count_in(plan: Plan, room: Room, tenancy: Tenancy, attempt: Attempt) -> Non
     hold_exit(plan, attempt)
 
 
+def _beside(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float) -> Attempt | Reason | None:
+    """A new attempt on GPUs that are free beside others, in the plan by now, if all may have less for it.
+
+    Else what it lacks for that; None if it is not watts.
+    """
+    bare = frozenset(room.free.keys() & plan.occupants.bare)
+    if job.spec.total_gpus > room.total - sum(len(room.free[node_id]) for node_id in bare):
+        return None
+    needed_w, free_w = plan.floor_start_w(job), limit_w - plan.least_w(job.spec.flex)
+    if needed_w > free_w + EPSILON_W:
+        return no_power(plan, needed_w, free_w)
+    tried = _try(plan, room, snapshot, job, limit_w, way=_beside_on, barred=bare)
+    return tried if isinstance(tried, Attempt) else None
+
+
 def _lean(
     plan: Plan, room: Room, snapshot: Snapshot, raises: Raises, tenancy: Tenancy, limit_w: float
 ) -> Attempt | None:
@@ -104,7 +128,7 @@ def _lean(
         job = some.job
         if plan.arrays.full(job) is not None or tenancy.exceeded(job) is not None:
             continue
-        tried = _try(plan, room, snapshot, job, limit_w, spare)
+        tried = _try(plan, room, snapshot, job, limit_w, way=partial(_lean_on, spare=spare))
         if isinstance(tried, Attempt):
             _count_in(plan, room, tenancy, tried)
             raises.started(some)
@@ -138,19 +162,26 @@ def _staggered(plan: Plan) -> Reason | None:
 
 
 def _try(
-    plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float, spare: float | None = None
+    plan: Plan,
+    room: Room,
+    snapshot: Snapshot,
+    job: Job,
+    limit_w: float,
+    *,
+    way: _Way | None = None,
+    barred: frozenset[str] = frozenset(),
 ) -> Attempt | Reason:
-    """A new attempt, in the plan by now, or why there is none. With no more than `spare`, below its knee."""
+    """A new attempt on nodes that are not `barred`, in the plan by now, or why there is none.
+
+    At its knee, or in another way.
+    """
     if job.spec.total_gpus > room.total:
         return _lacking(plan, room, job)
-    barred: frozenset[str] = frozenset()  #: nodes in domains that do not take it
     lacks: Reason | None = None
-    while (placements := place(job, room, plan, barred)) is not None:
-        tried = (
-            _on(plan, snapshot, job, placements, limit_w)
-            if spare is None
-            else _lean_on(plan, snapshot, job, placements, limit_w, spare)
-        )
+    while (
+        placements := place(job, room, plan, barred)
+    ) is not None:  # some are in domains that do not take it
+        tried = (way or _on)(plan, snapshot, job, placements, limit_w)
         if isinstance(tried, Reason):
             return tried
         full = refused_by(plan, snapshot, tried)
@@ -173,17 +204,35 @@ def _on(
     return _smaller(plan, snapshot, job, placements, limit_w)
 
 
-def _lean_on(
-    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float, spare: float
+def _beside_on(
+    plan: Plan, snapshot: Snapshot, job: Job, placements: tuple[Placement, ...], limit_w: float
 ) -> Attempt | Reason:
-    """The same below its knee; of an elastic gang the smallest. Who takes any GPUs has all of these."""
-    fewest = placements if job.spec.max_nodes is None else placements[: job.spec.nodes]
-    attempt = new_attempt(job, fewest, plan)
+    """The same, judged with all at their floors."""
+    attempt = new_attempt(job, _fewest(job, placements), plan)
+    return _unaffordable(plan, snapshot, job, attempt, limit_w, at_floors=True) or attempt
+
+
+def _fewest(job: Job, placements: tuple[Placement, ...]) -> tuple[Placement, ...]:
+    """Of an elastic gang the smallest. Who takes any GPUs has all of these."""
+    return placements if job.spec.max_nodes is None else placements[: job.spec.nodes]
+
+
+def _lean_on(
+    plan: Plan,
+    snapshot: Snapshot,
+    job: Job,
+    placements: tuple[Placement, ...],
+    limit_w: float,
+    *,
+    spare: float,
+) -> Attempt | Reason:
+    """The same below its knee, with no more than `spare`."""
+    attempt = new_attempt(job, _fewest(job, placements), plan)
     cap_w = lean_cap_w(plan, attempt, spare, from_w=plan.model(attempt).idle_w)
     if cap_w is None:
         return no_power(plan, plan.lean_start_w(job), spare)
     attempt = altered(attempt, cap_w=cap_w)
-    return _unaffordable(plan, snapshot, job, attempt, limit_w) or attempt
+    return _unaffordable(plan, snapshot, job, attempt, limit_w, at_floors=True) or attempt
 
 
 def _smaller(
@@ -227,17 +276,19 @@ def _what_lacks(plan: Plan, room: Room, job: Job, *, any_out: bool) -> Reason:
 
 
 def _unaffordable(
-    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float
+    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, limit_w: float, *, at_floors: bool = False
 ) -> Reason | None:
-    """Why there is no power for this attempt; None = it is in the plan now."""
+    """Why there is no power for this attempt with all at their knees, or floors; None = it is in the plan now."""
     model, site = plan.model(attempt), plan.site
-    needed_w = site.overhead * attempt.gpu_count * (model.charge_w(attempt.cap_w) - model.idle_w)
-    free_w = limit_w - plan.floors_w(job.spec.flex)
+    kind = plan.kind_of(attempt)
+    cap_w = min(attempt.cap_w, kind.floor_w) if at_floors and kind is not None else attempt.cap_w
+    needed_w = site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w)
+    free_w = limit_w - (plan.least_w if at_floors else plan.floors_w)(job.spec.flex)
     if needed_w > free_w + EPSILON_W:
         return no_power(plan, needed_w, free_w)
     rest_w = plan.fallback_w()
     plan.put(attempt)
-    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job, attempt)
+    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job, attempt, at_floors=at_floors)
     if reason is not None:
         plan.forget(attempt)
     return reason
@@ -251,7 +302,9 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
     return None
 
 
-def _window_reason(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt) -> Reason | None:
+def _window_reason(
+    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, *, at_floors: bool
+) -> Reason | None:
     needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
     if plan.dark_at is not None:
         out_s, left_s = needed_s + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
@@ -259,14 +312,15 @@ def _window_reason(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt) -
             return short_window(plan, left_s, out_s)
         if left_s < out_s + (turns_s := exit_s(plan, attempt)):
             return no_turn(plan, plan.dark_at, turns_s, out_s)
-    needed_w = plan.floors_w(job.spec.flex) - plan.kept_w  # under a lower limit mining gives way
-    limit_needed_w = needed_w / (1.0 - snapshot.margin)
+    knees_w = plan.floors_w(job.spec.flex)
+    least_w = plan.least_w(job.spec.flex) if at_floors else knees_w
+    limit_needed_w = (least_w - plan.kept_w) / (1.0 - snapshot.margin)  # under a lower limit mining gives way
     lasts_s = window_s(
         snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
     )
     if lasts_s is not None and lasts_s < needed_s:
         return short_window(plan, lasts_s, needed_s)
-    found = shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s)
+    found = shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s, more_w=least_w - knees_w)
     return None if found is None else foreseen_short(found, job.spec.flex)
 
 

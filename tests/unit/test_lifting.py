@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from scheduler.core.caps import fitting_caps
+from scheduler.core.caps import level_caps
 from scheduler.core.lifting import fill_up, lift_caps, make_way
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
@@ -38,7 +38,7 @@ def test_the_highest_gives_way_first_and_only_as_many_as_it_takes() -> None:
     built = singles(400.0, 350.0, 300.0, 300.0)
     plan = Plan(built.snapshot())
     limit_w = plan.nodes_w() - 60.0
-    make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+    make_way(plan, level_caps(plan, limit_w), frozenset(), limit_w)
 
     assert caps_of(plan)[1:] == [350.0, 300.0, 300.0]
     assert plan.nodes_w() <= limit_w + EPSILON_W
@@ -49,7 +49,7 @@ def test_who_gives_way_goes_to_the_mark_below_the_level() -> None:
     built = singles(400.0, 400.0, 400.0, 400.0)
     plan = Plan(built.snapshot())
     limit_w = IDLE_W + 4 * (340.0 - A100_SXM.idle_w)
-    make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+    make_way(plan, level_caps(plan, limit_w), frozenset(), limit_w)
 
     assert sorted(caps_of(plan)) == [325.0, 325.0, 325.0, 385.0]
     assert plan.nodes_w() == pytest.approx(limit_w)
@@ -60,7 +60,7 @@ def test_a_large_job_gives_no_more_than_is_needed() -> None:
     built = site(firm_w=9000.0).node("node-1", gpus=8).limit_w(9000)
     plan = Plan(built.running("large", "node-1", gpus=8, cap_w=300.0).snapshot())
     limit_w = plan.nodes_w() - 100.0
-    make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+    make_way(plan, level_caps(plan, limit_w), frozenset(), limit_w)
 
     assert caps_of(plan) == [285.0]
 
@@ -78,9 +78,9 @@ def test_one_node_is_told_before_many(room_w: float, moved_w: float) -> None:
     plan = Plan(built.snapshot())
     limit_w = plan.nodes_w() + room_w
     if room_w < 0:
-        make_way(plan, fitting_caps(plan, limit_w, to_knee=True), frozenset(), limit_w)
+        make_way(plan, level_caps(plan, limit_w), frozenset(), limit_w)
     else:
-        lift_caps(plan, fitting_caps(plan, limit_w + 100.0, to_knee=True), limit_w, Kept())
+        lift_caps(plan, level_caps(plan, limit_w + 100.0), limit_w, Kept())
 
     assert {a.job_id: a.cap_w for a in plan.running()} == {
         "a-wide": 300.0,
@@ -95,7 +95,7 @@ def test_who_is_wanted_gets_the_level_itself() -> None:
     built = singles(195.0, 400.0, 400.0, 400.0)
     plan = Plan(built.snapshot())
     limit_w = IDLE_W + 4 * (340.0 - A100_SXM.idle_w)
-    caps = fitting_caps(plan, limit_w, to_knee=True)
+    caps = level_caps(plan, limit_w)
     make_way(plan, caps, {"j0.1"}, limit_w)
 
     assert caps_of(plan)[0] == next(iter(caps.values()))
@@ -107,7 +107,7 @@ def test_what_a_step_of_all_leaves_is_filled() -> None:
     limit_w = IDLE_W + 4 * (300.0 - A100_SXM.idle_w) + 6.0
     plan = Plan(singles(300.0, 300.0, 300.0, 300.0).snapshot())
     for _ in range(2):
-        caps = fitting_caps(plan, limit_w, to_knee=True)
+        caps = level_caps(plan, limit_w)
         assert lift_caps(plan, caps, limit_w, Kept()) == fill_up(plan, caps, limit_w, Kept()) == 0.0
         assert sorted(caps_of(plan)) == [300.0, 300.0, 300.0, 305.0]
         assert plan.nodes_w() <= limit_w + EPSILON_W
@@ -179,7 +179,7 @@ def test_no_cap_is_moved_past_its_marks_nor_the_site_over_its_limit(
     before = {a.id: max(a.cap_w, plan.knee_w(a)) for a in plan.running()}
     for attempt in plan.running():
         plan.change(attempt, cap_w=before[attempt.id])
-    caps = fitting_caps(plan, limit_w, to_knee=True)
+    caps = level_caps(plan, limit_w)
     at_knees_w = plan.floors_w(0)
     ids = {f"j{i}.1" for i in wanted}
     make_way(plan, caps, ids, limit_w)

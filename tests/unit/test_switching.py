@@ -60,7 +60,8 @@ def test_empty_nodes_go_to_standby_where_a_waiting_job_lacks_watts() -> None:
 def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_give_back() -> None:
     """Though another job lacks watts; it would be woken for that start at once, and so for ever."""
     built = two_nodes()
-    built.running("r", "a", gpus=4, cap_w=400.0).job("j", gpus=2).job("k", gpus=2)
+    built.running("r", "a", gpus=4, cap_w=400.0)
+    built.job("j", gpus=2, min_cap_w=250.0).job("k", gpus=2, min_cap_w=250.0)
     built.limit_w(2 * IDLE_W + 6 * (260.0 - A100_SXM.idle_w))
 
     assert built.turns(4) == []
