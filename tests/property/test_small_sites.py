@@ -7,28 +7,12 @@ import random
 
 import pytest
 
+from benchmarks.odd_sites import hanging
 from benchmarks.small_sites import DAY_S, drawn_jobs, drawn_power, drawn_site
 from scheduler.core.decide import PowerAware
-from scheduler.core.jobs import Phase
 from scheduler.sim.capacity import Capacity
 from scheduler.sim.engine import Case, Engine
 from scheduler.sim.metrics import summary
-
-SETTLES_S = 900.0  #: that a save, a kill or the start of the last member takes, and more
-
-
-def hanging(engine: Engine) -> list[str]:
-    """Attempts of which one member ended long ago while others hold their GPUs."""
-    until_us = engine.timeline.now_us - int(SETTLES_S * 1e6)
-    living = {a.id: a for a in engine.view.attempts.values() if a.phase is Phase.RUN}
-    gangs = [g for node in engine.nodes for m in node.members.values() if (g := m.gang).attempt_id in living]
-    return sorted(
-        {
-            g.attempt_id
-            for g in gangs
-            if not g.is_over and any(not m.lives and m.since_us < until_us for m in g.members)
-        }
-    )
 
 
 @pytest.mark.parametrize("seed", [10, 21, 61, 79, 130, 157])
