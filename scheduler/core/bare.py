@@ -63,7 +63,7 @@ class Reach:
 
         Of those nobody knows when they are done. Whoever starts meanwhile makes room once it is in reach.
         """
-        needed_w = self._plan.lean_start_w(job) + self._plan.site.overhead * self._awake_w(job)
+        needed_w = self._plan.starts_w(job).least_w + self._plan.site.overhead * self._awake_w(job)
         peers = sum(gpus for priority, gpus in self._held.items() if priority >= job.spec.priority)
         return needed_w <= self._room_w and job.spec.total_gpus <= sum(g for _, g in self._nodes) - peers
 

@@ -162,9 +162,10 @@ def shortfall(
 def kept_w(plan: Plan) -> float:
     """Site watts of the nodes while all that may be cut is held, and the rest runs at its knees."""
     held = (
-        gpus * max(0.0, kind.model.charge_w(min(cap_w, kind.knee_w)) - kind.model.held_w())
+        gpus * max(0.0, kind.model.charge_w(cap_w) - kind.model.held_w())
         for kind, caps in plan.roster.gpus().items()
         if kind.tier > KEPT_TIER
         for cap_w, gpus in caps.items()
     )
-    return plan.floors_w(KEPT_TIER) - plan.site.overhead * fsum(held)
+    above_w = plan.roster.above_knees_w(KEPT_TIER) - plan.roster.above_knees_w(KEPT_TIER + 1)
+    return plan.nodes_w() - above_w - plan.site.overhead * fsum(held)

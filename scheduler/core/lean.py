@@ -27,7 +27,7 @@ def is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
         for cap_w, gpus in counts.items()
         if cap_w < kind.top_w
     )
-    return plan.lean_start_w(job) <= limit_w - plan.nodes_w() - lifts_w
+    return plan.starts_w(job).least_w <= limit_w - plan.nodes_w() - lifts_w
 
 
 def lean_cap_w(plan: Plan, attempt: Attempt, spare: float, *, from_w: float) -> float | None:

@@ -155,17 +155,10 @@ class Plan(Followed):
         """Site watts that a job's GPUs draw more than idle at its knee, on those nodes where that is most."""
         return self.site.overhead * job.spec.total_gpus * self._rise_of(job).at_knee_w
 
-    def floor_start_w(self, job: Job) -> float:
-        """The same at its floor."""
-        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).at_floor_w
-
-    def lean_start_w(self, job: Job) -> float:
-        """The same at the lowest cap at which it may start."""
-        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).least_w
-
-    def full_start_w(self, job: Job) -> float:
-        """The same at full power."""
-        return self.site.overhead * job.spec.total_gpus * self._rise_of(job).full_w
+    def starts_w(self, job: Job) -> Rise:
+        """The same under each of the caps by which starts are judged."""
+        each_w = self.site.overhead * job.spec.total_gpus
+        return Rise(*(each_w * rise_w for rise_w in self._rise_of(job)))
 
     def _rise_of(self, job: Job) -> Rise:
         spec = job.spec
@@ -257,8 +250,12 @@ class Plan(Followed):
         return self._site_w(it_w, mine_w) + self._unmetered_w
 
     def floors_w(self, tier: int) -> float:
-        """Site watts if all as flexible as `tier`, or more, ran at its knee; who is below its floor counts as it is."""
-        return self.nodes_w() - self.roster.above_knees_w(tier)
+        """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee.
+
+        As it is counts who is below its floor, and below its knee where the limit of a domain may keep it there.
+        """
+        lacking_w = 0.0 if self.zones.limited else self.roster.below_knees_w(tier)
+        return self.nodes_w() - self.roster.above_knees_w(tier) + lacking_w
 
     def least_w(self, tier: int) -> float:
         """The same if all of that ran at its floor: less than that is left only by pausing some."""

@@ -51,7 +51,7 @@ class Kind(NamedTuple):
 
 
 class Rise(NamedTuple):
-    """What a GPU is charged more than idle under some caps, W."""
+    """What a GPU, or some, are charged more than idle under some caps, W."""
 
     least_w: float = 0.0
     at_floor_w: float = 0.0
@@ -86,15 +86,17 @@ class Where(NamedTuple):
 class Above(NamedTuple):
     """What those that run are charged above two levels, in site microwatts."""
 
-    knees: int
-    floors: int
+    knees: int = 0
+    lacking: int = 0  #: to the knees, of those at their floors or above
+    floors: int = 0
 
     def with_more(self, other: Above, times: int) -> Above:
         """The sum with so many more of another."""
-        return Above(self.knees + times * other.knees, self.floors + times * other.floors)
+        knees, lacking, floors = other
+        return Above(self.knees + times * knees, self.lacking + times * lacking, self.floors + times * floors)
 
 
-_NOTHING = Above(knees=0, floors=0)
+_NOTHING = Above()
 
 
 class Roster:
@@ -224,14 +226,15 @@ class Roster:
         return left
 
     def above_knees_w(self, tier: int) -> float:
-        """Site watts that all that runs and is as flexible as `tier`, or more, is charged above its knees.
-
-        Who runs between floor and knee is charged less than that; who runs below its floor is left out.
-        """
+        """Site watts that all that runs and is as flexible as `tier`, or more, is charged above its knees."""
         return watts(sum(above.knees for t, above in self._above.items() if t >= tier))
 
+    def below_knees_w(self, tier: int) -> float:
+        """Site watts that the same lack to their knees, but for who runs below its floor."""
+        return watts(sum(above.lacking for t, above in self._above.items() if t >= tier))
+
     def above_floors_w(self, tier: int) -> float:
-        """Site watts that the same are charged above their floors; who runs below its own is left out."""
+        """Site watts that the same are charged above their floors."""
         return watts(sum(above.floors for t, above in self._above.items() if t >= tier))
 
     def capped(self) -> Mapping[Kind, Mapping[float, AbstractSet[str]]]:
@@ -281,12 +284,11 @@ class Roster:
 
 @lru_cache(maxsize=4096)
 def _above_uw(where: Where, overhead: float) -> Above:
-    """What one that runs is charged above its knee and its floor; nothing below the floor."""
+    """That of one that runs; nothing below its floor."""
     kind, cap_w, each = where.kind, where.cap_w, overhead * where.gpus
     if cap_w < kind.floor_w:
         return _NOTHING
     charge_w = kind.model.charge_w
-    return Above(
-        knees=whole_uw(each * (charge_w(cap_w) - charge_w(kind.knee_w))),
-        floors=whole_uw(each * (charge_w(cap_w) - charge_w(kind.floor_w))),
-    )
+    knee = whole_uw(each * (charge_w(cap_w) - charge_w(kind.knee_w)))
+    floor = whole_uw(each * (charge_w(cap_w) - charge_w(kind.floor_w)))
+    return Above(knees=max(0, knee), lacking=max(0, -knee), floors=floor)

@@ -110,7 +110,7 @@ def _beside(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float
     bare = frozenset(room.free.keys() & plan.occupants.bare)
     if job.spec.total_gpus > room.total - sum(len(room.free[node_id]) for node_id in bare):
         return None
-    needed_w, free_w = plan.floor_start_w(job), limit_w - plan.least_w(job.spec.flex)
+    needed_w, free_w = plan.starts_w(job).at_floor_w, limit_w - plan.least_w(job.spec.flex)
     if needed_w > free_w + EPSILON_W:
         return no_power(plan, needed_w, free_w)
     tried = _try(plan, room, snapshot, job, limit_w, way=_beside_on, barred=bare)
@@ -230,7 +230,7 @@ def _lean_on(
     attempt = new_attempt(job, _fewest(job, placements), plan)
     cap_w = lean_cap_w(plan, attempt, spare, from_w=plan.model(attempt).idle_w)
     if cap_w is None:
-        return no_power(plan, plan.lean_start_w(job), spare)
+        return no_power(plan, plan.starts_w(job).least_w, spare)
     attempt = altered(attempt, cap_w=cap_w)
     return _unaffordable(plan, snapshot, job, attempt, limit_w, at_floors=True) or attempt
 

@@ -91,9 +91,11 @@ def left_s(job: Job) -> float | None:
 
 
 def _rise_w(plan: Plan, attempt: Attempt) -> float:
-    """Site watts that it draws more than its GPUs did idle, at its knee or below."""
-    model = plan.model(attempt)
+    """Site watts that it draws more than its GPUs did idle, as it counts in `Plan.floors_w`."""
+    model, kind = plan.model(attempt), plan.kind_of(attempt)
     cap_w = min(attempt.cap_w, plan.knee_w(attempt))
+    if kind is not None and attempt.cap_w >= kind.floor_w and not plan.zones.limited:
+        cap_w = kind.knee_w
     return max(0.0, plan.site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w))
 
 

@@ -41,7 +41,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
     free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
     lack_watts = any(not some.lacks_gpus for some in refused) if refused else is_below_floors(plan)
     if not lack_watts and all(
-        plan.start_w(some.job) > free_w and plan.lean_start_w(some.job) > spare for some in refused
+        plan.start_w(some.job) > free_w and plan.starts_w(some.job).least_w > spare for some in refused
     ):
         return 0.0  # there are no watts for any of them, and nobody lacks watts alone
     yard = _Yard(plan, room, limit_w)
@@ -146,14 +146,14 @@ class _Yard:
         housed = 0
         while housed < refused.jobs and self._take_first(refused.job, racks, start_w):
             housed += 1
-        self._lifts_w += housed * (self._plan.full_start_w(refused.job) - start_w)
+        self._lifts_w += housed * (self._plan.starts_w(refused.job).full_w - start_w)
         return housed
 
     def squeeze(self, jobs: Sequence[Job]) -> None:
         """Find whole nodes for the first of some that could start below its knee with watts that nobody has use for."""
         self._free_w -= self._lifts_w
         for job in jobs:
-            start_w = self._plan.lean_start_w(job)
+            start_w = self._plan.starts_w(job).least_w
             if start_w <= self._free_w and self._take_first(job, self._whole_nodes(job, 1), start_w):
                 return
 
