@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
+from scheduler.core.domains import Domain
 from scheduler.core.floors import tier_floor_w
 from scheduler.core.plan import Plan, limit_now
 from scheduler.core.power import A100_SXM
@@ -132,3 +134,17 @@ def test_it_keeps_the_limit_and_settles(spare: float, first: int, second: int) -
     assert built.turns(3) == []
     assert caps_w(built) == before
     assert Plan(built.snapshot()).site_w() <= limit_w(built) + 1e-6
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_who_is_kept_below_its_knee_by_a_domain_keeps_nobody_elsewhere_from_a_start(is_limited: bool) -> None:
+    """It will not have more; without that limit the watts would be its own first."""
+    built = ToldSite(firm_w=90_000.0).node("a", standby_w=50.0).node("b", standby_w=50.0)
+    built.running("r", "a", cap_w=200.0).job("j", gpus=4)
+    if is_limited:
+        rack = Domain(name="rack", limit_w=600.0 + 4 * 200.0, groups=("a",))
+        built.site = replace(built.site, domains=(rack,))
+    built.limit_w(Plan(built.snapshot()).nodes_w() + 4 * on_a_gpu_w(KNEE_W) + 1.0)
+    built.turns(4)
+
+    assert ("j" in caps_w(built)) == is_limited
