@@ -65,13 +65,14 @@ def _marks_above(higher: tuple[Attempt, float]) -> tuple[float, tuple[int, str],
 
 
 def _below(plan: Plan, attempt: Attempt, target_w: float, over_w: float, most_w: float) -> float:
-    """The mark below a level, or the lowest cap at which more is started rather than others stopped.
+    """The mark below a level, but no lower than the knee, or than the floor where the level is below the knee.
 
     Where that would free `most_w` site watts more than are needed, which others were then to be lifted by, it is the
     highest cap that frees what is.
     """
-    model = plan.model(attempt)
-    cap_w = min(target_w, max(target_w // _MARK_W * _MARK_W, plan.knee_w(attempt)))
+    model, kind = plan.model(attempt), plan.kind_of(attempt)
+    least_w = target_w if kind is None else kind.knee_w if target_w >= kind.knee_w else kind.floor_w
+    cap_w = min(target_w, max(target_w // _MARK_W * _MARK_W, least_w))
     if plan.freed_w(attempt, model.charge_w(cap_w)) <= over_w + most_w:
         return cap_w
     while plan.freed_w(attempt, model.charge_w(cap_w + STEP_W)) >= over_w:

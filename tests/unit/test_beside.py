@@ -61,7 +61,7 @@ def test_who_runs_gives_way_before_it_starts() -> None:
     with_gpus_at(built, 220.0, 4)
     built.limit_w(limit_w(built) - 4 * (KNEE_W - 220.0))
 
-    assert built.does(obeyed=False) == ["cap q at 220 W", "cap r at 220 W"]
+    assert built.does(obeyed=False) == ["cap q at 230 W", "cap r at 200 W"]
     assert built.does(obeyed=False) == []
     built.all_obey()
     assert built.does() == ["start j on a at 220 W"]
