@@ -138,7 +138,7 @@ def shortfall(
     envelopes, margin = snapshot.envelopes, snapshot.margin
     if not has_forecast(envelopes):
         return None
-    asked = {MEDIAN: plan.floors_w(tier)}
+    asked = {MEDIAN: plan.at_knees_w(tier)}
     if tier <= KEPT_TIER:
         asked = {LOW: kept_w(plan)} | asked
     until = plan.at + timedelta(seconds=needed_s)

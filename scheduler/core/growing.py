@@ -93,7 +93,7 @@ def _affordable(plan: Plan, job: Job, attempt: Attempt, more: int, limit_w: floa
     """As many of `more` nodes as power carries once all others are at their knees."""
     model, knee_w = plan.model(attempt), _new_knee_w(plan, job, attempt)
     more_w = model.charge_w(knee_w) - model.charge_w(plan.knee_w(attempt))
-    free_w = limit_w - plan.floors_w(job.spec.flex) - plan.site.overhead * attempt.gpu_count * more_w
+    free_w = limit_w - plan.at_knees_w(job.spec.flex) - plan.site.overhead * attempt.gpu_count * more_w
     each_w = plan.site.overhead * job.spec.gpus * (model.charge_w(knee_w) - model.idle_w)
     return more if each_w <= 0 else min(more, max(0, int(free_w // each_w)))
 
@@ -112,7 +112,9 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
         return False
     model = plan.model(attempt)
     rise_w = more * job.spec.gpus * (model.charge_w(_new_knee_w(plan, job, attempt)) - model.idle_w)
-    needed_w = (plan.floors_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (1.0 - snapshot.margin)
+    needed_w = (plan.at_knees_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (
+        1.0 - snapshot.margin
+    )
     lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
     if lasts_s is not None and lasts_s < needed_s:
         return False

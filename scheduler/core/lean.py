@@ -19,7 +19,7 @@ def spare_w(plan: Plan, limit_w: float) -> float:
 
 def is_carried(plan: Plan, job: Job, limit_w: float) -> bool:
     """Whether there are the watts for a job: with all at their knees, or with what nobody who runs has use for."""
-    if plan.start_w(job) <= limit_w - plan.floors_w(job.spec.flex):
+    if plan.start_w(job) <= limit_w - plan.at_knees_w(job.spec.flex):
         return True
     lifts_w = plan.site.overhead * sum(
         gpus * (kind.model.charge_w(kind.top_w) - kind.model.charge_w(cap_w))

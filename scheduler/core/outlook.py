@@ -231,12 +231,12 @@ class Outlook:
     def _when_all(self, job_id: str, job: Job, place: _Place, earliest_at: datetime) -> datetime | None:
         """When it starts at the latest: after all who are ahead, and with watts for all of them, for good."""
         gpus_at = self._latest.get(job_id)
-        everything_w = self._plan.floors_w(job.spec.flex) + self._supply.rest_w
+        everything_w = self._plan.at_knees_w(job.spec.flex) + self._supply.rest_w
         power_at = self._low.lasting(min(self._needed_w(job) + place.ahead_w, everything_w))
         return None if gpus_at is None or power_at is None else max(gpus_at, power_at, earliest_at)
 
     def _needed_w(self, job: Job) -> float:
-        return self._plan.floors_w(job.spec.flex) + self._plan.start_w(job)
+        return self._plan.at_knees_w(job.spec.flex) + self._plan.start_w(job)
 
     def _dwells_until(self) -> datetime:
         cut_at, at = self._snapshot.last_cut_at, self._snapshot.at

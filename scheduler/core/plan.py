@@ -249,7 +249,7 @@ class Plan(Followed):
         mine_w = max(mine_w, self._idle_miners_w("resting_w") + self.kept_w) if self.kept_w else mine_w
         return self._site_w(it_w, mine_w) + self._unmetered_w
 
-    def floors_w(self, tier: int) -> float:
+    def at_knees_w(self, tier: int) -> float:
         """Site watts of the nodes if everything as flexible as `tier`, or more, ran at its knee.
 
         As it is counts who is below its floor, and below its knee where the limit of a domain may keep it there.
@@ -257,7 +257,7 @@ class Plan(Followed):
         lacking_w = 0.0 if self.zones.limited else self.roster.below_knees_w(tier)
         return self.nodes_w() - self.roster.above_knees_w(tier) + lacking_w
 
-    def least_w(self, tier: int) -> float:
+    def at_floors_w(self, tier: int) -> float:
         """The same if all of that ran at its floor: less than that is left only by pausing some."""
         return self.nodes_w() - self.roster.above_floors_w(tier)
 

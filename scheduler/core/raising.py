@@ -83,7 +83,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     for attempt in sorted(held, key=lambda a: _turn(plan, a)):
         job, cap_w = plan.jobs[attempt.job_id], plan.knee_w(attempt)
         needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
-        free_w = limit_w - plan.floors_w(job.spec.flex)
+        free_w = limit_w - plan.at_knees_w(job.spec.flex)
         if needed_w > free_w:
             lacking.append((attempt, no_power(plan, needed_w, free_w)))
         elif _is_resumed(plan, raises, attempt, cap_w):

@@ -94,17 +94,22 @@ def is_reclaiming(plan: Plan) -> bool:
     return any(a.pause_cause in _FOR_ANOTHER for a in plan.roster.each_in(*LEAVING))
 
 
-def reclaim(plan: Plan, room: Room, job: Job, quotas: Quotas | None = None, *, is_next: bool = False) -> bool:
-    """Have enough attempts save and leave that `job` fits. False, and nothing changed, if that is not worth it.
+def victims_for(
+    plan: Plan, room: Room, job: Job, quotas: Quotas | None = None, *, is_next: bool = False
+) -> list[Attempt]:
+    """Those who are to save and leave so that `job` fits; nobody if that is not worth it.
 
     For who `is_next` those make room, too, who passed it.
     """
-    victims = victims_of(plan, room, job, ByTurn(plan, job, quotas, is_next=is_next))
+    return victims_of(plan, room, job, ByTurn(plan, job, quotas, is_next=is_next))
+
+
+def make_room(plan: Plan, victims: Iterable[Attempt], job: Job) -> None:
+    """Have these save and leave for `job`: for who is more important, or has had less."""
     for victim in victims:
         is_below = plan.jobs[victim.job_id].spec.priority < job.spec.priority
         cause = PauseCause.HIGHER_PRIORITY if is_below else PauseCause.FAIR_SHARE_RECLAIM
         have_leave(plan, [victim], job, cause)
-    return bool(victims)
 
 
 class Others:

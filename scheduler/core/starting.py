@@ -13,8 +13,6 @@ from functools import partial
 from scheduler.core.altered import altered
 from scheduler.core.bare import Reach
 from scheduler.core.clearing import Clearing
-from scheduler.core.envelope import window_s
-from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, Phase, Placement
 from scheduler.core.lean import lean_cap_w, spare_w
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
@@ -32,15 +30,14 @@ from scheduler.core.waiting import (
     behind,
     clearing,
     coming_up,
-    foreseen_short,
     is_foreseen,
     no_firm_power,
     no_gpus,
     no_power,
     no_turn,
     passed_over,
-    short_window,
 )
+from scheduler.core.windows import pays_off_s, too_short
 from scheduler.core.zone_starts import refused_by
 
 _Way = Callable[[Plan, Snapshot, Job, tuple[Placement, ...], float], Attempt | Reason]
@@ -58,7 +55,7 @@ def startable(
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
     heads, wanted = queue.heads(), []
     tenancy, reach = Tenancy(plan, room, queue), Reach(plan, limit_w)
-    clearing = Clearing(plan, room, tenancy, limit_w)
+    clearing = Clearing(plan, room, tenancy, snapshot, limit_w)
     while heads:
         if (staggered := _staggered(plan)) is not None:
             raises.refuse_all(heads.rest(), staggered)
@@ -110,7 +107,7 @@ def _beside(plan: Plan, room: Room, snapshot: Snapshot, job: Job, limit_w: float
     bare = frozenset(room.free.keys() & plan.occupants.bare)
     if job.spec.total_gpus > room.total - sum(len(room.free[node_id]) for node_id in bare):
         return None
-    needed_w, free_w = plan.starts_w(job).at_floor_w, limit_w - plan.least_w(job.spec.flex)
+    needed_w, free_w = plan.starts_w(job).at_floor_w, limit_w - plan.at_floors_w(job.spec.flex)
     if needed_w > free_w + EPSILON_W:
         return no_power(plan, needed_w, free_w)
     tried = _try(plan, room, snapshot, job, limit_w, way=_beside_on, barred=bare)
@@ -283,12 +280,15 @@ def _unaffordable(
     kind = plan.kind_of(attempt)
     cap_w = min(attempt.cap_w, kind.floor_w) if at_floors and kind is not None else attempt.cap_w
     needed_w = site.overhead * attempt.gpu_count * (model.charge_w(cap_w) - model.idle_w)
-    free_w = limit_w - (plan.least_w if at_floors else plan.floors_w)(job.spec.flex)
+    free_w = limit_w - (plan.at_floors_w if at_floors else plan.at_knees_w)(job.spec.flex)
     if needed_w > free_w + EPSILON_W:
         return no_power(plan, needed_w, free_w)
     rest_w = plan.fallback_w()
     plan.put(attempt)
-    reason = _weak(plan, rest_w) or _window_reason(plan, snapshot, job, attempt, at_floors=at_floors)
+    more_w = plan.at_floors_w(job.spec.flex) - plan.at_knees_w(job.spec.flex) if at_floors else 0.0
+    reason = (
+        _weak(plan, rest_w) or too_short(plan, snapshot, job, more_w=more_w) or _no_turn(plan, job, attempt)
+    )
     if reason is not None:
         plan.forget(attempt)
     return reason
@@ -302,26 +302,13 @@ def _weak(plan: Plan, rest_w: float) -> Reason | None:
     return None
 
 
-def _window_reason(
-    plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, *, at_floors: bool
-) -> Reason | None:
-    needed_s = plan.site.restart_s + job.spec.launch.checkpoint_interval_s
-    if plan.dark_at is not None:
-        out_s, left_s = needed_s + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
-        if left_s < out_s:
-            return short_window(plan, left_s, out_s)
-        if left_s < out_s + (turns_s := exit_s(plan, attempt)):
-            return no_turn(plan, plan.dark_at, turns_s, out_s)
-    knees_w = plan.floors_w(job.spec.flex)
-    least_w = plan.least_w(job.spec.flex) if at_floors else knees_w
-    limit_needed_w = (least_w - plan.kept_w) / (1.0 - snapshot.margin)  # under a lower limit mining gives way
-    lasts_s = window_s(
-        snapshot.envelopes, limit_needed_w, now=plan.at, horizon_s=needed_s, firm_w=plan.site.firm_w
-    )
-    if lasts_s is not None and lasts_s < needed_s:
-        return short_window(plan, lasts_s, needed_s)
-    found = shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s, more_w=least_w - knees_w)
-    return None if found is None else foreseen_short(found, job.spec.flex)
+def _no_turn(plan: Plan, job: Job, attempt: Attempt) -> Reason | None:
+    """Why its save would not be over before a blackout, after those of others; None if it would."""
+    if plan.dark_at is None:
+        return None
+    out_s, left_s = pays_off_s(plan, job) + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
+    turns_s = exit_s(plan, attempt)
+    return no_turn(plan, plan.dark_at, turns_s, out_s) if left_s < out_s + turns_s else None
 
 
 def new_attempt(job: Job, placements: tuple[Placement, ...], plan: Plan) -> Attempt:

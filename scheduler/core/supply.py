@@ -35,7 +35,7 @@ class Supply:
         self, snapshot: Snapshot, plan: Plan, *, share: float, gpus: int, rises_w: Sequence[float]
     ) -> None:
         self._steps = _steps(snapshot, share)
-        running = {a.id: _rise_w(plan, a) for a in plan.running()}
+        running = {a.id: rise_w(plan, a) for a in plan.running()}
         ends = sorted(
             (t, w) for k, w in running.items() if (t := ends_at(plan, plan.attempts[k])) is not None
         )
@@ -90,8 +90,8 @@ def left_s(job: Job) -> float | None:
     return None if limit_s is None else max(0.0, limit_s - job.ran_s)
 
 
-def _rise_w(plan: Plan, attempt: Attempt) -> float:
-    """Site watts that it draws more than its GPUs did idle, as it counts in `Plan.floors_w`."""
+def rise_w(plan: Plan, attempt: Attempt) -> float:
+    """Site watts that it draws more than its GPUs did idle, as it counts in `Plan.at_knees_w`."""
     model, kind = plan.model(attempt), plan.kind_of(attempt)
     cap_w = min(attempt.cap_w, plan.knee_w(attempt))
     if kind is not None and attempt.cap_w >= kind.floor_w and not plan.zones.limited:

@@ -38,7 +38,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
 
     The site watts that are to be kept for nodes which cannot be woken yet.
     """
-    free_w, spare = limit_w - plan.floors_w(4), spare_w(plan, limit_w)
+    free_w, spare = limit_w - plan.at_knees_w(4), spare_w(plan, limit_w)
     lack_watts = any(not some.lacks_gpus for some in refused) if refused else is_below_floors(plan)
     if not lack_watts and all(
         plan.start_w(some.job) > free_w and plan.starts_w(some.job).least_w > spare for some in refused
@@ -118,8 +118,8 @@ class _Yard:
         self._loose = room.total - sum(
             len(room.free[gid]) for gid in houses
         )  #: GPUs free on nodes that are in use
-        self._free_w = limit_w - plan.floors_w(4)
-        self._lifts_w = plan.nodes_w() - plan.floors_w(4)  #: that all have use for above their knees
+        self._free_w = limit_w - plan.at_knees_w(4)
+        self._lifts_w = plan.nodes_w() - plan.at_knees_w(4)  #: that all have use for above their knees
         self._rest_w = (
             plan.site.firm_w * (1.0 - plan.site.margin) - plan.fallback_w()
         )  #: as starts are judged

@@ -22,6 +22,11 @@ class Tenancy:
             self._lenders = Lenders(plan, room, self.quotas)
             self.quotas.reserve(queue.waiting(plan))
 
+    @property
+    def is_lent(self) -> bool:
+        """Whether there is anything to be called in."""
+        return self._lenders is not None
+
     def exceeded(self, job: Job) -> Reason | None:
         """Why its project's quota keeps a job from a start now, None if it does not."""
         if self.quotas is None:
@@ -37,7 +42,7 @@ class Tenancy:
         """Have borrowers make room for the first of `jobs` alike if it lacks GPUs or watts. Whether any was told to."""
         if self._lenders is None:
             return False
-        free_w = limit_w - self._plan.floors_w(job.spec.flex)
+        free_w = limit_w - self._plan.at_knees_w(job.spec.flex)
         if not lacks_gpus and self._plan.start_w(job) <= free_w:
             return False
         return self._lenders.call_in(job, jobs, lacks_gpus=lacks_gpus, free_w=free_w)

@@ -10,7 +10,7 @@ from scheduler.core.jobs import Attempt
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.snapshot import Snapshot
-from scheduler.core.zoning import full_for, is_weak, least_w, rests_w, zones_with
+from scheduler.core.zoning import at_knees_in_w, full_for, is_weak, rests_w, zones_with
 
 
 def refused_by(plan: Plan, snapshot: Snapshot, attempt: Attempt) -> tuple[Zone, Reason] | None:
@@ -42,7 +42,7 @@ def _short_for(plan: Plan, snapshot: Snapshot, attempt: Attempt) -> tuple[Zone, 
     needed_s = plan.site.restart_s + plan.jobs[attempt.job_id].spec.launch.checkpoint_interval_s
     tier = plan.tier(attempt)
     needed_w = {
-        z.name: (z, least_w(plan, z, tier) * z.limit_w / z.usable_w)
+        z.name: (z, at_knees_in_w(plan, z, tier) * z.limit_w / z.usable_w)
         for z in zones_with(plan, attempt)
         if z.usable_w > 0
     }

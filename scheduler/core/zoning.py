@@ -200,14 +200,14 @@ def full_for(plan: Plan, attempt: Attempt) -> tuple[Zone, Reason] | None:
     """
     tier = plan.tier(attempt)
     for zone in zones_with(plan, attempt):
-        at_knees_w = least_w(plan, zone, tier)
+        at_knees_w = at_knees_in_w(plan, zone, tier)
         if at_knees_w > zone.usable_w + EPSILON_W:
             needed_w = _gpus_at_meter(zone, attempt) * _rise_w(plan, attempt)
             return zone, _no_room(zone, needed_w, zone.usable_w - (at_knees_w - needed_w))
     return None
 
 
-def least_w(plan: Plan, zone: Zone, tier: int) -> float:
+def at_knees_in_w(plan: Plan, zone: Zone, tier: int) -> float:
     """What its meter shows once all that is as flexible as `tier`, or more, is at its knee and nothing is mined."""
     return load_w(plan, zone) - _mined_w(plan, zone) - _above_knees_w(plan, zone, tier)
 
@@ -283,7 +283,7 @@ def _could_work(plan: Plan, group_id: str) -> bool:
     gpus = len(plan.groups[group_id].spec.gpus)
     more_w = plan.awake_w(group_id) + gpus * (model.charge_w(model.min_cap_w) - model.idle_w)
     return all(
-        least_w(plan, z, 4) + z.factors[group_id] * more_w <= z.usable_w
+        at_knees_in_w(plan, z, 4) + z.factors[group_id] * more_w <= z.usable_w
         and not is_weak(plan, z, more_w=z.factors[group_id] * plan.awake_w(group_id))
         for z in zones
     )

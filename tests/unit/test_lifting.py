@@ -180,7 +180,7 @@ def test_no_cap_is_moved_past_its_marks_nor_the_site_over_its_limit(
     for attempt in plan.running():
         plan.change(attempt, cap_w=before[attempt.id])
     caps = level_caps(plan, limit_w)
-    at_knees_w = plan.floors_w(0)
+    at_knees_w = plan.at_knees_w(0)
     ids = {f"j{i}.1" for i in wanted}
     make_way(plan, caps, ids, limit_w)
     lowered = {a.id: a.cap_w for a in plan.running()}

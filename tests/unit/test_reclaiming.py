@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from scheduler.core.floors import MOVABLE_TIER
-from scheduler.core.jobs import PauseCause, Phase
+from scheduler.core.jobs import Job, PauseCause, Phase
 from scheduler.core.placement import place
 from scheduler.core.plan import Plan
-from scheduler.core.reclaiming import _MOST, Others, is_reclaiming, reclaim
+from scheduler.core.reclaiming import _MOST, Others, is_reclaiming, make_room, victims_for
 from scheduler.core.room import Room
 from tests.builders import T0, SiteBuilder, commit, site
 
@@ -35,6 +35,13 @@ def ran(built: SiteBuilder, name: str, on: str, seconds: float = LONG_S, **spec:
     attempt = built.attempts[f"{name}.1"]
     built.attempts[f"{name}.1"] = replace(attempt, running_at=built.at - timedelta(seconds=seconds))
     return built
+
+
+def reclaim(plan: Plan, room: Room, job: Job) -> bool:
+    """Have those leave for a job who are to; whether there are any."""
+    found = victims_for(plan, room, job)
+    make_room(plan, found, job)
+    return bool(found)
 
 
 def victims(built: SiteBuilder, name: str) -> list[str]:
