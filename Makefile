@@ -62,7 +62,7 @@ soak: $(STAMP)
 	$(BIN)/python -m scheduler.sim.trial --seed $(or $(SEED),0) --runs $(or $(RUNS),300) --minutes $(or $(MINUTES),600)
 
 worlds: $(STAMP)
-	$(BIN)/pytest -q --hypothesis-profile=worlds --hypothesis-seed=$(or $(SEED),0) --durations=0 tests/property/test_decisions.py
+	$(BIN)/pytest -q --timeout=0 --hypothesis-profile=worlds --hypothesis-seed=$(or $(SEED),0) --durations=0 tests/property/test_decisions.py
 
 screenshot: $(STAMP)
 	$(BIN)/python -m tests.browser.screenshot docs/dashboard.png

@@ -56,7 +56,7 @@ class Followed(Listed):
         self.dark_at: datetime | None = None  #: when the limit is known to be too low for the bare hosts
         self.exits: dict[str, Exits] = {}  #: of each storage, where saves before that take turns
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
-        self.is_clearing = False  #: saves that take turns clear nodes, for the watts that others are to have
+        self.is_clearing = False  #: nodes are cleared for the watts that others are to have
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.useful = NOTHING_KNOWN  #: what caps running work has use for

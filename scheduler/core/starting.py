@@ -18,6 +18,7 @@ from scheduler.core.lean import lean_cap_w, spare_w
 from scheduler.core.leaving import exit_s, hold_exit, leave_s
 from scheduler.core.placement import place, usable
 from scheduler.core.plan import EPSILON_W, Plan
+from scheduler.core.presence import LEAVING
 from scheduler.core.queueing import Entry, Heads, Queue
 from scheduler.core.raises import Raises
 from scheduler.core.reasons import Code, Reason
@@ -153,7 +154,10 @@ def _staggered(plan: Plan) -> Reason | None:
     Who starts on a node that is being cleared would be given up in turn, over and over.
     """
     if plan.is_clearing:
-        return clearing(len(plan.given_up), plan.roster.count(Phase.SAVE_EXIT))
+        staying = sum(
+            a.phase not in LEAVING for k in plan.given_up if (a := plan.attempts.get(k)) is not None
+        )
+        return clearing(staying, plan.roster.count(Phase.SAVE_EXIT))
     most = plan.site.starts_at_once
     return None if most is None or len(plan.coming) < most else coming_up(len(plan.coming), most)
 

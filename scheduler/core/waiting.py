@@ -156,13 +156,14 @@ def coming_up(jobs: int, most: int) -> Reason:
     )
 
 
-def clearing(given_up: int, saving: int) -> Reason:
-    """Jobs save and leave in turn, for others that are suspended to go on with their watts."""
+def clearing(to_leave: int, saving: int) -> Reason:
+    """Nodes are cleared, for others that are suspended to go on with their watts."""
+    in_turn = f" and {to_leave} more are to leave in turn" if to_leave else ""
     return Reason(
         code=Code.WAITING_FOR_PREEMPTED_JOBS,
-        text=f"{saving} jobs save and {given_up} are to leave in turn, so that others that are suspended can go on",
-        numbers={"saving": saving, "given_up": given_up},
-        remedy="a larger saves_at_once in the site file",
+        text=f"jobs that are suspended go on first: {saving} jobs save{in_turn}, to clear nodes for their watts",
+        numbers={"saving": saving, "to_leave": to_leave},
+        remedy="a larger saves_at_once in the site file" if to_leave else "",
     )
 
 

@@ -13,6 +13,7 @@ from scheduler.core.jobs import PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.power import A100_SXM
 from tests.builders import SiteBuilder, site
+from tests.told_site import ToldSite
 
 LONG_S = 60.0
 STANDBY_W = 50.0
@@ -183,3 +184,18 @@ def test_what_is_kept_fits(built: SiteBuilder, limit_w: float) -> None:
     if at_knees_w(fresh, set(kept)) <= limit_w:
         assert all(at_knees_w(fresh, {*kept, k}) > limit_w - 1e-3 for k in gone)
     assert all(plan.attempts[k].pause_cause is PauseCause.POWER_FORECAST for k in gone)
+
+
+def test_nothing_starts_while_a_node_is_cleared_for_who_is_held() -> None:
+    """It would be told to leave again a second later, and the node would never go to standby."""
+    built = ToldSite(firm_w=9000.0)
+    for name in "abc":
+        built.node(name, standby_w=STANDBY_W)
+    held(built, "big", "a", gpus=4).running("other", "b", cap_w=250.0)
+    built.running("small", "c", gpus=1, cap_w=250.0).job("waits", gpus=1)
+    # Above three nodes all at their knees need 1950 W; the two large ones, with one node in standby, 790 W.
+    built.limit_w(3 * IDLE_W + 1440.0)
+
+    assert built.turns(8) == ["1: c down"]
+    assert {a.job_id: a.phase for a in built.attempts.values()} == {"big": Phase.RUN, "other": Phase.RUN}
+    assert built.jobs["waits"].attempts == 0

@@ -239,3 +239,16 @@ def test_whoever_leaves_makes_the_room_that_was_missing(built: SiteBuilder) -> N
         built.groups[gid] = replace(group, gpus=())  # nothing computes there any more that was not ordered
     after = Plan(built.snapshot())
     assert place(job, Room(after), after) is not None
+
+
+@pytest.mark.parametrize("foreseen_w, leaves", [(9000.0, True), (600.0, False)])
+def test_nobody_leaves_for_a_job_that_the_forecast_would_keep_from_a_start(
+    foreseen_w: float, *, leaves: bool
+) -> None:
+    """Who left would start again at once, and be told to leave again, over and over."""
+    built = ran(site(firm_w=500.0, patience_s=0.0).node("a"), "least", "a", gpus=2, priority=-3)
+    built.limit_w(9000.0).foresees((1.0, {0.1: foreseen_w, 0.5: foreseen_w}))
+    built.job("new", gpus=4).passes(10.0)
+
+    told = [action for action in built.does() if "least" in action]
+    assert told == (["save least"] if leaves else [])
