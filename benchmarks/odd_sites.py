@@ -8,6 +8,7 @@ repeats the seed, and are the exit status:
     over        seconds over the limit outside the reaction time
     killed      jobs that were ended without a save
     hanging     gangs of which a member ended long ago while others hold their GPUs
+    restless    jobs that were paused far more often than the limit fell
 
 With `--faults F` a part of the day is played under `make soak`'s faults, F times as often, and every promise is
 asserted at every step.
@@ -21,6 +22,7 @@ import random
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final
 
 from benchmarks.small_sites import DAY_S, drawn_jobs, drawn_power, drawn_site
@@ -40,6 +42,7 @@ from scheduler.sim.site import Partner, SimSite
 from scheduler.sim.workload import PowerTrace, SimJob
 
 SETTLES_S: Final = 900.0  #: that a save, a kill or the start of the last member takes, and more
+USUAL_PAUSES: Final = 12  #: of a job for others, beside those for each fall of the limit
 FAULTY_S: Final = 7200.0  #: of the day, where there are faults: every second is looked at
 
 
@@ -165,11 +168,14 @@ def broken(seed: int) -> dict[str, float]:
     engine = Engine(
         Case(jobs=day.jobs, power=day.power, site=day.site, policy=PowerAware(), window_s=DAY_S, seed=seed)
     )
-    found = summary(asyncio.run(engine.run()), None, site=Capacity.of(day.site))
+    outcome = asyncio.run(engine.run())
+    found = summary(outcome, None, site=Capacity.of(day.site))
+    most = USUAL_PAUSES + sum(after < before for (_, before), (_, after) in pairwise(day.power.steps))
     told = {
         "over": found["violation_s"],
         "killed": float(found["kills"]),
         "hanging": float(len(hanging(engine))),
+        "restless": float(sum(job.pauses > most for job in outcome.jobs)),
     }
     return {name: value for name, value in told.items() if value}
 
