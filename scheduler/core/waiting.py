@@ -158,10 +158,10 @@ def coming_up(jobs: int, most: int) -> Reason:
 
 def clearing(to_leave: int, saving: int) -> Reason:
     """Nodes are cleared, for others that are suspended to go on with their watts."""
-    in_turn = f" and {to_leave} more are to leave in turn" if to_leave else ""
+    in_turn = f", to leave in turn: {to_leave}" if to_leave else ""
     return Reason(
         code=Code.WAITING_FOR_PREEMPTED_JOBS,
-        text=f"jobs that are suspended go on first: {saving} jobs save{in_turn}, to clear nodes for their watts",
+        text=f"jobs that are suspended go on first: nodes are cleared for their watts (saving: {saving}{in_turn})",
         numbers={"saving": saving, "to_leave": to_leave},
         remedy="a larger saves_at_once in the site file" if to_leave else "",
     )
