@@ -25,7 +25,7 @@ class Clearing:
 
     def call_in(self, job: Job, jobs: int, *, lacks_gpus: bool) -> None:
         """Have borrowers give back what is owed to the first of `jobs` alike, if the power lasts."""
-        if self._tenancy.is_lent and too_short(self._plan, self._snapshot, job) is not None:
+        if self._tenancy.is_lent and not self._lasts(job, 0.0):
             return
         if self._tenancy.call_in(job, jobs, lacks_gpus=lacks_gpus, limit_w=self._limit_w):
             self._may_begin = False
@@ -43,7 +43,12 @@ class Clearing:
         plan = self._plan
         victims = victims_for(plan, self._room, job, self._tenancy.quotas, is_next=is_next)
         freed_w = sum(rise_w(plan, v) for v in victims)
-        if not victims or too_short(plan, self._snapshot, job, more_w=plan.start_w(job) - freed_w):
+        if not victims or not self._lasts(job, plan.start_w(job) - freed_w):
             return False
         make_room(plan, victims, job)
         return True
+
+    def _lasts(self, job: Job, more_w: float) -> bool:
+        """Whether the watts that there are, as far as it takes so many more, last until a start has paid off."""
+        more_w = min(more_w, self._limit_w - self._plan.at_knees_w(job.spec.flex))
+        return too_short(self._plan, self._snapshot, job, more_w=more_w) is None
