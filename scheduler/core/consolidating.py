@@ -42,7 +42,7 @@ def consolidate(plan: Plan, limit_w: float, long_s: float) -> None:
     here = [*held, *plan.running()]
     kept = _kept(plan, here, limit_w)
     gone = [a for a in here if a.id not in kept and (plan.tier(a) > 0 or a.phase is Phase.SUSPEND)]
-    plan.given_up = {a.id for a in gone}
+    plan.given_up, plan.promised = {a.id for a in gone}, {a.id for a in held if a.id in kept}
     plan.is_clearing = bool(gone) or _leaves(plan)
     for attempt in _in_turn(plan, gone):
         release(plan, attempt, PauseCause.POWER_FORECAST, limit_w)

@@ -290,7 +290,8 @@ def _release(plan: Plan, snapshot: Snapshot, limit_w: float) -> datetime | None:
 
     Where they take turns, who has to be out by a certain time comes before who only frees watts.
     """
-    plan.save_lines, plan.given_up, plan.is_clearing = {}, frozenset(), False
+    plan.save_lines, plan.is_clearing = {}, False
+    plan.given_up = plan.promised = frozenset()
     if plan.site.saves_at_once is None:
         _release_suspended(plan, snapshot, limit_w)
         return leave_in_time(plan, snapshot)

@@ -58,6 +58,7 @@ class Followed(Listed):
         self.save_lines: dict[str, list[Attempt]] = {}  #: of each storage, who waits for a turn to save
         self.is_clearing = False  #: nodes are cleared for the watts that others are to have
         self.given_up: AbstractSet[str] = frozenset()  #: attempts whose watts others or standby are to have
+        self.promised: AbstractSet[str] = frozenset()  #: suspended ones that are to have them
         self.kept_w = 0.0  #: site watts that are mining's while AI is raised: they count as taken
         self.useful = NOTHING_KNOWN  #: what caps running work has use for
         self.roster = Roster(snapshot.site.overhead)

@@ -49,7 +49,7 @@ def raise_work(
     """Resume, start and lift caps, in this order, as far as `limit_w` and the firm level go."""
     raises = Raises(explains=explains)
     wanted = _resumable(plan, raises, limit_w)
-    wanted += startable(plan, room, queue, snapshot, raises, limit_w)
+    wanted += startable(plan, room, queue, snapshot, raises, limit_w - _promised_w(plan))
     caps = level_caps(plan, limit_w)
     if wanted:
         make_way(plan, caps, {a.id for a in wanted if not is_lean(plan, a.id)}, limit_w)
@@ -96,6 +96,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
             raises.reasons[attempt.job_id] = lacks
             raises.refused.append(Refused(plan.jobs[attempt.job_id], 1, lacks_gpus=False))
     return wanted
+
+
+def _promised_w(plan: Plan) -> float:
+    """Site watts that suspended attempts lack for which others have left: nobody starts with them."""
+    held = (a for a in plan.in_phase(Phase.SUSPEND) if a.id in plan.promised)
+    return sum((-plan.freed_w(a, plan.model(a).charge_w(plan.knee_w(a))) for a in held), 0.0)
 
 
 def _is_resumed(plan: Plan, raises: Raises, attempt: Attempt, cap_w: float) -> bool:
