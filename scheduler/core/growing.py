@@ -15,9 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from scheduler.core.envelope import window_s
 from scheduler.core.floors import MOVABLE_TIER
-from scheduler.core.foresight import shortfall
 from scheduler.core.jobs import Attempt, AttemptState, Job, PauseCause, Phase
 from scheduler.core.pinning import by_place
 from scheduler.core.placement import may_use
@@ -28,6 +26,7 @@ from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
 from scheduler.core.topology import parts_at, required_level
 from scheduler.core.victims import UNMEASURED_SAVE_S
+from scheduler.core.windows import falls_short
 
 
 def grow(plan: Plan, room: Room, snapshot: Snapshot, limit_w: float) -> None:
@@ -112,14 +111,8 @@ def _pays(plan: Plan, snapshot: Snapshot, job: Job, attempt: Attempt, more: int)
         return False
     model = plan.model(attempt)
     rise_w = more * job.spec.gpus * (model.charge_w(_new_knee_w(plan, job, attempt)) - model.idle_w)
-    needed_w = (plan.at_knees_w(job.spec.flex) - plan.kept_w + site.overhead * rise_w) / (
-        1.0 - snapshot.margin
-    )
-    lasts_s = window_s(snapshot.envelopes, needed_w, now=plan.at, horizon_s=needed_s, firm_w=site.firm_w)
-    if lasts_s is not None and lasts_s < needed_s:
-        return False
     more_w = site.overhead * rise_w
-    return shortfall(plan, snapshot, tier=job.spec.flex, needed_s=needed_s, more_w=more_w) is None
+    return falls_short(plan, snapshot, job.spec.flex, needed_s=needed_s, more_w=more_w) is None
 
 
 def _left_s(plan: Plan, job: Job, attempt: Attempt) -> float:

@@ -23,6 +23,7 @@ from scheduler.core.room import Room, takes_work, unheld
 from scheduler.core.snapshot import SitePolicy, Snapshot
 from scheduler.core.supply import Supply, ends_at, left_s
 from scheduler.core.topology import within
+from scheduler.core.windows import pays_off_s
 
 _RELEASED = (
     "the watts that it needs are confirmed free, at the latest when the orders that grant them run out"
@@ -220,7 +221,7 @@ class Outlook:
     def _when_power(self, job: Job, kind: Shape, *, from_at: datetime) -> datetime | None:
         """The first known instant from which its watts are there for long enough to pay off."""
         if kind not in self._power_at:
-            lasts_s = self._plan.site.restart_s + job.spec.launch.checkpoint_interval_s
+            lasts_s = pays_off_s(self._plan, job)
             found = self._supply.first(self._needed_w(job), lasts_s=lasts_s, from_at=from_at)
             if found is not None and self._foreseen and job.spec.flex <= KEPT_TIER:
                 needed_w = kept_w(self._plan) + self._plan.start_w(job)

@@ -82,7 +82,7 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
     wanted, lacking = [], []
     for attempt in sorted(held, key=lambda a: _turn(plan, a)):
         job, cap_w = plan.jobs[attempt.job_id], plan.knee_w(attempt)
-        needed_w = -plan.freed_w(attempt, plan.model(attempt).charge_w(cap_w))
+        needed_w = _lacking_w(plan, attempt)
         free_w = limit_w - plan.at_knees_w(job.spec.flex)
         if needed_w > free_w:
             lacking.append((attempt, no_power(plan, needed_w, free_w)))
@@ -101,7 +101,12 @@ def _resumable(plan: Plan, raises: Raises, limit_w: float) -> list[Attempt]:
 def _promised_w(plan: Plan) -> float:
     """Site watts that suspended attempts lack for which others have left: nobody starts with them."""
     held = (a for a in plan.in_phase(Phase.SUSPEND) if a.id in plan.promised)
-    return sum((-plan.freed_w(a, plan.model(a).charge_w(plan.knee_w(a))) for a in held), 0.0)
+    return sum((_lacking_w(plan, a) for a in held), 0.0)
+
+
+def _lacking_w(plan: Plan, attempt: Attempt) -> float:
+    """Site watts that a suspended attempt draws more once it goes on at its knee."""
+    return -plan.freed_w(attempt, plan.model(attempt).charge_w(plan.knee_w(attempt)))
 
 
 def _is_resumed(plan: Plan, raises: Raises, attempt: Attempt, cap_w: float) -> bool:

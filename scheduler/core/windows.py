@@ -28,6 +28,13 @@ def too_short(plan: Plan, snapshot: Snapshot, job: Job, *, more_w: float = 0.0) 
         out_s, left_s = needed_s + leave_s(plan, job), (plan.dark_at - plan.at).total_seconds()
         if left_s < out_s:
             return short_window(plan, left_s, out_s)
+    return falls_short(plan, snapshot, tier, needed_s=needed_s, more_w=more_w)
+
+
+def falls_short(
+    plan: Plan, snapshot: Snapshot, tier: int, *, needed_s: float, more_w: float
+) -> Reason | None:
+    """Why those watts are not there for `needed_s`, as far as the limit is announced or foreseen; None if they are."""
     needed_w = plan.at_knees_w(tier) + more_w - plan.kept_w  # under a lower limit mining gives way
     lasts_s = window_s(
         snapshot.envelopes,

@@ -10,6 +10,7 @@ from scheduler.core.jobs import Attempt
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.windows import pays_off_s
 from scheduler.core.zoning import at_knees_in_w, full_for, is_weak, rests_w, zones_with
 
 
@@ -39,7 +40,7 @@ def _short_for(plan: Plan, snapshot: Snapshot, attempt: Attempt) -> tuple[Zone, 
     """The domain whose limit is known to fall too low for it before the start would have paid off."""
     if not snapshot.below:
         return None
-    needed_s = plan.site.restart_s + plan.jobs[attempt.job_id].spec.launch.checkpoint_interval_s
+    needed_s = pays_off_s(plan, plan.jobs[attempt.job_id])
     tier = plan.tier(attempt)
     needed_w = {
         z.name: (z, at_knees_in_w(plan, z, tier) * z.limit_w / z.usable_w)
