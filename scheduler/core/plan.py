@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
+from math import inf
 from typing import Any, NamedTuple
 
 from scheduler.core.altered import altered, altering
@@ -67,14 +68,18 @@ class Plan(Followed):
         return changed_one
 
     def change_all(
-        self, attempts: Iterable[Attempt], phase: Phase, cause: PauseCause, caps_w: Mapping[str, float]
+        self, attempts: Iterable[Attempt], phase: Phase, cause: PauseCause, caps: Mapping[Kind, float]
     ) -> None:
-        """Order many that run into another phase at once, those that are named there each under another cap."""
-        at, is_cut = self.at, cause in _FOR_POWER
-        told, other_w = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at"), caps_w.get
-        self.put_all(
-            [told(a, phase, at, cause, other_w(a.id, a.cap_w), at if is_cut else a.cut_at) for a in attempts]
-        )
+        """Order many that run into another phase at once, each under the cap of its kind there if that is lower."""
+        at, is_cut, where_of = self.at, cause in _FOR_POWER, self.roster.where
+        told = altering(Attempt, "phase", "since_at", "pause_cause", "cap_w", "cut_at")
+        judged, most_w, changed = None, inf, []
+        for a in attempts:
+            if (where := where_of(a.id)) is not judged:  # the next one is most often like the last
+                judged, most_w = where, caps.get(where.kind, inf) if where else inf
+            cap_w = min(a.cap_w, most_w)
+            changed.append(told(a, phase, at, cause, cap_w, at if is_cut else a.cut_at))
+        self.put_all(changed)
 
     def stop(self, attempt: Attempt, phase: Phase, cause: PauseCause | None) -> Attempt:
         """Order an attempt held, saved or killed. Who gives way for want of power is remembered for it."""

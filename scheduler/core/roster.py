@@ -110,7 +110,7 @@ class Roster:
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
         self._above: dict[int, Above] = defaultdict(lambda: _NOTHING)  #: by tier, in microwatts
-        self._held: dict[Phase, int] = dict.fromkeys(Phase, 0)
+        self._ways: dict[Phase, dict[Where, int]] = {phase: {} for phase in Phase}  #: and how many are counted so
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
@@ -153,7 +153,8 @@ class Roster:
         ids = [a.id for a in attempts]
         self._where.update(zip(ids, repeat(where)))
         self._phases[phase].update(zip(ids, attempts, strict=True))
-        self._held[phase] += gpus * len(ids)
+        ways = self._ways[phase]
+        ways[where] = ways.get(where, 0) + len(ids)
         if phase is Phase.RUN:
             self._caps.setdefault(kind, {}).setdefault(cap_w, set()).update(ids)
             counts = self._gpus.setdefault(kind, {})
@@ -170,7 +171,9 @@ class Roster:
             here.clear()
         for attempt_id in ids if here else ():
             del here[attempt_id]
-        self._held[phase] -= gpus * len(ids)
+        self._ways[phase][where] -= len(ids)
+        if not self._ways[phase][where]:
+            del self._ways[phase][where]
         if phase is not Phase.RUN:
             return
         caps, counts = self._caps[kind], self._gpus[kind]
@@ -210,7 +213,11 @@ class Roster:
 
     def held(self, *phases: Phase) -> int:
         """GPUs of the site that those have who are ordered into one of these phases."""
-        return sum(map(self._held.__getitem__, phases))
+        return sum([where.gpus * count for phase in phases for where, count in self._ways[phase].items()])
+
+    def ways(self, phase: Phase) -> AbstractSet[Where]:
+        """In which ways those are counted that are ordered into a phase."""
+        return self._ways[phase].keys()
 
     def gpus(self) -> Mapping[Kind, Mapping[float, int]]:
         """GPUs that run, by kind and cap."""

@@ -122,14 +122,13 @@ def _suspend_surely(plan: Plan, limit_w: float) -> list[Attempt]:
         return []
     if _takes_all(plan, caps, over_w):
         return _suspend_all(plan, caps)
-    sure, caps_w = [], {}
+    sure = []
     for attempt, price in victims(plan, plan.flexible(), caps):
         over_w -= price.frees_w
         if over_w <= 0:
             break
         sure.append(attempt)
-        caps_w[attempt.id] = price.cap_w
-    plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps_w)
+    plan.change_all(sure, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps)
     return sure
 
 
@@ -147,8 +146,8 @@ def _takes_all(plan: Plan, caps: Caps, over_w: float) -> bool:
 
 def _suspend_all(plan: Plan, caps: Caps) -> list[Attempt]:
     """Suspend all flexible work. By id, but as victims where one may go on because its node counts as much anyway."""
-    going, caps_w = plan.flexible(), {a.id: w for a, w in plan.roster.higher_than(caps)}
-    plan.change_all(going, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps_w)
+    going = plan.flexible()
+    plan.change_all(going, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN, caps)
     return going if plan.slack_w() <= 0 else [attempt for attempt, _ in victims(plan, going)]
 
 
@@ -188,14 +187,13 @@ def _not_spared(
 
 
 def _are_all_needed(plan: Plan, suspended: list[Attempt], left_w: float) -> bool:
-    """Whether each takes more than is left, as those of one sort are judged together."""
+    """Whether each takes more than is left, as all that are held in one way are judged together."""
     if not suspended or not plan.is_plain():
         return not suspended
     most_w = plan.slack_w()
     if most_w > 0:
         most_w *= max(len(a.placements) for a in suspended)
-    wheres = set(map(plan.roster.where, [a.id for a in suspended]))
-    return None not in wheres and all(plan.resumed_w(w) - most_w > left_w for w in wheres if w)
+    return all(plan.resumed_w(way) - most_w > left_w for way in plan.roster.ways(Phase.SUSPEND))
 
 
 def _needed(plan: Plan, suspended: list[Attempt], left_w: float) -> set[str]:

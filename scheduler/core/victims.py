@@ -26,14 +26,13 @@ _TWICE = 2.0  #: what the loss of one who gave way that lately counts
 
 
 class Price(NamedTuple):
-    """What holding one frees, and under which cap."""
+    """What holding one frees."""
 
     gpus_per_w: float  #: GPUs held per site watt that goes
-    cap_w: float  #: under which it is held
     frees_w: float  #: site watts that go at most
 
 
-_NO_PRICE = Price(gpus_per_w=0.0, cap_w=0.0, frees_w=0.0)  #: before anybody was judged
+_NO_PRICE = Price(gpus_per_w=0.0, frees_w=0.0)  #: before anybody was judged
 
 Victim = tuple[Attempt, Price]
 """An attempt that may be held, as it is judged."""
@@ -75,7 +74,6 @@ def _price(plan: Plan, where: Where, gpus: int, caps: Caps | None) -> Price:
     freed_w = overhead * gpus * (model.charge_w(cap_w) - model.idle_w)
     return Price(
         gpus_per_w=gpus / freed_w if freed_w > 0 else float("inf"),
-        cap_w=cap_w,
         frees_w=overhead * where.gpus * (model.charge_w(cap_w) - model.held_w()),
     )
 
