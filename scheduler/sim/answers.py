@@ -45,9 +45,16 @@ def is_progress(report: GuardReport, group: Group) -> bool:
     told, known = ((x.power, x.stop, x.in_fallback, x.gpus) for x in (report, group))
     if told != known or not report.attempts or len(report.attempts) != len(group.facts):
         return False
-    same = ("attempt_id", "observed", "exit_code")
-    pairs = zip(report.attempts, group.facts, strict=True)
-    return all(getattr(now, what) == getattr(was, what) for now, was in pairs for what in same)
+    return all(_is_as_before(*pair) for pair in zip(report.attempts, group.facts, strict=True))
+
+
+def _is_as_before(fact: AttemptFacts, last: AttemptFacts) -> bool:
+    """Whether an attempt does what it did, however far it has come."""
+    return (
+        fact.observed is last.observed
+        and fact.exit_code == last.exit_code
+        and fact.attempt_id == last.attempt_id
+    )
 
 
 def _frees_gpus(group: Group, answer: GuardReport) -> bool:
@@ -56,15 +63,16 @@ def _frees_gpus(group: Group, answer: GuardReport) -> bool:
 
 
 def _only_begins(before: tuple[AttemptFacts, ...], after: tuple[AttemptFacts, ...]) -> bool:
-    """Whether all that is new of the attempts is that some come up, or have: the next look notes since when.
+    """Whether all that is new of the attempts is that some come up, or have, and how far others have come.
 
-    What ended is forgotten on the side, for that was known.
+    The next look notes since when. What ended is forgotten on the side, for that was known.
     """
     known = {f.attempt_id: f for f in before}
     for fact in after:
         last = known.pop(fact.attempt_id, None)
         was_to_come = last is None or last.observed is Observed.STARTING
-        if fact != last and not (was_to_come and fact.observed in _COMES_UP):
+        is_known = last is not None and _is_as_before(fact, last)
+        if not is_known and not (was_to_come and fact.observed in _COMES_UP):
             return False
     return all(f.observed is Observed.ENDED for f in known.values())
 
