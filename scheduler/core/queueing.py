@@ -164,6 +164,9 @@ class Heads:
         self._ready, self._turns = ready, turns
         self._last_rank: int | None = None
         self._heap = [self._at(kind, 0) for kind in ready]
+        self._lowest_rank = max(
+            (entries[-1].rank for entries in ready.values()), default=0
+        )  #: of all in the walk
         heapify(self._heap)
 
     def _at(self, kind: Shape, index: int) -> tuple[int, float, int, Entry, Shape, int]:
@@ -193,9 +196,9 @@ class Heads:
 
     def has_below(self, entry: Entry) -> bool:
         """Whether anybody of a smaller priority is still looked at. The first end leaves out all that a later would."""
-        return self._last_rank is None and any(
-            self._ready[head[4]][-1].rank > entry.rank for head in self._heap
-        )
+        if self._last_rank is not None or entry.rank >= self._lowest_rank:
+            return False
+        return any(self._ready[head[4]][-1].rank > entry.rank for head in self._heap)
 
     def end_with(self, entry: Entry) -> Iterator[Left]:
         """Look at nobody of a smaller priority any more: those who are left out."""

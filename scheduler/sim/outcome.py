@@ -6,7 +6,7 @@ Instants are seconds since the window began; watts are at the site meter.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler.core.altered import swift
 from scheduler.sim.workload import SimJob
@@ -56,7 +56,10 @@ class Span:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """One policy on one pair of traces. Raises ValueError if the intervals do not begin at 0 or go back in time."""
+    """One policy on one pair of traces. Raises ValueError if the intervals do not begin at 0 or go back in time.
+
+    Written out it leaves out what it is full of: whoever asks a finished task for its name has its result written out.
+    """
 
     policy: str
     jobs_name: str
@@ -64,10 +67,10 @@ class RunOutcome:
     seed: int
     window_s: float
     reaction_s: float
-    intervals: tuple[Interval, ...]
-    jobs: tuple[JobOutcome, ...]
+    intervals: tuple[Interval, ...] = field(repr=False)
+    jobs: tuple[JobOutcome, ...] = field(repr=False)
     wall_s: float
-    spans: tuple[Span, ...] = ()
+    spans: tuple[Span, ...] = field(default=(), repr=False)
     faults: Mapping[str, int] | None = None  #: that came to pass, by kind; None = none were asked for
 
     def __post_init__(self) -> None:
