@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import sys
 from collections.abc import Sequence
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--faults", type=float, help="how often things go wrong, times that of `make soak`")
     options = parser.parse_args(arguments)
+    logging.getLogger("scheduler").setLevel(logging.CRITICAL)  # what goes wrong is the point of it
     failing = 0
     for seed in range(options.first, options.first + options.seeds):
         found = breach(seed, AS_IN_SOAK.scaled(options.faults)) if options.faults else broken(seed)

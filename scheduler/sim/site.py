@@ -16,6 +16,7 @@ from scheduler.core.projects import FAIR_SHARE, FairShare, Project
 from scheduler.core.snapshot import SitePolicy
 
 _DAY_S = 86_400.0
+_NOTICED_S: Final = 0.001  #: so late at the most does a simulated guard notice that its lease has lapsed
 EACH_SECOND: Final[dict[str, Any]] = {"heartbeat_s": 1.0, "meter_s": 1.0, "rest_s": 1.0}
 """Of `Timing`, where leases are real: guards report, the meter is read, the loop looks, as in the service."""
 _STANDBY = Standby(draw_w=30.0, down_s=30.0, boot_s=180.0)
@@ -191,7 +192,7 @@ def with_real_leases(site: SimSite) -> SimSite:
     """The same where guards report each second, and who is silent is missed: what can go wrong needs that.
 
     Leases are those of a site that says nothing of them, unless they are real already. No work stops sooner than at
-    its step boundary, so that a guard's fall takes as long at least.
+    its step boundary, and no miner sooner than it does, so that a guard's fall takes as long at least.
     """
     timing, usual = site.timing, SitePolicy(name=site.name, firm_w=site.firm_w)
     if timing.heartbeat_s is None:
@@ -202,7 +203,8 @@ def with_real_leases(site: SimSite) -> SimSite:
             lost_after_s=usual.lost_after_s,
             **EACH_SECOND,
         )
-    return replace(site, timing=replace(timing, fall_s=max(timing.fall_s, site.pace.suspend_s)))
+    slowest_s = max(site.pace.suspend_s, *(p.down_s for p in site.partners), 0.0) + _NOTICED_S
+    return replace(site, timing=replace(timing, fall_s=max(timing.fall_s, slowest_s)))
 
 
 def _miners(partner: Partner) -> GroupSpec:
