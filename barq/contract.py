@@ -138,7 +138,8 @@ class JobPhase(StrEnum):
 class PauseRequest:
     """One request of the supervisor, numbered from 1.
 
-    `deadline_boottime_s` is on CLOCK_BOOTTIME, None means that there is no deadline;
+    `deadline_boottime_s` is on CLOCK_BOOTTIME, None means that there is no deadline; that of a save may come nearer
+    with a later request, for which there is no other signal;
     `rung` is the rung of the pause ladder (0 cap, 1 suspend, 2 park, 3 save and exit, 4 kill).
     Raises ContractError on a value out of range.
     """

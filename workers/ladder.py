@@ -1,7 +1,7 @@
 """The pause ladder for one attempt: what to do next, gentlest first, escalated on a timer. No I/O.
 
     R1 suspend          ask a job that speaks the contract, freeze one that does not or that is late
-    R3 save and exit    ask, thaw what is frozen, kill at the deadline
+    R3 save and exit    ask, thaw what is frozen, kill at the deadline, which may come nearer
     R4 kill
 
 Asking to leave is never taken back. A job that says it holds, yet computes, is frozen: its word is a claim.
@@ -116,7 +116,14 @@ class Ladder:
                 self._deadline_s = desired.deadline_boottime_s
             asked = self._ask(Action.SAVE_AND_EXIT, 3, desired, sight)
             return [asked, Act.SIGNAL, *self._thaw()]
-        return self._kill() if sight.now_boottime_s >= self._deadline_s else []
+        if sight.now_boottime_s >= self._deadline_s:
+            return self._kill()
+        if desired.deadline_boottime_s is None or desired.deadline_boottime_s >= self._deadline_s:
+            return []
+        self._deadline_s = (
+            desired.deadline_boottime_s
+        )  # without a signal: it was told to leave, and told once
+        return [self._ask(Action.SAVE_AND_EXIT, 3, desired, sight)]
 
     def _kill(self) -> list[Step]:
         if self.is_killed:

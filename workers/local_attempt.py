@@ -73,14 +73,16 @@ class LocalAttempt:
     def tell(self, phase: Phase, reason: str, *, grace_s: float, save_every_s: float | None = None) -> bool:
         """Leave word of its phase and tempo unless it knows; True if `hold_at_once` and `urge` are to follow.
 
-        What cannot be written is tried again at the next look.
+        Who was told to leave is given no more time than that, but may be given less. What cannot be written is tried
+        again at the next look.
         """
-        is_other = phase is Phase.RUN and save_every_s != self._told.save_every_s
+        deadline_s = boottime_s() + grace_s if phase is Phase.SAVE_EXIT else None
+        known_s = self._told.deadline_boottime_s if phase is self._told.phase else None
+        if deadline_s is not None and known_s is not None:
+            deadline_s = min(deadline_s, known_s)
+        is_other = deadline_s != known_s or (phase is Phase.RUN and save_every_s != self._told.save_every_s)
         if phase is self._told.phase and self._is_told_by_us and not is_other:
             return False
-        deadline_s = boottime_s() + grace_s if phase is Phase.SAVE_EXIT else None
-        if phase is self._told.phase and self._told.deadline_boottime_s is not None:
-            deadline_s = self._told.deadline_boottime_s
         told = Instruction(
             seq=self._told.seq + 1,
             phase=phase,

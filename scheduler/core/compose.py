@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 
-from scheduler.core.altered import altered, altering, making
+from scheduler.core.altered import altering, making
 from scheduler.core.contents import Attempts
 from scheduler.core.envelope import changes, lowest
 from scheduler.core.feeding import limits_ahead
-from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase, Placement
+from scheduler.core.grace import launch_of
+from scheduler.core.jobs import Attempt, Phase, Placement
 from scheduler.core.orders import AttemptOrder, Draft, Rank
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.snapshot import Group, SitePolicy, Snapshot
@@ -209,28 +210,11 @@ def _attempt_order(plan: Plan, attempt: Attempt, group_id: str, snapshot: Snapsh
         tier=spec.flex,
         priority=spec.priority,
         reason=attempt.pause_cause or "",
-        launch=_launch(plan, attempt, spec.launch) if attempt.phase is Phase.SAVE_EXIT else spec.launch,
+        launch=launch_of(plan, attempt, spec.launch) if attempt.phase is Phase.SAVE_EXIT else spec.launch,
         resume_from=attempt.resume_from.path if attempt.resume_from else "",
         rank=_ALONE if len(attempt.placements) == 1 else _rank(plan, attempt, index),
         save_every_s=plan.tempo(snapshot).save_every_s(job),
     )
-
-
-def _launch(plan: Plan, attempt: Attempt, asked: Launch) -> Launch:
-    """A save that power forces must be over within the reaction time; any other gets what the job asked for.
-
-    The lead is what the order may take on its way, the fall what the devices take after the kill.
-    """
-    left_s = max(1.0, plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s)
-    is_forced = attempt.pause_cause is PauseCause.POWER_WITHDRAWN and not _was_held_for_long(plan, attempt)
-    return altered(asked, grace_s=left_s) if is_forced and asked.grace_s > left_s else asked
-
-
-def _was_held_for_long(plan: Plan, attempt: Attempt) -> bool:
-    """Whether it leaves because it was held for its time: the limit carries who is held, so that nothing hurries it."""
-    if attempt.cut_at is None:
-        return False
-    return (attempt.since_at - attempt.cut_at).total_seconds() >= plan.site.suspend_max_s
 
 
 def _member(attempt: Attempt, group_id: str) -> tuple[int, Placement]:

@@ -15,6 +15,7 @@ from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.fillers import lowered_w
+from scheduler.core.grace import hurry
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.landing import on_machines
 from scheduler.core.plan import EPSILON_W, Plan
@@ -57,11 +58,14 @@ def cut(plan: Plan, limit_w: float) -> bool:
     _fit_caps(plan, limit_w, before)
     _save_and_exit(plan, limit_w)
     _sacrifice_firm(plan, limit_w)
+    hurried = _hurry(plan, limit_w)
     rest_bare(plan, plan.settled_w() - limit_w, lambda _: plan.site.overhead)
     saving = {a.id for a in plan.roster.each_in(Phase.SAVE_EXIT)}
     held = [a for a in suspended if a.id not in saving]
     plan.events.extend(_each_suspended(plan.at, held, limit_w))
-    return bool(suspended) or any(_is_slower(plan.attempts[k], cap_w) for k, cap_w in before.items())
+    return (
+        bool(suspended) or hurried or any(_is_slower(plan.attempts[k], cap_w) for k, cap_w in before.items())
+    )
 
 
 def _each_suspended(at: datetime, held: Iterable[Attempt], limit_w: float) -> Iterator[Event]:
@@ -235,6 +239,16 @@ def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
         if plan.settled_w() <= limit_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
+
+
+def _hurry(plan: Plan, limit_w: float) -> bool:
+    """Who is leaving in any case must not stay longer than the limit allows. Whether anybody has to hurry."""
+
+    def holds_w(attempt: Attempt) -> float:
+        return plan.freed_w(attempt, plan.model(attempt).idle_w)
+
+    leaving = plan.roster.each_in(Phase.SAVE_EXIT)
+    return hurry(plan, leaving, plan.site_w() - limit_w, holds_w, limit_w)
 
 
 def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> None:

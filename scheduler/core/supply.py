@@ -10,6 +10,7 @@ from itertools import accumulate
 
 from scheduler.core.envelope import changes
 from scheduler.core.foresight import planned, turns
+from scheduler.core.grace import out_at
 from scheduler.core.jobs import Attempt, Job, Phase
 from scheduler.core.plan import EPSILON_W, Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
@@ -77,7 +78,7 @@ class Supply:
 def ends_at(plan: Plan, attempt: Attempt) -> datetime | None:
     """When an attempt gives its GPUs back at the latest; None = nobody has said."""
     if attempt.phase in LEAVING:
-        return max(plan.at, attempt.since_at + timedelta(seconds=plan.grace_s(attempt)))
+        return max(plan.at, out_at(plan, attempt))
     may_run_s = left_s(plan.jobs[attempt.job_id])
     if may_run_s is None or attempt.phase is not Phase.RUN:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from scheduler.core.envelope import Limit
+from scheduler.core.grace import out_at
 from scheduler.core.jobs import Attempt, PauseCause
 from scheduler.core.plan import Plan
 from scheduler.core.reasons import Code, Reason
@@ -49,7 +50,7 @@ def paused_reason(
 
 def leaving_reason(plan: Plan, attempt: Attempt) -> Reason:
     """Until when an attempt that was told to save and release its GPUs may take for it."""
-    until_at = attempt.since_at + timedelta(seconds=plan.grace_s(attempt))
+    until_at = out_at(plan, attempt)
     return Reason(
         code=attempt.pause_cause or PauseCause.OPERATOR,
         text=(

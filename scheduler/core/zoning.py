@@ -14,6 +14,7 @@ from scheduler.core.domains import Zone
 from scheduler.core.envelope import Limit
 from scheduler.core.fillers import lowered_w
 from scheduler.core.floors import STEP_W, above_floor_w
+from scheduler.core.grace import hurry
 from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Code, Reason
@@ -108,8 +109,9 @@ def _cut(plan: Plan, zone: Zone) -> bool:
     held = _suspend(plan, zone)
     _release(plan, zone, Phase.SUSPEND)
     _release(plan, zone, Phase.RUN)
+    hurried = _hurry(plan, zone)
     rest_bare(plan, _settled_w(plan, zone) - zone.usable_w, lambda gid: zone.factors.get(gid, 0.0))
-    return lowered or held
+    return lowered or held or hurried
 
 
 def _lower_miners(plan: Plan, zone: Zone, room_w: float) -> None:
@@ -188,6 +190,17 @@ def _release(plan: Plan, zone: Zone, phase: Phase) -> None:
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, zone.usable_w)
         if _settled_w(plan, zone) <= zone.usable_w + EPSILON_W:
             return
+
+
+def _hurry(plan: Plan, zone: Zone) -> bool:
+    """Have those who leave be out as soon as the domain needs it. Whether anybody has to hurry."""
+
+    def holds_w(attempt: Attempt) -> float:
+        model = plan.model(attempt)
+        return _gpus_at_meter(zone, attempt) * (model.held_w() - model.idle_w)
+
+    leaving = _in(zone, plan.in_phase(Phase.SAVE_EXIT))
+    return hurry(plan, leaving, load_w(plan, zone) - zone.usable_w, holds_w, zone.usable_w)
 
 
 # -- up --------------------------------------------------------------------------------------------------------------

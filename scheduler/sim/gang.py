@@ -17,7 +17,7 @@ from scheduler.sim.commits import Commits
 from scheduler.sim.host import Host
 from scheduler.sim.site import Pace
 from scheduler.sim.told import Told
-from scheduler.sim.work import Doing, JobRun
+from scheduler.sim.work import Doing, JobRun, not_running
 
 SAVED = 85  #: "saved, requeue me"
 _BROKEN = 1
@@ -183,6 +183,17 @@ class Gang:
             self._turn(member, phase)
         if not self.is_over:
             self._refresh()
+
+    def give(self, member: Member, grace_s: float) -> None:
+        """A member has so long from now on to save and exit; who saves already is given no more than he was."""
+        if member.observed is not Observed.SAVING:
+            member.grace_s = grace_s
+            return
+        whole_s = (self.timeline.now_us - member.since_us) / US + grace_s
+        if whole_s < member.grace_s:
+            member.grace_s = whole_s
+            if whole_s < self.pace.save_s:
+                self._later(member, grace_s)
 
     def saves_every(self, interval_s: float | None) -> None:
         """How much it computes between two commits from now on; None = as it began."""
@@ -355,7 +366,9 @@ class Gang:
             drawn_w += len(member.gpu_ids) * member.gpu_w
         self.speed = speed = model.speed(min([m.enforced_w for m in members])) if computes else 0.0
         self.watts = self.overhead * drawn_w if computes else 0.0
-        self.run.shows(self._doing(), self.timeline.now_us)
+        seen = [m.observed for m in members]
+        what = Doing.RUN if speed > 0 else not_running(seen, again=self.is_restart)
+        self.run.shows(what, self.timeline.now_us)
         for member in members:
             member.host.redrawn()
         if computes:
@@ -385,13 +398,3 @@ class Gang:
         if at_us < self.queued_us:
             self.queued_us = at_us
             self.timeline.at(at_us, self._finish, at_us)
-
-    def _doing(self) -> Doing:
-        if self.speed > 0:
-            return Doing.RUN
-        seen = {m.observed for m in self.members}
-        if Observed.SAVING in seen:
-            return Doing.SAVE
-        if Observed.STARTING in seen:
-            return Doing.RESTORE if self.is_restart else Doing.START
-        return Doing.HOLD

@@ -174,7 +174,7 @@ class SimNode(Leased):
         if order is None:
             member.gang.tell(member, Phase.KILL, member.cap_w)
             return
-        member.grace_s = order.launch.grace_s
+        member.gang.give(member, order.launch.grace_s)
         member.gang.saves_every(order.save_every_s)
         member.gang.tell(member, order.phase, order.cap_w)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from enum import StrEnum
 
+from scheduler.core.orders import Observed
 from scheduler.sim.clock import US
 from scheduler.sim.outcome import JobOutcome, Span
 from scheduler.sim.workload import SimJob
@@ -22,6 +24,15 @@ class Doing(StrEnum):
     HOLD = "hold"  #: suspended, or waiting for a member of its gang
     SAVE = "save"
     DONE = "done"
+
+
+def not_running(seen: Collection[Observed], *, again: bool) -> Doing:
+    """What a job does that does not compute, by what is seen of its members; `again` where it ran before."""
+    if Observed.SAVING in seen:
+        return Doing.SAVE
+    if Observed.STARTING in seen:
+        return Doing.RESTORE if again else Doing.START
+    return Doing.HOLD
 
 
 _WAITING = frozenset({Doing.WAIT, Doing.HOLD})

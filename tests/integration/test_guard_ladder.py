@@ -209,6 +209,23 @@ def test_a_grace_that_power_cuts_short_is_the_one_that_counts(node: GuardedNode)
     assert node.await_observed("c-1.1", Observed.ENDED).killed
 
 
+def test_a_job_that_is_saving_is_hurried_when_power_falls_on(node: GuardedNode) -> None:
+    """Told to leave with an hour, then with a second: the later order counts, and `pause.json` says so."""
+    defies = node.python("c-1.1", IGNORES_TERM + "time.sleep(99)", grace_s=3600.0)
+    node.order(defies)
+    wait_for(partial(says, Path(defies.launch.log_path), "up"), timeout_s=60, what="it is up")
+    node.order(replace(defies, phase=Phase.SAVE_EXIT))
+    node.await_facts("c-1.1", lambda facts: facts.asked_to_exit, "asked to leave")
+    request = next(node.directory.rglob("pause.json"))
+    first = json.loads(request.read_text())
+
+    node.order(replace(defies, phase=Phase.SAVE_EXIT, launch=replace(defies.launch, grace_s=1.0)))
+    assert node.await_observed("c-1.1", Observed.ENDED).killed
+    second = json.loads(request.read_text())
+    assert (second["seq"], second["action"]) == (first["seq"] + 1, "save_and_exit")
+    assert second["deadline_boottime_s"] < first["deadline_boottime_s"] - 3000
+
+
 def test_what_a_shell_starts_is_told_too(node: GuardedNode) -> None:
     """An entrypoint in a shell hears SIGTERM through to the program, and its last words reach the log."""
     program = (

@@ -133,6 +133,21 @@ def test_leaving_without_a_deadline_has_the_jobs_own_grace() -> None:
     assert job.grace_left_s(100.0) == 30.0
 
 
+def test_a_deadline_may_come_nearer_and_never_goes_away() -> None:
+    """Asked once more, without another signal; what is there then is killed."""
+    job = ladder()
+    job.climb(SAVE, sight(100.0, RUNNING))
+    sooner = Instruction(seq=4, phase=Phase.SAVE_EXIT, deadline_boottime_s=120.0)
+
+    assert job.climb(sooner, sight(110.0, RUNNING)) == [
+        PauseRequest(seq=2, action=Action.SAVE_AND_EXIT, deadline_boottime_s=120.0, reason="", rung=3)
+    ]
+    assert job.climb(sooner, sight(110.1, RUNNING)) == []
+    assert job.climb(SAVE, sight(110.2, RUNNING)) == []
+    assert job.grace_left_s(110.0) == 10.0
+    assert job.climb(SAVE, sight(120.0, RUNNING)) == [Act.KILL]
+
+
 def test_leaving_is_never_taken_back() -> None:
     """Whoever was asked to leave is not asked to stay, and the deadline stands."""
     job = ladder()
