@@ -7,9 +7,11 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import takewhile
+from itertools import islice, takewhile
 
 from scheduler.core.envelope import Envelope, Segment
+
+_MOST_AHEAD = 10_000  #: steps that are told at once: more than a week of minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +71,12 @@ class Playback:
     began_at: datetime
 
     def envelope(self, at: datetime) -> Envelope:
-        """What the source says at `at`: the step in force, and those known ahead up to the first surprise."""
+        """What the source says at `at`: the step in force, and those known ahead up to the first surprise.
+
+        No more than so many: a short track that is played fast, over and over, has millions within its notice.
+        """
         begun = list(takewhile(lambda step: step[0] <= at, self._from(at)))
-        known = [*begun[-1:], *self._announced(at)]
+        known = [*begun[-1:], *islice(self._announced(at), _MOST_AHEAD)]
         segments = [Segment(starts_at=t, limit_w=s.limit_w, provenance=s.provenance) for t, s in known]
         end_at = self._end_at()
         return Envelope(

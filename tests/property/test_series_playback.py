@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from hypothesis import given, strategies as st
+from hypothesis import example, given, strategies as st
 
 from scheduler.series.playback import Pace, Playback, Step, Track
 
@@ -38,7 +38,12 @@ def test_the_limit_is_the_tracks(track: Track, pace: Pace, at_s: float) -> None:
     assert (None if segment is None else segment.limit_w) in candidates
 
 
+#: Over after 10 microseconds, and told 5000 s ahead.
+BLINK = Track(steps=(Step(at_s=0.0, limit_w=0.0, provenance="0"),), length_s=0.01)
+
+
 @given(track=tracks(), pace=paces, at_s=st.floats(0.0, 50_000.0))
+@example(track=BLINK, pace=Pace(speed=1000.0, notice_s=5000.0, loop=True), at_s=0.0)
 def test_nothing_is_told_too_early(track: Track, pace: Pace, at_s: float) -> None:
     """No segment beyond the notice, no surprise ahead of its time, no end beyond the notice."""
     at = T0 + timedelta(seconds=at_s)
