@@ -301,8 +301,8 @@ class Followed(Listed):
         if known.state is not attempt.state or known.running_at is not attempt.running_at:
             self._list_start(attempt)
         self._note_on(attempt, is_news=is_ordered_otherwise(known, attempt))
-        self._tally.put(attempt, where.kind.tier)
         if known.phase is not attempt.phase or known.cap_w != attempt.cap_w:
+            self._tally.put(attempt, where.kind.tier)
             self.roster.put(attempt, where.kind, where.gpus)
         else:
             self.roster.renew(attempt)
