@@ -245,15 +245,20 @@ class Outlook:
 
 
 def _places(plan: Plan, queue: Queue) -> dict[str, _Place]:
-    """The queue in its own order: priority, then turn, then who had less service, then who came first."""
-    waiting = [(e.rank, queue.turn(kind), e, kind) for kind, entries in queue.ready.items() for e in entries]
-    order = sorted(waiting, key=lambda one: one[:3])  # shapes hold None beside text, and are not compared
-    places: dict[str, _Place] = {}
-    needed = {
-        kind: (job.spec.total_gpus, plan.start_w(job))
+    """The queue in its own order: who borrows last, then priority, turn, who had less service, who came first."""
+    needed, last = {}, {}
+    quotas = plan.tenants.quotas()
+    for kind, entries in queue.ready.items():
+        job = plan.jobs[entries[0].job_id]
+        needed[kind] = job.spec.total_gpus, plan.start_w(job)
+        last[kind] = quotas is not None and quotas.borrows(plan.tenants.of(job), job.spec.total_gpus)
+    waiting = [
+        (last[kind], e.rank, queue.turn(kind), e, kind)
         for kind, entries in queue.ready.items()
-        for job in (plan.jobs[entries[0].job_id],)
-    }
+        for e in entries
+    ]
+    order = sorted(waiting, key=lambda one: one[:4])  # shapes hold None beside text, and are not compared
+    places: dict[str, _Place] = {}
     gpus, watts = 0, 0.0
     for index, (*_, entry, kind) in enumerate(order):
         places[entry.job_id] = _Place(index=index, kind=kind, ahead_gpus=gpus, ahead_w=watts)

@@ -1,17 +1,18 @@
 """Who waits, in what order, and who may not start yet: kept up with the jobs, never sorted anew.
 
-Larger priority first, then whose deadline is near, the nearest first, then whose project's turn it is, then who had
-next to no service where the site says so, then who came first. Jobs that ask for the same are one *shape*: what holds
-for the first of a shape holds for all behind it, so that a round looks at the heads and no further. Jobs of different
+Who borrows nothing of another project first, whatever its priority, as what was borrowed is given back; then the
+larger priority, then whose deadline is near, the nearest first, then whose project's turn it is, then who had next to
+no service where the site says so, then who came first. Jobs that ask for the same are one *shape*: what holds for the
+first of a shape holds for all behind it, so that a round looks at the heads and no further. Jobs of different
 projects are never of one shape: a turn that changes sorts nothing anew.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heappush, heapreplace
 from math import inf
 from typing import NamedTuple
 
@@ -26,6 +27,8 @@ from scheduler.core.reasons import Reason
 from scheduler.core.waiting import barred
 
 Shape = tuple[object, ...]
+Borrows = Callable[[str], bool]
+"""Whether the start of a job, by its id, would take GPUs that are another project's own."""
 
 
 class Entry(NamedTuple):
@@ -115,9 +118,9 @@ class Queue:
             return None
         return start_shape(job, plan)
 
-    def heads(self) -> Heads:
-        """The waiting jobs in order, shape by shape."""
-        return Heads(self.ready, self._turns)
+    def heads(self, borrows: Borrows | None = None) -> Heads:
+        """The waiting jobs in order, shape by shape; last those whose start `borrows` by now."""
+        return Heads(self.ready, self._turns, borrows)
 
     def turn(self, kind: Shape) -> int:
         """The turn of all jobs of a shape: less is sooner among equal priorities."""
@@ -157,11 +160,25 @@ class Left(NamedTuple):
         return [entry.job_id for entry in self.entries[self.start : self.end]]
 
 
+class _Head(NamedTuple):
+    """The next job of a shape, in the order of the queue."""
+
+    borrows: bool
+    rank: int
+    due: float
+    turn: int
+    entry: Entry
+    kind: Shape
+    at: int  #: in its shape
+
+
 class Heads:
     """A walk along the queue in order, in which whole shapes can be left out from where they are."""
 
-    def __init__(self, ready: Mapping[Shape, list[Entry]], turns: Mapping[str, int]) -> None:
-        self._ready, self._turns = ready, turns
+    def __init__(
+        self, ready: Mapping[Shape, list[Entry]], turns: Mapping[str, int], borrows: Borrows | None = None
+    ) -> None:
+        self._ready, self._turns, self._borrows = ready, turns, borrows
         self._last_rank: int | None = None
         self._heap = [self._at(kind, 0) for kind in ready]
         self._lowest_rank = max(
@@ -169,18 +186,23 @@ class Heads:
         )  #: of all in the walk
         heapify(self._heap)
 
-    def _at(self, kind: Shape, index: int) -> tuple[int, float, int, Entry, Shape, int]:
+    def _at(self, kind: Shape, index: int) -> _Head:
         """In the order of the queue. No two have one entry, so that shapes are not compared."""
         entry = self._ready[kind][index]
         turn = self._turns.get(project_of(kind), 0) if self._turns else 0
-        return entry.rank, entry.due, turn, entry, kind, index
+        borrows = self._borrows is not None and self._borrows(entry.job_id)
+        return _Head(borrows, entry.rank, entry.due, turn, entry, kind, index)
 
     def __bool__(self) -> bool:
         return bool(self._heap)
 
     def first(self) -> Entry:
-        """Who is next."""
-        return self._heap[0][3]
+        """Who is next. Whoever came to borrow by what started before goes behind those who do not."""
+        while self._borrows is not None and not (head := self._heap[0]).borrows:
+            if not self._borrows(head.entry.job_id):
+                break
+            heapreplace(self._heap, head._replace(borrows=True))
+        return self._heap[0].entry
 
     def go_on(self) -> None:
         """Past the first one."""
@@ -190,7 +212,7 @@ class Heads:
 
     def leave_out(self) -> Left:
         """The first one and all of its shape behind it: those who are left out."""
-        _, _, _, _, kind, index = heappop(self._heap)
+        *_, kind, index = heappop(self._heap)
         entries = self._ready[kind]
         return Left(entries, index, len(entries) if self._last_rank is None else self._end(kind))
 
@@ -198,15 +220,15 @@ class Heads:
         """Whether anybody of a smaller priority is still looked at. The first end leaves out all that a later would."""
         if self._last_rank is not None or entry.rank >= self._lowest_rank:
             return False
-        return any(self._ready[head[4]][-1].rank > entry.rank for head in self._heap)
+        return any(self._ready[head.kind][-1].rank > entry.rank for head in self._heap)
 
     def end_with(self, entry: Entry) -> Iterator[Left]:
         """Look at nobody of a smaller priority any more: those who are left out."""
         if self._last_rank is not None:
             return
         self._last_rank = entry.rank
-        passed = [head for head in self._heap if self._ready[head[4]][-1].rank > entry.rank]
-        self._heap = [head for head in self._heap if head[0] <= entry.rank]
+        passed = [head for head in self._heap if self._ready[head.kind][-1].rank > entry.rank]
+        self._heap = [head for head in self._heap if head.rank <= entry.rank]
         heapify(self._heap)
         for *_, kind, index in passed:
             yield Left(self._ready[kind], max(index, self._end(kind)), len(self._ready[kind]))

@@ -110,6 +110,11 @@ class Quotas:
         limit = mine.borrowing_limit
         return max(0, lent if limit is None else min(lent, limit - mine.borrowed))
 
+    def borrows(self, project: str, gpus: int) -> bool:
+        """Whether a job of so many GPUs would take some that are others' own."""
+        account = self._of(project)
+        return account.used + gpus > account.nominal
+
     def start(self, project: str, gpus: int) -> None:
         """A job starts."""
         account = self._of(project)

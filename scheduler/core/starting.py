@@ -54,8 +54,8 @@ def startable(
     plan: Plan, room: Room, queue: Queue, snapshot: Snapshot, raises: Raises, limit_w: float
 ) -> list[Attempt]:
     """Waiting jobs that fit, in queue order, put into the plan as new attempts."""
-    heads, wanted = queue.heads(), []
     tenancy, reach = Tenancy(plan, room, queue), Reach(plan, limit_w)
+    heads, wanted = queue.heads(tenancy.borrows), []
     clearing = Clearing(plan, room, tenancy, snapshot, limit_w)
     while heads:
         if (staggered := _staggered(plan)) is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scheduler.core.jobs import Job
 from scheduler.core.lending import Lenders
 from scheduler.core.plan import Plan
-from scheduler.core.queueing import Queue
+from scheduler.core.queueing import Borrows, Queue
 from scheduler.core.quotas import exceeded
 from scheduler.core.reasons import Reason
 from scheduler.core.room import Room
@@ -32,6 +32,17 @@ class Tenancy:
         if self.quotas is None:
             return None
         return exceeded(self.quotas, self._plan.tenants.of(job), job.spec.total_gpus)
+
+    @property
+    def borrows(self) -> Borrows | None:
+        """Whether a job would take GPUs that are others' own; None where nobody has any."""
+        return None if self.quotas is None else self._would_borrow
+
+    def _would_borrow(self, job_id: str) -> bool:
+        job = self._plan.jobs[job_id]
+        return self.quotas is not None and self.quotas.borrows(
+            self._plan.tenants.of(job), job.spec.total_gpus
+        )
 
     def start(self, job: Job) -> None:
         """A job starts."""

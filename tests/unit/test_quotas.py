@@ -150,6 +150,41 @@ def test_a_lender_gets_back_what_is_its_own() -> None:
     assert why(built, "a1").code == Code.QUOTA_EXCEEDED
 
 
+@pytest.mark.parametrize("priority", [0, 3])
+def test_who_gave_back_what_it_borrowed_does_not_start_on_it_again(priority: int) -> None:
+    """Whose turn it is, or how important it is: half of the site is cordoned, so that GPUs are short and quotas not."""
+    built = shared(project("a", 2), project("b", 6), gpus=4).node("m", gpus=4)
+    built.groups["m"] = replace(built.groups["m"], cordoned=True)
+    built.used = Used(at=built.at, projects={"b": Usage(gpu_h=1.0)})
+    ran(built, "a1", gpus=4, project="a", priority=priority)
+    built.job("b1", gpus=2, project="b")
+
+    assert built.does() == ["save a1"]
+    assert built.does() == ["end a1: PREEMPTED", "start b1 on n at 400 W"]
+    assert why(built, "a1").code == Code.WAITING_FOR_RESOURCES
+    assert getattr(Outlook(built.snapshot()).of("a1"), "position", None) == 1
+
+
+def test_who_comes_to_borrow_by_what_starts_first_comes_after_the_others() -> None:
+    """The first of two alike is within its own, the second not."""
+    built = shared(project("a", 2), project("b", 2), gpus=4)
+    built.used = Used(at=built.at, projects={"b": Usage(gpu_h=1.0)})
+    built.job("a1", gpus=2, project="a").job("a2", gpus=2, project="a").job("b1", gpus=2, project="b")
+
+    assert built.does() == ["start a1 on n at 400 W", "start b1 on n at 400 W"]
+
+
+def test_positions_are_told_with_borrowers_last() -> None:
+    """However important they are."""
+    built = shared(project("a", 2), project("b", 2), gpus=4).node("m", gpus=4)
+    built.groups["m"] = replace(built.groups["m"], cordoned=True)
+    built.running("x", "n", gpus=4, project="a")
+    built.job("a1", gpus=2, project="a", priority=3).job("b1", gpus=2, project="b")
+    outlook = Outlook(built.snapshot())
+
+    assert [getattr(outlook.of(name), "position", None) for name in ("b1", "a1")] == [1, 2]
+
+
 def test_no_more_is_asked_back_than_is_owed() -> None:
     """One borrower after another, as many as the lender's jobs need, and never what a borrower has of its own."""
     built = shared(project("a", 4), project("b", 4))
