@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from scheduler.core.jobs import Job
@@ -44,6 +44,25 @@ def rest_bare(plan: Plan, over_w: float, factor_of: Callable[[str], float]) -> N
         ):
             plan.switch(gid, asleep=True)
             over_w -= freed_w
+
+
+def late(plan: Plan) -> Iterator[tuple[str, float]]:
+    """Nodes on their way to standby that are not surely there within the reaction time.
+
+    Each with what it draws until then, W above what the plan counts: by that it is down once its guard has the order.
+    """
+    within_s = plan.site.reaction_s - plan.site.lead_s
+    for gid in plan.asleep():
+        group = plan.groups[gid]
+        down_s = 0.0 if group.spec.standby is None else group.spec.standby.down_s
+        if group.power is not NodePower.STANDBY and down_s > within_s:
+            on_w = plan.bare_w(gid) + plan.awake_w(gid)
+            yield gid, max(0.0, on_w - plan.group_bounds_w(gid).planned_w)
+
+
+def late_w(plan: Plan) -> float:
+    """Site watts of those."""
+    return plan.site.overhead * sum(late_it_w for _, late_it_w in late(plan))
 
 
 def bare_w(plan: Plan) -> float:

@@ -9,6 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from scheduler.core.addable import up
 from scheduler.core.altered import altered, swift
+from scheduler.core.bare import late_w
 from scheduler.core.caps import is_capped
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
@@ -136,7 +137,7 @@ class PowerAware:
         self._last = None
         plan, limit, usable = self._begin(snapshot)
         halted = _halt(plan, snapshot)
-        if plan.site_w() <= usable and not halted and not is_over(plan):
+        if plan.site_w() + late_w(plan) <= usable and not halted and not is_over(plan):
             return None
         self._begun = None
         cut_work = _cut(plan, usable) or halted

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from math import fsum
 
 from scheduler.core.altered import altered
-from scheduler.core.jobs import Attempt, Launch, PauseCause, Phase
+from scheduler.core.jobs import Attempt, Launch, PauseCause
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Event
 from scheduler.core.saving import DEFAULT_SAVE_S
@@ -53,19 +54,15 @@ def out_at(plan: Plan, attempt: Attempt) -> datetime:
 
 
 def hurry(
-    plan: Plan, leaving: Iterable[Attempt], over_w: float, holds_w: Callable[[Attempt], float], limit_w: float
+    plan: Plan, leaving: Iterable[Attempt], room_w: float, holds_w: Callable[[Attempt], float], limit_w: float
 ) -> bool:
-    """Have those who leave at their own pace be out within the reaction time, until so many watts are. Whether any is.
+    """Have those who leave at their own pace be out within the reaction time until the others fit. Whether any has to.
 
-    `holds_w` says what one holds until it is out. First whose save is over soonest: who is nearly done loses nothing.
+    There is `room_w` for them. `holds_w` says what one holds until it is out. First whose save is over soonest: who is
+    nearly done loses nothing.
     """
-    unforced = []
-    for attempt in leaving:
-        if attempt.phase is Phase.SAVE_EXIT and not is_forced(plan, attempt):
-            unforced.append(attempt)
-        else:
-            over_w -= holds_w(attempt)
-    hurried = False
+    unforced = [a for a in leaving if not is_forced(plan, a)]
+    over_w, hurried = fsum(map(holds_w, unforced)) - room_w, False
     for attempt in sorted(unforced, key=lambda a: _saved_at(plan, a)):
         if over_w <= EPSILON_W:
             break

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cache
 
 from scheduler.core.altered import altered
-from scheduler.core.bare import rest_bare
+from scheduler.core.bare import late_w, rest_bare
 from scheduler.core.caps import Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
@@ -43,22 +43,24 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
 def cut(plan: Plan, limit_w: float) -> bool:
     """Bring the plan under `limit_w`, gentlest means first. Whether AI work was cut.
 
+    Nodes that go to standby, and may not be there in time, leave that much less for all others.
     Attempts that are already leaving still count as held: they are waited for, and firm work is touched only if the
     site would not fit even without them.
     """
-    cut_fillers(plan, limit_w)
-    cut_miners(plan, limit_w)
-    if plan.site_w() <= limit_w + EPSILON_W:  # what miners keep lands beside the limit by a rounding
+    left_w = limit_w - late_w(plan)
+    cut_fillers(plan, left_w)
+    cut_miners(plan, left_w)
+    if plan.site_w() <= left_w + EPSILON_W:  # what miners keep lands beside the limit by a rounding
         return False
     before: dict[str, float] = {}  #: caps of those that have another by now
-    suspended = _suspend_surely(plan, limit_w)
-    _fit_caps(plan, limit_w, before)
-    suspended += _suspend(plan, limit_w)
-    suspended = _not_spared(plan, suspended, limit_w, before)
-    _fit_caps(plan, limit_w, before)
-    _save_and_exit(plan, limit_w)
-    _sacrifice_firm(plan, limit_w)
-    hurried = _hurry(plan, limit_w)
+    suspended = _suspend_surely(plan, left_w)
+    _fit_caps(plan, left_w, before)
+    suspended += _suspend(plan, left_w)
+    suspended = _not_spared(plan, suspended, left_w, before)
+    _fit_caps(plan, left_w, before)
+    _save_and_exit(plan, left_w, limit_w)
+    _sacrifice_firm(plan, left_w, limit_w)
+    hurried = _hurry(plan, left_w, limit_w)
     rest_bare(plan, plan.settled_w() - limit_w, lambda _: plan.site.overhead)
     saving = {a.id for a in plan.roster.each_in(Phase.SAVE_EXIT)}
     held = [a for a in suspended if a.id not in saving]
@@ -221,34 +223,34 @@ def _spared(plan: Plan, attempt: Attempt, limit_w: float) -> bool:
     return True
 
 
-def _save_and_exit(plan: Plan, limit_w: float) -> None:
+def _save_and_exit(plan: Plan, left_w: float, limit_w: float) -> None:
     """Holding is not enough: release GPUs of held attempts, cheapest first, as many as it takes."""
-    if plan.settled_w() <= limit_w:
+    if plan.settled_w() <= left_w:
         return
     for attempt, _ in victims(plan, plan.in_phase(Phase.SUSPEND)):
-        if plan.settled_w() <= limit_w:
+        if plan.settled_w() <= left_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
 
 
-def _sacrifice_firm(plan: Plan, limit_w: float) -> None:
+def _sacrifice_firm(plan: Plan, left_w: float, limit_w: float) -> None:
     """The limit is below what firm work needs: the grid comes first, firm work goes too."""
-    if plan.settled_w() <= limit_w:
+    if plan.settled_w() <= left_w:
         return
     for attempt, _ in victims(plan, plan.running()):
-        if plan.settled_w() <= limit_w:
+        if plan.settled_w() <= left_w:
             return
         release(plan, attempt, PauseCause.POWER_WITHDRAWN, limit_w)
 
 
-def _hurry(plan: Plan, limit_w: float) -> bool:
+def _hurry(plan: Plan, left_w: float, limit_w: float) -> bool:
     """Who is leaving in any case must not stay longer than the limit allows. Whether anybody has to hurry."""
 
     def holds_w(attempt: Attempt) -> float:
         return plan.freed_w(attempt, plan.model(attempt).idle_w)
 
     leaving = plan.roster.each_in(Phase.SAVE_EXIT)
-    return hurry(plan, leaving, plan.site_w() - limit_w, holds_w, limit_w)
+    return hurry(plan, leaving, left_w - plan.settled_w(), holds_w, limit_w)
 
 
 def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> None:

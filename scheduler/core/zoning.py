@@ -7,9 +7,9 @@ nothing is raised before the books have room for it. A site without limited doma
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from scheduler.core.bare import rest_bare
+from scheduler.core.bare import late, rest_bare
 from scheduler.core.domains import Zone
 from scheduler.core.envelope import Limit
 from scheduler.core.fillers import lowered_w
@@ -75,7 +75,8 @@ def _filled_w(plan: Plan, zone: Zone) -> float:
 
 def is_over(plan: Plan) -> bool:
     """Whether the plan is above the limit of any domain."""
-    return any(load_w(plan, zone) > zone.usable_w + EPSILON_W for zone in plan.zones.limited)
+    in_time = (_in_time(plan, zone) for zone in plan.zones.limited)
+    return any(load_w(plan, zone) > zone.usable_w + EPSILON_W for zone in in_time)
 
 
 def is_above(plan: Plan, limits: Mapping[str, Limit]) -> bool:
@@ -101,7 +102,14 @@ def cut_zones(plan: Plan) -> bool:
     return cut_work
 
 
-def _cut(plan: Plan, zone: Zone) -> bool:
+def _in_time(plan: Plan, zone: Zone) -> Zone:
+    """A domain with what nodes leave of it that go to standby, and may not be there in time."""
+    late_w = sum(zone.factors.get(gid, 0.0) * it_w for gid, it_w in late(plan))
+    return zone if not late_w else replace(zone, usable_w=zone.usable_w - late_w)
+
+
+def _cut(plan: Plan, whole: Zone) -> bool:
+    zone = _in_time(plan, whole)
     _lower_miners(plan, zone, zone.usable_w)
     if load_w(plan, zone) <= zone.usable_w + EPSILON_W:
         return False
@@ -110,7 +118,7 @@ def _cut(plan: Plan, zone: Zone) -> bool:
     _release(plan, zone, Phase.SUSPEND)
     _release(plan, zone, Phase.RUN)
     hurried = _hurry(plan, zone)
-    rest_bare(plan, _settled_w(plan, zone) - zone.usable_w, lambda gid: zone.factors.get(gid, 0.0))
+    rest_bare(plan, _settled_w(plan, whole) - whole.usable_w, lambda gid: whole.factors.get(gid, 0.0))
     return lowered or held or hurried
 
 
@@ -187,7 +195,7 @@ def _release(plan: Plan, zone: Zone, phase: Phase) -> None:
     if _settled_w(plan, zone) <= zone.usable_w + EPSILON_W:
         return
     for attempt, _ in victims(plan, _in(zone, plan.in_phase(phase))):
-        release(plan, attempt, PauseCause.POWER_WITHDRAWN, zone.usable_w)
+        release(plan, attempt, PauseCause.POWER_WITHDRAWN, zone.limit_w)
         if _settled_w(plan, zone) <= zone.usable_w + EPSILON_W:
             return
 
@@ -200,7 +208,7 @@ def _hurry(plan: Plan, zone: Zone) -> bool:
         return _gpus_at_meter(zone, attempt) * (model.held_w() - model.idle_w)
 
     leaving = _in(zone, plan.in_phase(Phase.SAVE_EXIT))
-    return hurry(plan, leaving, load_w(plan, zone) - zone.usable_w, holds_w, zone.usable_w)
+    return hurry(plan, leaving, zone.usable_w - _settled_w(plan, zone), holds_w, zone.limit_w)
 
 
 # -- up --------------------------------------------------------------------------------------------------------------
@@ -347,7 +355,7 @@ def _rise_w(plan: Plan, attempt: Attempt) -> float:
 
 def _says(zone: Zone) -> str:
     by = f" by {zone.source}" if zone.source else ""
-    return f"{zone.name} may draw {zone.usable_w / 1000:.1f} kW{by}"
+    return f"{zone.name} may draw {zone.limit_w / 1000:.1f} kW{by}"
 
 
 def _no_room(zone: Zone, needed_w: float, free_w: float) -> Reason:

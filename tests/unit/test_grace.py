@@ -9,6 +9,7 @@ from typing import Any
 from scheduler.core.decide import shed
 from scheduler.core.domains import Domain
 from scheduler.core.jobs import PauseCause, Phase
+from scheduler.core.orders import Standby
 from scheduler.sim.capacity import Capacity
 from scheduler.sim.metrics import summary
 from scheduler.sim.run import run
@@ -114,17 +115,28 @@ def test_a_domain_hurries_whom_it_cannot_carry() -> None:
     assert graces_s(built) == {"a": FORCED_S, "b": 300.0}
 
 
-def test_a_second_deeper_fall_is_kept_while_saves_are_under_way() -> None:
-    """As it comes about on a site: held work is told to leave, and the limit falls again before it is out."""
+def falls_twice(second_s: float, *, save_s: float, standby: Standby | None = None) -> dict[str, Any]:
+    """Four nodes at work: the limit falls to what they draw with all held, and soon to what they draw with nobody."""
     grid = SimSite()
     idle_w, held_w = 4 * 1640 * 1.25, 4 * 1960 * 1.25
-    pace = replace(grid.pace, save_s=100.0, grace_s=120.0)
-    small = replace(grid, nodes=4, firm_w=held_w + 100, partners=(), owners=(), pace=pace, standby=None)
+    pace = replace(grid.pace, save_s=save_s, grace_s=120.0)
+    small = replace(grid, nodes=4, firm_w=held_w + 100, partners=(), owners=(), pace=pace, standby=standby)
     jobs = [SimJob(id=f"j{i}", arrives_s=0.0, gpus=8, work_s=36_000.0) for i in range(4)]
-    power = PowerTrace(
-        name="two steps",
-        steps=((0.0, 22_010.0), (1900.0, held_w + 10), (1930.0, idle_w + 50), (2400.0, 22_010.0)),
-    )
-    found = summary(run(jobs, power, small, window_s=3600.0), None, site=Capacity.of(small))
+    full_w = 22_010.0
+    steps = ((0.0, full_w), (1900.0, held_w + 10), (second_s, idle_w + 50), (2400.0, full_w))
+    outcome = run(jobs, PowerTrace(name="two falls", steps=steps), small, window_s=3600.0)
+    return summary(outcome, None, site=Capacity.of(small))
+
+
+def test_a_second_deeper_fall_is_kept_while_saves_are_under_way() -> None:
+    """As it comes about on a site: held work is told to leave, and the limit falls again before it is out."""
+    found = falls_twice(1930.0, save_s=100.0)
 
     assert (found["violation_s"], found["kills"]) == (0.0, 4)
+
+
+def test_a_second_deeper_fall_is_kept_while_nodes_go_to_standby() -> None:
+    """They draw as before until they are there, which takes longer than the limit waits: who is held leaves for it."""
+    found = falls_twice(1915.0, save_s=5.0, standby=Standby(draw_w=10.0, down_s=60.0, boot_s=100.0))
+
+    assert (found["violation_s"], found["kills"]) == (0.0, 0)
