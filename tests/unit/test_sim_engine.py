@@ -138,11 +138,10 @@ def test_a_meter_that_is_read_takes_nothing_from_the_record() -> None:
 
 
 _SCRIPT = """
-from dataclasses import replace
-from typing import Any
 from tests.simulated import busy_day, simulated
 jobs, trace = busy_day(3, hours=1.5, jobs_per_hour=40.0)
-print(replace(simulated(jobs, trace, hours=1.5, keep_spans=True), wall_s=0.0))
+run = simulated(jobs, trace, hours=1.5, keep_spans=True)
+print(run.intervals, run.jobs, run.spans)
 """
 
 
