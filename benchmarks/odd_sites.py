@@ -2,11 +2,12 @@
 
 Each seed draws a site as `benchmarks.small_sites` does and, each with some chance, ramps of its mining, owners with
 floors and caps, machines that run whole, a mode, projects with quotas, racks, a margin, auxiliaries, checkpoints at
-Barq's own pace, deadlines and estimates. Barq plays a day of it. Broken promises are told, with the command that
-repeats the seed, and are the exit status:
+Barq's own pace, deadlines and estimates, and falls of the limit that a deeper one follows, below what work draws that
+is held. Barq plays a day of it. Broken promises are told, with the command that repeats the seed, and are the exit
+status:
 
     over        seconds over the limit outside the reaction time
-    killed      jobs that were ended without a save
+    killed      jobs that were ended without a save, where the limit left them the time for it
     hanging     gangs of which a member ended long ago while others hold their GPUs
     restless    jobs that were paused far more often than the limit fell
 
@@ -54,6 +55,7 @@ class Day:
     site: SimSite
     power: PowerTrace
     jobs: tuple[SimJob, ...]
+    deep: bool  #: whether the limit falls below what held work draws
 
     @classmethod
     def of(cls, seed: int) -> Day:
@@ -63,7 +65,33 @@ class Day:
         power, jobs = drawn_power(chance, plain), drawn_jobs(chance, plain)
         site = _with_settings(chance, plain)
         power = PowerTrace(name=power.name, steps=tuple((at, w + site.auxiliary_w) for at, w in power.steps))
-        return cls(site=site, power=power, jobs=tuple(_asked(chance, site, job) for job in jobs))
+        jobs = [_asked(chance, site, job) for job in jobs]
+        if deep := chance.random() < 0.5:
+            power = _with_falls(chance, site, power)
+        return cls(site=site, power=power, jobs=tuple(jobs), deep=deep)
+
+
+def _with_falls(chance: random.Random, site: SimSite, power: PowerTrace) -> PowerTrace:
+    """The same with falls in two steps: to what all draw while they are held, and to less while some are leaving."""
+    model = site.model
+    rest_w = site.overhead * site.nodes * (site.base_w + site.gpus * model.idle_w)
+    rest_w = (rest_w + site.auxiliary_w + sum(p.base_w for p in site.partners)) / (1.0 - site.margin)
+    held_w = site.overhead * site.total_gpus * model.context_w / (1.0 - site.margin)
+    steps = dict(power.steps)
+    for hour in sorted(chance.sample(range(1, 23), 8)):
+        first_s = hour * 3600.0 + chance.uniform(0.0, 1800.0)
+        second_s = first_s + chance.choice([10.0, 40.0, 100.0, 400.0, 920.0])
+        back_s = second_s + chance.choice([40.0, 120.0, 600.0])
+        before_w = _at_w(power, first_s)
+        steps = {at: w for at, w in steps.items() if not first_s <= at <= back_s}
+        steps[first_s] = min(before_w, rest_w + held_w * chance.uniform(1.0, 1.1) + 1.0)
+        steps[second_s] = min(before_w, rest_w + held_w * chance.uniform(0.02, 0.9) + 1.0)
+        steps[back_s] = _at_w(power, back_s)
+    return PowerTrace(name=power.name, steps=tuple(sorted(steps.items())))
+
+
+def _at_w(power: PowerTrace, at_s: float) -> float:
+    return next(w for starts_s, w in reversed(power.steps) if starts_s <= at_s)
 
 
 def _with_settings(chance: random.Random, site: SimSite) -> SimSite:
@@ -174,7 +202,7 @@ def broken(seed: int) -> dict[str, float]:
     most = USUAL_PAUSES + sum(after < before for (_, before), (_, after) in pairwise(day.power.steps))
     told = {
         "over": found["violation_s"],
-        "killed": float(found["kills"]),
+        "killed": 0.0 if day.deep and day.site.pace.save_s > day.site.reaction_s else float(found["kills"]),
         "hanging": float(len(hanging(engine))),
         "restless": float(sum(job.pauses > most for job in outcome.jobs)),
     }

@@ -38,6 +38,7 @@ def test_all_settings_are_among_those_sites() -> None:
         "auxiliaries": [s.auxiliary_w for s in sites],
         "commits at Barq's pace": [s.checkpoint_auto for s in sites],
         "standby": [s.standby for s in sites],
+        "deep falls": [d.deep for d in days],
         "deadlines": [j.deadline_s for j in jobs],
         "estimates": [j.estimate_s for j in jobs],
     }
