@@ -48,10 +48,13 @@ class Commits:
         return span_us, 0, span_us - self.computed_us
 
     def next_us(self) -> int:
-        """How long it takes from now on until the next commit is completed."""
+        """How long it takes from now on until the next commit is completed: a moment where one is overdue.
+
+        So it is where the interval was made shorter than what was computed since the last: it comes as time passes.
+        """
         if self.saving_us > 0:
             return self.saving_us
-        return max(0, self.every_us - self.computed_us) + self.takes_us
+        return max(1, max(0, self.every_us - self.computed_us) + self.takes_us)
 
     def lasts_us(self, work_us: int) -> int:
         """How long so much computing takes from now on, with the commits that begin before it is done."""

@@ -8,7 +8,10 @@ from benchmarks.odd_sites import Day, breach, broken
 from scheduler.core.modes import AiFirst
 from scheduler.sim.fault_rates import AS_IN_SOAK
 
-SEEDS = (*range(8), 392)  #: on the last one a job was started and told to leave every three seconds
+SEEDS = (*range(8), 10, 12, 21, 136, 392)
+"""Where the limit was broken by a second fall (10, 12, 21), where borrowers started again on what they had given back
+(136), and where a job was started and told to leave every three seconds (392).
+"""
 
 
 @pytest.mark.parametrize("seed", SEEDS)

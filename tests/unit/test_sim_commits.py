@@ -45,6 +45,16 @@ def test_a_shorter_interval_counts_at_once() -> None:
         assert commits.computed_us <= 11
 
 
+def test_one_that_is_overdue_comes_as_time_passes() -> None:
+    """Nothing is committed in no time: who waited for it at this very instant would for ever."""
+    commits = Commits(every_us=1000, takes_us=0)
+    commits.passes(600)
+    commits.every_us = 500
+
+    assert commits.next_us() == 1
+    assert commits.passes(1) == (1, 0, 0)
+
+
 def test_when_the_next_one_is_completed() -> None:
     """What is left of the interval, and of the save."""
     commits = Commits(every_us=100, takes_us=10)
