@@ -181,9 +181,7 @@ class Heads:
         self._ready, self._turns, self._borrows = ready, turns, borrows
         self._last_rank: int | None = None
         self._heap = [self._at(kind, 0) for kind in ready]
-        self._lowest_rank = max(
-            (entries[-1].rank for entries in ready.values()), default=0
-        )  #: of all in the walk
+        self._lowest_rank = max((entries[-1].rank for entries in ready.values()), default=0)
         heapify(self._heap)
 
     def _at(self, kind: Shape, index: int) -> _Head:

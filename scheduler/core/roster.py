@@ -110,9 +110,7 @@ class Roster:
         self._caps: dict[Kind, dict[float, set[str]]] = {}
         self._gpus: dict[Kind, dict[float, int]] = {}
         self._above: dict[int, Above] = defaultdict(lambda: _NOTHING)  #: by tier, in microwatts
-        self._ways: dict[Phase, dict[Where, int]] = {
-            phase: {} for phase in Phase
-        }  #: and how many are counted so
+        self._ways: dict[Phase, dict[Where, int]] = {phase: {} for phase in Phase}  #: and how many by each
 
     def put(self, attempt: Attempt, kind: Kind | None, gpus: int) -> None:
         """Add an attempt, or replace it by a changed one. Without a kind it is on none of the nodes: it is left out."""
