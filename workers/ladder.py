@@ -120,9 +120,8 @@ class Ladder:
             return self._kill()
         if desired.deadline_boottime_s is None or desired.deadline_boottime_s >= self._deadline_s:
             return []
-        self._deadline_s = (
-            desired.deadline_boottime_s
-        )  # without a signal: it was told to leave, and told once
+        self._deadline_s = desired.deadline_boottime_s
+        # Without a signal: it was told to leave, and is told that once.
         return [self._ask(Action.SAVE_AND_EXIT, 3, desired, sight)]
 
     def _kill(self) -> list[Step]:

@@ -196,9 +196,8 @@ class Heads:
 
     def first(self) -> Entry:
         """Who is next. Whoever came to borrow by what started before goes behind those who do not."""
-        while self._borrows is not None and not (head := self._heap[0]).borrows:
-            if not self._borrows(head.entry.job_id):
-                break
+        borrows = self._borrows
+        while borrows is not None and not (head := self._heap[0]).borrows and borrows(head.entry.job_id):
             heapreplace(self._heap, head._replace(borrows=True))
         return self._heap[0].entry
 

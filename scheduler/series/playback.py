@@ -11,7 +11,7 @@ from itertools import islice, takewhile
 
 from scheduler.core.envelope import Envelope, Segment
 
-_MOST_AHEAD = 10_000  #: steps that are told at once: more than a week of minutes
+_MOST_AHEAD = 10_000  #: steps that are told at once: nearly a week of minutes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
