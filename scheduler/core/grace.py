@@ -14,10 +14,10 @@ from math import fsum
 from scheduler.core.altered import altered
 from scheduler.core.jobs import Attempt, Launch, PauseCause
 from scheduler.core.plan import EPSILON_W, Plan
-from scheduler.core.reasons import Event
 from scheduler.core.saving import DEFAULT_SAVE_S
+from scheduler.core.telling import told
 
-_LEAST_S = 1.0  #: to save in, however short the reaction time
+LEAST_S = 1.0  #: to save in, however short the reaction time
 
 
 def launch_of(plan: Plan, attempt: Attempt, asked: Launch) -> Launch:
@@ -31,7 +31,7 @@ def launch_of(plan: Plan, attempt: Attempt, asked: Launch) -> Launch:
 
 def forced_s(plan: Plan) -> float:
     """What a save may take that power forces, s."""
-    return max(_LEAST_S, plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s)
+    return max(LEAST_S, plan.site.reaction_s - plan.site.lead_s - plan.site.fall_s)
 
 
 def is_forced(plan: Plan, attempt: Attempt) -> bool:
@@ -80,13 +80,5 @@ def _saved_at(plan: Plan, attempt: Attempt) -> tuple[datetime, str]:
 def _hurry(plan: Plan, attempt: Attempt, limit_w: float) -> None:
     plan.recompose(plan.change(attempt, pause_cause=PauseCause.POWER_WITHDRAWN, cut_at=plan.at))
     why = f"usable power fell to {limit_w / 1000:.1f} kW, below what those hold who are leaving"
-    plan.events.append(
-        Event(
-            at=plan.at,
-            kind="job.preempting",
-            text=f"{attempt.job_id} told to be out within {forced_s(plan):g} s: {why}",
-            job_id=attempt.job_id,
-            attempt_id=attempt.id,
-            data={"limit_w": limit_w},
-        )
-    )
+    what = f"told to be out within {forced_s(plan):g} s: {why}"
+    plan.events.append(told(plan.at, attempt, "job.preempting", what, {"limit_w": limit_w}))

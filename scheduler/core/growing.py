@@ -21,9 +21,9 @@ from scheduler.core.pinning import by_place
 from scheduler.core.placement import may_use
 from scheduler.core.plan import Plan
 from scheduler.core.presence import LEAVING
-from scheduler.core.reasons import Event
 from scheduler.core.room import Room
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.telling import told
 from scheduler.core.topology import parts_at, required_level
 from scheduler.core.victims import UNMEASURED_SAVE_S
 from scheduler.core.windows import falls_short
@@ -36,7 +36,7 @@ def grow(plan: Plan, room: Room, snapshot: Snapshot, limit_w: float) -> None:
     for attempt, job in _candidates(plan):
         more = _affordable(plan, job, attempt, _free_for(plan, room, snapshot, job, attempt), limit_w)
         if more > 0 and _pays(plan, snapshot, job, attempt, more):
-            _send_off(plan, job, attempt, more)
+            _send_off(plan, attempt, more)
             return
 
 
@@ -122,16 +122,8 @@ def _left_s(plan: Plan, job: Job, attempt: Attempt) -> float:
     return ran_s if job.spec.time_limit_s is None else job.spec.time_limit_s - ran_s
 
 
-def _send_off(plan: Plan, job: Job, attempt: Attempt, more: int) -> None:
+def _send_off(plan: Plan, attempt: Attempt, more: int) -> None:
     plan.stop(attempt, Phase.SAVE_EXIT, PauseCause.GROWTH)
     nodes = len(attempt.placements)
-    plan.events.append(
-        Event(
-            at=plan.at,
-            kind="job.preempting",
-            text=f"{job.id} told to save and to go on with {nodes + more} nodes instead of {nodes}",
-            job_id=job.id,
-            attempt_id=attempt.id,
-            data={"nodes": nodes, "more": more},
-        )
-    )
+    what = f"told to save and to go on with {nodes + more} nodes instead of {nodes}"
+    plan.events.append(told(plan.at, attempt, "job.preempting", what, {"nodes": nodes, "more": more}))

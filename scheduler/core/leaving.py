@@ -19,6 +19,7 @@ from scheduler.core.reasons import Event
 from scheduler.core.save_turns import by_storage, exits_of, in_turn, saving_now, storage_of
 from scheduler.core.saving import DEFAULT_SAVE_S
 from scheduler.core.snapshot import Snapshot
+from scheduler.core.telling import told
 
 _AHEAD = timedelta(hours=1)
 _TWICE = 2.0  #: a save may take so many times as long as the last one: all save at once
@@ -103,7 +104,5 @@ def leave_s(plan: Plan, job: Job) -> float:
 
 
 def _told(plan: Plan, attempt: Attempt, dark_at: datetime) -> Event:
-    text = f"{attempt.job_id} told to save and release its GPUs: power is to go at {dark_at:%H:%M:%S} UTC"
-    return Event(
-        at=plan.at, kind="job.preempting", text=text, job_id=attempt.job_id, attempt_id=attempt.id, data={}
-    )
+    what = f"told to save and release its GPUs: power is to go at {dark_at:%H:%M:%S} UTC"
+    return told(plan.at, attempt, "job.preempting", what)

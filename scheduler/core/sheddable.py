@@ -14,13 +14,12 @@ from scheduler.core.dividing import is_heard
 from scheduler.core.fillers import MIN_OFF_S
 from scheduler.core.flexibility import HORIZONS_S, Means, by_tier, whole_w
 from scheduler.core.floors import above_floor_w
+from scheduler.core.grace import LEAST_S
 from scheduler.core.jobs import Phase
 from scheduler.core.node_tally import Depth
 from scheduler.core.plan import Plan
 from scheduler.core.power import GpuModel
 from scheduler.core.presence import LEAVING
-
-_LEAST_GRACE_S = 1.0  #: to save in, however short the reaction time
 
 
 class _Pace(NamedTuple):
@@ -57,12 +56,12 @@ def down(plan: Plan) -> tuple[Means, ...]:
 
 
 def _pace(plan: Plan) -> _Pace:
-    """A save that power forces is over within the reaction time: see `scheduler.core.compose`."""
+    """A save that power forces is over within the reaction time: see `scheduler.core.grace`."""
     site = plan.site
     return _Pace(
         falls_s=site.lead_s,
         lapses_s=site.lease_s + site.lead_s,
-        leaves_s=max(site.reaction_s, site.lead_s + _LEAST_GRACE_S + site.fall_s),
+        leaves_s=max(site.reaction_s, site.lead_s + LEAST_S + site.fall_s),
         rests_s=site.restart_s,
     )
 

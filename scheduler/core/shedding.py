@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from functools import cache
 
@@ -20,6 +20,7 @@ from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.landing import on_machines
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Event
+from scheduler.core.telling import told
 from scheduler.core.victims import victims
 
 _SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
@@ -36,7 +37,7 @@ def halt(plan: Plan, stop: EmergencyStop) -> bool:
     held = plan.flexible()
     for attempt in held:
         plan.stop(attempt, Phase.SUSPEND, PauseCause.EMERGENCY_STOP)
-        plan.events.append(told(plan, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
+        plan.events.append(told(plan.at, attempt, "job.suspended", f"suspended: {sentence(stop)}"))
     return bool(held) or mined_w > 0
 
 
@@ -72,7 +73,7 @@ def cut(plan: Plan, limit_w: float) -> bool:
 
 def _each_suspended(at: datetime, held: Iterable[Attempt], limit_w: float) -> Iterator[Event]:
     why, numbers = _fallen(limit_w, "suspended"), {"limit_w": limit_w}
-    return (_told(at, a, "job.suspended", why, numbers) for a in held)
+    return (told(at, a, "job.suspended", why, numbers) for a in held)
 
 
 def _is_slower(attempt: Attempt, before_w: float) -> bool:
@@ -259,29 +260,11 @@ def release(plan: Plan, attempt: Attempt, cause: PauseCause, limit_w: float) -> 
     what = "told to save and release its GPUs"
     stopped = cause is PauseCause.EMERGENCY_STOP
     plan.events.append(
-        told(plan, attempt, "job.preempting", f"{what}: emergency stop")
+        told(plan.at, attempt, "job.preempting", f"{what}: emergency stop")
         if stopped
-        else told(plan, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
+        else told(plan.at, attempt, "job.preempting", _fallen(limit_w, what), {"limit_w": limit_w})
     )
 
 
 def _fallen(limit_w: float, what: str) -> str:
     return f"{what}: usable power fell to {limit_w / 1000:.1f} kW"
-
-
-def told(
-    plan: Plan, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float] | None = None
-) -> Event:
-    """What was done to an attempt, for the log."""
-    return _told(plan.at, attempt, kind, what, numbers or {})
-
-
-def _told(at: datetime, attempt: Attempt, kind: str, what: str, numbers: Mapping[str, float]) -> Event:
-    return Event(
-        at=at,
-        kind=kind,
-        text=f"{attempt.job_id} {what}",
-        job_id=attempt.job_id,
-        attempt_id=attempt.id,
-        data=numbers,
-    )

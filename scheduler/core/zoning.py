@@ -6,7 +6,7 @@ nothing is raised before the books have room for it. A site without limited doma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from scheduler.core.bare import late, rest_bare
@@ -19,7 +19,8 @@ from scheduler.core.jobs import Attempt, PauseCause, Phase
 from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Code, Reason
 from scheduler.core.roster import Kind
-from scheduler.core.shedding import release, told
+from scheduler.core.shedding import release
+from scheduler.core.telling import told
 from scheduler.core.victims import victims
 
 _Watts = Callable[[str], float]
@@ -75,8 +76,7 @@ def _filled_w(plan: Plan, zone: Zone) -> float:
 
 def is_over(plan: Plan) -> bool:
     """Whether the plan is above the limit of any domain."""
-    in_time = (_in_time(plan, zone) for zone in plan.zones.limited)
-    return any(load_w(plan, zone) > zone.usable_w + EPSILON_W for zone in in_time)
+    return any(load_w(plan, left) > left.usable_w + EPSILON_W for _, left in _in_time(plan))
 
 
 def is_above(plan: Plan, limits: Mapping[str, Limit]) -> bool:
@@ -97,19 +97,20 @@ def overdrawn(plan: Plan) -> set[str]:
 def cut_zones(plan: Plan) -> bool:
     """Bring every domain under its limit, gentlest means first. Whether AI work was cut."""
     cut_work = False
-    for zone in plan.zones.limited:
-        cut_work = _cut(plan, zone) or cut_work
+    for whole, left in _in_time(plan):
+        cut_work = _cut(plan, whole, left) or cut_work
     return cut_work
 
 
-def _in_time(plan: Plan, zone: Zone) -> Zone:
-    """A domain with what nodes leave of it that go to standby, and may not be there in time."""
-    late_w = sum(zone.factors.get(gid, 0.0) * it_w for gid, it_w in late(plan))
-    return zone if not late_w else replace(zone, usable_w=zone.usable_w - late_w)
+def _in_time(plan: Plan) -> Iterator[tuple[Zone, Zone]]:
+    """Each limited domain, and with what nodes leave of it that go to standby, and may not be there in time."""
+    going = list(late(plan)) if plan.zones.limited else []
+    for zone in plan.zones.limited:
+        late_w = sum(zone.factors.get(gid, 0.0) * it_w for gid, it_w in going)
+        yield zone, replace(zone, usable_w=zone.usable_w - late_w) if late_w else zone
 
 
-def _cut(plan: Plan, whole: Zone) -> bool:
-    zone = _in_time(plan, whole)
+def _cut(plan: Plan, whole: Zone, zone: Zone) -> bool:
     _lower_miners(plan, zone, zone.usable_w)
     if load_w(plan, zone) <= zone.usable_w + EPSILON_W:
         return False
@@ -184,7 +185,7 @@ def _suspend(plan: Plan, zone: Zone) -> bool:
     for attempt, _ in victims(plan, _in(zone, plan.flexible())):
         plan.stop(attempt, Phase.SUSPEND, PauseCause.POWER_WITHDRAWN)
         what = f"suspended: {_says(zone)}"
-        plan.events.append(told(plan, attempt, "job.suspended", what, {"limit_w": zone.limit_w}))
+        plan.events.append(told(plan.at, attempt, "job.suspended", what, {"limit_w": zone.limit_w}))
         if load_w(plan, zone) <= zone.usable_w + EPSILON_W:
             break
     return True
