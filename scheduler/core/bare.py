@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 from scheduler.core.jobs import Job
-from scheduler.core.orders import NodePower
 from scheduler.core.plan import Plan
 from scheduler.core.power import site_w
 from scheduler.core.presence import LEAVING
@@ -31,9 +30,8 @@ def rest_bare(plan: Plan, over_w: float, factor_of: Callable[[str], float]) -> N
     """
     if over_w <= 0:
         return
-    for gid in plan.asleep().in_order():
-        if plan.groups[gid].power is not NodePower.STANDBY:
-            over_w -= factor_of(gid) * plan.awake_w(gid)
+    for gid in sorted(plan.asleep() - plan.down):
+        over_w -= factor_of(gid) * plan.awake_w(gid)
     for gid in sorted(plan.occupants.bare - plan.asleep() - plan.off):
         if over_w <= 0:
             return
@@ -52,10 +50,9 @@ def late(plan: Plan) -> Iterator[tuple[str, float]]:
     Each with what it draws until then, W above what the plan counts: by that it is down once its guard has the order.
     """
     within_s = plan.site.reaction_s - plan.site.lead_s
-    for gid in plan.asleep():
-        group = plan.groups[gid]
-        down_s = 0.0 if group.spec.standby is None else group.spec.standby.down_s
-        if group.power is not NodePower.STANDBY and down_s > within_s:
+    for gid in sorted(plan.asleep() - plan.down):
+        standby = plan.groups[gid].spec.standby
+        if standby is not None and standby.down_s > within_s:
             on_w = plan.bare_w(gid) + plan.awake_w(gid)
             yield gid, max(0.0, on_w - plan.group_bounds_w(gid).planned_w)
 

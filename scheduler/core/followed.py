@@ -72,6 +72,7 @@ class Followed(Listed):
         self._tally = Tally()
         self.occupants = Occupants()
         self.off: set[str] = set()  #: nodes in standby, or on their way there or back
+        self.down: set[str] = set()  #: of these, those in standby
         self.contents = Contents(self.occupants.on)
         self._living: dict[str, str] = {}  #: attempt of a job
         self._models: dict[str, GpuModel] = {}
@@ -180,7 +181,9 @@ class Followed(Listed):
         if old is None or new is None or old.storage != new.storage:
             self.since.storage = True
             self.fitting.site_changed()
-        (self.off.discard if new is None or new.power is NodePower.ON else self.off.add)(group_id)
+        power = NodePower.ON if new is None else new.power
+        (self.off.discard if power is NodePower.ON else self.off.add)(group_id)
+        (self.down.add if power is NodePower.STANDBY else self.down.discard)(group_id)
         (self.deaf.add if new is not None and new.is_deaf else self.deaf.discard)(group_id)
         (self.cordoned.add if new is not None and new.cordoned else self.cordoned.discard)(group_id)
         self.faults.take(group_id, new)
