@@ -28,12 +28,13 @@ from scheduler.core.jobs import Attempt, Job, PauseCause, Phase
 from scheduler.core.leaving import leave_in_time
 from scheduler.core.lifting import lower_to_tops
 from scheduler.core.mining import Fed, feed_miners, is_short
+from scheduler.core.newcomers import would_wait
 from scheduler.core.news import News
 from scheduler.core.orders import Draft
 from scheduler.core.plan import Plan, limit_now, usable_w
 from scheduler.core.presence import LEAVING
 from scheduler.core.progress import settle_facts
-from scheduler.core.queueing import Queue, start_shape
+from scheduler.core.queueing import Queue
 from scheduler.core.raises import Raises
 from scheduler.core.raising import dwell, raise_work
 from scheduler.core.reasons import Code, Event, Reason
@@ -201,17 +202,12 @@ class PowerAware:
         )
 
     def would_wait(self, job: Job) -> bool:
-        """If one that asks for the same, at the same priority, was just refused for want of watts alone."""
+        """If it is behind its like. Nothing is foreseen before the first decision, nor once anything was shed since."""
         plan, last = self._plan, self._last
         if plan is None or last is None:
             return False
         snapshot, raises = last
-        alike = [
-            r.job for r in raises.refused if not r.lacks_gpus and r.job.spec.priority == job.spec.priority
-        ]
-        if not alike or (kind := self._queue.would_enter(job, plan, snapshot.settled)) is None:
-            return False
-        return any(start_shape(other, plan) == kind for other in alike)
+        return would_wait(job, plan, raises, self._queue, snapshot.settled)
 
     def _coming(self, plan: Plan, snapshot: Snapshot, raises: Raises) -> Iterator[datetime | None]:
         """When waits of jobs and nodes end."""

@@ -25,7 +25,7 @@ class Tenants:
         self._named: tuple[Project, ...] = ()
         self._fair_share: FairShare | None = None
         self._used: Used | None = None
-        self._has_quotas = False
+        self.has_quotas = False  #: whether any project has a nominal
         self._gpus: dict[str, int] = {}
         self.site_gpus = 0  #: of all nodes, idle or not
         self._largest: dict[str, int] = {}
@@ -36,7 +36,7 @@ class Tenants:
             return
         if site.projects != self._named:
             self.projects = listed(site.projects)
-            self._has_quotas = any(p.nominal_gpus is not None for p in site.projects)
+            self.has_quotas = any(p.nominal_gpus is not None for p in site.projects)
             self._largest.clear()
         self._named, self._fair_share, self._used = site.projects, site.fair_share, used
         known = used.projects if used is not None else {}
@@ -69,13 +69,13 @@ class Tenants:
 
     def quotas(self) -> Quotas | None:
         """The quotas as they stand now, None where no project has a nominal."""
-        if not self._has_quotas:
+        if not self.has_quotas:
             return None
         return Quotas(self._named, self.site_gpus, self._holdings.gpus())
 
     def never(self, job: Job) -> Reason | None:
         """Why a job is too large for its project's quota for ever, None if it is not."""
-        if not self._has_quotas:
+        if not self.has_quotas:
             return None
         project, gpus = self.of(job), job.spec.total_gpus
         if project not in self._largest:

@@ -1,7 +1,8 @@
-"""Of which newcomers nothing would follow: those that would wait behind their like, who lack watts alone."""
+"""Of which newcomers nothing would follow: those that would wait behind their like."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 
 from scheduler.core.decide import PowerAware
 from scheduler.core.jobs import Job
+from scheduler.core.orders import NodePower
+from scheduler.core.projects import Project
 from tests.builders import T0, SiteBuilder, site
 
 
@@ -24,10 +27,15 @@ def decided(built: SiteBuilder) -> PowerAware:
     return policy
 
 
+def without_watts(**policy: Any) -> SiteBuilder:
+    """Free GPUs, no watts for any, and a job that waits for two."""
+    return site(**policy).node().limit_w(1000).job("first", gpus=2, min_cap_w=195.0)
+
+
 @pytest.fixture
 def dark() -> SiteBuilder:
-    """Eight free GPUs, no watts for any, and a job that waits for two."""
-    return site().node().limit_w(1000).job("first", gpus=2, min_cap_w=195.0)
+    """One of them."""
+    return without_watts()
 
 
 def test_one_behind_its_like_would_wait(dark: SiteBuilder) -> None:
@@ -51,11 +59,31 @@ def test_one_that_asks_for_anything_else_is_looked_at(dark: SiteBuilder, spec: d
     assert not decided(dark).would_wait(newcomer(**spec))
 
 
-def test_one_behind_who_lacks_gpus_is_looked_at() -> None:
-    """Nodes may be woken for two that are not for one."""
-    full = site().node(gpus=4).limit_w(9000).running("other", "node-1").job("first", gpus=2)
+def full() -> SiteBuilder:
+    """Ample watts, no GPU free, and a job that waits for two."""
+    built = site().node(gpus=4).limit_w(9000).running("other", "node-1")
+    return built.job("first", gpus=2, min_cap_w=195.0)
 
-    assert not decided(full).would_wait(newcomer())
+
+def test_one_behind_who_lacks_gpus_would_wait() -> None:
+    """Nothing was found for that one."""
+    assert decided(full()).would_wait(newcomer())
+
+
+def test_one_is_looked_at_while_a_node_is_woken_for_who_lacks_gpus() -> None:
+    """For two it may be two nodes."""
+    resting = full().node("node-2", gpus=2, standby_w=20.0).node("node-3", gpus=2, standby_w=20.0)
+    for name in ("node-2", "node-3"):
+        resting.groups[name] = replace(resting.groups[name], power=NodePower.STANDBY)
+
+    assert not decided(resting).would_wait(newcomer())
+
+
+def test_one_is_looked_at_where_projects_have_quotas() -> None:
+    """One more of a lender's jobs may call in one more borrower."""
+    shared = without_watts(projects=(Project(name="a", nominal_gpus=1),))
+
+    assert not decided(shared).would_wait(newcomer())
 
 
 def test_nothing_is_foreseen_before_the_first_decision(dark: SiteBuilder) -> None:
