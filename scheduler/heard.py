@@ -46,6 +46,7 @@ def as_heard(group: Group, report: GuardReport, at: datetime, *, cordoned: bool)
         gpus=gpus,
         miners=report.miners,
         facts=report.attempts,
+        facts_at=_since(group, report, at),
         in_fallback=report.in_fallback,
         storage=report.storage,
         stop=report.stop,
@@ -121,6 +122,16 @@ def _draws_as_before(group: Group, report: GuardReport, spec: GroupSpec) -> bool
     if group.reported_at is None or spec is not group.spec or report.power is not group.power:
         return False
     return report.gpus == group.gpus and report.miners == group.miners
+
+
+def _since(group: Group, report: GuardReport, at: datetime) -> tuple[datetime, ...]:
+    """Since when each of its attempts does what it does, however far it has come."""
+    if report.attempts == group.facts and len(group.facts_at) == len(group.facts):
+        return group.facts_at
+    known = {
+        (f.attempt_id, f.observed): since_at for f, since_at in zip(group.facts, group.facts_at, strict=False)
+    }
+    return tuple([known.get((f.attempt_id, f.observed), at) for f in report.attempts])
 
 
 def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:

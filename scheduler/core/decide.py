@@ -355,8 +355,13 @@ def _awaits_watts(plan: Plan, raises: Raises, fed: Fed) -> bool:
 
 
 def _awaits_word(plan: Plan, snapshot: Snapshot, made: Decision) -> bool:
-    """Whether anything hangs on acknowledgements: raises, orders that are withheld, the end of who never began."""
-    return not snapshot.raises_allowed or bool(made.withheld) or any(map(plan.roster.count, LEAVING))
+    """Whether anything hangs on acknowledgements: raises, orders that are withheld, the end of who never began.
+
+    A node that is kept on while it goes down has GPUs again at once, and tells nothing else.
+    """
+    if not snapshot.raises_allowed or made.withheld or not plan.switched <= plan.asleep():
+        return True
+    return any(map(plan.roster.count, LEAVING))
 
 
 def _awaits_start(plan: Plan) -> bool:

@@ -86,7 +86,7 @@ class Followed(Listed):
         self._first_rebook_at = _NEVER  #: none of those is earlier
         self._zones: tuple[object, Zones] | None = None
         self._asleep = Ordered()
-        self._switched: set[str] = set()
+        self.switched: set[str] = set()  #: nodes ordered to standby or up since the snapshot
         self._jobs_seen: Mapping[str, Job] = {}
         self._attempts_seen: Mapping[str, Attempt] = {}
         self._marks = (0, 0)
@@ -163,9 +163,9 @@ class Followed(Listed):
             for gid in [g for g, at in self._rebook_at.items() if at <= self.at]:
                 self._rebook(groups[gid])
             self._first_rebook_at = min(self._rebook_at.values(), default=_NEVER)
-        for gid in self._switched - keys:
+        for gid in self.switched - keys:
             self._switch(gid, asleep=groups[gid].is_asleep)
-        self._switched = set()
+        self.switched = set()
         self.miners_w = {gid: groups[gid].miners_target_w for gid in self._miner_bounds}
         for gid in self._tally.fillers_w:
             self._tally.fill(gid, groups[gid].miners_target_w)

@@ -28,4 +28,5 @@ def would_wait(job: Job, plan: Plan, raises: Raises, queue: Queue, settled: Mapp
 
 def _may_be_housed(refused: Refused, plan: Plan, raises: Raises) -> bool:
     """Whether nodes come up, or are kept watts to, perhaps for who lacks GPUs: for two it may be more of them."""
-    return refused.lacks_gpus and (raises.reserved_w > 0 or bool(plan.off - plan.asleep()))
+    comes_up = not (plan.off | plan.switched) <= plan.asleep()
+    return refused.lacks_gpus and (raises.reserved_w > 0 or comes_up)

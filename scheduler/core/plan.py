@@ -181,7 +181,7 @@ class Plan(Followed):
 
     def switch(self, group_id: str, *, asleep: bool) -> None:
         """Have a node go to standby, or come back from it."""
-        self._switched.add(group_id)
+        self.switched.add(group_id)
         self._switch(group_id, asleep=asleep)
 
     # -- watts ---------------------------------------------------------------------------------------------------

@@ -151,8 +151,9 @@ def _followed(plan: Plan, attempt: Attempt, members: list[AttemptFacts]) -> Atte
 
 
 def _told_at(attempt: Attempt, plan: Plan) -> datetime:
-    """When what is known of it was told by the last of its nodes: a look may come a while later."""
-    told = [plan.groups[p.node_id].reported_at for p in attempt.placements if p.node_id in plan.groups]
+    """When the last of its nodes told what it does: a look may come a while later, after further reports."""
+    here = [plan.groups[p.node_id] for p in attempt.placements if p.node_id in plan.groups]
+    told = [group.told_at(attempt.id) for group in here]
     return min(max((at for at in told if at is not None), default=plan.at), plan.at)
 
 

@@ -125,6 +125,7 @@ class Group:
     gpus: tuple[GpuReading, ...] = ()
     miners: tuple[MinerReading, ...] = ()
     facts: tuple[AttemptFacts, ...] = ()
+    facts_at: tuple[datetime, ...] = ()  #: since when each of these does what it does, by its guard's word
     in_fallback: bool = False
     unheeding_since_at: datetime | None = None  #: since when it speaks and takes no orders; None = it does
     is_deaf: bool = False  #: it did so for a whole lease: no order reaches it, though its word reaches us
@@ -145,6 +146,11 @@ class Group:
     def is_asleep(self) -> bool:
         """Whether it is to be in standby: as last ordered, or as it is found where nothing was ordered yet."""
         return self.ordered.standby if self.ordered is not None else self.power is NodePower.STANDBY
+
+    def told_at(self, attempt_id: str) -> datetime | None:
+        """When its guard first told that an attempt does what it does; None = never, to this leader."""
+        told = zip(self.facts, self.facts_at, strict=False)
+        return next((at for fact, at in told if fact.attempt_id == attempt_id), None)
 
     def is_heard(self, at: datetime, site: SitePolicy) -> bool:
         """Whether it was heard of lately, so that it can be counted on to do what it is told."""

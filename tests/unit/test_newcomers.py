@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.core.decide import PowerAware
 from scheduler.core.jobs import Job
-from scheduler.core.orders import NodePower
+from scheduler.core.orders import Draft, NodePower
 from scheduler.core.projects import Project
 from tests.builders import T0, SiteBuilder, site
 
@@ -77,6 +77,25 @@ def test_one_is_looked_at_while_a_node_is_woken_for_who_lacks_gpus() -> None:
         resting.groups[name] = replace(resting.groups[name], power=NodePower.STANDBY)
 
     assert not decided(resting).would_wait(newcomer())
+
+
+def test_one_is_looked_at_after_a_node_that_was_going_down_is_kept_on() -> None:
+    """Who lacks GPUs has them at the next look, which its word that it took the order is awaited for."""
+    going = full().node("node-2", gpus=4, standby_w=20.0)
+    down = Draft(
+        group_id="node-2",
+        entitlement_w=20.0,
+        fallback=(),
+        attempts=(),
+        miners_target_w=0.0,
+        expires_at=T0,
+        standby=True,
+    )
+    going.groups["node-2"] = replace(going.groups["node-2"], ordered=down)
+    policy = PowerAware()
+
+    assert policy.decide(going.snapshot()).awaits_word
+    assert not policy.would_wait(newcomer())
 
 
 def test_one_is_looked_at_where_projects_have_quotas() -> None:

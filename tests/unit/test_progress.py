@@ -112,7 +112,8 @@ def test_an_attempt_has_run_since_it_was_told_so() -> None:
     ordered(built, state=AttemptState.STARTING, running_at=None)
     for node, ago_s in {"a": 7.0, "b": 5.0}.items():
         told_at = built.at - timedelta(seconds=ago_s)
-        built.groups[node] = replace(built.groups[node], reported_at=told_at)
+        facts = built.groups[node].facts
+        built.groups[node] = replace(built.groups[node], facts_at=(told_at,) * len(facts))
 
     assert settled(built).attempts["j.1"].running_at == built.at - timedelta(seconds=5)
 
