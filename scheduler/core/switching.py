@@ -53,7 +53,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
             homeless.append(some.job)
     if spare > 0:
         yard.squeeze(homeless)
-    if lack_watts:
+    if lack_watts and not plan.ended:  # what ended just now frees watts once that is confirmed
         for gid in yard.unused():
             plan.switch(gid, asleep=True)
     kept_w = 0.0

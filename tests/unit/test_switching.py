@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from scheduler.core.orders import Observed
 from scheduler.core.power import A100_SXM
 from scheduler.core.snapshot import Group
 from tests.told_site import ToldSite
@@ -66,6 +67,17 @@ def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_giv
 
     assert built.turns(4) == []
     assert running(built) == ["j", "r"]
+
+
+def test_no_node_goes_to_standby_for_watts_that_somebody_just_left() -> None:
+    """They are free once its node has taken its next order. A node that went down for them would be woken at once."""
+    built = two_nodes()
+    built.limit_w(2 * IDLE_W + 640.0).running("r", "a", gpus=4, cap_w=200.0, min_cap_w=195.0)
+    assert built.turns(2) == []
+    built.facts("r.1", "a", observed=Observed.ENDED, exit_code=0).job("j", gpus=4, min_cap_w=195.0)
+
+    assert built.turns(4) == []
+    assert running(built) == ["j"]
 
 
 def test_empty_nodes_go_to_standby_where_held_work_lacks_watts() -> None:
