@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from scheduler.core.altered import altered
 from scheduler.core.entitlement import charged_w, idle_w, nameplate_w, rest_w
 from scheduler.core.ledger import Account, OpenOrder, reported, sent
-from scheduler.core.orders import NO_FENCE, GroupSpec, GuardReport, NodePower
+from scheduler.core.orders import NO_FENCE, AttemptFacts, GroupSpec, GuardReport, NodePower
 from scheduler.core.snapshot import Group, SitePolicy
 from scheduler.links import Link
 
@@ -126,12 +126,15 @@ def _draws_as_before(group: Group, report: GuardReport, spec: GroupSpec) -> bool
 
 def _since(group: Group, report: GuardReport, at: datetime) -> tuple[datetime, ...]:
     """Since when each of its attempts does what it does, however far it has come."""
-    if report.attempts == group.facts and len(group.facts_at) == len(group.facts):
-        return group.facts_at
-    known = {
-        (f.attempt_id, f.observed): since_at for f, since_at in zip(group.facts, group.facts_at, strict=False)
-    }
-    return tuple([known.get((f.attempt_id, f.observed), at) for f in report.attempts])
+    told, known, since = report.attempts, group.facts, group.facts_at
+    if len(told) == len(known) == len(since) and all(map(_does_as_before, told, known)):
+        return since
+    since_at = {(f.attempt_id, f.observed): then for f, then in zip(known, since, strict=False)}
+    return tuple([since_at.get((f.attempt_id, f.observed), at) for f in told])
+
+
+def _does_as_before(fact: AttemptFacts, last: AttemptFacts) -> bool:
+    return fact is last or (fact.observed is last.observed and fact.attempt_id == last.attempt_id)
 
 
 def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:
