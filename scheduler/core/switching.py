@@ -53,7 +53,7 @@ def switch_nodes(plan: Plan, room: Room, refused: Sequence[Refused], limit_w: fl
             homeless.append(some.job)
     if spare > 0:
         yard.squeeze(homeless)
-    if lack_watts and not plan.ended:  # what ended just now frees watts once that is confirmed
+    if lack_watts:
         for gid in yard.unused():
             plan.switch(gid, asleep=True)
     kept_w = 0.0
@@ -130,8 +130,12 @@ class _Yard:
         return len(self._used) < len(self._ready) + len(self._asleep)
 
     def unused(self) -> list[str]:
-        """Empty nodes on which nobody is housed."""
-        return [gid for gid in self._empty if gid not in self._used]
+        """Empty nodes on which nobody is housed, but for those that somebody left in this round.
+
+        These have watts to give once that is confirmed, which may do for who lacks them.
+        """
+        just_left = {p.node_id for attempt in self._plan.ended.values() for p in attempt.placements}
+        return [gid for gid in self._empty if gid not in self._used and gid not in just_left]
 
     def house(self, refused: Refused) -> int:
         """Find whole nodes for as many jobs of a shape as the watts carry: coming ones, empty ones, then sleepers.

@@ -69,12 +69,14 @@ def test_a_node_is_not_empty_while_a_start_on_it_waits_for_watts_that_others_giv
     assert running(built) == ["j", "r"]
 
 
-def test_no_node_goes_to_standby_for_watts_that_somebody_just_left() -> None:
-    """They are free once its node has taken its next order. A node that went down for them would be woken at once."""
-    built = two_nodes()
-    built.limit_w(2 * IDLE_W + 640.0).running("r", "a", gpus=4, cap_w=200.0, min_cap_w=195.0)
+def test_no_node_goes_to_standby_for_watts_that_somebody_on_it_just_left() -> None:
+    """They are free once it has taken its next order. It would be woken at once, for whoever lacked them."""
+    built = ToldSite()
+    built.node("a", standby_w=STANDBY_W).limit_w(IDLE_W + 640.0)
+    built.running("r", "a", gpus=4, cap_w=200.0, min_cap_w=195.0)
     assert built.turns(2) == []
     built.facts("r.1", "a", observed=Observed.ENDED, exit_code=0).job("j", gpus=4, min_cap_w=195.0)
+    built.groups["a"] = with_processes(built.groups["a"], 0)
 
     assert built.turns(4) == []
     assert running(built) == ["j"]
@@ -127,9 +129,10 @@ def test_who_is_on_the_way_to_standby_is_waited_for() -> None:
 
 
 def with_processes(group: Group, processes: int) -> Group:
-    """The node, with these on its first GPU."""
+    """The node, with these on its first GPU and none on the others."""
     first, *others = group.gpus
-    return replace(group, gpus=(replace(first, processes=processes), *others))
+    gpus = (replace(first, processes=processes), *(replace(gpu, processes=0) for gpu in others))
+    return replace(group, gpus=gpus)
 
 
 def test_bases_of_empty_nodes_do_more_in_caps_that_are_lowered() -> None:
