@@ -196,6 +196,6 @@ def test_nothing_starts_while_a_node_is_cleared_for_who_is_held() -> None:
     # Above three nodes all at their knees need 1950 W; the two large ones, with one node in standby, 790 W.
     built.limit_w(3 * IDLE_W + 1440.0)
 
-    assert built.turns(8) == ["1: c down"]
+    assert built.turns(8) == ["2: c down"]
     assert {a.job_id: a.phase for a in built.attempts.values()} == {"big": Phase.RUN, "other": Phase.RUN}
     assert built.jobs["waits"].attempts == 0
