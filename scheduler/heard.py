@@ -127,14 +127,10 @@ def _draws_as_before(group: Group, report: GuardReport, spec: GroupSpec) -> bool
 def _since(group: Group, report: GuardReport, at: datetime) -> tuple[datetime, ...]:
     """Since when each of its attempts does what it does, however far it has come."""
     told, known, since = report.attempts, group.facts, group.facts_at
-    if len(told) == len(known) == len(since) and all(map(_does_as_before, told, known)):
+    if len(told) == len(known) == len(since) and all(map(AttemptFacts.does_as, told, known)):
         return since
     since_at = {(f.attempt_id, f.observed): then for f, then in zip(known, since, strict=False)}
     return tuple([since_at.get((f.attempt_id, f.observed), at) for f in told])
-
-
-def _does_as_before(fact: AttemptFacts, last: AttemptFacts) -> bool:
-    return fact is last or (fact.observed is last.observed and fact.attempt_id == last.attempt_id)
 
 
 def _as_accepted(report: GuardReport, at: datetime) -> OpenOrder:

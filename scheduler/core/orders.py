@@ -206,6 +206,10 @@ class AttemptFacts:
     doing: str = ""  #: what is being done before the job can start, in words
     outputs_error: str | None = None  #: why not all outputs were copied to where they should be
 
+    def does_as(self, last: AttemptFacts) -> bool:
+        """Whether it is the attempt of earlier facts and does what that did, however far it has come."""
+        return self is last or (self.observed is last.observed and self.attempt_id == last.attempt_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSlot:

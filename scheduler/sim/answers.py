@@ -49,12 +49,8 @@ def is_progress(report: GuardReport, group: Group) -> bool:
 
 
 def _is_as_before(fact: AttemptFacts, last: AttemptFacts) -> bool:
-    """Whether an attempt does what it did, however far it has come."""
-    return (
-        fact.observed is last.observed
-        and fact.exit_code == last.exit_code
-        and fact.attempt_id == last.attempt_id
-    )
+    """Whether an attempt does what it did, and ended as it had if it had."""
+    return fact.does_as(last) and fact.exit_code == last.exit_code
 
 
 def _frees_gpus(group: Group, answer: GuardReport) -> bool:
