@@ -9,9 +9,12 @@ begin, wait and go on at once and for nothing. What differs is who goes first, a
               busy at the end
     moving    as `arrival`, and GPUs come to work as late as a node boots and a job is restored, and nobody works for
               as long as it takes to save and clear nodes after a fall
+    drawn     as `arrival`, and a GPU counts with what it draws on average, which Barq never does: a site whose GPUs all
+              draw what their caps allow for a minute is then over its limit
 
 Each as a share of `bound_gpu_h`. Between 1 and `longest` is what one cap for all costs, between `longest` and `arrival`
-what not knowing costs; what a policy loses below `moving` is its own.
+what not knowing costs, between `drawn` and `arrival` what it costs that the limit holds whatever work does; what a
+policy loses below `moving` is its own.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -38,6 +41,12 @@ from scheduler.sim.site import SimSite
 Floats = npt.NDArray[np.float64]
 STEP_S: Final = 60.0
 KNEE_W: Final = 250.0  #: the cap with the most speed for its watts and its part in a node
+WAYS: Final[Mapping[str, Mapping[str, bool]]] = {
+    "longest": {"longest": True},
+    "arrival": {},
+    "moving": {"moving": True},
+    "drawn": {"drawn": True},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,12 +58,13 @@ class Caps:
     standby_w: float  #: of the whole site
 
     @classmethod
-    def of(cls, site: SimSite) -> Caps:
-        """By what caps entitle to."""
+    def of(cls, site: SimSite, *, drawn: bool = False) -> Caps:
+        """By what caps entitle to, or by what is drawn under them."""
         model, rest_w = site.model, site.standby.draw_w if site.standby else 0.0
         caps = np.arange(KNEE_W, model.tdp_w + STEP_W, STEP_W)
         share_w = (site.base_w - rest_w) / site.gpus
-        watts = np.array([model.charge_w(c) + share_w for c in caps])
+        counts_w = model.busy_w if drawn else model.charge_w
+        watts = np.array([counts_w(c) + share_w for c in caps])
         return cls(
             watts=watts, speeds=np.array([model.speed(c) for c in caps]), standby_w=site.nodes * rest_w
         )
@@ -65,9 +75,11 @@ class Caps:
         return float(self.speeds[max(fits, 0)])
 
 
-def played(inputs: Inputs, site: SimSite, *, longest: bool, moving: bool) -> float:
+def played(
+    inputs: Inputs, site: SimSite, *, longest: bool = False, moving: bool = False, drawn: bool = False
+) -> float:
     """Full-speed GPU-hours that are done within the window."""
-    caps, steps = Caps.of(site), max(1, round(inputs.window_s / STEP_S))
+    caps, steps = Caps.of(site, drawn=drawn), max(1, round(inputs.window_s / STEP_S))
     jobs = sorted(inputs.workload.jobs, key=lambda j: j.arrives_s)
     arrives_s, left_s = (np.array([getattr(j, name) for j in jobs]) for name in ("arrives_s", "work_s"))
     gpus = np.array([float(j.gpus) for j in jobs])
@@ -121,11 +133,7 @@ def _working(most: Floats, site: SimSite) -> Floats:
 def figures(inputs: Inputs, site: SimSite) -> dict[str, Any]:
     """The shares of one pair."""
     bound = upper_bound(Capacity.of(site), inputs.power, inputs.workload.jobs, window_s=inputs.window_s)
-    ways = {"longest": (True, False), "arrival": (False, False), "moving": (False, True)}
-    shares = {
-        name: played(inputs, site, longest=longest, moving=moving) / bound.gpu_h
-        for name, (longest, moving) in ways.items()
-    }
+    shares = {name: played(inputs, site, **way) / bound.gpu_h for name, way in WAYS.items()}
     return {"jobs": inputs.workload.name, "power": inputs.power.name, "bound_gpu_h": bound.gpu_h, **shares}
 
 
@@ -146,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(f"{json.dumps(found)}\n")
         return 0
     for one in found:
-        shares = "  ".join(f"{name} {100 * one[name]:.2f} %" for name in ("longest", "arrival", "moving"))
+        shares = "  ".join(f"{name} {100 * one[name]:.2f} %" for name in WAYS)
         sys.stdout.write(f"{one['jobs']} / {one['power']}: {shares}\n")
     return 0
 
