@@ -17,6 +17,11 @@ def can_rest(plan: Plan, gid: str) -> bool:
     return plan.groups[gid].spec.standby is not None
 
 
+def rouses(plan: Plan) -> bool:
+    """Whether a node was ordered up, or to stay on, in this round."""
+    return not plan.switched <= plan.asleep()
+
+
 def is_deserted(plan: Plan, gid: str) -> bool:
     """Whether nobody is on a node, or left on its GPUs."""
     return not plan.on(gid) and not any(r.processes for r in plan.groups[gid].gpus)

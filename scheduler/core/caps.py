@@ -13,7 +13,7 @@ from scheduler.core.plan import Plan
 from scheduler.core.roster import Kind
 
 Caps = dict[Kind, float]
-_SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
+SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
 
 
 def fitting_caps(plan: Plan, limit_w: float) -> Caps:
@@ -37,7 +37,7 @@ def level_caps(plan: Plan, limit_w: float, *, fixed: Collection[Attempt] = ()) -
         for cap_w, gpus in counts.items()
         if cap_w > caps[kind]
     )
-    fits = plan.nodes_w() - plan.site.overhead * higher_w <= limit_w + _SURE_W
+    fits = plan.nodes_w() - plan.site.overhead * higher_w <= limit_w + SURE_W
     return caps if fits else _fitting(plan, limit_w, fixed, to_knee=False)
 
 

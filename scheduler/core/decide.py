@@ -9,7 +9,7 @@ from typing import Protocol, runtime_checkable
 
 from scheduler.core.addable import up
 from scheduler.core.altered import altered, swift
-from scheduler.core.bare import late_w
+from scheduler.core.bare import late_w, rouses
 from scheduler.core.caps import is_capped
 from scheduler.core.compose import drafts, lease_end, withheld
 from scheduler.core.consolidating import consolidate
@@ -359,7 +359,7 @@ def _awaits_word(plan: Plan, snapshot: Snapshot, made: Decision) -> bool:
 
     A node that is kept on while it goes down has GPUs again at once, and tells nothing else.
     """
-    if not snapshot.raises_allowed or made.withheld or not plan.switched <= plan.asleep():
+    if not snapshot.raises_allowed or made.withheld or rouses(plan):
         return True
     return any(map(plan.roster.count, LEAVING))
 

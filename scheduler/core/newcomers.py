@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from scheduler.core.bare import rouses
 from scheduler.core.jobs import Job, JobState
 from scheduler.core.plan import Plan
 from scheduler.core.queueing import Queue, start_shape
@@ -25,5 +26,5 @@ def would_wait(job: Job, plan: Plan, raises: Raises, queue: Queue, settled: Mapp
 
 def _may_be_housed(plan: Plan, raises: Raises) -> bool:
     """Whether nodes come up, or are kept watts to, perhaps for who lacks GPUs: for two it may be more of them."""
-    comes_up = not (plan.off | plan.switched) <= plan.asleep()
+    comes_up = rouses(plan) or not plan.off <= plan.asleep()
     return (comes_up or raises.reserved_w > 0) and any(r.lacks_gpus for r in raises.refused)

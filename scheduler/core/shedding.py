@@ -11,7 +11,7 @@ from functools import cache
 
 from scheduler.core.altered import altered
 from scheduler.core.bare import late_w, rest_bare
-from scheduler.core.caps import Caps, fitting_caps
+from scheduler.core.caps import SURE_W, Caps, fitting_caps
 from scheduler.core.dividing import without
 from scheduler.core.estop import EmergencyStop, sentence
 from scheduler.core.fillers import lowered_w
@@ -22,8 +22,6 @@ from scheduler.core.plan import EPSILON_W, Plan
 from scheduler.core.reasons import Event
 from scheduler.core.telling import told
 from scheduler.core.victims import victims
-
-_SURE_W = 1.0  #: site watts that a sum of many may be off by, and more
 
 
 def halt(plan: Plan, stop: EmergencyStop) -> bool:
@@ -124,7 +122,7 @@ def _suspend_surely(plan: Plan, limit_w: float) -> list[Attempt]:
     A shortcut for a deep cut: those that `_suspend` would come to first, and no others.
     """
     caps = fitting_caps(plan, limit_w)
-    over_w = plan.site_w() - limit_w - _freed_by_caps_w(plan, caps) - _SURE_W
+    over_w = plan.site_w() - limit_w - _freed_by_caps_w(plan, caps) - SURE_W
     if over_w <= 0 or not plan.is_plain():
         return []
     if _takes_all(plan, caps, over_w):
@@ -184,7 +182,7 @@ def _not_spared(
     plan: Plan, suspended: list[Attempt], limit_w: float, before: dict[str, float]
 ) -> list[Attempt]:
     """Let those go on that were not needed after all: the others, in order."""
-    left_w = limit_w - plan.site_w() + _SURE_W
+    left_w = limit_w - plan.site_w() + SURE_W
     if _are_all_needed(plan, suspended, left_w):
         return suspended
     needed = _needed(plan, suspended, left_w)
