@@ -24,9 +24,9 @@ def inputs(
     return Inputs(workload=workload, power=PowerTrace(name="made", steps=steps), window_s=window_s, notes=())
 
 
-def done(given: Inputs, *, longest: bool = False, moving: bool = False) -> float:
+def done(given: Inputs, *, longest: bool = False, moving: bool = False, drawn: bool = False) -> float:
     """GPU-hours on the standard grid's site."""
-    return played(given, SimSite(), longest=longest, moving=moving)
+    return played(given, SimSite(), longest=longest, moving=moving, drawn=drawn)
 
 
 def test_with_ample_power_all_is_done_at_full_speed() -> None:
@@ -52,3 +52,13 @@ def test_moving_costs_a_boot_and_a_restore_after_a_rise_and_a_save_after_a_fall(
 
     assert 0.0 < done(rise) - done(rise, moving=True) <= 512 * 300.0 / HOUR_S
     assert done(fall) - done(fall, moving=True) == pytest.approx(248.2 * 65.0 / HOUR_S, rel=0.01)
+
+
+def test_what_is_drawn_under_caps_leaves_watts_for_others() -> None:
+    """Where watts are short more is done if GPUs count with their draw, where they are not as much."""
+    short = inputs(job("a", gpus=512, work_s=1e6), steps=((0.0, 160e3),))
+    ample = inputs(job("a", gpus=512, work_s=1e6))
+    model = SimSite().model
+
+    assert 1.0 < done(short, drawn=True) / done(short) < 250.0 / model.busy_w(250.0)
+    assert done(ample, drawn=True) == pytest.approx(done(ample))
