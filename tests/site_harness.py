@@ -126,6 +126,15 @@ class RunningSite:
             answer = json.loads(stream.makefile("rb").readline())
         return decode(GuardReport, json.dumps(answer["report"]).encode())
 
+    def wait_orders(self, *groups: str) -> None:
+        """Wait until these take new orders: what had been killed between scheduler and guards is there again."""
+        before = {group: self.report(group).accepted for group in groups}
+        wait_for(
+            lambda: all(self.report(group).accepted > last for group, last in before.items()),
+            timeout_s=60.0,
+            what=f"new orders for {', '.join(groups)}",
+        )
+
     def draw_w(self) -> float:
         """What the site draws, from the devices themselves."""
         it_w = sum(self.report(f"node-{i + 1}").draw_w for i in range(2))
