@@ -1,7 +1,7 @@
 """What should hold on a device group within its entitlement: what is ordered, less what has to be shed.
 
 The order of shedding is the usual one: mining, caps, suspend, save and exit; tiers descending, tier 0 after
-all others. By the charge alone a suspended GPU at its minimum cap costs as much as a running one there, so
+all others. A suspended GPU is charged with its rest, little less than a running one at its minimum cap, so
 suspending only bridges the time until those who were told to leave are gone. Tier 0 is capped and, in the end,
 saved; never merely held up for others.
 """
