@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.frictionless import played
+from benchmarks.frictionless import WAYS, played
 from scheduler.sim.inputs import Inputs
 from scheduler.sim.site import SimSite
 from scheduler.sim.windows import Workload
@@ -24,17 +24,17 @@ def inputs(
     return Inputs(workload=workload, power=PowerTrace(name="made", steps=steps), window_s=window_s, notes=())
 
 
-def done(given: Inputs, *, longest: bool = False, moving: bool = False, drawn: bool = False) -> float:
+def done(given: Inputs, **way: bool) -> float:
     """GPU-hours on the standard grid's site."""
-    return played(given, SimSite(), longest=longest, moving=moving, drawn=drawn)
+    return played(given, SimSite(), **way)
 
 
 def test_with_ample_power_all_is_done_at_full_speed() -> None:
     """Whoever goes first, and without a change of the limit moving takes nothing."""
     given = inputs(job("a", gpus=8), job("b", gpus=100, work_s=7200.0, arrives_s=1800.0))
 
-    for how in ({}, {"longest": True}, {"moving": True}):
-        assert done(given, **how) == pytest.approx(8.0 + 150.0)
+    for way in WAYS.values():
+        assert done(given, **way) == pytest.approx(8.0 + 150.0)
 
 
 def test_who_lasts_longest_goes_first_where_that_is_known() -> None:
